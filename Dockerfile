@@ -1,0 +1,22 @@
+# docker build -t gemserve .                       CPU
+# docker build -t gemserve:gpu --build-arg DEVICE=gpu .   CUDA (run with --gpus all)
+# The same lock files and Makefile steps as on a machine without Docker.
+FROM python:3.11-slim-bookworm
+ARG DEVICE=cpu
+ENV VENV=/opt/venv DEVICE=${DEVICE} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends make gcc g++ git libnuma1 \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+COPY Makefile ./
+COPY requirements requirements
+RUN make deps PYTHON=python3 && rm -rf /root/.cache
+COPY . .
+RUN make setup PYTHON=python3 \
+ && useradd --create-home gemserve && mkdir /bundles && chown gemserve /bundles
+USER gemserve
+VOLUME /bundles
+EXPOSE 8000
+HEALTHCHECK --start-period=120s CMD ["/opt/venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready')"]
+ENTRYPOINT ["/opt/venv/bin/python"]
+CMD ["-m", "server", "--host", "0.0.0.0", "--bundles", "/bundles", "--redis", "redis://redis:6379/0"]

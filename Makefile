@@ -1,0 +1,106 @@
+# `make serve` and `make test` do all of their own set-up on a fresh Debian or Ubuntu with Python 3.11.
+#
+#   make serve                 the bundled store; trains a model first if there is none yet (about three minutes)
+#   make serve DATA=folder     an imported folder with items.parquet and events.parquet
+#   make serve BUNDLES=folder  bundles that trainer/run.py published
+#   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
+#   make test | test-slow | lint | format | setup | lock
+PYTHON  ?= python3.11
+VENV    ?= .venv
+DEVICE  ?= cpu
+PORT    ?= 8000
+VAR     ?= var
+DATA    ?= $(VAR)/shop
+BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
+RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV      := $(BIN)/uv pip install --quiet --python $(BIN)/python
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+export HF_HUB_OFFLINE ?= 1
+export VLLM_NO_USAGE_STATS := 1
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup deps setup-dev redis data bundle serve test test-slow lint format lock
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+
+# --- environment -----------------------------------------------------------------------------------------------------
+
+deps: $(VENV)/.deps-$(DEVICE)
+setup: $(VENV)/.ready-$(DEVICE)
+setup-dev: $(VENV)/.ready-dev
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) uv==0.13.8
+
+# The CPU build of torch: from where pip is told to look, else from PyTorch's own index.
+$(VENV)/.deps-cpu: $(BIN)/uv requirements/cpu.txt
+	@grep -o '^torch==[^ ]*' requirements/cpu.txt > $(VENV)/torch.txt
+	@grep -v '^torch==' requirements/cpu.txt > $(VENV)/others.txt
+	$(PIP) --no-deps -r $(VENV)/torch.txt 2>/dev/null || $(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) -r $(VENV)/torch.txt
+	$(UV) --no-deps -r $(VENV)/others.txt
+	@touch $@
+
+$(VENV)/.deps-gpu: $(BIN)/uv requirements/gpu.txt
+	$(UV) --no-deps -r requirements/gpu.txt
+	@touch $@
+
+$(VENV)/.ready-$(DEVICE): $(VENV)/.deps-$(DEVICE) pyproject.toml
+	$(UV) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-$(DEVICE) requirements/dev.txt
+	$(UV) --no-deps -r requirements/dev.txt
+	@touch $@
+
+redis:
+	@command -v redis-server >/dev/null || { echo 'installing redis-server'; \
+	  $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null'; }
+
+# Pinned lists of everything, from the short ones; needs the network.
+lock: $(BIN)/uv
+	cd requirements && ../$(BIN)/uv pip compile --quiet --upgrade --no-header --annotation-style line --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --extra-index-url $(TORCH_CPU_INDEX) --index-strategy unsafe-best-match \
+	  --override cpu-excludes.txt cpu.in -o cpu.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --upgrade --no-header --annotation-style line --python-version 3.11 gpu.in -o gpu.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --upgrade --no-header --annotation-style line --python-version 3.11 dev.in -o dev.txt
+
+# --- serving ---------------------------------------------------------------------------------------------------------
+
+$(VAR)/shop/events.parquet:
+	$(BIN)/python -m catalog.importers shop $(VAR)/shop
+
+data: setup
+	@$(if $(filter $(VAR)/shop,$(DATA)),$(MAKE) --no-print-directory $(VAR)/shop/events.parquet)
+
+bundle: data
+	@test -e $(BUNDLES)/current || $(BIN)/python trainer/run.py --items $(DATA)/items.parquet \
+	  --events $(DATA)/events.parquet --out $(BUNDLES) --recipe $(RECIPE) --resume
+
+serve: setup $(if $(REDIS_URL),,redis) bundle
+	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \
+	  $(if $(REDIS_URL),--redis $(REDIS_URL),--own-redis $(VAR)/redis)
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+test: setup-dev redis
+	$(BIN)/pytest
+
+test-slow: setup-dev redis
+	$(BIN)/pytest -m slow
+
+lint: setup-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_imports.py
+
+format: setup-dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix

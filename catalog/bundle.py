@@ -1,0 +1,190 @@
+"""A bundle: one immutable directory with everything that answers need — weights, tokenizer, items, codes and index.
+
+It is written under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. `manifest.json`
+holds the SHA-256 of every file; `open_bundle` refuses what does not match. `current` is a symlink to the active one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tokenizers import Tokenizer
+
+from catalog.errors import BundleError
+from catalog.index import ItemIndex
+from catalog.items import Items, read_items
+from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+CURRENT = "current"
+
+
+class Manifest(BaseModel):
+    """manifest.json. Unknown keys are errors: a bundle of another schema is not guessed at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    schema_version: int = SCHEMA
+    version: str
+    created: str  # ISO 8601, UTC
+    engine: Literal["vllm", "transformers"]
+    method: str
+    base_model: str
+    identifiers: Literal["semantic", "atomic"]
+    code_sizes: tuple[int, ...]
+    prompt_version: int
+    items: int
+    settings: dict[str, Any] = Field(default_factory=dict)  # the recipe as it ran
+    data: dict[str, Any] = Field(default_factory=dict)  # file names, SHA-256 and row counts of what it was trained on
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    code_commit: str | None = None
+    files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
+
+
+class Bundle:
+    """An opened bundle; its parts are loaded when first asked for."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def model_dir(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def catalog_dir(self) -> Path:
+        return self.path / "catalog"
+
+    @property
+    def index_dir(self) -> Path:
+        return self.catalog_dir / "index"
+
+    @cached_property
+    def items(self) -> Items:
+        return Items(read_items(self.catalog_dir / "items.parquet"))
+
+    @cached_property
+    def index(self) -> ItemIndex:
+        return ItemIndex.open(self.index_dir)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.model_dir / "tokenizer.json"))
+
+    @cached_property
+    def level_tokens(self) -> tuple[np.ndarray, ...]:
+        """Vocabulary ids of every level's codes, int64 [size of the level] each."""
+        return level_token_ids(self.tokenizer, self.manifest.code_sizes)
+
+    @cached_property
+    def prompts(self) -> PromptFormat:
+        codes_NL = np.load(self.catalog_dir / "codes.npy", allow_pickle=False)
+        settings = PromptSettings.open(self.catalog_dir / "prompt.json")
+        return PromptFormat(self.tokenizer, codes_NL, self.level_tokens, settings)
+
+
+def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
+    """Opens a bundle directory (or a symlink to one). Raises BundleError naming the file that is missing or changed."""
+    path = path.resolve()
+    manifest = _read_manifest(path / MANIFEST)
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing: the bundle is incomplete; publish it again or restore the file")
+        if verify and sha256_of(file) != expected:
+            raise BundleError(
+                f"{file} does not match its SHA-256 in the manifest: it is damaged; restore it or publish again"
+            )
+    return Bundle(path, manifest)
+
+
+def current_bundle(bundles: Path) -> Path:
+    """The directory that `current` points to. Raises BundleError where there is none."""
+    link = bundles / CURRENT
+    if not link.exists():
+        raise BundleError(f"{link} does not exist: publish a bundle first (python trainer/run.py … --out {bundles})")
+    return link.resolve()
+
+
+def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
+    """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
+
+    Returns the bundle's path. Whatever fails on the way, no partial bundle is ever visible under `bundles`.
+    """
+    final = bundles / manifest.version
+    if final.exists():
+        raise BundleError(f"{final} exists already and bundles are immutable: choose another version name")
+    bundles.mkdir(parents=True, exist_ok=True)
+    draft = bundles / f".draft-{uuid.uuid4().hex}"
+    draft.mkdir()
+    try:
+        fill(draft)
+        files = {str(f.relative_to(draft)): sha256_of(f) for f in sorted(draft.rglob("*")) if f.is_file()}
+        complete = manifest.model_copy(update={"files": files})
+        (draft / MANIFEST).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        for file in [*draft.rglob("*"), draft]:
+            _fsync(file)
+        draft.rename(final)
+        _fsync(bundles)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    activate(bundles, manifest.version)
+    return final
+
+
+def activate(bundles: Path, version: str) -> None:
+    """Points `current` at a version, atomically."""
+    if not (bundles / version / MANIFEST).is_file():
+        raise BundleError(f"{bundles} has no bundle named {version}")
+    link = bundles / f".current-{uuid.uuid4().hex}"
+    link.symlink_to(version)
+    link.replace(bundles / CURRENT)
+    _fsync(bundles)
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_manifest(file: Path) -> Manifest:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
+    except ValueError as error:
+        raise BundleError(f"{file} is not valid JSON ({error}): the bundle is damaged") from error
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:
+        found = values.get("schema_version") if isinstance(values, dict) else None
+        raise BundleError(
+            f"{file} has schema {found}, this version reads {SCHEMA}: publish the bundle again with this code"
+        )
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        raise BundleError(f"{file} is not a valid manifest: {error}") from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""Item identifiers: each item is a short path of codes, one added token a level.
+
+`semantic` identifiers come from residual quantisation of the item's embedding: level after level, k-means on what the
+levels before left over (Rajput et al. 2023, arXiv 2305.05065, section 3.1, with k-means for the autoencoder). The last
+level is assigned so that no two items share a path. `atomic` identifiers are one level with a code for every item.
+
+Shapes: N items, L levels, P levels of a prefix, D embedding dimensions, C codes of a level, G items of one group.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from catalog.errors import CatalogError
+
+LEVEL_NAMES = "abcdefgh"
+MINI_BATCH_FROM = 50_000  # items; above it full k-means passes cost minutes for no visible gain
+
+
+@dataclass(frozen=True, slots=True)
+class Codebooks:
+    """Centroids of every level, float32 [C, D] each."""
+
+    centroids: tuple[np.ndarray, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(centroids) for centroids in self.centroids)
+
+    def save(self, path: Path) -> None:
+        np.savez(path, allow_pickle=False, **{f"level_{i}": c for i, c in enumerate(self.centroids)})
+
+    @classmethod
+    def open(cls, path: Path) -> Codebooks:
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(tuple(arrays[f"level_{i}"] for i in range(len(arrays.files))))
+
+
+def token_name(level: int, code: int) -> str:
+    """The added token that stands for a code at a level, as in `<a_17>`."""
+    return f"<{LEVEL_NAMES[level]}_{code}>"
+
+
+def atomic_codes(items: int) -> np.ndarray:
+    """int64 [N, 1]: every item its own code."""
+    return np.arange(items, dtype=np.int64)[:, None]
+
+
+def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tuple[Codebooks, np.ndarray]:
+    """Fits the codebooks and returns them with the items' unique codes, int64 [N, L].
+
+    Raises CatalogError when the levels cannot tell N items apart.
+    """
+    items = len(vectors_ND)
+    if not 2 <= len(sizes) <= len(LEVEL_NAMES):
+        raise CatalogError(
+            f"semantic identifiers need 2 to {len(LEVEL_NAMES)} levels, not {len(sizes)}: change `code_sizes`"
+        )
+    if items > np.prod(np.asarray(sizes, dtype=np.float64)):
+        raise CatalogError(
+            f"{items} items do not fit the code sizes {list(sizes)}: enlarge `code_sizes` or add a level"
+        )
+    books = _fit(vectors_ND.astype(np.float32), sizes, seed)
+    return books, _unique_codes(vectors_ND.astype(np.float32), books)
+
+
+def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
+    residual_ND, centroids = vectors_ND.copy(), []
+    for level, size in enumerate(sizes):
+        clusters = min(size, len(residual_ND))
+        batched = len(vectors_ND) >= MINI_BATCH_FROM
+        kmeans = (MiniBatchKMeans if batched else KMeans)(clusters, n_init=1, max_iter=50, random_state=seed + level)
+        with warnings.catch_warnings():  # fewer distinct residuals than codes: some centroids repeat, which is fine
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            labels = kmeans.fit_predict(residual_ND)
+        found_CD = kmeans.cluster_centers_.astype(np.float32)
+        centroids.append(found_CD[np.arange(size) % clusters])
+        residual_ND = residual_ND - found_CD[labels]
+    return Codebooks(tuple(centroids))
+
+
+def _squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.ndarray:
+    """[N, C], less each vector's own squared norm, which no comparison along C needs."""
+    distances: np.ndarray = (centroids_CD**2).sum(1) - 2 * vectors_ND @ centroids_CD.T
+    return distances
+
+
+def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
+    """Greedy residual codes, int64 [N, L], with no more items behind a code than the levels below can tell apart."""
+    residual_ND, codes_NL = vectors_ND.copy(), np.zeros((len(vectors_ND), len(books.sizes)), dtype=np.int64)
+    for level, centroids_CD in enumerate(books.centroids[:-1]):
+        distance_NC = _squared_distances(residual_ND, centroids_CD)
+        codes_NL[:, level] = distance_NC.argmin(1)
+        room = int(np.prod(books.sizes[level + 1 :]))
+        for members in _groups(codes_NL[:, : level + 1], larger_than=room):
+            siblings = (codes_NL[:, :level] == codes_NL[members[0], :level]).all(1)
+            _move_surplus(codes_NL[:, level], members, siblings, distance_NC, room)
+        residual_ND -= centroids_CD[codes_NL[:, level]]
+    codes_NL[:, -1] = _squared_distances(residual_ND, books.centroids[-1]).argmin(1)
+    for members in _groups(codes_NL[:, :-1], larger_than=1):
+        if len(np.unique(codes_NL[members, -1])) < len(members):
+            cost_GC = _squared_distances(residual_ND[members], books.centroids[-1])
+            codes_NL[members, -1] = linear_sum_assignment(cost_GC)[1]  # one code each, at the least total distance
+    return codes_NL
+
+
+def _groups(prefix_NP: np.ndarray, *, larger_than: int) -> Iterator[np.ndarray]:
+    """The item numbers of every group of equal prefixes with more than so many members."""
+    order = np.lexsort(prefix_NP.T[::-1])
+    ordered = prefix_NP[order]
+    starts = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(1)])
+    for start, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
+        if end - start > larger_than:
+            yield order[start:end]
+
+
+def _move_surplus(
+    code_N: np.ndarray, members: np.ndarray, siblings_N: np.ndarray, distance_NC: np.ndarray, room: int
+) -> None:
+    """The members that fit their code worst take the next best code with room; their parent's room suffices for all."""
+    held_C = np.bincount(code_N[siblings_N], minlength=distance_NC.shape[1])
+    by_fit = members[np.argsort(distance_NC[members, code_N[members[0]]], kind="stable")]
+    for item in by_fit[room:]:
+        choices = np.argsort(distance_NC[item], kind="stable")
+        chosen = choices[held_C[choices] < room][0]
+        held_C[code_N[item]] -= 1
+        held_C[chosen] += 1
+        code_N[item] = chosen

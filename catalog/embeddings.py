@@ -1,0 +1,171 @@
+"""Turns items into vectors, so that alike items get alike identifiers.
+
+Three sources of text vectors: hashed TF-IDF reduced by SVD (the default: needs no model, embeds a new item alone), the
+backbone's own embeddings, sentence-transformers. Where there are training histories, factors of what people took
+together are joined to the text; an item nobody took yet gets the factors that its text predicts.
+
+Shapes: N items, F hashed features, D text dimensions, E co-occurrence dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import FeatureUnion
+
+from catalog.errors import CatalogError
+
+WINDOW = 5  # items; how far apart in a history two items still count as taken together
+
+
+class TextEmbedder(Protocol):
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [N, D], rows of length 1 (or 0 for a text without a known feature)."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a bundle keeps, so that new items can be embedded."""
+        ...
+
+
+def unit_rows(vectors_ND: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1; rows of zeros stay."""
+    norms = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    return np.asarray(vectors_ND / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class HashingEmbedder:
+    """Words, word pairs and letter groups, hashed, weighted by rarity and reduced by SVD."""
+
+    idf_F: np.ndarray
+    components_DF: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, texts: Sequence[str], dimensions: int = 96, *, features: int = 2**14, seed: int = 0
+    ) -> HashingEmbedder:
+        """Raises CatalogError where the texts hold no word at all."""
+        counts_NF = _hashed(texts, features)
+        if counts_NF.nnz == 0:
+            raise CatalogError("no item has any text to embed: give items a title, or use atomic identifiers")
+        tfidf = TfidfTransformer(sublinear_tf=True)
+        weighted_NF = tfidf.fit_transform(counts_NF)
+        rank = max(1, min(dimensions, weighted_NF.shape[0] - 1))
+        svd = TruncatedSVD(rank, random_state=seed).fit(weighted_NF)
+        return cls(tfidf.idf_.astype(np.float32), svd.components_.astype(np.float32))
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> HashingEmbedder:
+        return cls(arrays["idf_F"], arrays["components_DF"])
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        counts_NF = _hashed(texts, len(self.idf_F))
+        counts_NF.data = 1 + np.log(counts_NF.data)
+        weighted_NF = counts_NF.multiply(self.idf_F).tocsr()
+        return unit_rows(weighted_NF @ self.components_DF.T)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"idf_F": self.idf_F, "components_DF": self.components_DF}
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEmbedder:
+    """Any text → vector function: the backbone's mean token embedding, or a sentence-transformers model."""
+
+    function: Callable[[Sequence[str]], np.ndarray]
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return unit_rows(np.asarray(self.function(texts), dtype=np.float32))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+def sentence_transformer(name_or_path: str) -> FunctionEmbedder:
+    """A sentence-transformers model (`pip install gemserve[embeddings]`)."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise CatalogError("embedding by sentence-transformers needs `pip install sentence-transformers`") from error
+    model = SentenceTransformer(name_or_path)
+    return FunctionEmbedder(lambda texts: np.asarray(model.encode(list(texts))))
+
+
+def _hashed(texts: Sequence[str], features: int) -> Any:
+    words = HashingVectorizer(n_features=features // 2, ngram_range=(1, 2), norm=None, alternate_sign=False)
+    letters = HashingVectorizer(
+        n_features=features // 2, analyzer="char_wb", ngram_range=(3, 4), norm=None, alternate_sign=False
+    )
+    return FeatureUnion([("words", words), ("letters", letters)]).transform(list(texts)).tocsr()
+
+
+def cooccurrence_factors(
+    histories: Sequence[np.ndarray], items: int, dimensions: int = 64, *, seed: int = 0
+) -> np.ndarray:
+    """float32 [N, E]: factors of the positive pointwise mutual information of items near each other in histories.
+
+    `histories` are int arrays of item numbers in time order. Items in no history get a row of zeros. The factors are
+    U·sqrt(S) of the PPMI matrix (Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization").
+    """
+    near = [(h[:-apart], h[apart:]) for h in histories for apart in range(1, min(WINDOW + 1, len(h)))]
+    left = np.concatenate([np.empty(0, np.int64), *(before for before, _ in near)])
+    right = np.concatenate([np.empty(0, np.int64), *(after for _, after in near)])
+    counts_NN = sp.csr_matrix((np.ones(len(left), np.float32), (left, right)), shape=(items, items))
+    pairs = (counts_NN + counts_NN.T).tocoo()
+    if pairs.nnz == 0 or dimensions == 0:
+        return np.zeros((items, 0), np.float32)
+    popularity_N = np.asarray(pairs.sum(0)).ravel() ** 0.75  # smoothed, as in word2vec's negative sampling
+    share = pairs.data / pairs.data.sum()
+    expected = popularity_N[pairs.row] * popularity_N[pairs.col] / popularity_N.sum() ** 2
+    information = np.log(np.maximum(share / expected, 1))
+    matrix = sp.csr_matrix((information, (pairs.row, pairs.col)), shape=(items, items))
+    rank = max(1, min(dimensions, items - 1))
+    svd = TruncatedSVD(rank, random_state=seed)
+    return unit_rows(svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-6)))
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedEmbedder:
+    """Text vectors beside co-occurrence factors; `ridge_DE` predicts the factors of an item without history."""
+
+    text: TextEmbedder
+    weight: float  # of the factors, against 1 for the text
+    ridge_DE: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, text: TextEmbedder, texts: Sequence[str], factors_NE: np.ndarray, *, weight: float = 1.0
+    ) -> tuple[JoinedEmbedder, np.ndarray]:
+        """The embedder, and the vectors of the items that it was fitted on, float32 [N, D+E]."""
+        text_ND = text.embed(texts)
+        known_N = np.abs(factors_NE).sum(1) > 0
+        if not known_N.any():
+            return cls(text, weight, np.zeros((text_ND.shape[1], 0), np.float32)), text_ND
+        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(text_ND[known_N], factors_NE[known_N])
+        ridge_DE = ridge.coef_.T.astype(np.float32)
+        joined = cls(text, weight, ridge_DE)
+        predicted_NE = unit_rows(text_ND @ ridge_DE)
+        return joined, np.hstack([text_ND, weight * np.where(known_N[:, None], factors_NE, predicted_NE)])
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of new items, float32 [N, D+E]: their text, and the factors it predicts."""
+        text_ND = self.text.embed(texts)
+        return np.hstack([text_ND, self.weight * unit_rows(text_ND @ self.ridge_DE)])
+
+    def save(self, path: Path) -> None:
+        np.savez(
+            path,
+            allow_pickle=False,
+            weight=np.float32(self.weight),
+            ridge_DE=self.ridge_DE,
+            **self.text.arrays(),
+        )

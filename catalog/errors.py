@@ -1,0 +1,50 @@
+"""The errors of the catalogue, one tree, so that a caller can catch exactly as much as it means to.
+
+    CatalogError
+    ├── ItemsError        an items file or table breaks the items contract
+    ├── EventsError       an events file or table breaks the events contract
+    ├── DatasetError      a data set cannot be imported: a file is missing, or is not what it should be
+    ├── ItemIndexError    codes that make no index, or an index on disk that is damaged
+    ├── PromptError       a prompt that cannot be rendered
+    └── BundleError       a bundle that is missing, incomplete or corrupted
+
+Every message says what was wrong, where, and what to do about it.
+"""
+
+__all__ = [
+    "BundleError",
+    "CatalogError",
+    "DatasetError",
+    "EventsError",
+    "ItemIndexError",
+    "ItemsError",
+    "PromptError",
+]
+
+
+class CatalogError(Exception):
+    """Anything the catalogue cannot accept."""
+
+
+class ItemsError(CatalogError):
+    """An items file or table breaks the items contract."""
+
+
+class EventsError(CatalogError):
+    """An events file or table breaks the events contract."""
+
+
+class DatasetError(CatalogError):
+    """A data set cannot be imported: a file is missing, or is not what it should be."""
+
+
+class ItemIndexError(CatalogError):
+    """Codes that make no index, or an index on disk that is damaged."""
+
+
+class PromptError(CatalogError):
+    """A prompt that cannot be rendered."""
+
+
+class BundleError(CatalogError):
+    """A bundle that is missing, incomplete or corrupted."""

@@ -1,0 +1,1 @@
+"""Data sets brought into this project's own contracts: run `python -m catalog.importers --help`."""

@@ -1,0 +1,215 @@
+"""Amazon product reviews, 5-core, with product metadata (McAuley et al.; the 2014 and the 2018 release).
+
+Reads one reviews file (`reviews_…_5.json.gz`, `…_5.json.gz`) and one metadata file (`meta_….json.gz`), both one record
+a line: JSON, or the printed Python dicts of the 2014 metadata.
+
+Nobody's searches are in this data. They are constructed as product search research does (Ai, Zhang, Bi, Chen, Croft:
+"Learning a Hierarchical Embedding Model for Personalized Product Search", SIGIR 2017, after Van Gysel, de Rijke,
+Kanoulas: CIKM 2016), which is also what the GEMS paper does for Amazon: a review counts as a purchase, and the query
+that led to it is the product's category path, as lower-case words without stop words and without repetitions (the last
+occurrence stays, in the more specific category). A path of one category is too general to be a query.
+
+So a review becomes a recommendation event (type rating, the stars in the column `rating`) and, where its product has a
+query, a search event (type purchase) just before it: same user, item and timestamp. A model must not see one of such a
+pair in the history of the other. A product with several paths has several queries; each review draws one of them.
+"""
+
+import gzip
+import html
+import random
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from catalog.errors import DatasetError
+from catalog.events import EventType
+from catalog.importers.dataset import Dataset, assemble
+from catalog.importers.records import parse_record
+from catalog.report import Report
+
+__all__ = ["category_query", "read_amazon"]
+
+# fmt: off
+STOP_WORDS = frozenset({
+    "a", "all", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it",
+    "its", "more", "no", "not", "of", "on", "or", "other", "others", "our", "s", "such", "that", "the",
+    "their", "these", "this", "to", "up", "us", "was", "we", "with", "you", "your",
+})
+# fmt: on
+
+_ITEM_SCHEMA = pa.schema(
+    {
+        "item_id": pa.string(),
+        "title": pa.string(),
+        "description": pa.string(),
+        "brand": pa.string(),
+        "categories": pa.list_(pa.string()),
+        "price": pa.float64(),
+    }
+)
+_EVENT_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "timestamp": pa.int64(),
+        "type": pa.string(),
+        "query": pa.string(),
+        "rating": pa.float64(),
+    }
+)
+
+
+def read_amazon(source: Path, *, seed: int = 0, all_items: bool = False) -> Dataset:
+    """The reviews and products in the folder `source`; products without a review are left out unless `all_items`.
+
+    `seed` decides which of a product's queries led to which review. Raises DatasetError if a file is missing or
+    ambiguous.
+    """
+    reviews_path, meta_path = _find(source)
+    items_report, events_report = Report("items"), Report("events")
+    reviews = list(_reviews(reviews_path, events_report))
+    wanted = None if all_items else {review.item for review in reviews}
+    items, queries = _products(meta_path, wanted, items_report)
+    events = _events(reviews, queries, random.Random(seed))
+    events_report.read += len(events) - len(reviews)  # The constructed searches.
+    return assemble(items, events, items_report, events_report)
+
+
+def category_query(path: Sequence[str]) -> str | None:
+    """The query of a category path, or None where the path is too short or nothing but stop words.
+
+    ["Camera & Photo", "Digital Camera Lenses"] gives "photo digital camera lenses".
+    """
+    if len(path) < 2:
+        return None
+    words = [word for name in path for word in re.findall(r"[^\W_]+", name.lower().replace("'s", ""))]
+    words = [word for word in words if word not in STOP_WORDS]
+    specific_last = list(dict.fromkeys(reversed(words)))[::-1]
+    return " ".join(specific_last) or None
+
+
+def _find(source: Path) -> tuple[Path, Path]:
+    if not source.is_dir():
+        raise DatasetError(f"{source} is not a folder; expected one with *_5.json.gz and meta*.json.gz")
+    files = sorted(path for path in source.iterdir() if path.name.endswith((".json.gz", ".json")))
+    metas = [path for path in files if path.name.startswith("meta")]
+    others = [path for path in files if path not in metas]
+    cores = [path for path in others if "_5.json" in path.name]
+    reviews = cores or [path for path in others if "review" in path.name.lower()]
+    for expected, found in (("*reviews*.json.gz or *_5.json.gz", reviews), ("meta*.json.gz", metas)):
+        if not found:
+            raise DatasetError(f"{source}: expected a file {expected}, and there is none")
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise DatasetError(f"{source}: expected one file {expected}, and there are several: {names}")
+    return reviews[0], metas[0]
+
+
+def _records(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and records; what cannot be read is counted as a fault."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        try:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                report.read += 1
+                record = parse_record(line)
+                if record is None:
+                    report.count("line that is no record", 1, [f"{path.name} line {number}: {line[:60]!r}"])
+                else:
+                    yield number, record
+        except (gzip.BadGzipFile, EOFError) as fault:
+            raise DatasetError(f"{path}: not a whole gzip file ({fault})") from fault
+
+
+class _Review(NamedTuple):
+    user: str
+    item: str
+    milliseconds: int
+    stars: float | None
+
+
+def _reviews(path: Path, report: Report) -> Iterator[_Review]:
+    for number, record in _records(path, report):
+        user, item, seconds = (record.get(name) for name in ("reviewerID", "asin", "unixReviewTime"))
+        where = f"{path.name} line {number}: reviewerID={user!r}, asin={item!r}, unixReviewTime={seconds!r}"
+        stars = record.get("overall")
+        if not (isinstance(user, str) and isinstance(item, str)):
+            report.count("review without reviewerID or asin", 1, [where])
+        elif type(seconds) is not int:
+            report.count("broken timestamp", 1, [where])
+        else:
+            yield _Review(user, item, seconds * 1000, float(stars) if isinstance(stars, int | float) else None)
+
+
+def _events(reviews: Sequence[_Review], queries: dict[str, list[str]], chance: random.Random) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [] for name in _EVENT_SCHEMA.names}
+
+    def add(review: _Review, kind: EventType, query: str | None, stars: float | None) -> None:
+        values = (review.user, review.item, review.milliseconds, kind.value, query, stars)
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+
+    for review in reviews:
+        possible = queries.get(review.item)
+        if possible:
+            add(review, EventType.PURCHASE, possible[chance.randrange(len(possible))], None)
+        add(review, EventType.RATING, None, review.stars)
+    return pa.table(columns, schema=_EVENT_SCHEMA)
+
+
+def _products(path: Path, wanted: set[str] | None, report: Report) -> tuple[pa.Table, dict[str, list[str]]]:
+    """The products as an items table, and the queries of each."""
+    products: list[dict[str, Any]] = []
+    queries: dict[str, list[str]] = {}
+    for number, record in _records(path, report):
+        item = record.get("asin")
+        if not isinstance(item, str):
+            report.count("product without asin", 1, [f"{path.name} line {number}: asin={item!r}"])
+        elif wanted is not None and item not in wanted:
+            report.count("product nobody reviewed", 1, fault=False)
+        else:
+            paths = _category_paths(record)
+            queries[item] = list(dict.fromkeys(query for path in paths if (query := category_query(path))))
+            products.append({"item_id": item, **_product(record, paths)})
+    return pa.Table.from_pylist(products, schema=_ITEM_SCHEMA), queries
+
+
+def _product(record: dict[str, Any], paths: list[list[str]]) -> dict[str, Any]:
+    return {
+        "title": _text(record.get("title")),
+        "description": _text(record.get("description")),
+        "brand": _text(record.get("brand")),
+        "categories": list(dict.fromkeys(name for path in paths for name in path)),
+        "price": _price(record.get("price")),
+    }
+
+
+def _category_paths(record: dict[str, Any]) -> list[list[str]]:
+    """The paths of a product: `categories` is a list of paths (2014), `category` is one path (2018)."""
+    listed = record.get("categories", record.get("category"))
+    if not isinstance(listed, list):
+        return []
+    paths = listed if all(isinstance(path, list) for path in listed) else [listed]
+    cleaned = ([_text(name) for name in path] for path in paths)
+    return [[name for name in path if name] for path in cleaned]
+
+
+def _text(value: Any) -> str | None:
+    """Text without mark-up, or None; lists of paragraphs (2018) are joined."""
+    if isinstance(value, list):
+        value = " ".join(part for part in value if isinstance(part, str))
+    if not isinstance(value, str):
+        return None
+    return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(value)).split()) or None
+
+
+def _price(value: Any) -> float | None:
+    """A number, or text such as "$1,299.00"; ranges and anything else are no price."""
+    if type(value) in {int, float}:
+        return float(value)
+    matched = re.fullmatch(r"\$?\s*(\d[\d,]*(?:\.\d+)?)", value.strip()) if isinstance(value, str) else None
+    return float(matched[1].replace(",", "")) if matched else None

@@ -1,0 +1,70 @@
+"""What every importer produces: items and events that fit together, with a report on each, written together."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from catalog.errors import DatasetError
+from catalog.events import clean_events, drop_unknown_items, write_events
+from catalog.items import clean_items, write_items
+from catalog.report import Report
+
+__all__ = ["EVENTS_FILE", "ITEMS_FILE", "Dataset", "assemble", "write_dataset"]
+
+ITEMS_FILE = "items.parquet"
+EVENTS_FILE = "events.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Sound items, sound events of those items (sorted by user and time), and the reports on how they came about."""
+
+    items: pa.Table
+    events: pa.Table
+    items_report: Report
+    events_report: Report
+
+    @property
+    def broken(self) -> int:
+        """How many records of the source were broken."""
+        return self.items_report.broken + self.events_report.broken
+
+    def __str__(self) -> str:
+        return f"{self.items_report}\n{self.events_report}"
+
+
+def assemble(items: pa.Table, events: pa.Table, items_report: Report, events_report: Report) -> Dataset:
+    """The dataset of the sound rows of both tables; what is dropped here is added to the reports.
+
+    Raises DatasetError where no sound item or no sound event is left.
+    """
+    items = clean_items(items, items_report)
+    events = clean_events(drop_unknown_items(events, items["item_id"], events_report), events_report)
+    dataset = Dataset(items, events, items_report, events_report)
+    for report, table in ((items_report, items), (events_report, events)):
+        if len(table) == 0:
+            raise DatasetError(f"there are no sound {report.subject} to import\n{dataset}")
+    return dataset
+
+
+def write_dataset(dataset: Dataset, destination: Path, *, strict: bool = False) -> None:
+    """Write `items.parquet` and `events.parquet` into the folder `destination`, both or neither.
+
+    Raises DatasetError, before anything is written, if `destination` is a file, or if `strict` and a record of the
+    source was broken.
+    """
+    if strict and dataset.broken:
+        raise DatasetError(
+            f"--strict: broken records: {dataset.broken:,} (see the report), so nothing was written. "
+            "Correct them, or leave --strict out to import without them."
+        )
+    if destination.exists() and not destination.is_dir():
+        raise DatasetError(f"{destination} is a file; the destination must be a folder")
+    destination.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=destination) as staging:
+        write_items(dataset.items, Path(staging, ITEMS_FILE))
+        write_events(dataset.events, Path(staging, EVENTS_FILE))
+        for name in (ITEMS_FILE, EVENTS_FILE):
+            Path(staging, name).replace(destination / name)

@@ -1,0 +1,33 @@
+"""A shop's own data: `items.jsonl` and `events.jsonl`, or the same as `.parquet`, in the contracts of
+`catalog.items` and `catalog.events`.
+"""
+
+from pathlib import Path
+
+from catalog.errors import DatasetError
+from catalog.events import read_events
+from catalog.importers.dataset import Dataset, assemble
+from catalog.items import load_items
+
+__all__ = ["read_jsonl"]
+
+
+def read_jsonl(source: Path) -> Dataset:
+    """The items and events in the folder `source`.
+
+    Raises DatasetError if a file is missing, ItemsError or EventsError if one cannot be used at all.
+    """
+    items, items_report = load_items(_find(source, "items"))
+    path = _find(source, "events")
+    events, events_report = read_events(path)
+    return assemble(items, events, items_report, events_report)
+
+
+def _find(source: Path, name: str) -> Path:
+    candidates = [source / f"{name}{suffix}" for suffix in (".jsonl", ".parquet")]
+    there = [path for path in candidates if path.is_file()]
+    if not there:
+        raise DatasetError(f"{source}: expected a file {name}.jsonl or {name}.parquet, and there is neither")
+    if len(there) > 1:
+        raise DatasetError(f"{source}: both {name}.jsonl and {name}.parquet are there; keep the one you mean")
+    return there[0]

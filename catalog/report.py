@@ -1,0 +1,108 @@
+"""What a reader met: how many records there were, how many it kept, and why it left the others out.
+
+Two kinds of loss are kept apart. A *fault* is a broken record (a duplicate id, a timestamp that is no number); strict
+readers refuse them. An *omission* is a sound record left out by choice (a junk tag, a film nobody asked for).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["LINE", "Report", "Tally"]
+
+LINE = "@line"
+"""Column that carries a record's line (or row) number while the record is being checked; it is never written."""
+
+EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often one reason applied, with the first few records it applied to."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts of one kind of record (`subject`: "items" or "events"), filled by readers and importers.
+
+    `place` is written before a record's number in an example: "line", or "ratings.csv.gz line".
+    """
+
+    subject: str
+    place: str = "line"
+    read: int = 0
+    faults: dict[str, Tally] = field(default_factory=dict)
+    omissions: dict[str, Tally] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def broken(self) -> int:
+        """How many records were dropped because something is wrong with them."""
+        return sum(tally.count for tally in self.faults.values())
+
+    @property
+    def dropped(self) -> int:
+        return self.broken + sum(tally.count for tally in self.omissions.values())
+
+    @property
+    def kept(self) -> int:
+        return self.read - self.dropped
+
+    def count(self, reason: str, number: int, examples: Sequence[str] = (), *, fault: bool = True) -> None:
+        """Record that `number` records were left out for `reason`; at most three examples are kept."""
+        if number == 0:
+            return
+        tally = (self.faults if fault else self.omissions).setdefault(reason, Tally())
+        tally.count += number
+        tally.examples.extend(examples[: EXAMPLES - len(tally.examples)])
+
+    def drop(self, table: pa.Table, bad: Any, reason: str, *, show: Sequence[str], fault: bool = True) -> pa.Table:
+        """The rows of `table` where `bad` (a boolean arrow array, null read as true) is false; the others are counted.
+
+        `show` names the columns an example displays.
+        """
+        bad = pc.fill_null(bad, True)
+        number = pc.sum(bad).as_py() or 0
+        if number == 0:
+            return table
+        sample = table.filter(bad).slice(0, 100).to_pylist()
+        examples = list(dict.fromkeys(self._example(row, show) for row in sample))
+        self.count(reason, number, examples, fault=fault)
+        return table.filter(pc.invert(bad))
+
+    def merge(self, other: "Report") -> None:
+        """Add the counts of another report, of another file or a later stage, to this one."""
+        self.read += other.read
+        self.notes.extend(other.notes)
+        for mine, theirs in ((self.faults, other.faults), (self.omissions, other.omissions)):
+            for reason, tally in theirs.items():
+                self.count(reason, tally.count, tally.examples, fault=mine is self.faults)
+
+    def fault_lines(self) -> Iterator[str]:
+        """One line a kind of fault, with examples."""
+        return self._lines(self.faults, "")
+
+    def __str__(self) -> str:
+        head = f"{self.subject}: {self.read:,} read, {self.kept:,} kept, {self.dropped:,} dropped"
+        parts = [head, *self._lines(self.faults, ""), *self._lines(self.omissions, " (left out by choice)")]
+        return "\n".join([*parts, *(f"  note: {note}" for note in self.notes)])
+
+    def _lines(self, tallies: dict[str, Tally], remark: str) -> Iterator[str]:
+        for reason, tally in tallies.items():
+            yield f"  {tally.count:,} × {reason}{remark}"
+            yield from (f"      {example}" for example in tally.examples)
+
+    def _example(self, row: dict[str, Any], show: Sequence[str]) -> str:
+        place = f"{self.place} {row[LINE]}: " if row.get(LINE) is not None else ""
+        return place + ", ".join(f"{name}={_short(row[name])}" for name in show)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,232 @@
+"""Constrained beam search with a transformers model: the reference, the trainer's evaluation, and T5.
+
+The prompt is computed once. A decoder-only model then reads a level's beams as further tokens of one sequence,
+each attending to the prompt and to its own ancestors only, so the prompt's keys and values are neither copied nor
+read once a beam. A T5 decoder knows places by their distance, so its beams are rows of a batch.
+
+Shapes: R prompts, P tokens of the longest, B beams of all rows, K beams of the widest row, H hidden size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catalog.index import ItemIndex
+from catalog.search.beam import Beams, BeamSearch, Layout, Ranked
+from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
+from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.tree import Tree
+
+__all__ = ["TransformersRanker"]
+
+TOKENS_AT_ONCE = 8192
+"""Tokens whose keys and values are held at a time; about 2 GB for a model of 0.6 B parameters in float32."""
+
+Leaves = NDArray[np.integer]
+
+
+class TransformersRanker:
+    """Ranks the items of `index` with a decoder-only or T5 model.
+
+    model: a transformers model with a language-modelling head (of a PeftModel, its `get_base_model()`).
+    level_tokens: per level, the vocabulary id of every code. device: where the model is, by default where it says.
+    Weights are read at every call, so a model in training may be ranked with again and again.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        index: ItemIndex,
+        level_tokens: Sequence[NDArray[np.integer]],
+        *,
+        device: torch.device | str | None = None,
+        normalize: Normalization = "codes",
+    ) -> None:
+        self._model = model
+        self._device = torch.device(model.device if device is None else device)
+        self._index = index
+        self._tree = Tree(index, self._device)
+        self._tokens = [torch.as_tensor(tokens, device=self._device) for tokens in level_tokens]
+        self._normalize = normalize
+        if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
+            raise ValueError("models with sliding-window attention are not supported: use one with full attention")
+
+    def rank(
+        self,
+        prompts: Sequence[Sequence[int]],
+        width: int,
+        *,
+        excluded: Sequence[Leaves] | None = None,
+        allowed: Sequence[Leaves] | None = None,
+    ) -> list[Ranked]:
+        """The min(width, wanted) best leaves after every prompt, best first, with their log-probabilities.
+
+        excluded, allowed: strictly increasing leaf numbers for every prompt; a row wants the allowed that are not
+        excluded. Raises ItemIndexError for leaves out of order or out of range.
+        """
+        excluded = [np.empty(0, np.int64)] * len(prompts) if excluded is None else excluded
+        sets = [None] * len(prompts) if allowed is None else _leaf_sets(self._index, allowed)
+        found: dict[int, Ranked] = {}
+        with _evaluating(self._model), torch.inference_mode():
+            for rows in self._groups(prompts, width):
+                restriction = Restriction(
+                    self._index, [excluded[row] for row in rows], [sets[row] for row in rows], self._device
+                )
+                search = BeamSearch(self._tree, [width] * len(rows), restriction)
+                found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
+        return [found[row] for row in range(len(prompts))]
+
+    def _groups(self, prompts: Sequence[Sequence[int]], width: int) -> Iterator[list[int]]:
+        """Prompts of similar length together, as many as TOKENS_AT_ONCE lets."""
+        group: list[int] = []
+        for row in sorted(range(len(prompts)), key=lambda row: len(prompts[row])):
+            length = len(prompts[row])
+            tokens = length * width if self._model.config.is_encoder_decoder else length + width * len(self._tokens)
+            if group and tokens * (len(group) + 1) > TOKENS_AT_ONCE:
+                yield group
+                group = []
+            group.append(row)
+        if group:
+            yield group
+
+    def _search(self, search: BeamSearch, prompts: Sequence[Sequence[int]]) -> list[Ranked]:
+        heads = self._heads()
+        decoder = (_T5 if self._model.config.is_encoder_decoder else _CausalDecoder)(self._model, self._device)
+
+        def decode(level: int, beams: Beams) -> Tensor:
+            token_B = self._tokens[level - 1].index_select(0, beams.code_B)
+            hidden_BH = decoder.step(token_B, beams.parent_B, search.layouts[level - 1], search.layouts[level])
+            return heads(level, hidden_BH)
+
+        return search.run(heads(0, decoder.prefill(prompts)), decode)
+
+    def _heads(self) -> LevelHeads:
+        head = self._model.get_output_embeddings()
+        bias = getattr(head, "bias", None)
+
+        def logsumexp(hidden_BH: Tensor) -> Tensor:
+            return vocabulary_logsumexp(hidden_BH, head, head.weight.shape[0])
+
+        return LevelHeads(
+            [head.weight.index_select(0, tokens) for tokens in self._tokens],
+            [None if bias is None else bias.index_select(0, tokens) for tokens in self._tokens],
+            logsumexp if self._normalize == "vocabulary" else None,
+        )
+
+
+class _Decoder(Protocol):
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """The hidden state that predicts the first code, [R, H]."""
+
+    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+        """Append a token to every beam; the hidden state that predicts its next code, [B, H]."""
+
+
+class _CausalDecoder:
+    def __init__(self, model: Any, device: torch.device) -> None:
+        from transformers import DynamicCache
+
+        self._model = model.base_model
+        self._dtype = model.dtype
+        self._device = device
+        self._cache = DynamicCache(config=model.config)
+        self._ancestors: list[Tensor] = []
+        """Per level, the place [R, K] of every present beam's ancestor, or of itself."""
+        self._widths: list[int] = []
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        # padded on the right, where causal attention never looks
+        self._token_RP, self._length_R = _pad(prompts, self._device)
+        output = self._model(input_ids=self._token_RP, past_key_values=self._cache, use_cache=True)
+        rows = torch.arange(len(prompts), device=self._device)
+        hidden_RH: Tensor = output.last_hidden_state[rows, self._length_R - 1]
+        return hidden_RH
+
+    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+        parent_RK = now.unpack(before.rank_B.index_select(0, parent_B))
+        own_RK = torch.arange(now.widest, device=self._device).expand(now.rows, -1)
+        self._ancestors = [*(place.gather(1, parent_RK) for place in self._ancestors), own_RK]
+        position_RK = (self._length_R + len(self._widths))[:, None].expand(now.rows, now.widest)
+        self._widths.append(now.widest)
+        output = self._model(
+            input_ids=now.unpack(token_B),
+            attention_mask=self._mask(now),
+            position_ids=position_RK,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        return now.pack(output.last_hidden_state)
+
+    def _mask(self, now: Layout) -> Tensor:
+        """Additive, [R, 1, K, keys]: a beam sees its prompt and its ancestors."""
+        prompt_RP = torch.arange(self._token_RP.shape[1], device=self._device) < self._length_R[:, None]
+        seen = [prompt_RP[:, None].expand(-1, now.widest, -1)]
+        for place_RK, width in zip(self._ancestors, self._widths, strict=True):
+            seen.append(place_RK[..., None] == torch.arange(width, device=self._device))
+        hidden = torch.cat(seen, -1).logical_not()
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        return mask.masked_fill_(hidden, torch.finfo(self._dtype).min)[:, None]
+
+
+class _T5:
+    def __init__(self, model: Any, device: torch.device) -> None:
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        self._model = model
+        self._device = device
+        self._cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        token_RP, length_R = _pad(prompts, self._device)
+        self._mask = (torch.arange(token_RP.shape[1], device=self._device) < length_R[:, None]).long()
+        self._encoded = self._model.encoder(input_ids=token_RP, attention_mask=self._mask).last_hidden_state
+        return self._decode(length_R.new_full((len(prompts),), self._model.config.decoder_start_token_id))
+
+    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+        self._cache.batch_select_indices(parent_B.long())
+        self._encoded = self._encoded.index_select(0, parent_B)
+        self._mask = self._mask.index_select(0, parent_B)
+        return self._decode(token_B)
+
+    def _decode(self, token_B: Tensor) -> Tensor:
+        output = self._model.decoder(
+            input_ids=token_B[:, None],
+            encoder_hidden_states=self._encoded,
+            encoder_attention_mask=self._mask,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        hidden_BH: Tensor = output.last_hidden_state[:, -1]
+        if self._model.config.scale_decoder_outputs:
+            hidden_BH = hidden_BH * self._model.model_dim**-0.5
+        return hidden_BH
+
+
+def _pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids [R, P], padded on the right, and lengths [R]."""
+    length_R = np.array([len(prompt) for prompt in prompts])
+    token_RP = np.zeros((len(prompts), length_R.max()), np.int64)
+    for row, prompt in enumerate(prompts):
+        token_RP[row, : len(prompt)] = prompt
+    return torch.from_numpy(token_RP).to(device), torch.from_numpy(length_R).to(device)
+
+
+def _leaf_sets(index: ItemIndex, allowed: Sequence[Leaves]) -> list[LeafSet]:
+    """One set for every array, the same for the same array."""
+    sets = {id(leaves): LeafSet(index, np.asarray(leaves)) for leaves in {id(x): x for x in allowed}.values()}
+    return [sets[id(leaves)] for leaves in allowed]
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

@@ -1,0 +1,61 @@
+"""A shop's own files, in either format."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import DatasetError, ItemsError
+from catalog.importers.jsonl import read_jsonl
+from catalog.items import read_items, write_items
+
+ITEMS = [{"item_id": 1, "title": "Tent", "year": 2024}, {"item_id": 2}, {"item_id": 2, "title": "again"}]
+EVENTS = [
+    {"user_id": "b", "item_id": 1, "timestamp": 1_700_000_000_000, "type": "view"},
+    {"user_id": "a", "item_id": 2, "timestamp": 1_700_000_000_000, "type": "click", "query": "tent"},
+    {"user_id": "a", "item_id": 3, "timestamp": 1_700_000_000_000, "type": "view"},
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name, rows in (("items", ITEMS), ("events", EVENTS)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path
+
+
+def test_sound_records_are_kept_and_the_others_counted(source):
+    dataset = read_jsonl(source)
+    assert dataset.items["item_id"].to_pylist() == ["1", "2"]
+    assert dataset.items["year"].to_pylist() == [2024, None]
+    assert dataset.events["user_id"].to_pylist() == ["a", "b"]
+    assert dataset.broken == 2
+    assert "duplicate item_id" in str(dataset)
+    assert "item_id='3', user_id='a'" in str(dataset)
+
+
+def test_parquet_is_accepted_too(source):
+    (source / "items.jsonl").write_text(json.dumps(ITEMS[0]))
+    write_items(read_items(source / "items.jsonl"), source / "items.parquet")
+    with pytest.raises(DatasetError, match=r"both items\.jsonl and items\.parquet are there"):
+        read_jsonl(source)
+    (source / "items.jsonl").unlink()
+    assert read_jsonl(source).items["title"].to_pylist() == ["Tent"]
+
+
+def test_a_missing_file_is_named(source):
+    (source / "events.jsonl").unlink()
+    with pytest.raises(DatasetError, match=r"expected a file events\.jsonl or events\.parquet"):
+        read_jsonl(source)
+
+
+def test_a_file_that_cannot_be_used_is_refused(source):
+    (source / "items.jsonl").write_text('{"name": "Tent"}')
+    with pytest.raises(ItemsError, match="the column 'item_id' is missing; the columns are: name"):
+        read_jsonl(source)
+
+
+def test_nothing_sound_is_an_error(source):
+    (source / "events.jsonl").write_text(json.dumps(EVENTS[2]))
+    with pytest.raises(DatasetError, match="no sound events to import"):
+        read_jsonl(source)

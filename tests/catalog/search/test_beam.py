@@ -1,0 +1,117 @@
+"""The beam search against a beam search written the slow way, over dictionaries."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.index import ItemIndex
+from catalog.search.beam import BeamSearch
+from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.tree import Tree
+
+
+@st.composite
+def batches(draw):
+    """An index, and rows: width, excluded leaves, allowed leaves or None, and a seed of its model."""
+    sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    path = st.tuples(*(st.integers(0, size - 1) for size in sizes))
+    paths = draw(st.lists(path, min_size=1, max_size=60, unique=True))
+    index, _ = ItemIndex.build(np.array(paths), sizes)
+    leaves = st.lists(st.integers(0, len(paths) - 1), unique=True).map(sorted).map(lambda x: np.array(x, np.int64))
+    row = st.tuples(st.integers(1, 70), leaves, st.none() | leaves, st.integers(0, 3))
+    return index, draw(st.lists(row, min_size=1, max_size=5))
+
+
+def log_probabilities(seed, path, size, coarse):
+    """What a made-up model thinks of the codes after `path`; coarse ones are full of ties."""
+    generator = np.random.default_rng([seed, len(path), *path])
+    logits = generator.integers(0, 3, size) if coarse else generator.normal(size=size)
+    return torch.log_softmax(torch.tensor(logits, dtype=torch.float32), -1)
+
+
+def slow_search(index, width, wanted, model):
+    """Best first: (leaf, score). Nodes are paths; ties go to the smaller path, hence to the lower leaf."""
+    paths = [index.path(leaf) for leaf in sorted(wanted)]
+    beams = {(): torch.tensor(0.0)}
+    for level in range(index.depth):
+        legal = sorted({path[: level + 1] for path in paths if path[:level] in beams})
+        scored = [(beams[path[:-1]] + model(path[:-1])[path[-1]], path) for path in legal]
+        beams = {path: score for score, path in sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:width]}
+    return [(index.leaf(path), float(score)) for path, score in beams.items()]
+
+
+def run(index, widths, restriction, models):
+    """Drive the search under test with one made-up model a row."""
+    search = BeamSearch(Tree(index), widths, restriction)
+    paths = {}
+
+    def decode(level, beams):
+        previous = paths.get(level - 1, [()] * len(search.layouts[level - 1].row_B))
+        parents, codes = beams.parent_B.tolist(), beams.code_B.tolist()
+        paths[level] = [(*previous[parent], code) for parent, code in zip(parents, codes, strict=True)]
+        rows = search.layouts[level].row_B.tolist()
+        return torch.stack([models[row](path) for row, path in zip(rows, paths[level], strict=True)])
+
+    return search.run(torch.stack([model(()) for model in models]), decode)
+
+
+def models_of(index, seeds, coarse):
+    return [lambda path, seed=seed: log_probabilities(seed, path, index.sizes[len(path)], coarse) for seed in seeds]
+
+
+@given(batches(), st.booleans())
+def test_equals_the_slow_search_for_every_row_of_a_mixed_batch(batch, coarse):
+    index, rows = batch
+    widths, excluded, allowed, seeds = zip(*rows, strict=True)
+    sets = [None if leaves is None else LeafSet(index, leaves) for leaves in allowed]
+    models = models_of(index, seeds, coarse)
+    found = run(index, widths, Restriction(index, excluded, sets), models)
+    for width, out, only, model, ranked in zip(widths, excluded, allowed, models, found, strict=True):
+        wanted = set(range(len(index)) if only is None else only.tolist()) - set(out.tolist())
+        expected = slow_search(index, width, wanted, model)
+        assert ranked.leaves.tolist() == [leaf for leaf, _ in expected]
+        assert ranked.scores.tolist() == [score for _, score in expected]
+        assert len(set(ranked.leaves.tolist())) == min(width, len(wanted))
+
+
+@given(batches(), st.booleans())
+def test_without_restriction_the_whole_catalogue_is_wanted(batch, coarse):
+    index, rows = batch
+    widths, _, _, seeds = zip(*rows, strict=True)
+    models = models_of(index, seeds, coarse)
+    for width, model, ranked in zip(widths, models, run(index, widths, None, models), strict=True):
+        expected = slow_search(index, width, range(len(index)), model)
+        assert list(zip(ranked.leaves.tolist(), ranked.scores.tolist(), strict=True)) == expected
+
+
+def test_a_beam_as_wide_as_the_catalogue_scores_every_item():
+    paths = np.unique(np.random.default_rng(0).integers(0, 8, (300, 3)), axis=0)
+    index, _ = ItemIndex.build(paths, [8, 8, 8])
+    model = models_of(index, [0], coarse=False)[0]
+    (ranked,) = run(index, [10_000], None, [model])
+    totals = torch.stack([sum(model(tuple(path[:n]))[path[n]] for n in range(3)) for path in paths.tolist()])
+    order = totals.argsort(descending=True, stable=True)
+    assert ranked.leaves.tolist() == order.tolist()
+    assert ranked.scores.tolist() == totals[order].tolist()
+
+
+def test_a_row_that_wants_nothing_gets_nothing_and_disturbs_nobody():
+    index, _ = ItemIndex.build(np.array([[0, 0], [0, 1], [1, 0]]), [2, 2])
+    models = models_of(index, [0, 1], coarse=False)
+    restriction = Restriction(index, [np.array([0, 1, 2]), np.array([1])])
+    nothing, something = run(index, [3, 3], restriction, models)
+    assert nothing.leaves.tolist() == []
+    assert sorted(something.leaves.tolist()) == [0, 2]
+    (alone,) = run(index, [3], Restriction(index, [np.array([0, 1, 2])]), models[:1])
+    assert alone.leaves.tolist() == []
+
+
+def test_scores_of_either_sign_and_zero_keep_their_order():
+    """Rounding may make a log-probability a little positive, and single codes have exactly zero."""
+    index, _ = ItemIndex.build(np.arange(5)[:, None], [5])
+    logp = torch.tensor([[-0.0, 1e-7, -1e-7, 0.0, -3.0]])
+    (ranked,) = BeamSearch(Tree(index), [5]).run(logp, lambda level, beams: logp)
+    assert ranked.scores.tolist() == sorted(logp[0].tolist(), reverse=True)
+    assert ranked.leaves.tolist()[0] == 1
+    assert ranked.leaves.tolist()[-2:] == [2, 4]
