@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from catalog.errors import CatalogError
 
@@ -73,6 +70,9 @@ def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 
 
 
 def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # seconds that a server, which only reads codes, need not pay
+    from sklearn.exceptions import ConvergenceWarning
+
     residual_ND, centroids = vectors_ND.copy(), []
     for level, size in enumerate(sizes):
         clusters = min(size, len(residual_ND))
@@ -95,6 +95,8 @@ def _squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.n
 
 def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     """Greedy residual codes, int64 [N, L], with no more items behind a code than the levels below can tell apart."""
+    from scipy.optimize import linear_sum_assignment
+
     residual_ND, codes_NL = vectors_ND.copy(), np.zeros((len(vectors_ND), len(books.sizes)), dtype=np.int64)
     for level, centroids_CD in enumerate(books.centroids[:-1]):
         distance_NC = _squared_distances(residual_ND, centroids_CD)

@@ -26,21 +26,21 @@ from catalog.search.tree import Tree
 
 __all__ = ["BeamSearch", "Beams", "Layout", "Ranked"]
 
-DEAD = float("-inf")
-SIGN = 0x7FFFFFFF
+DEAD = float("inf")
+"""The cost of a dead beam, which never comes back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beams:
     """The beams kept after a level, best first within a row.
 
-    score_B: cumulative log-probability, float32; -inf marks a dead beam, which never comes back.
+    cost_B: negative log-probability so far, float32, never below zero; infinite for dead beams.
     node_B: the node of the next level it stands on, int32.
     parent_B: the beam of the level before that it continues, int32.
     code_B: its last code, int32.
     """
 
-    score_B: Tensor
+    cost_B: Tensor
     node_B: Tensor
     parent_B: Tensor
     code_B: Tensor
@@ -130,52 +130,50 @@ class BeamSearch:
         return Beams(torch.zeros(rows, device=device), zero, zero, zero)
 
     def expand(self, level: int, beams: Beams, logp_BC: Tensor) -> Beams:
-        """The best living children of `beams`, given the log-probability of every code of `level`, float32."""
+        """The best living children of `beams`, given the log-probability of every code of `level`, float32, <= 0."""
         now, then = self.layouts[level], self.layouts[level + 1]
-        code, first_child = self._tree.code[level], self._tree.first_child[level]
-        low_B = first_child.index_select(0, beams.node_B)
-        count_B = (first_child.index_select(0, beams.node_B + 1) - low_B) * (beams.score_B != DEAD)
-        count_X = now.spread(count_B, 0)
+        low_B, high_B = self._tree.children[level].index_select(0, beams.node_B).unbind(1)
+        count_B = (high_B - low_B) * (beams.cost_B != DEAD)
+        low_X, count_X = now.spread(torch.stack([low_B, count_B], 1), 0).unbind(1)
         length = self._equalise(level, count_X.view(now.rows, -1))
-        start_X = count_X.cumsum(0, dtype=torch.int32) - count_X
-        shift_X = now.spread(low_B, 0) - start_X
-        logp_XC = now.spread(logp_BC + beams.score_B[:, None], DEAD)
+        shift_X = low_X - (count_X.cumsum(0, dtype=torch.int32) - count_X)  # from a candidate's place to its edge
+        cost_XC = now.spread(beams.cost_B[:, None] - logp_BC, DEAD)
 
-        position_T = torch.arange(now.rows * length, dtype=torch.int32, device=code.device)
-        slot_T = torch.repeat_interleave(count_X, output_size=len(position_T))
-        edge_T = position_T + shift_X.index_select(0, slot_T)
-        code_T = code.index_select(0, edge_T)
-        score_T = logp_XC.view(-1).index_select(0, slot_T * logp_XC.shape[1] + code_T)
+        slot_T = torch.repeat_interleave(count_X, output_size=now.rows * length)
+        edge_T = torch.arange(len(slot_T), dtype=torch.int32, device=slot_T.device)
+        edge_T += shift_X.index_select(0, slot_T)
+        code_T = self._tree.code[level].index_select(0, edge_T)
+        cost_T = cost_XC.view(-1).index_select(0, slot_T * cost_XC.shape[1] + code_T)
         if self._restriction is not None:
-            self._bury(level, score_T, edge_T, beams, shift_X)
+            self._bury(level, cost_T, edge_T, beams, shift_X)
 
-        best = sort_key(score_T, edge_T).view(now.rows, length).topk(then.widest)
-        row_start = torch.arange(0, len(position_T), length, device=code.device)
+        best = sort_key(cost_T, edge_T).view(now.rows, length).topk(then.widest, largest=False)
+        row_start = torch.arange(0, len(slot_T), length, device=slot_T.device)
         chosen_B = then.pack(best.indices + row_start[:, None])
         return Beams(
-            score_B=key_score(then.pack(best.values)),
+            cost_B=key_cost(then.pack(best.values)),
             node_B=edge_T.index_select(0, chosen_B),
             parent_B=now.beam_X.index_select(0, slot_T.index_select(0, chosen_B)),
             code_B=code_T.index_select(0, chosen_B),
         )
 
-    def _bury(self, level: int, score_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
-        """Give candidates with no wanted leaf below them the score of the dead."""
+    def _bury(self, level: int, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
+        """Give candidates with no wanted leaf below them the cost of the dead."""
         assert self._restriction is not None
         layout, edges = self.layouts[level], self._tree.edges[level]
         alive, dead = self._restriction.alive[level], self._restriction.dead[level]
         if alive is not None:
             entry_RT = edge_T.view(layout.rows, -1) + self._restriction.set_R[:, None] * edges
-            score_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
+            cost_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
         if dead is not None:
-            nodes = len(self._tree.first_child[level]) - 1
-            key_B = torch.where(beams.score_B != DEAD, layout.row_B * nodes + beams.node_B, -1)
+            nodes = len(self._tree.children[level])
+            key_B = torch.where(beams.cost_B != DEAD, layout.row_B * nodes + beams.node_B, -1)
             key_B, beam_B = key_B.sort()
             found_D = torch.searchsorted(key_B, dead.key_D).clamp_(max=len(key_B) - 1)
             reached_D = key_B.index_select(0, found_D) == dead.key_D
             slot_D = layout.slot_B.index_select(0, beam_B.index_select(0, found_D))
             position_D = torch.where(reached_D, dead.edge_D - shift_X.index_select(0, slot_D), 0)
-            score_T.index_add_(0, position_D, torch.where(reached_D, DEAD, 0.0))
+            cost_T.index_add_(0, position_D, torch.where(reached_D, DEAD, 0.0))
 
     def _equalise(self, level: int, count_RS: Tensor) -> int:
         """Give the last slot of every row as many dead candidates as make all rows equally long; that length."""
@@ -191,20 +189,17 @@ class BeamSearch:
     def answer(self, beams: Beams) -> list[Ranked]:
         """What each row found, given the beams of the last level."""
         leaf_B = beams.node_B.cpu().numpy().astype(np.int64)
-        score_B = beams.score_B.cpu().numpy()
+        score_B = -beams.cost_B.cpu().numpy()
         end_R = np.cumsum(self.layouts[-1].beams_R)
         spans = [slice(*span) for span in pairwise((0, *end_R.tolist()))]
         return [Ranked(leaf_B[span], score_B[span]) for span in spans]
 
 
-def sort_key(score_T: Tensor, edge_T: Tensor) -> Tensor:
-    """Distinct int64 keys in the order of (score, lower edge first)."""
-    bits = score_T.view(torch.int32)
-    ascending = bits ^ ((bits >> 31) & SIGN)  # the order of floats, as integers
-    return (ascending.long() << 32) - edge_T
+def sort_key(cost_T: Tensor, edge_T: Tensor) -> Tensor:
+    """Distinct int64 keys in the order of (cost, edge): the bits of a float that is not negative sort like it."""
+    return cost_T.view(torch.int32).long().bitwise_left_shift_(32).add_(edge_T)
 
 
-def key_score(key_B: Tensor) -> Tensor:
-    """The scores in keys of `sort_key`."""
-    ascending = ((key_B + SIGN) >> 32).int()
-    return (ascending ^ ((ascending >> 31) & SIGN)).view(torch.float32)
+def key_cost(key_B: Tensor) -> Tensor:
+    """The costs in keys of `sort_key`."""
+    return (key_B >> 32).int().view(torch.float32)

@@ -38,14 +38,14 @@ class LevelHeads:
         self._logsumexp = logsumexp
 
     def __call__(self, level: int, hidden_BH: Tensor) -> Tensor:
-        """Log-probability of every code of `level`, float32 [B, C]."""
+        """Log-probability of every code of `level`, float32 [B, C], never above zero."""
         weight, bias = self._weights[level], self._biases[level]
         logit_BC = (hidden_BH.to(weight.dtype) @ weight.T).float()
         if bias is not None:
             logit_BC = logit_BC + bias
         if self._logsumexp is None:
             return torch.log_softmax(logit_BC, -1)
-        return logit_BC - self._logsumexp(hidden_BH)[:, None]
+        return (logit_BC - self._logsumexp(hidden_BH)[:, None]).clamp_(max=0)  # rounding may lift it above
 
 
 def vocabulary_logsumexp(hidden_BH: Tensor, logits: Callable[[Tensor], Tensor], vocabulary: int) -> Tensor:

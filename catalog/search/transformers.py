@@ -20,7 +20,7 @@ from catalog.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Layout, Ranked
 from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
 from catalog.search.restriction import LeafSet, Restriction
-from catalog.search.tree import Tree
+from catalog.search.tree import Tree, check_level_tokens
 
 __all__ = ["TransformersRanker"]
 
@@ -36,6 +36,7 @@ class TransformersRanker:
     model: a transformers model with a language-modelling head (of a PeftModel, its `get_base_model()`).
     level_tokens: per level, the vocabulary id of every code. device: where the model is, by default where it says.
     Weights are read at every call, so a model in training may be ranked with again and again.
+    Raises ItemIndexError if index, tokens and model do not belong together, ValueError for an unsupported model.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TransformersRanker:
         device: torch.device | str | None = None,
         normalize: Normalization = "codes",
     ) -> None:
+        check_level_tokens(index, level_tokens, model.get_output_embeddings().weight.shape[0])
         self._model = model
         self._device = torch.device(model.device if device is None else device)
         self._index = index

@@ -1,0 +1,105 @@
+import json
+
+import pytest
+
+from catalog.bundle import Manifest, activate, current_bundle, open_bundle, publish
+from catalog.errors import BundleError
+
+
+def manifest(version="v1"):
+    return Manifest(
+        version=version,
+        created="2026-01-01T00:00:00+00:00",
+        engine="vllm",
+        method="gems",
+        base_model="tiny",
+        identifiers="semantic",
+        code_sizes=(4, 8),
+        prompt_version=1,
+        items=30,
+    )
+
+
+def fill(draft):
+    (draft / "model").mkdir()
+    (draft / "model/config.json").write_text("{}")
+    (draft / "notes.txt").write_bytes(b"\0\1\2")
+
+
+def test_a_published_bundle_is_current_and_opens(tmp_path):
+    path = publish(tmp_path / "bundles", manifest(), fill)
+    bundle = open_bundle(current_bundle(tmp_path / "bundles"))
+    assert bundle.path == path.resolve()
+    assert bundle.version == "v1"
+    assert set(bundle.manifest.files) == {"model/config.json", "notes.txt"}
+    assert sorted(p.name for p in (tmp_path / "bundles").iterdir()) == ["current", "v1"]
+
+
+def test_a_failure_while_filling_leaves_nothing_behind(tmp_path):
+    publish(tmp_path, manifest("v1"), fill)
+
+    def failing(draft):
+        fill(draft)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        publish(tmp_path, manifest("v2"), failing)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["current", "v1"]
+    assert current_bundle(tmp_path).name == "v1"
+
+
+def test_bundles_are_immutable(tmp_path):
+    publish(tmp_path, manifest(), fill)
+    with pytest.raises(BundleError, match="immutable"):
+        publish(tmp_path, manifest(), fill)
+
+
+@pytest.mark.parametrize("name", ["model/config.json", "notes.txt"])
+def test_a_changed_or_missing_file_is_named(tmp_path, name):
+    path = publish(tmp_path, manifest(), fill)
+    file = path / name
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(BundleError, match=f"{name}.*SHA-256"):
+        open_bundle(path)
+    file.unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        open_bundle(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is not a bundle"),
+        ("{", "not valid JSON"),
+        ("[]", "schema None"),
+        ({"schema_version": 2}, "schema 2"),
+        ({"unheard_of": 1}, "unheard_of"),
+        ({"version": None}, "version"),
+    ],
+)
+def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, content, message):
+    path = publish(tmp_path, manifest(), fill)
+    file = path / "manifest.json"
+    if content is None:
+        file.unlink()
+    elif isinstance(content, str):
+        file.write_text(content)
+    else:
+        file.write_text(json.dumps(json.loads(file.read_text()) | content))
+    with pytest.raises(BundleError, match=message):
+        open_bundle(path)
+
+
+def test_activation_switches_between_whole_bundles(tmp_path):
+    publish(tmp_path, manifest("v1"), fill)
+    publish(tmp_path, manifest("v2"), fill)
+    assert current_bundle(tmp_path).name == "v2"
+    activate(tmp_path, "v1")
+    assert current_bundle(tmp_path).name == "v1"
+    with pytest.raises(BundleError, match="no bundle named v3"):
+        activate(tmp_path, "v3")
+
+
+def test_without_a_current_bundle_the_message_says_how_to_make_one(tmp_path):
+    with pytest.raises(BundleError, match=r"trainer/run\.py"):
+        current_bundle(tmp_path)

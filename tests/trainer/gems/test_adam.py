@@ -1,0 +1,76 @@
+"""Moments against torch's Adam, and in another basis."""
+
+import pytest
+import torch
+
+from trainer.gems.adam import Adam, Moments
+
+CPU = torch.device("cpu")
+
+
+def _grads(count, rows=6, columns=9):
+    draw = torch.Generator().manual_seed(3)
+    return [torch.randn(rows, columns, generator=draw, dtype=torch.float64) for _ in range(count)]
+
+
+def _after(grads, adam):
+    moments = Moments(grads[0].shape, dtype=torch.float64, device=CPU)
+    for grad in grads:
+        moments.update(grad.clone(), adam)
+    return moments
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (4,), ()])
+def test_equals_torch_adam(shape):
+    adam = Adam((0.8, 0.95), 1e-6)
+    weight = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    reference = torch.optim.Adam([weight], lr=1.0, betas=adam.betas, eps=adam.eps)
+    moments = Moments(weight.shape, dtype=torch.float64, device=CPU)
+    total = torch.zeros(shape, dtype=torch.float64)
+    for seed in range(5):
+        weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        moments.update(weight.grad.clone(), adam)
+        total -= moments.direction(adam)
+        reference.step()
+    torch.testing.assert_close(total, weight.detach())
+
+
+def test_rotation_by_a_permutation_is_exact():
+    adam, grads = Adam(), _grads(12)
+    turn = torch.eye(6, dtype=torch.float64)[[3, 1, 5, 0, 2, 4]]
+    moments, expected = _after(grads, adam), _after([turn @ grad for grad in grads], adam)
+    moments.rotate(turn)
+    for name in ("first", "second", "mass"):
+        torch.testing.assert_close(getattr(moments, name), getattr(expected, name))
+
+
+def test_rotation_within_the_subspace_is_right_on_average():
+    """For independent rows of different size the rotated second moment is the one of the rotated gradients."""
+    adam = Adam((0.9, 0.999))
+    size = torch.linspace(0.2, 3, 6, dtype=torch.float64).unsqueeze(1)
+    grads = [size * grad for grad in _grads(3000, columns=40)]
+    turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
+    moments, expected = _after(grads, adam), _after([turn @ grad for grad in grads], adam)
+    moments.rotate(turn)
+    torch.testing.assert_close(moments.first, expected.first)
+    torch.testing.assert_close(moments.second.mean(1), expected.second.mean(1), rtol=0.05, atol=0)
+
+
+def test_a_direction_never_seen_starts_from_its_own_gradients():
+    adam, grads = Adam(), _grads(50)
+    moments = _after(grads, adam)
+    turn = torch.zeros(6, 6, dtype=torch.float64)
+    turn[:4, :4] = torch.eye(4)  # the last two new rows are orthogonal to the old basis
+    moments.rotate(turn)
+    assert torch.equal(moments.mass[4:], torch.zeros(2, 1, dtype=torch.float64))
+    big = torch.full((6, 9), 100.0, dtype=torch.float64)
+    moments.update(big.clone(), adam)
+    direction = moments.direction(adam)
+    assert direction[4:].abs().max() <= 1.01  # an uncorrected second moment would make it 3
+    torch.testing.assert_close(moments.second[4:], big[4:] ** 2)
+
+
+def test_reset_forgets():
+    moments = _after(_grads(3), Adam())
+    moments.reset()
+    assert moments.direction(Adam()).count_nonzero() == 0

@@ -1,0 +1,138 @@
+"""The whole run on a tiny shop: files in, bundle out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from catalog.bundle import current_bundle, open_bundle
+from catalog.search.transformers import TransformersRanker
+from tests import world
+from trainer import loop
+from trainer.errors import TrainerError
+from trainer.pipeline import run
+from trainer.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return world.write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def bundle(files, tmp_path_factory):
+    return open_bundle(run(*files, tmp_path_factory.mktemp("bundles"), load_recipe("small", world.TINY), resume=False))
+
+
+def weights(path):
+    return AutoModelForCausalLM.from_pretrained(path / "model").state_dict()
+
+
+def test_a_run_ends_in_a_current_bundle_that_answers(bundle):
+    assert current_bundle(bundle.path.parent) == bundle.path
+    assert bundle.manifest.method == "gems"
+    assert bundle.manifest.engine == "vllm"
+    ranker = TransformersRanker(
+        AutoModelForCausalLM.from_pretrained(bundle.model_dir), bundle.index, bundle.level_tokens
+    )
+    leaves, scores = ranker.rank([bundle.prompts.render([], "red tent")], 30)[0]
+    assert sorted(leaves) == list(range(30))
+    assert (np.diff(scores) <= 0).all()
+    assert not (bundle.path.parent / ".training").exists() or not list((bundle.path.parent / ".training").iterdir())
+
+
+def test_the_report_has_both_tasks_beside_their_baselines(bundle):
+    report = json.loads((bundle.path / "report.json").read_text())
+    assert report["protocol"] == "leave_one_out/full"
+    assert set(report["tasks"]["recommendation"]) == {"model", "popularity", "item_knn"}
+    assert set(report["tasks"]["search"]) == {"model", "bm25", "bm25_with_queries"}
+    for methods in report["tasks"].values():
+        for figures in methods.values():
+            assert 0 <= figures["recall@10"] <= 1
+            assert figures["intervals"]["ndcg@10"]
+    assert "Recall@10" in (bundle.path / "README.md").read_text()
+
+
+def test_bm25_finds_titles_that_are_typed(bundle):
+    report = json.loads((bundle.path / "report.json").read_text())
+    assert report["tasks"]["search"]["bm25"]["recall@10"] == 1
+
+
+def test_the_checkpoint_is_plain(bundle):
+    assert not list(bundle.path.rglob("*.bin")) + list(bundle.path.rglob("*.pt")) + list(bundle.path.rglob("*.pkl"))
+    names = set(weights(bundle.path))
+    assert "model.layers.0.self_attn.q_proj.weight" in names
+    assert not any("lora" in name or "adapter" in name for name in names)
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(files, tmp_path, monkeypatch, bundle):
+    step, recipe = loop._step, load_recipe("small", world.TINY)
+
+    def failing(*args):
+        if args[-1] == 5:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr(loop, "_step", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run(*files, tmp_path, recipe, resume=False)
+    assert not (tmp_path / "current").exists()
+    monkeypatch.setattr(loop, "_step", step)
+    steps = []
+    monkeypatch.setattr(loop, "_step", lambda *args: steps.append(args[-1]) or step(*args))
+    resumed = weights(run(*files, tmp_path, recipe, resume=True))
+    assert steps == [4, 5]
+    uninterrupted = weights(bundle.path)
+    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_a_bundle(files, tmp_path):
+    recipe = load_recipe("small", [*world.TINY, "gems.lr=1e30", "gems.adamw_lr=1e30", "training.steps=40"])
+    with pytest.raises(TrainerError, match="not finite"):
+        run(*files, tmp_path, recipe, resume=False)
+    assert not (tmp_path / "current").exists()
+
+
+@pytest.mark.parametrize("method", ["gems", "full"])
+def test_training_learns_the_shop(files, tmp_path, method):
+    longer = [
+        *world.TINY,
+        f"method={method}",
+        "training.steps=60",
+        "training.dropout=0",
+        "gems.lr=0.01",
+        "full.lr=0.01",
+    ]
+    tuned = open_bundle(run(*files, tmp_path, load_recipe("small", longer), resume=False))
+    report = json.loads((tuned.path / "report.json").read_text())
+    recommendation = report["tasks"]["recommendation"]
+    assert recommendation["model"]["recall@5"] > recommendation["popularity"]["recall@5"] + 0.2
+
+
+def test_the_command_line(files, tmp_path):
+    command = [sys.executable, str(ROOT / "trainer/run.py"), "--items", str(files[0]), "--events", str(files[1])]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "b"), "--recipe", "small", *world.TINY],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "published" in done.stdout
+    assert open_bundle(tmp_path / "b/current").manifest.items == 30
+    wrong = subprocess.run(
+        [*command, "--out", str(tmp_path / "c"), "training.stepz=1"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "did you mean training.steps" in wrong.stderr

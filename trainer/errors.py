@@ -1,0 +1,42 @@
+"""The errors of the trainer, one tree.
+
+TrainerError            what a run cannot go on with; the message says what was wrong, where, and what to change
+├── SettingsError       a setting, or settings that do not fit each other
+├── BackboneError       the model lacks what training needs, such as layers of the expected names
+├── NullSpaceError      the null space cannot be estimated from this corpus, or a saved one does not fit
+├── OptimizerUseError   the optimiser's calls came in an order that has no meaning
+└── CheckpointError     saved state is damaged or belongs to another model or setting
+"""
+
+__all__ = [
+    "BackboneError",
+    "CheckpointError",
+    "NullSpaceError",
+    "OptimizerUseError",
+    "SettingsError",
+    "TrainerError",
+]
+
+
+class TrainerError(Exception):
+    """What a training run cannot go on with."""
+
+
+class SettingsError(TrainerError):
+    """A setting is out of range, or two settings do not fit each other."""
+
+
+class BackboneError(TrainerError):
+    """The model lacks what training needs."""
+
+
+class NullSpaceError(TrainerError):
+    """The null space cannot be estimated, or a saved one does not fit the model."""
+
+
+class OptimizerUseError(TrainerError):
+    """The optimiser was called in an order that has no meaning."""
+
+
+class CheckpointError(TrainerError):
+    """Saved state is damaged, or belongs to another model or setting."""

@@ -1,0 +1,99 @@
+"""What the backward passes of one step leave beside the images, and the numbers measured from both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from catalog.prompts import TASKS, Task
+from trainer.gems.layer import ProjectedLayer
+from trainer.gems.plain import PlainWeight
+from trainer.gems.stats import PARTS, PerTask
+
+__all__ = ["Batch", "Measured", "measure"]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Sums over micro-batches, weighted by tokens."""
+
+    tokens: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(TASKS, 0))
+    gradients: int = 0  # how often a hook ran
+    slopes: dict[Task, Tensor] = field(default_factory=dict)  # tokens · ⟨gradient, direction of the last step⟩
+    _losses: dict[Task, Tensor] = field(default_factory=dict)
+    _all_losses_given: bool = True
+
+    @property
+    def counts(self) -> PerTask:
+        return PerTask(self.tokens["search"], self.tokens["recommendation"])
+
+    @property
+    def total(self) -> int:
+        return sum(self.tokens.values())
+
+    def add(self, task: Task, tokens: int, loss: Tensor | float | None) -> None:
+        """Counts one micro-batch; no loss for any of them makes losses() None."""
+        self.tokens[task] += tokens
+        if loss is None:
+            self._all_losses_given = False
+        else:
+            _add(self._losses, task, torch.as_tensor(loss).detach().double() * tokens)
+
+    def add_slope(self, task: Task, slope: Tensor) -> None:
+        """`slope`: a scalar, already times its micro-batch's tokens."""
+        _add(self.slopes, task, slope)
+
+    def losses(self) -> PerTask | None:
+        """The tasks' mean losses, 0 for an absent one."""
+        if not self._all_losses_given:
+            return None
+        means = {task: float(self._losses[task]) / self.tokens[task] for task in self._losses}
+        return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
+
+    def hypergradient(self, rate: float) -> PerTask | None:
+        """∂loss/∂gate of the last step, which moved the weights by `rate` times direction; None if not known."""
+        if not self.slopes:
+            return None
+        means = {task: -rate * float(slope) / self.total for task, slope in self.slopes.items()}
+        return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The numbers of one batch, on the host."""
+
+    losses: PerTask | None
+    grad_norms: PerTask  # of the tasks' own images
+    grad_norm: float  # of the shared images and the gradients of weights that are not projected
+    hypergradient: PerTask | None
+
+    def finite(self) -> bool:
+        pairs = [pair for pair in (self.losses, self.grad_norms, self.hypergradient) if pair is not None]
+        numbers = [number for pair in pairs for number in (pair.search, pair.recommendation)]
+        return all(map(math.isfinite, [self.grad_norm, *numbers]))
+
+
+def measure(batch: Batch, layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], last_rate: float) -> Measured:
+    """From finished images (means over tokens) and plain gradients that are still sums."""
+    norms = {
+        part: _norm([layer.subspaces[part].image_RL for layer in layers if part in layer.subspaces]) for part in PARTS
+    }
+    return Measured(
+        losses=batch.losses(),
+        grad_norms=PerTask(norms["search"], norms["recommendation"]),
+        grad_norm=math.hypot(norms["shared"], _norm([weight.gradient for weight in plain]) / batch.total),
+        hypergradient=batch.hypergradient(last_rate),
+    )
+
+
+def _norm(tensors: Sequence[Tensor | None]) -> float:
+    return float(get_total_norm([tensor for tensor in tensors if tensor is not None]))
+
+
+def _add(sums: dict[Task, Tensor], task: Task, value: Tensor) -> None:
+    sums[task] = sums[task] + value.to(sums[task].device) if task in sums else value

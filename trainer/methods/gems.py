@@ -1,0 +1,69 @@
+"""GEMS in the training loop: the null spaces of the backbone, then `GemsOptimizer` with the recipe's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catalog.prompts import Task
+from trainer.backbone import Backbone
+from trainer.corpus import text_batches, token_rows, token_stream
+from trainer.gems.cache import cached_null_spaces
+from trainer.gems.config import GemsConfig
+from trainer.gems.nullspace import Energy, NullSpace, Relative, Threshold
+from trainer.gems.optimizer import GemsOptimizer
+from trainer.methods.protocol import StepResult
+from trainer.progress import say
+from trainer.recipe import NullSpaceRecipe, Recipe
+
+
+class GemsTuning:
+    """Adapts GemsOptimizer to what the loop calls."""
+
+    def __init__(self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path) -> None:
+        config = gems_config(recipe, backbone)
+        spaces = _null_spaces(backbone, recipe.null_space, documents, cache, config) if config.null_space else None
+        self._optimizer = GemsOptimizer(backbone.model, config, null_spaces=spaces)
+        self._peaks = [group["lr"] for group in self._optimizer.param_groups]
+
+    def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
+        with self._optimizer.task(task, tokens=tokens, loss=loss):
+            torch.autograd.backward(loss)
+
+    def step(self, lr_share: float) -> StepResult:
+        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * lr_share
+        stats = self._optimizer.step()
+        return StepResult(stats.applied, {"α_s": stats.gates.search, "α_r": stats.gates.recommendation})
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._optimizer.load_state_dict(state)
+
+
+def gems_config(recipe: Recipe, backbone: Backbone) -> GemsConfig:
+    """The recipe's `gems` section; of the vocabulary only the added rows move unless it says otherwise."""
+    rows = backbone.text_rows if recipe.gems.vocabulary_rows == "none" else recipe.gems.vocabulary_rows
+    return replace(recipe.gems, vocabulary_rows=rows, seed=recipe.seed)
+
+
+def _null_spaces(
+    backbone: Backbone, recipe: NullSpaceRecipe, documents: Sequence[str], cache: Path, config: GemsConfig
+) -> dict[str, NullSpace]:
+    stream = token_stream(documents, backbone.text_tokenizer)
+    batches = list(text_batches(token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)))
+    if backbone.is_seq2seq:  # the decoder reads the same text
+        batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
+    threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
+    spaces = cached_null_spaces(
+        cache, backbone.model, batches, side=recipe.side, threshold=threshold, modules=config.modules
+    )
+    free = sum(space.free / space.width for space in spaces.values()) / len(spaces)
+    say(f"null spaces of {len(spaces)} layers from {len(batches) * 16} texts: {free:.0%} of the directions are free")
+    return spaces

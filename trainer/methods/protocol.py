@@ -1,0 +1,30 @@
+"""What the training loop asks of a method: take the losses of a batch, then make one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from catalog.prompts import Task
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    applied: bool  # False: a loss or gradient was not finite, and nothing was changed
+    figures: dict[str, float]  # what the progress line shows, such as the gates
+
+
+class Method(Protocol):
+    def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
+        """Takes the mean loss of `tokens` target tokens, of `batch_tokens` in the whole batch."""
+        ...
+
+    def step(self, lr_share: float) -> StepResult:
+        """Updates the weights with `lr_share` of the peak learning rate."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -1,0 +1,165 @@
+"""A training run from files to bundle. Every stage leaves its result in the workspace, so a resumed run skips it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from catalog.codes import Codebooks
+from catalog.events import read_events
+from catalog.index import ItemIndex
+from catalog.items import Items, read_items
+from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
+from trainer.backbone import (
+    Backbone,
+    add_item_tokens,
+    build_backbone,
+    load_backbone,
+    pretrain,
+    reload_base,
+    text_vectors,
+)
+from trainer.batches import Batches
+from trainer.corpus import read_corpus
+from trainer.errors import TrainerError
+from trainer.evaluation import Report, evaluate
+from trainer.histories import SPLITS, Histories, Split
+from trainer.identifiers import identify
+from trainer.loop import train
+from trainer.methods import create_method
+from trainer.progress import progress, say
+from trainer.publish import publish_run
+from trainer.recipe import Recipe
+from trainer.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What training needs of the data, everything numbered by leaf."""
+
+    items: Items
+    codes_NL: np.ndarray
+    index: ItemIndex
+    codebooks: Codebooks
+    split: Split
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.index.sizes
+
+
+def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -> Path:
+    """The whole run; returns the published bundle. Raises TrainerError or CatalogError."""
+    workspace = open_workspace(out, recipe, [items, events], resume=resume)
+    prepared = _prepare(items, events, recipe, workspace)
+    documents = _documents(recipe, prepared.items)
+    backbone = _backbone(recipe, prepared, documents, workspace)
+    tokens = level_token_ids(backbone.text_tokenizer, prepared.sizes)
+    prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
+    level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
+    method = create_method(backbone, recipe, documents, workspace.root / "null_spaces")
+    batches = Batches(
+        prepared.split.train,
+        prepared.items,
+        prepared.codes_NL,
+        prompts,
+        recipe.training,
+        seq2seq=backbone.is_seq2seq,
+        pad=int(backbone.tokenizer.pad_token_id or 0),
+        seed=recipe.seed,
+    )
+    train(backbone, method, batches, level_tokens, recipe.training, workspace.checkpoint, seed=recipe.seed)
+    report = _evaluate(backbone, prepared, tokens, prompts, recipe)
+    inputs = {"items": items, "events": events}
+    prompts.settings.save(workspace.catalog / "prompt.json")
+    bundle = publish_run(out, backbone, workspace.catalog, report, recipe, prepared.sizes, inputs)
+    workspace.remove()
+    return bundle
+
+
+def _prepare(items_file: Path, events_file: Path, recipe: Recipe, workspace: Workspace) -> Prepared:
+    events, rejected = read_events(events_file)
+    if rejected:
+        say(str(rejected))
+    split_of = SPLITS[recipe.evaluation.split]
+
+    def fill(draft: Path) -> None:
+        items = Items(read_items(items_file))
+        train_histories = split_of(Histories.from_events(events, items)).train
+        vectors = _backbone_vectors(recipe) if recipe.identifiers.text == "backbone" else None
+        identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
+
+    workspace.stage(workspace.catalog, fill)
+    items = Items(read_items(workspace.catalog / "items.parquet"))
+    codes_NL = np.load(workspace.catalog / "codes.npy", allow_pickle=False)
+    split = split_of(Histories.from_events(events, items))
+    index = ItemIndex.open(workspace.catalog / "index")
+    say(
+        f"{len(items)} items as {'×'.join(map(str, index.sizes))} codes; {len(split.full)} events of "
+        f"{len(split.full.users)} users, {len(split.test)} held out for the test"
+    )
+    return Prepared(items, codes_NL, index, Codebooks.open(workspace.catalog / "codebooks.npz"), split)
+
+
+def _backbone_vectors(recipe: Recipe) -> Callable[[Sequence[str]], np.ndarray]:
+    if recipe.backbone.path is None:
+        raise TrainerError("identifiers.text=backbone needs a pretrained backbone.path: a fresh base knows no words")
+    backbone = load_backbone(recipe.backbone.path, recipe.backbone)
+    return lambda texts: text_vectors(backbone, texts)
+
+
+def _documents(recipe: Recipe, items: Items) -> list[str]:
+    """General text to pretrain on and to protect: the named corpus, or what the catalogue itself says."""
+    corpus = recipe.null_space.corpus
+    return read_corpus(Path(corpus)) if corpus else items.texts()
+
+
+def _backbone(recipe: Recipe, prepared: Prepared, documents: Sequence[str], workspace: Workspace) -> Backbone:
+    if recipe.backbone.path is not None:
+        backbone = load_backbone(recipe.backbone.path, recipe.backbone)
+        add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
+    else:
+        workspace.stage(workspace.base, lambda draft: _build(recipe, prepared, documents).save(draft))
+        backbone = reload_base(workspace.base, recipe.backbone)
+    backbone.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    millions = sum(p.numel() for p in backbone.model.parameters()) / 1e6
+    say(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
+    return backbone
+
+
+def _build(recipe: Recipe, prepared: Prepared, documents: Sequence[str]) -> Backbone:
+    texts = [*prepared.items.texts(), *prepared.split.train.texts, *documents]
+    prompt = recipe.prompt
+    longest = (prompt.max_history + 1) * (prompt.max_query_tokens + 1 + len(prepared.sizes)) + 256
+    backbone = build_backbone(recipe.backbone, texts, longest, seed=recipe.seed)
+    if recipe.backbone.pretrain_steps:
+        with progress("pretraining", recipe.backbone.pretrain_steps) as shown:
+            for loss in pretrain(backbone, documents, recipe.backbone, seed=recipe.seed):
+                shown.advance(1, loss=loss)
+    add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
+    return backbone
+
+
+def _prompt_settings(recipe: Recipe, backbone: Backbone) -> PromptSettings:
+    terminator = backbone.tokenizer.eos_token if backbone.is_seq2seq else None
+    return PromptSettings(**recipe.prompt.model_dump(), terminator=terminator)
+
+
+def _evaluate(
+    backbone: Backbone, prepared: Prepared, tokens: Sequence[np.ndarray], prompts: PromptFormat, recipe: Recipe
+) -> Report:
+    with progress("evaluating", len(prepared.split.test)) as shown:
+        return evaluate(
+            backbone.model,
+            prepared.index,
+            tokens,
+            prompts,
+            prepared.items,
+            prepared.split,
+            recipe.evaluation,
+            progress=shown.advance,
+        )

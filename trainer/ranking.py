@@ -1,0 +1,53 @@
+"""Ranking metrics for questions with one right answer: hit, recall, NDCG, MRR and MAP at a cut-off.
+
+Q questions. With a single relevant item, recall equals hit and MAP equals MRR; all are given so that tables of other
+work can be read beside ours. The definitions are those of `ir-measures`, and a test holds them to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CUTOFFS = (5, 10, 20)
+METRICS = ("hit", "recall", "ndcg", "mrr", "map")
+MISSED = 0  # the rank of an answer that was not found
+
+
+def ranks_of(rankings: list[np.ndarray], answers: np.ndarray) -> np.ndarray:
+    """The place of each answer in its ranking, int64 [Q]: 1 is the top, MISSED where it is absent."""
+    return np.array([_rank(ranking, answer) for ranking, answer in zip(rankings, answers, strict=True)], dtype=np.int64)
+
+
+def gains(ranks_Q: np.ndarray, metric: str, cutoff: int) -> np.ndarray:
+    """What each question contributes to a metric, float64 [Q]; its mean is the metric."""
+    found_Q = (ranks_Q != MISSED) & (ranks_Q <= cutoff)
+    rank_Q = np.where(found_Q, ranks_Q, 1)
+    if metric not in METRICS:
+        raise ValueError(f"{metric} is none of {', '.join(METRICS)}")
+    worth = {"ndcg": 1 / np.log2(rank_Q + 1), "mrr": 1 / rank_Q, "map": 1 / rank_Q}
+    return np.where(found_Q, worth.get(metric, np.ones(len(ranks_Q))), 0.0)
+
+
+def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, object]:
+    """Every metric at every cut-off, and bootstrap 95% intervals over questions under `intervals`."""
+    names = [(metric, cutoff) for metric in METRICS for cutoff in CUTOFFS]
+    gains_MQ = np.stack([gains(ranks_Q, metric, cutoff) for metric, cutoff in names])
+    result: dict[str, object] = {
+        f"{metric}@{cutoff}": round(float(mean), 6)
+        for (metric, cutoff), mean in zip(names, gains_MQ.mean(1), strict=True)
+    }
+    result["questions"] = len(ranks_Q)
+    if bootstrap:
+        drawn = np.random.default_rng(seed).integers(0, len(ranks_Q), (bootstrap, len(ranks_Q)))
+        means_MS = np.stack([gains_Q[drawn].mean(1) for gains_Q in gains_MQ])
+        low_M, high_M = np.quantile(means_MS, [0.025, 0.975], axis=1)
+        result["intervals"] = {
+            f"{metric}@{cutoff}": [round(float(low), 6), round(float(high), 6)]
+            for (metric, cutoff), low, high in zip(names, low_M, high_M, strict=True)
+        }
+    return result
+
+
+def _rank(ranking: np.ndarray, answer: int) -> int:
+    places = np.flatnonzero(ranking == answer)
+    return int(places[0]) + 1 if len(places) else MISSED

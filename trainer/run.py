@@ -1,0 +1,62 @@
+"""Trains one model for search and recommendation, and publishes it as a bundle.
+
+    python trainer/run.py --items data/items.parquet --events data/events.parquet --out bundles \
+        [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume]
+
+The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file, Python puts trainer/ first on the path; the repository root belongs there
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from transformers.utils.logging import disable_progress_bar
+
+from catalog.errors import CatalogError
+from trainer.errors import TrainerError
+from trainer.pipeline import run
+from trainer.recipe import load_recipe
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="trainer/run.py", description="Train one model for search and recommendation and publish it as a bundle."
+    )
+    parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
+    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="folder of bundles; the new one becomes `current`")
+    parser.add_argument("--recipe", default="small", help="a recipe's name or a YAML file (default: small)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with an interrupted run of the same recipe and data"
+    )
+    parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    disable_progress_bar()  # of transformers, which has one for every file
+    began = time.monotonic()
+    try:
+        recipe = load_recipe(options.recipe, options.settings)
+        bundle = run(options.items, options.events, options.out, recipe, resume=options.resume)
+    except (CatalogError, TrainerError) as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("trainer: interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    print(f"published {bundle} in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
