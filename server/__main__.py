@@ -1,0 +1,148 @@
+"""Serves the current bundle:
+
+    python -m server --bundles DIR --redis redis://127.0.0.1:6379/0 --port 8000
+    python -m server --bundles DIR --own-redis DATA_FOLDER
+
+`python -m server --help` lists every setting. Status 2 means that it refused to start; the reason is on standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from catalog.errors import CatalogError
+from server.app import create_app
+from server.dependencies import Parts
+from server.engine.errors import EngineError
+from server.errors import SettingsError, StartupError
+from server.http_protocol import HttpProtocol
+from server.logs import configure_logging
+from server.redis_process import own_redis
+from server.settings import Settings, read_settings
+
+REFUSED = 2
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which leaves the signals to `serve` and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready_line: str) -> None:
+        super().__init__(config)
+        self._ready_line = ready_line
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        print(self._ready_line, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's exit status."""
+    try:
+        settings = read_settings(sys.argv[1:] if arguments is None else arguments)
+        configure_logging(settings.log_level)
+        bind(settings).close()  # a port in use is better told now than after a model was loaded
+        with redis_of(settings) as settings, runner() as loop:
+            loop.run(serve(create_app(settings), settings))
+    except (SettingsError, StartupError, CatalogError, EngineError) as error:
+        print(f"gemserve: {error}", file=sys.stderr)
+        return REFUSED
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print("gemserve: stopped before it was ready", file=sys.stderr)
+    return 0
+
+
+def runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """A socket at the server's address; nobody is let in until uvicorn listens on it. Raises StartupError."""
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host} port {settings.port}"
+        raise StartupError(f"cannot listen on {where}: {error.strerror}; choose another --port") from error
+    return listener
+
+
+@contextlib.contextmanager
+def redis_of(settings: Settings) -> Iterator[Settings]:
+    """The settings, with the URL of a Redis of our own where one is asked for."""
+    if settings.own_redis is None:
+        yield settings
+        return
+    with own_redis(settings.own_redis, settings.own_redis_port) as url:
+        yield settings.model_copy(update={"redis": url})
+
+
+async def serve(app: FastAPI, settings: Settings) -> None:
+    """Until a signal: then not ready, requests in flight are finished, all is closed. A second signal hurries it."""
+    starting = asyncio.current_task()
+    assert starting is not None
+    _on_signals(starting.cancel)
+    # Bound after the engine has started, because its processes would hold on to an open port.
+    async with app.router.lifespan_context(app):
+        listener = bind(settings)
+        parts: Parts = app.state.parts
+        server = Server(uvicorn_config(app, settings), ready_line(parts, listener))
+
+        def stop() -> None:
+            log.info("stopping", drain_seconds=settings.drain_seconds)
+            if parts.health.draining:
+                server.should_exit = server.force_exit = True
+            parts.health.drain()
+            asyncio.get_running_loop().call_later(settings.drain_seconds, setattr, server, "should_exit", True)
+
+        _on_signals(stop)
+        await server.serve(sockets=[listener])
+
+
+def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",  # `serve` enters it itself, so that a bundle's error is a message and not a traceback
+        http=HttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def ready_line(parts: Parts, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    deployment = parts.deployment
+    return f"gemserve: ready on http://{address} (model {deployment.version}, {len(deployment.items)} items)"
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

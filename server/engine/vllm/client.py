@@ -1,0 +1,184 @@
+"""The engine that serves decoder-only bundles: vLLM in a process of its own, asked asynchronously."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+
+from server.engine.errors import EngineError, EngineUnavailable
+from server.engine.protocol import RankableBundle, Ranking, RankRequest
+from server.engine.settings import EngineSettings
+from server.engine.vllm.checkpoint import Checkpoint
+from server.engine.vllm.environment import engine_environment, prepare_openmp
+from server.engine.vllm.kernels import PRIORITY
+from server.engine.vllm.plugin import architecture_for_items
+from server.engine.vllm.wire import TASK, EngineOptions, RankOptions, pack_tokens
+
+__all__ = ["VllmEngine"]
+
+DIED = "the engine's process died; start the engine again"
+
+CHECK_SECONDS = 10.0
+"""A step of the model takes far less."""
+
+INSTALL_SECONDS = 120.0
+"""Reading a million items takes less than one."""
+
+STOP_SECONDS = 20.0
+"""What the process may take to end by itself before it is killed."""
+
+
+class VllmEngine:
+    """Implements `Engine` with vLLM. Every request is one pooling request, batched by vLLM's scheduler."""
+
+    def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
+        self._bundle = bundle
+        self._settings = settings or EngineSettings()
+        self._checkpoint: Checkpoint | None = None
+        self._llm: Any = None
+
+    async def start(self) -> None:
+        """Start vLLM's process, load the model and install the items. Raises EngineError."""
+        if self._llm is not None:
+            raise EngineError("the engine is already started")
+        await asyncio.to_thread(self._launch)
+        try:
+            await self.install(self._bundle)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def install(self, bundle: RankableBundle) -> None:
+        """Answer with this bundle's items from the next step on; the model stays. Raises EngineError."""
+        arguments = (str(bundle.index_dir.resolve()), pack_tokens(bundle.level_tokens))
+        await self._call("install_items", *arguments, timeout=INSTALL_SECONDS)
+        self._bundle = bundle
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable without an engine."""
+        from vllm import PoolingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.inputs.engine import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        llm = self._running()
+        self._settings.admit(request, len(self._bundle.index))
+        options = RankOptions(request.k, request.width, request.excluded)
+        params = PoolingParams(
+            task=TASK,
+            extra_kwargs=options.to_extra_kwargs(),
+            skip_reading_prefix_cache=False,  # this task would skip it
+        )
+        prompt = tokens_input(self._known_tokens(request))
+        try:
+            async for output in llm.encode(prompt, params, request.request_id):
+                answer = output.outputs.data.numpy()
+        except EngineDeadError as error:
+            raise EngineUnavailable(DIED) from error
+        except (VLLMClientError, EngineGenerateError) as error:
+            raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
+        leaves, scores = answer
+        if not np.isfinite(scores).all():
+            raise EngineError("the model gives scores that are not finite numbers: check its weights and dtype")
+        return Ranking(tuple(leaves.astype(int).tolist()), tuple(scores.tolist()))
+
+    async def check(self) -> None:
+        """Return when the engine's process answers. Raises EngineUnavailable."""
+        await self.statistics()
+
+    async def statistics(self) -> dict[str, int]:
+        """Counts since the items were installed; see ItemWorkerExtension. Raises EngineUnavailable."""
+        counts: dict[str, int] = await self._call("item_statistics", timeout=CHECK_SECONDS)
+        return counts
+
+    async def stop(self) -> None:
+        """End the engine's process and wait until it is gone; requests under way raise EngineUnavailable."""
+        if self._llm is None:
+            return
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        llm, self._llm = self._llm, None
+        llm.output_processor.propagate_error(EngineDeadError())
+        if llm.output_handler is not None:
+            llm.output_handler.cancel()
+        await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
+        llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind
+
+    def _known_tokens(self, request: RankRequest) -> list[int]:
+        """The prompt, which must be within the vocabulary: the model's process would not survive another token."""
+        vocabulary = self._checkpoint.vocabulary if self._checkpoint else 0
+        tokens = np.asarray(request.prompt, np.int64)
+        if tokens.min() < 0 or tokens.max() >= vocabulary:
+            raise EngineError(
+                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {vocabulary}:"
+                " render prompts with the tokenizer of the same bundle"
+            )
+        known: list[int] = tokens.tolist()
+        return known
+
+    def _running(self) -> Any:
+        if self._llm is None:
+            raise EngineUnavailable("the engine is not started: call start() first")
+        return self._llm
+
+    async def _call(self, method: str, *arguments: Any, timeout: float) -> Any:
+        """Call a method of ItemWorkerExtension in every worker; the first one's answer."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        llm = self._running()
+        if llm.errored:
+            raise EngineUnavailable(DIED)
+        try:
+            return (await asyncio.wait_for(llm.collective_rpc(method, args=arguments), timeout))[0]
+        except EngineDeadError as error:
+            raise EngineUnavailable(DIED) from error
+        except TimeoutError as error:
+            raise EngineUnavailable(f"the engine has not answered for {timeout} s") from error
+        except Exception as error:
+            raise EngineError(f"{method} failed in the engine: {error}") from error
+
+    def _launch(self) -> None:
+        checkpoint = self._checkpoint = Checkpoint.read(self._bundle.model_dir)
+        self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
+        with engine_environment():
+            from vllm.platforms import current_platform
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            cpu = bool(current_platform.is_cpu())
+            if cpu:
+                prepare_openmp()
+            try:
+                self._llm = AsyncLLM.from_engine_args(self._engine_args(checkpoint, cpu=cpu))
+            except Exception as error:
+                raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error
+
+    def _engine_args(self, checkpoint: Checkpoint, *, cpu: bool) -> Any:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        settings = self._settings
+        options = EngineOptions(scratch_blocks=settings.scratch_blocks, normalize=settings.normalize)
+        return AsyncEngineArgs(
+            model=str(self._bundle.model_dir.resolve()),
+            hf_overrides={"architectures": [architecture_for_items(checkpoint.architecture)]},
+            runner="pooling",
+            skip_tokenizer_init=True,
+            load_format="safetensors",
+            generation_config="vllm",
+            # vLLM's own "auto" turns float32 into float16
+            dtype=checkpoint.dtype if settings.dtype == "auto" else settings.dtype,
+            seed=settings.seed,
+            max_model_len=settings.max_prompt_tokens + self._bundle.index.depth,
+            max_num_seqs=settings.max_batch_requests,
+            max_num_batched_tokens=max(settings.max_batch_tokens, settings.max_batch_requests),
+            enable_chunked_prefill=True,
+            enable_prefix_caching=True,
+            block_size=settings.block_size,
+            kv_cache_memory_bytes=settings.kv_cache_bytes,
+            enforce_eager=cpu,
+            # on CPU vLLM would put the worker into one more process, and reserve it a core
+            distributed_executor_backend="vllm.v1.executor.uniproc_executor.UniProcExecutor" if cpu else None,
+            scheduler_cls="server.engine.vllm.scheduler.ItemScheduler",
+            worker_extension_cls="server.engine.vllm.worker.ItemWorkerExtension",
+            ir_op_priority=PRIORITY if cpu else {},
+            additional_config=options.to_additional_config(),
+        )

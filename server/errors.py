@@ -1,0 +1,186 @@
+"""What the server raises, and the one place where an error becomes a response.
+
+ServerError
+├── SettingsError        flags or variables that cannot be accepted
+├── StartupError         the server cannot start: a port in use, a Redis of its own that does not run
+├── HistoryUnavailable   Redis is away or slow
+└── Problem              anything a client is told, as RFC 9457 `application/problem+json`
+
+A problem's `code` is stable, and `type` is the same code as a URN; `detail` is for people and may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from server.engine.errors import EngineError, EngineUnavailable
+
+__all__ = [
+    "HistoryUnavailable",
+    "Problem",
+    "ProblemKind",
+    "ServerError",
+    "SettingsError",
+    "StartupError",
+    "describe",
+    "in_words",
+    "install_handlers",
+    "problem_body",
+    "problem_response",
+]
+
+log = structlog.get_logger(__name__)
+
+
+class ServerError(Exception):
+    """Anything that goes wrong in the server."""
+
+
+class SettingsError(ServerError):
+    """Settings that cannot be accepted."""
+
+
+class StartupError(ServerError):
+    """The server cannot start."""
+
+
+class HistoryUnavailable(ServerError):
+    """Redis did not answer, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    code: str
+    status: int
+    title: str
+
+
+INVALID_REQUEST = ProblemKind("invalid_request", 422, "A parameter is missing or not acceptable")
+INVALID_EVENT = ProblemKind("invalid_event", 422, "No event could be accepted")
+UNKNOWN_ITEM = ProblemKind("unknown_item", 422, "The item is not in the catalogue")
+MALFORMED_JSON = ProblemKind("malformed_json", 400, "The body is not valid JSON")
+UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported_media_type", 415, "The body is of a kind that is not read here")
+BODY_TOO_LARGE = ProblemKind("body_too_large", 413, "The body is too large")
+TOO_MANY_EVENTS = ProblemKind("too_many_events", 413, "Too many events at once")
+MALFORMED_HTTP = ProblemKind("malformed_http", 400, "This is not HTTP")
+HEAD_TOO_LARGE = ProblemKind("head_too_large", 431, "The request's headers are too large")
+URL_TOO_LONG = ProblemKind("url_too_long", 414, "The URL is too long")
+ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the catalogue")
+NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")
+METHOD_NOT_ALLOWED = ProblemKind("method_not_allowed", 405, "The address does not answer this method")
+HISTORY_UNAVAILABLE = ProblemKind("history_unavailable", 503, "Events cannot be stored right now")
+ENGINE_UNAVAILABLE = ProblemKind("engine_unavailable", 503, "The model cannot answer right now")
+NOT_READY = ProblemKind("not_ready", 503, "The server is not ready")
+ANSWER_TIMEOUT = ProblemKind("answer_timeout", 504, "The model took too long")
+INTERNAL_ERROR = ProblemKind("internal_error", 500, "Something went wrong inside the server")
+
+RETRY_LATER = {"Retry-After": "1"}
+PROBLEM_JSON = "application/problem+json"
+MOST_ERRORS = 10  # that one answer lists
+LONGEST_NAME = 100  # characters of a field's name that are repeated
+
+
+class Problem(ServerError):
+    """An error that a client is told about; `members` are further fields of the body."""
+
+    def __init__(
+        self, kind: ProblemKind, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+
+def problem_body(problem: Problem, request_id: str | None) -> bytes:
+    kind = problem.kind
+    return orjson.dumps(
+        {
+            "type": f"urn:gemserve:problem:{kind.code}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": problem.detail,
+            "code": kind.code,
+            "request_id": request_id,
+            **problem.members,
+        }
+    )
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    request.state.code = problem.kind.code
+    body = problem_body(problem, getattr(request.state, "request_id", None))
+    return Response(body, problem.kind.status, headers=problem.headers, media_type=PROBLEM_JSON)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Makes every error that leaves a route a problem+json response."""
+    app.exception_handler(Problem)(_answer_problem)
+    app.exception_handler(RequestValidationError)(_answer_validation)
+    app.exception_handler(HTTPException)(_answer_http)
+    app.exception_handler(HistoryUnavailable)(_answer_history)
+    app.exception_handler(EngineError)(_answer_engine)
+
+
+async def _answer_problem(request: Request, problem: Problem) -> Response:
+    return problem_response(request, problem)
+
+
+async def _answer_validation(request: Request, error: RequestValidationError) -> Response:
+    errors = describe(error.errors(), skip=1)  # the first part of a place is "query", "path" or "body"
+    return problem_response(request, Problem(INVALID_REQUEST, in_words(errors), errors=errors))
+
+
+def describe(errors: Sequence[Mapping[str, Any]], *, skip: int = 0) -> list[dict[str, str]]:
+    """Pydantic's errors as `{field, code, message}`; never the values that were sent, which can be long or private."""
+    return [
+        {
+            "field": ".".join(str(part)[:LONGEST_NAME] for part in e["loc"][skip:]) or "request",
+            "code": e["type"],
+            "message": e["msg"],
+        }
+        for e in errors[:MOST_ERRORS]
+    ]
+
+
+def in_words(errors: Sequence[Mapping[str, str]]) -> str:
+    """What `describe` returned, as one sentence."""
+    return "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+
+
+async def _answer_http(request: Request, error: HTTPException) -> Response:
+    method, path = request.method, request.scope["path"][:200]
+    if error.status_code == 404:
+        problem = Problem(NOT_FOUND, f"nothing is at {path}")
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "other methods")
+        detail = f"{path} does not answer {method}, but {allowed}"
+        problem = Problem(METHOD_NOT_ALLOWED, detail, headers=error.headers)
+    else:
+        kind = ProblemKind("http_error", error.status_code, "The request cannot be answered")
+        problem = Problem(kind, str(error.detail), headers=error.headers)
+    return problem_response(request, problem)
+
+
+async def _answer_history(request: Request, error: HistoryUnavailable) -> Response:
+    log.warning("history_unavailable", error=str(error))
+    detail = "Redis did not take the events: nothing was acknowledged; send them again with the same event_id"
+    return problem_response(request, Problem(HISTORY_UNAVAILABLE, detail, headers=RETRY_LATER))
+
+
+async def _answer_engine(request: Request, error: EngineError) -> Response:
+    log.error("engine_error", error=str(error))
+    if isinstance(error, EngineUnavailable):
+        detail = "the engine is not running: try again, or ask another server"
+        return problem_response(request, Problem(ENGINE_UNAVAILABLE, detail, headers=RETRY_LATER))
+    detail = "the engine refused the request; the log has the reason under this request_id"
+    return problem_response(request, Problem(INTERNAL_ERROR, detail))

@@ -1,0 +1,55 @@
+"""Health: alive is that the process answers; ready is that it can answer questions now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.deployment import Deployment
+from server.engine.errors import EngineError
+from server.errors import HistoryUnavailable
+from server.history import HistoryStore
+
+__all__ = ["Health", "Readiness"]
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """checks: "ok" or what is wrong, by part. Without its history store the server is ready, but degraded."""
+
+    ready: bool
+    degraded: bool
+    checks: dict[str, str]
+
+
+class Health:
+    """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
+
+    def __init__(self, deployment: Deployment, history: HistoryStore) -> None:
+        self._deployment = deployment
+        self._history = history
+        self.draining = False
+
+    def drain(self) -> None:
+        self.draining = True
+
+    async def readiness(self) -> Readiness:
+        engine, history = await self._engine(), await self._redis()
+        server = "draining: the server is shutting down" if self.draining else OK
+        checks = {"server": server, "engine": engine, "redis": history}
+        return Readiness(server == engine == OK, history != OK, checks)
+
+    async def _engine(self) -> str:
+        try:
+            await self._deployment.engine.check()
+        except EngineError as error:
+            return str(error)
+        return OK
+
+    async def _redis(self) -> str:
+        try:
+            await self._history.check()
+        except HistoryUnavailable as error:
+            return str(error)
+        return OK

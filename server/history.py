@@ -1,0 +1,88 @@
+"""Histories: what the service knows about a user's past, and the store that keeps it.
+
+Every event goes to the log that retraining reads; the user's own latest events make the history a prompt is rendered
+from. `server/redis_history.py` keeps both in Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+
+from catalog.events import EventType
+from catalog.items import Items
+from catalog.prompts import Interaction
+
+__all__ = ["EMPTY", "Event", "History", "HistoryStore", "Visit", "interactions_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a user did, checked and complete: one row of the events contract."""
+
+    user_id: str
+    item_id: str
+    timestamp: int  # Unix milliseconds
+    type: EventType
+    event_id: str  # a second event of this user under the same id is a repetition, not news
+    query: str | None = None
+    request_id: str | None = None  # of the answer that showed the item
+
+
+Visit = tuple[str, str | None]
+"""One event of a history as far as prompts need it: its item, and the query that led there. Tuples, for speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A user's latest events in time order, oldest first.
+
+    runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
+    item for one query are a single interaction.
+    """
+
+    visits: tuple[Visit, ...]
+    runs: int
+
+    def first(self, interactions: Sequence[Interaction]) -> int:
+        """The absolute position of the first of this history's `interactions`.
+
+        Counted from the end, so that it moves only when the history does: a repeated event, or one that falls off the
+        far end, leaves every other interaction at its position and the prompt's beginning in the prefix cache.
+        """
+        return max(0, self.runs - len(interactions))
+
+
+EMPTY = History((), 0)
+
+
+class HistoryStore(Protocol):
+    """Keeps histories and the event log. Everything here raises HistoryUnavailable when the store is away or slow."""
+
+    async def read(self, user: str) -> History:
+        """The history of a user; empty where nothing is known."""
+
+    async def append(self, events: Sequence[Event]) -> list[bool]:
+        """Writes events. True for a new one, False for one that its user's event ids already contain."""
+
+    async def check(self) -> None:
+        """Returns when the store answers."""
+
+    async def warnings(self) -> list[str]:
+        """What an operator should know about how safely acknowledged events are kept."""
+
+    async def close(self) -> None:
+        """Releases connections."""
+
+
+def interactions_of(history: History, items: Items) -> list[Interaction]:
+    """What a prompt may show, oldest first: items that left the catalogue are skipped, repeats collapse.
+
+    The same order of steps as `trainer.histories`: first the items that are known, then repeats of one item for one
+    query in a row become one interaction.
+    """
+    visits = ((items.row_of(item_id), query) for item_id, query in history.visits)
+    known = ((row, query) for row, query in visits if row is not None)
+    return [Interaction(row, query) for (row, query), _ in groupby(known)]

@@ -1,0 +1,51 @@
+"""Structured logs: one JSON object a line on standard output, with the request id wherever there is a request.
+
+Non-ASCII and control characters are escaped, so nothing that a client sent can forge or hide a line. Queries, users and
+items are not logged.
+"""
+
+import contextlib
+import logging
+import sys
+
+import structlog
+
+__all__ = ["configure_logging"]
+
+
+class Lines:
+    """Writes lines to standard output. A full disk or a reader that left costs the line, not the request."""
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            print(line, flush=True)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def configure_logging(level: str) -> None:
+    """Sends structlog's and the standard library's records (uvicorn, redis, asyncio) to standard output, as JSON."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    render = structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: Lines(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for chatty in ("uvicorn.error", "asyncio", "vllm"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

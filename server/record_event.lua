@@ -1,0 +1,45 @@
+-- Records one event of one user, once: in the event log, and in the user's history in order of time.
+-- Returns 1, or 0 if this event id was recorded before.
+--
+-- KEYS, all with one hash tag:
+--   1 history    sorted set; score: time of the event, ms; member: ten digits of its run, then JSON [item, query, type, event id]
+--   2 runs       how many runs of equal (item, query) the user had; a run is one interaction in a prompt
+--   3 event_ids  sorted set of recorded event ids; score: when they came, ms
+--   4 log        stream: the event's fields, "" where there is no value
+-- The log is written first and the event id last: should Redis fail in between, a repetition writes again, and nothing
+-- that was acknowledged is missing.
+
+local history, runs, event_ids, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local now, history_length, history_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local event_ids_length, event_ids_ms, log_length = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local user, item, timestamp, kind, query, event_id, request_id = unpack(ARGV, 7, 13)
+
+if redis.call('ZSCORE', event_ids, event_id) then
+  return 0
+end
+
+redis.call('XADD', log, 'MAXLEN', '~', log_length, '*', 'user_id', user, 'item_id', item, 'timestamp', timestamp,
+  'type', kind, 'query', query, 'event_id', event_id, 'request_id', request_id)
+
+local newest = redis.call('ZRANGE', history, -1, -1)[1]
+local last = newest and cjson.decode(string.sub(newest, 11))
+local run
+if last and last[1] == item and last[2] == query then
+  run = redis.call('GET', runs) or 0
+else
+  run = redis.call('INCR', runs)
+end
+local member = string.format('%010d', run) .. cjson.encode({item, query, kind, event_id})
+redis.call('ZADD', history, timestamp, member)
+redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
+redis.call('PEXPIRE', history, history_ms)
+redis.call('PEXPIRE', runs, history_ms)
+
+-- A millisecond apart at least, so that ids of one batch, or of a clock that stepped back, are forgotten in order.
+local last_id = redis.call('ZRANGE', event_ids, -1, -1, 'WITHSCORES')
+local arrived = math.max(now, tonumber(last_id[2] or 0) + 1)
+redis.call('ZADD', event_ids, string.format('%.0f', arrived), event_id)
+redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', '(' .. (now - event_ids_ms))
+redis.call('ZREMRANGEBYRANK', event_ids, 0, -event_ids_length - 1)
+redis.call('PEXPIRE', event_ids, ARGV[5])
+return 1

@@ -1,0 +1,123 @@
+"""Every setting of the server: one class, read from flags and GEMSERVE_* variables, validated here and passed on.
+
+A flag wins over its variable (`--redis-read-timeout-ms` over `GEMSERVE_REDIS_READ_TIMEOUT_MS`); parts of the engine are
+nested (`--engine.max-width`, `GEMSERVE_ENGINE__MAX_WIDTH`). A name that is not here is an error, wherever it stands.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.asyncio.connection import parse_url
+
+from server.engine.settings import EngineSettings
+from server.errors import SettingsError
+from server.schemas import LARGEST_K
+
+__all__ = ["Settings", "read_settings"]
+
+PREFIX = "GEMSERVE_"
+NESTED = "__"
+DAY_MS = 86_400_000
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Unknown keys are errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTED,
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="python -m server",
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+    )
+
+    bundles: Path = Field(description="folder of published bundles; the one that `current` points to is served")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
+
+    redis: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where histories and events are kept")
+    own_redis: Path | None = Field(
+        None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
+    )
+    own_redis_port: int = Field(0, ge=0, le=65_535, description="port of --own-redis; 0 takes a free one")
+    redis_read_timeout_ms: int = Field(150, ge=1, description="longest wait for a history before answering without it")
+    redis_write_timeout_ms: int = Field(1_000, ge=1, description="longest wait for events to be written before a 503")
+    redis_connections: int = Field(32, ge=1, description="most connections to Redis")
+
+    history_length: int = Field(200, ge=1, le=10_000, description="events kept in a user's history")
+    history_days: int = Field(180, ge=1, description="a history is forgotten this long after its user's last event")
+    event_ids: int = Field(1_000, ge=1, description="event ids remembered for a user, against counting twice")
+    event_id_days: int = Field(7, ge=1, description="how long an event id is remembered")
+    event_log_length: int = Field(
+        1_000_000, ge=1_000, description="events kept for retraining, about, all users together"
+    )
+
+    beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
+    engine: EngineSettings = EngineSettings()
+    answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
+
+    max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
+    drain_seconds: float = Field(0.0, ge=0, description="after SIGTERM: how long to answer while not ready")
+    shutdown_seconds: int = Field(20, ge=1, description="then: how long to wait for requests in flight")
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis_url(cls, url: str) -> str:
+        try:
+            parse_url(url)
+        except ValueError as error:
+            raise ValueError(f"is no Redis URL, such as redis://HOST:PORT/0: {error}") from error
+        return url
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.own_redis is not None and "redis" in self.model_fields_set:
+            raise ValueError("--redis and --own-redis exclude each other: name a Redis, or have one started")
+        if self.beam_width > self.engine.max_width:
+            raise ValueError(f"beam_width {self.beam_width} is over engine.max_width {self.engine.max_width}")
+        if self.engine.max_width < LARGEST_K:
+            raise ValueError(
+                f"engine.max_width {self.engine.max_width} is under {LARGEST_K}, which a request may ask for"
+            )
+        return self
+
+    @property
+    def history_ms(self) -> int:
+        return self.history_days * DAY_MS
+
+    @property
+    def event_id_ms(self) -> int:
+        return self.event_id_days * DAY_MS
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """From command-line flags and the environment.
+
+    Raises SettingsError that lists all that is wrong; an unknown flag ends the program with usage and status 2.
+    """
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _is_setting(name))
+    if unknown:
+        raise SettingsError(f"no setting is named {', '.join(unknown)}: correct or unset it; --help lists all settings")
+    try:
+        return Settings(_cli_parse_args=list(arguments))
+    except ValidationError as error:
+        problems = [f"{_flag(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        raise SettingsError("; ".join(problems)) from error
+
+
+def _is_setting(variable: str) -> bool:
+    field = variable.removeprefix(PREFIX).split(NESTED)[0].lower()
+    return field in Settings.model_fields
+
+
+def _flag(location: tuple[int | str, ...]) -> str:
+    name = ".".join(str(part) for part in location).replace("_", "-")
+    return f"--{name}: " if name else ""

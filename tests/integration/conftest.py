@@ -1,0 +1,77 @@
+"""A small random checkpoint with items, and one vLLM engine that serves it to all tests of the session.
+
+The engine lives in the session's event loop: a test that uses it needs
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+"""
+
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import torch
+
+from catalog.index import ItemIndex
+from server.engine.settings import EngineSettings
+from server.engine.vllm.client import VllmEngine
+
+SIZES = (24, 32, 16)
+ITEMS = 3000
+WORDS = 400
+
+
+with warnings.catch_warnings():
+    # importing vLLM 0.32 touches deprecated corners of torch; what happens afterwards is held to our standard
+    warnings.simplefilter("ignore")
+    import vllm.v1.engine.async_llm  # noqa: F401
+
+
+@dataclass(frozen=True, slots=True)
+class SmallBundle:
+    """What an engine needs of a bundle. Vocabulary ids below `words` are words; the level tokens follow."""
+
+    model_dir: Path
+    index_dir: Path
+    index: ItemIndex
+    level_tokens: Sequence[np.ndarray]
+    words: int = WORDS
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """A random float32 Qwen2 of two layers, and 3,000 items of three codes."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    directory = tmp_path_factory.mktemp("bundle")
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(directory / "model")
+    codes = np.unique(np.random.default_rng(0).integers(0, SIZES, (ITEMS * 2, 3)), axis=0)[:ITEMS]
+    index, _ = ItemIndex.build(codes, SIZES)
+    index.save(directory / "index")
+    first = WORDS + np.cumsum((0, *SIZES[:-1]))
+    level_tokens = [start + np.arange(size) for start, size in zip(first, SIZES, strict=True)]
+    return SmallBundle(directory / "model", directory / "index", ItemIndex.open(directory / "index"), level_tokens)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm_engine(small_bundle: SmallBundle) -> AsyncIterator[VllmEngine]:
+    """A started engine over `small_bundle`."""
+    settings = EngineSettings(max_width=200, max_prompt_tokens=600, max_batch_tokens=256, kv_cache_bytes=1 << 27)
+    engine = VllmEngine(small_bundle, settings)
+    await engine.start()
+    yield engine
+    await engine.stop()

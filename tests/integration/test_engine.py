@@ -1,0 +1,191 @@
+"""The vLLM engine against the transformers driver on the same weights, in float32."""
+
+import asyncio
+import itertools
+import os
+import signal
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from catalog.search.transformers import TransformersRanker
+from server.engine.errors import EngineError, EngineUnavailable
+from server.engine.protocol import RankRequest
+from server.engine.settings import EngineSettings
+from server.engine.vllm.client import VllmEngine
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+BLOCK = 32
+WORDS = 400
+numbers = itertools.count()
+
+
+def request(prompt, width, *, k=None, excluded=()):
+    return RankRequest(prompt, k or width, width, f"test-{next(numbers)}", excluded)
+
+
+def words(seed, length):
+    return np.random.default_rng(seed).integers(0, WORDS, length).tolist()
+
+
+def some_leaves(seed, index, count):
+    return np.sort(np.random.default_rng(seed).choice(len(index), count, replace=False))
+
+
+@pytest.fixture(scope="session")
+def ranker(small_bundle):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(small_bundle.model_dir, dtype=torch.float32)
+    return TransformersRanker(model, small_bundle.index, small_bundle.level_tokens)
+
+
+def assert_same(ranking, expected, k=None):
+    leaves, scores = expected
+    np.testing.assert_allclose(ranking.scores, scores[:k], atol=1e-4)
+    assert list(ranking.leaves) == leaves[:k].tolist()
+
+
+@pytest.mark.parametrize("width", [1, 10, 50, 128])
+async def test_ranks_like_transformers(vllm_engine, ranker, width):
+    prompt = words(0, 50)
+    ranking = await vllm_engine.rank(request(prompt, width))
+    assert_same(ranking, ranker.rank([prompt], width)[0])
+    assert len(set(ranking.leaves)) == width
+
+
+@pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK - 1, 3 * BLOCK, 600])
+async def test_whatever_block_the_suffix_falls_into(vllm_engine, ranker, length):
+    """The last but one code of a prompt of 31 or 95 tokens is in another block than the first."""
+    prompt = words(length, length)
+    assert_same(await vllm_engine.rank(request(prompt, 20)), ranker.rank([prompt], 20)[0])
+
+
+async def test_a_mixed_batch_is_ranked_like_each_alone(vllm_engine, ranker, small_bundle):
+    """Prompt lengths, widths and exclusions all differ; the beams are more than the scratch blocks hold."""
+    generator = np.random.default_rng(7)
+    lengths = generator.integers(1, 200, 24)
+    widths = generator.choice([1, 3, 10, 50, 128, 200], 24)
+    prompts = [words(100 + i, length) for i, length in enumerate(lengths)]
+    excluded = [some_leaves(i, small_bundle.index, int(generator.integers(0, 200))) for i in range(24)]
+    before = await vllm_engine.statistics()
+    rankings = await asyncio.gather(
+        *(
+            vllm_engine.rank(request(prompt, int(width), excluded=out.tolist()))
+            for prompt, width, out in zip(prompts, widths, excluded, strict=True)
+        )
+    )
+    after = await vllm_engine.statistics()
+    for prompt, width, out, ranking in zip(prompts, widths, excluded, rankings, strict=True):
+        assert_same(ranking, ranker.rank([prompt], int(width), excluded=[out])[0])
+        assert not set(ranking.leaves) & set(out.tolist())
+    assert after["requests"] - before["requests"] == 24
+    assert after["groups"] - before["groups"] < 24
+    assert after["scratch_peak"] <= EngineSettings(max_width=200).scratch_blocks
+
+
+async def test_nearly_everything_excluded_leaves_exactly_the_rest(vllm_engine, ranker, small_bundle):
+    prompt, left = words(3, 40), some_leaves(1, small_bundle.index, 5)
+    excluded = np.setdiff1d(np.arange(len(small_bundle.index)), left)
+    ranking = await vllm_engine.rank(request(prompt, 50, excluded=excluded.tolist()))
+    assert sorted(ranking.leaves) == left.tolist()
+    everything = list(range(len(small_bundle.index)))
+    assert (await vllm_engine.rank(request(prompt, 50, excluded=everything))).leaves == ()
+
+
+async def test_fewer_are_returned_than_searched(vllm_engine, ranker):
+    prompt = words(4, 60)
+    assert_same(await vllm_engine.rank(request(prompt, 50, k=7)), ranker.rank([prompt], 50)[0], k=7)
+
+
+async def test_a_shared_prefix_is_computed_once(vllm_engine):
+    prefix = words(5, 5 * BLOCK)
+    before = await vllm_engine.statistics()
+    first = await vllm_engine.rank(request([*prefix, 1, 2, 3], 10))
+    second = await vllm_engine.rank(request([*prefix, 4, 5, 6], 10))
+    again = await vllm_engine.rank(request([*prefix, 1, 2, 3], 10))
+    after = await vllm_engine.statistics()
+    prompts = after["prompt_tokens"] - before["prompt_tokens"]
+    computed = after["computed_tokens"] - before["computed_tokens"]
+    assert prompts - computed == 2 * len(prefix)
+    assert first.leaves != second.leaves
+    assert first.leaves == again.leaves
+
+
+async def test_cancelled_requests_leave_the_engine_well(vllm_engine, ranker):
+    tasks = {asyncio.create_task(vllm_engine.rank(request(words(i, 500), 200))): words(i, 500) for i in range(16)}
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    cancelled = list(pending)[::2]
+    for task in cancelled:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert len(cancelled) > 0
+    assert all(task.cancelled() for task in cancelled)
+    rest = [task for task in tasks if task not in cancelled]
+    for task, expected in zip(rest, ranker.rank([tasks[task] for task in rest], 200), strict=True):
+        assert_same(task.result(), expected)
+    await vllm_engine.check()
+
+
+async def test_requests_over_a_limit_are_refused(vllm_engine, small_bundle):
+    with pytest.raises(EngineError, match="beam width 201"):
+        await vllm_engine.rank(request([1], 201))
+    with pytest.raises(EngineError, match="601 tokens"):
+        await vllm_engine.rank(request([1] * 601, 5))
+    with pytest.raises(EngineError, match="outside the catalogue"):
+        await vllm_engine.rank(request([1], 5, excluded=[len(small_bundle.index)]))
+
+
+async def test_weights_reloaded_in_place_change_the_answers(vllm_engine, ranker, small_bundle, tmp_path):
+    """What is cached of the old weights, the level heads, must go with them."""
+    from transformers import AutoModelForCausalLM
+
+    prompt = words(6, 40)
+    original = await vllm_engine.rank(request(prompt, 10))
+    model = AutoModelForCausalLM.from_pretrained(small_bundle.model_dir, dtype=torch.float32)
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path)
+    llm = vllm_engine._llm
+    try:
+        await llm.collective_rpc("reload_weights", kwargs={"weights_path": str(tmp_path)})
+        assert await llm.reset_prefix_cache()
+        changed = await vllm_engine.rank(request(prompt, 10))
+        expected = TransformersRanker(model, small_bundle.index, small_bundle.level_tokens).rank([prompt], 10)[0]
+        assert_same(changed, expected)
+        assert changed.scores != original.scores
+    finally:
+        await llm.collective_rpc("reload_weights", kwargs={"weights_path": str(small_bundle.model_dir)})
+        assert await llm.reset_prefix_cache()
+    assert_same(await vllm_engine.rank(request(prompt, 10)), ranker.rank([prompt], 10)[0])
+
+
+async def test_a_killed_engine_is_unavailable_and_stops_cleanly(small_bundle):
+    """An engine of its own, since it does not survive."""
+    engine = VllmEngine(small_bundle, EngineSettings(max_width=50, max_prompt_tokens=600, kv_cache_bytes=1 << 27))
+    with pytest.raises(EngineUnavailable, match="not started"):
+        await engine.rank(request([1], 1))
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    await engine.start()
+    await engine.check()
+    (core,) = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.pid not in before and "EngineCore" in child.name()
+    ]
+    under_way = [asyncio.create_task(engine.rank(request(words(i, 500), 50))) for i in range(20)]
+    await asyncio.sleep(0.05)
+    os.kill(core.pid, signal.SIGKILL)
+    outcomes = await asyncio.wait_for(asyncio.gather(*under_way, return_exceptions=True), 30)
+    assert any(isinstance(outcome, EngineUnavailable) for outcome in outcomes)
+    with pytest.raises(EngineUnavailable, match="died"):
+        await engine.rank(request([1], 1))
+    with pytest.raises(EngineUnavailable):
+        await engine.check()
+    await engine.stop()
+    assert not psutil.pid_exists(core.pid) or psutil.Process(core.pid).status() == psutil.STATUS_ZOMBIE
+    await engine.stop()

@@ -1,0 +1,177 @@
+"""The whole service, nothing faked: a bundle that the trainer made, vLLM, Redis, HTTP."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from catalog.bundle import Bundle, current_bundle, open_bundle
+from catalog.prompts import Interaction
+from catalog.search.transformers import TransformersRanker
+from tests import world
+from tests.integration.server_process import ServerProcess
+from trainer.pipeline import run
+from trainer.recipe import load_recipe
+
+pytestmark = pytest.mark.integration
+SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    steps = ["training.steps=30", "training.dropout=0", "gems.lr=0.01"]
+    run(*world.write_world(folder), folder / "bundles", load_recipe("small", [*world.TINY, *steps]), resume=False)
+    return folder / "bundles"
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles) -> Bundle:
+    return open_bundle(current_bundle(bundles))
+
+
+@pytest.fixture(scope="module")
+def redis_folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("own-redis")
+
+
+@pytest.fixture(scope="module")
+def server(bundles, redis_folder):
+    process = ServerProcess("--bundles", bundles, "--own-redis", redis_folder, *SMALL)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+def ids(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [item["id"] for item in response.json()["items"]]
+
+
+@pytest.mark.parametrize("k", [1, 7, 30])
+def test_answers_are_k_distinct_items_of_the_catalogue(client, bundle, k):
+    for path, parameters in (("/search", {"q": "red tent"}), ("/recommend", {"user": "nobody"})):
+        response = client.get(path, params={**parameters, "k": k})
+        found = ids(response)
+        assert len(found) == len(set(found)) == k
+        assert set(found) <= set(bundle.items.ids)
+        scores = [item["score"] for item in response.json()["items"]]
+        assert scores == sorted(scores, reverse=True)
+        assert response.json()["model"] == bundle.version
+
+
+def test_asking_for_more_than_there_is_gives_all_there_is(client, bundle):
+    assert sorted(ids(client.get("/search", params={"q": "lamp", "k": 200}))) == sorted(bundle.items.ids)
+
+
+def test_the_ranking_is_that_of_transformers_on_the_same_checkpoint(client, bundle):
+    model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
+    ranker = TransformersRanker(model, bundle.index, bundle.level_tokens)
+    for query in ("red tent", "grey lamp", "b", "<a_1> <|search|>"):
+        response = client.get("/search", params={"q": query, "k": 20})
+        leaves, scores = ranker.rank([bundle.prompts.render([], query)], 50)[0]
+        assert ids(response) == [bundle.items.ids[leaf] for leaf in leaves[:20]]
+        assert [item["score"] for item in response.json()["items"]] == pytest.approx(scores[:20], abs=1e-4)
+
+
+def test_events_change_the_next_recommendations(client, bundle):
+    before = ids(client.get("/recommend", params={"user": "ann", "k": 10}))
+    events = [{"user_id": "ann", "item_id": item, "query": "tent"} for item in ("tent-red", "tent-blue")]
+    assert client.post("/events", json=events).status_code == 202
+    after = ids(client.get("/recommend", params={"user": "ann", "k": 10}))
+    assert after != before
+    assert not {"tent-red", "tent-blue"} & set(after)
+    kept = client.get("/recommend", params={"user": "ann", "k": 30, "exclude_seen": False})
+    assert {"tent-red", "tent-blue"} <= set(ids(kept))
+    leaves = [bundle.items.row_of(event["item_id"]) for event in events]
+    model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
+    prompt = bundle.prompts.render([Interaction(leaf, "tent") for leaf in leaves])
+    ranker = TransformersRanker(model, bundle.index, bundle.level_tokens)
+    best, _ = ranker.rank([prompt], 50, excluded=[np.sort(leaves)])[0]
+    assert after == [bundle.items.ids[leaf] for leaf in best[:10]]
+
+
+def test_a_user_makes_a_search_personal(client):
+    client.post("/events", json=[{"user_id": "bob", "item_id": f"boot-{c}"} for c in world.COLOURS])
+    search = [item["score"] for item in client.get("/search", params={"q": "green"}).json()["items"]]
+    personal = [item["score"] for item in client.get("/search", params={"q": "green", "user": "bob"}).json()["items"]]
+    assert search != personal
+
+
+def test_operations(client, bundle):
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").status_code == 200
+    assert client.get("/version").json()["model"] == bundle.version
+    metrics = client.get("/metrics").text
+    assert "gemserve_" in metrics
+    assert "vllm:" in metrics
+    assert client.get("/items/tent-red").json()["title"] == "red tent"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/search?q=", 422),
+        ("/search?q=%20%09", 422),
+        ("/search", 422),
+        ("/search?q=tent&k=0", 422),
+        ("/search?q=tent&k=201", 422),
+        ("/recommend", 422),
+        ("/items/nothing", 404),
+        ("/nowhere", 404),
+    ],
+)
+def test_bad_requests_are_problems(client, path, status):
+    response = client.get(path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["request_id"]
+
+
+def test_an_event_about_an_unknown_item_is_refused_with_the_reason(client):
+    response = client.post("/events", json={"user_id": "ann", "item_id": "ghost"})
+    assert 400 <= response.status_code < 500
+    assert "ghost" in response.text
+
+
+def test_histories_survive_a_restart_of_server_and_redis(bundles, redis_folder, server, client):
+    client.post("/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"})
+    before = ids(client.get("/recommend", params={"user": "cleo"}))
+    assert server.stop() == 0
+    again = ServerProcess("--bundles", bundles, "--own-redis", redis_folder, *SMALL)
+    try:
+        assert ids(httpx.get(f"{again.url}/recommend", params={"user": "cleo"}, timeout=30)) == before
+        repeated = httpx.post(
+            f"{again.url}/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"}
+        )
+        assert repeated.json()["accepted"][0]["duplicate"]
+    finally:
+        assert again.stop() == 0
+
+
+@pytest.mark.parametrize("damage", ["model/model.safetensors", "catalog/items.parquet", "manifest.json"])
+def test_a_damaged_bundle_stops_the_start_and_is_named(bundles, tmp_path, damage):
+    shutil.copytree(bundles, tmp_path / "bundles", symlinks=True)
+    file = tmp_path / "bundles/current" / damage
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "--bundles", str(tmp_path / "bundles"), "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert Path(damage).name in done.stderr

@@ -1,0 +1,27 @@
+"""What a rank request refuses by itself."""
+
+import pytest
+
+from server.engine.errors import EngineError
+from server.engine.protocol import RankRequest
+
+
+def test_a_sensible_request_is_accepted():
+    assert RankRequest([1, 2], 5, 10, "r", (0, 3)).width == 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompt": []}, "prompt is empty"),
+        ({"k": 0}, "at least one item"),
+        ({"k": 6}, "raise the width to 6"),
+        ({"excluded": (3, 3)}, "strictly increasing"),
+        ({"excluded": (4, 3)}, "strictly increasing"),
+        ({"excluded": (-1, 3)}, "negative"),
+    ],
+)
+def test_a_contradictory_request_is_refused(fields, message):
+    sensible = {"prompt": [1], "k": 5, "width": 5, "request_id": "r", "excluded": ()}
+    with pytest.raises(EngineError, match=message):
+        RankRequest(**sensible | fields)

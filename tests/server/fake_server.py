@@ -1,0 +1,41 @@
+"""`python -m server` as it is, but for its bundle: the small shop and an engine that takes a second where k is 13.
+
+python -m tests.server.fake_server --bundles unused --redis URL --port 0
+"""
+
+import asyncio
+import functools
+import os
+import sys
+
+import server.__main__ as program
+from server.app import create_app
+from server.deployment import Deployment
+from server.engine.protocol import Ranking, RankRequest
+from server.settings import Settings
+from tests.server.small_shop import RecordingEngine, make_deployment, make_items, make_prompts
+
+SLOW_K = 13
+
+
+class SlowEngine(RecordingEngine):
+    async def start(self) -> None:
+        print("engine: starting", flush=True)
+        await asyncio.sleep(float(os.environ.get("ENGINE_START_SECONDS", "0")))
+        await super().start()
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        await asyncio.sleep(1.0 if request.k == SLOW_K else 0.0)
+        return await super().rank(request)
+
+    async def stop(self) -> None:
+        print("engine: stopped", flush=True)
+
+
+def load(_: Settings) -> Deployment:
+    return make_deployment(make_items(), make_prompts(), SlowEngine())
+
+
+if __name__ == "__main__":
+    program.create_app = functools.partial(create_app, load=load)
+    sys.exit(program.main())
