@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,13 @@ class Ranking:
 
     leaves: tuple[int, ...]
     scores: tuple[float, ...]
+
+    @classmethod
+    def of(cls, leaves: NDArray[Any], scores: NDArray[Any]) -> "Ranking":
+        """From arrays. Raises EngineError if the model has given scores that are no numbers."""
+        if not np.isfinite(scores).all():
+            raise EngineError("the model gives scores that are not finite numbers: check its weights and dtype")
+        return cls(tuple(leaves.astype(int).tolist()), tuple(scores.tolist()))
 
 
 class RankableBundle(Protocol):

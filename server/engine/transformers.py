@@ -68,6 +68,4 @@ class TransformersEngine:
             raise EngineUnavailable("the engine was stopped")
         excluded = np.asarray(request.excluded, np.int64)
         ((leaves, scores),) = self._ranker.rank([request.prompt], request.width, excluded=[excluded])
-        if not np.isfinite(scores).all():
-            raise EngineError("the model gives scores that are not finite numbers: check its weights and dtype")
-        return Ranking(tuple(leaves[: request.k].tolist()), tuple(scores[: request.k].tolist()))
+        return Ranking.of(leaves[: request.k], scores[: request.k])

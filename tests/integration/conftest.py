@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,7 @@ from catalog.index import ItemIndex
 from server.engine.settings import EngineSettings
 from server.engine.vllm.client import VllmEngine
 
-SIZES = (24, 32, 16)
-ITEMS = 3000
 WORDS = 400
-
 
 with warnings.catch_warnings():
     # importing vLLM 0.32 touches deprecated corners of torch; what happens afterwards is held to our standard
@@ -40,12 +38,22 @@ class SmallBundle:
     words: int = WORDS
 
 
+def save_bundle(directory: Path, model: Any, sizes: Sequence[int] = (24, 32, 16), items: int = 3000) -> SmallBundle:
+    """Save `model` and up to `items` random items whose codes have these sizes."""
+    model.save_pretrained(directory / "model")
+    codes = np.unique(np.random.default_rng(0).integers(0, sizes, (items * 2, len(sizes))), axis=0)[:items]
+    index, _ = ItemIndex.build(codes, sizes)
+    index.save(directory / "index")
+    first = WORDS + np.cumsum((0, *sizes[:-1]))
+    level_tokens = [start + np.arange(size) for start, size in zip(first, sizes, strict=True)]
+    return SmallBundle(directory / "model", directory / "index", ItemIndex.open(directory / "index"), level_tokens)
+
+
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A random float32 Qwen2 of two layers, and 3,000 items of three codes."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    directory = tmp_path_factory.mktemp("bundle")
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=512,
@@ -58,13 +66,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
         tie_word_embeddings=True,
         initializer_range=0.3,
     )
-    Qwen2ForCausalLM(config).save_pretrained(directory / "model")
-    codes = np.unique(np.random.default_rng(0).integers(0, SIZES, (ITEMS * 2, 3)), axis=0)[:ITEMS]
-    index, _ = ItemIndex.build(codes, SIZES)
-    index.save(directory / "index")
-    first = WORDS + np.cumsum((0, *SIZES[:-1]))
-    level_tokens = [start + np.arange(size) for start, size in zip(first, SIZES, strict=True)]
-    return SmallBundle(directory / "model", directory / "index", ItemIndex.open(directory / "index"), level_tokens)
+    return save_bundle(tmp_path_factory.mktemp("bundle"), Qwen2ForCausalLM(config))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -135,6 +135,8 @@ async def test_requests_over_a_limit_are_refused(vllm_engine, small_bundle):
         await vllm_engine.rank(request([1], 201))
     with pytest.raises(EngineError, match="601 tokens"):
         await vllm_engine.rank(request([1] * 601, 5))
+    with pytest.raises(EngineError, match="vocabulary of 512"):
+        await vllm_engine.rank(request([1, 512], 5))
     with pytest.raises(EngineError, match="outside the catalogue"):
         await vllm_engine.rank(request([1], 5, excluded=[len(small_bundle.index)]))
 
@@ -164,6 +166,7 @@ async def test_weights_reloaded_in_place_change_the_answers(vllm_engine, ranker,
     assert_same(await vllm_engine.rank(request(prompt, 10)), ranker.rank([prompt], 10)[0])
 
 
+@pytest.mark.slow
 async def test_a_killed_engine_is_unavailable_and_stops_cleanly(small_bundle):
     """An engine of its own, since it does not survive."""
     engine = VllmEngine(small_bundle, EngineSettings(max_width=50, max_prompt_tokens=600, kv_cache_bytes=1 << 27))

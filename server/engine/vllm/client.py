@@ -34,7 +34,7 @@ class VllmEngine:
     def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
         self._bundle = bundle
         self._settings = settings or EngineSettings()
-        self._checkpoint: Checkpoint | None = None
+        self._vocabulary = 0
         self._llm: Any = None
 
     async def start(self) -> None:
@@ -77,10 +77,7 @@ class VllmEngine:
             raise EngineUnavailable(DIED) from error
         except (VLLMClientError, EngineGenerateError) as error:
             raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
-        leaves, scores = answer
-        if not np.isfinite(scores).all():
-            raise EngineError("the model gives scores that are not finite numbers: check its weights and dtype")
-        return Ranking(tuple(leaves.astype(int).tolist()), tuple(scores.tolist()))
+        return Ranking.of(*answer)
 
     async def check(self) -> None:
         """Return when the engine's process answers. Raises EngineUnavailable."""
@@ -106,11 +103,10 @@ class VllmEngine:
 
     def _known_tokens(self, request: RankRequest) -> list[int]:
         """The prompt, which must be within the vocabulary: the model's process would not survive another token."""
-        vocabulary = self._checkpoint.vocabulary if self._checkpoint else 0
         tokens = np.asarray(request.prompt, np.int64)
-        if tokens.min() < 0 or tokens.max() >= vocabulary:
+        if tokens.min() < 0 or tokens.max() >= self._vocabulary:
             raise EngineError(
-                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {vocabulary}:"
+                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {self._vocabulary}:"
                 " render prompts with the tokenizer of the same bundle"
             )
         known: list[int] = tokens.tolist()
@@ -138,7 +134,8 @@ class VllmEngine:
             raise EngineError(f"{method} failed in the engine: {error}") from error
 
     def _launch(self) -> None:
-        checkpoint = self._checkpoint = Checkpoint.read(self._bundle.model_dir)
+        checkpoint = Checkpoint.read(self._bundle.model_dir)
+        self._vocabulary = checkpoint.vocabulary
         self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
         with engine_environment():
             from vllm.platforms import current_platform

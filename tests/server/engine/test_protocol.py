@@ -1,9 +1,10 @@
 """What a rank request refuses by itself."""
 
+import numpy as np
 import pytest
 
 from server.engine.errors import EngineError
-from server.engine.protocol import RankRequest
+from server.engine.protocol import Ranking, RankRequest
 
 
 def test_a_sensible_request_is_accepted():
@@ -25,3 +26,14 @@ def test_a_contradictory_request_is_refused(fields, message):
     sensible = {"prompt": [1], "k": 5, "width": 5, "request_id": "r", "excluded": ()}
     with pytest.raises(EngineError, match=message):
         RankRequest(**sensible | fields)
+
+
+def test_a_ranking_is_made_of_plain_numbers():
+    ranking = Ranking.of(np.array([3.0, 1.0]), np.array([-0.5, -2.0], np.float32))
+    assert ranking == Ranking((3, 1), (-0.5, -2.0))
+
+
+@pytest.mark.parametrize("score", [np.nan, -np.inf])
+def test_a_broken_model_is_an_error(score):
+    with pytest.raises(EngineError, match="not finite"):
+        Ranking.of(np.array([1]), np.array([score]))
