@@ -25,7 +25,7 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev redis data bundle serve test test-slow lint format lock
+.PHONY: help setup deps setup-dev redis bundle serve test test-slow lint format lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -74,15 +74,11 @@ lock: $(BIN)/uv
 
 # --- serving ---------------------------------------------------------------------------------------------------------
 
-$(VAR)/shop/events.parquet:
-	$(BIN)/python -m catalog.importers shop $(VAR)/shop
-
-data: setup
-	@$(if $(filter $(VAR)/shop,$(DATA)),$(MAKE) --no-print-directory $(VAR)/shop/events.parquet)
-
-bundle: data
-	@test -e $(BUNDLES)/current || $(BIN)/python trainer/run.py --items $(DATA)/items.parquet \
-	  --events $(DATA)/events.parquet --out $(BUNDLES) --recipe $(RECIPE) --resume
+bundle: setup
+	@test -e $(BUNDLES)/current || { \
+	  $(if $(filter $(VAR)/shop,$(DATA)),{ test -e $(DATA)/events.parquet || $(BIN)/python -m catalog.importers shop $(DATA); } &&) \
+	  $(BIN)/python trainer/run.py --items $(DATA)/items.parquet --events $(DATA)/events.parquet \
+	    --out $(BUNDLES) --recipe $(RECIPE) --resume; }
 
 serve: setup $(if $(REDIS_URL),,redis) bundle
 	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from catalog.bundle import sha256_of
+from trainer.errors import TrainerError
 from trainer.recipe import Recipe
 
 
@@ -55,7 +56,13 @@ class Workspace:
 
 
 def open_workspace(out: Path, recipe: Recipe, inputs: list[Path], *, resume: bool) -> Workspace:
-    """The workspace of exactly this recipe and these input files; emptied first unless the run shall resume."""
+    """The workspace of exactly this recipe and these input files; emptied first unless the run shall resume.
+
+    Raises TrainerError naming an input file that does not exist.
+    """
+    for file in inputs:
+        if not file.is_file():
+            raise TrainerError(f"{file} does not exist: `python -m catalog.importers` writes items and events files")
     digest = hashlib.sha256(recipe.model_dump_json().encode())
     for file in inputs:
         digest.update(sha256_of(file).encode())

@@ -12,6 +12,7 @@ There is no loop over rows or beams, and on CUDA no synchronisation with the hos
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -97,6 +98,12 @@ class Layout:
         return value if self._even else value.index_select(0, self._place_B)
 
 
+@lru_cache(maxsize=1024)
+def _layout(beams: tuple[int, ...], device: torch.device) -> Layout:
+    """The same few widths come again and again."""
+    return Layout(np.array(beams, np.int64), device)
+
+
 class BeamSearch:
     """One batch of searches, advanced a level at a time by `expand`."""
 
@@ -106,8 +113,8 @@ class BeamSearch:
         limit_R = np.asarray(widths, np.int64)
         if restriction is not None:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
-        beams_R = [np.ones(len(limit_R), np.int64), *(np.minimum(limit_R, edges) for edges in tree.edges)]
-        self.layouts = [Layout(beams, tree.device) for beams in beams_R]
+        beams_R = [np.ones_like(limit_R), *(np.minimum(limit_R, edges) for edges in tree.edges)]
+        self.layouts = [_layout(tuple(beams.tolist()), tree.device) for beams in beams_R]
         """Level l expands the beams of layout l into those of layout l + 1."""
 
     def run(self, logp_RC: Tensor, decode: Callable[[int, Beams], Tensor]) -> list[Ranked]:

@@ -17,6 +17,7 @@ __all__ = ["LevelHeads", "Normalization", "vocabulary_logsumexp"]
 Normalization = Literal["codes", "vocabulary"]
 
 LOGITS_AT_ONCE = 1 << 24
+COPIED_AT_MOST = 1 << 25
 
 
 class LevelHeads:
@@ -24,7 +25,8 @@ class LevelHeads:
 
     weights: per level [C, H]; biases: per level [C] or None. logsumexp: of the logits of the whole vocabulary, from
     hidden states [B, H] to float32 [B]; None normalises over the codes of the level.
-    Logits are computed in float32 on CPU, where half precision would round many of them to ties.
+    Logits are computed in float32 on CPU, where half precision would round many of them to ties, unless a level is
+    so large (atomic identifiers) that the copy would weigh more than the model.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class LevelHeads:
         biases: Sequence[Tensor | None],
         logsumexp: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._weights = [weight.float() if weight.device.type == "cpu" else weight for weight in weights]
+        self._weights = [weight.float() if _is_small(weight) else weight for weight in weights]
         self._biases = [None if bias is None else bias.float() for bias in biases]
         self._logsumexp = logsumexp
 
@@ -46,6 +48,10 @@ class LevelHeads:
         if self._logsumexp is None:
             return torch.log_softmax(logit_BC, -1)
         return (logit_BC - self._logsumexp(hidden_BH)[:, None]).clamp_(max=0)  # rounding may lift it above
+
+
+def _is_small(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.numel() <= COPIED_AT_MOST
 
 
 def vocabulary_logsumexp(hidden_BH: Tensor, logits: Callable[[Tensor], Tensor], vocabulary: int) -> Tensor:

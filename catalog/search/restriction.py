@@ -132,12 +132,13 @@ def _distinct(index: ItemIndex, allowed: Sequence[LeafSet | None]) -> tuple[NDAr
     """The number of each row's set, and the sets; no sets if no row has one."""
     if all(chosen is None for chosen in allowed):
         return np.zeros(len(allowed), np.int64), []
-    everything = LeafSet(index, np.arange(len(index)))
+    everything = LeafSet(index, np.arange(len(index))) if None in allowed else None
     number: dict[int, int] = {}
     sets: list[LeafSet] = []
     set_R = np.zeros(len(allowed), np.int64)
     for row, chosen in enumerate(allowed):
-        member = everything if chosen is None else chosen
+        member = chosen or everything
+        assert member is not None
         if id(member) not in number:
             number[id(member)] = len(sets)
             sets.append(member)

@@ -5,8 +5,9 @@ The engine lives in the session's event loop: a test that uses it needs
 """
 
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def save_bundle(directory: Path, model: Any, sizes: Sequence[int] = (24, 32, 16)
     first = WORDS + np.cumsum((0, *sizes[:-1]))
     level_tokens = [start + np.arange(size) for start, size in zip(first, sizes, strict=True)]
     return SmallBundle(directory / "model", directory / "index", ItemIndex.open(directory / "index"), level_tokens)
+
+
+@pytest.fixture
+def new_bundle(tmp_path: Path) -> Callable[..., SmallBundle]:
+    """`save_bundle` into a fresh directory."""
+    return partial(save_bundle, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,12 @@ class ServerProcess:
         self.lines: list[str] = []
         self.url = ""
         self._ready = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         if not self._ready.wait(START_SECONDS) or not self.url:
             self._process.kill()
+            self._process.wait()
+            self._reader.join()
             raise RuntimeError("the server did not start:\n" + "".join(self.lines[-40:]))
 
     @property
@@ -33,16 +36,19 @@ class ServerProcess:
         return self._process.pid
 
     def stop(self) -> int:
-        """SIGTERM, then the exit status."""
+        """SIGTERM, then the exit status. Harmless when it has stopped already."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
+        status = self._process.wait(60)
+        self._reader.join()
+        return status
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.lines.append(line)
-            found = READY.search(line)
-            if found:
-                self.url = found[1]
-                self._ready.set()
+        with self._process.stdout as output:
+            for line in output:
+                self.lines.append(line)
+                found = READY.search(line)
+                if found:
+                    self.url = found[1]
+                    self._ready.set()
         self._ready.set()

@@ -1,9 +1,11 @@
 """The vLLM engine with other decoders, heads, identifiers and normalisations than test_engine.py's."""
 
 import asyncio
+import gc
 import itertools
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -12,7 +14,6 @@ from server.engine.errors import EngineError
 from server.engine.protocol import RankRequest
 from server.engine.settings import EngineSettings
 from server.engine.vllm.client import VllmEngine
-from tests.integration.conftest import SmallBundle, save_bundle
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -56,7 +57,7 @@ def qwen3():
     )
 
 
-async def agree(bundle: SmallBundle, settings: EngineSettings, widths=(1, 30)):
+async def agree(bundle, settings, widths=(1, 30)):
     """Assert that an engine over `bundle` ranks like transformers in float32."""
     from transformers import AutoModelForCausalLM
 
@@ -82,26 +83,26 @@ async def agree(bundle: SmallBundle, settings: EngineSettings, widths=(1, 30)):
 SETTINGS = EngineSettings(max_width=60, kv_cache_bytes=1 << 27)
 
 
-async def test_an_untied_head_normalised_over_the_vocabulary(tmp_path):
+async def test_an_untied_head_normalised_over_the_vocabulary(new_bundle):
     torch.manual_seed(0)
-    bundle = save_bundle(tmp_path, llama_untied())
+    bundle = new_bundle(llama_untied())
     await agree(bundle, SETTINGS.model_copy(update={"normalize": "vocabulary"}))
 
 
-async def test_qwen3_with_longer_identifiers(tmp_path):
+async def test_qwen3_with_longer_identifiers(new_bundle):
     torch.manual_seed(0)
-    await agree(save_bundle(tmp_path, qwen3(), sizes=(5, 9, 3, 8, 4)), SETTINGS)
+    await agree(new_bundle(qwen3(), sizes=(5, 9, 3, 8, 4)), SETTINGS)
 
 
-async def test_atomic_identifiers_never_decode(tmp_path):
+async def test_atomic_identifiers_never_decode(new_bundle):
     torch.manual_seed(0)
-    await agree(save_bundle(tmp_path, qwen3(), sizes=(100,)), SETTINGS, widths=(1, 30))
+    await agree(new_bundle(qwen3(), sizes=(100,)), SETTINGS, widths=(1, 30))
 
 
-async def test_half_precision_finds_nearly_the_same(tmp_path):
+async def test_half_precision_finds_nearly_the_same(new_bundle):
     torch.manual_seed(0)
     model = qwen3()
-    bundle = save_bundle(tmp_path, model.to(torch.bfloat16))
+    bundle = new_bundle(model.to(torch.bfloat16))
     ranker = TransformersRanker(model.float(), bundle.index, bundle.level_tokens)
     engine = VllmEngine(bundle, SETTINGS)
     await engine.start()
@@ -114,8 +115,18 @@ async def test_half_precision_finds_nearly_the_same(tmp_path):
     assert len(set(ranking.leaves) & set(ranker.rank([prompt], 50)[0].leaves.tolist())) >= 40
 
 
-async def test_items_of_another_model_are_refused(tmp_path):
+@pytest.mark.filterwarnings("ignore:Unclosed context:ResourceWarning")  # vLLM's, when it fails to start
+async def test_a_cache_too_small_for_beams_and_prompt_is_refused(new_bundle):
     torch.manual_seed(0)
-    bundle = save_bundle(tmp_path, qwen3(), sizes=(100, 100))
+    with pytest.raises(EngineError, match="cannot serve"):
+        await VllmEngine(new_bundle(qwen3()), EngineSettings(max_width=200, kv_cache_bytes=1 << 23)).start()
+    engines = [child for child in psutil.Process().children(recursive=True) if "EngineCore" in child.name()]
+    assert engines == []
+    gc.collect()
+
+
+async def test_items_of_another_model_are_refused(new_bundle):
+    torch.manual_seed(0)
+    bundle = new_bundle(qwen3(), sizes=(100, 100))
     with pytest.raises(EngineError, match="vocabulary of 512"):
         await VllmEngine(bundle, SETTINGS).start()

@@ -136,3 +136,8 @@ def test_the_command_line(files, tmp_path):
     )
     assert wrong.returncode == 2
     assert "did you mean training.steps" in wrong.stderr
+
+
+def test_an_input_file_that_does_not_exist_is_named(files, tmp_path):
+    with pytest.raises(TrainerError, match=r"nowhere\.parquet does not exist"):
+        run(files[0], tmp_path / "nowhere.parquet", tmp_path, load_recipe("small", world.TINY), resume=False)

@@ -19,10 +19,11 @@ class ItemScheduler(AsyncScheduler):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         wanted = EngineOptions.of(self.vllm_config).scratch_blocks
         pool = self.kv_cache_manager.block_pool
-        if wanted >= pool.get_num_free_blocks():
+        longest = -(-self.vllm_config.model_config.max_model_len // self.vllm_config.cache_config.block_size)
+        if wanted + longest > pool.get_num_free_blocks():
             raise ValueError(
-                f"the beams need {wanted} blocks and the key-value cache has {pool.get_num_free_blocks()}:"
-                " raise kv_cache_bytes or lower max_width"
+                f"the key-value cache has {pool.get_num_free_blocks()} blocks; the beams need {wanted} and the longest"
+                f" prompt {longest}: raise kv_cache_bytes, or lower max_width or max_prompt_tokens"
             )
         taken = [block.block_id for block in pool.get_new_blocks(wanted)]
         if taken != list(range(FIRST_SCRATCH_BLOCK, FIRST_SCRATCH_BLOCK + wanted)):

@@ -42,6 +42,7 @@ class ItemSearch:
         self._tokens = [torch.from_numpy(tokens).to(runner.device) for tokens in level_tokens]
         self._heads: LevelHeads | None = None
         self.counts: Counter[str] = Counter()
+        scratch_blocks_each(np.zeros(1, np.int64), index.depth, runner.block_size)
         processor = runner.model.logits_processor
         if processor.scale != 1.0 or processor.soft_cap is not None:
             raise ValueError("models that scale or cap their logits are not supported")
