@@ -4,7 +4,6 @@
       catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
-      report.json   the evaluation, once it was made
 
 A stage's folder appears by a rename when the stage is complete.
 """
@@ -36,10 +35,6 @@ class Workspace:
     @property
     def checkpoint(self) -> Path:
         return self.root / "checkpoint"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report.json"
 
     def stage(self, directory: Path, fill: Callable[[Path], None]) -> None:
         """Makes a stage's folder with `fill`, unless it is there already."""
