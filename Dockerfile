@@ -3,7 +3,8 @@
 # The same lock files and Makefile steps as on a machine without Docker.
 FROM python:3.11-slim-bookworm
 ARG DEVICE=cpu
-ENV VENV=/opt/venv DEVICE=${DEVICE} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
+ENV VENV=/opt/venv DEVICE=${DEVICE} PYTHONUNBUFFERED=1 UV_COMPILE_BYTECODE=1 \
+    HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=ERROR DO_NOT_TRACK=1
 RUN apt-get update \
  && apt-get install -y --no-install-recommends make gcc g++ git libnuma1 \
  && rm -rf /var/lib/apt/lists/*

@@ -21,6 +21,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 export HF_HUB_OFFLINE ?= 1
 export VLLM_NO_USAGE_STATS := 1
+export VLLM_LOGGING_LEVEL ?= ERROR
 export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 

@@ -21,6 +21,8 @@ DIED = "the engine's process died; start the engine again"
 CHECK_SECONDS = 10.0
 """A step of the model takes far less."""
 
+WARM_UP_WIDTH = 50
+
 INSTALL_SECONDS = 120.0
 """Reading a million items takes less than one."""
 
@@ -38,12 +40,13 @@ class VllmEngine:
         self._llm: Any = None
 
     async def start(self) -> None:
-        """Start vLLM's process, load the model and install the items. Raises EngineError."""
+        """Start vLLM's process, load the model, install the items and answer a first request. Raises EngineError."""
         if self._llm is not None:
             raise EngineError("the engine is already started")
         await asyncio.to_thread(self._launch)
         try:
             await self.install(self._bundle)
+            await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
         except BaseException:
             await self.stop()
             raise
