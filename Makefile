@@ -17,6 +17,7 @@ RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV      := $(BIN)/uv pip install --quiet --python $(BIN)/python
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 export HF_HUB_OFFLINE ?= 1
@@ -26,7 +27,7 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev redis bundle serve test test-slow lint format lock
+.PHONY: help setup deps setup-dev packages bundle serve test test-slow lint format lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -37,7 +38,16 @@ deps: $(VENV)/.deps-$(DEVICE)
 setup: $(VENV)/.ready-$(DEVICE)
 setup-dev: $(VENV)/.ready-dev
 
-$(BIN)/uv:
+# Debian packages that a fresh machine may lack; nothing happens where all are there.
+packages:
+	@missing=; \
+	/sbin/ldconfig -p | grep -q 'libnuma\.so\.1' || missing="$$missing libnuma1"; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing $(notdir $(PYTHON))-venv"; \
+	$(if $(WANT_REDIS),command -v redis-server >/dev/null || missing="$$missing redis-server";) \
+	test -z "$$missing" || { echo "installing$$missing"; $(SUDO) sh -c "apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null"; }
+
+$(BIN)/uv: | packages
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) uv==0.13.8
 
@@ -61,10 +71,6 @@ $(VENV)/.ready-dev: $(VENV)/.ready-$(DEVICE) requirements/dev.txt
 	$(UV) --no-deps -r requirements/dev.txt
 	@touch $@
 
-redis:
-	@command -v redis-server >/dev/null || { echo 'installing redis-server'; \
-	  $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null'; }
-
 # Pinned lists of everything, from the short ones; needs the network.
 lock: $(BIN)/uv
 	cd requirements && ../$(BIN)/uv pip compile --quiet --upgrade --no-header --annotation-style line --python-version 3.11 \
@@ -81,16 +87,18 @@ bundle: setup
 	  $(BIN)/python trainer/run.py --items $(DATA)/items.parquet --events $(DATA)/events.parquet \
 	    --out $(BUNDLES) --recipe $(RECIPE) --resume; }
 
-serve: setup $(if $(REDIS_URL),,redis) bundle
+serve: WANT_REDIS := $(if $(REDIS_URL),,yes)
+serve: packages setup bundle
 	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \
 	  $(if $(REDIS_URL),--redis $(REDIS_URL),--own-redis $(VAR)/redis)
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
-test: setup-dev redis
+test test-slow: WANT_REDIS := yes
+test: packages setup-dev
 	$(BIN)/pytest
 
-test-slow: setup-dev redis
+test-slow: packages setup-dev
 	$(BIN)/pytest -m slow
 
 lint: setup-dev
