@@ -45,8 +45,8 @@ def train(
             skipped = 0 if result.applied else skipped + 1
             if skipped > SKIPS_ALLOWED:
                 raise TrainerError(
-                    f"the loss was not finite for {skipped} steps up to step {step}: lower gems.lr "
-                    f"or training the base longer; the last sound state is in {checkpoint}"
+                    f"the loss was not finite for {skipped} steps up to step {step}: lower the learning rate "
+                    f"(gems.lr and gems.adamw_lr, or full.lr); the last sound state is in {checkpoint}"
                 )
             shown.advance(1, **losses, **result.figures)
             watch(step, losses | result.figures)
