@@ -28,8 +28,7 @@ def item_knn(
 ) -> list[np.ndarray]:
     """Items whose takers overlap most (cosine) with those of the user's last items, newer ones weighing more."""
     train = split.train
-    users_E = np.repeat(np.arange(len(train.users)), np.diff(train.starts_U1))
-    taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, users_E)), shape=(items, len(train.users)))
+    taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, train.user_E)), shape=(items, len(train.users)))
     taken.data[:] = 1  # who took an item twice counts once
     norms_N = np.sqrt(np.asarray(taken.sum(1)).ravel())
     scaled = sp.diags(1 / np.maximum(norms_N, 1)) @ taken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,13 +23,6 @@ def read_corpus(file: Path) -> list[str]:
     if not documents:
         raise TrainerError(f"null_space.corpus: {file} holds no text")
     return documents
-
-
-def corpus_hash(documents: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(document.encode() + b"\0")
-    return digest.hexdigest()
 
 
 def token_stream(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:

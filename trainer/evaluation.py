@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel
 
 from catalog.index import ItemIndex
@@ -70,22 +69,17 @@ def evaluate(
 ) -> Report:
     """The report of a bundle: both tasks, the model beside the baselines, with bootstrap 95% intervals."""
     ranker = TransformersRanker(model, index, level_tokens)
-    was_training = model.training
-    model.eval()
     tasks: dict[str, Any] = {}
-    with torch.inference_mode():
-        for task in TASKS:
-            questions = [q for q in split.test if q.task == task]
-            if not questions:
-                continue
-            rankings = {"model": rank_questions(ranker, prompts, split.full, questions, recipe, progress)}
-            rankings |= _baselines(task, questions, items, split, recipe)
-            answers = np.array([q.item for q in questions])
-            tasks[task] = {
-                name: summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap)
-                for name, found in rankings.items()
-            }
-    model.train(was_training)
+    for task in TASKS:
+        questions = [q for q in split.test if q.task == task]
+        if not questions:
+            continue
+        rankings = {"model": rank_questions(ranker, prompts, split.full, questions, recipe, progress)}
+        rankings |= _baselines(task, questions, items, split, recipe)
+        answers = np.array([q.item for q in questions])
+        tasks[task] = {
+            name: summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap) for name, found in rankings.items()
+        }
     return {
         "protocol": f"{recipe.split}/full",
         "catalogue_size": len(items),

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from catalog.items import Items
-from catalog.prompts import Interaction, PromptFormat, Task
-from trainer.histories import NO_QUERY, Histories
+from catalog.prompts import PromptFormat, Task
+from trainer.histories import NO_QUERY, Histories, length_before_run
 from trainer.queries import invented_query
 
 
@@ -43,9 +43,7 @@ class HistoryWindows:
     def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
         self._histories, self._prompts, self._task = histories, prompts, task
         self._item_dropout = item_dropout
-        searched_E = histories.queries_E != NO_QUERY
-        self._events = np.flatnonzero(searched_E == (task == "search"))
-        self._user_E = np.repeat(np.arange(len(histories.users)), np.diff(histories.starts_U1))
+        self._events, self._user_E = histories.events_of(task), histories.user_E
         self._questions = {NO_QUERY: prompts.question(None)}
 
     def __len__(self) -> int:
@@ -107,8 +105,7 @@ class Prompted:
 
     def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
         self._histories, self._prompts, self._item_dropout = histories, prompts, item_dropout
-        self._events = np.flatnonzero((histories.queries_E != NO_QUERY) == (task == "search"))
-        self._user_E = np.repeat(np.arange(len(histories.users)), np.diff(histories.starts_U1))
+        self._events, self._user_E = histories.events_of(task), histories.user_E
 
     def __len__(self) -> int:
         return len(self._events)
@@ -118,11 +115,10 @@ class Prompted:
             span = self._histories.span(int(self._user_E[event]))
             before = np.arange(max(span.start, event - 2 * self._prompts.max_history), event)
             kept = before[generator.random(len(before)) >= self._item_dropout]
-            while len(kept) and self._histories.items_E[kept[-1]] == self._histories.items_E[event]:
-                kept = kept[:-1]  # no answer may be copied from the event just before it
-            history = [Interaction(int(self._histories.items_E[e]), self._histories.query(int(e))) for e in kept]
-            ids = self._prompts.render(history, self._histories.query(event))
-            yield TrainingSequence(ids, [int(self._histories.items_E[event])], [])
+            leaf = int(self._histories.items_E[event])
+            kept = kept[: length_before_run(self._histories.items_E[kept], leaf)]  # or the answer could be copied
+            ids = self._prompts.render(self._histories.interactions(kept), self._histories.query(event))
+            yield TrainingSequence(ids, [leaf], [])
 
 
 class PromptedInventions:

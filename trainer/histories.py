@@ -5,7 +5,7 @@ Shapes: U users, E events of all users together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +55,20 @@ class Histories:
     def span(self, user: int) -> slice:
         return slice(int(self.starts_U1[user]), int(self.starts_U1[user + 1]))
 
+    @property
+    def user_E(self) -> np.ndarray:
+        """The user of every event, int64."""
+        return np.repeat(np.arange(len(self.users)), np.diff(self.starts_U1))
+
+    def events_of(self, task: Task) -> np.ndarray:
+        """Numbers of the events of one task, ascending."""
+        return np.flatnonzero((self.queries_E != NO_QUERY) == (task == "search"))
+
     def query(self, event: int) -> str | None:
         number = int(self.queries_E[event])
         return None if number == NO_QUERY else self.texts[number]
 
-    def interactions(self, events: range) -> list[Interaction]:
+    def interactions(self, events: Iterable[int]) -> list[Interaction]:
         """What a prompt shows of these events."""
         return [Interaction(int(self.items_E[e]), self.query(e)) for e in events]
 
@@ -155,11 +164,15 @@ def _question(histories: Histories, user: int, event: int) -> Question:
     those in the history the answer could be copied from it.
     """
     query, item = histories.query(event), int(histories.items_E[event])
-    start = stop = histories.span(user).start
-    others = np.flatnonzero(histories.items_E[start:event] != item)
-    if len(others):
-        stop = start + int(others[-1]) + 1
+    start = histories.span(user).start
+    stop = start + length_before_run(histories.items_E[start:event], item)
     return Question(user, start, stop, "recommendation" if query is None else "search", item, query)
+
+
+def length_before_run(items_W: np.ndarray, item: int) -> int:
+    """How many items are left when the run of `item` at the end is taken away."""
+    others = np.flatnonzero(items_W != item)
+    return int(others[-1]) + 1 if len(others) else 0
 
 
 def _row(items: Items, item_id: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,8 @@ def train(
     checkpoint: Path,
     *,
     seed: int,
-    watch: Callable[[int, dict[str, float]], None] = lambda step, figures: None,
 ) -> None:
-    """Trains to the last step, from the checkpoint on where there is one; `watch` sees every step's figures.
+    """Trains to the last step, from the checkpoint on where there is one.
 
     Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
     """
@@ -49,7 +48,6 @@ def train(
                     f"(gems.lr and gems.adamw_lr, or full.lr); the last sound state is in {checkpoint}"
                 )
             shown.advance(1, **losses, **result.figures)
-            watch(step, losses | result.figures)
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
                 _save(checkpoint, backbone, method, step + 1)
     backbone.model.eval()

@@ -1,4 +1,4 @@
-"""A training run from files to bundle. Every stage leaves its result in the workspace, so a resumed run skips it."""
+"""A training run from files to bundle. What takes long is left in the workspace, so a resumed run skips it."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def _null_spaces(
     backbone: Backbone, recipe: NullSpaceRecipe, documents: Sequence[str], cache: Path, config: GemsConfig
 ) -> dict[str, NullSpace]:
     stream = token_stream(documents, backbone.text_tokenizer)
-    batches = list(text_batches(token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)))
+    rows_NT = token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)
+    batches = list(text_batches(rows_NT))
     if backbone.is_seq2seq:  # the decoder reads the same text
         batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
     threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
@@ -65,5 +66,5 @@ def _null_spaces(
         cache, backbone.model, batches, side=recipe.side, threshold=threshold, modules=config.modules
     )
     free = sum(space.free / space.width for space in spaces.values()) / len(spaces)
-    say(f"null spaces of {len(spaces)} layers from {len(batches) * 16} texts: {free:.0%} of the directions are free")
+    say(f"null spaces of {len(spaces)} layers from {len(rows_NT)} texts: {free:.0%} of the directions are free")
     return spaces
