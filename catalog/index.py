@@ -129,6 +129,8 @@ class ItemIndex:
         starts = [np.arange(self.leaves + 1, dtype=np.int32)]
         for child in reversed(self.first_child):
             starts.append(starts[-1][child])
+        for start in starts:
+            start.flags.writeable = False
         return tuple(reversed(starts))
 
     def leaf_start(self, level: int) -> NDArray[np.int32]:
@@ -155,8 +157,14 @@ class ItemIndex:
 
     def leaf(self, path: Sequence[int]) -> int | None:
         """The leaf at the end of `path`, or None if no item has these codes."""
+        if len(path) != self.depth:
+            raise ValueError(f"a path has {self.depth} codes, not {len(path)}")
+        return self.node(path)
+
+    def node(self, prefix: Sequence[int]) -> int | None:
+        """The node of level len(prefix) that `prefix` leads to, or None if no item's path begins with it."""
         node = 0
-        for code, child, wanted in zip(self.code, self.first_child, path, strict=True):
+        for code, child, wanted in zip(self.code, self.first_child, prefix, strict=False):
             low, high = int(child[node]), int(child[node + 1])
             node = low + int(np.searchsorted(code[low:high], wanted))
             if node == high or code[node] != wanted:

@@ -1,24 +1,21 @@
-"""Which leaves each row of a batch wants, and which nodes are dead because none is left below them.
+"""Which leaves each row of a batch wants.
 
-Both ways to say it rest on leaf intervals. A *leaf set* (a filter, shared by many requests) has a running count of
-its leaves, and a node with leaves [low, high) lives iff count[high] > count[low]. *Excluded* leaves (seen items, a
-few per request) kill a node iff it has as many of them as it has leaves of the set; the few such nodes are listed.
+A *leaf set* (a filter, shared by many requests) has a running count of its leaves, so that one subtraction tells how
+many are in a node's interval. *Excluded* leaves (seen items) and *included* ones (candidates to rank) are few and a
+row's own: they are listed, in order. Both ways are exact at every level.
 
-Shapes: N items, R rows, e edges of a level, F leaf sets, D excluded leaves or dead edges of all rows together.
+Shapes: N items, R rows, e edges of a level, D listed leaves of all rows together, G rows of one leaf set.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from catalog.errors import ItemIndexError
 from catalog.index import ItemIndex
 
-__all__ = ["DeadEdges", "LeafSet", "Restriction", "check_leaves"]
+__all__ = ["LeafSet", "Restriction", "check_leaves"]
 
 Leaves = NDArray[np.integer]
 
@@ -36,39 +33,52 @@ def check_leaves(leaves: Leaves, index: ItemIndex, what: str) -> None:
 
 
 class LeafSet:
-    """A set of leaves that requests may be limited to. Raises ItemIndexError if `leaves` is not strictly increasing.
+    """A set of leaves that requests may be limited to.
 
     count: how many of the set lie below each leaf number, int32 [N + 1].
     """
 
     def __init__(self, index: ItemIndex, leaves: Leaves) -> None:
+        """Raises ItemIndexError if `leaves` is not strictly increasing, or reaches outside the index."""
         check_leaves(leaves, index, "allowed")
-        member = np.zeros(len(index) + 1, np.int32)
-        member[1:][leaves] = 1
-        self.count: NDArray[np.int32] = member.cumsum(dtype=np.int32)
-        self._index = index
+        member = np.zeros(len(index), bool)
+        member[leaves] = True
+        self._count(member)
 
-    def alive(self, level: int) -> NDArray[np.bool_]:
-        """Which edges of `level` have a leaf of the set below them, bool [e]."""
-        at_start = self.count[self._index.leaf_start(level + 1)]
-        return at_start[1:] > at_start[:-1]
+    @classmethod
+    def of_mask(cls, index: ItemIndex, member_N: NDArray[np.bool_]) -> "LeafSet":
+        """The leaves where `member_N` is true. Raises ItemIndexError for a mask of another length."""
+        if member_N.shape != (len(index),):
+            raise ItemIndexError(f"a mask of shape {member_N.shape} does not fit the {len(index)} leaves of the index")
+        chosen = cls.__new__(cls)
+        chosen._count(member_N)
+        return chosen
 
+    def _count(self, member_N: NDArray[np.bool_]) -> None:
+        self.count: NDArray[np.int32] = np.zeros(len(member_N) + 1, np.int32)
+        np.cumsum(member_N, dtype=np.int32, out=self.count[1:])
 
-@dataclass(frozen=True, slots=True)
-class DeadEdges:
-    """Edges of one level that exclusions have killed. key_D: row * nodes + node they leave, int64. edge_D: int64."""
+    def __len__(self) -> int:
+        return int(self.count[-1])
 
-    key_D: Tensor
-    edge_D: Tensor
+    def members(self, leaves: Leaves) -> NDArray[np.bool_]:
+        """Which of `leaves` are in the set."""
+        member: NDArray[np.bool_] = self.count[leaves + 1] > self.count[leaves]
+        return member
 
 
 class Restriction:
-    """What the rows of one batch exclude, and the leaf set each is limited to (None: the whole catalogue).
+    """What the rows of one batch want of the catalogue.
+
+    excluded: strictly increasing leaves for every row. allowed: the leaf set each row is limited to. included: strictly
+    increasing leaves each row is limited to. None, for a row or for all, does not limit. What is left is
+    (allowed and included) less excluded. Raises ItemIndexError for leaves out of order or out of range.
 
     wanted_R: how many leaves each row can get.
-    dead: per level, the edges killed by exclusions, or None.
-    alive: per level, the living edges of every leaf set, bool [F * e], or None when no row has a set.
-    set_R: the leaf set of every row.
+    groups: the distinct leaf sets, None for the whole catalogue, each with its rows.
+    listed_D, listed_end_R: listed leaves, row after row, and where those of a row end.
+    including_R: True: a row wants just its listed leaves. False: it wants its set less its listed leaves, which are
+    all in the set.
     """
 
     def __init__(
@@ -76,71 +86,36 @@ class Restriction:
         index: ItemIndex,
         excluded: Sequence[Leaves],
         allowed: Sequence[LeafSet | None] | None = None,
-        device: torch.device | str = "cpu",
+        included: Sequence[Leaves | None] | None = None,
     ) -> None:
-        self._index = index
-        self._device = torch.device(device)
-        for leaves in excluded:
-            check_leaves(leaves, index, "excluded")
-        set_R, sets = _distinct(index, allowed if allowed is not None else [None] * len(excluded))
-        self._count_FN = np.stack([chosen.count for chosen in sets]) if sets else None
-        self._set_R = set_R
-        self.set_R = torch.from_numpy(set_R).to(device)
-        self.alive = [
-            self._tensor(np.concatenate([chosen.alive(level) for chosen in sets])) if sets else None
-            for level in range(index.depth)
-        ]
-        row_D = np.repeat(np.arange(len(excluded)), [len(leaves) for leaves in excluded])
-        leaf_D = np.concatenate([np.asarray(leaves, np.int64) for leaves in excluded])
-        member_D = self._wanted(row_D, leaf_D, leaf_D + 1) > 0
-        row_D, leaf_D = row_D[member_D], leaf_D[member_D]
-        rows = np.arange(len(excluded))
-        whole_R = self._wanted(rows, np.zeros_like(rows), np.full_like(rows, len(index)))
-        self.wanted_R = whole_R - np.bincount(row_D, minlength=len(rows))
-        self.dead = self._dead_edges(row_D, leaf_D)
-
-    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
-
-    def _wanted(self, row_D: NDArray[np.int64], low_D: Leaves, high_D: Leaves) -> NDArray[np.int64]:
-        """How many leaves in [low, high) are in the set of the row, exclusions apart."""
-        if self._count_FN is None:
-            return (high_D - low_D).astype(np.int64)
-        set_D = self._set_R[row_D]
-        return (self._count_FN[set_D, high_D] - self._count_FN[set_D, low_D]).astype(np.int64)
-
-    def _dead_edges(self, row_D: NDArray[np.int64], leaf_D: NDArray[np.int64]) -> list[DeadEdges | None]:
-        dead: list[DeadEdges | None] = []
-        node_D, nodes = np.zeros_like(leaf_D), 1
-        for level in range(self._index.depth):
-            start = self._index.leaf_start(level + 1)
-            edge_D = np.searchsorted(start, leaf_D, side="right") - 1
-            # the excluded leaves of one row below one edge are neighbours: a run
-            begins = np.ones(len(leaf_D), bool)
-            begins[1:] = (edge_D[1:] != edge_D[:-1]) | (row_D[1:] != row_D[:-1])
-            first = np.flatnonzero(begins)
-            gone = np.diff(np.append(first, len(leaf_D)))
-            row, edge, node = row_D[first], edge_D[first], node_D[first]
-            killed = gone == self._wanted(row, start[edge], start[edge + 1])
-            keys = self._tensor((row * nodes + node)[killed])
-            dead.append(DeadEdges(keys, self._tensor(edge[killed])) if killed.any() else None)
-            node_D, nodes = edge_D, len(start) - 1
-        return dead
+        rows = len(excluded)
+        allowed = [None] * rows if allowed is None else allowed
+        included = [None] * rows if included is None else included
+        listed = [_listed(index, *row) for row in zip(excluded, allowed, included, strict=True)]
+        length_R = np.array([len(leaves) for leaves in listed], np.int64)
+        self.including_R = np.array([leaves is not None for leaves in included], bool)
+        self.listed_D = np.concatenate([*listed, np.empty(0, np.int64)])
+        self.listed_end_R = np.cumsum(length_R)
+        whole_R = np.array([len(index) if chosen is None else len(chosen) for chosen in allowed], np.int64)
+        self.wanted_R: NDArray[np.int64] = np.where(self.including_R, length_R, whole_R - length_R)
+        self.groups = _groups(allowed)
 
 
-def _distinct(index: ItemIndex, allowed: Sequence[LeafSet | None]) -> tuple[NDArray[np.int64], list[LeafSet]]:
-    """The number of each row's set, and the sets; no sets if no row has one."""
-    if all(chosen is None for chosen in allowed):
-        return np.zeros(len(allowed), np.int64), []
-    everything = LeafSet(index, np.arange(len(index))) if None in allowed else None
-    number: dict[int, int] = {}
-    sets: list[LeafSet] = []
-    set_R = np.zeros(len(allowed), np.int64)
+def _listed(index: ItemIndex, excluded: Leaves, allowed: LeafSet | None, included: Leaves | None) -> NDArray[np.int64]:
+    """The leaves that a row wants, if it includes some; else those of its set that it does not."""
+    check_leaves(excluded, index, "excluded")
+    out = excluded.astype(np.int64)
+    if included is None:
+        return out if allowed is None else out[allowed.members(out)]
+    check_leaves(included, index, "included")
+    only = included.astype(np.int64)
+    if allowed is not None:
+        only = only[allowed.members(only)]
+    return np.setdiff1d(only, out, assume_unique=True)
+
+
+def _groups(allowed: Sequence[LeafSet | None]) -> list[tuple[LeafSet | None, NDArray[np.int64]]]:
+    rows: dict[int, list[int]] = {}
     for row, chosen in enumerate(allowed):
-        member = chosen or everything
-        assert member is not None
-        if id(member) not in number:
-            number[id(member)] = len(sets)
-            sets.append(member)
-        set_R[row] = number[id(member)]
-    return set_R, sets
+        rows.setdefault(id(chosen), []).append(row)
+    return [(allowed[members[0]], np.array(members, np.int64)) for members in rows.values()]

@@ -76,9 +76,7 @@ class TransformersRanker:
         found: dict[int, Ranked] = {}
         with _evaluating(self._model), torch.inference_mode():
             for rows in self._groups(prompts, width):
-                restriction = Restriction(
-                    self._index, [excluded[row] for row in rows], [sets[row] for row in rows], self._device
-                )
+                restriction = Restriction(self._index, [excluded[row] for row in rows], [sets[row] for row in rows])
                 search = BeamSearch(self._tree, [width] * len(rows), restriction)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(prompts))]

@@ -114,7 +114,7 @@ class ItemSearch:
         index = self._tree.index
         # the client may have known another catalogue; what is not in this one cannot come back anyway
         known = [leaves[: np.searchsorted(leaves, len(index))] for leaves in excluded]
-        return Restriction(index, known, device=self._runner.device)
+        return Restriction(index, known)
 
     def _derive_heads(self) -> LevelHeads:
         model = self._runner.model

@@ -1,6 +1,7 @@
 """The beam search against a beam search written the slow way, over dictionaries."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,16 +11,18 @@ from catalog.search.beam import BeamSearch
 from catalog.search.restriction import LeafSet, Restriction
 from catalog.search.tree import Tree
 
+EITHER_WAY = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "vectorised"])
+
 
 @st.composite
 def batches(draw):
-    """An index, and rows: width, excluded leaves, allowed leaves or None, and a seed of its model."""
+    """An index, and rows: width, excluded, allowed and included leaves (None: all), and a seed of its model."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
     path = st.tuples(*(st.integers(0, size - 1) for size in sizes))
     paths = draw(st.lists(path, min_size=1, max_size=60, unique=True))
     index, _ = ItemIndex.build(np.array(paths), sizes)
     leaves = st.lists(st.integers(0, len(paths) - 1), unique=True).map(sorted).map(lambda x: np.array(x, np.int64))
-    row = st.tuples(st.integers(1, 70), leaves, st.none() | leaves, st.integers(0, 3))
+    row = st.tuples(st.integers(1, 70), leaves, st.none() | leaves, st.none() | leaves, st.integers(0, 3))
     return index, draw(st.lists(row, min_size=1, max_size=5))
 
 
@@ -41,9 +44,9 @@ def slow_search(index, width, wanted, model):
     return [(index.leaf(path), float(score)) for path, score in beams.items()]
 
 
-def run(index, widths, restriction, models):
+def run(index, widths, restriction, models, *, compiled=True):
     """Drive the search under test with one made-up model a row."""
-    search = BeamSearch(Tree(index), widths, restriction)
+    search = BeamSearch(Tree(index), widths, restriction, compiled=compiled)
     paths = {}
 
     def decode(level, beams):
@@ -60,56 +63,80 @@ def models_of(index, seeds, coarse):
     return [lambda path, seed=seed: log_probabilities(seed, path, index.sizes[len(path)], coarse) for seed in seeds]
 
 
+@EITHER_WAY
 @given(batches(), st.booleans())
-def test_equals_the_slow_search_for_every_row_of_a_mixed_batch(batch, coarse):
+def test_equals_the_slow_search_for_every_row_of_a_mixed_batch(compiled, batch, coarse):
     index, rows = batch
-    widths, excluded, allowed, seeds = zip(*rows, strict=True)
+    widths, excluded, allowed, included, seeds = zip(*rows, strict=True)
     sets = [None if leaves is None else LeafSet(index, leaves) for leaves in allowed]
     models = models_of(index, seeds, coarse)
-    found = run(index, widths, Restriction(index, excluded, sets), models)
-    for width, out, only, model, ranked in zip(widths, excluded, allowed, models, found, strict=True):
-        wanted = set(range(len(index)) if only is None else only.tolist()) - set(out.tolist())
+    found = run(index, widths, Restriction(index, excluded, sets, included), models, compiled=compiled)
+    for width, out, *limits, model, ranked in zip(widths, excluded, allowed, included, models, found, strict=True):
+        wanted = set(range(len(index))) - set(out.tolist())
+        for limit in limits:
+            wanted &= wanted if limit is None else set(limit.tolist())
         expected = slow_search(index, width, wanted, model)
         assert ranked.leaves.tolist() == [leaf for leaf, _ in expected]
         assert ranked.scores.tolist() == [score for _, score in expected]
         assert len(set(ranked.leaves.tolist())) == min(width, len(wanted))
 
 
+@EITHER_WAY
 @given(batches(), st.booleans())
-def test_without_restriction_the_whole_catalogue_is_wanted(batch, coarse):
+def test_without_restriction_the_whole_catalogue_is_wanted(compiled, batch, coarse):
     index, rows = batch
-    widths, _, _, seeds = zip(*rows, strict=True)
+    widths, *_, seeds = zip(*rows, strict=True)
     models = models_of(index, seeds, coarse)
-    for width, model, ranked in zip(widths, models, run(index, widths, None, models), strict=True):
+    found = run(index, widths, None, models, compiled=compiled)
+    for width, model, ranked in zip(widths, models, found, strict=True):
         expected = slow_search(index, width, range(len(index)), model)
         assert list(zip(ranked.leaves.tolist(), ranked.scores.tolist(), strict=True)) == expected
 
 
-def test_a_beam_as_wide_as_the_catalogue_scores_every_item():
+@EITHER_WAY
+def test_a_beam_as_wide_as_the_catalogue_scores_every_item(compiled):
     paths = np.unique(np.random.default_rng(0).integers(0, 8, (300, 3)), axis=0)
     index, _ = ItemIndex.build(paths, [8, 8, 8])
     model = models_of(index, [0], coarse=False)[0]
-    (ranked,) = run(index, [10_000], None, [model])
+    (ranked,) = run(index, [10_000], None, [model], compiled=compiled)
     totals = torch.stack([sum(model(tuple(path[:n]))[path[n]] for n in range(3)) for path in paths.tolist()])
     order = totals.argsort(descending=True, stable=True)
     assert ranked.leaves.tolist() == order.tolist()
     assert ranked.scores.tolist() == totals[order].tolist()
 
 
-def test_a_row_that_wants_nothing_gets_nothing_and_disturbs_nobody():
+@EITHER_WAY
+def test_a_row_that_wants_nothing_gets_nothing_and_disturbs_nobody(compiled):
     index, _ = ItemIndex.build(np.array([[0, 0], [0, 1], [1, 0]]), [2, 2])
     models = models_of(index, [0, 1], coarse=False)
     restriction = Restriction(index, [np.array([0, 1, 2]), np.array([1])])
-    nothing, something = run(index, [3, 3], restriction, models)
+    nothing, something = run(index, [3, 3], restriction, models, compiled=compiled)
     assert nothing.leaves.tolist() == []
     assert sorted(something.leaves.tolist()) == [0, 2]
-    (alone,) = run(index, [3], Restriction(index, [np.array([0, 1, 2])]), models[:1])
+    (alone,) = run(index, [3], Restriction(index, [np.array([0, 1, 2])]), models[:1], compiled=compiled)
     assert alone.leaves.tolist() == []
 
 
-def test_certain_codes_tie_whatever_the_sign_of_their_zero():
+@EITHER_WAY
+def test_certain_codes_tie_whatever_the_sign_of_their_zero(compiled):
     index, _ = ItemIndex.build(np.arange(4)[:, None], [4])
     logp = torch.tensor([[-3.0, 0.0, -1e-7, -0.0]])
-    (ranked,) = BeamSearch(Tree(index), [4]).run(logp, lambda level, beams: logp)
+    (ranked,) = BeamSearch(Tree(index), [4], compiled=compiled).run(logp, lambda level, beams: logp)
     assert ranked.leaves.tolist() == [1, 3, 2, 0]
     assert ranked.scores.tolist() == [0.0, 0.0, logp[0, 2].item(), -3.0]
+
+
+@pytest.mark.parametrize("selectivity", [1.0, 0.1, 0.001, 0.0])
+def test_both_ways_keep_the_same_beams_of_a_large_catalogue(selectivity):
+    generator = np.random.default_rng(1)
+    paths = np.unique(generator.integers(0, [16, 256, 256], (30_000, 3)), axis=0)
+    index, _ = ItemIndex.build(paths, [16, 256, 256])
+    chosen = LeafSet.of_mask(index, generator.random(len(index)) < selectivity)
+    seen = np.unique(generator.integers(0, len(index), 300))
+    restriction = Restriction(index, [seen] * 4, [chosen, None, chosen, None], [None, None, seen[::2], seen[::2]])
+    models = models_of(index, range(4), coarse=False)
+    widths = [50, 200, 7, 512]
+    ways = [run(index, widths, restriction, models, compiled=compiled) for compiled in (True, False)]
+    for compiled, vectorised in zip(*ways, strict=True):
+        assert compiled.leaves.tolist() == vectorised.leaves.tolist()
+        assert compiled.scores.tolist() == vectorised.scores.tolist()

@@ -15,11 +15,13 @@ def small_index():
 
 
 @given(st.sets(st.integers(0, 3)))
-def test_an_edge_is_alive_iff_the_set_has_a_leaf_below_it(members):
+def test_a_leaf_set_counts_its_members(members):
     index = small_index()
     chosen = LeafSet(index, np.array(sorted(members), np.int64))
-    assert chosen.alive(0).tolist() == [bool(members & {0, 1}), bool(members & {2}), bool(members & {3})]
-    assert chosen.alive(1).tolist() == [leaf in members for leaf in range(4)]
+    same = LeafSet.of_mask(index, np.isin(np.arange(4), list(members)))
+    assert len(chosen) == len(same) == len(members)
+    assert chosen.count.tolist() == same.count.tolist() == [len(members & set(range(leaf))) for leaf in range(5)]
+    assert np.flatnonzero(chosen.members(np.arange(4))).tolist() == sorted(members)
 
 
 def test_exclusions_outside_the_allowed_set_are_not_counted_twice():
@@ -28,13 +30,30 @@ def test_exclusions_outside_the_allowed_set_are_not_counted_twice():
     assert restriction.wanted_R.tolist() == [1]
 
 
-def test_only_edges_without_a_wanted_leaf_are_dead():
-    restriction = Restriction(small_index(), [np.array([0, 2])])
-    first, second = restriction.dead
-    assert first is not None
-    assert first.edge_D.tolist() == [1]
-    assert second is not None
-    assert second.edge_D.tolist() == [0, 2]
+def test_included_leaves_are_wanted_if_they_are_allowed_and_not_excluded():
+    index = small_index()
+    allowed = LeafSet(index, np.array([0, 1, 2]))
+    restriction = Restriction(index, [np.array([1]), np.array([1])], [allowed, None], [np.array([0, 1, 3]), None])
+    assert restriction.wanted_R.tolist() == [1, 3]
+    assert restriction.listed_D.tolist() == [0, 1]
+    assert restriction.including_R.tolist() == [True, False]
+
+
+def test_rows_with_one_leaf_set_are_grouped():
+    index = small_index()
+    one, other = LeafSet(index, np.array([0])), LeafSet(index, np.array([0]))
+    nothing = np.empty(0, np.int64)
+    restriction = Restriction(index, [nothing] * 4, [one, None, other, one])
+    assert [(chosen, rows.tolist()) for chosen, rows in restriction.groups] == [
+        (one, [0, 3]),
+        (None, [1]),
+        (other, [2]),
+    ]
+
+
+def test_a_mask_of_another_catalogue_is_refused():
+    with pytest.raises(ItemIndexError, match="does not fit the 4 leaves"):
+        LeafSet.of_mask(small_index(), np.ones(5, bool))
 
 
 @pytest.mark.parametrize(

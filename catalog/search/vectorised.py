@@ -1,0 +1,169 @@
+"""Legal, living children and exact selection as tensor operations: what runs on CUDA.
+
+All children of all beams are gathered into one ragged list, and the best of each row are taken. There is no loop over
+rows or beams, and on CUDA no synchronisation with the host.
+
+Shapes: R rows; B beams of all rows together, row after row; X slots, a row's being as many as the widest row has
+beams, and one; T candidates of all rows; C codes of the level; F leaf sets; D dead edges of all rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catalog.search.layout import DEAD, Beams, Layout
+from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.tree import Tree
+
+__all__ = ["VectorisedExpansion"]
+
+
+class VectorisedExpansion:
+    """Expands the beams of one batch on the tree's device."""
+
+    def __init__(self, tree: Tree, restriction: Restriction | None) -> None:
+        self._tree = tree
+        self._limits = None if restriction is None else _Limits(tree, restriction)
+
+    def expand(self, level: int, now: Layout, then: Layout, beams: Beams, logp_BC: Tensor) -> Beams:
+        """See BeamSearch.expand."""
+        low_B, high_B = self._tree.children[level].index_select(0, beams.node_B).unbind(1)
+        count_B = (high_B - low_B) * (beams.cost_B != DEAD)
+        low_X, count_X = now.spread(torch.stack([low_B, count_B], 1), 0).unbind(1)
+        length = self._equalise(level, now, then, count_X.view(now.rows, -1))
+        shift_X = low_X - (count_X.cumsum(0, dtype=torch.int32) - count_X)  # from a candidate's place to its edge
+        cost_XC = now.spread(beams.cost_B[:, None] - logp_BC, DEAD)
+
+        slot_T = torch.repeat_interleave(count_X, output_size=now.rows * length)
+        edge_T = torch.arange(len(slot_T), dtype=torch.int32, device=slot_T.device)
+        edge_T += shift_X.index_select(0, slot_T)
+        code_T = self._tree.code[level].index_select(0, edge_T)
+        cost_T = cost_XC.view(-1).index_select(0, slot_T * cost_XC.shape[1] + code_T)
+        if self._limits is not None:
+            self._limits.bury(level, now, cost_T, edge_T, beams, shift_X)
+
+        best = sort_key(cost_T, edge_T).view(now.rows, length).topk(then.widest, largest=False)
+        row_start = torch.arange(0, len(slot_T), length, device=slot_T.device)
+        chosen_B = then.pack(best.indices + row_start[:, None])
+        return Beams(
+            cost_B=key_cost(then.pack(best.values)),
+            node_B=edge_T.index_select(0, chosen_B),
+            parent_B=now.beam_X.index_select(0, slot_T.index_select(0, chosen_B)),
+            code_B=code_T.index_select(0, chosen_B),
+        )
+
+    def _equalise(self, level: int, now: Layout, then: Layout, count_RS: Tensor) -> int:
+        """Give the last slot of every row as many dead candidates as make all rows equally long; that length."""
+        total_R = count_RS.sum(1, dtype=torch.int32)
+        if count_RS.is_cuda:  # a bound, because reading the sum would wait for the device
+            most = min(self._tree.edges[level], now.widest * self._tree.index.fan_out[level])
+        else:
+            most = int(total_R.max())
+        length = max(most, then.widest)
+        count_RS[:, -1] = length - total_R
+        return length
+
+
+@dataclass(frozen=True, slots=True)
+class _DeadEdges:
+    """Edges of one level that exclusions have killed. key_D: row * nodes + node they leave, int64. edge_D: int64."""
+
+    key_D: Tensor
+    edge_D: Tensor
+
+
+class _Limits:
+    """A restriction as tensors: per level, the living edges of every leaf set and the few edges exclusions kill."""
+
+    def __init__(self, tree: Tree, restriction: Restriction) -> None:
+        self._tree = tree
+        sets, set_R = _leaf_sets(tree, restriction)
+        self._set_R = self._tensor(set_R)
+        self._alive = [
+            self._tensor(np.concatenate([_alive(tree, level, chosen) for chosen in sets])) if sets else None
+            for level in range(tree.depth)
+        ]
+        excluding_R = ~restriction.including_R
+        row_D = np.repeat(np.arange(len(set_R)), np.diff(restriction.listed_end_R, prepend=0))
+        outside = excluding_R[row_D]
+        self._dead = self._dead_edges(row_D[outside], restriction.listed_D[outside], sets, set_R)
+
+    def bury(self, level: int, now: Layout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
+        """Give candidates with no wanted leaf below them the cost of the dead."""
+        alive, dead = self._alive[level], self._dead[level]
+        if alive is not None:
+            entry_RT = edge_T.view(now.rows, -1) + self._set_R[:, None] * self._tree.edges[level]
+            cost_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
+        if dead is not None:
+            nodes = len(self._tree.children[level])
+            key_B = torch.where(beams.cost_B != DEAD, now.row_B * nodes + beams.node_B, -1)
+            key_B, beam_B = key_B.sort()
+            found_D = torch.searchsorted(key_B, dead.key_D).clamp_(max=len(key_B) - 1)
+            reached_D = key_B.index_select(0, found_D) == dead.key_D
+            slot_D = now.slot_B.index_select(0, beam_B.index_select(0, found_D))
+            position_D = torch.where(reached_D, dead.edge_D - shift_X.index_select(0, slot_D), 0)
+            cost_T.index_add_(0, position_D, torch.where(reached_D, DEAD, 0.0))
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._tree.device)
+
+    def _dead_edges(
+        self, row_D: NDArray[np.int64], leaf_D: NDArray[np.int64], sets: list[LeafSet], set_R: NDArray[np.int64]
+    ) -> list[_DeadEdges | None]:
+        index = self._tree.index
+        count_FN = np.stack([chosen.count for chosen in sets]) if sets else None
+        dead: list[_DeadEdges | None] = []
+        node_D, nodes = np.zeros_like(leaf_D), 1
+        for level in range(index.depth):
+            start = index.leaf_start(level + 1)
+            edge_D = np.searchsorted(start, leaf_D, side="right") - 1
+            # the excluded leaves of one row below one edge are neighbours: a run
+            begins = np.ones(len(leaf_D), bool)
+            begins[1:] = (edge_D[1:] != edge_D[:-1]) | (row_D[1:] != row_D[:-1])
+            first = np.flatnonzero(begins)
+            gone = np.diff(np.append(first, len(leaf_D)))
+            row, edge, node = row_D[first], edge_D[first], node_D[first]
+            low, high = start[edge], start[edge + 1]
+            wanted = high - low if count_FN is None else count_FN[set_R[row], high] - count_FN[set_R[row], low]
+            killed = gone == wanted
+            keys = self._tensor((row * nodes + node)[killed])
+            dead.append(_DeadEdges(keys, self._tensor(edge[killed])) if killed.any() else None)
+            node_D, nodes = edge_D, len(start) - 1
+        return dead
+
+
+def _leaf_sets(tree: Tree, restriction: Restriction) -> tuple[list[LeafSet], NDArray[np.int64]]:
+    """Distinct leaf sets and the number of each row's; none if no row is limited to one."""
+    rows = len(restriction.wanted_R)
+    if not restriction.including_R.any() and all(chosen is None for chosen, _ in restriction.groups):
+        return [], np.zeros(rows, np.int64)
+    sets: list[LeafSet] = []
+    set_R = np.zeros(rows, np.int64)
+    for chosen, row_G in restriction.groups:
+        set_R[row_G] = len(sets)
+        sets.append(LeafSet(tree.index, np.arange(len(tree.index))) if chosen is None else chosen)
+    for row in np.flatnonzero(restriction.including_R):
+        set_R[row] = len(sets)
+        begin = restriction.listed_end_R[row - 1] if row > 0 else 0
+        sets.append(LeafSet(tree.index, restriction.listed_D[begin : restriction.listed_end_R[row]]))
+    return sets, set_R
+
+
+def _alive(tree: Tree, level: int, chosen: LeafSet) -> NDArray[np.bool_]:
+    """Which edges of `level` have a leaf of the set below them, bool [edges]."""
+    at_start = chosen.count[tree.index.leaf_start(level + 1)]
+    alive: NDArray[np.bool_] = at_start[1:] > at_start[:-1]
+    return alive
+
+
+def sort_key(cost_T: Tensor, edge_T: Tensor) -> Tensor:
+    """Distinct int64 keys in the order of (cost, edge): the bits of a float that is not negative sort like it."""
+    return cost_T.view(torch.int32).long().bitwise_left_shift_(32).add_(edge_T)
+
+
+def key_cost(key_B: Tensor) -> Tensor:
+    """The costs in keys of `sort_key`."""
+    return (key_B >> 32).int().view(torch.float32)
