@@ -6,6 +6,7 @@
     ├── DatasetError      a data set cannot be imported: a file is missing, or is not what it should be
     ├── ItemIndexError    codes that make no index, or an index on disk that is damaged
     ├── PromptError       a prompt that cannot be rendered
+    ├── FilterError       a filter that cannot be read, or does not fit the columns of the items
     └── BundleError       a bundle that is missing, incomplete or corrupted
 
 Every message says what was wrong, where, and what to do about it.
@@ -16,6 +17,7 @@ __all__ = [
     "CatalogError",
     "DatasetError",
     "EventsError",
+    "FilterError",
     "ItemIndexError",
     "ItemsError",
     "PromptError",
@@ -44,6 +46,19 @@ class ItemIndexError(CatalogError):
 
 class PromptError(CatalogError):
     """A prompt that cannot be rendered."""
+
+
+class FilterError(CatalogError):
+    """A filter that cannot be read, or does not fit the columns of the items.
+
+    position: offset of the character where the mistake begins, from 0 to the length of the text;
+    length: how many characters belong to it, 0 where something is missing at the end.
+    """
+
+    def __init__(self, message: str, *, position: int, length: int) -> None:
+        super().__init__(message)
+        self.position = position
+        self.length = length
 
 
 class BundleError(CatalogError):

@@ -1,0 +1,87 @@
+"""The columns of a table of items, as far as a filter can ask for them."""
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+from catalog.contract import in_words
+from catalog.filters.canonical import write_name
+from catalog.filters.faults import fault, shorten
+from catalog.filters.tree import Column
+
+__all__ = ["Holding", "ItemColumn", "find_column"]
+
+MOST_NAMES = 40  # that one message lists
+
+
+class Holding(Enum):
+    """What a column holds, in the words of messages."""
+
+    STRINGS = "strings"
+    NUMBERS = "numbers"
+    BOOLEANS = "true or false"
+    LISTS = "lists of strings"
+    MOMENTS = "dates or times"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemColumn:
+    """A column found in a table. name: as messages show it; values: as they are stored."""
+
+    name: str
+    holding: Holding
+    values: pa.ChunkedArray
+
+
+def find_column(table: pa.Table, column: Column) -> ItemColumn:
+    """The column that a filter names. Raises FilterError if there is none, or one that cannot be filtered on."""
+    name = column.name
+    if name not in table.column_names:
+        name = _ALIASES.get(name, name)
+    if name not in table.column_names:
+        raise fault(_unknown(column.name, table.column_names), column.span)
+    values = table[name]
+    holding = _holding(values.type)
+    if holding is None:
+        what = f"{write_name(name)} holds {in_words(values.type)}, which no filter can test"
+        kinds = ", ".join(kind.value for kind in Holding)
+        raise fault(f"{what}: use a column of {kinds}, or store it as one", column.span)
+    return ItemColumn(shorten(write_name(name)), holding, values)
+
+
+_ALIASES = {"category": "categories", "id": "item_id"}
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    nearest = _nearest(name, names)
+    hint = f"; did you mean {write_name(nearest)}?" if nearest is not None else "."
+    listed = ", ".join(write_name(known) for known in names[:MOST_NAMES])
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"the items have no column {shorten(write_name(name))}{hint} The columns are {listed}{more}"
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    by_lowered = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lowered, n=1)
+    return by_lowered[close[0]] if close else None
+
+
+def _holding(kind: pa.DataType) -> Holding | None:
+    kinds = pa.types
+    if _is_text(kind):
+        return Holding.STRINGS
+    if kinds.is_integer(kind) or kinds.is_floating(kind):
+        return Holding.NUMBERS
+    if kinds.is_boolean(kind):
+        return Holding.BOOLEANS
+    if kinds.is_list(kind) and kinds.is_string(kind.value_type):
+        return Holding.LISTS
+    if kinds.is_timestamp(kind) or kinds.is_date(kind):
+        return Holding.MOMENTS
+    return None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,62 @@
+"""A filter that has been read, and what it lets through."""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters.canonical import write
+from catalog.filters.checks import check
+from catalog.filters.faults import Span, fault
+from catalog.filters.masks import mask
+from catalog.filters.parser import read_tree
+from catalog.filters.tree import Expression
+from catalog.items import Items
+
+__all__ = ["LONGEST", "Filter", "compile_filter", "parse"]
+
+LONGEST = 4_096  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What `parse` makes. Filters are equal iff their canonical `text` is, so either will do as the key of a cache."""
+
+    text: str
+    tree: Expression = field(compare=False, repr=False)
+
+    def mask(self, items: Items) -> NDArray[np.bool_]:
+        """Which items meet the filter, by row: bool [N], read-only.
+
+        Raises FilterError for a column that is not there or cannot be filtered on, and for a test or value that does
+        not suit its column. Its place is one in the text that was parsed, not in the canonical one.
+        """
+        check(self.tree, items.table)
+        met_N = mask(self.tree, items.table)
+        met_N.flags.writeable = False
+        return met_N
+
+
+def parse(text: str) -> Filter:
+    """Read a filter; the grammar is in this package's docstring. Raises FilterError for whatever is no filter."""
+    whole = Span(0, len(text))
+    if len(text) > LONGEST:
+        what = f"the filter has {len(text):,} characters, at most {LONGEST:,} are read: shorten it"
+        raise fault(what, Span(LONGEST, len(text) - LONGEST))
+    if surrogate := _SURROGATE.search(text):
+        raise fault("half a surrogate pair is no character: remove it", Span(surrogate.start(), 1))
+    tree = read_tree(text)
+    canonical = write(tree)
+    if len(canonical) > LONGEST:  # else the canonical text would be no filter
+        what = f"the filter has {len(canonical):,} characters in its canonical form, with one space around operators"
+        raise fault(f"{what} and after commas; at most {LONGEST:,} are read: shorten it", whole)
+    return Filter(canonical, tree)
+
+
+def compile_filter(text: str, items: Items) -> NDArray[np.bool_]:
+    """`parse(text).mask(items)`: bool [N], read-only. Raises FilterError."""
+    return parse(text).mask(items)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
