@@ -14,20 +14,28 @@ import uuid
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 
-from catalog.errors import BundleError
+from catalog.codes import Codebooks
+from catalog.coding import ItemCoder
+from catalog.errors import BundleError, CatalogError
+from catalog.golden import GoldenQuestions
 from catalog.index import ItemIndex
 from catalog.items import Items, read_items
 from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
+from catalog.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from catalog.embeddings import JoinedEmbedder
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
 CURRENT = "current"
+_CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
 
 
 class Manifest(BaseModel):
@@ -93,10 +101,51 @@ class Bundle:
         return level_token_ids(self.tokenizer, self.manifest.code_sizes)
 
     @cached_property
+    def codes_NL(self) -> np.ndarray:
+        """The codes of every leaf, int64 [items, levels]."""
+        codes: np.ndarray = np.load(self.catalog_dir / "codes.npy", allow_pickle=False)
+        return codes
+
+    @cached_property
     def prompts(self) -> PromptFormat:
-        codes_NL = np.load(self.catalog_dir / "codes.npy", allow_pickle=False)
         settings = PromptSettings.open(self.catalog_dir / "prompt.json")
-        return PromptFormat(self.tokenizer, codes_NL, self.level_tokens, settings)
+        return PromptFormat(self.tokenizer, self.codes_NL, self.level_tokens, settings)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The catalogue as published, from which every later state of it is made."""
+        return Snapshot.of_bundle(self)
+
+    @cached_property
+    def codebooks(self) -> Codebooks:
+        return Codebooks.open(self.catalog_dir / "codebooks.npz")
+
+    @cached_property
+    def embedder(self) -> JoinedEmbedder:
+        """What embeds the text of new items; takes seconds to import. Raises CatalogError where there is none."""
+        from catalog.embeddings import (
+            JoinedEmbedder,
+        )  # imports scikit-learn, which a server that only reads never needs
+
+        file = self.catalog_dir / "embedder.npz"
+        if not file.is_file():
+            raise CatalogError(f"{file} does not exist, so new items cannot be coded: {_CODE_NEW_ITEMS}")
+        return JoinedEmbedder.open(file)
+
+    @cached_property
+    def coder(self) -> ItemCoder:
+        """What gives new items their codes. Raises CatalogError where this bundle cannot, saying what to train."""
+        if self.manifest.identifiers == "atomic":
+            raise CatalogError(
+                f"{self.path} has atomic identifiers, where a new item would need a new token: {_CODE_NEW_ITEMS}"
+            )
+        return ItemCoder(self.embedder, self.codebooks)
+
+    @cached_property
+    def golden(self) -> GoldenQuestions | None:
+        """Questions whose answers are known, or None in a bundle of before there were any."""
+        file = self.catalog_dir / "golden.json"
+        return GoldenQuestions.open(file) if file.is_file() else None
 
 
 def open_bundle(path: Path, *, verify: bool = True) -> Bundle:

@@ -87,7 +87,7 @@ def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
     return Codebooks(tuple(centroids))
 
 
-def _squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.ndarray:
+def squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.ndarray:
     """[N, C], less each vector's own squared norm, which no comparison along C needs."""
     distances: np.ndarray = (centroids_CD**2).sum(1) - 2 * vectors_ND @ centroids_CD.T
     return distances
@@ -99,17 +99,17 @@ def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
 
     residual_ND, codes_NL = vectors_ND.copy(), np.zeros((len(vectors_ND), len(books.sizes)), dtype=np.int64)
     for level, centroids_CD in enumerate(books.centroids[:-1]):
-        distance_NC = _squared_distances(residual_ND, centroids_CD)
+        distance_NC = squared_distances(residual_ND, centroids_CD)
         codes_NL[:, level] = distance_NC.argmin(1)
         room = int(np.prod(books.sizes[level + 1 :]))
         for members in _groups(codes_NL[:, : level + 1], larger_than=room):
             siblings = (codes_NL[:, :level] == codes_NL[members[0], :level]).all(1)
             _move_surplus(codes_NL[:, level], members, siblings, distance_NC, room)
         residual_ND -= centroids_CD[codes_NL[:, level]]
-    codes_NL[:, -1] = _squared_distances(residual_ND, books.centroids[-1]).argmin(1)
+    codes_NL[:, -1] = squared_distances(residual_ND, books.centroids[-1]).argmin(1)
     for members in _groups(codes_NL[:, :-1], larger_than=1):
         if len(np.unique(codes_NL[members, -1])) < len(members):
-            cost_GC = _squared_distances(residual_ND[members], books.centroids[-1])
+            cost_GC = squared_distances(residual_ND[members], books.centroids[-1])
             codes_NL[members, -1] = linear_sum_assignment(cost_GC)[1]  # one code each, at the least total distance
     return codes_NL
 

@@ -169,3 +169,15 @@ class JoinedEmbedder:
             ridge_DE=self.ridge_DE,
             **self.text.arrays(),
         )
+
+    @classmethod
+    def open(cls, path: Path) -> JoinedEmbedder:
+        """Raises CatalogError where the file has no text embedder: only a hashing one can be saved."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        if "components_DF" not in arrays:
+            raise CatalogError(
+                f"{path} cannot embed the text of new items: train again with identifiers.text=hashing, or do not "
+                "insert items while serving"
+            )
+        return cls(HashingEmbedder.from_arrays(arrays), float(arrays["weight"]), arrays["ridge_DE"])

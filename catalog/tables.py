@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from catalog.contract import Contract, conform, in_words
 from catalog.report import LINE, Report
 
-__all__ = ["first_occurrences", "read_table", "write_table"]
+__all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
 
 def read_table(path: Path, contract: Contract, report: Report) -> pa.Table:
@@ -110,7 +110,7 @@ def _from_rows(
             columns[name] = _inferred(values, name, contract, path)
             continue
         expected = contract.schema.field(name)
-        columns[name], wrong = _typed(values, expected, identifier=name in contract.identifiers)
+        columns[name], wrong = typed_values(values, expected, identifier=name in contract.identifiers)
         for row in wrong:
             if sound[row]:  # a record broken twice is one broken record
                 example = f"line {lines[row]}: {name}={rows[row][name]!r}"
@@ -119,8 +119,11 @@ def _from_rows(
     return pa.table({**columns, LINE: pa.array(lines, pa.int64())}).filter(pa.array(sound, pa.bool_()))
 
 
-def _typed(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:
-    """The values as an arrow array, null where one is of a wrong type, and the numbers of those."""
+def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:
+    """JSON values as an arrow array, null where one is of a wrong type, and the numbers of those.
+
+    identifier: whether an integer is accepted for a string. The type is one of those that `in_words` has a word for.
+    """
     if identifier:
         values = [str(value) if type(value) is int else value for value in values]
     # Not left to arrow, which reads 1.5 as the whole number 1 and the string "Tents" as a list of five letters.

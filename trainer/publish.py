@@ -9,8 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from catalog.bundle import Manifest, publish, sha256_of
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from catalog.bundle import Bundle, Manifest, publish, sha256_of
+from catalog.golden import GoldenQuestions
 from catalog.prompts import PROMPT_VERSION
+from catalog.search.transformers import TransformersRanker
 from trainer.backbone import Backbone
 from trainer.evaluation import Report
 from trainer.recipe import Recipe
@@ -49,8 +54,36 @@ def publish_run(
         shutil.copytree(catalog, draft / "catalog")
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
+        golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
 
     return publish(bundles, manifest, fill)
+
+
+def golden_questions(bundle: Bundle) -> GoldenQuestions:
+    """Asked of the files as they were written, on the CPU: of what servers will read, not of what the run remembers."""
+    config = AutoConfig.from_pretrained(bundle.model_dir)
+    family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    exact = family.from_pretrained(bundle.model_dir, dtype=torch.float32)
+    ranker = TransformersRanker(exact, bundle.index, bundle.level_tokens, normalize="codes")
+    rounded = family.from_pretrained(bundle.model_dir, dtype=torch.bfloat16)
+    rounding = TransformersRanker(rounded, bundle.index, bundle.level_tokens, normalize="codes")
+    return GoldenQuestions.ask(ranker, rounding, bundle.prompts, bundle.items)
+
+
+def keep_reports(bundles: Path, reports: dict[str, Report], recipe: Recipe) -> Path:
+    """Writes what is left of a run whose model cannot be served, beside the bundles; returns the folder.
+
+    One file a report, by its name, and settings.json with every setting of the run.
+    """
+    folder = bundles / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    version = _free_version(folder, datetime.now(UTC))
+    draft, final = folder / f".draft-{version}", folder / version
+    draft.mkdir()
+    for name, content in (reports | {"settings": recipe.model_dump(mode="json")}).items():
+        (draft / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    draft.rename(final)
+    return final
 
 
 def model_card(manifest: Manifest, report: Report) -> str:

@@ -1,9 +1,17 @@
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
-from catalog.bundle import Manifest, activate, current_bundle, open_bundle, publish
-from catalog.errors import BundleError
+from catalog.bundle import Bundle, Manifest, activate, current_bundle, open_bundle, publish
+from catalog.codes import semantic_codes
+from catalog.embeddings import HashingEmbedder, JoinedEmbedder
+from catalog.errors import BundleError, CatalogError
+from catalog.index import ItemIndex
+from catalog.items import Items, write_items
+from tests import world
 
 
 def manifest(version="v1"):
@@ -103,3 +111,52 @@ def test_activation_switches_between_whole_bundles(tmp_path):
 def test_without_a_current_bundle_the_message_says_how_to_make_one(tmp_path):
     with pytest.raises(BundleError, match=r"trainer/run\.py"):
         current_bundle(tmp_path)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle with all that its catalogue needs, and no model."""
+    items = world.items()
+    text = HashingEmbedder.fit(items.texts(), 16)
+    embedder, vectors = JoinedEmbedder.fit(text, items.texts(), np.zeros((len(items), 0), np.float32))
+    books, codes = semantic_codes(vectors, (4, 8), seed=0)
+    index, order = ItemIndex.build(codes, books.sizes)
+
+    def fill(draft):
+        folder = draft / "catalog"
+        folder.mkdir()
+        write_items(items.table.take(order), folder / "items.parquet")
+        np.save(folder / "codes.npy", codes[order])
+        index.save(folder / "index")
+        embedder.save(folder / "embedder.npz")
+        books.save(folder / "codebooks.npz")
+
+    return open_bundle(publish(tmp_path, manifest(), fill))
+
+
+def test_the_catalogue_of_a_bundle_takes_changes(bundle):
+    after = bundle.snapshot.upsert([{"item_id": "tent-pink", "title": "pink tent"}], bundle.coder)
+    row = after.items.row_of("tent-pink")
+    assert after.index.leaf(after.codes_NL[row].tolist()) == row
+    assert bundle.snapshot.number == 0
+    assert list(bundle.snapshot.items.ids) == list(Items(bundle.items.table).ids)
+
+
+def test_a_bundle_that_cannot_code_new_items_says_what_to_train(bundle):
+    atomic = Bundle(bundle.path, bundle.manifest.model_copy(update={"identifiers": "atomic"}))
+    with pytest.raises(CatalogError, match=r"atomic.*identifiers\.text=hashing"):
+        _ = atomic.coder
+    (bundle.path / "catalog/embedder.npz").unlink()
+    with pytest.raises(CatalogError, match=r"embedder\.npz does not exist.*identifiers\.text=hashing"):
+        _ = bundle.coder
+    assert bundle.snapshot.delete(["tent-red"]).outcome.deleted == ("tent-red",)
+
+
+def test_a_bundle_of_before_there_were_golden_questions_has_none(bundle):
+    assert bundle.golden is None
+
+
+def test_opening_a_bundle_does_not_wait_for_what_only_training_needs():
+    heavy = "import catalog.bundle, sys; print([m for m in ('sklearn', 'torch', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

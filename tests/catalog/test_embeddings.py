@@ -65,3 +65,18 @@ def test_an_item_without_history_gets_the_factors_that_its_text_predicts():
 def test_any_function_can_embed():
     vectors = FunctionEmbedder(lambda texts: np.array([[3.0, 4.0]] * len(texts))).embed(["a", "b"])
     np.testing.assert_allclose(vectors, [[0.6, 0.8]] * 2, rtol=1e-6)
+
+
+def test_a_saved_joined_embedder_embeds_the_same(tmp_path):
+    factors = np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=np.float32)
+    joined, _ = JoinedEmbedder.fit(HashingEmbedder.fit(TEXTS, 5), TEXTS, factors, weight=2.0)
+    joined.save(tmp_path / "embedder.npz")
+    np.testing.assert_array_equal(JoinedEmbedder.open(tmp_path / "embedder.npz").embed(TEXTS), joined.embed(TEXTS))
+
+
+def test_an_embedder_that_cannot_be_saved_says_so_when_opened(tmp_path):
+    text = FunctionEmbedder(lambda texts: np.ones((len(texts), 3)))
+    joined, _ = JoinedEmbedder.fit(text, TEXTS, np.zeros((len(TEXTS), 0), np.float32))
+    joined.save(tmp_path / "embedder.npz")
+    with pytest.raises(CatalogError, match=r"embedder\.npz.*identifiers\.text=hashing"):
+        JoinedEmbedder.open(tmp_path / "embedder.npz")

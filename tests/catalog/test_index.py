@@ -45,6 +45,27 @@ def test_every_node_owns_the_leaves_below_it(catalogue):
 
 
 @given(catalogues())
+def test_every_prefix_has_its_node(catalogue):
+    paths, sizes = catalogue
+    index, _ = ItemIndex.build(np.array(paths), sizes)
+    for level in range(len(sizes) + 1):
+        prefixes = sorted({path[:level] for path in paths})
+        assert [index.node(prefix) for prefix in prefixes] == list(range(len(prefixes)))
+
+
+def test_absent_prefix_has_no_node():
+    index, _ = ItemIndex.build(np.array([[0, 1, 0], [2, 0, 1]]), [3, 3, 3])
+    assert [index.node(prefix) for prefix in [(), (1,), (2,), (0, 0), (2, 0), (2, 1)]] == [0, None, 1, None, 1, None]
+
+
+@pytest.mark.parametrize("path", [(0,), (0, 1, 0)])
+def test_a_path_of_another_depth_is_refused(path):
+    index, _ = ItemIndex.build(np.array([[0, 1], [2, 0]]), [3, 3])
+    with pytest.raises(ValueError, match="2 codes"):
+        index.leaf(path)
+
+
+@given(catalogues())
 def test_fan_out_is_the_most_children_of_a_node(catalogue):
     paths, sizes = catalogue
     index, _ = ItemIndex.build(np.array(paths), sizes)
