@@ -11,22 +11,23 @@ import scipy.sparse as sp
 
 from catalog.items import Items
 from catalog.prompts import clean_text
+from trainer.candidates import Candidates
 from trainer.histories import NO_QUERY, Histories, Question, Split
 
 LAST_ITEMS = 5  # of a history that item-kNN looks at
 DECAY = 0.7  # weight of each item against the one after it
 
 
-def popularity(split: Split, excluded: Sequence[np.ndarray], items: int, k: int) -> list[np.ndarray]:
-    """The most taken items of the training events, less the excluded ones. int64 [k] each."""
+def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: int) -> list[np.ndarray]:
+    """The candidates that the training events took most. int64 [k] each."""
     counts_N = np.bincount(split.train.items_E, minlength=items).astype(np.float64)
-    return [_best(counts_N.copy(), seen, k) for seen in excluded]
+    return [own.best(counts_N, k) for own in candidates]
 
 
 def item_knn(
-    split: Split, questions: Sequence[Question], excluded: Sequence[np.ndarray], items: int, k: int
+    split: Split, questions: Sequence[Question], candidates: Sequence[Candidates], items: int, k: int
 ) -> list[np.ndarray]:
-    """Items whose takers overlap most (cosine) with those of the user's last items, newer ones weighing more."""
+    """Candidates whose takers overlap most (cosine) with those of the user's last items, newer ones weighing more."""
     train = split.train
     taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, train.user_E)), shape=(items, len(train.users)))
     taken.data[:] = 1  # who took an item twice counts once
@@ -34,24 +35,29 @@ def item_knn(
     scaled = sp.diags(1 / np.maximum(norms_N, 1)) @ taken
     by_user = scaled.T.tocsr()
     rankings = []
-    for question, seen in zip(questions, excluded, strict=True):
+    for question, own in zip(questions, candidates, strict=True):
         last = split.full.items_E[max(question.start, question.stop - LAST_ITEMS) : question.stop][::-1]
         weights = sp.csr_matrix((DECAY ** np.arange(len(last)), (np.zeros(len(last), int), last)), shape=(1, items))
         score_N = np.asarray((weights @ scaled @ by_user).todense()).ravel()
         score_N[last] = 0  # an item is its own nearest neighbour, which tells nothing
-        rankings.append(_best(score_N, seen, k))
+        rankings.append(own.best(score_N, k))
     return rankings
 
 
-def bm25(documents: Sequence[str], questions: Sequence[Question], k: int) -> list[np.ndarray]:
-    """Okapi BM25 (the bm25s library, its defaults) of each question's query over one document an item."""
+def bm25(
+    documents: Sequence[str], questions: Sequence[Question], candidates: Sequence[Candidates], k: int
+) -> list[np.ndarray]:
+    """Okapi BM25 (the bm25s library, its defaults) of each question's query over one document an item.
+
+    A candidate without any of the query's words is no answer, so a ranking may be shorter than k, or empty.
+    """
     retriever = bm25s.BM25()
     retriever.index(bm25s.tokenize([clean_text(d) for d in documents], show_progress=False), show_progress=False)
     queries = bm25s.tokenize([clean_text(q.query or "") for q in questions], return_ids=False, show_progress=False)
     rankings = []
-    for tokens in queries:
+    for tokens, own in zip(queries, candidates, strict=True):
         score_N = retriever.get_scores(tokens) if tokens else np.zeros(len(documents))
-        best = np.argsort(-score_N, kind="stable")[:k]
+        best = own.best(score_N, k)
         rankings.append(best[score_N[best] > 0])
     return rankings
 
@@ -66,8 +72,3 @@ def documents_with_queries(items: Items, train: Histories) -> list[str]:
         " ".join([text, *(q for q, n in asked.get(row, Counter()).items() for _ in range(n))])
         for row, text in enumerate(items.texts())
     ]
-
-
-def _best(score_N: np.ndarray, excluded: np.ndarray, k: int) -> np.ndarray:
-    score_N[excluded] = -np.inf
-    return np.argsort(-score_N, kind="stable")[:k]

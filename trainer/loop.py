@@ -45,7 +45,8 @@ def train(
             if skipped > SKIPS_ALLOWED:
                 raise TrainerError(
                     f"the loss was not finite for {skipped} steps up to step {step}: lower the learning rate "
-                    f"(gems.lr and gems.adamw_lr, or full.lr); the last sound state is in {checkpoint}"
+                    "(gems.lr and gems.adamw_lr; the other methods' own are full.lr, lora.lr, lora_moe.lr); "
+                    f"the last sound state is in {checkpoint}"
                 )
             shown.advance(1, **losses, **result.figures)
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:

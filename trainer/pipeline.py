@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,13 @@ from trainer.backbone import (
 from trainer.batches import Batches
 from trainer.corpus import read_corpus
 from trainer.errors import TrainerError
-from trainer.evaluation import Report, evaluate
+from trainer.evaluation import Protocol, Report, evaluate, with_protocol
 from trainer.histories import SPLITS, Histories, Split
 from trainer.identifiers import identify
 from trainer.loop import train
 from trainer.methods import create_method
 from trainer.progress import progress, say
-from trainer.publish import publish_run
+from trainer.publish import keep_reports, publish_run
 from trainer.recipe import Recipe
 from trainer.workspace import Workspace, open_workspace
 
@@ -53,7 +54,10 @@ class Prepared:
 
 
 def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -> Path:
-    """The whole run; returns the published bundle. Raises TrainerError or CatalogError."""
+    """The whole run; returns the published bundle, or the folder of reports where the method allows none.
+
+    Raises TrainerError or CatalogError.
+    """
     workspace = open_workspace(out, recipe, [items, events], resume=resume)
     prepared = _prepare(items, events, recipe, workspace)
     documents = _documents(recipe, prepared.items)
@@ -62,6 +66,8 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -
     prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
     level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
     method = create_method(backbone, recipe, documents, workspace.root / "null_spaces")
+    if method.obstacle is not None:
+        say(f"{recipe.method} cannot be served: {method.obstacle}. The run will end in reports, without a bundle")
     batches = Batches(
         prepared.split.train,
         prepared.items,
@@ -73,12 +79,19 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -
         seed=recipe.seed,
     )
     train(backbone, method, batches, level_tokens, recipe.training, workspace.checkpoint, seed=recipe.seed)
-    report = _evaluate(backbone, prepared, tokens, prompts, recipe)
-    inputs = {"items": items, "events": events}
-    prompts.settings.save(workspace.catalog / "prompt.json")
-    bundle = publish_run(out, backbone, workspace.catalog, report, recipe, prepared.sizes, inputs)
+    method.finish()
+    report_by = partial(_evaluate, backbone, prepared, tokens, prompts, recipe)
+    if method.obstacle is None:
+        inputs = {"items": items, "events": events}
+        prompts.settings.save(workspace.catalog / "prompt.json")
+        result = publish_run(out, backbone, workspace.catalog, report_by("full"), recipe, prepared.sizes, inputs)
+        say(f"published {result}")
+    else:  # nothing will be left to evaluate later
+        reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
+        result = keep_reports(out, reports, recipe)
+        say(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
     workspace.remove()
-    return bundle
+    return result
 
 
 def _prepare(items_file: Path, events_file: Path, recipe: Recipe, workspace: Workspace) -> Prepared:
@@ -150,7 +163,12 @@ def _prompt_settings(recipe: Recipe, backbone: Backbone) -> PromptSettings:
 
 
 def _evaluate(
-    backbone: Backbone, prepared: Prepared, tokens: Sequence[np.ndarray], prompts: PromptFormat, recipe: Recipe
+    backbone: Backbone,
+    prepared: Prepared,
+    tokens: Sequence[np.ndarray],
+    prompts: PromptFormat,
+    recipe: Recipe,
+    protocol: Protocol,
 ) -> Report:
     with progress("evaluating", len(prepared.split.test)) as shown:
         return evaluate(
@@ -160,6 +178,7 @@ def _evaluate(
             prompts,
             prepared.items,
             prepared.split,
-            recipe.evaluation,
+            with_protocol(recipe.evaluation, protocol),
+            protocol=protocol,
             progress=shown.advance,
         )

@@ -87,23 +87,49 @@ class EvaluationRecipe(Section):
     bootstrap: int = Field(1000, ge=0)
 
 
-class FullRecipe(Section):
-    """AdamW on every weight, when method is full."""
+class AdamWRecipe(Section):
+    """What torch's AdamW is told, by every method that uses it."""
 
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0)  # of the gradient's norm
 
 
+class FullRecipe(AdamWRecipe):
+    """AdamW on every weight, when method is full."""
+
+
+class LoraRecipe(AdamWRecipe):
+    """Low-rank adapters on the layers of `gems.modules`, when method is lora; lr and decay are the adapters'.
+
+    Everything else moves as with GEMS: `gems.adamw_lr`, `gems.betas`, `gems.weight_decay`, `gems.vocabulary_rows`.
+    """
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)  # an adapter counts alpha / rank
+    dropout: float = Field(0.0, ge=0, lt=1)  # of an adapter's input
+
+
+class LoraMoeRecipe(AdamWRecipe):
+    """A mixture of low-rank experts on the layers of `gems.modules`, when method is lora_moe; the rest as for lora."""
+
+    experts: int = Field(4, ge=2)
+    rank: int = Field(4, ge=1)  # of each expert
+    alpha: float = Field(8.0, gt=0)  # an expert counts alpha / rank
+    dropout: float = Field(0.0, ge=0, lt=1)  # of the experts' input
+
+
 class Recipe(Section):
-    method: Literal["gems", "full"] = "gems"
+    method: Literal["gems", "single_subspace", "full", "lora", "lora_moe"] = "gems"
     seed: int = 0
     backbone: BackboneRecipe = BackboneRecipe()
     identifiers: IdentifierRecipe = IdentifierRecipe()
     prompt: PromptRecipe = PromptRecipe()
     training: TrainingRecipe = TrainingRecipe()
-    gems: GemsConfig = GemsConfig()  # when method is gems; its `seed` and, unless set, `vocabulary_rows` follow the run
+    gems: GemsConfig = GemsConfig()  # and single_subspace; its `seed` and, unless set, `vocabulary_rows` follow the run
     full: FullRecipe = FullRecipe()
+    lora: LoraRecipe = LoraRecipe()
+    lora_moe: LoraMoeRecipe = LoraMoeRecipe()
     null_space: NullSpaceRecipe = NullSpaceRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
 

@@ -4,6 +4,7 @@
         [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume]
 
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
+In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         recipe = load_recipe(options.recipe, options.settings)
-        bundle = run(options.items, options.events, options.out, recipe, resume=options.resume)
+        result = run(options.items, options.events, options.out, recipe, resume=options.resume)
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("trainer: interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
-    print(f"published {bundle} in {time.monotonic() - began:.0f} s")
+    print(f"{result} took {time.monotonic() - began:.0f} s")
     return 0
 
 

@@ -101,7 +101,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_a_bundle(files, tmp_path
     assert not (tmp_path / "current").exists()
 
 
-@pytest.mark.parametrize("method", ["gems", "full"])
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.mark.parametrize("method", ["gems", "single_subspace", "full", "lora", "lora_moe"])
 def test_training_learns_the_shop(files, tmp_path, method):
     longer = [
         *world.TINY,
@@ -110,11 +114,44 @@ def test_training_learns_the_shop(files, tmp_path, method):
         "training.dropout=0",
         "gems.lr=0.01",
         "full.lr=0.01",
+        "lora.lr=0.01",
+        "lora_moe.lr=0.01",
     ]
-    tuned = open_bundle(run(*files, tmp_path, load_recipe("small", longer), resume=False))
-    report = json.loads((tuned.path / "report.json").read_text())
-    recommendation = report["tasks"]["recommendation"]
+    recommendation = report_of(run(*files, tmp_path, load_recipe("small", longer), resume=False))["tasks"][
+        "recommendation"
+    ]
     assert recommendation["model"]["recall@5"] > recommendation["popularity"]["recall@5"] + 0.2
+
+
+def test_an_interrupted_lora_run_resumes_to_the_same_plain_checkpoint(files, tmp_path, monkeypatch):
+    recipe = load_recipe("small", [*world.TINY, "method=lora", "lora.dropout=0.1"])
+    whole = weights(run(*files, tmp_path / "whole", recipe, resume=False))
+    step = loop._step
+    monkeypatch.setattr(loop, "_step", lambda *args: step(*args) if args[-1] < 5 else interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(*files, tmp_path / "parts", recipe, resume=False)
+    monkeypatch.setattr(loop, "_step", step)
+    resumed = run(*files, tmp_path / "parts", recipe, resume=True)
+    assert not any("lora" in name for name in whole)
+    assert all(torch.equal(weight, whole[name]) for name, weight in weights(resumed).items())
+    assert open_bundle(resumed).manifest.method == "lora"
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_mixture_leaves_reports_of_both_protocols_and_no_bundle(files, tmp_path, capsys):
+    published = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=full"]), resume=False)
+    folder = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=lora_moe"]), resume=False)
+    assert folder.parent == tmp_path / "reports"
+    assert {file.name for file in folder.iterdir()} == {"report.json", "report-candidates.json", "settings.json"}
+    assert report_of(folder).keys() == report_of(published).keys()
+    candidates = json.loads((folder / "report-candidates.json").read_text())
+    assert candidates["protocol"] == "leave_one_out/candidates"
+    assert json.loads((folder / "settings.json").read_text())["method"] == "lora_moe"
+    assert "no bundle is published: lora_moe cannot be served" in capsys.readouterr().out
+    assert current_bundle(tmp_path) == published, "what was served stays served"
 
 
 def test_the_command_line(files, tmp_path):

@@ -59,7 +59,7 @@ def projected_layers(
     ]
 
 
-def plain_weights(model: nn.Module, projected: Set[nn.Parameter], config: GemsConfig) -> list[PlainWeight]:
+def plain_weights(model: nn.Module, projected: Set[Tensor], config: GemsConfig) -> list[PlainWeight]:
     """Every other trainable weight, each tied one once."""
     vocabulary = _vocabulary_weights(model)
     return [

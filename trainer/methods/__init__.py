@@ -8,6 +8,8 @@ from pathlib import Path
 from trainer.backbone import Backbone
 from trainer.methods.full import FullTuning
 from trainer.methods.gems import GemsTuning
+from trainer.methods.lora import LoraTuning
+from trainer.methods.lora_moe import LoraMoeTuning
 from trainer.methods.protocol import Method, StepResult
 from trainer.recipe import Recipe
 
@@ -15,10 +17,14 @@ __all__ = ["Method", "StepResult", "create_method"]
 
 
 def create_method(backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path) -> Method:
-    """The method that the recipe names, ready to train this backbone.
+    """The method that the recipe names, ready to train this backbone. It may change the model's modules.
 
     documents: general text whose null spaces are kept in the folder `cache`. Raises TrainerError.
     """
     if recipe.method == "full":
         return FullTuning(backbone.model, recipe.full)
+    if recipe.method == "lora":
+        return LoraTuning(backbone, recipe)
+    if recipe.method == "lora_moe":
+        return LoraMoeTuning(backbone, recipe)
     return GemsTuning(backbone, recipe, documents, cache)

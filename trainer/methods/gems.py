@@ -1,4 +1,9 @@
-"""GEMS in the training loop: the null spaces of the backbone, then `GemsOptimizer` with the recipe's settings."""
+"""GEMS in the training loop: the null spaces of the backbone, then `GemsOptimizer` with the recipe's settings.
+
+`single_subspace` is the same optimiser with the shared subspace alone, and no null space: gradient low-rank projection
+as in GaLore (Zhao et al., arXiv 2403.03507). Unlike GaLore, as GEMS does: a refresh takes a sketch of the gradient in
+place of its SVD, serves from the next step on, and turns Adam's moments into the new basis.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,8 @@ from trainer.recipe import NullSpaceRecipe, Recipe
 class GemsTuning:
     """Adapts GemsOptimizer to what the loop calls."""
 
+    obstacle: str | None = None
+
     def __init__(self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path) -> None:
         config = gems_config(recipe, backbone)
         spaces = _null_spaces(backbone, recipe.null_space, documents, cache, config) if config.null_space else None
@@ -38,7 +45,12 @@ class GemsTuning:
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * lr_share
         stats = self._optimizer.step()
-        return StepResult(stats.applied, {"α_s": stats.gates.search, "α_r": stats.gates.recommendation})
+        gates = {"α_s": stats.gates.search, "α_r": stats.gates.recommendation}
+        return StepResult(stats.applied, gates if self._optimizer.config.decomposition else {})
+
+    def finish(self) -> None:
+        """The weights are in place; only the hooks have to go."""
+        self._optimizer.close()
 
     def state_dict(self) -> dict[str, Any]:
         return self._optimizer.state_dict()
@@ -50,7 +62,10 @@ class GemsTuning:
 def gems_config(recipe: Recipe, backbone: Backbone) -> GemsConfig:
     """The recipe's `gems` section; of the vocabulary only the added rows move unless it says otherwise."""
     rows = backbone.text_rows if recipe.gems.vocabulary_rows == "none" else recipe.gems.vocabulary_rows
-    return replace(recipe.gems, vocabulary_rows=rows, seed=recipe.seed)
+    config = replace(recipe.gems, vocabulary_rows=rows, seed=recipe.seed)
+    if recipe.method == "single_subspace":
+        return replace(config, decomposition=False, null_space=False)
+    return config
 
 
 def _null_spaces(

@@ -17,12 +17,21 @@ class StepResult:
 
 
 class Method(Protocol):
+    @property
+    def obstacle(self) -> str | None:
+        """Why what `finish` leaves is no checkpoint of the base's architecture and cannot be served; None if it is."""
+        ...
+
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
         """Takes the mean loss of `tokens` target tokens, of `batch_tokens` in the whole batch."""
         ...
 
     def step(self, lr_share: float) -> StepResult:
         """Updates the weights with `lr_share` of the peak learning rate."""
+        ...
+
+    def finish(self) -> None:
+        """After the last step: puts whatever the method added into the model's own weights, where that is possible."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...

@@ -1,0 +1,88 @@
+"""What a test of a method needs: a small backbone with item tokens, and batches of the tiny shop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+from catalog.codes import Codebooks
+from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
+from tests import world
+from trainer.backbone import Backbone, add_item_tokens, build_backbone, byte_level_tokenizer
+from trainer.batches import Batches, Half, half_loss
+from trainer.histories import Histories
+from trainer.methods import Method, create_method
+from trainer.methods.protocol import StepResult
+from trainer.recipe import BackboneRecipe, Recipe, load_recipe
+
+CODES_NL = np.array([[kind, colour] for kind in range(5) for colour in range(6)])
+BASE = BackboneRecipe(hidden=32, layers=2, heads=1, vocabulary=300)
+
+
+@dataclass
+class SmallWorld:
+    backbone: Backbone
+    recipe: Recipe
+    method: Method
+    batches: Batches
+    level_tokens: list[torch.Tensor]
+
+    def halves(self, step: int = 0) -> list[Half]:
+        return [half for parts in self.batches.halves(step) for half in parts]
+
+    def loss(self, half: Half) -> torch.Tensor:
+        return half_loss(self.backbone.model, half, self.level_tokens, self.recipe.training)
+
+    def batch_loss(self, step: int = 0) -> torch.Tensor:
+        """The token-weighted mean of both halves."""
+        halves = self.halves(step)
+        return sum(self.loss(h) * h.tokens for h in halves) / sum(h.tokens for h in halves)
+
+    def train_step(self, step: int = 0) -> StepResult:
+        halves = self.halves(step)
+        for half in halves:
+            self.method.backward(
+                self.loss(half), half.task, tokens=half.tokens, batch_tokens=sum(h.tokens for h in halves)
+            )
+        return self.method.step(1.0)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {name: weight.detach().clone() for name, weight in self.backbone.model.named_parameters()}
+
+    def text_logits(self) -> torch.Tensor:
+        ids = torch.arange(12)[None]
+        extra = {"decoder_input_ids": ids} if self.backbone.is_seq2seq else {}
+        with torch.no_grad():
+            return self.backbone.model.eval()(input_ids=ids, **extra).logits
+
+
+def make_backbone(kind: str = "qwen2") -> Backbone:
+    texts = world.items().texts()
+    if kind == "qwen2":
+        backbone = build_backbone(BASE, texts, 512, seed=0)
+    else:
+        tokenizer = byte_level_tokenizer(texts, 300)
+        torch.manual_seed(0)
+        size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "vocab_size": len(tokenizer)}
+        model = T5ForConditionalGeneration(T5Config(**size, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1))
+        backbone = Backbone(model, tokenizer, "t5", len(tokenizer))
+    draw = np.random.default_rng(0)
+    add_item_tokens(backbone, Codebooks(tuple(draw.standard_normal((n, 8)).astype(np.float32) for n in (5, 6))), seed=0)
+    return backbone
+
+
+def small_world(tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None) -> SmallWorld:
+    """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
+    backbone = backbone or make_backbone(kind)
+    recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *settings])
+    items = world.items()
+    tokens = level_token_ids(backbone.text_tokenizer, (5, 6))
+    prompts = PromptFormat(backbone.text_tokenizer, CODES_NL, tokens, PromptSettings())
+    method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces")
+    histories = Histories.from_events(world.event_table(), items)
+    batches = Batches(
+        histories, items, CODES_NL, prompts, recipe.training, seq2seq=backbone.is_seq2seq, pad=0, seed=recipe.seed
+    )
+    backbone.model.train()
+    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens])

@@ -1,0 +1,76 @@
+"""Evaluates a published bundle on a file of events, beside popularity, item-kNN and BM25:
+
+    python -m trainer.evaluation --bundle bundles/current --events data/events.parquet \
+        [--protocol full|candidates] [--split leave_one_out|time_cut] [--width 50] [--seed 0] [--json report.json]
+
+The items are the bundle's; the held-out questions come from the events, by the same split as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from transformers.utils.logging import disable_progress_bar
+
+from catalog.bundle import open_bundle
+from catalog.errors import CatalogError
+from trainer.candidates import NEGATIVES
+from trainer.errors import TrainerError
+from trainer.evaluation.published import bundle_settings, evaluate_bundle
+from trainer.evaluation.report import with_protocol
+from trainer.evaluation.table import table
+from trainer.histories import SPLITS
+from trainer.recipe import EvaluationRecipe
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.evaluation", description="Evaluate a published bundle on held-out events."
+    )
+    parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
+    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument(
+        "--protocol",
+        choices=("full", "candidates"),
+        default="full",
+        help=f"rank the whole catalogue, or the right item among {NEGATIVES} drawn ones (default: full)",
+    )
+    parser.add_argument("--split", choices=tuple(SPLITS), help="default: as the bundle was trained")
+    parser.add_argument("--width", type=int, help="beams; default: as the bundle was trained, or all of the candidates")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn candidates (default: 0)")
+    parser.add_argument("--json", type=Path, help="write the report to this file, in the form of report.json")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; the exit status is 0, or 2 where nothing could be evaluated."""
+    options = parse(arguments)
+    disable_progress_bar()  # of transformers, which has one for every file
+    try:
+        bundle = open_bundle(options.bundle)
+        recipe = _settings(with_protocol(bundle_settings(bundle), options.protocol), options)
+        report = evaluate_bundle(bundle, options.events, recipe, options.protocol, seed=options.seed)
+        print(table(report))
+        if options.json is not None:
+            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except (CatalogError, TrainerError, OSError) as error:
+        print(f"trainer.evaluation: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _settings(recipe: EvaluationRecipe, options: argparse.Namespace) -> EvaluationRecipe:
+    given = {name: value for name in ("split", "width") if (value := getattr(options, name)) is not None}
+    try:
+        return EvaluationRecipe.model_validate(recipe.model_dump() | given)
+    except ValidationError as error:
+        raise TrainerError(f"--width {options.width}: {error.errors()[0]['msg']}") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

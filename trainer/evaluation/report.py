@@ -1,0 +1,128 @@
+"""The report of a model: its answers to the held-out questions of a split, ranked beside the baselines'.
+
+Two protocols. `full`: the right item against the whole catalogue, by constrained beam search; recommendations leave out
+what the user already has. `candidates`: the right item among 99 drawn ones (`trainer/candidates.py`), by constrained
+search over just those 100. In both, model and baselines are asked the same among the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from catalog.index import ItemIndex
+from catalog.items import Items
+from catalog.prompts import TASKS, PromptFormat, Task
+from catalog.search.transformers import TransformersRanker
+from trainer.baselines import bm25, documents_with_queries, item_knn, popularity
+from trainer.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalogue
+from trainer.histories import Histories, Question, Split
+from trainer.ranking import CUTOFFS, ranks_of, summarize
+from trainer.recipe import EvaluationRecipe
+
+Protocol = Literal["full", "candidates"]
+Report = dict[str, Any]
+LONGEST = max(CUTOFFS)
+
+
+def with_protocol(recipe: EvaluationRecipe, protocol: Protocol) -> EvaluationRecipe:
+    """The settings for a protocol: among few candidates the beam is wide enough to rank all of them exactly."""
+    return recipe.model_copy(update={"width": NEGATIVES + 1}) if protocol == "candidates" else recipe
+
+
+def evaluate(
+    model: PreTrainedModel,
+    index: ItemIndex,
+    level_tokens: Sequence[np.ndarray],
+    prompts: PromptFormat,
+    items: Items,
+    split: Split,
+    recipe: EvaluationRecipe,
+    *,
+    protocol: Protocol = "full",
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Report:
+    """Both tasks' figures, of the model and the baselines, with bootstrap 95% intervals. `seed`: of the candidates."""
+    ranker = TransformersRanker(model, index, level_tokens)
+    tasks: dict[str, Any] = {}
+    for task in TASKS:
+        questions = [q for q in split.test if q.task == task]
+        if not questions:
+            continue
+        if protocol == "full":
+            candidates = whole_catalogue(split.full, questions, exclude_seen=recipe.exclude_seen)
+        else:
+            candidates = sampled_candidates(split.full, questions, items, seed=seed)
+        rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
+        rankings |= _baselines(task, questions, candidates, items, split)
+        answers = np.array([q.item for q in questions])
+        tasks[task] = {
+            name: summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap) for name, found in rankings.items()
+        }
+    report: Report = {
+        "protocol": f"{recipe.split}/{protocol}",
+        "catalogue_size": len(items),
+        "exclude_seen": recipe.exclude_seen,
+        "beam_width": recipe.width,
+        "tasks": tasks,
+    }
+    if protocol == "candidates":
+        drawn = "uniformly from the items that the user never took"
+        report["candidates"] = {"negatives": NEGATIVES, "drawn": drawn, "seed": seed}
+    return report
+
+
+def rank_questions(
+    ranker: TransformersRanker,
+    prompts: PromptFormat,
+    histories: Histories,
+    questions: Sequence[Question],
+    candidates: Sequence[Candidates],
+    recipe: EvaluationRecipe,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[np.ndarray]:
+    """The model's best leaves for every question, int64 [width] each. Prompts are what a server would render.
+
+    candidates: one for each question, all of them with allowed leaves or none.
+    """
+    rendered = [_prompt(prompts, histories, question) for question in questions]
+    rankings: list[np.ndarray] = [np.empty(0, np.int64)] * len(questions)
+    by_length = sorted(range(len(questions)), key=lambda i: len(rendered[i]))
+    for at in range(0, len(by_length), recipe.batch):
+        batch = by_length[at : at + recipe.batch]
+        allowed = [leaves for i in batch if (leaves := candidates[i].allowed) is not None]
+        found = ranker.rank(
+            [rendered[i] for i in batch],
+            recipe.width,
+            excluded=[candidates[i].excluded for i in batch],
+            allowed=allowed or None,
+        )
+        for i, (leaves, _) in zip(batch, found, strict=True):
+            rankings[i] = leaves
+        progress(len(batch))
+    return rankings
+
+
+def _prompt(prompts: PromptFormat, histories: Histories, question: Question) -> list[int]:
+    # Twice the window is enough for `render` to place the window's start where a server would.
+    first = max(question.start, question.stop - 2 * prompts.max_history)
+    history = histories.interactions(range(first, question.stop))
+    return prompts.render(history, question.query, first=first - question.start)
+
+
+def _baselines(
+    task: Task, questions: Sequence[Question], candidates: Sequence[Candidates], items: Items, split: Split
+) -> dict[str, list[np.ndarray]]:
+    if task == "search":
+        return {
+            "bm25": bm25(items.texts(), questions, candidates, LONGEST),
+            "bm25_with_queries": bm25(documents_with_queries(items, split.train), questions, candidates, LONGEST),
+        }
+    return {
+        "popularity": popularity(split, candidates, len(items), LONGEST),
+        "item_knn": item_knn(split, questions, candidates, len(items), LONGEST),
+    }
