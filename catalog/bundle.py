@@ -171,6 +171,13 @@ def current_bundle(bundles: Path) -> Path:
     return link.resolve()
 
 
+def published_versions(bundles: Path) -> list[str]:
+    """The names of the bundles in a folder, in order of their names, which begin with their time."""
+    return sorted(
+        manifest.parent.name for manifest in bundles.glob(f"[!.]*/{MANIFEST}") if not manifest.parent.is_symlink()
+    )
+
+
 def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
     """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
 

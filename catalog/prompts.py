@@ -11,6 +11,7 @@ their beginning. Typed text never becomes a special token: it is tokenised witho
 
 from __future__ import annotations
 
+import copy
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -137,13 +138,23 @@ class PromptFormat:
     ) -> None:
         self.settings = settings
         self._plain = PlainText(tokenizer)
-        self._tokens_NL = np.stack([level_tokens[i][codes_NL[:, i]] for i in range(codes_NL.shape[1])], 1)
+        self._level_tokens = level_tokens
+        self._tokens_NL = self._tokens_of(codes_NL)
         self._markers = {
             "search": _token_id(tokenizer, SEARCH_MARKER),
             "recommendation": _token_id(tokenizer, RECOMMEND_MARKER),
         }
         self._instruction = self._plain.encode(settings.instruction, limit=512) if settings.instruction else []
         self._end = [_token_id(tokenizer, settings.terminator)] if settings.terminator else []
+
+    def with_codes(self, codes_NL: np.ndarray) -> PromptFormat:
+        """The same for other items of the same identifiers."""
+        other = copy.copy(self)
+        other._tokens_NL = self._tokens_of(codes_NL)
+        return other
+
+    def _tokens_of(self, codes_NL: np.ndarray) -> np.ndarray:
+        return np.stack([tokens[codes_NL[:, level]] for level, tokens in enumerate(self._level_tokens)], 1)
 
     @property
     def max_history(self) -> int:

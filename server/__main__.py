@@ -134,8 +134,9 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def ready_line(parts: Parts, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    deployment = parts.deployment
-    return f"gemserve: ready on http://{address} (model {deployment.version}, {len(deployment.items)} items)"
+    deployment = parts.deployments.current
+    items = deployment.catalogue.view.selection.present
+    return f"gemserve: ready on http://{address} (model {deployment.version}, {items} items)"
 
 
 def _on_signals(act: Callable[[], object]) -> None:

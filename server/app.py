@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
 
-from server import telemetry
 from server.dependencies import Parts
-from server.deployment import Deployment, open_deployment
+from server.deployments import Deployments
 from server.errors import HistoryUnavailable, install_handlers
 from server.health import Health
 from server.history import HistoryStore
 from server.intake import Intake
 from server.middleware import Requests
 from server.redis_history import RedisHistory
-from server.routes import answers, events, items, operations
+from server.routes import answers, events, items, models, operations
 from server.service import Service
 from server.settings import Settings
 
@@ -34,26 +32,24 @@ def connect_redis(settings: Settings) -> HistoryStore:
 def create_app(
     settings: Settings,
     *,
-    load: Callable[[Settings], Deployment] = open_deployment,
+    deploy: Callable[[Settings], Deployments] = Deployments,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
     Entering the lifespan raises CatalogError for a bundle that cannot be served and EngineError for an engine that does
-    not start. Redis may be away: it is connected to when first needed. `load` and `connect` are for tests.
+    not start. Redis may be away: it is connected to when first needed. `deploy` and `connect` are for tests.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            deployment = await asyncio.to_thread(load, settings)
-            history = connect(settings)
+            deployments, history = deploy(settings), connect(settings)
             stack.push_async_callback(history.close)
-            stack.push_async_callback(deployment.engine.stop)
-            await deployment.engine.start()
+            stack.push_async_callback(deployments.stop)
+            await deployments.start()
             await _warn_about_redis(history)
-            _describe_in_metrics(deployment)
-            app.state.parts = _assemble(deployment, history, settings)
+            app.state.parts = _assemble(deployments, history, settings)
             yield
 
     app = FastAPI(
@@ -66,16 +62,20 @@ def create_app(
     )
     install_handlers(app)
     app.add_middleware(Requests, max_body_bytes=settings.max_body_bytes)
-    for part in (answers, events, items, operations):
+    for part in (answers, events, items, models, operations):
         app.include_router(part.router)
     return app
 
 
-def _assemble(deployment: Deployment, history: HistoryStore, settings: Settings) -> Parts:
+def _assemble(deployments: Deployments, history: HistoryStore, settings: Settings) -> Parts:
     service = Service(
-        deployment, history, beam_width=settings.beam_width, timeout_seconds=settings.answer_timeout_seconds
+        deployments,
+        history,
+        beam_width=settings.beam_width,
+        widest=settings.engine.max_width,
+        timeout_seconds=settings.answer_timeout_seconds,
     )
-    return Parts(deployment, service, Intake(deployment.items, history), Health(deployment, history))
+    return Parts(deployments, service, Intake(deployments, history), Health(deployments, history), settings.open_admin)
 
 
 async def _warn_about_redis(history: HistoryStore) -> None:
@@ -86,11 +86,3 @@ async def _warn_about_redis(history: HistoryStore) -> None:
         return
     for warning in await history.warnings():
         log.warning("events_may_be_lost", reason=warning)
-
-
-def _describe_in_metrics(deployment: Deployment) -> None:
-    manifest, available = deployment.manifest, deployment.selection.available
-    telemetry.MODEL.clear()
-    telemetry.MODEL.labels(manifest.version, manifest.engine, manifest.identifiers).set(1)
-    telemetry.CATALOG_ITEMS.labels("true").set(available)
-    telemetry.CATALOG_ITEMS.labels("false").set(len(deployment.items) - available)

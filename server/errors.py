@@ -4,6 +4,8 @@ ServerError
 ├── SettingsError        flags or variables that cannot be accepted
 ├── StartupError         the server cannot start: a port in use, a Redis of its own that does not run
 ├── HistoryUnavailable   Redis is away or slow
+├── ActivationFailed     a model that cannot be served; the one before still is
+│   └── ActivationBusy   another activation is under way
 └── Problem              anything a client is told, as RFC 9457 `application/problem+json`
 
 A problem's `code` is stable, and `type` is the same code as a URN; `detail` is for people and may change.
@@ -21,9 +23,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from catalog.errors import CatalogError, FilterError
 from server.engine.errors import EngineError, EngineUnavailable
 
 __all__ = [
+    "ActivationBusy",
+    "ActivationFailed",
     "HistoryUnavailable",
     "Problem",
     "ProblemKind",
@@ -56,6 +61,14 @@ class HistoryUnavailable(ServerError):
     """Redis did not answer, or not in time."""
 
 
+class ActivationFailed(ServerError):
+    """A model that cannot be served; the one before still is."""
+
+
+class ActivationBusy(ActivationFailed):
+    """Another activation is under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
     code: str
@@ -73,6 +86,13 @@ TOO_MANY_EVENTS = ProblemKind("too_many_events", 413, "Too many events at once")
 MALFORMED_HTTP = ProblemKind("malformed_http", 400, "This is not HTTP")
 HEAD_TOO_LARGE = ProblemKind("head_too_large", 431, "The request's headers are too large")
 URL_TOO_LONG = ProblemKind("url_too_long", 414, "The URL is too long")
+INVALID_FILTER = ProblemKind("invalid_filter", 422, "The filter cannot be read or does not fit the items")
+INVALID_CHANGE = ProblemKind("invalid_change", 422, "The catalogue cannot take this change")
+TOO_MANY_ITEMS = ProblemKind("too_many_items", 413, "Too many items at once")
+ADMIN_CLOSED = ProblemKind("admin_closed", 403, "Changes over HTTP are not allowed on this server")
+MODEL_NOT_FOUND = ProblemKind("model_not_found", 404, "There is no such model")
+ACTIVATION_FAILED = ProblemKind("activation_failed", 409, "The model is not served")
+ACTIVATION_BUSY = ProblemKind("activation_busy", 409, "Another activation is under way")
 ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the catalogue")
 NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")
 METHOD_NOT_ALLOWED = ProblemKind("method_not_allowed", 405, "The address does not answer this method")
@@ -129,6 +149,9 @@ def install_handlers(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_answer_http)
     app.exception_handler(HistoryUnavailable)(_answer_history)
     app.exception_handler(EngineError)(_answer_engine)
+    app.exception_handler(FilterError)(_answer_filter)
+    app.exception_handler(CatalogError)(_answer_change)
+    app.exception_handler(ActivationFailed)(_answer_activation)
 
 
 async def _answer_problem(request: Request, problem: Problem) -> Response:
@@ -184,3 +207,18 @@ async def _answer_engine(request: Request, error: EngineError) -> Response:
         return problem_response(request, Problem(ENGINE_UNAVAILABLE, detail, headers=RETRY_LATER))
     detail = "the engine refused the request; the log has the reason under this request_id"
     return problem_response(request, Problem(INTERNAL_ERROR, detail))
+
+
+async def _answer_filter(request: Request, error: FilterError) -> Response:
+    problem = Problem(INVALID_FILTER, f"filter: {error}", position=error.position, length=error.length)
+    return problem_response(request, problem)
+
+
+async def _answer_change(request: Request, error: CatalogError) -> Response:
+    return problem_response(request, Problem(INVALID_CHANGE, str(error)))
+
+
+async def _answer_activation(request: Request, error: ActivationFailed) -> Response:
+    log.warning("activation_failed", error=str(error))
+    kind = ACTIVATION_BUSY if isinstance(error, ActivationBusy) else ACTIVATION_FAILED
+    return problem_response(request, Problem(kind, str(error)))

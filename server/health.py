@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.deployment import Deployment
+from server.deployments import Deployments
 from server.engine.errors import EngineError
 from server.errors import HistoryUnavailable
 from server.history import HistoryStore
@@ -26,8 +26,8 @@ class Readiness:
 class Health:
     """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
 
-    def __init__(self, deployment: Deployment, history: HistoryStore) -> None:
-        self._deployment = deployment
+    def __init__(self, deployments: Deployments, history: HistoryStore) -> None:
+        self._deployments = deployments
         self._history = history
         self.draining = False
 
@@ -42,7 +42,7 @@ class Health:
 
     async def _engine(self) -> str:
         try:
-            await self._deployment.engine.check()
+            await self._deployments.current.engine.check()
         except EngineError as error:
             return str(error)
         return OK

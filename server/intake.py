@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from catalog.items import Items
 from server import telemetry
+from server.deployments import Deployments
 from server.errors import UNKNOWN_ITEM, describe, in_words
 from server.history import Event, HistoryStore
 from server.schemas import EventBody
@@ -45,8 +45,8 @@ class Receipt:
 class Intake:
     """Checks events against the catalogue and writes them to the history store."""
 
-    def __init__(self, items: Items, history: HistoryStore) -> None:
-        self._items = items
+    def __init__(self, deployments: Deployments, history: HistoryStore) -> None:
+        self._deployments = deployments
         self._history = history
 
     async def record(self, rows: Sequence[object]) -> Receipt:
@@ -73,7 +73,7 @@ class Intake:
         except ValidationError as error:
             faults = describe(error.errors())
             return Rejected(index, faults[0]["code"], in_words(faults))
-        if self._items.row_of(body.item_id) is None:
+        if self._deployments.current.catalogue.view.items.row_of(body.item_id) is None:
             return Rejected(index, UNKNOWN_ITEM.code, f"item_id: no item of the catalogue is named {body.item_id!r}")
         timestamp = now if body.timestamp is None else body.timestamp
         if timestamp > now + FUTURE_MS:

@@ -18,9 +18,13 @@ from server.text import Identifier, Query
 __all__ = [
     "LARGEST_K",
     "MOST_EVENTS",
+    "MOST_ITEMS",
+    "ActivationBody",
     "AnswerBody",
+    "ChangeBody",
     "EventBody",
     "ItemBody",
+    "ModelsBody",
     "ProblemBody",
     "ReadyBody",
     "ReceiptBody",
@@ -34,6 +38,8 @@ __all__ = [
 
 LARGEST_K = 200
 MOST_EVENTS = 1_000  # of one POST /events
+MOST_CANDIDATES = 1_000
+MOST_ITEMS = 1_000  # of one POST /items
 YEAR_1980_MS = 315_532_800_000
 
 
@@ -41,6 +47,14 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     k: Annotated[int, Field(ge=1, le=LARGEST_K, description="how many items")] = 10
+    filter: Annotated[
+        str | None,
+        Field(description='only items that meet this expression, as in `category = "Tents" and price < 200`'),
+    ] = None
+    candidates: Annotated[
+        list[Identifier] | None,
+        Field(max_length=MOST_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
+    ] = None
 
 
 class SearchParameters(Parameters):
@@ -121,6 +135,7 @@ class AnswerBody(BaseModel):
     request_id: str
     items: list[ScoredItemBody]
     model: str = Field(description="version of the bundle that answered")
+    catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
     degraded: bool = Field(description="true: the user's history could not be read and was not used")
 
@@ -143,6 +158,30 @@ class ReceiptBody(BaseModel):
     rejected: list[RejectedRow]
 
 
+class ChangeBody(BaseModel):
+    """What became of items: every id is in one of the lists."""
+
+    request_id: str
+    inserted: list[str]
+    replaced: list[str]
+    deleted: list[str]
+    missing: list[str] = Field(description="to be deleted, but not in the catalogue")
+    catalog_version: int
+
+
+class ModelsBody(BaseModel):
+    current: str
+    previous: str | None = Field(description="what a rollback would activate")
+    versions: list[str]
+
+
+class ActivationBody(BaseModel):
+    request_id: str
+    model: str
+    previous: str
+    took_ms: float
+
+
 class ReadyBody(BaseModel):
     status: Literal["ready", "degraded"]
     checks: dict[str, str] = Field(description='"ok", or what is wrong')
@@ -157,6 +196,7 @@ class VersionBody(BaseModel):
     identifiers: str
     created: str
     items: int
+    catalog_version: int
 
 
 class ProblemBody(BaseModel):

@@ -1,27 +1,63 @@
-"""The filter: which items may be shown. Decided here and nowhere else."""
+"""What may be shown. Decided here and nowhere else."""
 
-from collections.abc import Collection, Sequence
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from catalog.items import Items
+from catalog.filters import parse
+from catalog.snapshot import Snapshot
+from server.engine.protocol import Engine
+from server.leaf_sets import LeafSets
 
 __all__ = ["Selection"]
 
+EVERYTHING_SHOWN = ""
+"""The key of the set without a filter."""
+
 
 class Selection:
-    """What of one catalogue may be shown: items that are available, less those a request excludes."""
+    """What of one state of the catalogue may be shown: items that are present and available, of those the ones that a
+    filter lets through.
 
-    def __init__(self, items: Items) -> None:
-        shown = pc.fill_null(items.table["available"], True).to_numpy(zero_copy_only=False)
-        self._unavailable = np.flatnonzero(~shown)
-        self._unavailable_list: list[int] = self._unavailable.tolist()
-        self.available = len(items) - len(self._unavailable)
+    installed: the number under which the engine holds the state's index. numbers: for new leaf sets.
+    """
 
-    def excluded(self, seen: Collection[int] = ()) -> Sequence[int]:
-        """Leaf numbers that must not come back, strictly increasing: the unavailable ones and those `seen`."""
-        if not seen:
-            return self._unavailable_list
-        excluded: list[int] = np.union1d(self._unavailable, np.fromiter(seen, np.int64, len(seen))).tolist()
-        return excluded
+    def __init__(self, snapshot: Snapshot, engine: Engine, installed: int, numbers: Iterator[int]) -> None:
+        self._items = snapshot.items
+        available = pc.fill_null(snapshot.items.table["available"], True).to_numpy(zero_copy_only=False)
+        self._shown_N: NDArray[np.bool_] = available & snapshot.present_N
+        self.shown = int(self._shown_N.sum())
+        self.present = int(snapshot.present_N.sum())
+        self._sets = LeafSets(engine, installed, len(snapshot.index), numbers)
+
+    @asynccontextmanager
+    async def limit(self, expression: str | None) -> AsyncIterator[int | None]:
+        """The engine's leaf set of what may be shown to a request with this filter; None: every leaf.
+
+        Raises FilterError for an expression that is none or does not fit the items, EngineError.
+        """
+        if expression is None and self.shown == len(self._items):
+            yield None
+            return
+        wanted = None if expression is None else parse(expression)
+
+        def members() -> NDArray[np.bool_]:
+            return self._shown_N if wanted is None else self._shown_N & wanted.mask(self._items)
+
+        key = EVERYTHING_SHOWN if wanted is None else wanted.text
+        async with self._sets.hold(key, members) as leaf_set:
+            yield leaf_set
+
+    def leaves_of(self, item_ids: Iterable[str]) -> list[int]:
+        """The leaves of those items that the catalogue has, strictly increasing."""
+        rows = {self._items.row_of(item_id) for item_id in item_ids}
+        return sorted(row for row in rows if row is not None)
+
+    async def retire(self) -> None:
+        """Have the engine forget the leaf sets."""
+        await self._sets.retire()

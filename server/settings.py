@@ -62,6 +62,14 @@ class Settings(BaseSettings):
 
     beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
     engine: EngineSettings = EngineSettings()
+    activation: Literal["beside", "in_place"] = Field(
+        "beside",
+        description="how another model takes over: in a second engine, or in the first, which takes less memory and"
+        " lets requests wait meanwhile",
+    )
+    open_admin: bool = Field(
+        False, description="let everybody who reaches the server change items and models: for trusted networks only"
+    )
     answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
 
     max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")

@@ -10,14 +10,13 @@ Shapes: R rows; B beams of all rows together, row after row; C codes of the leve
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.search.compiled import CompiledExpansion
 from catalog.search.layout import Beams, Layout, layouts_of
 from catalog.search.restriction import Restriction
 from catalog.search.tree import Tree
@@ -54,9 +53,8 @@ class BeamSearch:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
         self.layouts = layouts_of(limit_R, tree.edges, tree.device)
         """Level l expands the beams of layout l into those of layout l + 1."""
-        self._expansion: CompiledExpansion | VectorisedExpansion
         if tree.device.type == "cpu" if compiled is None else compiled:
-            self._expansion = CompiledExpansion(tree, restriction, len(limit_R))
+            self._expansion: Expansion = _compiled(tree, restriction, len(limit_R))
         else:
             self._expansion = VectorisedExpansion(tree, restriction)
 
@@ -89,3 +87,17 @@ class BeamSearch:
         score_B = -beams.cost_B.cpu().numpy()
         spans = [slice(*span) for span in pairwise((0, *self.layouts[-1].end_R.tolist()))]
         return [Ranked(leaf_B[span], score_B[span]) for span in spans]
+
+
+class Expansion(Protocol):
+    """One way to advance all beams of a batch by a level."""
+
+    def expand(self, level: int, now: Layout, then: Layout, beams: Beams, logp_BC: Tensor) -> Beams:
+        """See `BeamSearch.expand`."""
+
+
+def _compiled(tree: Tree, restriction: Restriction | None, rows: int) -> Expansion:
+    # imported late: vLLM's engine process does not start where numba's compiler is loaded already
+    from catalog.search.compiled import CompiledExpansion
+
+    return CompiledExpansion(tree, restriction, rows)

@@ -64,19 +64,26 @@ class TransformersRanker:
         width: int,
         *,
         excluded: Sequence[Leaves] | None = None,
-        allowed: Sequence[Leaves] | None = None,
+        allowed: Sequence[Leaves | None] | None = None,
+        leaf_sets: Sequence[LeafSet | None] | None = None,
     ) -> list[Ranked]:
         """The min(width, wanted) best leaves after every prompt, best first, with their log-probabilities.
 
-        excluded, allowed: strictly increasing leaf numbers for every prompt; a row wants the allowed that are not
-        excluded. Raises ItemIndexError for leaves out of order or out of range.
+        excluded, allowed: strictly increasing leaf numbers for every prompt; leaf_sets: sets that prompts share. A row
+        wants what is in its set, allowed and not excluded. Raises ItemIndexError for leaves out of order or of range.
         """
         excluded = [np.empty(0, np.int64)] * len(prompts) if excluded is None else excluded
-        sets = [None] * len(prompts) if allowed is None else _leaf_sets(self._index, allowed)
+        allowed = [None] * len(prompts) if allowed is None else allowed
+        leaf_sets = [None] * len(prompts) if leaf_sets is None else leaf_sets
         found: dict[int, Ranked] = {}
         with _evaluating(self._model), torch.inference_mode():
             for rows in self._groups(prompts, width):
-                restriction = Restriction(self._index, [excluded[row] for row in rows], [sets[row] for row in rows])
+                restriction = Restriction(
+                    self._index,
+                    [excluded[row] for row in rows],
+                    [leaf_sets[row] for row in rows],
+                    [allowed[row] for row in rows],
+                )
                 search = BeamSearch(self._tree, [width] * len(rows), restriction)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(prompts))]
@@ -214,12 +221,6 @@ def _pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor
     for row, prompt in enumerate(prompts):
         token_RP[row, : len(prompt)] = prompt
     return torch.from_numpy(token_RP).to(device), torch.from_numpy(length_R).to(device)
-
-
-def _leaf_sets(index: ItemIndex, allowed: Sequence[Leaves]) -> list[LeafSet]:
-    """One set for every array, the same for the same array."""
-    sets = {id(leaves): LeafSet(index, np.asarray(leaves)) for leaves in {id(x): x for x in allowed}.values()}
-    return [sets[id(leaves)] for leaves in allowed]
 
 
 @contextmanager

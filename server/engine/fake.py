@@ -3,32 +3,68 @@
 import hashlib
 import random
 
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.index import ItemIndex
 from server.engine.errors import EngineUnavailable
-from server.engine.protocol import Ranking, RankRequest
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
+from server.engine.snapshots import Snapshots
 
 __all__ = ["FakeEngine"]
 
 
 class FakeEngine:
-    """Ranks `leaves` items by a permutation that depends on the prompt alone."""
+    """Ranks the leaves of `index` by a permutation that depends on the prompt alone."""
 
-    def __init__(self, leaves: int) -> None:
-        self._leaves = leaves
+    def __init__(self, index: ItemIndex) -> None:
+        self._index = index
+        self._snapshots = Snapshots()
         self._running = False
 
     async def start(self) -> None:
         """Accept requests from now on."""
         self._running = True
+        await self.install(PUBLISHED, self._index)
 
     async def rank(self, request: RankRequest) -> Ranking:
-        """The first `k` unexcluded leaves of the prompt's permutation. Raises EngineUnavailable."""
+        """The first `k` wanted leaves of the prompt's permutation. Raises EngineError."""
         await self.check()
+        installed = self._snapshots[request.snapshot]
+        leaf_set, leaf_N = installed.leaf_set(request.leaf_set), np.arange(len(installed.index))
+        wanted = set((leaf_N if leaf_set is None else leaf_N[leaf_set.members(leaf_N)]).tolist())
+        if request.included is not None:
+            wanted &= set(request.included)
+        wanted -= set(request.excluded)
         digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).digest()
-        order = list(range(self._leaves))
+        order: list[int] = leaf_N.tolist()
         random.Random(digest).shuffle(order)
-        excluded = set(request.excluded)
-        best = [leaf for leaf in order if leaf not in excluded][: request.k]
+        best = [leaf for leaf in order if leaf in wanted][: request.k]
         return Ranking(tuple(best), tuple(-float(rank) for rank in range(1, len(best) + 1)))
+
+    async def install(self, snapshot: int, index: ItemIndex) -> None:
+        """Hold this index under a number."""
+        await self.check()
+        self._snapshots.install(snapshot, index)
+
+    async def retire(self, snapshot: int) -> None:
+        """Forget a snapshot and its leaf sets."""
+        self._snapshots.retire(snapshot)
+
+    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+        await self.check()
+        self._snapshots.install_set(snapshot, leaf_set, member_N)
+
+    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
+        """Forget a leaf set."""
+        self._snapshots.retire_set(snapshot, leaf_set)
+
+    async def reload(self, bundle: RankableBundle) -> None:
+        """Take another bundle's index; there are no weights."""
+        await self.check()
+        self._snapshots.clear()
+        await self.install(PUBLISHED, bundle.index)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless started."""

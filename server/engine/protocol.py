@@ -1,4 +1,9 @@
-"""The one thing the service knows about engines: give it a prompt, get the best leaves."""
+"""What the rest of the server knows about engines: give one a prompt, get the best leaves.
+
+An engine has the weights of one bundle and may hold several *snapshots* of its catalogue, each an item index under a
+number, so that requests under way finish on the one they began with. Within a snapshot, *leaf sets* that many requests
+are limited to are installed once, under numbers of their own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +17,18 @@ from numpy.typing import NDArray
 from catalog.index import ItemIndex
 from server.engine.errors import EngineError
 
-__all__ = ["Engine", "RankRequest", "RankableBundle", "Ranking"]
+__all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking"]
+
+PUBLISHED = 0
+"""The snapshot of a bundle's own index, which `start` and `reload` install."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankRequest:
     """One ranking wanted: the `k` best items after `prompt`, found with a beam of `width`.
 
-    `prompt` is token ids; `excluded` is strictly increasing leaf numbers that must not come back.
+    `prompt` is token ids. Leaf numbers, strictly increasing: `excluded` must not come back; only `included` may, where
+    given. `snapshot` and `leaf_set` are numbers of what was installed; None is every leaf.
 
     Raises EngineError when the fields contradict each other.
     """
@@ -29,6 +38,9 @@ class RankRequest:
     width: int
     request_id: str
     excluded: Sequence[int] = ()
+    included: Sequence[int] | None = None
+    leaf_set: int | None = None
+    snapshot: int = PUBLISHED
 
     def __post_init__(self) -> None:
         if len(self.prompt) == 0:
@@ -39,10 +51,15 @@ class RankRequest:
             raise EngineError(
                 f"a beam of width {self.width} cannot give k = {self.k} items: raise the width to {self.k}"
             )
-        if any(left >= right for left, right in pairwise(self.excluded)):
-            raise EngineError("excluded leaves must be strictly increasing: sort them and drop repeats")
-        if len(self.excluded) > 0 and self.excluded[0] < 0:
-            raise EngineError(f"excluded leaf {self.excluded[0]} is negative: leaves count from 0")
+        _check_leaves(self.excluded, "excluded")
+        _check_leaves(self.included or (), "included")
+
+
+def _check_leaves(leaves: Sequence[int], what: str) -> None:
+    if any(left >= right for left, right in pairwise(leaves)):
+        raise EngineError(f"{what} leaves must be strictly increasing: sort them and drop repeats")
+    if len(leaves) > 0 and leaves[0] < 0:
+        raise EngineError(f"{what} leaf {leaves[0]} is negative: leaves count from 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +98,38 @@ class RankableBundle(Protocol):
 
 
 class Engine(Protocol):
-    """Answers rank requests, many at a time: vLLM, transformers, or a fake for HTTP tests."""
+    """Answers rank requests, many at a time: vLLM, transformers, or a fake for HTTP tests.
+
+    Everything here raises EngineUnavailable where no engine is running.
+    """
 
     async def start(self) -> None:
         """Load everything; return when requests can be answered. Raises EngineError."""
 
     async def rank(self, request: RankRequest) -> Ranking:
-        """Raises EngineError for a request over the engine's limits, EngineUnavailable without an engine."""
+        """Raises EngineError for a request over the engine's limits or for a snapshot that is not installed."""
+
+    async def install(self, snapshot: int, index: ItemIndex) -> None:
+        """Hold this index under a number, from the next step on. Raises EngineError."""
+
+    async def retire(self, snapshot: int) -> None:
+        """Forget a snapshot and its leaf sets, once no request under way uses it."""
+
+    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+
+    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
+        """Forget a leaf set, once no request under way uses it."""
+
+    async def reload(self, bundle: RankableBundle) -> None:
+        """Take another bundle's weights and index in place of all there was, while no request is under way.
+
+        Raises EngineError, before anything is changed if the bundle cannot be loaded in place; an engine that fails
+        later may hold anything until the next `reload` succeeds.
+        """
 
     async def check(self) -> None:
-        """Return when the engine can answer. Raises EngineUnavailable."""
+        """Return when the engine can answer."""
 
     async def stop(self) -> None:
         """Release everything, child processes included; harmless when not started."""

@@ -31,6 +31,8 @@ class EngineSettings(BaseModel):
     """What a level's probabilities sum to one over: the level's code tokens, or the whole vocabulary."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the model; "auto" is the checkpoint's."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """Devices that share the weights (on a CPU: processes)."""
     seed: int = 0
 
     @property
@@ -53,5 +55,6 @@ class EngineSettings(BaseModel):
                 f"the prompt has {len(request.prompt)} tokens, this engine takes {self.max_prompt_tokens}:"
                 " shorten the history, or raise max_prompt_tokens if the model has more positions"
             )
-        if len(request.excluded) > 0 and request.excluded[-1] >= leaves:
-            raise EngineError(f"excluded leaf {request.excluded[-1]} is outside the catalogue of {leaves} items")
+        for what, named in (("excluded", request.excluded), ("included", request.included or ())):
+            if len(named) > 0 and named[-1] >= leaves:
+                raise EngineError(f"{what} leaf {named[-1]} is outside the catalogue of {leaves} items")

@@ -1,17 +1,25 @@
 """The engine for bundles that vLLM does not serve (T5): a transformers model, searched in a thread of this process."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from catalog.errors import ItemIndexError
+from catalog.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.protocol import RankableBundle, Ranking, RankRequest
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 from server.engine.settings import EngineSettings
+from server.engine.snapshots import Snapshots
 
 __all__ = ["TransformersEngine"]
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 class TransformersEngine:
@@ -20,7 +28,9 @@ class TransformersEngine:
     def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
         self._bundle = bundle
         self._settings = settings or EngineSettings()
-        self._ranker: TransformersRanker | None = None
+        self._model: Any = None
+        self._rankers: dict[int, TransformersRanker] = {}
+        self._snapshots = Snapshots()
         self._thread: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
@@ -29,43 +39,84 @@ class TransformersEngine:
             raise EngineError("the engine is already started")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers-engine")
         try:
-            self._ranker = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
-        except Exception as error:
+            await self.reload(self._bundle)
+        except BaseException:
             await self.stop()
-            raise EngineError(f"transformers cannot load {self._bundle.model_dir}: {error}") from error
+            raise
+
+    async def reload(self, bundle: RankableBundle) -> None:
+        """Load the model beside the old one, then forget that. Raises EngineError; then the old one stays."""
+        self._model = await self._in_thread(self._load, bundle)
+        self._bundle = bundle
+        self._rankers.clear()
+        self._snapshots.clear()
+        await self.install(PUBLISHED, bundle.index)
 
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable when not started."""
         await self.check()
-        self._settings.admit(request, len(self._bundle.index))
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._rank, request)
+        self._settings.admit(request, len(self._snapshots[request.snapshot].index))
+        return await self._in_thread(self._rank, request)
+
+    async def install(self, snapshot: int, index: ItemIndex) -> None:
+        """Hold this index under a number. Raises EngineError if it does not fit the model."""
+        try:
+            self._rankers[snapshot] = TransformersRanker(
+                self._model, index, self._bundle.level_tokens, normalize=self._settings.normalize
+            )
+        except (ItemIndexError, ValueError) as error:
+            raise EngineError(str(error)) from error
+        self._snapshots.install(snapshot, index)
+
+    async def retire(self, snapshot: int) -> None:
+        """Forget a snapshot and its leaf sets."""
+        self._snapshots.retire(snapshot)
+        self._rankers.pop(snapshot, None)
+
+    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+        self._snapshots.install_set(snapshot, leaf_set, member_N)
+
+    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
+        """Forget a leaf set."""
+        self._snapshots.retire_set(snapshot, leaf_set)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless started."""
-        if self._ranker is None:
+        if self._model is None:
             raise EngineUnavailable("the engine is not started: call start() first")
 
     async def stop(self) -> None:
         """Drop the model, after the request under way."""
         if self._thread is not None:
-            thread, self._thread, self._ranker = self._thread, None, None
+            thread, self._thread, self._model = self._thread, None, None
+            self._rankers.clear()
             await asyncio.to_thread(thread.shutdown, cancel_futures=True)
 
-    def _load(self) -> TransformersRanker:
+    async def _in_thread(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, argument)
+
+    def _load(self, bundle: RankableBundle) -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-        config = AutoConfig.from_pretrained(self._bundle.model_dir, local_files_only=True)
-        family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = family.from_pretrained(
-            self._bundle.model_dir, dtype=self._settings.dtype, use_safetensors=True, local_files_only=True
-        )
-        return TransformersRanker(
-            model, self._bundle.index, self._bundle.level_tokens, normalize=self._settings.normalize
-        )
+        try:
+            config = AutoConfig.from_pretrained(bundle.model_dir, local_files_only=True)
+            family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            return family.from_pretrained(
+                bundle.model_dir, dtype=self._settings.dtype, use_safetensors=True, local_files_only=True
+            )
+        except Exception as error:
+            raise EngineError(f"transformers cannot load {bundle.model_dir}: {error}") from error
 
     def _rank(self, request: RankRequest) -> Ranking:
-        if self._ranker is None:
+        ranker, installed = self._rankers.get(request.snapshot), self._snapshots[request.snapshot]
+        if ranker is None:
             raise EngineUnavailable("the engine was stopped")
-        excluded = np.asarray(request.excluded, np.int64)
-        ((leaves, scores),) = self._ranker.rank([request.prompt], request.width, excluded=[excluded])
+        ((leaves, scores),) = ranker.rank(
+            [request.prompt],
+            request.width,
+            excluded=[np.asarray(request.excluded, np.int64)],
+            allowed=[None if request.included is None else np.asarray(request.included, np.int64)],
+            leaf_sets=[installed.leaf_set(request.leaf_set)],
+        )
         return Ranking.of(leaves[: request.k], scores[: request.k])

@@ -28,6 +28,8 @@ async def search(
         user=parameters.user,
         k=parameters.k,
         exclude_seen=parameters.exclude_seen,
+        filter=parameters.filter,
+        candidates=parameters.candidates,
     )
     return await _answer(request, service, question)
 
@@ -46,6 +48,8 @@ async def recommend(
         user=parameters.user,
         k=parameters.k,
         exclude_seen=parameters.exclude_seen,
+        filter=parameters.filter,
+        candidates=parameters.candidates,
     )
     return await _answer(request, service, question)
 
@@ -59,6 +63,7 @@ async def _answer(request: Request, service: Service, question: Question) -> Res
             "request_id": question.request_id,
             "items": [shown(*scored) for scored in zip(answer.records, answer.scores, strict=True)],
             "model": answer.model,
+            "catalog_version": answer.catalog_version,
             "took_ms": round((time.perf_counter() - started) * 1000, 2),
             "degraded": answer.degraded,
         }

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from server import errors
+from server.body import read_json
 from server.dependencies import IntakeDep, RequestIdDep
 from server.errors import Problem
 from server.schemas import MOST_EVENTS, EventBody, ReceiptBody, json_response, problems
@@ -46,16 +46,3 @@ async def post_events(request: Request, intake: IntakeDep, request_id: RequestId
         raise Problem(kind, rejected[0]["reason"], rejected=rejected)
     accepted = [asdict(row) for row in receipt.accepted]
     return json_response({"request_id": request_id, "accepted": accepted, "rejected": rejected}, status=202)
-
-
-async def read_json(request: Request) -> object:
-    """The body. Raises Problem where it is no JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        detail = f"the Content-Type is {kind[:100] or 'missing'}: send application/json"
-        raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, detail)
-    try:
-        value: object = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise Problem(errors.MALFORMED_JSON, f"the body is not valid JSON: {error}") from error
-    return value

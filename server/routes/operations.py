@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from server import errors
-from server.dependencies import DeploymentDep, HealthDep
+from server.dependencies import DeploymentsDep, HealthDep
 from server.errors import Problem
 from server.schemas import ReadyBody, VersionBody, json_response, problems
 
@@ -39,9 +39,9 @@ async def metrics() -> Response:
 
 
 @router.get("/version", response_model=VersionBody)
-async def get_version(deployment: DeploymentDep) -> Response:
+async def get_version(deployments: DeploymentsDep) -> Response:
     """Which model answers, over which catalogue."""
-    manifest = deployment.manifest
+    manifest, view = deployments.current.manifest, deployments.current.catalogue.view
     return json_response(
         {
             "gemserve": version("gemserve"),
@@ -51,6 +51,7 @@ async def get_version(deployment: DeploymentDep) -> Response:
             "base_model": manifest.base_model,
             "identifiers": manifest.identifiers,
             "created": manifest.created,
-            "items": len(deployment.items),
+            "items": view.selection.present,
+            "catalog_version": view.snapshot.number,
         }
     )

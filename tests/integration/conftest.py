@@ -17,6 +17,7 @@ import pytest_asyncio
 import torch
 
 from catalog.index import ItemIndex
+from catalog.search.transformers import TransformersRanker
 from server.engine.settings import EngineSettings
 from server.engine.vllm.client import VllmEngine
 
@@ -84,3 +85,17 @@ async def vllm_engine(small_bundle: SmallBundle) -> AsyncIterator[VllmEngine]:
     await engine.start()
     yield engine
     await engine.stop()
+
+
+@pytest.fixture(scope="session")
+def small_model(small_bundle: SmallBundle) -> Any:
+    """The transformers model of `small_bundle`, in float32."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(small_bundle.model_dir, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def ranker(small_bundle: SmallBundle, small_model: Any) -> TransformersRanker:
+    """The reference: what an engine over `small_bundle` should answer."""
+    return TransformersRanker(small_model, small_bundle.index, small_bundle.level_tokens)

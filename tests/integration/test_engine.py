@@ -1,52 +1,21 @@
 """The vLLM engine against the transformers driver on the same weights, in float32."""
 
 import asyncio
-import itertools
 import os
 import signal
 
 import numpy as np
 import psutil
 import pytest
-import torch
 
-from catalog.search.transformers import TransformersRanker
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.protocol import RankRequest
 from server.engine.settings import EngineSettings
 from server.engine.vllm.client import VllmEngine
+from tests.integration.rankings import assert_same, request, some_leaves, words
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 BLOCK = 32
-WORDS = 400
-numbers = itertools.count()
-
-
-def request(prompt, width, *, k=None, excluded=()):
-    return RankRequest(prompt, k or width, width, f"test-{next(numbers)}", excluded)
-
-
-def words(seed, length):
-    return np.random.default_rng(seed).integers(0, WORDS, length).tolist()
-
-
-def some_leaves(seed, index, count):
-    return np.sort(np.random.default_rng(seed).choice(len(index), count, replace=False))
-
-
-@pytest.fixture(scope="session")
-def ranker(small_bundle):
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(small_bundle.model_dir, dtype=torch.float32)
-    return TransformersRanker(model, small_bundle.index, small_bundle.level_tokens)
-
-
-def assert_same(ranking, expected, k=None):
-    leaves, scores = expected
-    np.testing.assert_allclose(ranking.scores, scores[:k], atol=1e-4)
-    assert list(ranking.leaves) == leaves[:k].tolist()
 
 
 @pytest.mark.parametrize("width", [1, 10, 50, 128])
@@ -139,31 +108,8 @@ async def test_requests_over_a_limit_are_refused(vllm_engine, small_bundle):
         await vllm_engine.rank(request([1, 512], 5))
     with pytest.raises(EngineError, match="outside the catalogue"):
         await vllm_engine.rank(request([1], 5, excluded=[len(small_bundle.index)]))
-
-
-async def test_weights_reloaded_in_place_change_the_answers(vllm_engine, ranker, small_bundle, tmp_path):
-    """What is cached of the old weights, the level heads, must go with them."""
-    from transformers import AutoModelForCausalLM
-
-    prompt = words(6, 40)
-    original = await vllm_engine.rank(request(prompt, 10))
-    model = AutoModelForCausalLM.from_pretrained(small_bundle.model_dir, dtype=torch.float32)
-    torch.manual_seed(1)
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(tmp_path)
-    llm = vllm_engine._llm
-    try:
-        await llm.collective_rpc("reload_weights", kwargs={"weights_path": str(tmp_path)})
-        assert await llm.reset_prefix_cache()
-        changed = await vllm_engine.rank(request(prompt, 10))
-        expected = TransformersRanker(model, small_bundle.index, small_bundle.level_tokens).rank([prompt], 10)[0]
-        assert_same(changed, expected)
-        assert changed.scores != original.scores
-    finally:
-        await llm.collective_rpc("reload_weights", kwargs={"weights_path": str(small_bundle.model_dir)})
-        assert await llm.reset_prefix_cache()
-    assert_same(await vllm_engine.rank(request(prompt, 10)), ranker.rank([prompt], 10)[0])
+    with pytest.raises(EngineError, match="included leaf 3000 is outside the catalogue"):
+        await vllm_engine.rank(request([1], 5, included=[len(small_bundle.index)]))
 
 
 @pytest.mark.slow

@@ -12,32 +12,28 @@ import pytest
 from redis import Redis
 
 from server.app import create_app
-from server.deployment import Deployment
 from server.redis_process import free_port, own_redis
 from server.settings import Settings
 from tests.server.http_shop import Shop
 from tests.server.problems import assert_problem
-from tests.server.small_shop import make_deployment, make_items, make_prompts
+from tests.server.small_shop import make_deployments, publish_names
 
 pytestmark = pytest.mark.integration
 
 EVENT = {"user_id": "ada", "item_id": "item-9", "event_id": "e1", "timestamp": 1_700_000_000_000}
 
 
-@pytest.fixture
-def deployment() -> Deployment:
-    return make_deployment(make_items(), make_prompts())
-
-
 @asynccontextmanager
-async def open_shop(deployment: Deployment, port: int, *, timeout_ms: int = 2_000) -> AsyncIterator[Shop]:
+async def open_shop(bundles: Path, port: int, *, timeout_ms: int = 2_000) -> AsyncIterator[Shop]:
+    if not (bundles / "current").exists():
+        publish_names(bundles, "2025-11-20-a")
     settings = Settings(
-        bundles=Path("unused"),
+        bundles=bundles,
         redis=f"redis://127.0.0.1:{port}/0",
         redis_read_timeout_ms=timeout_ms,
         redis_write_timeout_ms=timeout_ms,
     )
-    app = create_app(settings, load=lambda _: deployment)
+    app = create_app(settings, deploy=make_deployments)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
@@ -56,28 +52,24 @@ async def degraded(shop: Shop) -> bool:
     return bool(response.json()["degraded"])
 
 
-async def test_events_change_recommendations_and_outlive_redis_and_server(
-    tmp_path: Path, deployment: Deployment
-) -> None:
+async def test_events_change_recommendations_and_outlive_redis_and_server(tmp_path: Path) -> None:
     port = free_port()
     with own_redis(tmp_path, port):
-        async with open_shop(deployment, port) as shop:
+        async with open_shop(tmp_path, port) as shop:
             before = await shop.ids("/recommend", user="ada")
             assert (await shop.post(EVENT | {"item_id": before[0]})).status_code == 202
             after = await shop.ids("/recommend", user="ada")
             assert after != before
             assert before[0] not in after
     with own_redis(tmp_path, port):
-        async with open_shop(deployment, port) as shop:
+        async with open_shop(tmp_path, port) as shop:
             assert await shop.ids("/recommend", user="ada") == after
             assert (await shop.post(EVENT)).json()["accepted"][0]["duplicate"] is True
 
 
-async def test_answers_are_degraded_while_redis_is_away_and_recover_by_themselves(
-    tmp_path: Path, deployment: Deployment
-) -> None:
+async def test_answers_are_degraded_while_redis_is_away_and_recover_by_themselves(tmp_path: Path) -> None:
     port = free_port()
-    async with open_shop(deployment, port) as shop:
+    async with open_shop(tmp_path, port) as shop:
         assert await degraded(shop)
         assert (await shop.get("/health/ready")).json()["status"] == "degraded"
         response = await shop.post(EVENT)
@@ -91,9 +83,9 @@ async def test_answers_are_degraded_while_redis_is_away_and_recover_by_themselve
             assert await degraded(shop)
 
 
-async def test_acknowledged_events_outlive_a_killed_redis(tmp_path: Path, deployment: Deployment) -> None:
+async def test_acknowledged_events_outlive_a_killed_redis(tmp_path: Path) -> None:
     port = free_port()
-    async with open_shop(deployment, port) as shop:
+    async with open_shop(tmp_path, port) as shop:
         with own_redis(tmp_path, port):
             events = [EVENT | {"event_id": f"e{n}", "item_id": f"item-{n}"} for n in range(6, 12)]
             assert (await shop.post(events)).status_code == 202
@@ -109,10 +101,10 @@ async def test_acknowledged_events_outlive_a_killed_redis(tmp_path: Path, deploy
             assert all(row["duplicate"] for row in again.json()["accepted"])
 
 
-async def test_a_silent_redis_costs_its_time_limit_and_nothing_else(tmp_path: Path, deployment: Deployment) -> None:
+async def test_a_silent_redis_costs_its_time_limit_and_nothing_else(tmp_path: Path) -> None:
     port = free_port()
     with own_redis(tmp_path, port):
-        async with open_shop(deployment, port) as shop:
+        async with open_shop(tmp_path, port) as shop:
             await shop.post(EVENT)
             known = await shop.ids("/recommend", user="ada")
             pid = pid_of_redis(port)
@@ -129,10 +121,10 @@ async def test_a_silent_redis_costs_its_time_limit_and_nothing_else(tmp_path: Pa
             assert await shop.ids("/search", q="tent", user="ada")
 
 
-async def test_a_redis_that_refuses_writes_is_a_503_and_still_read(tmp_path: Path, deployment: Deployment) -> None:
+async def test_a_redis_that_refuses_writes_is_a_503_and_still_read(tmp_path: Path) -> None:
     port = free_port()
     with own_redis(tmp_path, port), Redis(port=port) as client:
-        async with open_shop(deployment, port) as shop:
+        async with open_shop(tmp_path, port) as shop:
             await shop.post(EVENT)
             client.config_set("maxmemory", "1mb")
             assert_problem(await shop.post(EVENT | {"event_id": "e2"}), 503, "history_unavailable")
@@ -141,9 +133,9 @@ async def test_a_redis_that_refuses_writes_is_a_503_and_still_read(tmp_path: Pat
             assert (await shop.post(EVENT | {"event_id": "e2"})).status_code == 202
 
 
-async def test_users_at_once_see_their_own_history_only(redis_url: str, deployment: Deployment) -> None:
+async def test_users_at_once_see_their_own_history_only(redis_url: str, tmp_path: Path) -> None:
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
-    async with open_shop(deployment, port, timeout_ms=60_000) as shop:
+    async with open_shop(tmp_path, port, timeout_ms=60_000) as shop:
 
         async def live(number: int) -> None:
             user, own = f"user-{number}", f"item-{number % 20 + 6}"

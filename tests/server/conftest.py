@@ -9,11 +9,11 @@ import pytest
 from catalog.items import Items
 from catalog.prompts import PromptFormat
 from server.app import create_app
-from server.deployment import Deployment
+from server.deployments import Deployments
 from server.settings import Settings
 from tests.server.http_shop import Shop
 from tests.server.memory_history import MemoryHistory
-from tests.server.small_shop import RecordingEngine, make_deployment, make_items, make_prompts
+from tests.server.small_shop import RecordingEngine, make_deployments, make_items, make_prompts, publish_names
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +27,13 @@ def prompts() -> PromptFormat:
 
 
 @pytest.fixture
-def deployment(items: Items, prompts: PromptFormat) -> Deployment:
-    return make_deployment(items, prompts)
+def engine() -> RecordingEngine:
+    return RecordingEngine()
 
 
 @pytest.fixture
-def engine(deployment: Deployment) -> RecordingEngine:
-    assert isinstance(deployment.engine, RecordingEngine)
-    return deployment.engine
+def deployments(settings: Settings, engine: RecordingEngine) -> Deployments:
+    return make_deployments(settings, engine)
 
 
 @pytest.fixture
@@ -43,13 +42,14 @@ def history() -> MemoryHistory:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings(bundles=Path("unused"), max_body_bytes=1 << 20, answer_timeout_seconds=0.2)
+def settings(tmp_path: Path) -> Settings:
+    publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
+    return Settings(bundles=tmp_path, max_body_bytes=1 << 20, answer_timeout_seconds=0.2, open_admin=True)
 
 
 @pytest.fixture
-async def shop(settings: Settings, deployment: Deployment, history: MemoryHistory) -> AsyncIterator[Shop]:
-    app = create_app(settings, load=lambda _: deployment, connect=lambda _: history)
+async def shop(settings: Settings, deployments: Deployments, history: MemoryHistory) -> AsyncIterator[Shop]:
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

@@ -7,13 +7,15 @@ import asyncio
 import functools
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import server.__main__ as program
 from server.app import create_app
-from server.deployment import Deployment
+from server.deployments import Deployments
 from server.engine.protocol import Ranking, RankRequest
 from server.settings import Settings
-from tests.server.small_shop import RecordingEngine, make_deployment, make_items, make_prompts
+from tests.server.small_shop import RecordingEngine, make_deployments, publish_names
 
 SLOW_K = 13
 
@@ -32,10 +34,12 @@ class SlowEngine(RecordingEngine):
         print("engine: stopped", flush=True)
 
 
-def load(_: Settings) -> Deployment:
-    return make_deployment(make_items(), make_prompts(), SlowEngine())
+def deploy(settings: Settings) -> Deployments:
+    bundles = Path(tempfile.mkdtemp())
+    publish_names(bundles, "2025-11-20-a")
+    return make_deployments(settings.model_copy(update={"bundles": bundles}), SlowEngine())
 
 
 if __name__ == "__main__":
-    program.create_app = functools.partial(create_app, load=load)
+    program.create_app = functools.partial(create_app, deploy=deploy)
     sys.exit(program.main())

@@ -1,17 +1,27 @@
 """A catalogue of 30 items with everything that a bundle has, small enough to be made for every test session."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from catalog.bundle import Manifest
+from catalog.bundle import Bundle, Manifest, activate
 from catalog.codes import token_name
+from catalog.errors import CatalogError
+from catalog.golden import GoldenQuestions
+from catalog.index import ItemIndex
 from catalog.items import Items
 from catalog.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
-from server.deployment import Deployment
+from catalog.snapshot import Snapshot
+from server.deployments import Deployments
 from server.engine.fake import FakeEngine
 from server.engine.protocol import Ranking, RankRequest
-from server.selection import Selection
+from server.settings import Settings
 
 SIZES = (4, 8)
 NAMES = ["tent/2 person", "κανό", "rope:10m", "Lamp & Stove?", *(f"item-{i}" for i in range(4, 30))]
@@ -23,7 +33,7 @@ class RecordingEngine(FakeEngine):
     """The fake engine, which remembers what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(len(NAMES))
+        super().__init__(make_index())
         self.requests: list[RankRequest] = []
 
     async def rank(self, request: RankRequest) -> Ranking:
@@ -76,5 +86,43 @@ def make_manifest() -> Manifest:
     )
 
 
-def make_deployment(items: Items, prompts: PromptFormat, engine: RecordingEngine | None = None) -> Deployment:
-    return Deployment(make_manifest(), items, prompts, Selection(items), engine or RecordingEngine())
+def make_index() -> ItemIndex:
+    return ItemIndex.build(CODES_NL, SIZES)[0]
+
+
+class FirstFree:
+    """Codes new items with the first free paths, whatever their texts."""
+
+    def code(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+        paths = (divmod(number, SIZES[1]) for number in range(SIZES[0] * SIZES[1]))
+        free = [path for path in paths if index.leaf(path) is None]
+        if len(texts) > len(free):
+            raise CatalogError(f"{len(texts)} new items do not fit")
+        return np.array(free[: len(texts)])
+
+
+@dataclass
+class ShopBundle:
+    """What a server needs of a bundle."""
+
+    version: str = "2025-11-20-a"
+    golden: GoldenQuestions | None = None
+
+    def __post_init__(self) -> None:
+        self.manifest = make_manifest().model_copy(update={"version": self.version})
+        self.items, self.prompts, self.index, self.coder = make_items(), make_prompts(), make_index(), FirstFree()
+        self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+
+
+def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> Deployments:
+    """Deployments of small shops under the names that `publish_names` made; one engine for all."""
+    shared = engine or RecordingEngine()
+    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: shared)
+
+
+def publish_names(bundles: Path, *versions: str) -> None:
+    """Folders that look like published bundles, the first one current."""
+    for version in versions:
+        (bundles / version).mkdir()
+        (bundles / version / "manifest.json").touch()
+    activate(bundles, versions[0])

@@ -3,9 +3,10 @@ import json
 import pytest
 import structlog
 
+from catalog.bundle import Bundle
 from catalog.errors import BundleError
 from server.app import create_app
-from server.deployment import Deployment
+from server.deployments import Deployments
 from server.engine.errors import EngineError
 from server.engine.protocol import Ranking, RankRequest
 from server.settings import Settings
@@ -73,13 +74,24 @@ async def test_the_openapi_document_describes_every_route(shop: Shop) -> None:
         "/search",
         "/recommend",
         "/events",
+        "/items",
         "/items/{item_id}",
+        "/admin/models",
+        "/admin/models/{version}/activate",
+        "/admin/models/rollback",
         "/health/live",
         "/health/ready",
         "/metrics",
         "/version",
     }
-    assert {p["name"] for p in document["paths"]["/search"]["get"]["parameters"]} == {"q", "k", "user", "exclude_seen"}
+    assert {p["name"] for p in document["paths"]["/search"]["get"]["parameters"]} == {
+        "q",
+        "k",
+        "user",
+        "exclude_seen",
+        "filter",
+        "candidates",
+    }
 
 
 def references(value: object) -> set[str]:
@@ -115,9 +127,9 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(shop: Shop) -> No
 
 
 async def test_parts_are_closed_when_the_application_ends(
-    settings: Settings, deployment: Deployment, engine: RecordingEngine, history: MemoryHistory
+    settings: Settings, deployments: Deployments, engine: RecordingEngine, history: MemoryHistory
 ) -> None:
-    app = create_app(settings, load=lambda _: deployment, connect=lambda _: history)
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
     async with app.router.lifespan_context(app):
         await engine.check()
         assert not history.closed
@@ -127,14 +139,14 @@ async def test_parts_are_closed_when_the_application_ends(
 
 
 async def test_an_engine_that_does_not_start_is_closed_again(
-    settings: Settings, deployment: Deployment, engine: RecordingEngine, history: MemoryHistory,
+    settings: Settings, deployments: Deployments, engine: RecordingEngine, history: MemoryHistory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     async def start() -> None:
         raise EngineError("no memory")
 
     monkeypatch.setattr(engine, "start", start)
-    app = create_app(settings, load=lambda _: deployment, connect=lambda _: history)
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
     with pytest.raises(EngineError, match="no memory"):
         async with app.router.lifespan_context(app):
             pass
@@ -142,18 +154,18 @@ async def test_an_engine_that_does_not_start_is_closed_again(
 
 
 async def test_a_bundle_that_cannot_be_served_stops_the_start(settings: Settings) -> None:
-    def load(_: Settings) -> Deployment:
+    def broken(_: Settings, version: str) -> Bundle:
         raise BundleError("model.safetensors is missing")
 
-    app = create_app(settings, load=load)
+    app = create_app(settings, deploy=lambda _: Deployments(settings, broken))
     with pytest.raises(BundleError, match=r"model\.safetensors is missing"):
         async with app.router.lifespan_context(app):
             pass
 
 
-async def test_redis_may_be_away_at_the_start(settings: Settings, deployment: Deployment) -> None:
+async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: Deployments) -> None:
     history = MemoryHistory()
     history.away = True
-    app = create_app(settings, load=lambda _: deployment, connect=lambda _: history)
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
     async with app.router.lifespan_context(app):
         assert (await app.state.parts.health.readiness()).ready

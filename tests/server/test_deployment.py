@@ -10,17 +10,14 @@ from catalog.errors import CatalogError
 from catalog.index import ItemIndex
 from catalog.items import write_items
 from catalog.prompts import PromptSettings
-from server import deployment as module
-from server.deployment import open_deployment
+from server.deployment import open_served_bundle
 from server.errors import StartupError
 from server.settings import Settings
-from tests.server.small_shop import CODES_NL, NAMES, SIZES, UNAVAILABLE, make_items, make_manifest, make_tokenizer
+from tests.server.small_shop import CODES_NL, NAMES, SIZES, make_items, make_manifest, make_tokenizer
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(module, "make_engine", lambda bundle, settings: (bundle.version, settings))
-
+def bundle(tmp_path: Path) -> Path:
     def fill(folder: Path) -> None:
         (folder / "model").mkdir()
         make_tokenizer().save(str(folder / "model" / "tokenizer.json"))
@@ -33,15 +30,12 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return publish(tmp_path, make_manifest(), fill)
 
 
-def test_the_current_bundle_is_opened(bundle: Path) -> None:
-    settings = Settings(bundles=bundle.parent)
-    deployment = open_deployment(settings)
-    assert deployment.version == bundle.name
-    assert list(deployment.items.ids) == NAMES
-    assert set(deployment.selection.excluded()) == UNAVAILABLE
-    assert deployment.prompts.render([])
-    limits = settings.engine.model_copy(update={"max_prompt_tokens": deployment.prompts.max_tokens})
-    assert deployment.engine == (bundle.name, limits)
+def test_a_bundle_is_opened_by_name(bundle: Path) -> None:
+    opened = open_served_bundle(Settings(bundles=bundle.parent), bundle.name)
+    assert opened.version == bundle.name
+    assert list(opened.items.ids) == NAMES
+    assert opened.prompts.render([])
+    assert len(opened.snapshot.index) == len(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +48,10 @@ def test_a_damaged_file_is_named(bundle: Path, name: str, damage: str) -> None:
     else:
         (bundle / name).write_bytes((bundle / name).read_bytes()[:-2] + b"?!")
     with pytest.raises(CatalogError, match=name.rpartition("/")[2]):
-        open_deployment(Settings(bundles=bundle.parent))
+        open_served_bundle(Settings(bundles=bundle.parent), bundle.name)
 
 
 def test_prompts_that_the_engine_cannot_take_are_refused_at_the_start(bundle: Path) -> None:
     settings = Settings(bundles=bundle.parent, engine={"max_prompt_tokens": 20})
     with pytest.raises(StartupError, match=r"raise --engine\.max-prompt-tokens"):
-        open_deployment(settings)
+        open_served_bundle(settings, bundle.name)

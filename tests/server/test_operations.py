@@ -1,7 +1,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.app import create_app
-from server.deployment import Deployment
+from server.deployments import Deployments
 from server.settings import Settings
 from tests.server.http_shop import Shop
 from tests.server.memory_history import MemoryHistory
@@ -37,8 +37,8 @@ async def test_not_ready_without_an_engine(shop: Shop, engine: RecordingEngine) 
     assert "not started" in str(body["detail"])
 
 
-async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployment: Deployment) -> None:
-    app = create_app(settings, load=lambda _: deployment, connect=lambda _: MemoryHistory())
+async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: Deployments) -> None:
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory())
     async with app.router.lifespan_context(app):
         app.state.parts.health.drain()
         readiness = await app.state.parts.health.readiness()

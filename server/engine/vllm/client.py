@@ -4,15 +4,19 @@ import asyncio
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from catalog.index import ItemIndex
+from server.engine.digest import checkpoint_digest
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.protocol import RankableBundle, Ranking, RankRequest
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 from server.engine.settings import EngineSettings
 from server.engine.vllm.checkpoint import Checkpoint
 from server.engine.vllm.environment import engine_environment, prepare_openmp
 from server.engine.vllm.kernels import PRIORITY
 from server.engine.vllm.plugin import architecture_for_items
-from server.engine.vllm.wire import TASK, EngineOptions, RankOptions, pack_tokens
+from server.engine.vllm.shelf import SnapshotShelf
+from server.engine.vllm.wire import NOT_INSTALLED, TASK, EngineOptions, RankOptions, pack_members, pack_tokens
 
 __all__ = ["VllmEngine"]
 
@@ -26,6 +30,12 @@ WARM_UP_WIDTH = 50
 INSTALL_SECONDS = 120.0
 """Reading a million items takes less than one."""
 
+LOAD_SECONDS = 600.0
+"""Reading weights takes about a second a gigabyte from a good disk."""
+
+UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""On a CPU vLLM would put a single worker into one more process, and reserve it a core."""
+
 STOP_SECONDS = 20.0
 """What the process may take to end by itself before it is killed."""
 
@@ -36,7 +46,8 @@ class VllmEngine:
     def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
         self._bundle = bundle
         self._settings = settings or EngineSettings()
-        self._vocabulary = 0
+        self._checkpoint: Checkpoint | None = None
+        self._shelf = SnapshotShelf()
         self._llm: Any = None
 
     async def start(self) -> None:
@@ -45,17 +56,18 @@ class VllmEngine:
             raise EngineError("the engine is already started")
         await asyncio.to_thread(self._launch)
         try:
-            await self.install(self._bundle)
-            await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
+            await self._begin(self._bundle)
         except BaseException:
             await self.stop()
             raise
 
-    async def install(self, bundle: RankableBundle) -> None:
-        """Answer with this bundle's items from the next step on; the model stays. Raises EngineError."""
-        arguments = (str(bundle.index_dir.resolve()), pack_tokens(bundle.level_tokens))
-        await self._call("install_items", *arguments, timeout=INSTALL_SECONDS)
-        self._bundle = bundle
+    async def reload(self, bundle: RankableBundle) -> None:
+        """Take another bundle's weights and items in place of those there are. Raises EngineError."""
+        await self._check_fits(bundle)
+        await self._reset_prefix_cache()
+        await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
+        await self._reset_prefix_cache()  # its keys and values are of the old weights
+        await self._begin(bundle)
 
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable without an engine."""
@@ -65,8 +77,10 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         llm = self._running()
-        self._settings.admit(request, len(self._bundle.index))
-        options = RankOptions(request.k, request.width, request.excluded)
+        self._settings.admit(request, self._shelf.leaves(request.snapshot))
+        options = RankOptions(
+            request.k, request.width, request.excluded, request.included, request.leaf_set, request.snapshot
+        )
         params = PoolingParams(
             task=TASK,
             extra_kwargs=options.to_extra_kwargs(),
@@ -80,14 +94,37 @@ class VllmEngine:
             raise EngineUnavailable(DIED) from error
         except (VLLMClientError, EngineGenerateError) as error:
             raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
+        if answer.shape == NOT_INSTALLED.shape:
+            raise EngineError(f"leaf set {request.leaf_set} of snapshot {request.snapshot} is not installed")
         return Ranking.of(*answer)
+
+    async def install(self, snapshot: int, index: ItemIndex) -> None:
+        """Hold this index under a number, from the next step on. Raises EngineError."""
+        directory = await asyncio.to_thread(self._shelf.put, snapshot, index)
+        await self._call("install_snapshot", snapshot, str(directory), timeout=INSTALL_SECONDS)
+
+    async def retire(self, snapshot: int) -> None:
+        """Forget a snapshot and its leaf sets."""
+        self._shelf.remove(snapshot)
+        await self._call("retire_snapshot", snapshot, timeout=INSTALL_SECONDS)
+
+    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+        leaves = self._shelf.leaves(snapshot)
+        if len(member_N) != leaves:
+            raise EngineError(f"a set of {len(member_N)} leaves does not fit snapshot {snapshot}, which has {leaves}")
+        await self._call("install_set", snapshot, leaf_set, pack_members(member_N), timeout=INSTALL_SECONDS)
+
+    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
+        """Forget a leaf set."""
+        await self._call("retire_set", snapshot, leaf_set, timeout=INSTALL_SECONDS)
 
     async def check(self) -> None:
         """Return when the engine's process answers. Raises EngineUnavailable."""
         await self.statistics()
 
     async def statistics(self) -> dict[str, int]:
-        """Counts since the items were installed; see ItemWorkerExtension. Raises EngineUnavailable."""
+        """Counts since the weights were loaded; see ItemWorkerExtension. Raises EngineUnavailable."""
         counts: dict[str, int] = await self._call("item_statistics", timeout=CHECK_SECONDS)
         return counts
 
@@ -103,13 +140,48 @@ class VllmEngine:
             llm.output_handler.cancel()
         await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
         llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind
+        self._shelf.clear()
+
+    async def _begin(self, bundle: RankableBundle) -> None:
+        """Install the items of the bundle whose weights are loaded, and answer a first request."""
+        loaded: str = await self._call("install_codes", pack_tokens(bundle.level_tokens), timeout=INSTALL_SECONDS)
+        if loaded != await asyncio.to_thread(checkpoint_digest, bundle.model_dir):
+            raise EngineError(f"the weights that the engine has loaded are not those in {bundle.model_dir}")
+        self._bundle = bundle
+        self._shelf.clear()
+        self._shelf.lend(PUBLISHED, bundle.index)
+        directory = str(bundle.index_dir.resolve())
+        await self._call("install_snapshot", PUBLISHED, directory, timeout=INSTALL_SECONDS)
+        await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
+
+    async def _check_fits(self, bundle: RankableBundle) -> None:
+        """Raise EngineError unless the model that is loaded can hold the bundle's weights."""
+        self._running()
+        assert self._checkpoint is not None
+        different = self._checkpoint.differences(Checkpoint.read(bundle.model_dir))
+        if different:
+            raise EngineError(
+                f"{bundle.model_dir} cannot be loaded in place, its config.json differs in {', '.join(different)}:"
+                " load it beside"
+            )
+        if bundle.index.depth > self._bundle.index.depth:
+            raise EngineError(
+                f"{bundle.model_dir} cannot be loaded in place, its identifiers have {bundle.index.depth} codes and"
+                f" there is room for {self._bundle.index.depth}: load it beside"
+            )
+
+    async def _reset_prefix_cache(self) -> None:
+        if not await self._running().reset_prefix_cache():
+            raise EngineError("the prefix cache is in use: wait until no request is under way")
 
     def _known_tokens(self, request: RankRequest) -> list[int]:
         """The prompt, which must be within the vocabulary: the model's process would not survive another token."""
         tokens = np.asarray(request.prompt, np.int64)
-        if tokens.min() < 0 or tokens.max() >= self._vocabulary:
+        assert self._checkpoint is not None
+        vocabulary = self._checkpoint.vocabulary
+        if tokens.min() < 0 or tokens.max() >= vocabulary:
             raise EngineError(
-                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {self._vocabulary}:"
+                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {vocabulary}:"
                 " render prompts with the tokenizer of the same bundle"
             )
         known: list[int] = tokens.tolist()
@@ -120,7 +192,7 @@ class VllmEngine:
             raise EngineUnavailable("the engine is not started: call start() first")
         return self._llm
 
-    async def _call(self, method: str, *arguments: Any, timeout: float) -> Any:
+    async def _call(self, method: str, *arguments: Any, timeout: float, **named: Any) -> Any:
         """Call a method of ItemWorkerExtension in every worker; the first one's answer."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -128,7 +200,7 @@ class VllmEngine:
         if llm.errored:
             raise EngineUnavailable(DIED)
         try:
-            return (await asyncio.wait_for(llm.collective_rpc(method, args=arguments), timeout))[0]
+            return (await asyncio.wait_for(llm.collective_rpc(method, args=arguments, kwargs=named), timeout))[0]
         except EngineDeadError as error:
             raise EngineUnavailable(DIED) from error
         except TimeoutError as error:
@@ -137,8 +209,7 @@ class VllmEngine:
             raise EngineError(f"{method} failed in the engine: {error}") from error
 
     def _launch(self) -> None:
-        checkpoint = Checkpoint.read(self._bundle.model_dir)
-        self._vocabulary = checkpoint.vocabulary
+        self._checkpoint = checkpoint = Checkpoint.read(self._bundle.model_dir)
         self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
         with engine_environment():
             from vllm.platforms import current_platform
@@ -167,6 +238,7 @@ class VllmEngine:
             # vLLM's own "auto" turns float32 into float16
             dtype=checkpoint.dtype if settings.dtype == "auto" else settings.dtype,
             seed=settings.seed,
+            tensor_parallel_size=settings.tensor_parallel,
             max_model_len=settings.max_prompt_tokens + self._bundle.index.depth,
             max_num_seqs=settings.max_batch_requests,
             max_num_batched_tokens=max(settings.max_batch_tokens, settings.max_batch_requests),
@@ -175,8 +247,7 @@ class VllmEngine:
             block_size=settings.block_size,
             kv_cache_memory_bytes=settings.kv_cache_bytes,
             enforce_eager=cpu,
-            # on CPU vLLM would put the worker into one more process, and reserve it a core
-            distributed_executor_backend="vllm.v1.executor.uniproc_executor.UniProcExecutor" if cpu else None,
+            distributed_executor_backend=UNIPROC if cpu and settings.tensor_parallel == 1 else None,
             scheduler_cls="server.engine.vllm.scheduler.ItemScheduler",
             worker_extension_cls="server.engine.vllm.worker.ItemWorkerExtension",
             ir_op_priority=PRIORITY if cpu else {},

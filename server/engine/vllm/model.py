@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from vllm import ModelRegistry
 
+from server.engine.digest import WeightsDigest
 from server.engine.vllm.plugin import DECODER, ITEMS
 from server.engine.vllm.pooler import ItemPooler
 
@@ -33,8 +34,9 @@ def _for_items(decoder: type[Any], name: str) -> type[Any]:
             self.pooler = ItemPooler()
 
         def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
-            loaded: set[str] = super().load_weights(weights)
-            self.pooler.forget_heads()
+            digest = WeightsDigest()
+            loaded: set[str] = super().load_weights(digest.watch(weights))
+            self.pooler.digest = digest.hexdigest()
             return loaded
 
     ForItems.__name__ = ForItems.__qualname__ = name

@@ -5,14 +5,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from catalog.search.heads import Normalization
 
-__all__ = ["TASK", "EngineOptions", "RankOptions", "pack_tokens", "unpack_tokens"]
+__all__ = [
+    "NOT_INSTALLED",
+    "TASK",
+    "EngineOptions",
+    "RankOptions",
+    "pack_members",
+    "pack_tokens",
+    "unpack_members",
+    "unpack_tokens",
+]
 
 TASK = "plugin"
 """The pooling task of our requests."""
+
+NOT_INSTALLED = torch.zeros(0)
+"""The answer to a request that names a snapshot or leaf set which the worker does not have."""
 
 KEY = "gemserve"
 
@@ -44,15 +57,29 @@ class RankOptions:
     k: int
     width: int
     excluded: Sequence[int]
+    included: Sequence[int] | None
+    leaf_set: int | None
+    snapshot: int
 
     def to_extra_kwargs(self) -> dict[str, Any]:
         """For PoolingParams."""
-        return {"k": self.k, "width": self.width, "excluded": list(self.excluded)}
+        listed = {"excluded": list(self.excluded), "included": None if self.included is None else list(self.included)}
+        return listed | {"k": self.k, "width": self.width, "leaf_set": self.leaf_set, "snapshot": self.snapshot}
 
     @classmethod
     def of(cls, extra_kwargs: Mapping[str, Any]) -> "RankOptions":
         """The options in PoolingParams."""
         return cls(**extra_kwargs)
+
+
+def pack_members(member_N: NDArray[np.bool_]) -> bytes:
+    """Which leaves are in a set, a bit each."""
+    return np.packbits(member_N).tobytes()
+
+
+def unpack_members(packed: bytes, leaves: int) -> NDArray[np.bool_]:
+    """The inverse of `pack_members`."""
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=leaves).view(np.bool_)
 
 
 def pack_tokens(level_tokens: Sequence[NDArray[np.integer]]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The beam search against a beam search written the slow way, over dictionaries."""
+"""The beam search against a beam search written the slow way."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from catalog.index import ItemIndex
 from catalog.search.beam import BeamSearch
 from catalog.search.restriction import LeafSet, Restriction
 from catalog.search.tree import Tree
+from tests.catalog.search.slow_search import slow_search
 
 EITHER_WAY = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "vectorised"])
 
@@ -31,17 +32,6 @@ def log_probabilities(seed, path, size, coarse):
     generator = np.random.default_rng([seed, len(path), *path])
     logits = generator.integers(0, 3, size) if coarse else generator.normal(size=size)
     return torch.log_softmax(torch.tensor(logits, dtype=torch.float32), -1)
-
-
-def slow_search(index, width, wanted, model):
-    """Best first: (leaf, score). Nodes are paths; ties go to the smaller path, hence to the lower leaf."""
-    paths = [index.path(leaf) for leaf in sorted(wanted)]
-    beams = {(): torch.tensor(0.0)}
-    for level in range(index.depth):
-        legal = sorted({path[: level + 1] for path in paths if path[:level] in beams})
-        scored = [(beams[path[:-1]] + model(path[:-1])[path[-1]], path) for path in legal]
-        beams = {path: score for score, path in sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:width]}
-    return [(index.leaf(path), float(score)) for path, score in beams.items()]
 
 
 def run(index, widths, restriction, models, *, compiled=True):

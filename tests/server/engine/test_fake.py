@@ -1,15 +1,21 @@
 """The fake engine for HTTP tests."""
 
+import numpy as np
 import pytest
 
-from server.engine.errors import EngineUnavailable
+from catalog.index import ItemIndex
+from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.fake import FakeEngine
 from server.engine.protocol import Engine, RankRequest
 
 
+def an_index(leaves=30):
+    return ItemIndex.build(np.arange(leaves)[:, None], [leaves])[0]
+
+
 @pytest.fixture
 async def engine():
-    fake: Engine = FakeEngine(30)
+    fake: Engine = FakeEngine(an_index())
     await fake.start()
     return fake
 
@@ -29,10 +35,28 @@ async def test_excluded_leaves_do_not_come_back(engine):
     assert sorted(ranking.leaves) == list(range(25, 30))
 
 
+async def test_only_what_is_included_and_in_the_set_comes_back(engine):
+    await engine.install_set(0, 1, np.arange(30) % 2 == 0)
+    ranking = await engine.rank(RankRequest([1], 30, 30, "a", (4,), (3, 4, 6, 8), leaf_set=1))
+    assert sorted(ranking.leaves) == [6, 8]
+    await engine.retire_set(0, 1)
+    with pytest.raises(EngineError, match="leaf set 1 is not installed"):
+        await engine.rank(RankRequest([1], 30, 30, "a", leaf_set=1))
+
+
+async def test_snapshots_are_kept_apart(engine):
+    await engine.install(1, an_index(5))
+    assert len((await engine.rank(RankRequest([1], 30, 30, "a", snapshot=1))).leaves) == 5
+    assert len((await engine.rank(RankRequest([1], 30, 30, "a"))).leaves) == 30
+    await engine.retire(1)
+    with pytest.raises(EngineError, match="snapshot 1 is not installed"):
+        await engine.rank(RankRequest([1], 30, 30, "a", snapshot=1))
+
+
 async def test_unavailable_before_the_start_and_after_the_stop(engine):
     await engine.check()
     await engine.stop()
-    for unavailable in (engine, FakeEngine(3)):
+    for unavailable in (engine, FakeEngine(an_index(3))):
         with pytest.raises(EngineUnavailable, match="not started"):
             await unavailable.check()
         with pytest.raises(EngineUnavailable):

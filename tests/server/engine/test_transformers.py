@@ -76,3 +76,38 @@ async def test_a_missing_checkpoint_is_an_engine_error(bundle, tmp_path):
     engine = TransformersEngine(T5Bundle(tmp_path, tmp_path, bundle.index, bundle.level_tokens))
     with pytest.raises(EngineError, match="cannot load"):
         await engine.start()
+
+
+async def test_sets_snapshots_and_included_leaves_limit_the_answer(bundle):
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    smaller, _ = ItemIndex.build(bundle.index.paths(np.arange(10)), [6, 6])
+    await engine.install(1, smaller)
+    await engine.install_set(1, 1, np.arange(10) < 4)
+    limited = await engine.rank(RankRequest([1, 2], 10, 10, "a", (0,), (0, 1, 2, 9), leaf_set=1, snapshot=1))
+    assert sorted(limited.leaves) == [1, 2]
+    assert len((await engine.rank(RankRequest([1, 2], 20, 20, "b"))).leaves) == 20
+    await engine.retire_set(1, 1)
+    with pytest.raises(EngineError, match="leaf set 1 is not installed"):
+        await engine.rank(RankRequest([1, 2], 10, 10, "c", leaf_set=1, snapshot=1))
+    await engine.retire(1)
+    with pytest.raises(EngineError, match="snapshot 1 is not installed"):
+        await engine.rank(RankRequest([1, 2], 10, 10, "d", snapshot=1))
+    with pytest.raises(EngineError, match="mask of shape"):
+        await engine.install_set(0, 1, np.ones(3, bool))
+    await engine.stop()
+
+
+async def test_another_bundle_takes_the_place_of_the_first(bundle, tmp_path):
+    torch.manual_seed(5)
+    T5ForConditionalGeneration(T5Config.from_pretrained(bundle.model_dir)).save_pretrained(tmp_path)
+    smaller, _ = ItemIndex.build(bundle.index.paths(np.arange(8)), [6, 6])
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    before = await engine.rank(RankRequest([1, 2], 8, 8, "a"))
+    with pytest.raises(EngineError, match="cannot load"):
+        await engine.reload(T5Bundle(tmp_path / "nowhere", tmp_path, smaller, bundle.level_tokens))
+    assert await engine.rank(RankRequest([1, 2], 8, 8, "b")) == before
+    await engine.reload(T5Bundle(tmp_path, tmp_path, smaller, bundle.level_tokens))
+    assert sorted((await engine.rank(RankRequest([1, 2], 20, 20, "c"))).leaves) == list(range(8))
+    await engine.stop()

@@ -1,0 +1,199 @@
+"""What changes in a running vLLM engine: catalogues, filters and weights."""
+
+import asyncio
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.index import ItemIndex
+from catalog.search.transformers import TransformersRanker
+from server.engine.errors import EngineError
+from tests.catalog.search.slow_search import slow_search
+from tests.integration.rankings import assert_same, request, some_leaves, words
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+SIZES = (24, 32, 16)
+
+
+@st.composite
+def catalogues(draw):
+    """A random index of few items, and a search in it: width, excluded, filter and included leaves."""
+    path = st.tuples(*(st.sampled_from(range(0, size, 5)) for size in SIZES))
+    paths = draw(st.lists(path, min_size=1, max_size=40, unique=True))
+    index, _ = ItemIndex.build(np.array(paths), SIZES)
+    leaves = st.lists(st.integers(0, len(paths) - 1), unique=True).map(sorted)
+    return index, draw(st.integers(1, 50)), draw(leaves), draw(st.none() | leaves), draw(st.none() | leaves)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def numbered(vllm_engine):
+    """Numbers for snapshots, which are forgotten after the test."""
+    used = []
+
+    def number():
+        used.append(len(used) + 1)
+        return used[-1]
+
+    yield number
+    for snapshot in used:
+        await vllm_engine.retire(snapshot)
+
+
+def next_codes(model, bundle, prompt):
+    """What the whole model, without cache or search, thinks of the codes after `prompt` and a path."""
+
+    @torch.inference_mode()
+    def after(path):
+        tokens = [int(bundle.level_tokens[level][code]) for level, code in enumerate(path)]
+        logits = model(torch.tensor([[*prompt, *tokens]])).logits[0, -1]
+        return torch.log_softmax(logits[bundle.level_tokens[len(path)]], -1)
+
+    return after
+
+
+@settings(max_examples=25)
+@given(catalogue=catalogues(), seed=st.integers(0, 5))
+async def test_any_catalogue_and_limits_give_what_brute_force_gives(
+    vllm_engine, small_bundle, small_model, catalogue, seed
+):
+    index, width, excluded, chosen, included = catalogue
+    await vllm_engine.install(9, index)
+    if chosen is not None:
+        await vllm_engine.install_set(9, 1, np.isin(np.arange(len(index)), chosen))
+    prompt = words(seed, 33 + seed)
+    limits = {"excluded": excluded, "included": included, "leaf_set": None if chosen is None else 1}
+    ranking = await vllm_engine.rank(request(prompt, width, snapshot=9, **limits))
+    wanted = set(range(len(index))) - set(excluded)
+    for limit in (chosen, included):
+        wanted &= wanted if limit is None else set(limit)
+    expected = slow_search(index, width, wanted, next_codes(small_model, small_bundle, prompt)) if wanted else []
+    assert list(ranking.leaves) == [leaf for leaf, _ in expected]
+    np.testing.assert_allclose(ranking.scores, [score for _, score in expected], atol=1e-4)
+    await vllm_engine.retire(9)
+
+
+async def test_requests_of_one_batch_may_be_limited_in_every_way(vllm_engine, ranker, small_bundle):
+    index = small_bundle.index
+    tenth, few = (np.zeros(len(index), bool) for _ in range(2))
+    tenth[some_leaves(1, index, len(index) // 10)], few[some_leaves(2, index, 3)] = True, True
+    await vllm_engine.install_set(0, 1, tenth)
+    await vllm_engine.install_set(0, 2, few)
+    listed = some_leaves(3, index, 40)
+    limits = [
+        {},
+        {"leaf_set": 1},
+        {"leaf_set": 2},
+        {"included": listed.tolist()},
+        {"leaf_set": 1, "excluded": np.flatnonzero(tenth)[:-4].tolist()},
+        {"included": listed.tolist(), "excluded": listed[::2].tolist(), "leaf_set": 1},
+    ]
+    rankings = await asyncio.gather(
+        *(vllm_engine.rank(request(words(i, 40), 30, **limit)) for i, limit in enumerate(limits))
+    )
+    sets = {None: np.ones(len(index), bool), 1: tenth, 2: few}
+    for i, (limit, ranking) in enumerate(zip(limits, rankings, strict=True)):
+        wanted = np.flatnonzero(sets[limit.get("leaf_set")])
+        wanted = np.setdiff1d(wanted, limit.get("excluded", []))
+        wanted = np.intersect1d(wanted, limit.get("included", wanted))
+        assert_same(ranking, ranker.rank([words(i, 40)], 30, allowed=[wanted])[0])
+    await vllm_engine.retire_set(0, 1)
+    with pytest.raises(EngineError, match="leaf set 1 of snapshot 0 is not installed"):
+        await vllm_engine.rank(request([1], 3, leaf_set=1))
+    assert len((await vllm_engine.rank(request([1], 30, leaf_set=2))).leaves) == 3
+    await vllm_engine.retire_set(0, 2)
+
+
+async def test_requests_finish_on_the_snapshot_they_name(vllm_engine, small_model, small_bundle, numbered):
+    """Two catalogues in one batch, each ranked as by itself; one can be forgotten while the other answers."""
+    paths = small_bundle.index.paths(np.arange(0, len(small_bundle.index), 3))
+    smaller, _ = ItemIndex.build(paths, SIZES)
+    number = numbered()
+    await vllm_engine.install(number, smaller)
+    prompts = [words(50 + i, 20 + i) for i in range(8)]
+    rankings = await asyncio.gather(
+        *(vllm_engine.rank(request(prompt, 20, snapshot=number * (i % 2))) for i, prompt in enumerate(prompts))
+    )
+    for i, (prompt, ranking) in enumerate(zip(prompts, rankings, strict=True)):
+        index = smaller if i % 2 else small_bundle.index
+        assert_same(ranking, TransformersRanker(small_model, index, small_bundle.level_tokens).rank([prompt], 20)[0])
+    await vllm_engine.retire(number)
+    with pytest.raises(EngineError, match=f"snapshot {number} is not installed"):
+        await vllm_engine.rank(request([1], 3, snapshot=number))
+    assert (await vllm_engine.statistics())["snapshots"] == 1
+
+
+async def test_a_set_of_another_catalogue_is_refused(vllm_engine):
+    with pytest.raises(EngineError, match="5 leaves does not fit snapshot 0, which has 3000"):
+        await vllm_engine.install_set(0, 1, np.ones(5, bool))
+
+
+async def test_another_bundle_can_take_the_place_of_the_first(vllm_engine, ranker, small_model, small_bundle, tmp_path):
+    """New weights, new items, other code tokens; nothing cached of the old ones answers. Then back again."""
+    generator = torch.Generator().manual_seed(1)
+    changed = type(small_model)(small_model.config)
+    changed.load_state_dict(
+        {
+            name: value + 0.05 * torch.randn(value.shape, generator=generator)
+            for name, value in small_model.state_dict().items()
+        }
+    )
+    changed.tie_weights()
+    changed.save_pretrained(tmp_path / "model")
+    paths = np.unique(np.random.default_rng(5).integers(0, SIZES, (500, 3)), axis=0)
+    index, _ = ItemIndex.build(paths, SIZES)
+    index.save(tmp_path / "index")
+    tokens = [tokens[::-1].copy() for tokens in small_bundle.level_tokens]
+    other = replace(
+        small_bundle, model_dir=tmp_path / "model", index_dir=tmp_path / "index", index=index, level_tokens=tokens
+    )
+    prompt = words(6, 70)
+    original = await vllm_engine.rank(request(prompt, 10))
+    try:
+        await vllm_engine.reload(other)
+        expected = TransformersRanker(changed, index, tokens).rank([prompt], 10)[0]
+        assert_same(await vllm_engine.rank(request(prompt, 10)), expected)
+        assert tuple(expected.leaves) != original.leaves
+    finally:
+        await vllm_engine.reload(small_bundle)
+    assert_same(await vllm_engine.rank(request(prompt, 10)), ranker.rank([prompt], 10)[0])
+
+
+async def test_a_bundle_that_the_loaded_model_cannot_hold_is_refused(vllm_engine, ranker, small_bundle, tmp_path):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config.from_pretrained(small_bundle.model_dir)
+    config.num_hidden_layers = 1
+    config.layer_types = ["full_attention"]
+    Qwen2ForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(EngineError, match=r"differs in layer_types, .*num_hidden_layers: load it beside"):
+        await vllm_engine.reload(replace(small_bundle, model_dir=tmp_path))
+    deeper = SimpleNamespace(depth=4)
+    with pytest.raises(EngineError, match="4 codes and there is room for 3: load it beside"):
+        await vllm_engine.reload(replace(small_bundle, index=deeper))
+    assert_same(await vllm_engine.rank(request(words(1, 9), 5)), ranker.rank([words(1, 9)], 5)[0])
+
+
+async def test_weights_that_are_not_the_bundles_are_noticed(vllm_engine, small_bundle, tmp_path, monkeypatch):
+    """As if the file were another one by the time the engine reads it."""
+    shutil.copytree(small_bundle.model_dir, tmp_path / "model")
+    monkeypatch.setattr("server.engine.vllm.client.checkpoint_digest", lambda directory: "0" * 64)
+    with pytest.raises(EngineError, match="are not those in"):
+        await vllm_engine.reload(replace(small_bundle, model_dir=tmp_path / "model"))
+    monkeypatch.undo()
+    await vllm_engine.reload(small_bundle)
+
+
+async def test_nothing_is_swapped_while_requests_are_under_way(vllm_engine, small_bundle):
+    busy = asyncio.create_task(vllm_engine.rank(request(words(1, 600), 200)))
+    await asyncio.sleep(0.002)
+    with pytest.raises(EngineError, match="wait until no request is under way"):
+        await vllm_engine.reload(small_bundle)
+    assert len((await busy).leaves) == 200
