@@ -1,0 +1,67 @@
+"""What it costs to change a catalogue while it serves: a new state with some items more, or some less.
+
+Shapes: N items, K changed ones, L levels, C codes, D embedding dimensions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from catalog.codes import Codebooks
+from catalog.coding import ItemCoder
+from catalog.index import ItemIndex
+from catalog.items import Items
+from catalog.snapshot import Snapshot
+from loadtest.timing import Spread, take_turns
+
+__all__ = ["change_figures"]
+
+CHANGED = 1000
+"""Items of one change."""
+DIMENSIONS = 64
+
+
+class RandomEmbedder:
+    """Made-up vectors of texts; a real embedder's own time is not the catalogue's."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 [K, D]."""
+        return self._generator.standard_normal((len(texts), DIMENSIONS), np.float32)
+
+
+def change_figures(index: ItemIndex, turns: int, seed: int) -> dict[str, Any]:
+    """Seconds to write `changed_items` new items, their coding included, and to delete as many, each in one change."""
+    generator = np.random.default_rng(seed)
+    snapshot = _published(index)
+    centroids = generator.standard_normal((index.depth, max(index.sizes), DIMENSIONS), np.float32)
+    codebooks = Codebooks(tuple(level[:size] for level, size in zip(centroids, index.sizes, strict=True)))
+    coder = ItemCoder(RandomEmbedder(generator), codebooks)
+    changed = min(CHANGED, len(index))
+    records = [{"item_id": f"new{number}", "title": f"new item {number}"} for number in range(changed)]
+    ids = [f"item{row}" for row in generator.choice(len(index), changed, replace=False)]
+    taken = take_turns(
+        {"insert_s": lambda turn: snapshot.upsert(records, coder), "delete_s": lambda turn: snapshot.delete(ids)}, turns
+    )
+    return {
+        "changed_items": changed,
+        **{key: spread.median / 1000 for key, spread in taken.items()},
+        "spread": {key: asdict(_in_seconds(spread)) for key, spread in taken.items()},
+    }
+
+
+def _published(index: ItemIndex) -> Snapshot:
+    rows = np.arange(len(index))
+    ids = [f"item{row}" for row in rows.tolist()]
+    table = pa.table({"item_id": ids, "title": [f"The item of row {row}" for row in rows.tolist()]})
+    return Snapshot.published(Items(table), index.paths(rows), index)
+
+
+def _in_seconds(spread: Spread) -> Spread:
+    return Spread(spread.median / 1000, spread.p10 / 1000, spread.p90 / 1000)
