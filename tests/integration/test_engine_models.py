@@ -103,6 +103,12 @@ async def test_atomic_identifiers_never_decode(new_bundle):
     await agree(new_bundle(qwen3(), sizes=(100,)), SETTINGS, widths=(1, 30))
 
 
+async def test_two_workers_share_the_weights(new_bundle):
+    torch.manual_seed(0)
+    bundle = new_bundle(llama_untied())
+    await agree(bundle, SETTINGS.model_copy(update={"tensor_parallel": 2, "normalize": "vocabulary"}))
+
+
 async def test_half_precision_finds_nearly_the_same(new_bundle):
     torch.manual_seed(0)
     model = qwen3()

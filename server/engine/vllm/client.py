@@ -217,7 +217,7 @@ class VllmEngine:
 
             cpu = bool(current_platform.is_cpu())
             if cpu:
-                prepare_openmp()
+                prepare_openmp(self._settings.tensor_parallel)
             try:
                 self._llm = AsyncLLM.from_engine_args(self._engine_args(checkpoint, cpu=cpu))
             except Exception as error:

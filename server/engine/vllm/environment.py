@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+from server.engine.errors import EngineError
+
 __all__ = ["engine_environment", "prepare_openmp"]
 
 ALWAYS = {
@@ -33,13 +35,20 @@ def engine_environment() -> Iterator[None]:
         os.environ |= before
 
 
-def prepare_openmp() -> None:
-    """For an engine on CPU: every core, and Intel's library if it is installed. What the operator has set stays.
+def prepare_openmp(workers: int) -> None:
+    """For an engine on CPU: every core, shared out among the workers, and Intel's library if it is installed. What the
+    operator has set stays.
 
     Without Intel's, or with threads that spin longer, an engine whose cores are shared with the HTTP server can take
     many times as long.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    cores = sorted(os.sched_getaffinity(0))
+    if workers > 1:
+        if workers > len(cores):
+            raise EngineError(f"tensor_parallel is {workers} and there are {len(cores)} cores: lower it")
+        shares = (cores[i * len(cores) // workers : (i + 1) * len(cores) // workers] for i in range(workers))
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "|".join(",".join(map(str, share)) for share in shares))
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(cores) // workers))
     os.environ.setdefault("KMP_BLOCKTIME", "1")  # milliseconds
     library = _intel_openmp()
     if library is not None:

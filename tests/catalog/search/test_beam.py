@@ -1,5 +1,8 @@
 """The beam search against a beam search written the slow way."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +133,9 @@ def test_both_ways_keep_the_same_beams_of_a_large_catalogue(selectivity):
     for compiled, vectorised in zip(*ways, strict=True):
         assert compiled.leaves.tolist() == vectorised.leaves.tolist()
         assert compiled.scores.tolist() == vectorised.scores.tolist()
+
+
+def test_importing_the_search_does_not_load_numba():
+    """vLLM's engine process, which imports the main module again, does not start with it."""
+    program = "import sys, catalog.search.transformers, server.engine.vllm.wire; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
