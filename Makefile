@@ -4,7 +4,7 @@
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
 #   make serve BUNDLES=folder  bundles that trainer/run.py published
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
-#   make test | test-slow | lint | format | setup | lock
+#   make test | test-slow | lint | format | setup | bench | lock
 PYTHON  ?= python3.11
 VENV    ?= .venv
 DEVICE  ?= cpu
@@ -27,7 +27,7 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev packages bundle serve test test-slow lint format lock
+.PHONY: help setup deps setup-dev packages bundle serve bench test test-slow lint format lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -91,6 +91,15 @@ serve: WANT_REDIS := $(if $(REDIS_URL),,yes)
 serve: packages setup bundle
 	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \
 	  $(if $(REDIS_URL),--redis $(REDIS_URL),--own-redis $(VAR)/redis)
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+bench: packages setup
+	@mkdir -p $(VAR)/bench
+	$(BIN)/python -m loadtest.index --json $(VAR)/bench/index.json
+	$(BIN)/python -m loadtest.breakdown --json $(VAR)/bench/breakdown.json
+	$(BIN)/python -m loadtest.live --json $(VAR)/bench/live.json
+	$(BIN)/python -m loadtest.engine --json $(VAR)/bench/engine.json
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 

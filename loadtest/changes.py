@@ -18,7 +18,7 @@ from catalog.items import Items
 from catalog.snapshot import Snapshot
 from loadtest.timing import Spread, take_turns
 
-__all__ = ["change_figures"]
+__all__ = ["change_figures", "published", "random_coder"]
 
 CHANGED = 1000
 """Items of one change."""
@@ -39,10 +39,7 @@ class RandomEmbedder:
 def change_figures(index: ItemIndex, turns: int, seed: int) -> dict[str, Any]:
     """Seconds to write `changed_items` new items, their coding included, and to delete as many, each in one change."""
     generator = np.random.default_rng(seed)
-    snapshot = _published(index)
-    centroids = generator.standard_normal((index.depth, max(index.sizes), DIMENSIONS), np.float32)
-    codebooks = Codebooks(tuple(level[:size] for level, size in zip(centroids, index.sizes, strict=True)))
-    coder = ItemCoder(RandomEmbedder(generator), codebooks)
+    snapshot, coder = published(index), random_coder(index, generator)
     changed = min(CHANGED, len(index))
     records = [{"item_id": f"new{number}", "title": f"new item {number}"} for number in range(changed)]
     ids = [f"item{row}" for row in generator.choice(len(index), changed, replace=False)]
@@ -56,7 +53,15 @@ def change_figures(index: ItemIndex, turns: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _published(index: ItemIndex) -> Snapshot:
+def random_coder(index: ItemIndex, generator: np.random.Generator) -> ItemCoder:
+    """Codes new items by made-up vectors and codebooks."""
+    centroids = generator.standard_normal((index.depth, max(index.sizes), DIMENSIONS), np.float32)
+    codebooks = Codebooks(tuple(level[:size] for level, size in zip(centroids, index.sizes, strict=True)))
+    return ItemCoder(RandomEmbedder(generator), codebooks)
+
+
+def published(index: ItemIndex) -> Snapshot:
+    """A catalogue of made-up records for the leaves of an index."""
     rows = np.arange(len(index))
     ids = [f"item{row}" for row in rows.tolist()]
     table = pa.table({"item_id": ids, "title": [f"The item of row {row}" for row in rows.tolist()]})

@@ -17,6 +17,7 @@ from server import telemetry
 from server.engine.protocol import PUBLISHED, Engine
 from server.leases import Current, Leased
 from server.selection import Selection
+from server.tasks import Tasks
 
 __all__ = ["LiveCatalogue", "View"]
 
@@ -50,7 +51,7 @@ class LiveCatalogue:
         self._installed = count(PUBLISHED + 1)
         self._leaf_sets = count(1)
         self._changing = asyncio.Lock()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._current = Current(self._view(bundle.snapshot, PUBLISHED, bundle.prompts))
         self.changes: dict[str, Change] = {}
 
@@ -70,20 +71,7 @@ class LiveCatalogue:
 
         Raises CatalogError, and changes nothing, for a bad record or an item that cannot be coded.
         """
-        async with self._changing:
-            old = self._current.value
-            snapshot = await asyncio.to_thread(self._changed, old.snapshot, changes)
-            installed, prompts = old.installed, old.prompts
-            if snapshot.index is not old.snapshot.index:
-                installed = next(self._installed)
-                await self._engine.install(installed, snapshot.index)
-                prompts = old.prompts.with_codes(snapshot.codes_NL)
-            new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
-            async with new.selection.limit(None):  # before anybody waits for it
-                self._retire(self._current.replace(new), index_too=installed != old.installed)
-            self.changes |= {item_id: change for item_id, (_, change) in last_changes(changes).items()}
-        self.describe_in_metrics()
-        return snapshot.outcome
+        return await self._tasks.finish(self._apply(changes))
 
     async def restore(self) -> None:
         """Have the engine hold the present state again, after it has loaded this bundle anew."""
@@ -102,9 +90,23 @@ class LiveCatalogue:
 
     async def close(self) -> None:
         """Stop waiting for requests to finish."""
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._tasks.cancel()
+
+    async def _apply(self, changes: Sequence[Change]) -> Outcome:
+        async with self._changing:
+            old = self._current.value
+            snapshot = await asyncio.to_thread(self._changed, old.snapshot, changes)
+            installed, prompts = old.installed, old.prompts
+            if snapshot.index is not old.snapshot.index:
+                installed = next(self._installed)
+                await self._engine.install(installed, snapshot.index)
+                prompts = old.prompts.with_codes(snapshot.codes_NL)
+            new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
+            async with new.selection.limit(None):  # before anybody waits for it
+                self._retire(self._current.replace(new), index_too=installed != old.installed)
+            self.changes |= {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+        self.describe_in_metrics()
+        return snapshot.outcome
 
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
         new = any(
@@ -126,6 +128,4 @@ class LiveCatalogue:
             else:
                 await old.value.selection.retire()
 
-        task = asyncio.create_task(retire())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._tasks.start(retire())

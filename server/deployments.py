@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from catalog.bundle import Bundle, activate, current_bundle, published_versions
-from catalog.changes import Change
+from catalog.changes import Change, Outcome
 from catalog.errors import CatalogError
 from server import telemetry
 from server.deployment import Deployment, make_engine, open_served_bundle
@@ -27,6 +27,7 @@ from server.engine.settings import EngineSettings
 from server.errors import ActivationBusy, ActivationFailed, StartupError
 from server.leases import Current, Leased
 from server.settings import Settings
+from server.tasks import Tasks
 
 __all__ = ["Activation", "Deployments"]
 
@@ -59,8 +60,9 @@ class Deployments:
         self._make = make
         self._current: Current[Deployment] | None = None
         self._admitting = asyncio.Event()
-        self._activating = asyncio.Lock()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._activating = False
+        self._changing = asyncio.Lock()
+        self._tasks = Tasks()
         self._previous: str | None = None
 
     @property
@@ -94,24 +96,20 @@ class Deployments:
         self._describe_in_metrics()
         self._admitting.set()
 
+    async def change(self, changes: Sequence[Change]) -> tuple[Outcome, int]:
+        """Change the present catalogue: what came of it, and the catalogue's new number. Raises CatalogError."""
+        async with self._changing:  # so that none is lost when another model takes over
+            catalogue = self.current.catalogue
+            outcome = await catalogue.apply(changes)
+            return outcome, catalogue.view.snapshot.number
+
     async def activate(self, version: str) -> Activation:
         """Serve another bundle, and after a restart too. Raises ActivationFailed: then all is as before; and
         ActivationBusy while another activation is under way."""
-        if self._activating.locked():
+        if self._activating:
             raise ActivationBusy("another activation is under way: wait until it has ended")
-        async with self._activating:
-            started, old = time.perf_counter(), self.current.version
-            try:
-                await (self._beside if self._settings.activation == "beside" else self._in_place)(version)
-                await asyncio.to_thread(activate, self._settings.bundles, version)
-            except (CatalogError, EngineError, StartupError) as error:
-                raise ActivationFailed(f"{version} is not served, {self.current.version} still is: {error}") from error
-            if version != old:
-                self._previous = old
-            seconds = time.perf_counter() - started
-            log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
-            self._describe_in_metrics()
-            return Activation(version, old, seconds)
+        self._activating = True
+        return await self._tasks.finish(self._activate(version))
 
     async def roll_back(self) -> Activation:
         """Serve what was served before the last activation. Raises as `activate` does."""
@@ -122,9 +120,25 @@ class Deployments:
     async def stop(self) -> None:
         """End every engine."""
         self._admitting.clear()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        await self._tasks.wait()
         if self._current is not None:
             await self._current.value.stop()
+
+    async def _activate(self, version: str) -> Activation:
+        started, old = time.perf_counter(), self.current.version
+        try:
+            await (self._beside if self._settings.activation == "beside" else self._in_place)(version)
+            await asyncio.to_thread(activate, self._settings.bundles, version)
+        except (CatalogError, EngineError, StartupError) as error:
+            raise ActivationFailed(f"{version} is not served, {self.current.version} still is: {error}") from error
+        finally:
+            self._activating = False
+        if version != old:
+            self._previous = old
+        seconds = time.perf_counter() - started
+        log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
+        self._describe_in_metrics()
+        return Activation(version, old, seconds)
 
     async def _load(self, version: str, changes: Sequence[Change]) -> Deployment:
         """A bundle in an engine of its own, ready."""
@@ -143,8 +157,14 @@ class Deployments:
 
     async def _beside(self, version: str) -> None:
         assert self._current is not None
-        deployment = await self._load(version, list(self.current.catalogue.changes.values()))
-        self._end(self._current.replace(deployment))
+        before = self.current.catalogue.changes
+        deployment = await self._load(version, list(before.values()))
+        async with self._changing:
+            taken = deployment.catalogue.changes
+            late = [change for item_id, change in before.items() if taken.get(item_id) is not change]
+            if late:
+                await deployment.catalogue.apply(late)
+            self._end(self._current.replace(deployment))
 
     async def _in_place(self, version: str) -> None:
         assert self._current is not None
@@ -154,8 +174,9 @@ class Deployments:
         try:
             async with asyncio.timeout(self._settings.answer_timeout_seconds):
                 await self._current.idle()
-            await self._exchange(old, deployment)
-            self._current.replace(deployment)
+            async with self._changing:
+                await self._exchange(old, deployment)
+                self._current.replace(deployment)
             await old.catalogue.close()
         except TimeoutError as error:
             raise EngineError("requests under way did not end in time: try again") from error
@@ -183,9 +204,7 @@ class Deployments:
             await old.idle()
             await old.value.stop()
 
-        task = asyncio.create_task(end())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._tasks.start(end())
 
     def _describe_in_metrics(self) -> None:
         manifest = self.current.manifest

@@ -44,7 +44,7 @@ class PeerProcess:
         self._process = spawn.Process(target=_work, args=(theirs, name, directory, shape, limits), name=f"peer-{name}")
         with engine_environment():
             os.environ["OMP_NUM_THREADS"] = str(limits.threads)
-            prepare_openmp()
+            prepare_openmp(1)
             self._process.start()
         theirs.close()
 

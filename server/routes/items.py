@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from catalog.changes import Change, Delete, Outcome, Upsert
+from catalog.changes import Change, Delete, Upsert
 from server import errors
 from server.body import read_json
 from server.dependencies import DeploymentsDep, RequestIdDep, require_admin
@@ -87,9 +87,7 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _change(deployments: Deployments, wanted: list[Change], request_id: str) -> Response:
-    async with deployments.use() as deployment:
-        outcome: Outcome = await deployment.catalogue.apply(wanted)
-        version = deployment.catalogue.view.snapshot.number
+    outcome, version = await deployments.change(wanted)
     return json_response(
         {
             "request_id": request_id,

@@ -158,6 +158,26 @@ async def test_changes_to_the_catalogue_are_taken_over(shop: Shop) -> None:
         assert "new" in ids
 
 
+async def test_a_change_made_while_another_model_is_loading_is_not_lost(
+    shop: Shop, engines: list[ModelEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(bundle: Bundle, engine: ModelEngine, _: object) -> None:
+        loading.set()
+        await go_on.wait()
+
+    monkeypatch.setattr("server.deployment.verify", slow)
+    activating = asyncio.create_task(shop.client.post(f"/admin/models/{NEW}/activate"))
+    await loading.wait()
+    changing = asyncio.create_task(shop.client.put("/items/new", json={"title": "new"}))
+    await asyncio.sleep(0.02)
+    go_on.set()
+    assert (await changing).status_code == (await activating).status_code == 200
+    assert await model_of(shop) == NEW
+    assert "new" in await shop.ids("/search", q="tent", k=200)
+
+
 async def test_one_activation_at_a_time(deployments: Deployments) -> None:
     await deployments.start()
     first = asyncio.create_task(deployments.activate(NEW))

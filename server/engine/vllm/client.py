@@ -11,12 +11,11 @@ from server.engine.digest import checkpoint_digest
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 from server.engine.settings import EngineSettings
+from server.engine.vllm.arguments import engine_arguments
 from server.engine.vllm.checkpoint import Checkpoint
 from server.engine.vllm.environment import engine_environment, prepare_openmp
-from server.engine.vllm.kernels import PRIORITY
-from server.engine.vllm.plugin import architecture_for_items
 from server.engine.vllm.shelf import SnapshotShelf
-from server.engine.vllm.wire import NOT_INSTALLED, TASK, EngineOptions, RankOptions, pack_members, pack_tokens
+from server.engine.vllm.wire import NOT_INSTALLED, TASK, RankOptions, pack_members, pack_tokens
 
 __all__ = ["VllmEngine"]
 
@@ -32,9 +31,6 @@ INSTALL_SECONDS = 120.0
 
 LOAD_SECONDS = 600.0
 """Reading weights takes about a second a gigabyte from a good disk."""
-
-UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
-"""On a CPU vLLM would put a single worker into one more process, and reserve it a core."""
 
 STOP_SECONDS = 20.0
 """What the process may take to end by itself before it is killed."""
@@ -212,6 +208,7 @@ class VllmEngine:
         self._checkpoint = checkpoint = Checkpoint.read(self._bundle.model_dir)
         self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
         with engine_environment():
+            from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -219,37 +216,7 @@ class VllmEngine:
             if cpu:
                 prepare_openmp(self._settings.tensor_parallel)
             try:
-                self._llm = AsyncLLM.from_engine_args(self._engine_args(checkpoint, cpu=cpu))
+                arguments = engine_arguments(self._bundle, checkpoint, self._settings, cpu=cpu)
+                self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
             except Exception as error:
                 raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error
-
-    def _engine_args(self, checkpoint: Checkpoint, *, cpu: bool) -> Any:
-        from vllm.engine.arg_utils import AsyncEngineArgs
-
-        settings = self._settings
-        options = EngineOptions(scratch_blocks=settings.scratch_blocks, normalize=settings.normalize)
-        return AsyncEngineArgs(
-            model=str(self._bundle.model_dir.resolve()),
-            hf_overrides={"architectures": [architecture_for_items(checkpoint.architecture)]},
-            runner="pooling",
-            skip_tokenizer_init=True,
-            load_format="safetensors",
-            generation_config="vllm",
-            # vLLM's own "auto" turns float32 into float16
-            dtype=checkpoint.dtype if settings.dtype == "auto" else settings.dtype,
-            seed=settings.seed,
-            tensor_parallel_size=settings.tensor_parallel,
-            max_model_len=settings.max_prompt_tokens + self._bundle.index.depth,
-            max_num_seqs=settings.max_batch_requests,
-            max_num_batched_tokens=max(settings.max_batch_tokens, settings.max_batch_requests),
-            enable_chunked_prefill=True,
-            enable_prefix_caching=True,
-            block_size=settings.block_size,
-            kv_cache_memory_bytes=settings.kv_cache_bytes,
-            enforce_eager=cpu,
-            distributed_executor_backend=UNIPROC if cpu and settings.tensor_parallel == 1 else None,
-            scheduler_cls="server.engine.vllm.scheduler.ItemScheduler",
-            worker_extension_cls="server.engine.vllm.worker.ItemWorkerExtension",
-            ir_op_priority=PRIORITY if cpu else {},
-            additional_config=options.to_additional_config(),
-        )

@@ -1,0 +1,181 @@
+"""Measures catalogue changes in a running engine, from the request for the change until the next request sees it:
+
+    python -m loadtest.live --items 100000,1000000 --json live.json [--turns 9] [--seed 0]
+
+A real `VllmEngine` with the random model of `loadtest.engine`, and the server's own `LiveCatalogue` over random items,
+while a few callers go on asking. Inserts, replacements and deletions of five items take turns. `p99_quiet_ms` and
+`p99_changing_ms` are of the callers' requests, without changes and during them.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from tokenizers import Tokenizer, models
+
+from catalog.bundle import Bundle
+from catalog.changes import Change, Delete, Upsert
+from catalog.codes import token_name
+from catalog.coding import ItemCoder
+from catalog.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.snapshot import Snapshot
+from loadtest.changes import published, random_coder
+from loadtest.checkpoint import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
+from loadtest.machine import Machine
+from loadtest.tables import print_table
+from server.catalogue import LiveCatalogue
+from server.engine.protocol import Engine, RankRequest
+from server.engine.settings import EngineSettings
+
+CALLERS = 4
+PROMPT = 300
+BEAM = 50
+CHANGED = 5
+QUIET_SECONDS = 4.0
+
+Figures = dict[str, Any]
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.live", description="Measure changes while serving.")
+    parser.add_argument("--items", default="100000,1000000", help="sizes of the catalogue, as in 1000,10000")
+    parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
+    parser.add_argument("--turns", type=int, default=9, help="changes of every kind")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print a table and write the JSON."""
+    options = parse(arguments)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    rows = [measure(int(items), options.turns, options.seed) for items in options.items.split(",")]
+    header = list(rows[0])
+    print_table("changes while serving", header, [[row[name] for name in header] for row in rows])
+    options.json.write_text(json.dumps({"rows": rows, "machine": asdict(Machine.here())}, indent=1) + "\n")
+
+
+def measure(items: int, turns: int, seed: int) -> Figures:
+    """The figures of one catalogue."""
+    shape = Shape(items=items)
+    with tempfile.TemporaryDirectory() as folder:
+        save_bundle(Path(folder), shape, seed)
+        bundle = open_bundle(Path(folder), shape)
+        return {"items": items, **asyncio.run(_measure(bundle, shape, turns, seed))}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogued:
+    """What LiveCatalogue needs of a bundle."""
+
+    snapshot: Snapshot
+    prompts: PromptFormat
+    coder: ItemCoder
+
+
+async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
+    from server.engine.vllm.client import VllmEngine
+
+    engine = VllmEngine(bundle, EngineSettings(max_width=BEAM, max_prompt_tokens=PROMPT))
+    await engine.start()
+    try:
+        snapshot = published(bundle.index)
+        coder = random_coder(bundle.index, np.random.default_rng(seed))
+        catalogued = Catalogued(snapshot, _prompts(snapshot), coder)
+        catalogue = LiveCatalogue(cast(Bundle, catalogued), engine)
+        callers = Callers(engine, catalogue, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
+        with callers.asking() as quiet:
+            await asyncio.sleep(QUIET_SECONDS)
+        with callers.asking() as changing:
+            seconds = await _changes(catalogue, callers, turns)
+        await catalogue.close()
+    finally:
+        await engine.stop()
+    medians = {f"{kind}_s": float(np.median(taken)) for kind, taken in seconds.items()}
+    slowest = {f"{kind}_slowest_s": max(taken) for kind, taken in seconds.items()}
+    p99 = {"p99_quiet_ms": _p99(quiet), "p99_changing_ms": _p99(changing), "requests": len(quiet) + len(changing)}
+    return medians | slowest | p99
+
+
+def _prompts(snapshot: Snapshot) -> PromptFormat:
+    sizes = snapshot.index.sizes
+    tokenizer = Tokenizer(models.WordLevel({"word": 0}, unk_token="word"))
+    codes = [token_name(level, code) for level, size in enumerate(sizes) for code in range(size)]
+    tokenizer.add_special_tokens([*MARKERS, *codes])
+    return PromptFormat(tokenizer, snapshot.codes_NL, level_token_ids(tokenizer, sizes), PromptSettings())
+
+
+async def _changes(catalogue: LiveCatalogue, callers: "Callers", turns: int) -> dict[str, list[float]]:
+    """Seconds of every change, seen by a request that came after it."""
+    taken: dict[str, list[float]] = {"insert": [], "replace": [], "delete": []}
+    for turn in range(turns):
+        ids = [f"new-{turn}-{i}" for i in range(CHANGED)]
+        steps: dict[str, list[Change]] = {
+            "insert": [Upsert({"item_id": item_id, "title": item_id}) for item_id in ids],
+            "replace": [Upsert({"item_id": item_id, "title": "another title"}) for item_id in ids],
+            "delete": [Delete(item_id) for item_id in ids],
+        }
+        for kind, changes in steps.items():
+            taken[kind].append(await _timed(lambda changes=changes: catalogue.apply(changes)))  # type: ignore[misc]
+            await callers.ask()
+    return taken
+
+
+async def _timed(action: Callable[[], Awaitable[object]]) -> float:
+    started = time.perf_counter()
+    await action()
+    return time.perf_counter() - started
+
+
+class Callers:
+    """A few who go on asking; their times in milliseconds."""
+
+    def __init__(self, engine: Engine, catalogue: LiveCatalogue, prompts: Sequence[Sequence[int]]) -> None:
+        self._engine = engine
+        self._catalogue = catalogue
+        self._prompts = itertools.cycle(prompts)
+        self._numbers = itertools.count()
+
+    @contextmanager
+    def asking(self) -> Any:
+        """Ask inside; the list of times, which grows."""
+        times: list[float] = []
+
+        async def call() -> None:
+            while True:
+                times.append(await _timed(self.ask) * 1000)
+
+        tasks = [asyncio.create_task(call()) for _ in range(CALLERS)]
+        try:
+            yield times
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def ask(self) -> None:
+        """One request, on the present catalogue."""
+        with self._catalogue.use() as view:
+            async with view.selection.limit(None) as leaf_set:
+                number = f"live-{next(self._numbers)}"
+                await self._engine.rank(
+                    RankRequest(next(self._prompts), BEAM, BEAM, number, leaf_set=leaf_set, snapshot=view.installed)
+                )
+
+
+def _p99(times: Sequence[float]) -> float:
+    return float(np.percentile(times, 99))
+
+
+if __name__ == "__main__":
+    main()
