@@ -64,16 +64,16 @@ class TransformersRanker:
         width: int,
         *,
         excluded: Sequence[Leaves] | None = None,
-        allowed: Sequence[Leaves | None] | None = None,
+        included: Sequence[Leaves | None] | None = None,
         leaf_sets: Sequence[LeafSet | None] | None = None,
     ) -> list[Ranked]:
         """The min(width, wanted) best leaves after every prompt, best first, with their log-probabilities.
 
-        excluded, allowed: strictly increasing leaf numbers for every prompt; leaf_sets: sets that prompts share. A row
-        wants what is in its set, allowed and not excluded. Raises ItemIndexError for leaves out of order or of range.
+        excluded, included: strictly increasing leaf numbers for every prompt; leaf_sets: sets that prompts share. A row
+        wants what is in its set, included and not excluded. Raises ItemIndexError for leaves out of order or of range.
         """
         excluded = [np.empty(0, np.int64)] * len(prompts) if excluded is None else excluded
-        allowed = [None] * len(prompts) if allowed is None else allowed
+        included = [None] * len(prompts) if included is None else included
         leaf_sets = [None] * len(prompts) if leaf_sets is None else leaf_sets
         found: dict[int, Ranked] = {}
         with _evaluating(self._model), torch.inference_mode():
@@ -82,7 +82,7 @@ class TransformersRanker:
                     self._index,
                     [excluded[row] for row in rows],
                     [leaf_sets[row] for row in rows],
-                    [allowed[row] for row in rows],
+                    [included[row] for row in rows],
                 )
                 search = BeamSearch(self._tree, [width] * len(rows), restriction)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)

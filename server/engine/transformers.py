@@ -116,7 +116,7 @@ class TransformersEngine:
             [request.prompt],
             request.width,
             excluded=[np.asarray(request.excluded, np.int64)],
-            allowed=[None if request.included is None else np.asarray(request.included, np.int64)],
+            included=[None if request.included is None else np.asarray(request.included, np.int64)],
             leaf_sets=[installed.leaf_set(request.leaf_set)],
         )
         return Ranking.of(leaves[: request.k], scores[: request.k])

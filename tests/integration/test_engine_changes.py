@@ -103,7 +103,7 @@ async def test_requests_of_one_batch_may_be_limited_in_every_way(vllm_engine, ra
         wanted = np.flatnonzero(sets[limit.get("leaf_set")])
         wanted = np.setdiff1d(wanted, limit.get("excluded", []))
         wanted = np.intersect1d(wanted, limit.get("included", wanted))
-        assert_same(ranking, ranker.rank([words(i, 40)], 30, allowed=[wanted])[0])
+        assert_same(ranking, ranker.rank([words(i, 40)], 30, included=[wanted])[0])
     await vllm_engine.retire_set(0, 1)
     with pytest.raises(EngineError, match="leaf set 1 of snapshot 0 is not installed"):
         await vllm_engine.rank(request([1], 3, leaf_set=1))

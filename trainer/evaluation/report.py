@@ -99,7 +99,7 @@ def rank_questions(
             [rendered[i] for i in batch],
             recipe.width,
             excluded=[candidates[i].excluded for i in batch],
-            allowed=allowed or None,
+            included=allowed or None,
         )
         for i, (leaves, _) in zip(batch, found, strict=True):
             rankings[i] = leaves
