@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from catalog.items import Items
 from catalog.prompts import TASKS, PromptFormat, Task
+from trainer.errors import SettingsError
 from trainer.examples import (
     HistoryWindows,
     InventedSearches,
@@ -25,6 +26,7 @@ from trainer.examples import (
     TrainingSequence,
 )
 from trainer.histories import Histories
+from trainer.processes import ALONE, Processes
 from trainer.recipe import TrainingRecipe
 
 
@@ -50,7 +52,11 @@ class Half:
 
 
 class Batches:
-    """Draws the batch of any step; the same seed and step give the same batch."""
+    """Draws the batch of any step; the same seed and step give the same batch, whatever the number of processes.
+
+    Each of several draws the whole batch, item dropout and all, and keeps its share of the sequences of either half.
+    Raises SettingsError where there are more processes than sequences.
+    """
 
     def __init__(
         self,
@@ -63,10 +69,18 @@ class Batches:
         seq2seq: bool,
         pad: int,
         seed: int,
+        processes: Processes = ALONE,
     ) -> None:
+        self._processes = processes
         self._codes_NL, self._recipe, self._pad, self._seed = codes_NL, recipe, pad, seed
         self._sources: dict[Task, Source] = {}
         self._counts = {"search": recipe.search_sequences, "recommendation": recipe.recommendation_sequences}
+        most = max(self._counts.values())
+        if processes.world > max(1, most):
+            raise SettingsError(
+                f"{processes.world} processes cannot share halves of at most {most} sequences: start fewer, or raise "
+                "training.search_sequences and training.recommendation_sequences"
+            )
         windows, inventions = (Prompted, PromptedInventions) if seq2seq else (HistoryWindows, InventedSearches)
         for task in TASKS:
             own = windows(train, prompts, task, item_dropout=recipe.item_dropout)
@@ -79,10 +93,11 @@ class Batches:
                 self._sources[task] = inventions(items, prompts)
 
     def halves(self, step: int) -> Iterator[list[Half]]:
-        """Per task, the micro-batches of that half; tasks without any data are skipped."""
+        """Per task, the micro-batches of this process's share of that half; a task without any is skipped."""
         for task, source in self._sources.items():
             generator = np.random.default_rng((self._seed, step, TASKS.index(task)))
-            sequences = sorted(source.draw(self._counts[task], generator), key=lambda s: len(s.ids))
+            drawn = sorted(source.draw(self._counts[task], generator), key=lambda s: len(s.ids))
+            sequences = self._processes.share_of(drawn)  # of long ones as many as the others
             if sequences:
                 size = self._recipe.micro_batch
                 chunks = [sequences[at : at + size] for at in range(0, len(sequences), size)]

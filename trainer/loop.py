@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from catalog.prompts import TASKS
 from trainer.backbone import Backbone, dropout
 from trainer.batches import Batches, Half, half_loss
 from trainer.checkpoint import load_checkpoint, save_checkpoint
-from trainer.errors import TrainerError
+from trainer.errors import CheckpointError, TrainerError
 from trainer.methods.protocol import Method, StepResult
+from trainer.processes import ALONE, Processes
 from trainer.progress import progress
 from trainer.recipe import TrainingRecipe
 
@@ -29,18 +31,21 @@ def train(
     checkpoint: Path,
     *,
     seed: int,
+    processes: Processes = ALONE,
 ) -> None:
     """Trains to the last step, from the checkpoint on where there is one.
 
+    Dropout masks differ from process to process, so with dropout the number of processes matters as a seed does.
     Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
     """
-    torch.manual_seed(seed)
-    start = _resume(checkpoint, backbone, method)
+    torch.manual_seed(seed + processes.rank)
+    start = _resume(checkpoint, backbone, method, processes)
+    processes.copy_first_([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
     skipped = 0
     with dropout(backbone.model, recipe.dropout), progress("training", recipe.steps, start=start) as shown:
         for step in range(start, recipe.steps):
-            losses, result = _step(backbone, method, list(batches.halves(step)), level_tokens, recipe, step)
+            losses, result = _step(backbone, method, list(batches.halves(step)), level_tokens, recipe, processes, step)
             skipped = 0 if result.applied else skipped + 1
             if skipped > SKIPS_ALLOWED:
                 raise TrainerError(
@@ -50,7 +55,7 @@ def train(
                 )
             shown.advance(1, **losses, **result.figures)
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
-                _save(checkpoint, backbone, method, step + 1)
+                _save(checkpoint, backbone, method, step + 1, processes)
     backbone.model.eval()
 
 
@@ -69,42 +74,53 @@ def _step(
     halves: list[list[Half]],
     level_tokens: Sequence[torch.Tensor],
     recipe: TrainingRecipe,
+    processes: Processes,
     step: int,
 ) -> tuple[dict[str, float], StepResult]:
-    batch_tokens = sum(half.tokens for half_parts in halves for half in half_parts)
-    losses: dict[str, float] = {}
-    for half_parts in halves:
-        task, tokens, summed = half_parts[0].task, sum(half.tokens for half in half_parts), 0.0
-        for half in half_parts:
-            loss = half_loss(backbone.model, half.to(backbone.model.device), level_tokens, recipe)
-            method.backward(loss, task, tokens=half.tokens, batch_tokens=batch_tokens)
-            summed += float(loss.detach()) * half.tokens / tokens
-        losses[task] = summed
+    """Also the tasks' mean losses over the whole batch, of which `halves` are this process's share."""
+    parts = [half for half_parts in halves for half in half_parts]
+    tokens = processes.sum_numbers([sum(half.tokens for half in parts if half.task == task) for task in TASKS])
+    summed = dict.fromkeys(TASKS, 0.0)
+    for half in parts:
+        loss = half_loss(backbone.model, half.to(backbone.model.device), level_tokens, recipe)
+        method.backward(loss, half.task, tokens=half.tokens, batch_tokens=round(sum(tokens)))
+        summed[half.task] += float(loss.detach()) * half.tokens
+    sums = processes.sum_numbers([summed[task] for task in TASKS])
+    losses: dict[str, float] = {
+        task: total / count for task, total, count in zip(TASKS, sums, tokens, strict=True) if count
+    }
     return losses, method.step(learning_rate_share(step, recipe))
 
 
-def _save(directory: Path, backbone: Backbone, method: Method, step: int) -> None:
+def _save(directory: Path, backbone: Backbone, method: Method, step: int, processes: Processes) -> None:
     weights = dict(backbone.model.named_parameters())  # tied ones once
     state: dict[str, Any] = {
         "step": step,
         "weights": weights,
         "method": method.state_dict(),
-        "random": torch.get_rng_state(),
+        "random": processes.gather(torch.get_rng_state()),
     }
     if torch.cuda.is_available():
-        state["cuda_random"] = torch.cuda.get_rng_state()
-    save_checkpoint(directory, state)
+        state["cuda_random"] = processes.gather(torch.cuda.get_rng_state())
+    processes.once(lambda: save_checkpoint(directory, state))
 
 
-def _resume(directory: Path, backbone: Backbone, method: Method) -> int:
-    state = load_checkpoint(directory)
+def _resume(directory: Path, backbone: Backbone, method: Method, processes: Processes) -> int:
+    """The step to go on at. Raises CheckpointError for a checkpoint of another number of processes."""
+    state = processes.first(lambda: load_checkpoint(directory))
     if state is None:
         return 0
+    saved = len(state["random"])
+    if saved != processes.world:
+        raise CheckpointError(
+            f"{directory} was saved by {saved} processes, here are {processes.world}: "
+            f"resume with --nproc-per-node {saved}, or start again without --resume"
+        )
     with torch.no_grad():
         for name, parameter in backbone.model.named_parameters():
             parameter.copy_(state["weights"][name])
     method.load_state_dict(state["method"])
-    torch.set_rng_state(state["random"])
+    torch.set_rng_state(state["random"][processes.rank])
     if "cuda_random" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda_random"])
+        torch.cuda.set_rng_state(state["cuda_random"][processes.rank])
     return int(state["step"])

@@ -32,6 +32,7 @@ from trainer.histories import SPLITS, Histories, Split
 from trainer.identifiers import identify
 from trainer.loop import train
 from trainer.methods import create_method
+from trainer.processes import ALONE, Processes
 from trainer.progress import progress, say
 from trainer.publish import keep_reports, publish_run
 from trainer.recipe import Recipe
@@ -53,19 +54,22 @@ class Prepared:
         return self.index.sizes
 
 
-def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -> Path:
+def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, processes: Processes = ALONE) -> Path:
     """The whole run; returns the published bundle, or the folder of reports where the method allows none.
 
+    Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
     Raises TrainerError or CatalogError.
     """
-    workspace = open_workspace(out, recipe, [items, events], resume=resume)
-    prepared = _prepare(items, events, recipe, workspace)
+    workspace = processes.first(
+        lambda: open_workspace(out, recipe, [items, events], resume=resume or processes.rank > 0)
+    )
+    prepared = processes.first(lambda: _prepare(items, events, recipe, workspace))
     documents = _documents(recipe, prepared.items)
-    backbone = _backbone(recipe, prepared, documents, workspace)
+    backbone = processes.first(lambda: _backbone(recipe, prepared, documents, workspace, processes.device))
     tokens = level_token_ids(backbone.text_tokenizer, prepared.sizes)
     prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
     level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
-    method = create_method(backbone, recipe, documents, workspace.root / "null_spaces")
+    method = create_method(backbone, recipe, documents, workspace.root / "null_spaces", processes)
     if method.obstacle is not None:
         say(f"{recipe.method} cannot be served: {method.obstacle}. The run will end in reports, without a bundle")
     batches = Batches(
@@ -77,21 +81,27 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool) -
         seq2seq=backbone.is_seq2seq,
         pad=int(backbone.tokenizer.pad_token_id or 0),
         seed=recipe.seed,
+        processes=processes,
     )
-    train(backbone, method, batches, level_tokens, recipe.training, workspace.checkpoint, seed=recipe.seed)
+    checkpoint = workspace.checkpoint
+    train(backbone, method, batches, level_tokens, recipe.training, checkpoint, seed=recipe.seed, processes=processes)
     method.finish()
-    report_by = partial(_evaluate, backbone, prepared, tokens, prompts, recipe)
-    if method.obstacle is None:
-        inputs = {"items": items, "events": events}
-        prompts.settings.save(workspace.catalog / "prompt.json")
-        result = publish_run(out, backbone, workspace.catalog, report_by("full"), recipe, prepared.sizes, inputs)
-        say(f"published {result}")
-    else:  # nothing will be left to evaluate later
-        reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
-        result = keep_reports(out, reports, recipe)
-        say(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
-    workspace.remove()
-    return result
+
+    def publish() -> Path:
+        report_by = partial(_evaluate, backbone, prepared, tokens, prompts, recipe)
+        if method.obstacle is None:
+            inputs = {"items": items, "events": events}
+            prompts.settings.save(workspace.catalog / "prompt.json")
+            result = publish_run(out, backbone, workspace.catalog, report_by("full"), recipe, prepared.sizes, inputs)
+            say(f"published {result}")
+        else:  # nothing will be left to evaluate later
+            reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
+            result = keep_reports(out, reports, recipe)
+            say(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
+        workspace.remove()
+        return result
+
+    return processes.once(publish)
 
 
 def _prepare(items_file: Path, events_file: Path, recipe: Recipe, workspace: Workspace) -> Prepared:
@@ -131,14 +141,16 @@ def _documents(recipe: Recipe, items: Items) -> list[str]:
     return read_corpus(Path(corpus)) if corpus else items.texts()
 
 
-def _backbone(recipe: Recipe, prepared: Prepared, documents: Sequence[str], workspace: Workspace) -> Backbone:
+def _backbone(
+    recipe: Recipe, prepared: Prepared, documents: Sequence[str], workspace: Workspace, device: torch.device
+) -> Backbone:
     if recipe.backbone.path is not None:
         backbone = load_backbone(recipe.backbone.path, recipe.backbone)
         add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
     else:
         workspace.stage(workspace.base, lambda draft: _build(recipe, prepared, documents).save(draft))
         backbone = reload_base(workspace.base, recipe.backbone)
-    backbone.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    backbone.model.to(device)
     millions = sum(p.numel() for p in backbone.model.parameters()) / 1e6
     say(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
     return backbone

@@ -4,7 +4,8 @@
         [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume]
 
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
-In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with.
+In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
+share every batch with `torchrun --nproc-per-node N trainer/run.py …`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 from catalog.errors import CatalogError
 from trainer.errors import TrainerError
 from trainer.pipeline import run
+from trainer.processes import join_processes
 from trainer.recipe import load_recipe
 
 
@@ -48,14 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         recipe = load_recipe(options.recipe, options.settings)
-        result = run(options.items, options.events, options.out, recipe, resume=options.resume)
+        with join_processes() as processes:
+            result = run(options.items, options.events, options.out, recipe, resume=options.resume, processes=processes)
+            first = processes.rank == 0
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("trainer: interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
-    print(f"{result} took {time.monotonic() - began:.0f} s")
+    if first:
+        print(f"{result} took {time.monotonic() - began:.0f} s")
     return 0
 
 

@@ -14,6 +14,7 @@ from catalog.prompts import TASKS, Task
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.plain import PlainWeight
 from trainer.gems.stats import PARTS, PerTask
+from trainer.processes import Processes
 
 __all__ = ["Batch", "Measured", "measure"]
 
@@ -61,6 +62,22 @@ class Batch:
             return None
         means = {task: -rate * float(slope) / self.total for task, slope in self.slopes.items()}
         return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
+
+    def sum_over(self, processes: Processes) -> None:
+        """Replaces all of it by the sums over the processes. One that had no part of the batch adds nothing."""
+        if processes.world == 1:
+            return
+        sums = (self._losses, self.slopes)
+        numbers = [float(self.tokens[task]) for task in TASKS]
+        numbers += [float(values.get(task, 0.0)) for values in sums for task in TASKS]
+        known = processes.any([not self._all_losses_given, *(task in values for values in sums for task in TASKS)])
+        totals, flags = iter(processes.sum_numbers(numbers)), iter(known)
+        self._all_losses_given = not next(flags)
+        self.tokens = {task: round(next(totals)) for task in TASKS}
+        for values in sums:
+            found = {task: torch.tensor(next(totals), dtype=torch.float64) for task in TASKS}
+            values.clear()
+            values.update({task: total for task, total in found.items() if next(flags)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -106,6 +107,26 @@ class ProjectedLayer:
                 draw = generator_for(self._config.seed, "fill", self.name, part, step, device=self.weight.device)
                 subspace.choose_basis(torch.stack(mine).sum(0), step, draw)
         return bool(sketches)
+
+    def accumulators(self) -> list[Tensor | None]:
+        """Images, then sketches: always as many, in one order. None where no gradient arrived."""
+        images = [subspace.image_RL for subspace in self.subspaces.values()]
+        return [*images, *(self.sketches.get(task) for task in TASKS)]
+
+    def complete(self, present: Sequence[bool]) -> None:
+        """Puts zeros where `present`, a flag for each accumulator, says that another process has something."""
+        size, length = min(self.weight.shape), max(self.weight.shape)
+        wanted = iter(present)
+        for subspace in self.subspaces.values():
+            if next(wanted) and subspace.image_RL is None:
+                subspace.image_RL = subspace.basis_SR.new_zeros(subspace.rank, length)
+        for task in TASKS:
+            if next(wanted) and task not in self.sketches:
+                self.sketches[task] = torch.zeros(size, self._columns, dtype=self._dtype, device=self.weight.device)
+
+    def bases(self) -> list[Tensor]:
+        """Those that the next gradients are imaged in."""
+        return [subspace.imaging_basis_SR for subspace in self.subspaces.values()]
 
     def discard(self) -> None:
         """Drops what the current batch has left so far."""

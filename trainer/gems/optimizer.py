@@ -15,7 +15,7 @@ arXiv 2601.09496. One step goes like this, files beside this one:
 
 Why the weights move in `step()` and not inside the last backward pass: images are all that the update needs,
 Δ = U·Adam(UᵀG), so waiting costs no full gradient. It means that nothing is applied before everything is known to be
-finite, that clipping and gate see the whole batch, and that a sum over processes has one place (`accumulators`).
+finite, that clipping and gate see the whole batch, and that a sum over processes has one place (reduction.py).
 
 Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: 4·r·L of moments and 2·r·S of bases are kept; between the
 first backward pass and the step there are 2·r·L of images.
@@ -43,9 +43,11 @@ from trainer.gems.layer import ProjectedLayer
 from trainer.gems.nullspace import NullSpace
 from trainer.gems.plain import PlainWeight
 from trainer.gems.precision import full_precision
+from trainer.gems.reduction import present, sum_accumulators
 from trainer.gems.selection import parameter_groups, plain_weights, projected_layers
 from trainer.gems.state import check_names
 from trainer.gems.stats import Gates, PerTask, StepStats
+from trainer.processes import ALONE, Processes
 
 __all__ = ["GemsOptimizer"]
 
@@ -75,16 +77,26 @@ class GemsOptimizer(Optimizer):
 
     Raises BackboneError when no layer has the expected names, SettingsError for a rank some layer has no room for,
     or for `null_space=True` without a null space for every projected layer (`estimate_null_spaces` makes them).
+
+    With several `processes`, each gives the contexts its share of the batch, or none of a task; `step` sums them, skips
+    in all where one has something that is not finite, and so moves the weights alike everywhere.
     """
 
     def __init__(
-        self, model: nn.Module, config: GemsConfig, *, null_spaces: Mapping[str, NullSpace] | None = None
+        self,
+        model: nn.Module,
+        config: GemsConfig,
+        *,
+        null_spaces: Mapping[str, NullSpace] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.config = config
         with full_precision():
             self._layers = projected_layers(model, config, null_spaces)
         self._plain = plain_weights(model, {layer.weight for layer in self._layers}, config)
         super().__init__(parameter_groups(self._layers, self._plain, config), {})
+        self._processes = processes
+        self._share_bases()
         self._gate = Gate(config)
         self._steps = 0  # applied so far
         self._last_rate = 0.0  # what the last directions were multiplied by
@@ -120,9 +132,11 @@ class GemsOptimizer(Optimizer):
         """Updates every weight from the gradients of the contexts since the last step."""
         if closure is not None:
             raise OptimizerUseError("GemsOptimizer.step takes no closure: it could not tell the tasks apart in one")
+        self._batch.sum_over(self._processes)
         if self._batch.total == 0:
             raise OptimizerUseError('step() without gradients: run backward inside task("search", tokens=…) first')
         batch = self._batch
+        sum_accumulators(list(self._owners()), self._processes)
         with full_precision():
             for layer in self._layers:
                 layer.finish_images(batch.counts)
@@ -136,19 +150,15 @@ class GemsOptimizer(Optimizer):
             gates = self._gate.decide(self._steps, losses, measured.grad_norms, batch.counts)
             update_norm = self._update(gates, batch.total, measured.grad_norm)
             refreshed = [layer.choose_bases(self._steps) for layer in self._layers]
+        if any(refreshed):
+            self._share_bases()
         self._steps += 1
         self._batch = Batch()
         return self._stats(batch, measured, gates, temperature, update_norm, any(refreshed))
 
     def accumulators(self) -> Iterator[Tensor]:
-        """All tensors that the backward passes left, as sums weighted by tokens and linear in the gradient.
-
-        A parallel run adds these over its processes before `step`, and the batch's tokens, losses and slopes.
-        """
-        for layer in self._layers:
-            yield from (s.image_RL for s in layer.subspaces.values() if s.image_RL is not None)
-            yield from layer.sketches.values()
-        yield from (plain.gradient for plain in self._plain if plain.gradient is not None)
+        """All tensors that the backward passes left here, as sums weighted by tokens and linear in the gradient."""
+        yield from present(list(self._owners()))
 
     def discard(self) -> None:
         """Forgets the gradients since the last step."""
@@ -254,6 +264,10 @@ class GemsOptimizer(Optimizer):
                 step=self._steps,
             )
         return float(get_total_norm([change for change in changes if change is not None]))
+
+    def _share_bases(self) -> None:
+        """Singular vectors may differ in their signs between machines; images in different bases cannot be added."""
+        self._processes.copy_first_([basis for layer in self._layers for basis in layer.bases()])
 
     def _adam(self) -> Adam:
         group = self.param_groups[0]

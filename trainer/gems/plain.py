@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,6 +65,15 @@ class PlainWeight:
         add_rounded_(moving, change, seed=seed, name=self.name, step=step)
         if isinstance(self._rows, Tensor):
             self.weight.data[self._rows] = moving
+
+    def accumulators(self) -> list[Tensor | None]:
+        """The sum of the gradients; None where none arrived."""
+        return [self.gradient]
+
+    def complete(self, present: Sequence[bool]) -> None:
+        """Puts zeros in place of no gradient where `present` says that another process has one."""
+        if present[0] and self.gradient is None:
+            self.gradient = torch.zeros_like(self._moments.first)
 
     def discard(self) -> None:
         """Drops what the current batch has left so far."""

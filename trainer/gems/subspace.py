@@ -50,10 +50,13 @@ class Subspace:
         """Whether the gradient after `step` applied steps should choose a new basis."""
         return self._chosen_at is None or step - self._chosen_at >= refresh_every
 
+    @property
+    def imaging_basis_SR(self) -> Tensor:
+        return self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
+
     def observe(self, grad_SL: Tensor, *, tokens: int) -> Tensor:
         """Adds the image of one micro-batch's gradient; returns that image [R, L]."""
-        basis_SR = self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
-        image_RL = _image(basis_SR, grad_SL)
+        image_RL = _image(self.imaging_basis_SR, grad_SL)
         if self.image_RL is None:
             self.image_RL = image_RL * tokens
         else:

@@ -11,20 +11,24 @@ from trainer.methods.gems import GemsTuning
 from trainer.methods.lora import LoraTuning
 from trainer.methods.lora_moe import LoraMoeTuning
 from trainer.methods.protocol import Method, StepResult
+from trainer.processes import ALONE, Processes
 from trainer.recipe import Recipe
 
 __all__ = ["Method", "StepResult", "create_method"]
 
 
-def create_method(backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path) -> Method:
+def create_method(
+    backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: Processes = ALONE
+) -> Method:
     """The method that the recipe names, ready to train this backbone. It may change the model's modules.
 
-    documents: general text whose null spaces are kept in the folder `cache`. Raises TrainerError.
+    documents: general text whose null spaces are kept in the folder `cache`. processes: those that share each batch.
+    Raises TrainerError.
     """
     if recipe.method == "full":
-        return FullTuning(backbone.model, recipe.full)
+        return FullTuning(backbone.model, recipe.full, processes)
     if recipe.method == "lora":
-        return LoraTuning(backbone, recipe)
+        return LoraTuning(backbone, recipe, processes)
     if recipe.method == "lora_moe":
-        return LoraMoeTuning(backbone, recipe)
-    return GemsTuning(backbone, recipe, documents, cache)
+        return LoraMoeTuning(backbone, recipe, processes)
+    return GemsTuning(backbone, recipe, documents, cache, processes)

@@ -13,8 +13,10 @@ from catalog.prompts import Task
 from trainer.gems.adam import Adam
 from trainer.gems.config import GemsConfig
 from trainer.gems.plain import PlainWeight
+from trainer.gems.reduction import sum_accumulators
 from trainer.gems.state import check_names
 from trainer.methods.protocol import StepResult
+from trainer.processes import ALONE, Processes
 from trainer.recipe import AdamWRecipe
 
 CLIP_EPS = 1e-6  # as in torch's clipping
@@ -24,7 +26,8 @@ class AdamWTuning:
     """Both tasks share one gradient, the batch's, clipped by its norm over everything that moves.
 
     parameters: moved by torch's AdamW with the settings of `recipe`. beside: norms, biases and the moving rows of the
-    vocabulary, moved with the AdamW settings of `config`, exactly as GemsOptimizer moves them.
+    vocabulary, moved with the AdamW settings of `config`, exactly as GemsOptimizer moves them. processes: those whose
+    gradients add up to the batch's; all make the same step.
     """
 
     obstacle: str | None = None
@@ -35,7 +38,9 @@ class AdamWTuning:
         recipe: AdamWRecipe,
         beside: Sequence[PlainWeight] = (),
         config: GemsConfig | None = None,
+        processes: Processes = ALONE,
     ) -> None:
+        self._processes = processes
         self._parameters, self._recipe = list(parameters), recipe
         self._beside, self._config = beside, config or GemsConfig()
         self._optimizer = torch.optim.AdamW(
@@ -51,8 +56,10 @@ class AdamWTuning:
     def step(self, lr_share: float) -> StepResult:
         for weight in self._beside:
             weight.observe(tokens=1)  # the losses were weighed by their tokens already
+        self._sum_gradients()
         norm = get_total_norm(self._gradients(), foreach=True)
-        applied = bool(torch.stack([norm.float(), *self._losses]).isfinite().all())
+        fault = not torch.stack([norm.float(), *self._losses]).isfinite().all()
+        applied = not self._processes.any([bool(fault)])[0]
         if applied:
             self._apply(norm, lr_share)
             self._steps += 1
@@ -75,6 +82,16 @@ class AdamWTuning:
         for weight in self._beside:
             weight.load_state_dict(state["beside"][weight.name])
         self._steps = int(state["steps"])
+
+    def _sum_gradients(self) -> None:
+        if self._processes.world == 1:
+            return
+        seen = self._processes.any([weight.grad is not None for weight in self._parameters])
+        for weight, elsewhere in zip(self._parameters, seen, strict=True):
+            if elsewhere and weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        self._processes.sum_([weight.grad for weight in self._parameters if weight.grad is not None])
+        sum_accumulators(self._beside, self._processes)
 
     def _gradients(self) -> list[Tensor]:
         own = [weight.grad for weight in self._parameters if weight.grad is not None]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from transformers import PreTrainedModel
 
 from trainer.methods.adamw import AdamWTuning
+from trainer.processes import ALONE, Processes
 from trainer.recipe import FullRecipe
 
 
 class FullTuning(AdamWTuning):
-    def __init__(self, model: PreTrainedModel, recipe: FullRecipe) -> None:
-        super().__init__([p for p in model.parameters() if p.requires_grad], recipe)
+    def __init__(self, model: PreTrainedModel, recipe: FullRecipe, processes: Processes = ALONE) -> None:
+        super().__init__([p for p in model.parameters() if p.requires_grad], recipe, processes=processes)

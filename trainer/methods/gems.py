@@ -22,6 +22,7 @@ from trainer.gems.config import GemsConfig
 from trainer.gems.nullspace import Energy, NullSpace, Relative, Threshold
 from trainer.gems.optimizer import GemsOptimizer
 from trainer.methods.protocol import StepResult
+from trainer.processes import ALONE, Processes
 from trainer.progress import say
 from trainer.recipe import NullSpaceRecipe, Recipe
 
@@ -31,10 +32,14 @@ class GemsTuning:
 
     obstacle: str | None = None
 
-    def __init__(self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path) -> None:
+    def __init__(
+        self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: Processes = ALONE
+    ) -> None:
         config = gems_config(recipe, backbone)
-        spaces = _null_spaces(backbone, recipe.null_space, documents, cache, config) if config.null_space else None
-        self._optimizer = GemsOptimizer(backbone.model, config, null_spaces=spaces)
+        spaces = None
+        if config.null_space:  # process 0 estimates them, the others read what it wrote
+            spaces = processes.first(lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config))
+        self._optimizer = GemsOptimizer(backbone.model, config, null_spaces=spaces, processes=processes)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
 
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:

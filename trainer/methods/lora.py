@@ -8,6 +8,7 @@ from trainer.backbone import Backbone
 from trainer.methods.adamw import AdamWTuning
 from trainer.methods.gems import gems_config
 from trainer.methods.targets import adapter_targets
+from trainer.processes import ALONE, Processes
 from trainer.recipe import Recipe
 
 
@@ -18,7 +19,7 @@ class LoraTuning(AdamWTuning):
     stay tied, and only the rows that `gems.vocabulary_rows` names move.
     """
 
-    def __init__(self, backbone: Backbone, recipe: Recipe) -> None:
+    def __init__(self, backbone: Backbone, recipe: Recipe, processes: Processes = ALONE) -> None:
         from peft import LoraConfig, get_peft_model
 
         settings, config = recipe.lora, gems_config(recipe, backbone)
@@ -36,7 +37,7 @@ class LoraTuning(AdamWTuning):
         adapters = [weight for weight in backbone.model.parameters() if weight.requires_grad]
         for weight in targets.beside:
             weight.weight.requires_grad_(True)
-        super().__init__(adapters, settings, targets.beside, config)
+        super().__init__(adapters, settings, targets.beside, config, processes)
 
     def finish(self) -> None:
         """Adds every adapter's product to its layer, rounded to the layer's type, and takes the adapters out."""

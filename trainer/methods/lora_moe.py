@@ -16,19 +16,22 @@ from trainer.methods.adamw import AdamWTuning
 from trainer.methods.experts import LoraExperts
 from trainer.methods.gems import gems_config
 from trainer.methods.targets import adapter_targets
+from trainer.processes import ALONE, Processes
 from trainer.recipe import LoraMoeRecipe, Recipe
 
 
 class LoraMoeTuning(AdamWTuning):
     obstacle = "its experts are weighed anew for every token, which no plain checkpoint can do"
 
-    def __init__(self, backbone: Backbone, recipe: Recipe) -> None:
+    def __init__(self, backbone: Backbone, recipe: Recipe, processes: Processes = ALONE) -> None:
         settings, config = recipe.lora_moe, gems_config(recipe, backbone)
         targets = adapter_targets(backbone.model, config, setting="lora_moe.rank", rank=settings.rank)
         layers = [
             _replace(backbone.model, name, module, settings, recipe.seed) for name, module in targets.modules.items()
         ]
-        super().__init__([weight for layer in layers for weight in layer.adapters()], settings, targets.beside, config)
+        super().__init__(
+            [weight for layer in layers for weight in layer.adapters()], settings, targets.beside, config, processes
+        )
 
 
 def _replace(model: PreTrainedModel, name: str, module: nn.Linear, recipe: LoraMoeRecipe, seed: int) -> LoraExperts:

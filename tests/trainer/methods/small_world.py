@@ -14,6 +14,7 @@ from trainer.batches import Batches, Half, half_loss
 from trainer.histories import Histories
 from trainer.methods import Method, create_method
 from trainer.methods.protocol import StepResult
+from trainer.processes import ALONE, Processes
 from trainer.recipe import BackboneRecipe, Recipe, load_recipe
 
 CODES_NL = np.array([[kind, colour] for kind in range(5) for colour in range(6)])
@@ -27,6 +28,7 @@ class SmallWorld:
     method: Method
     batches: Batches
     level_tokens: list[torch.Tensor]
+    processes: Processes = ALONE
 
     def halves(self, step: int = 0) -> list[Half]:
         return [half for parts in self.batches.halves(step) for half in parts]
@@ -41,10 +43,9 @@ class SmallWorld:
 
     def train_step(self, step: int = 0) -> StepResult:
         halves = self.halves(step)
+        batch_tokens = round(self.processes.sum_numbers([sum(h.tokens for h in halves)])[0])
         for half in halves:
-            self.method.backward(
-                self.loss(half), half.task, tokens=half.tokens, batch_tokens=sum(h.tokens for h in halves)
-            )
+            self.method.backward(self.loss(half), half.task, tokens=half.tokens, batch_tokens=batch_tokens)
         return self.method.step(1.0)
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -72,17 +73,27 @@ def make_backbone(kind: str = "qwen2") -> Backbone:
     return backbone
 
 
-def small_world(tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None) -> SmallWorld:
+def small_world(
+    tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None, processes: Processes = ALONE
+) -> SmallWorld:
     """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
     backbone = backbone or make_backbone(kind)
     recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *settings])
     items = world.items()
     tokens = level_token_ids(backbone.text_tokenizer, (5, 6))
     prompts = PromptFormat(backbone.text_tokenizer, CODES_NL, tokens, PromptSettings())
-    method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces")
+    method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces", processes)
     histories = Histories.from_events(world.event_table(), items)
     batches = Batches(
-        histories, items, CODES_NL, prompts, recipe.training, seq2seq=backbone.is_seq2seq, pad=0, seed=recipe.seed
+        histories,
+        items,
+        CODES_NL,
+        prompts,
+        recipe.training,
+        seq2seq=backbone.is_seq2seq,
+        pad=0,
+        seed=recipe.seed,
+        processes=processes,
     )
     backbone.model.train()
-    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens])
+    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens], processes)
