@@ -1,0 +1,110 @@
+"""What every method is given to train: the same Qwen2-shaped model, the same batch, the same null spaces.
+
+Everything is drawn from fixed seeds, so each process makes it for itself.
+
+Shapes: B sequences, T positions, P predicted items, L levels, D numbers of a code's vector, W width, K directions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from catalog.codes import Codebooks
+from catalog.prompts import TASKS, level_token_ids
+from trainer.backbone import Backbone, add_item_tokens, build_backbone
+from trainer.batches import Half
+from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.selection import projected_modules
+from trainer.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
+
+__all__ = ["METHODS", "Setup", "draw_halves", "draw_null_spaces", "make_backbone", "recipe_of"]
+
+METHODS = {"gems": "gems", "adamw": "full", "single_subspace": "single_subspace", "lora": "lora"}
+"""Our names of the trainer's methods, and the trainer's own."""
+
+HEAD = 64
+CODE_SIZES = (256, 256, 256)
+ITEM_EVERY = 8
+"""Positions from one predicted item to the next: about a query of four words and three codes."""
+PROTECTED = 0.25
+"""Of a layer's outputs, how many directions are protected. Estimating them takes minutes and is no part of a step."""
+WORDS = tuple(f"word {number} of a text" for number in range(400))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """parameters: at least so many. sequences: of each of the batch's halves. length: positions of a sequence."""
+
+    parameters: int = 100_000_000
+    sequences: int = 4
+    length: int = 128
+    device: str = "cpu"
+    dtype: str = "float32"
+    rank: int = 128
+    gradient_checkpointing: bool = False
+
+    @property
+    def backbone(self) -> BackboneRecipe:
+        """As deep as it has heads of 64 dimensions, or less: 10 layers of 768 for 100 M parameters."""
+        heads = next(n for n in range(1, 256) if 16 * (n * HEAD) ** 2 * n >= self.parameters)
+        hidden = heads * HEAD
+        return BackboneRecipe(hidden=hidden, heads=heads, layers=math.ceil(self.parameters / (16 * hidden**2)))
+
+
+def make_backbone(setup: Setup) -> Backbone:
+    """Random weights, item tokens of CODE_SIZES added."""
+    backbone = build_backbone(setup.backbone, WORDS, max(512, setup.length), seed=0)
+    draw = np.random.default_rng(0)
+    add_item_tokens(backbone, Codebooks(tuple(draw.standard_normal((n, 8), np.float32) for n in CODE_SIZES)), seed=0)
+    backbone.model.to(setup.device, getattr(torch, setup.dtype)).train()
+    if setup.gradient_checkpointing:
+        backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return backbone
+
+
+def recipe_of(method: str, setup: Setup) -> Recipe:
+    """The settings of one of METHODS: LoRA of rank 16, subspaces of `setup.rank`, everything else as it comes."""
+    return Recipe.model_validate(
+        {
+            "method": METHODS[method],
+            "gems": GemsConfig(rank=setup.rank),
+            "lora": LoraRecipe(rank=16, alpha=32),
+            "null_space": NullSpaceRecipe(texts=4, text_tokens=16),
+        }
+    )
+
+
+def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[Half], list[Tensor]]:
+    """Both halves of the batch, of random tokens and items, and the vocabulary ids of every level's codes."""
+    draw = np.random.default_rng(1)
+    tokens = level_token_ids(backbone.text_tokenizer, CODE_SIZES)
+    starts = np.arange(ITEM_EVERY - len(tokens), setup.length - len(tokens) + 1, ITEM_EVERY)
+    halves = []
+    for task in TASKS:
+        ids_BT = draw.integers(2, backbone.text_rows, (setup.sequences, setup.length))
+        codes_PL = np.stack([draw.integers(0, n, setup.sequences * len(starts)) for n in CODE_SIZES], 1)
+        rows_P = np.repeat(np.arange(setup.sequences), len(starts))
+        starts_P = np.tile(starts, setup.sequences)
+        for level, ids in enumerate(tokens):
+            ids_BT[rows_P, starts_P + level] = ids[codes_PL[:, level]]
+        arrays = (ids_BT, np.ones_like(ids_BT), codes_PL, rows_P, starts_P)
+        halves.append(Half(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
+    return halves, [torch.from_numpy(ids).to(setup.device) for ids in tokens]
+
+
+def draw_null_spaces(
+    model: nn.Module, batches: Iterable[Mapping[str, Tensor]], **settings: Any
+) -> dict[str, NullSpace]:
+    """In place of `estimate_null_spaces`, whose arguments it takes: random directions of the outputs are protected."""
+    draw = torch.Generator().manual_seed(2)
+    spaces = {}
+    for name, module in projected_modules(model, settings["modules"]).items():
+        width = module.weight.shape[0]
+        gaussian_WK = torch.randn(width, int(PROTECTED * width), generator=draw)
+        spaces[name] = NullSpace("output", "protected", torch.linalg.qr(gaussian_WK)[0])
+    return spaces
