@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainer.methods.protocol import Method, StepResult
 from trainer.processes import ALONE, Processes
 from trainer.progress import progress
 from trainer.recipe import TrainingRecipe
+from trainer.record import TrainingRecord
 
 SKIPS_ALLOWED = 10  # steps in a row that may be not finite
 
@@ -29,11 +31,12 @@ def train(
     level_tokens: Sequence[torch.Tensor],
     recipe: TrainingRecipe,
     checkpoint: Path,
+    record: Path,
     *,
     seed: int,
     processes: Processes = ALONE,
 ) -> None:
-    """Trains to the last step, from the checkpoint on where there is one.
+    """Trains to the last step, from the checkpoint on where there is one; `record` gets a line for every step.
 
     Dropout masks differ from process to process, so with dropout the number of processes matters as a seed does.
     Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
@@ -43,7 +46,9 @@ def train(
     processes.copy_first_([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
     skipped = 0
-    with dropout(backbone.model, recipe.dropout), progress("training", recipe.steps, start=start) as shown:
+    keeping = TrainingRecord(record, start=start) if processes.rank == 0 else nullcontext()
+    showing = progress("training", recipe.steps, start=start)
+    with dropout(backbone.model, recipe.dropout), showing as shown, keeping as kept:
         for step in range(start, recipe.steps):
             losses, result = _step(backbone, method, list(batches.halves(step)), level_tokens, recipe, processes, step)
             skipped = 0 if result.applied else skipped + 1
@@ -54,7 +59,11 @@ def train(
                     f"the last sound state is in {checkpoint}"
                 )
             shown.advance(1, **losses, **result.figures)
+            if kept is not None:
+                kept.add(step, losses, result.figures)
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
+                if kept is not None:
+                    kept.flush()
                 _save(checkpoint, backbone, method, step + 1, processes)
     backbone.model.eval()
 

@@ -83,8 +83,8 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, p
         seed=recipe.seed,
         processes=processes,
     )
-    checkpoint = workspace.checkpoint
-    train(backbone, method, batches, level_tokens, recipe.training, checkpoint, seed=recipe.seed, processes=processes)
+    kept = (workspace.checkpoint, workspace.record)
+    train(backbone, method, batches, level_tokens, recipe.training, *kept, seed=recipe.seed, processes=processes)
     method.finish()
 
     def publish() -> Path:
@@ -92,11 +92,11 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, p
         if method.obstacle is None:
             inputs = {"items": items, "events": events}
             prompts.settings.save(workspace.catalog / "prompt.json")
-            result = publish_run(out, backbone, workspace.catalog, report_by("full"), recipe, prepared.sizes, inputs)
+            result = publish_run(out, backbone, workspace, report_by("full"), recipe, prepared.sizes, inputs)
             say(f"published {result}")
         else:  # nothing will be left to evaluate later
             reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
-            result = keep_reports(out, reports, recipe)
+            result = keep_reports(out, reports, workspace.record, recipe)
             say(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
         workspace.remove()
         return result

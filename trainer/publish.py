@@ -19,12 +19,14 @@ from catalog.search.transformers import TransformersRanker
 from trainer.backbone import Backbone
 from trainer.evaluation import Report
 from trainer.recipe import Recipe
+from trainer.record import FILE_NAME
+from trainer.workspace import Workspace
 
 
 def publish_run(
     bundles: Path,
     backbone: Backbone,
-    catalog: Path,
+    workspace: Workspace,
     report: Report,
     recipe: Recipe,
     code_sizes: tuple[int, ...],
@@ -51,7 +53,8 @@ def publish_run(
 
     def fill(draft: Path) -> None:
         backbone.save(draft / "model")
-        shutil.copytree(catalog, draft / "catalog")
+        shutil.copytree(workspace.catalog, draft / "catalog")
+        shutil.copy(workspace.record, draft / FILE_NAME)
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
@@ -70,10 +73,10 @@ def golden_questions(bundle: Bundle) -> GoldenQuestions:
     return GoldenQuestions.ask(ranker, rounding, bundle.prompts, bundle.items)
 
 
-def keep_reports(bundles: Path, reports: dict[str, Report], recipe: Recipe) -> Path:
+def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe: Recipe) -> Path:
     """Writes what is left of a run whose model cannot be served, beside the bundles; returns the folder.
 
-    One file a report, by its name, and settings.json with every setting of the run.
+    One file a report, by its name, the record of the training, and settings.json with every setting of the run.
     """
     folder = bundles / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,7 @@ def keep_reports(bundles: Path, reports: dict[str, Report], recipe: Recipe) -> P
     draft.mkdir()
     for name, content in (reports | {"settings": recipe.model_dump(mode="json")}).items():
         (draft / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    shutil.copy(record, draft / FILE_NAME)
     draft.rename(final)
     return final
 

@@ -4,6 +4,7 @@
       catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
+      training.jsonl   losses and gates of every step so far
 
 A stage's folder appears by a rename when the stage is complete.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from catalog.bundle import sha256_of
 from trainer.errors import TrainerError
 from trainer.recipe import Recipe
+from trainer.record import FILE_NAME
 
 
 class Workspace:
@@ -35,6 +37,10 @@ class Workspace:
     @property
     def checkpoint(self) -> Path:
         return self.root / "checkpoint"
+
+    @property
+    def record(self) -> Path:
+        return self.root / FILE_NAME
 
     def stage(self, directory: Path, fill: Callable[[Path], None]) -> None:
         """Makes a stage's folder with `fill`, unless it is there already."""

@@ -15,9 +15,11 @@ from catalog.bundle import current_bundle, open_bundle
 from catalog.search.transformers import TransformersRanker
 from tests import world
 from trainer import loop
+from trainer.analyses import gate
 from trainer.errors import TrainerError
 from trainer.pipeline import run
 from trainer.recipe import load_recipe
+from trainer.record import FILE_NAME, read_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,10 +90,20 @@ def test_an_interrupted_run_resumes_to_the_same_weights(files, tmp_path, monkeyp
     monkeypatch.setattr(loop, "_step", step)
     steps = []
     monkeypatch.setattr(loop, "_step", lambda *args: steps.append(args[-1]) or step(*args))
-    resumed = weights(run(*files, tmp_path, recipe, resume=True))
+    published = run(*files, tmp_path, recipe, resume=True)
     assert steps == [4, 5]
-    uninterrupted = weights(bundle.path)
+    resumed, uninterrupted = weights(published), weights(bundle.path)
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
+    assert read_record(published / FILE_NAME) == read_record(bundle.path / FILE_NAME)
+
+
+def test_the_bundle_tells_losses_and_gates_of_every_step(bundle, tmp_path):
+    record = read_record(bundle.path / FILE_NAME)
+    assert [kept.step for kept in record] == list(range(6))
+    assert all(set(kept.losses) == {"search", "recommendation"} for kept in record)
+    assert all(sum(kept.figures.values()) == pytest.approx(1) for kept in record)
+    assert gate.main(["--log", str(bundle.path), "--picture", str(tmp_path / "gate.png")]) == 0
+    assert (tmp_path / "gate.png").stat().st_size > 1000
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_a_bundle(files, tmp_path):
@@ -145,7 +157,12 @@ def test_a_mixture_leaves_reports_of_both_protocols_and_no_bundle(files, tmp_pat
     published = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=full"]), resume=False)
     folder = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=lora_moe"]), resume=False)
     assert folder.parent == tmp_path / "reports"
-    assert {file.name for file in folder.iterdir()} == {"report.json", "report-candidates.json", "settings.json"}
+    assert {file.name for file in folder.iterdir()} == {
+        "report.json",
+        "report-candidates.json",
+        "settings.json",
+        FILE_NAME,
+    }
     assert report_of(folder).keys() == report_of(published).keys()
     candidates = json.loads((folder / "report-candidates.json").read_text())
     assert candidates["protocol"] == "leave_one_out/candidates"
