@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from catalog.codes import Codebooks, atomic_codes, semantic_codes
 from catalog.embeddings import (
@@ -54,7 +55,22 @@ def identify(
     seed: int,
     backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> Identifiers:
-    """Codes for every item, from its text and what the training histories took together."""
+    """Codes for every item, from its text and what the training histories took together.
+
+    On one thread: others add up in another order, and a rounding can move an item to another code. So a seed gives the
+    same identifiers on every machine of the same kind, whatever its number of cores.
+    """
+    with threadpool_limits(1):
+        return _identify(items, train, recipe, seed, backbone_vectors)
+
+
+def _identify(
+    items: Items,
+    train: Histories,
+    recipe: IdentifierRecipe,
+    seed: int,
+    backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None,
+) -> Identifiers:
     texts = items.texts()
     text = _text_embedder(texts, recipe, seed, backbone_vectors)
     factors_NE = cooccurrence_factors(list(train.sequences()), len(items), recipe.history_dimensions, seed=seed)
