@@ -6,24 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.items import Items
-from catalog.prompts import PromptFormat
 from server.app import create_app
 from server.deployments import Deployments
 from server.settings import Settings
 from tests.server.http_shop import Shop
 from tests.server.memory_history import MemoryHistory
-from tests.server.small_shop import RecordingEngine, make_deployments, make_items, make_prompts, publish_names
-
-
-@pytest.fixture(scope="session")
-def items() -> Items:
-    return make_items()
-
-
-@pytest.fixture(scope="session")
-def prompts() -> PromptFormat:
-    return make_prompts()
+from tests.server.small_shop import RecordingEngine, make_deployments, publish_names
 
 
 @pytest.fixture
