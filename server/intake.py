@@ -13,7 +13,7 @@ from server import telemetry
 from server.deployments import Deployments
 from server.errors import UNKNOWN_ITEM, describe, in_words
 from server.history import Event, HistoryStore
-from server.schemas import EventBody
+from server.schemas.events import EventBody
 
 __all__ = ["Accepted", "Intake", "Receipt", "Rejected"]
 

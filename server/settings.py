@@ -15,7 +15,7 @@ from redis.asyncio.connection import parse_url
 
 from server.engine.settings import EngineSettings
 from server.errors import SettingsError
-from server.schemas import LARGEST_K
+from server.schemas.answers import LARGEST_K
 
 __all__ = ["Settings", "read_settings"]
 

@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from server.dependencies import RequestIdDep, ServiceDep
-from server.schemas import AnswerBody, RecommendParameters, SearchParameters, json_response, problems, shown
+from server.schemas.answers import AnswerBody, RecommendParameters, SearchParameters
+from server.schemas.items import shown
+from server.schemas.wire import json_response, problems
 from server.service import Question, Service
 
 __all__ = ["router"]

@@ -9,7 +9,8 @@ from server import errors
 from server.body import read_json
 from server.dependencies import IntakeDep, RequestIdDep
 from server.errors import Problem
-from server.schemas import MOST_EVENTS, EventBody, ReceiptBody, json_response, problems
+from server.schemas.events import MOST_EVENTS, EventBody, ReceiptBody
+from server.schemas.wire import json_response, problems
 
 __all__ = ["router"]
 

@@ -10,7 +10,8 @@ from server.body import read_json
 from server.dependencies import DeploymentsDep, RequestIdDep, require_admin
 from server.deployments import Deployments
 from server.errors import Problem
-from server.schemas import MOST_ITEMS, ChangeBody, ItemBody, json_response, problems, shown
+from server.schemas.items import MOST_ITEMS, ChangeBody, ItemBody, shown
+from server.schemas.wire import json_response, problems
 from server.text import Identifier
 
 __all__ = ["router"]

@@ -8,7 +8,8 @@ from server import errors
 from server.dependencies import DeploymentsDep, RequestIdDep, require_admin
 from server.deployments import Activation
 from server.errors import Problem
-from server.schemas import ActivationBody, ModelsBody, json_response, problems
+from server.schemas.models import ActivationBody, ModelsBody
+from server.schemas.wire import json_response, problems
 
 __all__ = ["router"]
 

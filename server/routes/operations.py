@@ -8,7 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from server import errors
 from server.dependencies import DeploymentsDep, HealthDep
 from server.errors import Problem
-from server.schemas import ReadyBody, VersionBody, json_response, problems
+from server.schemas.operations import ReadyBody, VersionBody
+from server.schemas.wire import json_response, problems
 
 __all__ = ["router"]
 

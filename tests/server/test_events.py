@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from server.schemas import MOST_EVENTS
+from server.schemas.events import MOST_EVENTS
 from tests.server.http_shop import Shop
 from tests.server.memory_history import MemoryHistory
 from tests.server.problems import assert_problem

@@ -1,0 +1,43 @@
+"""Items, and what became of changes to them."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["MOST_ITEMS", "ChangeBody", "ItemBody", "shown"]
+
+MOST_ITEMS = 1_000  # of one POST /items
+
+
+class ItemBody(BaseModel):
+    """An item with every further column of the catalogue."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str | None
+    description: str | None
+    brand: str | None
+    categories: list[str] | None
+    price: float | None
+    available: bool
+
+
+class ChangeBody(BaseModel):
+    """What became of items: every id is in one of the lists."""
+
+    request_id: str
+    inserted: list[str]
+    replaced: list[str]
+    deleted: list[str]
+    missing: list[str] = Field(description="to be deleted, but not in the catalogue")
+    catalog_version: int
+
+
+def shown(record: dict[str, Any], score: float | None = None) -> dict[str, Any]:
+    """A catalogue record as clients see it: `id` and `title` first, then the score, then every other column."""
+    item: dict[str, Any] = {"id": record["item_id"], "title": record["title"]}
+    if score is not None:
+        item["score"] = round(score, 6)
+    taken = {"item_id", *item}
+    return item | {name: value for name, value in record.items() if name not in taken}
