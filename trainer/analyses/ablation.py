@@ -30,6 +30,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "gems": (),
     "no_decomposition": ("gems.decomposition=false",),
     "no_null_space": ("gems.null_space=false",),
+    "input_side": ("null_space.side=input",),
     "fixed_gate": ("gems.gate=fixed",),
     "heuristic_gate": ("gems.gate=heuristic",),
     "single_subspace": ("method=single_subspace",),
