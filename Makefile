@@ -4,7 +4,7 @@
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
 #   make serve BUNDLES=folder  bundles that trainer/run.py published
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
-#   make test | test-slow | lint | format | setup | bench | lock
+#   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types
 PYTHON  ?= python3.11
 VENV    ?= .venv
 DEVICE  ?= cpu
@@ -12,9 +12,12 @@ PORT    ?= 8000
 VAR     ?= var
 DATA    ?= $(VAR)/shop
 BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
+PROFILE ?= smoke
 RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
 
 BIN     := $(VENV)/bin
+NODE_MODULES := clients/typescript/node_modules
+AXE     := tests/e2e/node_modules
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV      := $(BIN)/uv pip install --quiet --python $(BIN)/python
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -27,7 +30,7 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev packages bundle serve bench test test-slow lint format lock
+.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -44,6 +47,9 @@ packages:
 	/sbin/ldconfig -p | grep -q 'libnuma\.so\.1' || missing="$$missing libnuma1"; \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing $(notdir $(PYTHON))-venv"; \
 	$(if $(WANT_REDIS),command -v redis-server >/dev/null || missing="$$missing redis-server";) \
+	$(if $(WANT_NPM),command -v npm >/dev/null || missing="$$missing nodejs npm";) \
+	$(if $(WANT_CURL),command -v curl >/dev/null || missing="$$missing curl";) \
+	$(if $(WANT_BROWSER),command -v chromedriver >/dev/null || missing="$$missing chromium chromium-driver";) \
 	test -z "$$missing" || { echo "installing$$missing"; $(SUDO) sh -c "apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null"; }
 
@@ -67,8 +73,19 @@ $(VENV)/.ready-$(DEVICE): $(VENV)/.deps-$(DEVICE) pyproject.toml
 	$(UV) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready-$(DEVICE) requirements/dev.txt
+$(VENV)/.ready-dev: $(VENV)/.ready-$(DEVICE) requirements/dev.txt clients/python/pyproject.toml
 	$(UV) --no-deps -r requirements/dev.txt
+	$(UV) --no-deps --editable clients/python
+	@touch $@
+
+# What builds and tests the TypeScript client, as its lock file says; the client itself needs nothing.
+$(NODE_MODULES)/.ready: clients/typescript/package.json clients/typescript/package-lock.json | packages
+	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# What looks for barriers in the page, for the browser tests.
+$(AXE)/.ready: tests/e2e/package.json tests/e2e/package-lock.json | packages
+	cd tests/e2e && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Pinned lists of everything, from the short ones; needs the network.
@@ -101,13 +118,30 @@ bench: packages setup
 	$(BIN)/python -m loadtest.live --json $(VAR)/bench/live.json
 	$(BIN)/python -m loadtest.engine --json $(VAR)/bench/engine.json
 
+# A server and its Redis under the load of customers who check every answer; reports in $(VAR)/load.
+load: WANT_REDIS := yes
+load: packages setup-dev bundle
+	$(BIN)/python -m loadtest.load --profile $(PROFILE) --bundles $(BUNDLES) --out $(VAR)/load/$(PROFILE)
+
+# The document that clients are made from; a test fails where it is not what the server says.
+openapi: setup
+	$(BIN)/python -m server.openapi docs/openapi.json
+
+# The TypeScript client's types, from that document; a test fails where they are not its own.
+client-types: WANT_NPM := yes
+client-types: openapi $(NODE_MODULES)/.ready
+	cd clients/typescript && npm run schema
+
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 test test-slow: WANT_REDIS := yes
-test: packages setup-dev
+test test-slow: WANT_NPM := yes
+test test-slow: WANT_BROWSER := yes
+test test-slow: WANT_CURL := yes
+test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
 	$(BIN)/pytest
 
-test-slow: packages setup-dev
+test-slow: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
 	$(BIN)/pytest -m slow
 
 lint: setup-dev

@@ -56,6 +56,7 @@ class Manifest(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)  # the recipe as it ran
     data: dict[str, Any] = Field(default_factory=dict)  # file names, SHA-256 and row counts of what it was trained on
     metrics: dict[str, Any] = Field(default_factory=dict)
+    warm_start: str | None = None  # version of the bundle that training went on from
     code_commit: str | None = None
     files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
 
@@ -178,7 +179,7 @@ def published_versions(bundles: Path) -> list[str]:
     )
 
 
-def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None]) -> Path:
+def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, make_current: bool = True) -> Path:
     """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
 
     Returns the bundle's path. Whatever fails on the way, no partial bundle is ever visible under `bundles`.
@@ -201,7 +202,8 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None]) -> 
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    activate(bundles, manifest.version)
+    if make_current:
+        activate(bundles, manifest.version)
     return final
 
 

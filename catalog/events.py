@@ -3,7 +3,8 @@
 The contract of an events file (Parquet or JSONL):
 `user_id`, `item_id` string (integers are accepted and turned to strings); `timestamp` Unix milliseconds, a whole
 number (a Parquet timestamp column is converted); `type` one of view, click, cart, purchase, rating; `query`,
-`event_id`, `request_id` string or null. Every further column of scalars or of lists of strings is kept.
+`event_id`, `request_id` string or null; an `event_id` names an event of its user. Every further column of scalars or of
+lists of strings is kept.
 An event with a query is *search* behaviour, one without is *recommendation* behaviour.
 """
 
@@ -74,8 +75,8 @@ def write_events(table: pa.Table, path: Path) -> None:
 def clean_events(table: pa.Table, report: Report) -> pa.Table:
     """The sound rows of `table` in the contract's columns, sorted stably by user and time; the others are counted.
 
-    `report.read` is left alone: whoever read the rows has counted them. Of several events with one `event_id` the first
-    is kept. A blank query is no query. Raises EventsError for a missing column or one of a wrong type.
+    `report.read` is left alone: whoever read the rows has counted them. Of several events of a user with one `event_id`
+    the first is kept. A blank query is no query. Raises EventsError for a missing column or one of a wrong type.
     """
     table = conform(table, EVENTS, "events")
     for name in ("user_id", "item_id"):
@@ -88,7 +89,8 @@ def clean_events(table: pa.Table, report: Report) -> pa.Table:
     unknown = pc.invert(pc.is_in(table["type"], pa.array(list(EventType), pa.string())))
     reason = f"unknown type (known are {', '.join(EventType)})"
     table = report.drop(table, unknown, reason, show=("user_id", "item_id", "type"))
-    repeated = pc.invert(first_occurrences(table["event_id"]))
+    own_id = pc.binary_join_element_wise(table["user_id"], table["event_id"], "\x00")
+    repeated = pc.invert(first_occurrences(own_id))
     table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
     table = _without_blank_queries(table, report)
     _note_seconds(table, report)

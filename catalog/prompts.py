@@ -180,6 +180,10 @@ class PromptFormat:
         block = self.settings.history_block
         return -(-over // block) * block
 
+    def window(self, history: Sequence[Interaction], *, first: int = 0) -> Sequence[Interaction]:
+        """What `render` shows of a history."""
+        return history[max(0, self.window_start(first + len(history)) - first) :]
+
     def render(self, history: Sequence[Interaction], query: str | None = None, *, first: int = 0) -> list[int]:
         """Token ids of a request.
 
@@ -190,10 +194,9 @@ class PromptFormat:
         """
         if query is not None and not query.strip():
             raise PromptError("the query is empty: type something to search for, or ask for a recommendation")
-        start = max(0, self.window_start(first + len(history)) - first)
         ids = list(self._instruction)
         before = None
-        for interaction in history[start:]:
+        for interaction in self.window(history, first=first):
             if interaction.leaf != before:  # of a run of one item (searched, viewed, bought) the first speaks for all
                 ids += self.question(interaction.query)
                 ids += self.answer(interaction.leaf)

@@ -108,7 +108,7 @@ class _Engine:
 
         from server.engine.vllm.wire import TASK, RankOptions
 
-        options = RankOptions(10, self._options.beam, [], None, None, 0)
+        options = RankOptions(10, self._options.beam, [], None, None, 0, by_level=False)
         params = PoolingParams(task=TASK, extra_kwargs=options.to_extra_kwargs(), skip_reading_prefix_cache=False)
         self._spent.clear()
         started = time.perf_counter()

@@ -1,5 +1,6 @@
 """A training method in a process of its own, which works only while it is asked."""
 
+import ctypes
 import gc
 import multiprocessing
 import tempfile
@@ -28,6 +29,9 @@ __all__ = ["NAMES", "RELEASED", "StepCost", "Trainee"]
 
 RELEASED = "released"
 NAMES = ("gems", RELEASED, "adamw", "single_subspace", "lora")
+M_MMAP_THRESHOLD = -3  # of mallopt, in glibc's malloc.h
+FRUGAL_BYTES = 1 << 20  # larger tensors get a mapping of their own
+GLIBC_LARGEST = 32 << 20  # what glibc's own threshold grows to in a process with such tensors
 START_SECONDS = 300.0
 STOP_SECONDS = 30.0
 
@@ -57,9 +61,9 @@ class Trainee:
             raise LoadtestError(f"{self.name} has not started within {START_SECONDS} s")
         self._receive()
 
-    def step(self) -> StepCost:
-        """Let the method make one step."""
-        self._connection.send(True)
+    def step(self, *, frugal: bool = False) -> StepCost:
+        """Let the method make one step. frugal: slower, with all freed memory given back at once, to see the peak."""
+        self._connection.send("frugal" if frugal else "fast")
         cost = self._receive()
         assert isinstance(cost, StepCost)
         return cost
@@ -89,7 +93,8 @@ def _work(connection: Connection, name: str, setup: Setup, threads: int) -> None
         step = make_step(name, setup)
         memory.begin()
         connection.send(True)
-        while connection.recv():
+        while manner := connection.recv():
+            memory.be_frugal(manner == "frugal")
             began, busy = time.perf_counter(), time.process_time()
             step()
             if setup.device != "cpu":
@@ -144,12 +149,24 @@ def _released_step(
 
 
 class _Memory:
-    """What this process needs beyond what it had when this was made: resident memory, or CUDA's own count."""
+    """What this process needs beyond what it had when this was made: resident memory, or CUDA's own count.
+
+    glibc keeps most of what is freed, and how much it keeps says more about the order of calls than about a method. So
+    while steps are `frugal`, every large tensor is a mapping of its own, which is gone when the tensor is; only their
+    peak counts.
+    """
 
     def __init__(self, device: str) -> None:
         self._cuda = device != "cpu"
+        self._libc = ctypes.CDLL("libc.so.6")
+        self.be_frugal(True)
         gc.collect()
         self._before = 0 if self._cuda else _status("VmRSS")
+        self._peak = 0
+
+    def be_frugal(self, frugal: bool) -> None:
+        self._libc.mallopt(M_MMAP_THRESHOLD, FRUGAL_BYTES if frugal else GLIBC_LARGEST)
+        self._frugal = frugal
 
     def begin(self) -> None:
         """Forget the peak of making the model."""
@@ -157,11 +174,16 @@ class _Memory:
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
         else:
+            self._libc.malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
 
     def peak(self) -> int:
         """Bytes."""
-        return torch.cuda.max_memory_allocated() if self._cuda else _status("VmHWM") - self._before
+        if self._cuda:
+            return torch.cuda.max_memory_allocated()
+        if self._frugal:
+            self._peak = _status("VmHWM") - self._before
+        return self._peak
 
 
 def _status(field: str) -> int:

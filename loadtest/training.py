@@ -7,9 +7,10 @@
 Every method trains the same model on the same batch in a process of its own, and they take turns: only one works at
 any time. A step's time is the median of those that leave the subspaces as they are; `refresh_s` is that of the first
 two together, which choose new ones and take them over, and have everything to warm up; `cpu_s` is the processor time
-of all threads, which says more where the cores are shared with others. Peak memory is the whole process's, less what
-it had with its libraries loaded; with --device cuda it is what torch allocated. Where memory does not suffice for all
-at once, `interleaved` says who took turns with whom.
+of all threads, which says more where the cores are shared with others. Peak memory is that of these first two steps:
+the whole process's, less what it had with its libraries loaded, while all that is freed is given back at once; with
+--device cuda it is what torch allocated. Where memory does not suffice for all at once, `interleaved` says who took
+turns with whom.
 """
 
 import argparse
@@ -42,27 +43,29 @@ LIMITS: dict[str, dict[str, float]] = {
 
 COPIES = {"gems": 4, RELEASED: 9, "adamw": 5, "single_subspace": 4, "lora": 2}
 """How often the weights' size a method needs at most, activations of small batches included; rough."""
-WARM_UP = 2
-"""Rounds: GEMS' first step chooses subspaces, its second takes them over."""
+REFRESH = 2
+"""Rounds: GEMS' first step chooses subspaces, its second takes them over. Memory is measured in these."""
+WARM_UP = REFRESH + 1
+"""Rounds before time is measured: one more, in which the allocator collects what it will use again."""
 MEMORY_SHARE = 0.7
 """Of the memory that is free, what all processes at once may need."""
 
 
 @dataclass(slots=True)
 class Costs:
-    """Of one method's steps: the first WARM_UP together, the others each, and the most memory."""
+    """Of one method's steps: the first REFRESH together, the timed ones each, and the most memory."""
 
     refresh_s: float = 0.0
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: int = 0
 
-    def add(self, cost: StepCost, *, timed: bool) -> None:
+    def add(self, cost: StepCost, turn: int) -> None:
         self.peak_bytes = max(self.peak_bytes, cost.peak_bytes)
-        if timed:
+        if turn >= WARM_UP:
             self.seconds.append(cost.seconds)
             self.cpu_seconds.append(cost.cpu_seconds)
-        else:
+        elif turn < REFRESH:
             self.refresh_s += cost.seconds
 
 
@@ -134,7 +137,7 @@ def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: f
                 break
             first = turn % len(names)
             for name in (*names[first:], *names[:first]):
-                costs[name].add(trainees[name].step(), timed=turn >= WARM_UP)
+                costs[name].add(trainees[name].step(frugal=turn < REFRESH), turn)
             took = time.monotonic() - began
     return costs
 

@@ -31,8 +31,9 @@ HEAD = 64
 CODE_SIZES = (256, 256, 256)
 ITEM_EVERY = 8
 """Positions from one predicted item to the next: about a query of four words and three codes."""
-PROTECTED = 0.25
-"""Of a layer's outputs, how many directions are protected. Estimating them takes minutes and is no part of a step."""
+PROTECTED = 0.17
+"""Of a layer's outputs, the share of directions protected: an energy of 0.95 gave that for the base of docs/method.md's
+table. Estimating them takes minutes and is no part of a step."""
 WORDS = tuple(f"word {number} of a text" for number in range(400))
 
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
+from server import openapi
+from server.access import Access
+from server.batches import Batches
 from server.dependencies import Parts
 from server.deployments import Deployments
+from server.edits import ChangeStore, Edits
 from server.errors import HistoryUnavailable, install_handlers
 from server.health import Health
 from server.history import HistoryStore
 from server.intake import Intake
-from server.middleware import Requests
-from server.redis_history import RedisHistory
-from server.routes import answers, events, items, models, operations
+from server.keys.keyring import Keyring
+from server.limits import Allowance, Limits
+from server.middleware import REQUEST_ID, Requests, Safeguard
+from server.paging import Pages
+from server.routes import answers, batch, documentation, events, items, keys, models, operations, page, traffic, users
 from server.service import Service
 from server.settings import Settings
+from server.store.changes import RedisChanges
+from server.store.history import RedisHistory
+from server.tracing import Traces, otlp_provider
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 __all__ = ["create_app"]
 
@@ -29,53 +44,114 @@ def connect_redis(settings: Settings) -> HistoryStore:
     return RedisHistory(settings.redis, settings)
 
 
+def connect_changes(settings: Settings) -> ChangeStore:
+    return RedisChanges(settings.redis, settings)
+
+
+def send_traces(settings: Settings) -> TracerProvider | None:
+    """None where the operator names no collector."""
+    return None if settings.otlp_endpoint is None else otlp_provider(settings.otlp_endpoint, settings.trace_share)
+
+
 def create_app(
     settings: Settings,
     *,
     deploy: Callable[[Settings], Deployments] = Deployments,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
+    keep: Callable[[Settings], ChangeStore] = connect_changes,
+    trace: Callable[[Settings], TracerProvider | None] = send_traces,
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
     Entering the lifespan raises CatalogError for a bundle that cannot be served and EngineError for an engine that does
-    not start. Redis may be away: it is connected to when first needed. `deploy` and `connect` are for tests.
+    not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`, `keep`
+    and `trace` are for tests.
     """
+
+    provider = trace(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            keyring = Keyring(settings.keys)
             deployments, history = deploy(settings), connect(settings)
+            if provider is not None:
+                stack.push_async_callback(asyncio.to_thread, provider.shutdown)
             stack.push_async_callback(history.close)
             stack.push_async_callback(deployments.stop)
             await deployments.start()
+            edits = Edits(deployments, keep(settings))
+            stack.push_async_callback(edits.stop)
+            await edits.start()
             await _warn_about_redis(history)
-            app.state.parts = _assemble(deployments, history, settings)
+            app.state.parts = _assemble(deployments, history, edits, keyring, settings)
             yield
 
     app = FastAPI(
-        title="gemserve",
-        summary="One language model for search and recommendation.",
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
     )
+    openapi.install(app)
     install_handlers(app)
-    app.add_middleware(Requests, max_body_bytes=settings.max_body_bytes)
-    for part in (answers, events, items, models, operations):
+    _surround(app, settings)
+    if provider is not None:
+        app.add_middleware(Traces, provider=provider)
+    for part in (answers, batch, events, items, models, traffic, keys, operations, documentation, page, users):
         app.include_router(part.router)
     return app
 
 
-def _assemble(deployments: Deployments, history: HistoryStore, settings: Settings) -> Parts:
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the outermost."""
+    app.add_middleware(
+        Safeguard, max_body_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Retry-After"],
+        )
+    app.add_middleware(Requests)
+
+
+def _assemble(
+    deployments: Deployments, history: HistoryStore, edits: Edits, keyring: Keyring, settings: Settings
+) -> Parts:
     service = Service(
         deployments,
         history,
+        Pages(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
         beam_width=settings.beam_width,
         widest=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
     )
-    return Parts(deployments, service, Intake(deployments, history), Health(deployments, history), settings.open_admin)
+    return Parts(
+        deployments,
+        service,
+        Intake(deployments, history),
+        Health(deployments, history),
+        _access(keyring, settings),
+        history,
+        edits,
+        Batches(service, settings.batch_concurrency),
+    )
+
+
+def _access(keyring: Keyring, settings: Settings) -> Access:
+    limits = Limits(Allowance(settings.rate_per_second, settings.rate_burst, settings.concurrency))
+    return Access(
+        keyring,
+        limits,
+        open_read=settings.open_read,
+        open_admin=settings.open_admin,
+        require_keys=settings.require_keys,
+    )
 
 
 async def _warn_about_redis(history: HistoryStore) -> None:

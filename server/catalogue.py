@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+
+import structlog
 
 from catalog.bundle import Bundle
 from catalog.changes import Change, Outcome, Upsert, last_changes
+from catalog.errors import CatalogError
 from catalog.items import Items
 from catalog.prompts import PromptFormat
 from catalog.snapshot import Snapshot
@@ -17,9 +20,12 @@ from server import telemetry
 from server.engine.protocol import PUBLISHED, Engine
 from server.leases import Current, Leased
 from server.selection import Selection
+from server.spelling import Spelling
 from server.tasks import Tasks
 
 __all__ = ["LiveCatalogue", "View"]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class LiveCatalogue:
     """The catalogue of one bundle, and the changes made to it since it was published.
 
     changes: by item id, the last change to each; another bundle's catalogue that takes over begins with them.
+    left_out: of these, those that this catalogue cannot take, with the reason.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -53,7 +60,9 @@ class LiveCatalogue:
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._current = Current(self._view(bundle.snapshot, PUBLISHED, bundle.prompts))
+        self.spelling = Spelling(bundle.snapshot.items)
         self.changes: dict[str, Change] = {}
+        self.left_out: dict[str, str] = {}
 
     @property
     def view(self) -> View:
@@ -66,12 +75,23 @@ class LiveCatalogue:
         with self._current.use() as view:
             yield view
 
-    async def apply(self, changes: Sequence[Change]) -> Outcome:
+    async def apply(
+        self, changes: Sequence[Change], number: int | None = None, write: Callable[[], Awaitable[None]] | None = None
+    ) -> Outcome:
         """All changes together; requests that come after the return see them.
 
-        Raises CatalogError, and changes nothing, for a bad record or an item that cannot be coded.
+        number: the catalogue's from then on, one more than before where it is None. write: awaited when the changes are
+        known to be good and nobody sees them yet; what it raises changes nothing. Raises CatalogError, and changes
+        nothing, for a bad record or an item that cannot be coded.
         """
-        return await self._tasks.finish(self._apply(changes))
+        return await self._tasks.finish(self._apply(changes, number, write))
+
+    async def take_over(self, changes: Mapping[str, Change], number: int) -> None:
+        """Changes that were accepted before, by item id: by this catalogue in another server, or by another bundle's.
+
+        One that this catalogue cannot take is left out.
+        """
+        await self._tasks.finish(self._take_over(changes, number))
 
     async def restore(self) -> None:
         """Have the engine hold the present state again, after it has loaded this bundle anew."""
@@ -84,36 +104,77 @@ class LiveCatalogue:
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalogue."""
-        selection = self.view.selection
-        telemetry.CATALOG_ITEMS.labels("true").set(selection.shown)
-        telemetry.CATALOG_ITEMS.labels("false").set(selection.present - selection.shown)
+        view, model = self.view, self._bundle.version
+        telemetry.CATALOG_ITEMS.labels(model, "true").set(view.selection.shown)
+        telemetry.CATALOG_ITEMS.labels(model, "false").set(view.selection.present - view.selection.shown)
+        telemetry.CATALOG_VERSION.labels(model).set(view.snapshot.number)
 
     async def close(self) -> None:
         """Stop waiting for requests to finish."""
         await self._tasks.cancel()
 
-    async def _apply(self, changes: Sequence[Change]) -> Outcome:
+    async def _apply(
+        self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None
+    ) -> Outcome:
         async with self._changing:
-            old = self._current.value
-            snapshot = await asyncio.to_thread(self._changed, old.snapshot, changes)
-            installed, prompts = old.installed, old.prompts
-            if snapshot.index is not old.snapshot.index:
-                installed = next(self._installed)
-                await self._engine.install(installed, snapshot.index)
-                prompts = old.prompts.with_codes(snapshot.codes_NL)
-            new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
-            async with new.selection.limit(None):  # before anybody waits for it
-                self._retire(self._current.replace(new), index_too=installed != old.installed)
-            self.changes |= {item_id: change for item_id, (_, change) in last_changes(changes).items()}
-        self.describe_in_metrics()
+            old = self.view.snapshot
+            snapshot = await asyncio.to_thread(self._changed, old, changes)
+            if write is not None:
+                await write()
+            await self._learn(changes)
+            await self._serve(replace(snapshot, number=old.number + 1 if number is None else number))
+            last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+            self.changes |= last
+            self._leave_out({}, last)
         return snapshot.outcome
 
+    async def _take_over(self, changes: Mapping[str, Change], number: int) -> None:
+        async with self._changing:
+            reasons: dict[str, str] = {}
+            snapshot = await asyncio.to_thread(self._fitting, self.view.snapshot, list(changes.items()), reasons)
+            await self._learn(changes.values())
+            await self._serve(replace(snapshot, number=number))
+            self.changes |= changes
+            self._leave_out(reasons, changes)
+
+    async def _learn(self, changes: Iterable[Change]) -> None:
+        """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one."""
+        await self.spelling.learn([change.record for change in changes if isinstance(change, Upsert)])
+
+    def _leave_out(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
+        kept = {item_id: reason for item_id, reason in self.left_out.items() if item_id not in changes}
+        self.left_out = kept | dict(reasons)
+        for item_id, reason in reasons.items():
+            log.error("change_left_out", model=self._bundle.version, item=item_id, reason=reason)
+
+    async def _serve(self, snapshot: Snapshot) -> None:
+        old = self._current.value
+        installed, prompts = old.installed, old.prompts
+        if snapshot.index is not old.snapshot.index:
+            installed = next(self._installed)
+            await self._engine.install(installed, snapshot.index)
+            prompts = old.prompts.with_codes(snapshot.codes_NL)
+        new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
+        async with new.selection.limit(None):  # before anybody waits for it
+            self._retire(self._current.replace(new), index_too=installed != old.installed)
+        self.describe_in_metrics()
+
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
-        new = any(
-            isinstance(change, Upsert) and snapshot.items.row_of(item_id) is None
-            for item_id, (_, change) in last_changes(changes).items()
-        )
+        written = (str(change.item_id) for change in changes if isinstance(change, Upsert))
+        new = any(snapshot.items.row_of(item_id) is None for item_id in written)
         return snapshot.apply(changes, self._bundle.coder if new else None)
+
+    def _fitting(self, snapshot: Snapshot, changes: Sequence[tuple[str, Change]], reasons: dict[str, str]) -> Snapshot:
+        """With those of the changes that it can take; the others are halved until each has its reason."""
+        try:
+            return self._changed(snapshot, [change for _, change in changes])
+        except CatalogError as error:
+            if len(changes) == 1:
+                reasons[changes[0][0]] = str(error)
+                return snapshot
+        middle = len(changes) // 2
+        first = self._fitting(snapshot, changes[:middle], reasons)
+        return self._fitting(first, changes[middle:], reasons)
 
     def _view(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> View:
         return View(snapshot, prompts, Selection(snapshot, self._engine, installed, self._leaf_sets), installed)

@@ -1,18 +1,36 @@
 """What routes are given. The application's parts are made once, in its lifespan."""
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
-from server import errors
+from server.access import Access, Admission
+from server.batches import Batches
 from server.deployments import Deployments
-from server.errors import Problem
+from server.edits import Edits
 from server.health import Health
+from server.history import HistoryStore
 from server.intake import Intake
+from server.keys.key import Scope
 from server.service import Service
 
-__all__ = ["DeploymentsDep", "HealthDep", "IntakeDep", "Parts", "RequestIdDep", "ServiceDep", "require_admin"]
+__all__ = [
+    "AccessDep",
+    "AdmissionDep",
+    "BatchesDep",
+    "DeploymentsDep",
+    "EditsDep",
+    "HealthDep",
+    "HistoryDep",
+    "IntakeDep",
+    "Parts",
+    "RequestIdDep",
+    "ServiceDep",
+    "require",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,10 @@ class Parts:
     service: Service
     intake: Intake
     health: Health
-    open_admin: bool
+    access: Access
+    history: HistoryStore
+    edits: Edits
+    batches: Batches
 
 
 # All of these are coroutines: FastAPI would run plain functions in a thread, which costs more than they do.
@@ -50,21 +71,59 @@ async def health_of(parts: PartsDep) -> Health:
     return parts.health
 
 
+async def batches_of(parts: PartsDep) -> Batches:
+    return parts.batches
+
+
+async def history_of(parts: PartsDep) -> HistoryStore:
+    return parts.history
+
+
+async def edits_of(parts: PartsDep) -> Edits:
+    return parts.edits
+
+
 async def request_id_of(request: Request) -> str:
     return cast(str, request.state.request_id)
 
 
-async def require_admin(parts: PartsDep) -> None:
-    """Raises Problem unless the server lets items and models be changed."""
-    if not parts.open_admin:
-        detail = (
-            "this server does not let items and models be changed: start it with --open-admin to allow it to everybody"
-        )
-        raise Problem(errors.ADMIN_CLOSED, detail)
+class Needed(SecurityBase):
+    """A scope that a route needs; being a security scheme, it is in the OpenAPI document too."""
+
+    scheme_name = "key"
+    model = HTTPBearer(description="`gsk_…`, as `python -m server.keys create` printed it")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, request: Request) -> None:
+        parts: Parts = request.app.state.parts
+        parts.access.admit(request, self.scope)
+
+
+def require(scope: Scope) -> Any:
+    """For `dependencies=` of a router or a route: only callers whom server/access.py admits get there.
+
+    Every route has this once, but for what operators and browsers ask first; tests/server/test_access.py holds it.
+    """
+    return Security(Needed(scope), scopes=[scope])
+
+
+async def admission_of(request: Request) -> Admission:
+    return cast(Admission, request.state.admission)
+
+
+async def access_of(parts: PartsDep) -> Access:
+    return parts.access
 
 
 DeploymentsDep = Annotated[Deployments, Depends(deployments_of)]
+BatchesDep = Annotated[Batches, Depends(batches_of)]
 ServiceDep = Annotated[Service, Depends(service_of)]
 IntakeDep = Annotated[Intake, Depends(intake_of)]
+AdmissionDep = Annotated[Admission, Depends(admission_of)]
+AccessDep = Annotated[Access, Depends(access_of)]
+HistoryDep = Annotated[HistoryStore, Depends(history_of)]
+EditsDep = Annotated[Edits, Depends(edits_of)]
 HealthDep = Annotated[Health, Depends(health_of)]
 RequestIdDep = Annotated[str, Depends(request_id_of)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from catalog.bundle import Bundle, Manifest, open_bundle
-from catalog.changes import Change
+from catalog.errors import CatalogError, FilterError
+from catalog.prompts import Task
+from server import telemetry, tracing
 from server.catalogue import LiveCatalogue
-from server.engine.protocol import Engine
+from server.engine.protocol import Engine, Ranking, RankRequest
 from server.engine.settings import EngineSettings
-from server.errors import StartupError
+from server.errors import Problem, StartupError
 from server.settings import Settings
 from server.verification import verify
 
@@ -24,6 +27,7 @@ class Deployment:
         self.engine = engine
         self.catalogue = LiveCatalogue(bundle, engine)
         self._settings = settings
+        self._in_engine = telemetry.ENGINE_REQUESTS.labels(bundle.version)
 
     @property
     def manifest(self) -> Manifest:
@@ -33,17 +37,56 @@ class Deployment:
     def version(self) -> str:
         return self.bundle.version
 
-    async def prepare(self, changes: Sequence[Change] = ()) -> None:
-        """Have the engine, which has loaded the bundle, prove itself and take over earlier changes to the catalogue.
-
-        Raises EngineError, and CatalogError for changes that this bundle's catalogue cannot take.
-        """
+    async def prepare(self, before: LiveCatalogue | None = None) -> None:
+        """Have the engine, which has loaded the bundle, prove itself and take over what was changed in the catalogue
+        `before`. Raises EngineError, and CatalogError where that catalogue took a change which this one cannot take."""
         await verify(self.bundle, self.engine, self._settings)
-        if changes:
-            await self.catalogue.apply(changes)
+        await self.catalogue.spelling.load()
+        if before is not None:
+            await self.follow(before)
         with self.catalogue.use() as view:
             async with view.selection.limit(None):  # before anybody waits for it
                 pass
+
+    async def follow(self, before: LiveCatalogue) -> None:
+        """Take over what was changed in another catalogue, and is not yet here. Raises CatalogError as `prepare`."""
+        number, taken = before.view.snapshot.number, self.catalogue.changes
+        if number != self.catalogue.view.snapshot.number:
+            late = {item_id: change for item_id, change in before.changes.items() if taken.get(item_id) is not change}
+            await self.catalogue.take_over(late, number)
+        for item_id, reason in self.catalogue.left_out.items():
+            if item_id not in before.left_out:
+                raise CatalogError(f"{self.version} cannot take the change of {item_id!r} that is served now: {reason}")
+
+    @contextmanager
+    def answering(self, task: Task, *, degraded: bool) -> Iterator[None]:
+        """Counts a question that came to this model, and what became of it."""
+        outcome: telemetry.Outcome = "failed"
+        try:
+            yield
+            outcome = "degraded" if degraded else "ok"
+        except (FilterError, Problem):
+            outcome = "refused"
+            raise
+        finally:
+            telemetry.ANSWERS.labels(task, self.version, outcome).inc()
+
+    async def rank(self, request: RankRequest, task: Task) -> Ranking:
+        """The engine's answer, measured. Raises EngineError."""
+        tokens = len(request.prompt)
+        telemetry.PROMPT_TOKENS.labels(task).observe(tokens)
+        telemetry.BEAM_WIDTH.labels(task).observe(request.width)
+        with (
+            self._in_engine.track_inprogress(),
+            telemetry.ENGINE_SECONDS.labels(task).time(),
+            tracing.span("engine", model=self.version, prompt_tokens=tokens, beam_width=request.width),
+        ):
+            return await self.engine.rank(request)
+
+    def describe_in_metrics(self) -> None:
+        """Set the gauges of the model and of its catalogue."""
+        telemetry.MODEL.labels(self.version, self.manifest.engine, self.manifest.identifiers).set(1)
+        self.catalogue.describe_in_metrics()
 
     async def stop(self) -> None:
         """End the engine."""

@@ -4,6 +4,7 @@ ServerError
 ├── SettingsError        flags or variables that cannot be accepted
 ├── StartupError         the server cannot start: a port in use, a Redis of its own that does not run
 ├── HistoryUnavailable   Redis is away or slow
+├── SessionTaken         a session that cannot become a user's, because it is another's
 ├── ActivationFailed     a model that cannot be served; the one before still is
 │   └── ActivationBusy   another activation is under way
 └── Problem              anything a client is told, as RFC 9457 `application/problem+json`
@@ -33,12 +34,16 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "ServerError",
+    "SessionTaken",
     "SettingsError",
     "StartupError",
     "describe",
+    "engine_problem",
+    "filter_problem",
     "in_words",
     "install_handlers",
     "problem_body",
+    "problem_members",
     "problem_response",
 ]
 
@@ -59,6 +64,10 @@ class StartupError(ServerError):
 
 class HistoryUnavailable(ServerError):
     """Redis did not answer, or not in time."""
+
+
+class SessionTaken(ServerError):
+    """A session that cannot become a user's, because it is another's."""
 
 
 class ActivationFailed(ServerError):
@@ -87,6 +96,10 @@ MALFORMED_HTTP = ProblemKind("malformed_http", 400, "This is not HTTP")
 HEAD_TOO_LARGE = ProblemKind("head_too_large", 431, "The request's headers are too large")
 URL_TOO_LONG = ProblemKind("url_too_long", 414, "The URL is too long")
 INVALID_FILTER = ProblemKind("invalid_filter", 422, "The filter cannot be read or does not fit the items")
+INVALID_CURSOR = ProblemKind("invalid_cursor", 422, "The cursor cannot be read")
+FOREIGN_CURSOR = ProblemKind("foreign_cursor", 422, "The cursor belongs to another question")
+EXPIRED_CURSOR = ProblemKind("expired_cursor", 422, "The cursor is too old")
+TOO_MANY_QUESTIONS = ProblemKind("too_many_questions", 413, "Too many questions at once")
 INVALID_CHANGE = ProblemKind("invalid_change", 422, "The catalogue cannot take this change")
 TOO_MANY_ITEMS = ProblemKind("too_many_items", 413, "Too many items at once")
 ADMIN_CLOSED = ProblemKind("admin_closed", 403, "Changes over HTTP are not allowed on this server")
@@ -96,10 +109,19 @@ ACTIVATION_BUSY = ProblemKind("activation_busy", 409, "Another activation is und
 ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the catalogue")
 NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")
 METHOD_NOT_ALLOWED = ProblemKind("method_not_allowed", 405, "The address does not answer this method")
-HISTORY_UNAVAILABLE = ProblemKind("history_unavailable", 503, "Events cannot be stored right now")
+SESSION_TAKEN = ProblemKind("session_taken", 409, "The session belongs to another user")
+HISTORY_UNAVAILABLE = ProblemKind("history_unavailable", 503, "Redis cannot keep or find anything right now")
 ENGINE_UNAVAILABLE = ProblemKind("engine_unavailable", 503, "The model cannot answer right now")
 NOT_READY = ProblemKind("not_ready", 503, "The server is not ready")
 ANSWER_TIMEOUT = ProblemKind("answer_timeout", 504, "The model took too long")
+KEY_MISSING = ProblemKind("key_missing", 401, "This needs a key")
+KEY_UNKNOWN = ProblemKind("key_unknown", 401, "The key is not known")
+SCOPE_MISSING = ProblemKind("scope_missing", 403, "The key may not do this")
+RATE_LIMITED = ProblemKind("rate_limited", 429, "Too many requests in a short time")
+TOO_MANY_CONCURRENT = ProblemKind("too_many_concurrent", 429, "Too many requests at a time")
+KEY_NOT_FOUND = ProblemKind("key_not_found", 404, "There is no such key")
+LAST_KEY = ProblemKind("last_key", 409, "The key is needed")
+NO_KEYS_FILE = ProblemKind("no_keys_file", 409, "This server has no file of keys")
 INTERNAL_ERROR = ProblemKind("internal_error", 500, "Something went wrong inside the server")
 
 RETRY_LATER = {"Retry-After": "1"}
@@ -122,18 +144,20 @@ class Problem(ServerError):
 
 
 def problem_body(problem: Problem, request_id: str | None) -> bytes:
+    return orjson.dumps(problem_members(problem, request_id))
+
+
+def problem_members(problem: Problem, request_id: str | None) -> dict[str, Any]:
     kind = problem.kind
-    return orjson.dumps(
-        {
-            "type": f"urn:gemserve:problem:{kind.code}",
-            "title": kind.title,
-            "status": kind.status,
-            "detail": problem.detail,
-            "code": kind.code,
-            "request_id": request_id,
-            **problem.members,
-        }
-    )
+    return {
+        "type": f"urn:gemserve:problem:{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail,
+        "code": kind.code,
+        "request_id": request_id,
+        **problem.members,
+    }
 
 
 def problem_response(request: Request, problem: Problem) -> Response:
@@ -148,6 +172,7 @@ def install_handlers(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_answer_validation)
     app.exception_handler(HTTPException)(_answer_http)
     app.exception_handler(HistoryUnavailable)(_answer_history)
+    app.exception_handler(SessionTaken)(_answer_session)
     app.exception_handler(EngineError)(_answer_engine)
     app.exception_handler(FilterError)(_answer_filter)
     app.exception_handler(CatalogError)(_answer_change)
@@ -196,22 +221,33 @@ async def _answer_http(request: Request, error: HTTPException) -> Response:
 
 async def _answer_history(request: Request, error: HistoryUnavailable) -> Response:
     log.warning("history_unavailable", error=str(error))
-    detail = "Redis did not take the events: nothing was acknowledged; send them again with the same event_id"
+    detail = "Redis is away or slow and nothing was acknowledged: send the request again, events with the same event_id"
     return problem_response(request, Problem(HISTORY_UNAVAILABLE, detail, headers=RETRY_LATER))
 
 
+async def _answer_session(request: Request, error: SessionTaken) -> Response:
+    return problem_response(request, Problem(SESSION_TAKEN, str(error)))
+
+
 async def _answer_engine(request: Request, error: EngineError) -> Response:
+    return problem_response(request, engine_problem(error))
+
+
+def engine_problem(error: EngineError) -> Problem:
+    """What a client is told of it; the log has the rest."""
     log.error("engine_error", error=str(error))
     if isinstance(error, EngineUnavailable):
         detail = "the engine is not running: try again, or ask another server"
-        return problem_response(request, Problem(ENGINE_UNAVAILABLE, detail, headers=RETRY_LATER))
-    detail = "the engine refused the request; the log has the reason under this request_id"
-    return problem_response(request, Problem(INTERNAL_ERROR, detail))
+        return Problem(ENGINE_UNAVAILABLE, detail, headers=RETRY_LATER)
+    return Problem(INTERNAL_ERROR, "the engine refused the request; the log has the reason under this request_id")
 
 
 async def _answer_filter(request: Request, error: FilterError) -> Response:
-    problem = Problem(INVALID_FILTER, f"filter: {error}", position=error.position, length=error.length)
-    return problem_response(request, problem)
+    return problem_response(request, filter_problem(error))
+
+
+def filter_problem(error: FilterError) -> Problem:
+    return Problem(INVALID_FILTER, f"filter: {error}", position=error.position, length=error.length)
 
 
 async def _answer_change(request: Request, error: CatalogError) -> Response:

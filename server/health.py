@@ -42,7 +42,8 @@ class Health:
 
     async def _engine(self) -> str:
         try:
-            await self._deployments.current.engine.check()
+            for deployment in self._deployments.live:
+                await deployment.engine.check()
         except EngineError as error:
             return str(error)
         return OK

@@ -1,7 +1,7 @@
 """Histories: what the service knows about a user's past, and the store that keeps it.
 
 Every event goes to the log that retraining reads; the user's own latest events make the history a prompt is rendered
-from. `server/redis_history.py` keeps both in Redis.
+from. `server/store/` keeps both in Redis.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from catalog.events import EventType
 from catalog.items import Items
 from catalog.prompts import Interaction
 
-__all__ = ["EMPTY", "Event", "History", "HistoryStore", "Visit", "interactions_of"]
+__all__ = ["EMPTY", "Event", "History", "HistoryStore", "Past", "PastEvent", "Visit", "interactions_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,45 @@ class History:
 EMPTY = History((), 0)
 
 
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """An event of a history, as its user may see it."""
+
+    item_id: str
+    query: str | None
+    type: EventType
+    timestamp: int  # Unix milliseconds
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """events: of one user, the newest first. total: how many the history has."""
+
+    events: tuple[PastEvent, ...]
+    total: int
+
+
 class HistoryStore(Protocol):
     """Keeps histories and the event log. Everything here raises HistoryUnavailable when the store is away or slow."""
 
-    async def read(self, user: str) -> History:
-        """The history of a user; empty where nothing is known."""
+    async def read(self, user: str, session: str | None = None) -> History:
+        """The history of a user, empty where nothing is known; with that of a session, in time order, where one is
+        given. A session is a user without an account: ids of both are of one kind."""
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Writes events. True for a new one, False for one that its user's event ids already contain."""
+
+    async def past(self, user: str, limit: int) -> Past:
+        """The latest `limit` events of a user's history."""
+
+    async def merge(self, user: str, session: str) -> int:
+        """Moves a session's history into its user's, and says how many events that were. From then on the session's
+        events count as the user's in training. May be repeated. Raises SessionTaken where it belongs to another."""
+
+    async def erase(self, user: str) -> int:
+        """Forgets all events of a user and of the sessions merged into it, and says how many they were. What came
+        before never reaches training again. May be repeated."""
 
     async def check(self) -> None:
         """Returns when the store answers."""

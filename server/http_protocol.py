@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server import errors
 from server.errors import PROBLEM_JSON, Problem, problem_body
+from server.headers import API
 
 __all__ = ["LONGEST_URL", "HttpProtocol"]
 
@@ -50,10 +51,13 @@ class HttpProtocol(HttpToolsProtocol):
         request_id = uuid.uuid4().hex
         problem = self._problem()
         body = problem_body(problem, request_id)
-        head = (
-            f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
+        headers = API | {
+            "Content-Type": PROBLEM_JSON,
+            "Content-Length": str(len(body)),
+            "X-Request-ID": request_id,
+            "Connection": "close",
+        }
+        head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         self.transport.write(STATUS_LINE[problem.kind.status] + head.encode() + body)
         self._refused = True
         self.loop.call_later(LINGER_SECONDS, self.transport.close)

@@ -63,6 +63,8 @@ class Intake:
         telemetry.EVENTS.labels("accepted").inc(sum(new))
         telemetry.EVENTS.labels("duplicate").inc(len(new) - sum(new))
         telemetry.EVENTS.labels("rejected").inc(len(rejected))
+        for row in rejected:
+            telemetry.REJECTED_EVENTS.labels(row.code).inc()
         return Receipt(accepted, rejected)
 
     def _check(self, index: int, row: object, now: int) -> Event | Rejected:

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on standard output, with the request id wherever there is a request.
 
 Non-ASCII and control characters are escaped, so nothing that a client sent can forge or hide a line. Queries, users and
-items are not logged.
+items are not logged, and of a key only its id.
 """
 
 import contextlib

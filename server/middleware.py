@@ -1,11 +1,13 @@
 """What surrounds every request: an id, limits on its size, one log line, metrics, and an answer if all else fails.
 
-One plain ASGI class, because Starlette's `BaseHTTPMiddleware` would copy every message through a queue.
+Two plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every message through a queue. Between them
+goes what may change an answer but must be logged: cross-origin rules (server/app.py).
 """
 
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from fastapi import Request
@@ -14,10 +16,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import errors, telemetry
+from server.access import Admission
 from server.errors import Problem, problem_response
+from server.headers import protect
 from server.http_protocol import LONGEST_URL
 
-__all__ = ["REQUEST_ID", "Requests"]
+__all__ = ["REQUEST_ID", "Requests", "Safeguard"]
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -28,11 +32,10 @@ log = structlog.get_logger(__name__)
 
 
 class Requests:
-    """ASGI middleware. `request.state` gains `request_id`, and routes may set `degraded` there."""
+    """Outermost. `request.state` gains `request_id` and `status`, and what is within may set `degraded` there."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,41 +44,65 @@ class Requests:
         started = time.perf_counter()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id_of(Headers(scope=scope).get(REQUEST_ID))
-        response = _Response(send, state["request_id"])
+        state["status"] = None
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["status"] = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = state["request_id"]
+                protect(headers, message["status"])
+            await send(message)
+
         with (
             structlog.contextvars.bound_contextvars(request_id=state["request_id"]),
             telemetry.IN_FLIGHT.track_inprogress(),
         ):
             try:
-                await self._answer(scope, receive, response)
+                await self._app(scope, receive, send_with_headers)
             finally:
-                _report(scope, response.status, time.perf_counter() - started)
+                _end(state.get("admission"))
+                _report(scope, state["status"], time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, response: "_Response") -> None:
+
+class Safeguard:
+    """Innermost. Refuses what is too large, and answers what no handler of the application foresaw."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
+        """max_bytes_at: paths whose bodies have another limit."""
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_bytes_at = max_bytes_at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         request = Request(scope)
         try:
-            self._check_size(request)
-            body = _Body(receive, self._max_body_bytes)
-            await self._app(scope, body, response)
+            limit = self._max_bytes_at.get(scope["path"], self._max_body_bytes)
+            _check_size(request, limit)
+            await self._app(scope, _Body(receive, limit), send)
         except Problem as problem:
-            await problem_response(request, problem)(scope, receive, response)
+            await problem_response(request, problem)(scope, receive, send)
         except ClientDisconnect:
-            response.status = CLIENT_LEFT
+            request.state.status = CLIENT_LEFT
         except Exception:
             log.exception("internal_error")
-            if response.status is None:
+            if request.state.status is None:
                 unforeseen = Problem(errors.INTERNAL_ERROR, "the log has the reason under this request_id")
-                await problem_response(request, unforeseen)(scope, receive, response)
+                await problem_response(request, unforeseen)(scope, receive, send)
 
-    def _check_size(self, request: Request) -> None:
-        if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > LONGEST_URL:
-            raise Problem(errors.URL_TOO_LONG, f"the URL is over {LONGEST_URL:,} bytes: shorten what it asks for")
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_body_bytes:
-            raise body_too_large(self._max_body_bytes)
-        encoding = request.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
+
+def _check_size(request: Request, limit: int) -> None:
+    if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > LONGEST_URL:
+        raise Problem(errors.URL_TOO_LONG, f"the URL is over {LONGEST_URL:,} bytes: shorten what it asks for")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise body_too_large(limit)
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
 
 
 class _Body:
@@ -94,21 +121,6 @@ class _Body:
         return message
 
 
-class _Response:
-    """Sends a response with the request id, and remembers its status."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.status: int | None = None
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID] = self._request_id
-        await self._send(message)
-
-
 def request_id_of(header: str | None) -> str:
     """The client's own id where it is short and plain, else a new one."""
     if header is not None and SANE_ID.fullmatch(header):
@@ -120,6 +132,11 @@ def body_too_large(limit: int) -> Problem:
     return Problem(errors.BODY_TOO_LARGE, f"the body is over {limit:,} bytes: send less at once")
 
 
+def _end(admission: Admission | None) -> None:
+    if admission is not None:
+        admission.end()
+
+
 def _report(scope: Scope, status: int | None, seconds: float) -> None:
     state = scope["state"]
     route = getattr(scope.get("route"), "path", "unmatched")
@@ -127,6 +144,8 @@ def _report(scope: Scope, status: int | None, seconds: float) -> None:
     telemetry.REQUEST_SECONDS.labels(route, outcome).observe(seconds)
     if outcome == "degraded":
         telemetry.DEGRADED.labels(route).inc()
+    if "code" in state:
+        telemetry.PROBLEMS.labels(state["code"]).inc()
     write = log.debug if route in QUIET_ROUTES else log.info
     write(
         "request",
@@ -135,5 +154,6 @@ def _report(scope: Scope, status: int | None, seconds: float) -> None:
         status=status,
         outcome=outcome,
         code=state.get("code"),
+        key=state.get("key"),
         took_ms=round(seconds * 1000, 2),
     )

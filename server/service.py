@@ -1,123 +1,148 @@
-"""Search and recommendation: one operation, "the items this person wants now", asked with different prompts."""
+"""Search, recommendation and likeness: one operation, "the items this person wants now", asked with other prompts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from itertools import groupby
 
-import pyarrow as pa
 import structlog
 
-from catalog.prompts import Task
-from server import errors, telemetry
+from server import errors, telemetry, tracing
 from server.catalogue import View
 from server.deployment import Deployment
 from server.deployments import Deployments
-from server.engine.protocol import Ranking, RankRequest
+from server.engine.protocol import Ranking
 from server.errors import HistoryUnavailable, Problem
-from server.history import EMPTY, History, HistoryStore, interactions_of
+from server.history import EMPTY, History, HistoryStore
+from server.inquiry import Inquiry
+from server.paging import Page, Pages
+from server.question import Answer, Explanation, Question
 
-__all__ = ["Answer", "Question", "Service"]
+__all__ = ["Service"]
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """query: what was typed, None for a recommendation; user: None for somebody unknown.
+class Service:
+    """Answers questions from the deployments and one history store.
 
-    filter: an expression over item columns; candidates: the only items wanted, None for all.
+    beam_width: of a question that needs no wider one; widest: that the engine takes. timeout_seconds: of an answer.
     """
 
-    request_id: str
-    query: str | None
-    user: str | None
-    k: int
-    exclude_seen: bool
-    filter: str | None = None
-    candidates: Sequence[str] | None = None
-
-    @property
-    def task(self) -> Task:
-        return "recommendation" if self.query is None else "search"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """records: rows of the catalogue, best first; scores: log-probabilities beside them."""
-
-    records: list[dict[str, Any]]
-    scores: tuple[float, ...]
-    model: str
-    catalog_version: int
-    degraded: bool
-
-
-class Service:
-    """Answers questions from the present deployment and one history store."""
-
     def __init__(
-        self, deployments: Deployments, history: HistoryStore, *, beam_width: int, widest: int, timeout_seconds: float
+        self,
+        deployments: Deployments,
+        history: HistoryStore,
+        pages: Pages,
+        *,
+        beam_width: int,
+        widest: int,
+        timeout_seconds: float,
     ) -> None:
         self._deployments = deployments
         self._history = history
+        self._pages = pages
         self._beam_width = beam_width
         self._widest = widest
         self._timeout_seconds = timeout_seconds
 
     async def answer(self, question: Question) -> Answer:
-        """min(k, allowed) distinct items. Raises EngineError, FilterError, and Problem where the engine takes too long.
+        """min(k, allowed) distinct items. Raises EngineError, FilterError, and Problem for what cannot be asked or
+        takes too long.
 
         Without its history store it still answers, marked `degraded`: as for a user without a past.
         """
-        history, degraded = await self._history_of(question.user)
-        async with self._in_time(), self._deployments.use() as deployment:
-            with deployment.catalogue.use() as view:
-                async with view.selection.limit(question.filter) as leaf_set:
-                    request = self._request(question, history, view, leaf_set)
-                    ranking = await self._rank(deployment, request, question.task)
-                records = view.items.table.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
-                return Answer(records, ranking.scores, deployment.version, view.snapshot.number, degraded)
+        async with self._in_time(question):
+            page = self._pages.open(question)
+            history, degraded = await self._history_of(question)
+            key = question.user or question.session or page.thread
+            async with self._deployments.use(key) as deployment:
+                with deployment.answering(question.task, degraded=degraded), deployment.catalogue.use() as view:
+                    answer = await self._answer(question, page, history, deployment, view)
+        return replace(answer, degraded=True) if degraded else answer
 
-    def _request(self, question: Question, history: History, view: View, leaf_set: int | None) -> RankRequest:
-        past = interactions_of(history, view.items)
-        included = None if question.candidates is None else view.selection.leaves_of(question.candidates)
-        return RankRequest(
-            prompt=view.prompts.render(past, question.query, first=history.first(past)),
-            k=question.k,
-            # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
-            width=max(question.k, self._beam_width, min(len(included or ()), self._widest)),
-            request_id=question.request_id,
-            excluded=sorted({interaction.leaf for interaction in past}) if question.exclude_seen else (),
-            included=included,
-            leaf_set=leaf_set,
-            snapshot=view.installed,
+    async def _answer(
+        self, question: Question, page: Page, history: History, deployment: Deployment, view: View
+    ) -> Answer:
+        corrected = await _corrected(question, deployment)
+        inquiry = Inquiry(question, corrected or question.query, history, page.shown, view)
+        async with view.selection.limit(question.filter) as leaf_set:
+            with tracing.span("prompt"):
+                request = inquiry.request(leaf_set, self._beam_width, self._widest)
+            ranking = await deployment.rank(request, question.task)
+        if question.min_score is not None:
+            ranking = _at_least(question.min_score, ranking)
+        records = inquiry.records(ranking)
+        return Answer(
+            records=records,
+            scores=ranking.scores,
+            reasons=inquiry.reasons(ranking),
+            explanations=await _explanations(question, inquiry, ranking, deployment) if question.explain else None,
+            next_cursor=self._pages.next_cursor(question, page, [record["item_id"] for record in records]),
+            corrected_query=corrected,
+            model=deployment.version,
+            catalog_version=view.snapshot.number,
+            degraded=False,
         )
 
-    async def _history_of(self, user: str | None) -> tuple[History, bool]:
-        if user is None:
+    async def _history_of(self, question: Question) -> tuple[History, bool]:
+        """What is known of somebody's past, and whether it is missing."""
+        if question.history is not None:
+            return History(question.history, runs=sum(1 for _ in groupby(question.history))), False
+        somebody = question.user or question.session
+        if somebody is None:
             return EMPTY, False
         try:
-            history = await self._history.read(user)
+            with tracing.span("history"):
+                history = await self._history.read(somebody, question.session)
         except HistoryUnavailable as error:
             log.warning("answering_without_history", error=str(error))
             return EMPTY, True
         telemetry.HISTORY_EVENTS.observe(len(history.visits))
         return history, False
 
-    async def _rank(self, deployment: Deployment, request: RankRequest, task: Task) -> Ranking:
-        telemetry.PROMPT_TOKENS.labels(task).observe(len(request.prompt))
-        with telemetry.ENGINE_SECONDS.labels(task).time():
-            return await deployment.engine.rank(request)
-
     @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
+    async def _in_time(self, question: Question) -> AsyncIterator[None]:
+        seconds = self._timeout_seconds
+        if question.timeout_ms is not None:
+            if question.timeout_ms > 1000 * seconds:
+                raise _too_patient(seconds)
+            seconds = question.timeout_ms / 1000
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
-            detail = f"no answer within {self._timeout_seconds:g} s: ask again"
+            detail = f"no answer within {seconds:g} s: ask again"
             raise Problem(errors.ANSWER_TIMEOUT, detail, headers=errors.RETRY_LATER) from error
+
+
+async def _corrected(question: Question, deployment: Deployment) -> str | None:
+    if question.query is None or not question.correct:
+        return None
+    return await deployment.catalogue.spelling.correct(question.query)
+
+
+async def _explanations(
+    question: Question, inquiry: Inquiry, ranking: Ranking, deployment: Deployment
+) -> list[Explanation]:
+    without_history = None
+    if inquiry.seen and ranking.leaves:
+        request = inquiry.request_without_history(ranking.leaves)
+        without_history = await deployment.rank(request, question.task)
+    return inquiry.explanations(ranking, without_history)
+
+
+def _at_least(score: float, ranking: Ranking) -> Ranking:
+    """Without what scores less; the best come first."""
+    kept = sum(found >= score for found in ranking.scores)
+    levels = ranking.level_scores
+    return Ranking(ranking.leaves[:kept], ranking.scores[:kept], None if levels is None else levels[:kept])
+
+
+def _too_patient(seconds: float) -> Problem:
+    message = f"this server waits at most {1000 * seconds:g} ms: ask for no more"
+    fault = {"field": "timeout_ms", "code": "timeout_too_long", "message": message}
+    return Problem(errors.INVALID_REQUEST, errors.in_words([fault]), errors=[fault])

@@ -1,31 +1,43 @@
-"""Every setting of the server: one class, read from flags and GEMSERVE_* variables, validated here and passed on.
+"""Every setting of the server: one class, read from flags, GEMSERVE_* variables and a file, validated and passed on.
 
-A flag wins over its variable (`--redis-read-timeout-ms` over `GEMSERVE_REDIS_READ_TIMEOUT_MS`); parts of the engine are
-nested (`--engine.max-width`, `GEMSERVE_ENGINE__MAX_WIDTH`). A name that is not here is an error, wherever it stands.
+A flag wins over its variable, and a variable over the file's key: `--redis-read-timeout-ms`, then
+`GEMSERVE_REDIS_READ_TIMEOUT_MS`, then `redis_read_timeout_ms`. Parts of the engine are nested: `--engine.max-width`,
+`GEMSERVE_ENGINE__MAX_WIDTH`, and `max_width` under `engine`. A name that is not here is an error, wherever it stands.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
 from server.engine.settings import EngineSettings
 from server.errors import SettingsError
 from server.schemas.answers import LARGEST_K
+from server.settings_file import SettingsFile, nearest
 
 __all__ = ["Settings", "read_settings"]
 
 PREFIX = "GEMSERVE_"
 NESTED = "__"
 DAY_MS = 86_400_000
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+
+
+def split(value: object) -> object:
+    """A list of a flag, a variable or a file; in the first two, parts are between commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(split)]
 
 
 class Settings(BaseSettings):
-    """What an operator may choose. Unknown keys are errors."""
+    """What an operator may choose. A flag wins over GEMSERVE_…, which wins over the file of --config."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -38,6 +50,7 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
+    config: Path | None = Field(None, description="YAML file of settings, named as here with _ for -")
     bundles: Path = Field(description="folder of published bundles; the one that `current` points to is served")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
@@ -68,11 +81,38 @@ class Settings(BaseSettings):
         " lets requests wait meanwhile",
     )
     open_admin: bool = Field(
-        False, description="let everybody who reaches the server change items and models: for trusted networks only"
+        False, description="while there are no keys, let everybody administer: for trusted networks only"
     )
+    keys: Path | None = Field(None, description="file of API keys, which `python -m server.keys` and admins write")
+    open_read: bool = Field(False, description="let everybody read where there are keys, as a public page needs")
+    require_keys: bool = Field(False, description="while there are no keys, let nobody read and write")
+    rate_per_second: float | None = Field(
+        None, gt=0, description="requests a second of one key, or of one address without a key; no limit where absent"
+    )
+    rate_burst: int | None = Field(
+        None, ge=1, description="requests at once before the rate counts; one second's where absent"
+    )
+    concurrency: int | None = Field(
+        None, ge=1, description="requests under way of one key or address; no limit where absent"
+    )
+    trusted_proxies: Names = Field(
+        [], description="addresses whose X-Forwarded-For is believed; limits go by the client's address"
+    )
+    cors_origins: Names = Field([], description="origins whose pages may call the server, as https://shop.example")
     answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
 
+    otlp_endpoint: str | None = Field(
+        None, description="send traces to this OTLP/HTTP collector, such as http://127.0.0.1:4318"
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="share of the requests that are traced")
+
+    cursor_secret: SecretStr | None = Field(
+        None, min_length=16, description="signs cursors; servers that share requests need the same, one of its own else"
+    )
+    batch_concurrency: int = Field(16, ge=1, description="questions of one POST /batch that are asked at a time")
+
     max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
+    max_batch_bytes: int = Field(16 << 20, ge=1_024, description="largest body of a POST /batch")
     drain_seconds: float = Field(0.0, ge=0, description="after SIGTERM: how long to answer while not ready")
     shutdown_seconds: int = Field(20, ge=1, description="then: how long to wait for requests in flight")
 
@@ -84,6 +124,14 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError(f"is no Redis URL, such as redis://HOST:PORT/0: {error}") from error
         return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin, such as https://shop.example: no path, no slash at its end")
+        return origins
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -97,6 +145,17 @@ class Settings(BaseSettings):
             )
         return self
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SettingsFile(settings_cls)
+
     @property
     def history_ms(self) -> int:
         return self.history_days * DAY_MS
@@ -107,13 +166,14 @@ class Settings(BaseSettings):
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """From command-line flags and the environment.
+    """From command-line flags, the environment, and the file that one of them names.
 
     Raises SettingsError that lists all that is wrong; an unknown flag ends the program with usage and status 2.
     """
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _is_setting(name))
     if unknown:
-        raise SettingsError(f"no setting is named {', '.join(unknown)}: correct or unset it; --help lists all settings")
+        hint = nearest(unknown[0], [PREFIX + name.upper() for name in Settings.model_fields])
+        raise SettingsError(f"no setting is named {', '.join(unknown)}{hint}: correct or unset it; --help lists them")
     try:
         return Settings(_cli_parse_args=list(arguments))
     except ValidationError as error:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from catalog.prompts import clean_text
 
@@ -16,6 +17,15 @@ LONGEST_QUERY = 1_000
 # C0 and C1 controls, line separators and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 BROKEN = "\ufffd"  # what broken UTF-8 in a URL decodes to: two different broken ids would become one
+
+
+class IdConvertor(PathConvertor):
+    """`{item_id:id}` of a route: any text, slashes and line breaks too, so that `Identifier` says what is wrong with it."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("id", IdConvertor())
 
 
 def check_id(text: str) -> str:

@@ -7,7 +7,7 @@ B batch, T positions, H hidden size, V vocabulary, C codes of a level.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +54,9 @@ class Backbone:
     def is_seq2seq(self) -> bool:
         return bool(self.model.config.is_encoder_decoder)
 
-    def save(self, directory: Path) -> None:
-        self.model.save_pretrained(directory, safe_serialization=True)
+    def save(self, directory: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        """A plain checkpoint: of the model's own weights, or of the whole ones of a sharded model."""
+        self.model.save_pretrained(directory, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(directory)
 
 

@@ -5,8 +5,9 @@ B sequences, T positions, H hidden size, P predicted items, L levels, C codes of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -40,15 +41,16 @@ class Half:
     codes_PL: torch.Tensor  # int64, codes of the predicted items
     rows_P: torch.Tensor  # int64, the sequence of every predicted item
     starts_P: torch.Tensor  # int64, the position of its first code; 0 for encoder-decoders
+    counts: bool = field(default=True, kw_only=True)  # False: there so that all processes run as many passes
 
     @property
     def tokens(self) -> int:
         """Target tokens: the weight of this half in the batch."""
-        return self.codes_PL.numel()
+        return self.codes_PL.numel() if self.counts else 0
 
     def to(self, device: torch.device) -> Half:
         tensors = (self.ids_BT, self.mask_BT, self.codes_PL, self.rows_P, self.starts_P)
-        return Half(self.task, *(tensor.to(device, non_blocking=True) for tensor in tensors))
+        return Half(self.task, *(tensor.to(device, non_blocking=True) for tensor in tensors), counts=self.counts)
 
 
 class Batches:
@@ -93,15 +95,21 @@ class Batches:
                 self._sources[task] = inventions(items, prompts)
 
     def halves(self, step: int) -> Iterator[list[Half]]:
-        """Per task, the micro-batches of this process's share of that half; a task without any is skipped."""
+        """Per task, the micro-batches of this process's share of that half; a task without any is skipped.
+
+        Where the weights are sharded all processes get equally many, some of which may not count.
+        """
         for task, source in self._sources.items():
             generator = np.random.default_rng((self._seed, step, TASKS.index(task)))
             drawn = sorted(source.draw(self._counts[task], generator), key=lambda s: len(s.ids))
             sequences = self._processes.share_of(drawn)  # of long ones as many as the others
-            if sequences:
-                size = self._recipe.micro_batch
-                chunks = [sequences[at : at + size] for at in range(0, len(sequences), size)]
-                yield [self._collate(task, chunk) for chunk in chunks]
+            size = self._recipe.micro_batch
+            parts = [self._collate(task, sequences[at : at + size]) for at in range(0, len(sequences), size)]
+            if self._recipe.shard and drawn:
+                most = math.ceil(math.ceil(len(drawn) / self._processes.world) / size)
+                parts += [replace(self._collate(task, drawn[:1]), counts=False)] * (most - len(parts))
+            if parts:
+                yield parts
 
     def _collate(self, task: Task, sequences: Sequence[TrainingSequence]) -> Half:
         lengths = [len(s.ids) for s in sequences]
@@ -135,7 +143,7 @@ def half_loss(
         total = total + functional.cross_entropy(
             logits.float(), target_P, reduction="sum", label_smoothing=recipe.label_smoothing
         )
-    return total / half.tokens
+    return total / half.codes_PL.numel()
 
 
 def target_states(model: PreTrainedModel, half: Half, level_tokens: Sequence[torch.Tensor]) -> torch.Tensor:

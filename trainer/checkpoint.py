@@ -1,6 +1,7 @@
 """Training state on disk, without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is written beside the old one and renamed, so an interruption leaves the one before it.
+A checkpoint is written beside the old one and renamed, so an interruption leaves the one before it. Where processes
+hold the model between them each writes its own part, two files with its number.
 """
 
 from __future__ import annotations
@@ -13,42 +14,74 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.errors import TrainerError
+from trainer.errors import CheckpointError, TrainerError
+from trainer.processes import ALONE, Processes
 
 TENSOR = "__tensor__"
 PAIRS = "__pairs__"  # a dictionary with keys that JSON would turn into strings
 
 
-def save_checkpoint(directory: Path, state: dict[str, Any]) -> None:
-    """`state`: nested dictionaries, lists, tensors, numbers, strings, None."""
+def save_checkpoint(directory: Path, state: dict[str, Any], shards: Processes = ALONE) -> None:
+    """`state`: nested dictionaries, lists, tensors, numbers, strings, None; each of the `shards` has its own."""
     draft = directory.with_name(f".{directory.name}-draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    shards.once(lambda: _make_empty(draft))
     tensors: dict[str, torch.Tensor] = {}
     structure = _flatten(state, tensors)
-    save_file(tensors, draft / "tensors.safetensors")
-    (draft / "state.json").write_text(json.dumps(structure), encoding="utf-8")
+    save_file(tensors, draft / _tensors_of(shards.rank))
+    (draft / _structure_of(shards.rank)).write_text(json.dumps(structure), encoding="utf-8")
+    shards.wait()
+    shards.once(lambda: _replace(directory, draft))
+
+
+def load_checkpoint(directory: Path, shards: Processes = ALONE) -> dict[str, Any] | None:
+    """The state that this process saved last, or None where nothing was saved.
+
+    Raises TrainerError for a damaged checkpoint, CheckpointError for one of another number of shards.
+    """
+    old = directory.with_name(f".{directory.name}-old")
+    if not directory.exists() and old.exists():  # interrupted between the two renames
+        old.rename(directory)
+    if not directory.exists():
+        return None
+    saved = len(list(directory.glob(_structure_of("*"))))
+    if saved != shards.world:
+        raise other_number(directory, saved, shards.world)
+    try:
+        structure = json.loads((directory / _structure_of(shards.rank)).read_text(encoding="utf-8"))
+        state: dict[str, Any] = _restore(structure, load_file(directory / _tensors_of(shards.rank)))
+    except Exception as error:
+        raise TrainerError(f"{directory} is damaged ({error}): delete it, or start again without --resume") from error
+    return state
+
+
+def other_number(directory: Path, saved: int, here: int) -> CheckpointError:
+    """What to raise for a checkpoint of `saved` processes where there are others."""
+    return CheckpointError(
+        f"{directory} was saved by {saved} processes, here are {here}: "
+        f"resume with --nproc-per-node {saved}, or start again without --resume"
+    )
+
+
+def _structure_of(rank: int | str) -> str:
+    return f"state-{rank}.json"
+
+
+def _tensors_of(rank: int) -> str:
+    return f"tensors-{rank}.safetensors"
+
+
+def _make_empty(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+
+
+def _replace(directory: Path, draft: Path) -> None:
     old = directory.with_name(f".{directory.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     draft.rename(directory)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def load_checkpoint(directory: Path) -> dict[str, Any] | None:
-    """The last saved state, or None where nothing was saved. Raises TrainerError for a damaged checkpoint."""
-    old = directory.with_name(f".{directory.name}-old")
-    if not directory.exists() and old.exists():  # interrupted between the two renames
-        old.rename(directory)
-    if not directory.exists():
-        return None
-    try:
-        structure = json.loads((directory / "state.json").read_text(encoding="utf-8"))
-        state: dict[str, Any] = _restore(structure, load_file(directory / "tensors.safetensors"))
-    except Exception as error:
-        raise TrainerError(f"{directory} is damaged ({error}): delete it, or start again without --resume") from error
-    return state
 
 
 def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

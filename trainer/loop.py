@@ -13,13 +13,15 @@ import torch
 from catalog.prompts import TASKS
 from trainer.backbone import Backbone, dropout
 from trainer.batches import Batches, Half, half_loss
-from trainer.checkpoint import load_checkpoint, save_checkpoint
-from trainer.errors import CheckpointError, TrainerError
+from trainer.checkpoint import load_checkpoint, other_number, save_checkpoint
+from trainer.errors import TrainerError
+from trainer.gems.rows import local
 from trainer.methods.protocol import Method, StepResult
 from trainer.processes import ALONE, Processes
 from trainer.progress import progress
 from trainer.recipe import TrainingRecipe
 from trainer.record import TrainingRecord
+from trainer.sharding import apply
 
 SKIPS_ALLOWED = 10  # steps in a row that may be not finite
 
@@ -42,8 +44,10 @@ def train(
     Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
     """
     torch.manual_seed(seed + processes.rank)
-    start = _resume(checkpoint, backbone, method, processes)
-    processes.copy_first_([weight.detach() for weight in backbone.model.parameters()])
+    shards = processes if recipe.shard else ALONE
+    start = _resume(checkpoint, backbone, method, processes, shards)
+    if shards.world == 1:
+        processes.copy_first_([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
     skipped = 0
     keeping = TrainingRecord(record, start=start) if processes.rank == 0 else nullcontext()
@@ -64,7 +68,7 @@ def train(
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
                 if kept is not None:
                     kept.flush()
-                _save(checkpoint, backbone, method, step + 1, processes)
+                _save(checkpoint, backbone, method, step + 1, processes, shards)
     backbone.model.eval()
 
 
@@ -91,7 +95,7 @@ def _step(
     tokens = processes.sum_numbers([sum(half.tokens for half in parts if half.task == task) for task in TASKS])
     summed = dict.fromkeys(TASKS, 0.0)
     for half in parts:
-        loss = half_loss(backbone.model, half.to(backbone.model.device), level_tokens, recipe)
+        loss = apply(backbone.model, half_loss, half.to(backbone.model.device), level_tokens, recipe)
         method.backward(loss, half.task, tokens=half.tokens, batch_tokens=round(sum(tokens)))
         summed[half.task] += float(loss.detach()) * half.tokens
     sums = processes.sum_numbers([summed[task] for task in TASKS])
@@ -101,8 +105,11 @@ def _step(
     return losses, method.step(learning_rate_share(step, recipe))
 
 
-def _save(directory: Path, backbone: Backbone, method: Method, step: int, processes: Processes) -> None:
-    weights = dict(backbone.model.named_parameters())  # tied ones once
+def _save(
+    directory: Path, backbone: Backbone, method: Method, step: int, processes: Processes, shards: Processes = ALONE
+) -> None:
+    """Process 0's state, which is everybody's, or with several `shards` each one's own."""
+    weights = {name: local(weight) for name, weight in backbone.model.named_parameters()}  # tied ones once
     state: dict[str, Any] = {
         "step": step,
         "weights": weights,
@@ -111,23 +118,25 @@ def _save(directory: Path, backbone: Backbone, method: Method, step: int, proces
     }
     if torch.cuda.is_available():
         state["cuda_random"] = processes.gather(torch.cuda.get_rng_state())
-    processes.once(lambda: save_checkpoint(directory, state))
+    if shards.world > 1:
+        save_checkpoint(directory, state, shards)
+    else:
+        processes.once(lambda: save_checkpoint(directory, state))
 
 
-def _resume(directory: Path, backbone: Backbone, method: Method, processes: Processes) -> int:
+def _resume(
+    directory: Path, backbone: Backbone, method: Method, processes: Processes, shards: Processes = ALONE
+) -> int:
     """The step to go on at. Raises CheckpointError for a checkpoint of another number of processes."""
-    state = processes.first(lambda: load_checkpoint(directory))
+    state = processes.first(lambda: load_checkpoint(directory, shards))
     if state is None:
         return 0
     saved = len(state["random"])
     if saved != processes.world:
-        raise CheckpointError(
-            f"{directory} was saved by {saved} processes, here are {processes.world}: "
-            f"resume with --nproc-per-node {saved}, or start again without --resume"
-        )
+        raise other_number(directory, saved, processes.world)
     with torch.no_grad():
         for name, parameter in backbone.model.named_parameters():
-            parameter.copy_(state["weights"][name])
+            local(parameter).copy_(state["weights"][name])
     method.load_state_dict(state["method"])
     torch.set_rng_state(state["random"][processes.rank])
     if "cuda_random" in state and torch.cuda.is_available():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from catalog.bundle import MANIFEST, Bundle
 from catalog.codes import Codebooks
-from catalog.events import read_events
+from catalog.erasure import ERASED, read_kept_events, tombstone_files
 from catalog.index import ItemIndex
 from catalog.items import Items, read_items
 from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
@@ -32,10 +33,12 @@ from trainer.histories import SPLITS, Histories, Split
 from trainer.identifiers import identify
 from trainer.loop import train
 from trainer.methods import create_method
-from trainer.processes import ALONE, Processes
+from trainer.processes import ALONE, CPU, Processes
 from trainer.progress import progress, say
 from trainer.publish import keep_reports, publish_run
 from trainer.recipe import Recipe
+from trainer.sharding import check_sharding, collect, evaluation_device, shard
+from trainer.warm_start import check_fits, keep_identifiers, start_backbone
 from trainer.workspace import Workspace, open_workspace
 
 
@@ -48,24 +51,45 @@ class Prepared:
     index: ItemIndex
     codebooks: Codebooks
     split: Split
+    erased: int  # events of erased users, which were left out
 
     @property
     def sizes(self) -> tuple[int, ...]:
         return self.index.sizes
 
 
-def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, processes: Processes = ALONE) -> Path:
+def run(
+    items: Path,
+    events: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    resume: bool,
+    processes: Processes = ALONE,
+    start: Bundle | None = None,
+    make_current: bool = True,
+    erased: Path | None = None,
+) -> Path:
     """The whole run; returns the published bundle, or the folder of reports where the method allows none.
 
+    start: the bundle to go on from (`trainer/warm_start.py`). make_current: whether servers shall load the result.
+    erased: tombstones that count beside those which stand next to `events` (`catalog/erasure.py`).
     Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
     Raises TrainerError or CatalogError.
     """
-    workspace = processes.first(
-        lambda: open_workspace(out, recipe, [items, events], resume=resume or processes.rank > 0)
-    )
-    prepared = processes.first(lambda: _prepare(items, events, recipe, workspace))
+    check_sharding(recipe, processes)
+    tombstones = tombstone_files(events, erased)
+    read = [items, events, *tombstones]
+    if start is not None:
+        check_fits(recipe, start)
+        read.append(start.path / MANIFEST)
+    workspace = processes.first(lambda: open_workspace(out, recipe, read, resume=resume or processes.rank > 0))
+    prepared = processes.first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
     documents = _documents(recipe, prepared.items)
-    backbone = processes.first(lambda: _backbone(recipe, prepared, documents, workspace, processes.device))
+    device = CPU if recipe.training.shard else processes.device
+    backbone = processes.first(lambda: _backbone(recipe, prepared, documents, workspace, device, start))
+    if recipe.training.shard:
+        shard(backbone.model, processes)
     tokens = level_token_ids(backbone.text_tokenizer, prepared.sizes)
     prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
     level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
@@ -86,13 +110,27 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, p
     kept = (workspace.checkpoint, workspace.record)
     train(backbone, method, batches, level_tokens, recipe.training, *kept, seed=recipe.seed, processes=processes)
     method.finish()
+    weights = collect(backbone.model, processes) if recipe.training.shard else {}
 
     def publish() -> Path:
-        report_by = partial(_evaluate, backbone, prepared, tokens, prompts, recipe)
+        tuned = _in_one_piece(backbone, weights, recipe, workspace, processes.device) if weights else backbone
+        report_by = partial(_evaluate, tuned, prepared, tokens, prompts, recipe)
         if method.obstacle is None:
             inputs = {"items": items, "events": events}
+            inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
             prompts.settings.save(workspace.catalog / "prompt.json")
-            result = publish_run(out, backbone, workspace, report_by("full"), recipe, prepared.sizes, inputs)
+            result = publish_run(
+                out,
+                tuned,
+                workspace,
+                report_by("full"),
+                recipe,
+                prepared.sizes,
+                inputs,
+                warm_start=None if start is None else start.version,
+                make_current=make_current,
+                events_erased=prepared.erased,
+            )
             say(f"published {result}")
         else:  # nothing will be left to evaluate later
             reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
@@ -104,14 +142,23 @@ def run(items: Path, events: Path, out: Path, recipe: Recipe, *, resume: bool, p
     return processes.once(publish)
 
 
-def _prepare(items_file: Path, events_file: Path, recipe: Recipe, workspace: Workspace) -> Prepared:
-    events, rejected = read_events(events_file)
-    if rejected:
-        say(str(rejected))
+def _prepare(
+    items_file: Path,
+    events_file: Path,
+    tombstones: Sequence[Path],
+    recipe: Recipe,
+    workspace: Workspace,
+    start: Bundle | None,
+) -> Prepared:
+    events, met = read_kept_events(events_file, tombstones)
+    say(str(met))
     split_of = SPLITS[recipe.evaluation.split]
 
     def fill(draft: Path) -> None:
         items = Items(read_items(items_file))
+        if start is not None:
+            keep_identifiers(start, items, draft)
+            return
         train_histories = split_of(Histories.from_events(events, items)).train
         vectors = _backbone_vectors(recipe) if recipe.identifiers.text == "backbone" else None
         identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
@@ -125,7 +172,9 @@ def _prepare(items_file: Path, events_file: Path, recipe: Recipe, workspace: Wor
         f"{len(items)} items as {'×'.join(map(str, index.sizes))} codes; {len(split.full)} events of "
         f"{len(split.full.users)} users, {len(split.test)} held out for the test"
     )
-    return Prepared(items, codes_NL, index, Codebooks.open(workspace.catalog / "codebooks.npz"), split)
+    codebooks = Codebooks.open(workspace.catalog / "codebooks.npz")
+    erased = met.omissions[ERASED].count if ERASED in met.omissions else 0
+    return Prepared(items, codes_NL, index, codebooks, split, erased)
 
 
 def _backbone_vectors(recipe: Recipe) -> Callable[[Sequence[str]], np.ndarray]:
@@ -142,9 +191,16 @@ def _documents(recipe: Recipe, items: Items) -> list[str]:
 
 
 def _backbone(
-    recipe: Recipe, prepared: Prepared, documents: Sequence[str], workspace: Workspace, device: torch.device
+    recipe: Recipe,
+    prepared: Prepared,
+    documents: Sequence[str],
+    workspace: Workspace,
+    device: torch.device,
+    start: Bundle | None,
 ) -> Backbone:
-    if recipe.backbone.path is not None:
+    if start is not None:
+        backbone = start_backbone(start, recipe)
+    elif recipe.backbone.path is not None:
         backbone = load_backbone(recipe.backbone.path, recipe.backbone)
         add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
     else:
@@ -154,6 +210,18 @@ def _backbone(
     millions = sum(p.numel() for p in backbone.model.parameters()) / 1e6
     say(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
     return backbone
+
+
+def _in_one_piece(
+    backbone: Backbone, weights: dict[str, torch.Tensor], recipe: Recipe, workspace: Workspace, device: torch.device
+) -> Backbone:
+    """A backbone that was sharded, as the plain model of these weights, on a device that has room for it."""
+    workspace.stage(workspace.tuned, lambda draft: backbone.save(draft, weights))
+    whole = replace(backbone, model=load_backbone(str(workspace.tuned), recipe.backbone).model)
+    chosen = evaluation_device(weights, device)
+    say(f"the tuned model is evaluated on {chosen}")
+    whole.model.to(chosen)
+    return whole
 
 
 def _build(recipe: Recipe, prepared: Prepared, documents: Sequence[str]) -> Backbone:

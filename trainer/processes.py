@@ -4,7 +4,8 @@
 
 Data parallel: all processes hold the same weights, each takes its share of every batch's sequences, what the backward
 passes left is summed, and all make the same step. So a run ends in the weights that one process reaches, up to how
-sums of floats round. The processes share the run's folders: one machine, or one file system.
+sums of floats round. With `training.shard=true` each holds a part of every weight only (sharding.py), and the rest of
+this is the same. The processes share the run's folders: one machine, or one file system.
 """
 
 from __future__ import annotations
@@ -79,6 +80,17 @@ class Processes:
             distributed.broadcast(whole, src=0)
             tensor.copy_(whole)
 
+    def join(self, part: Tensor, size: int) -> Tensor:
+        """The tensor [size, …] that was cut along its first dimension into equal parts, the last shorter or empty."""
+        if self.world == 1:
+            return part
+        most = -(-size // self.world)
+        padded = part.new_zeros(most, *part.shape[1:])
+        padded[: len(part)] = part
+        whole = part.new_empty(most * self.world, *part.shape[1:])
+        distributed.all_gather_single(whole, padded)
+        return whole[:size]
+
     def gather(self, value: T) -> list[T]:
         """All processes' values, by number."""
         if self.world == 1:
@@ -106,6 +118,10 @@ class Processes:
         if fault is not None:
             raise TrainerError(f"process {self.rank} stops because process 0 failed: {fault}")
         return value  # type: ignore[return-value]  # no fault: `make` returned it
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self.sum_numbers([0.0])
 
     def first(self, make: Callable[[], T]) -> T:
         """Process 0 calls `make`, then all others do and find what it left on the disk.

@@ -31,10 +31,18 @@ def publish_run(
     recipe: Recipe,
     code_sizes: tuple[int, ...],
     inputs: dict[str, Path],
+    *,
+    warm_start: str | None = None,
+    make_current: bool = True,
+    events_erased: int = 0,
 ) -> Path:
-    """Writes the bundle and makes it current; returns its path."""
+    """Writes the bundle and, unless told otherwise, makes it current; returns its path.
+
+    inputs: the files that it was trained on; events_erased: how many of their events users had erased.
+    """
     now = datetime.now(UTC)
-    data = {name: {"file": str(file), "sha256": sha256_of(file)} for name, file in inputs.items()}
+    data: dict[str, Any] = {name: {"file": str(file), "sha256": sha256_of(file)} for name, file in inputs.items()}
+    data["events"]["erased"] = events_erased
     manifest = Manifest(
         version=_free_version(bundles, now),
         created=now.isoformat(timespec="seconds"),
@@ -48,6 +56,7 @@ def publish_run(
         settings=recipe.model_dump(mode="json"),
         data=data,
         metrics=_headline(report),
+        warm_start=warm_start,
         code_commit=_commit(),
     )
 
@@ -59,7 +68,7 @@ def publish_run(
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
 
-    return publish(bundles, manifest, fill)
+    return publish(bundles, manifest, fill, make_current=make_current)
 
 
 def golden_questions(bundle: Bundle) -> GoldenQuestions:
@@ -92,10 +101,11 @@ def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe
 
 def model_card(manifest: Manifest, report: Report) -> str:
     """What the bundle's README.md says of the model."""
+    going_on = f", going on from {manifest.warm_start}," if manifest.warm_start else ""
     lines = [
         f"# {manifest.version}",
         "",
-        f"`{manifest.base_model}` tuned with `{manifest.method}` to answer search and recommendation over "
+        f"`{manifest.base_model}` tuned with `{manifest.method}`{going_on} to answer search and recommendation over "
         f"{manifest.items} items, on {manifest.created}. `model/` is a plain Hugging Face checkpoint; answers are "
         f"item identifiers ({manifest.identifiers}, {' × '.join(map(str, manifest.code_sizes))} codes).",
         "",

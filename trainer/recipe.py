@@ -68,6 +68,7 @@ class TrainingRecipe(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     loss: Literal["codes", "vocabulary"] = "codes"  # what a level's softmax runs over
     checkpoint_every: int = Field(200, ge=1)
+    shard: bool = False  # divide all weights among the processes of torchrun, where one device has no room for them
 
 
 class NullSpaceRecipe(Section):
@@ -149,12 +150,17 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise TrainerError(f"{file} is not valid YAML: {error}") from error
+    return complete_recipe(values, overrides, f"recipe {name_or_file}")
+
+
+def complete_recipe(values: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
+    """These settings with `section.key=value` overrides applied and defaults for the rest. Raises TrainerError."""
     for override in overrides:
         _apply(values, override)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise TrainerError(f"recipe {name_or_file}: {_explain(error)}") from error
+        raise TrainerError(f"{source}: {_explain(error)}") from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

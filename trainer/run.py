@@ -1,11 +1,14 @@
 """Trains one model for search and recommendation, and publishes it as a bundle.
 
     python trainer/run.py --items data/items.parquet --events data/events.parquet --out bundles \
-        [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume]
+        [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \
+        [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
+
+Events of users who were erased are left out (`catalog/erasure.py`), as `events.erased.json` and `--erased` name them.
 
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
 In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
-share every batch with `torchrun --nproc-per-node N trainer/run.py …`.
+share every batch with `torchrun --nproc-per-node N trainer/run.py …`, and with `training.shard=true` the weights too.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from transformers.utils.logging import disable_progress_bar
 
+from catalog.bundle import Bundle
 from catalog.errors import CatalogError
 from trainer.errors import TrainerError
 from trainer.pipeline import run
 from trainer.processes import join_processes
-from trainer.recipe import load_recipe
+from trainer.recipe import Recipe, load_recipe
+from trainer.warm_start import open_start, settings_of
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -36,12 +41,31 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
     parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="folder of bundles; the new one becomes `current`")
-    parser.add_argument("--recipe", default="small", help="a recipe's name or a YAML file (default: small)")
+    parser.add_argument(
+        "--recipe", help="a recipe's name or a YAML file (default: small; with --warm-start, the bundle's own settings)"
+    )
     parser.add_argument(
         "--resume", action="store_true", help="go on with an interrupted run of the same recipe and data"
     )
+    parser.add_argument(
+        "--warm-start",
+        metavar="current|BUNDLE_DIR",
+        help="go on from a published bundle: its weights, and its identifiers for the items that it has",
+    )
+    parser.add_argument(
+        "--no-activate", action="store_true", help="publish the bundle without making it `current`, for a look first"
+    )
+    parser.add_argument(
+        "--erased", type=Path, metavar="FILE", help="users to leave out, beside those of EVENTS.erased.json"
+    )
     parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
     return parser.parse_intermixed_args(arguments)
+
+
+def _recipe(options: argparse.Namespace, start: Bundle | None) -> Recipe:
+    if start is not None and options.recipe is None:
+        return settings_of(start, options.settings)
+    return load_recipe(options.recipe or "small", options.settings)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,9 +73,19 @@ def main(arguments: list[str] | None = None) -> int:
     disable_progress_bar()  # of transformers, which has one for every file
     began = time.monotonic()
     try:
-        recipe = load_recipe(options.recipe, options.settings)
+        start = None if options.warm_start is None else open_start(options.warm_start, options.out)
         with join_processes() as processes:
-            result = run(options.items, options.events, options.out, recipe, resume=options.resume, processes=processes)
+            result = run(
+                options.items,
+                options.events,
+                options.out,
+                _recipe(options, start),
+                resume=options.resume,
+                processes=processes,
+                start=start,
+                make_current=not options.no_activate,
+                erased=options.erased,
+            )
             first = processes.rank == 0
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
       training.jsonl   losses and gates of every step so far
+      tuned/        the whole model after the last step, where it was trained in shards
 
 A stage's folder appears by a rename when the stage is complete.
 """
@@ -37,6 +38,10 @@ class Workspace:
     @property
     def checkpoint(self) -> Path:
         return self.root / "checkpoint"
+
+    @property
+    def tuned(self) -> Path:
+        return self.root / "tuned"
 
     @property
     def record(self) -> Path:

@@ -53,6 +53,7 @@ class BeamSearch:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
         self.layouts = layouts_of(limit_R, tree.edges, tree.device)
         """Level l expands the beams of layout l into those of layout l + 1."""
+        self._trail: list[Beams] = []
         if tree.device.type == "cpu" if compiled is None else compiled:
             self._expansion: Expansion = _compiled(tree, restriction, len(limit_R))
         else:
@@ -65,11 +66,30 @@ class BeamSearch:
         decode(level, beams): append the last code of `beams`; the log-probabilities [B, C] of codes of `level`.
         """
         beams = self.expand(0, self.roots(), logp_RC)
+        self._trail = [beams]
         for level in range(1, self._tree.depth):
             if self.layouts[level].beams == 0:
                 break
             beams = self.expand(level, beams, decode(level, beams))
+            self._trail.append(beams)
         return self.answer(beams)
+
+    def level_scores(self) -> list[NDArray[np.float32]]:
+        """Of what `run` found last: for each row, the log-probability of every code of its leaves, float32 [k, L].
+
+        Those of a leaf sum to its score.
+        """
+        costs: list[Tensor] = []
+        beam_B: Tensor | slice = slice(None)
+        for beams in reversed(self._trail):  # from the leaves to the roots: what a beam cost when it was this far
+            costs.append(beams.cost_B[beam_B])
+            beam_B = beams.parent_B[beam_B].long()
+        found = self.layouts[-1]
+        if found.beams == 0:
+            return [np.empty((0, self._tree.depth), np.float32)] * found.rows
+        cost_LB = torch.stack(costs[::-1]).cpu().numpy()
+        score_BL = -np.diff(cost_LB, axis=0, prepend=np.float32(0)).T
+        return np.split(score_BL, found.end_R[:-1])
 
     def roots(self) -> Beams:
         """One beam a row, at the root."""

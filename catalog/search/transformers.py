@@ -72,10 +72,23 @@ class TransformersRanker:
         excluded, included: strictly increasing leaf numbers for every prompt; leaf_sets: sets that prompts share. A row
         wants what is in its set, included and not excluded. Raises ItemIndexError for leaves out of order or of range.
         """
+        found = self.rank_by_level(prompts, width, excluded=excluded, included=included, leaf_sets=leaf_sets)
+        return [ranked for ranked, _ in found]
+
+    def rank_by_level(
+        self,
+        prompts: Sequence[Sequence[int]],
+        width: int,
+        *,
+        excluded: Sequence[Leaves] | None = None,
+        included: Sequence[Leaves | None] | None = None,
+        leaf_sets: Sequence[LeafSet | None] | None = None,
+    ) -> list[tuple[Ranked, NDArray[np.float32]]]:
+        """As `rank`, each with the log-probability of every code of its leaves, float32 [k, L]."""
         excluded = [np.empty(0, np.int64)] * len(prompts) if excluded is None else excluded
         included = [None] * len(prompts) if included is None else included
         leaf_sets = [None] * len(prompts) if leaf_sets is None else leaf_sets
-        found: dict[int, Ranked] = {}
+        found: dict[int, tuple[Ranked, NDArray[np.float32]]] = {}
         with _evaluating(self._model), torch.inference_mode():
             for rows in self._groups(prompts, width):
                 restriction = Restriction(
@@ -101,7 +114,9 @@ class TransformersRanker:
         if group:
             yield group
 
-    def _search(self, search: BeamSearch, prompts: Sequence[Sequence[int]]) -> list[Ranked]:
+    def _search(
+        self, search: BeamSearch, prompts: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[Ranked, NDArray[np.float32]]]:
         heads = self._heads()
         decoder = (_T5 if self._model.config.is_encoder_decoder else _CausalDecoder)(self._model, self._device)
 
@@ -110,7 +125,8 @@ class TransformersRanker:
             hidden_BH = decoder.step(token_B, beams.parent_B, search.layouts[level - 1], search.layouts[level])
             return heads(level, hidden_BH)
 
-        return search.run(heads(0, decoder.prefill(prompts)), decode)
+        ranked = search.run(heads(0, decoder.prefill(prompts)), decode)
+        return zip(ranked, search.level_scores(), strict=True)
 
     def _heads(self) -> LevelHeads:
         head = self._model.get_output_embeddings()

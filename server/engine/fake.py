@@ -40,7 +40,11 @@ class FakeEngine:
         order: list[int] = leaf_N.tolist()
         random.Random(digest).shuffle(order)
         best = [leaf for leaf in order if leaf in wanted][: request.k]
-        return Ranking(tuple(best), tuple(-float(rank) for rank in range(1, len(best) + 1)))
+        scores = tuple(-float(rank) for rank in range(1, len(best) + 1))
+        depth = installed.index.depth
+        return Ranking(
+            tuple(best), scores, tuple((score / depth,) * depth for score in scores) if request.by_level else None
+        )
 
     async def install(self, snapshot: int, index: ItemIndex) -> None:
         """Hold this index under a number."""

@@ -112,11 +112,12 @@ class TransformersEngine:
         ranker, installed = self._rankers.get(request.snapshot), self._snapshots[request.snapshot]
         if ranker is None:
             raise EngineUnavailable("the engine was stopped")
-        ((leaves, scores),) = ranker.rank(
+        (((leaves, scores), score_KL),) = ranker.rank_by_level(
             [request.prompt],
             request.width,
             excluded=[np.asarray(request.excluded, np.int64)],
             included=[None if request.included is None else np.asarray(request.included, np.int64)],
             leaf_sets=[installed.leaf_set(request.leaf_set)],
         )
-        return Ranking.of(leaves[: request.k], scores[: request.k])
+        k = request.k
+        return Ranking.of(leaves[:k], scores[:k], score_KL[:k] if request.by_level else None)

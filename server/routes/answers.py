@@ -1,72 +1,82 @@
-"""GET /search and GET /recommend."""
+"""Search, recommendation, and items like one: GET with parameters in the URL, POST with the same ones in a body."""
 
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from server.dependencies import RequestIdDep, ServiceDep
-from server.schemas.answers import AnswerBody, RecommendParameters, SearchParameters
-from server.schemas.items import shown
+from server.body import body_of, read_model
+from server.dependencies import RequestIdDep, ServiceDep, require
+from server.question import Question
+from server.schemas.answers import (
+    AnswerBody,
+    RecommendBody,
+    RecommendParameters,
+    SearchBody,
+    SearchParameters,
+    SimilarParameters,
+    answer_body,
+)
 from server.schemas.wire import json_response, problems
-from server.service import Question, Service
+from server.service import Service
+from server.text import Identifier
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["answers"], responses=problems(414, 422, 500, 503, 504))
+router = APIRouter(tags=["answers"], dependencies=[require("read")], responses=problems(422, 500, 503, 504))
+WITH_URL, WITH_BODY = problems(414), problems(400, 413, 415)
 
 
-@router.get("/search", response_model=AnswerBody)
+@router.get("/search", response_model=AnswerBody, responses=WITH_URL)
 async def search(
     request: Request,
     parameters: Annotated[SearchParameters, Query()],
     service: ServiceDep,
     request_id: RequestIdDep,
 ) -> Response:
-    """The items that fit what was typed, best first; with `user`, those that fit them too."""
-    question = Question(
-        request_id=request_id,
-        query=parameters.q,
-        user=parameters.user,
-        k=parameters.k,
-        exclude_seen=parameters.exclude_seen,
-        filter=parameters.filter,
-        candidates=parameters.candidates,
-    )
-    return await _answer(request, service, question)
+    """The items that fit what was typed, best first; with `user` or `session`, those that fit them too."""
+    return await _answer(request, service, parameters.question(request_id))
 
 
-@router.get("/recommend", response_model=AnswerBody)
+@router.post("/search", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(SearchBody))
+async def post_search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
+    """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
+    body = await read_model(request, SearchBody)
+    return await _answer(request, service, body.question(request_id))
+
+
+@router.get("/recommend", response_model=AnswerBody, responses=WITH_URL)
 async def recommend(
     request: Request,
     parameters: Annotated[RecommendParameters, Query()],
     service: ServiceDep,
     request_id: RequestIdDep,
 ) -> Response:
-    """The items that a user wants next, without those they had, best first."""
-    question = Question(
-        request_id=request_id,
-        query=None,
-        user=parameters.user,
-        k=parameters.k,
-        exclude_seen=parameters.exclude_seen,
-        filter=parameters.filter,
-        candidates=parameters.candidates,
-    )
-    return await _answer(request, service, question)
+    """The items that somebody wants next, without those they had, best first."""
+    return await _answer(request, service, parameters.question(request_id))
+
+
+@router.post("/recommend", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(RecommendBody))
+async def post_recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
+    """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
+    body = await read_model(request, RecommendBody)
+    return await _answer(request, service, body.question(request_id))
+
+
+@router.get("/items/{item_id:id}/similar", response_model=AnswerBody, responses=WITH_URL | problems(404))
+async def similar(
+    request: Request,
+    item_id: Identifier,
+    parameters: Annotated[SimilarParameters, Query()],
+    service: ServiceDep,
+    request_id: RequestIdDep,
+) -> Response:
+    """Items like this one, best first: what somebody wants next who had only this one."""
+    return await _answer(request, service, parameters.question_about(request_id, item_id))
 
 
 async def _answer(request: Request, service: Service, question: Question) -> Response:
     started = time.perf_counter()
     answer = await service.answer(question)
     request.state.degraded = answer.degraded
-    return json_response(
-        {
-            "request_id": question.request_id,
-            "items": [shown(*scored) for scored in zip(answer.records, answer.scores, strict=True)],
-            "model": answer.model,
-            "catalog_version": answer.catalog_version,
-            "took_ms": round((time.perf_counter() - started) * 1000, 2),
-            "degraded": answer.degraded,
-        }
-    )
+    return json_response(answer_body(question, answer, time.perf_counter() - started))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from server import errors
 from server.body import read_json
-from server.dependencies import IntakeDep, RequestIdDep
+from server.dependencies import IntakeDep, RequestIdDep, require
 from server.errors import Problem
 from server.schemas.events import MOST_EVENTS, EventBody, ReceiptBody
 from server.schemas.wire import json_response, problems
@@ -29,7 +29,7 @@ BODY: dict[str, Any] = {
     },
 }
 
-router = APIRouter(tags=["events"], responses=problems(400, 413, 415, 422, 500, 503))
+router = APIRouter(tags=["events"], dependencies=[require("write")], responses=problems(400, 413, 415, 422, 500, 503))
 
 
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from catalog.changes import Change, Delete, Upsert
 from server import errors
 from server.body import read_json
-from server.dependencies import DeploymentsDep, RequestIdDep, require_admin
-from server.deployments import Deployments
+from server.dependencies import DeploymentsDep, EditsDep, RequestIdDep, require
+from server.edits import Edits
 from server.errors import Problem
 from server.schemas.items import MOST_ITEMS, ChangeBody, ItemBody, shown
 from server.schemas.wire import json_response, problems
@@ -24,7 +24,7 @@ ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems"
 
 router = APIRouter(tags=["items"])
 changes = APIRouter(
-    tags=["items"], dependencies=[Depends(require_admin)], responses=problems(400, 403, 413, 414, 415, 422, 500, 503)
+    tags=["items"], dependencies=[require("admin")], responses=problems(400, 403, 413, 414, 415, 422, 500, 503)
 )
 
 
@@ -32,7 +32,12 @@ def body_of(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.get("/items/{item_id:path}", response_model=ItemBody, responses=problems(404, 414, 422, 500))
+@router.get(
+    "/items/{item_id:id}",
+    response_model=ItemBody,
+    dependencies=[require("read")],
+    responses=problems(404, 414, 422, 500),
+)
 async def get_item(
     item_id: Annotated[str, Path(description="slashes are fine")], deployments: DeploymentsDep
 ) -> Response:
@@ -45,20 +50,18 @@ async def get_item(
 
 
 @changes.post("/items", response_model=ChangeBody, openapi_extra=body_of(ITEMS_SCHEMA))
-async def post_items(request: Request, deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+async def post_items(request: Request, edits: EditsDep, request_id: RequestIdDep) -> Response:
     """Writes whole items, all or, if one is not acceptable, none. New ones can be found when this has answered."""
     rows = await read_json(request)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Problem(errors.INVALID_CHANGE, "the body is a JSON list of items, each an object with its id")
     if not 1 <= len(rows) <= MOST_ITEMS:
         raise Problem(errors.TOO_MANY_ITEMS, f"{len(rows):,} items came: send 1 to {MOST_ITEMS:,} at once")
-    return await _change(deployments, [Upsert(_record(row)) for row in rows], request_id)
+    return await _change(edits, [Upsert(_record(row)) for row in rows], request_id)
 
 
-@changes.put("/items/{item_id:path}", response_model=ChangeBody, openapi_extra=body_of(ITEM_SCHEMA))
-async def put_item(
-    item_id: Identifier, request: Request, deployments: DeploymentsDep, request_id: RequestIdDep
-) -> Response:
+@changes.put("/items/{item_id:id}", response_model=ChangeBody, openapi_extra=body_of(ITEM_SCHEMA))
+async def put_item(item_id: Identifier, request: Request, edits: EditsDep, request_id: RequestIdDep) -> Response:
     """Writes a whole item, new or in place of the one there was."""
     row = await read_json(request)
     if not isinstance(row, dict):
@@ -66,17 +69,19 @@ async def put_item(
     record = _record(row | {"id": row.get("id", item_id)})
     if record["item_id"] != item_id:
         raise Problem(errors.INVALID_CHANGE, f"the body's id is {record['item_id']!r}, the address is {item_id!r}'s")
-    return await _change(deployments, [Upsert(record)], request_id)
+    return await _change(edits, [Upsert(record)], request_id)
 
 
-@changes.delete("/items/{item_id:path}", response_model=ChangeBody, responses=problems(404))
-async def delete_item(item_id: Identifier, deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+@changes.delete("/items/{item_id:id}", response_model=ChangeBody, responses=problems(404))
+async def delete_item(
+    item_id: Identifier, deployments: DeploymentsDep, edits: EditsDep, request_id: RequestIdDep
+) -> Response:
     """Takes an item out of all answers from the next request on. Histories keep it."""
     snapshot = deployments.current.catalogue.view.snapshot
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
-    return await _change(deployments, [Delete(item_id)], request_id)
+    return await _change(edits, [Delete(item_id)], request_id)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +92,8 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-async def _change(deployments: Deployments, wanted: list[Change], request_id: str) -> Response:
-    outcome, version = await deployments.change(wanted)
+async def _change(edits: Edits, wanted: list[Change], request_id: str) -> Response:
+    outcome, version = await edits.change(wanted)
     return json_response(
         {
             "request_id": request_id,

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from server import errors
-from server.dependencies import DeploymentsDep, RequestIdDep, require_admin
+from server.dependencies import DeploymentsDep, RequestIdDep, require
 from server.deployments import Activation
 from server.errors import Problem
 from server.schemas.models import ActivationBody, ModelsBody
@@ -16,23 +16,30 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/admin/models",
     tags=["models"],
-    dependencies=[Depends(require_admin)],
+    dependencies=[require("admin")],
     responses=problems(403, 409, 422, 500, 503),
 )
 
 
 @router.get("", response_model=ModelsBody)
 async def list_models(deployments: DeploymentsDep) -> Response:
-    """The published bundles, the newest last, and which one is served."""
+    """The published bundles, the newest last, which one is served, and how those that answer share the requests."""
     current, previous = deployments.current.version, deployments.previous
-    return json_response({"current": current, "previous": previous, "versions": deployments.versions()})
+    return json_response(
+        {
+            "current": current,
+            "previous": previous,
+            "versions": deployments.versions(),
+            "traffic": deployments.weights,
+        }
+    )
 
 
 @router.post("/{version}/activate", response_model=ActivationBody, responses=problems(404))
 async def activate(
     version: Annotated[str, Path(max_length=256)], deployments: DeploymentsDep, request_id: RequestIdDep
 ) -> Response:
-    """Serves another bundle, without a failed request; answers when it does. After a restart it is served too."""
+    """Serves another bundle alone, without a failed request; answers when it does. After a restart it is served too."""
     if version not in deployments.versions():
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {version!r}: GET /admin/models lists them")
     return _activated(await deployments.activate(version), request_id)

@@ -34,10 +34,15 @@ class ChangeBody(BaseModel):
     catalog_version: int
 
 
-def shown(record: dict[str, Any], score: float | None = None) -> dict[str, Any]:
-    """A catalogue record as clients see it: `id` and `title` first, then the score, then every other column."""
-    item: dict[str, Any] = {"id": record["item_id"], "title": record["title"]}
-    if score is not None:
-        item["score"] = round(score, 6)
-    taken = {"item_id", *item}
-    return item | {name: value for name, value in record.items() if name not in taken}
+def shown(record: dict[str, Any], merits: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A catalogue record, or some columns of it, as clients see it: `id` and `title` first, then what an answer says of
+    the item, then every other column."""
+    item: dict[str, Any] = {"id": record["item_id"]}
+    if "title" in record:
+        item["title"] = record["title"]
+    if merits is not None:
+        item |= merits
+    for name, value in record.items():
+        if name not in item and name != "item_id":
+            item[name] = value
+    return item

@@ -1,18 +1,44 @@
-"""The published bundles, and what became of an activation."""
+"""The published bundles, what became of an activation, and how models share the requests."""
 
-from pydantic import BaseModel, Field
+from typing import Annotated
 
-__all__ = ["ActivationBody", "ModelsBody"]
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ActivationBody", "ModelsBody", "TrafficBody", "TrafficParameters"]
+
+MOST_MODELS = 4
+"""Each is an engine of its own."""
+
+Version = Annotated[str, Field(max_length=256)]
+Weight = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ModelsBody(BaseModel):
     current: str
     previous: str | None = Field(description="what a rollback would activate")
     versions: list[str]
+    traffic: dict[str, int] = Field(description="weights of the versions that answer")
 
 
 class ActivationBody(BaseModel):
     request_id: str
     model: str
     previous: str
+    took_ms: float
+
+
+class TrafficParameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    weights: dict[Version, Weight] = Field(
+        min_length=2,
+        max_length=MOST_MODELS,
+        description="by version, the current one among them; a version's share is its weight's part of the sum",
+        examples=[{"20261120-190454": 90, "20261121-101500": 10}],
+    )
+
+
+class TrafficBody(BaseModel):
+    request_id: str
+    traffic: dict[str, int]
     took_ms: float

@@ -23,11 +23,14 @@ class ProblemBody(BaseModel):
     request_id: str
 
 
-def json_response(body: dict[str, Any], status: int = 200) -> Response:
+def json_response(body: dict[str, Any] | list[Any], status: int = 200) -> Response:
     return Response(orjson.dumps(body, default=str), status, media_type="application/json")
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=` of a route: the statuses with which it may answer a problem."""
-    content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
+    """For `responses=` of a route: the statuses with which it may answer a problem.
+
+    server/openapi.py adds those that every route with a key has: 401, 403, 429 and 500.
+    """
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

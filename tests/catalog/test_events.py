@@ -88,6 +88,13 @@ def test_a_broken_event_is_dropped_and_counted_or_refused_when_strict(jsonl, row
     assert str(path) in str(refused.value)
 
 
+def test_an_event_id_names_an_event_of_its_user(jsonl):
+    rows = [event(user_id=user, event_id="e") for user in ("a", "b", "a")] + [event(user_id="a", event_id=None)] * 2
+    events, report = read_events(jsonl(*rows))
+    assert events["user_id"].to_pylist() == ["a", "a", "a", "b"]
+    assert report.broken == 1
+
+
 def test_strict_accepts_what_is_sound(jsonl):
     assert len(read_events(jsonl(event(), event()), strict=True)[0]) == 2
 

@@ -20,6 +20,9 @@ from catalog.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
 from server.engine.settings import EngineSettings
 from server.engine.vllm.client import VllmEngine
+from tests.integration.redis_store import connect, raw
+
+__all__ = ["connect", "raw"]
 
 WORDS = 400
 

@@ -13,10 +13,10 @@ START_SECONDS = 180  # an engine starts in 20; machines here are shared
 
 
 class ServerProcess:
-    """Runs until `stop`; `url` is where it answers, `lines` what it printed."""
+    """Runs until `stop`; `url` is where it answers, `lines` what it printed. `module` may be a program like it."""
 
-    def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "server", *map(str, arguments)]
+    def __init__(self, *arguments: str | Path, module: str = "server") -> None:
+        command = [sys.executable, "-m", module, *map(str, arguments)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PORT": ""}
         )

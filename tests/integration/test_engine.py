@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.settings import EngineSettings
@@ -31,6 +32,32 @@ async def test_whatever_block_the_suffix_falls_into(vllm_engine, ranker, length)
     """The last but one code of a prompt of 31 or 95 tokens is in another block than the first."""
     prompt = words(length, length)
     assert_same(await vllm_engine.rank(request(prompt, 20)), ranker.rank([prompt], 20)[0])
+
+
+async def test_scores_by_level_are_those_of_the_whole_model(vllm_engine, small_model, small_bundle):
+    prompts = [words(20 + i, 30 + i) for i in range(4)]
+    rankings = await asyncio.gather(
+        *(vllm_engine.rank(request(prompt, 20, k=5, by_level=i != 3)) for i, prompt in enumerate(prompts))
+    )
+    assert rankings[3].level_scores is None
+    for prompt, ranking in zip(prompts[:3], rankings[:3], strict=True):
+        np.testing.assert_allclose(np.sum(ranking.level_scores, 1), ranking.scores, atol=1e-5)
+        for leaf, score_L in zip(ranking.leaves, ranking.level_scores, strict=True):
+            assert score_L == pytest.approx(log_probabilities(small_model, small_bundle, prompt, leaf), abs=1e-4)
+    nothing = request(prompts[0], 5, excluded=list(range(len(small_bundle.index))), by_level=True)
+    assert (await vllm_engine.rank(nothing)).level_scores == ()
+
+
+def log_probabilities(model, bundle, prompt, leaf):
+    """Of every code of a leaf, by one pass of the whole model over prompt and identifier."""
+    path = bundle.index.path(leaf)
+    ids = [int(tokens[code]) for tokens, code in zip(bundle.level_tokens, path, strict=True)]
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1]
+    return [
+        torch.log_softmax(logits[level, torch.from_numpy(tokens)], -1)[path[level]].item()
+        for level, tokens in enumerate(bundle.level_tokens)
+    ]
 
 
 async def test_a_mixed_batch_is_ranked_like_each_alone(vllm_engine, ranker, small_bundle):

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,53 +13,11 @@ from catalog.events import EventType
 from server import redis_process
 from server.errors import HistoryUnavailable
 from server.history import EMPTY, Event
-from server.redis_history import BUCKETS, RedisHistory, bucket_of, durability_warnings, log_key, user_key
-from server.settings import Settings
+from server.store.history import RedisHistory, durability_warnings
+from server.store.layout import BUCKETS, bucket_key, bucket_of, user_key
+from tests.integration.redis_store import START, Connect, event, items_of, log_of, settings
 
 pytestmark = pytest.mark.integration
-
-START = 1_700_000_000_000
-Connect = Callable[..., RedisHistory]
-
-
-def event(
-    number: int, *, user: str = "ada", item: str | None = None, late_ms: int = 0, query: str | None = None
-) -> Event:
-    item = f"i{number}" if item is None else item
-    return Event(user, item, START + 1_000 * number - late_ms, EventType.CLICK, f"e{number}", query)
-
-
-def settings(**changes: object) -> Settings:
-    patient = {"redis_read_timeout_ms": 20_000, "redis_write_timeout_ms": 20_000}  # a busy machine is no fault
-    return Settings(bundles=Path("unused"), **(patient | changes))
-
-
-@pytest.fixture
-async def connect(redis_url: str) -> AsyncIterator[Connect]:
-    opened: list[RedisHistory] = []
-
-    def open_history(**changes: object) -> RedisHistory:
-        opened.append(RedisHistory(redis_url, settings(**changes)))
-        return opened[-1]
-
-    yield open_history
-    for history in opened:
-        await history.close()
-
-
-@pytest.fixture
-async def raw(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
-
-
-async def items_of(history: RedisHistory, user: str = "ada") -> list[str]:
-    return [item for item, _ in (await history.read(user)).visits]
-
-
-async def log_of(raw: Redis) -> list[dict[str, str]]:
-    entries = [await raw.xrange(log_key(bucket)) for bucket in range(BUCKETS)]
-    return [fields for shard in entries for _, fields in shard]
 
 
 async def test_what_was_written_is_read_in_order(connect: Connect) -> None:
@@ -165,19 +122,21 @@ async def test_every_key_has_a_bound_and_a_lifetime(connect: Connect, raw: Redis
         user_key("history", "ada"),
         user_key("runs", "ada"),
         user_key("event_ids", "ada"),
-        log_key(bucket_of("ada")),
+        bucket_key("log", bucket_of("ada")),
     }
     assert 2 * day - 60_000 < lifetimes[user_key("history", "ada")] <= 2 * day
     assert 2 * day - 60_000 < lifetimes[user_key("runs", "ada")] <= 2 * day
     assert day - 60_000 < lifetimes[user_key("event_ids", "ada")] <= day
-    assert lifetimes[log_key(bucket_of("ada"))] == -1
+    assert lifetimes[bucket_key("log", bucket_of("ada"))] == -1
 
 
 async def test_the_log_is_bounded(connect: Connect, raw: Redis) -> None:
     history = connect(event_log_length=BUCKETS * 100)
     for batch in range(3):
         await history.append([event(1_000 * batch + number) for number in range(1_000)])
-    assert 100 <= await raw.xlen(log_key(bucket_of("ada"))) <= 300  # "~": Redis drops whole nodes of about a hundred
+    assert (
+        100 <= await raw.xlen(bucket_key("log", bucket_of("ada"))) <= 300
+    )  # "~": Redis drops whole nodes of about a hundred
 
 
 HOSTILE = [

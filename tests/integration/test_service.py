@@ -15,6 +15,7 @@ from catalog.bundle import Bundle, current_bundle, open_bundle
 from catalog.prompts import Interaction
 from catalog.search.transformers import TransformersRanker
 from tests import world
+from tests.e2e.browser import Page
 from tests.integration.server_process import ServerProcess
 from trainer.pipeline import run
 from trainer.recipe import load_recipe
@@ -107,6 +108,32 @@ def test_a_user_makes_a_search_personal(client):
     search = [item["score"] for item in client.get("/search", params={"q": "green"}).json()["items"]]
     personal = [item["score"] for item in client.get("/search", params={"q": "green", "user": "bob"}).json()["items"]]
     assert search != personal
+
+
+def test_the_page_shows_what_the_model_answers(client, server, bundle, chromium_driver):
+    page = Page(chromium_driver, server.url)
+    page.open()
+    page.search("red tent")
+    search = {"q": "red tent", "session": page.person(), "k": 12}
+    assert page.ids("#results") == ids(client.get("/search", params=search))
+    page.click("#results .card-open")
+    page.wait(lambda: page.all(".visit"))
+    page.close_dialog()
+    page.click("#results .card-why")
+    page.wait(lambda: page.all("#why-dialog .level"))
+    assert [code.text for code in page.all("#why-dialog .level code")] == explained_codes(client, page, search)
+    page.close_dialog()
+    shelf = ids(client.get("/recommend", params={"session": page.person(), "k": 12}))
+    page.open()
+    page.wait(lambda: page.ids() == shelf)
+    assert page.text("#model") == bundle.version
+    assert page.complaints() == []
+
+
+def explained_codes(client, page, search):
+    first = {"candidates": page.ids("#results")[0], "explain": True}
+    answer = client.get("/search", params={**search, **first}).json()
+    return [level["code"] for level in answer["items"][0]["explanation"]["levels"]]
 
 
 def test_operations(client, bundle):

@@ -10,6 +10,7 @@ from server.app import create_app
 from server.deployments import Deployments
 from server.settings import Settings
 from tests.server.http_shop import Shop
+from tests.server.memory_changes import MemoryChanges
 from tests.server.memory_history import MemoryHistory
 from tests.server.small_shop import RecordingEngine, make_deployments, publish_names
 
@@ -30,14 +31,21 @@ def history() -> MemoryHistory:
 
 
 @pytest.fixture
+def changes() -> MemoryChanges:
+    return MemoryChanges()
+
+
+@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
     return Settings(bundles=tmp_path, max_body_bytes=1 << 20, answer_timeout_seconds=0.2, open_admin=True)
 
 
 @pytest.fixture
-async def shop(settings: Settings, deployments: Deployments, history: MemoryHistory) -> AsyncIterator[Shop]:
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
+async def shop(
+    settings: Settings, deployments: Deployments, history: MemoryHistory, changes: MemoryChanges
+) -> AsyncIterator[Shop]:
+    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: changes)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

@@ -16,14 +16,15 @@ async def test_search_answers_with_k_distinct_items_and_all_their_fields(shop: S
     response = await shop.get("/search", q="tent", k=7)
     assert response.status_code == 200
     body = response.json()
-    assert set(body) == {"request_id", "items", "model", "catalog_version", "took_ms", "degraded"}
+    parts = {"request_id", "items", "next_cursor", "corrected_query", "model", "catalog_version", "took_ms", "degraded"}
+    assert set(body) == parts
     assert body["model"] == "2025-11-20-a"
     assert body["degraded"] is False
     assert body["took_ms"] >= 0
     assert body["request_id"] == response.headers["x-request-id"]
     assert len({item["id"] for item in body["items"]}) == 7
     for item in body["items"]:
-        assert list(item)[:3] == ["id", "title", "score"]
+        assert list(item)[:4] == ["id", "title", "score", "reason"]
         assert item["season"] == "summer"
         assert item["price"] == NAMES.index(item["id"])
     scores = [item["score"] for item in body["items"]]
@@ -244,3 +245,167 @@ async def test_only_candidates_are_ranked_all_of_them(shop: Shop, engine: Record
     assert engine.requests[0].included == [3, 5, 7]
     assert await shop.ids("/search", q="tent", candidates="nobody knows me") == []
     assert await shop.ids("/search", q="tent", candidates=candidates, filter="price > 5") == [NAMES[7]]
+
+
+@pytest.mark.parametrize("path", ["/search", "/recommend"])
+async def test_a_body_asks_as_a_url_does(shop: Shop, path: str) -> None:
+    asked: dict[str, object] = {"user": "ada", "k": 4, "filter": "price > 3", "candidates": NAMES[:9], "min_score": -3}
+    asked |= {"q": "tent"} if path == "/search" else {}
+    await shop.saw("ada", "item-9")
+    by_url = (await shop.get(path, fields="title,price", **asked)).json()
+    by_body = (await shop.client.post(path, json=asked | {"fields": ["title", "price"]})).json()
+    assert by_url["items"] == by_body["items"] != []
+    assert set(by_url) == set(by_body)
+
+
+async def test_a_body_is_checked_as_a_url_is(shop: Shop) -> None:
+    for wrong in ({}, {"q": " "}, {"q": "a", "k": 0}, {"q": "a", "fields": ["prise"]}, {"q": "a", "min_score": "nan"}):
+        parameters = wrong | ({"fields": "prise"} if "fields" in wrong else {})
+        by_url = assert_problem(await shop.get("/search", **parameters), 422, "invalid_request")
+        by_body = assert_problem(await shop.client.post("/search", json=wrong), 422, "invalid_request")
+        assert by_url["errors"] == by_body["errors"]
+    body = assert_problem(await shop.client.post("/search", json={"q": "a", "kk": 3}), 422, "invalid_request")
+    assert "kk" in str(body["detail"])
+    headers = {"content-type": "application/json"}
+    assert_problem(await shop.client.post("/search", content=b"{", headers=headers), 400, "malformed_json")
+
+
+async def test_a_visitors_history_may_come_with_the_question(shop: Shop, engine: RecordingEngine) -> None:
+    history = ["item-9", {"item_id": "item-10", "query": "lamp"}, "sold out", {"item_id": "item-11"}]
+    response = await shop.client.post("/recommend", json={"history": history, "k": 200})
+    assert {"item-9", "item-10", "item-11"}.isdisjoint(item["id"] for item in response.json()["items"])
+    events = [{"user_id": "ada", "item_id": "item-9", "timestamp": 1_700_000_000_000}]
+    events += [{"user_id": "ada", "item_id": "item-10", "query": "lamp", "timestamp": 1_700_000_000_001}]
+    events += [{"user_id": "ada", "item_id": "item-11", "timestamp": 1_700_000_000_002}]
+    assert (await shop.post(events)).status_code == 202
+    await shop.ids("/recommend", user="ada")
+    inline, stored = engine.requests
+    assert (inline.prompt, inline.excluded) == (stored.prompt, stored.excluded)
+
+
+@pytest.mark.parametrize("other", [{"user": "ada"}, {"session": "s"}])
+async def test_a_history_and_somebody_to_read_it_of_exclude_each_other(shop: Shop, other: dict[str, str]) -> None:
+    for path, body in (("/search", {"q": "a"}), ("/recommend", {})):
+        response = await shop.client.post(path, json={"history": [], **other, **body})
+        assert assert_problem(response, 422, "invalid_request")["errors"][0]["code"] == "two_histories"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("past", "field"),
+    [([""], "history.0.item_id"), (["a", {"item_id": "b", "qery": "c"}], "history.1.qery"), (["a"] * 201, "history")],
+)
+async def test_a_history_that_is_none_is_refused(shop: Shop, past: list[object], field: str) -> None:
+    body = assert_problem(await shop.client.post("/recommend", json={"history": past}), 422, "invalid_request")
+    assert body["errors"][0]["field"] == field  # type: ignore[index]
+
+
+async def test_a_session_is_read_beside_its_user(shop: Shop, engine: RecordingEngine) -> None:
+    start = 1_700_000_000_000
+    for user, *items in (("ada", (0, "item-9"), (2, "item-11")), ("visit", (1, "item-10"), (3, "item-12"))):
+        events = [{"user_id": user, "item_id": item, "timestamp": start + at} for at, item in items]
+        assert (await shop.post(events)).status_code == 202
+    await shop.saw("both", "item-9", "item-10", "item-11", "item-12")
+    await shop.ids("/recommend", user="ada", session="visit")
+    await shop.ids("/recommend", user="both")
+    await shop.ids("/recommend", session="visit")
+    await shop.ids("/recommend", user="visit")
+    together, both, session, alone = engine.requests
+    assert together.prompt == both.prompt
+    assert session.prompt == alone.prompt
+
+
+async def test_only_the_wanted_columns_come(shop: Shop) -> None:
+    (item,) = (await shop.get("/search", q="tent", k=1, fields="price, season")).json()["items"]
+    assert list(item) == ["id", "score", "reason", "price", "season"]
+    (item,) = (await shop.get("/search?q=tent&k=1&fields=title&fields=id,score")).json()["items"]
+    assert list(item) == ["id", "title", "score", "reason"]
+
+
+async def test_a_column_that_no_item_has_is_refused_with_the_nearest(shop: Shop) -> None:
+    body = assert_problem(await shop.get("/search", q="tent", fields="title,prise"), 422, "invalid_request")
+    assert str(body["detail"]) == "fields: no column is named 'prise': did you mean 'price'?"
+    assert_problem(await shop.get("/search", q="tent", fields=""), 422, "invalid_request")
+
+
+async def test_items_of_a_lower_score_are_left_out(shop: Shop) -> None:
+    body = (await shop.get("/search", q="tent", min_score=-3.5)).json()
+    assert [item["score"] for item in body["items"]] == [-1.0, -2.0, -3.0]
+    assert body["next_cursor"] is None
+    assert (await shop.get("/search", q="tent", min_score=0)).json()["items"] == []
+
+
+async def test_pages_show_everything_once(shop: Shop) -> None:
+    whole = await shop.ids("/search", q="tent", k=200)
+    pages, cursor = [], None
+    while True:
+        body = (await shop.get("/search", q="tent", k=7, **({"cursor": cursor} if cursor else {}))).json()
+        pages.append([item["id"] for item in body["items"]])
+        if (cursor := body["next_cursor"]) is None:
+            break
+    assert [len(page) for page in pages] == [7, 7, 7, 7, 0]
+    assert [item_id for page in pages for item_id in page] == whole
+
+
+async def test_a_page_goes_on_after_the_catalogue_changed(shop: Shop) -> None:
+    first = (await shop.get("/search", q="tent", k=5)).json()
+    before = {item["id"] for item in first["items"]}
+    gone = next(name for name in AVAILABLE if name not in before)
+    assert (await shop.client.delete(f"/items/{quote(gone)}")).status_code == 200
+    assert (await shop.client.put("/items/brand-new", json={"title": "New"})).status_code == 200
+    rest = (await shop.client.post("/search", json={"q": "tent", "k": 200, "cursor": first["next_cursor"]})).json()
+    assert {item["id"] for item in rest["items"]} == (AVAILABLE | {"brand-new"}) - before - {gone}
+
+
+async def test_a_cursor_of_another_question_is_refused(shop: Shop) -> None:
+    cursor = (await shop.get("/search", q="tent", k=5)).json()["next_cursor"]
+    assert_problem(await shop.get("/search", q="rope", cursor=cursor), 422, "foreign_cursor")
+    assert_problem(await shop.get("/search", q="tent", cursor=cursor[:-3]), 422, "invalid_cursor")
+
+
+async def test_misspelled_words_reach_the_model_corrected(shop: Shop, engine: RecordingEngine) -> None:
+    body = (await shop.get("/search", q="Sumer campng X1")).json()
+    assert body["corrected_query"] == "summer camping X1"
+    await shop.ids("/search", q="summer camping X1")
+    as_typed = (await shop.get("/search", q="Sumer campng X1", correct="false")).json()
+    assert as_typed["corrected_query"] is None
+    corrected, right, typed = (request.prompt for request in engine.requests)
+    assert corrected == right != typed
+
+
+async def test_the_words_of_a_new_item_are_not_corrected(shop: Shop) -> None:
+    assert (await shop.get("/search", q="sumer")).json()["corrected_query"] == "summer"
+    assert (await shop.client.put("/items/s", json={"title": "Sumer"})).status_code == 200
+    assert (await shop.get("/search", q="sumer")).json()["corrected_query"] is None
+
+
+async def test_a_client_may_wait_less_but_not_longer_than_the_server(
+    shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(request: RankRequest) -> Ranking:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    assert_problem(await shop.get("/search", q="tent", timeout_ms=201), 422, "invalid_request")
+    monkeypatch.setattr(engine, "rank", forever)
+    response = await shop.get("/search", q="tent", timeout_ms=5)
+    assert "0.005 s" in str(assert_problem(response, 504, "answer_timeout")["detail"])
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_items_like_one(shop: Shop, engine: RecordingEngine) -> None:
+    response = await shop.get("/items/tent%2F2%20person/similar", k=3)
+    items = response.json()["items"]
+    assert [item["reason"] for item in items] == [{"code": "similar", "item": NAMES[0], "text": "Like Title 0"}] * 3
+    assert "corrected_query" not in response.json()
+    await shop.saw("ada", NAMES[0])
+    await shop.ids("/recommend", user="ada", k=3)
+    similar, recommended = engine.requests
+    assert (similar.prompt, similar.excluded) == (recommended.prompt, recommended.excluded)
+    assert NAMES[0] not in await shop.ids("/items/tent%2F2%20person/similar", k=200)
+    assert await shop.ids(f"/items/{NAMES[0]}/similar", filter="price = 9") == ["item-9"]
+
+
+async def test_nothing_is_like_an_item_that_there_is_not(shop: Shop) -> None:
+    assert_problem(await shop.get("/items/nobody/similar"), 404, "item_not_found")
+    assert (await shop.client.delete("/items/item-9")).status_code == 200
+    assert_problem(await shop.get("/items/item-9/similar"), 404, "item_not_found")

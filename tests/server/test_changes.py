@@ -1,11 +1,15 @@
 """Items change over HTTP while the catalogue serves."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
+from server.access import Access
 from server.deployments import Deployments
 from server.engine.protocol import Ranking, RankRequest
+from server.keys.keyring import Keyring
+from server.limits import Allowance, Limits
 from server.settings import Settings
 from tests.server.http_shop import Shop
 from tests.server.problems import assert_problem
@@ -142,9 +146,8 @@ async def test_nobody_changes_anything_unless_the_operator_allows_it(
 ) -> None:
     state = shop.client._transport.app.state  # type: ignore[attr-defined]
     parts = state.parts
-    monkeypatch.setattr(
-        state, "parts", type(parts)(parts.deployments, parts.service, parts.intake, parts.health, False)
-    )
+    access = Access(Keyring(None), Limits(Allowance()), open_read=False, open_admin=False, require_keys=False)
+    monkeypatch.setattr(state, "parts", dataclasses.replace(parts, access=access))
     for method, path in [
         ("POST", "/items"),
         ("PUT", "/items/a"),

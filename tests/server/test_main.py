@@ -216,6 +216,12 @@ def test_wrong_settings_are_told(refuse: Refuse, tmp_path: Path, monkeypatch: py
     assert "no setting is named GEMSERVE_PRT" in refuse("--bundles", str(tmp_path))
 
 
+def test_damaged_keys_are_told_before_anything_is_loaded(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text("[{}]")
+    said = refuse("--bundles", str(tmp_path), "--port", "0", "--keys", str(tmp_path / "keys.json"))
+    assert f"{tmp_path / 'keys.json'} is no file of keys, at 0.id: Field required" in said
+
+
 def test_a_missing_redis_server_is_told(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = refuse("--bundles", str(tmp_path), "--port", "0", "--own-redis", str(tmp_path / "data"))

@@ -76,7 +76,12 @@ async def model_of(shop: Shop) -> str:
 
 
 async def test_activate_and_roll_back(shop: Shop, settings: Settings, engines: list[ModelEngine]) -> None:
-    assert (await shop.get("/admin/models")).json() == {"current": OLD, "previous": None, "versions": [OLD, NEW]}
+    assert (await shop.get("/admin/models")).json() == {
+        "current": OLD,
+        "previous": None,
+        "versions": [OLD, NEW],
+        "traffic": {OLD: 100},
+    }
     assert_problem(await shop.client.post("/admin/models/rollback"), 409, "activation_failed")
     body = (await shop.client.post(f"/admin/models/{NEW}/activate")).json()
     assert (body["model"], body["previous"]) == (NEW, OLD)
@@ -89,7 +94,7 @@ async def test_activate_and_roll_back(shop: Shop, settings: Settings, engines: l
         assert [engine.loaded for engine in engines] == [NEW]
     assert (await shop.client.post("/admin/models/rollback")).json()["model"] == OLD
     assert await model_of(shop) == OLD
-    assert (await shop.get("/admin/models")).json() == {"current": OLD, "previous": NEW, "versions": [OLD, NEW]}
+    assert (await shop.get("/admin/models")).json()["previous"] == NEW
 
 
 async def test_no_request_fails_while_another_model_takes_over(shop: Shop) -> None:
@@ -121,13 +126,26 @@ async def test_requests_under_way_are_answered_by_the_model_they_came_to(
     under_way = asyncio.create_task(shop.get("/search", q="tent"))
     await asyncio.sleep(0.02)
     activating = asyncio.create_task(shop.client.post(f"/admin/models/{NEW}/activate"))
-    await asyncio.sleep(0.02)
-    assert activating.done() is (settings.activation == "beside")
+    if settings.activation == "beside":
+        assert (await activating).status_code == 200
+        assert not under_way.done()
+    else:
+        await asyncio.sleep(0.02)
+        assert not activating.done()
     engines[0].slow.set()
     assert (await under_way).json()["model"] == OLD
     assert (await activating).status_code == 200
     await asyncio.sleep(0.01)
     assert engines[0].stopped is (settings.activation == "beside")
+
+
+async def test_pages_go_on_with_another_model(shop: Shop) -> None:
+    first = (await shop.get("/search", q="tent", k=5)).json()
+    assert (await shop.client.post(f"/admin/models/{NEW}/activate")).status_code == 200
+    second = (await shop.get("/search", q="tent", k=200, cursor=first["next_cursor"])).json()
+    assert (first["model"], second["model"]) == (OLD, NEW)
+    shown = [item["id"] for page in (first, second) for item in page["items"]]
+    assert len(shown) == len(set(shown)) == 28
 
 
 async def test_a_model_that_does_not_prove_itself_is_not_served(

@@ -4,6 +4,7 @@ from server.app import create_app
 from server.deployments import Deployments
 from server.settings import Settings
 from tests.server.http_shop import Shop
+from tests.server.memory_changes import MemoryChanges
 from tests.server.memory_history import MemoryHistory
 from tests.server.problems import assert_problem
 from tests.server.small_shop import RecordingEngine
@@ -38,7 +39,9 @@ async def test_not_ready_without_an_engine(shop: Shop, engine: RecordingEngine) 
 
 
 async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: Deployments) -> None:
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory())
+    app = create_app(
+        settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory(), keep=lambda _: MemoryChanges()
+    )
     async with app.router.lifespan_context(app):
         app.state.parts.health.drain()
         readiness = await app.state.parts.health.readiness()
@@ -101,8 +104,11 @@ async def test_metrics_know_the_model_and_its_catalogue(shop: Shop) -> None:
     found = await metrics(shop)
     model = (("engine", "vllm"), ("identifiers", "semantic"), ("version", "2025-11-20-a"))
     assert found["gemserve_model_info", model] == 1
-    assert found["gemserve_catalog_items", (("available", "true"),)] == 28
-    assert found["gemserve_catalog_items", (("available", "false"),)] == 2
+    version = ("model", "2025-11-20-a")
+    assert found["gemserve_catalog_items", (("available", "true"), version)] == 28
+    assert found["gemserve_catalog_items", (("available", "false"), version)] == 2
+    assert found["gemserve_catalog_version", (version,)] == 0
+    assert found["gemserve_traffic_weight", (version,)] == 100
     assert found["gemserve_requests_in_flight", ()] == 1
 
 

@@ -42,6 +42,10 @@ def test_a_flag_wins_over_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--bundles", "out", "--engine.max-width", "100"], "under 200"),
         (["--bundles", "out", "--redis-read-timeout-ms", "0"], "--redis-read-timeout-ms: "),
         (["--bundles", "out", "--log-level", "loud"], "--log-level: "),
+        (["--bundles", "out", "--cors-origins", "https://a.example/"], "https://a.example/ is no origin"),
+        (["--bundles", "out", "--cors-origins", "a.example"], "a.example is no origin"),
+        (["--bundles", "out", "--rate-per-second", "0"], "--rate-per-second: "),
+        (["--bundles", "out", "--config", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file"),
     ],
 )
 def test_what_is_refused(flags: list[str], message: str) -> None:
@@ -68,6 +72,22 @@ def test_an_unknown_flag_ends_with_usage(capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_variable_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"no setting is named {name}"):
         read_settings(["--bundles", "out"], {name: "1"})
+
+
+def test_the_nearest_name_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"did you mean GEMSERVE_PORT\?"):
+        read_settings(["--bundles", "out"], {"GEMSERVE_PRT": "1"})
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example,http://b.example:8080", "https://a.example, http://b.example:8080"]
+)
+def test_lists_have_commas(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["https://a.example", "http://b.example:8080"]
+    assert read_settings(["--bundles", "out", "--cors-origins", text]).cors_origins == both
+    monkeypatch.setenv("GEMSERVE_CORS_ORIGINS", text)
+    assert read_settings(["--bundles", "out"]).cors_origins == both
+    assert read_settings(["--bundles", "out", "--cors-origins", "*"]).cors_origins == ["*"]
 
 
 def test_an_unknown_part_of_the_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

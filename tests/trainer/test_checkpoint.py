@@ -40,7 +40,7 @@ def test_an_interruption_between_the_renames_loses_nothing(tmp_path):
 
 def test_a_damaged_file_is_named(tmp_path):
     save_checkpoint(tmp_path / "c", STATE)
-    (tmp_path / "c/tensors.safetensors").write_bytes(b"junk")
+    (tmp_path / "c/tensors-0.safetensors").write_bytes(b"junk")
     with pytest.raises(TrainerError, match="damaged"):
         load_checkpoint(tmp_path / "c")
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
 from catalog.bundle import Bundle, sha256_of
-from catalog.events import drop_unknown_items, read_events
+from catalog.erasure import read_kept_events, tombstone_files
+from catalog.events import drop_unknown_items
 from trainer.errors import TrainerError
 from trainer.evaluation.report import Protocol, Report, evaluate
 from trainer.histories import SPLITS, Histories, Split
@@ -23,7 +24,7 @@ def evaluate_bundle(bundle: Bundle, events: Path, recipe: EvaluationRecipe, prot
     Says which events were left out, because they are broken or name an item that the bundle does not have. Raises
     TrainerError where nothing is left to ask, CatalogError for a file that cannot be read.
     """
-    split, kept = _split(bundle, events, recipe)
+    split, kept = held_out(bundle, events, recipe)
     if not split.test:
         raise TrainerError(f"{events}: the split {recipe.split} holds out no question; users have too few events")
     same = bundle.manifest.data.get("events", {}).get("sha256") == sha256_of(events)
@@ -61,10 +62,11 @@ def load_model(bundle: Bundle) -> PreTrainedModel:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def _split(bundle: Bundle, events: Path, recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
+def held_out(bundle: Bundle, events: Path, recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
+    """The split of the events of items that the bundle has, and how many events there were and were left out."""
     if not events.is_file():
         raise TrainerError(f"{events} does not exist: `python -m catalog.importers` writes items and events files")
-    table, met = read_events(events)
+    table, met = read_kept_events(events, tombstone_files(events))
     known = drop_unknown_items(table, bundle.items.table["item_id"], met)
     if met.dropped:
         say(str(met))

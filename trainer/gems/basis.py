@@ -47,6 +47,6 @@ def _orthonormal(matrix_SC: Tensor, null_space: NullSpace | None) -> Tensor:
     """Of the columns. Twice: after once, the Q of an ill-conditioned matrix is not quite in the null space."""
     for _ in range(2):
         if null_space is not None:
-            matrix_SC = null_space.project_(matrix_SC.clone())
+            matrix_SC = null_space.projected(matrix_SC)
         matrix_SC = torch.linalg.qr(matrix_SC)[0]
     return matrix_SC.contiguous()  # a resumed run must multiply in the same order, to the same bits

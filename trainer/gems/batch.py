@@ -16,7 +16,7 @@ from trainer.gems.plain import PlainWeight
 from trainer.gems.stats import PARTS, PerTask
 from trainer.processes import Processes
 
-__all__ = ["Batch", "Measured", "measure"]
+__all__ = ["Batch", "Measured", "measure", "total_norms"]
 
 
 @dataclass(slots=True)
@@ -79,6 +79,14 @@ class Batch:
             values.clear()
             values.update({task: total for task, total in found.items() if next(flags)})
 
+    def sum_slopes_over(self, shards: Processes) -> None:
+        """Adds up the slopes that processes found along the rows they hold; the rest is the same in all of them."""
+        if shards.world == 1:
+            return
+        tasks = sorted(self.slopes)
+        sums = shards.sum_numbers([float(self.slopes[task]) for task in tasks])
+        self.slopes = {task: torch.tensor(total, dtype=torch.float64) for task, total in zip(tasks, sums, strict=True)}
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -95,21 +103,25 @@ class Measured:
         return all(map(math.isfinite, [self.grad_norm, *numbers]))
 
 
-def measure(batch: Batch, layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], last_rate: float) -> Measured:
-    """From finished images (means over tokens) and plain gradients that are still sums."""
-    norms = {
-        part: _norm([layer.subspaces[part].image_RL for layer in layers if part in layer.subspaces]) for part in PARTS
-    }
+def measure(
+    batch: Batch, layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], last_rate: float, shards: Processes
+) -> Measured:
+    """From finished images (means over tokens) and plain gradients that are still sums; `shards` hold them together."""
+    images = [[layer.subspaces[part].image_RL for layer in layers if part in layer.subspaces] for part in PARTS]
+    gradients = [weight.gradient for weight in plain]
+    shared, search, recommendation, others = total_norms([*images, gradients], shards)
     return Measured(
         losses=batch.losses(),
-        grad_norms=PerTask(norms["search"], norms["recommendation"]),
-        grad_norm=math.hypot(norms["shared"], _norm([weight.gradient for weight in plain]) / batch.total),
+        grad_norms=PerTask(search, recommendation),
+        grad_norm=math.hypot(shared, others / batch.total),
         hypergradient=batch.hypergradient(last_rate),
     )
 
 
-def _norm(tensors: Sequence[Tensor | None]) -> float:
-    return float(get_total_norm([tensor for tensor in tensors if tensor is not None]))
+def total_norms(groups: Sequence[Sequence[Tensor | None]], shards: Processes) -> list[float]:
+    """The Frobenius norm over all tensors of each group, of which every process holds a part."""
+    norms = [float(get_total_norm([tensor for tensor in group if tensor is not None])) for group in groups]
+    return [math.sqrt(square) for square in shards.sum_numbers([norm * norm for norm in norms])]
 
 
 def _add(sums: dict[Task, Tensor], task: Task, value: Tensor) -> None:

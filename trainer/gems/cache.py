@@ -17,6 +17,8 @@ from trainer.errors import NullSpaceError
 from trainer.gems.config import PROJECTED_MODULES
 from trainer.gems.estimation import estimate_null_spaces
 from trainer.gems.nullspace import Energy, NullSpace, Side, Threshold
+from trainer.gems.rows import whole
+from trainer.processes import ALONE, Processes
 
 __all__ = ["cached_null_spaces", "load_null_spaces", "save_null_spaces"]
 
@@ -30,18 +32,20 @@ def cached_null_spaces(
     threshold: Threshold = Energy(),  # noqa: B008 -- frozen
     modules: Sequence[str] = PROJECTED_MODULES,
     announce: Callable[[Path], None] = lambda file: None,
+    shards: Processes = ALONE,
 ) -> dict[str, NullSpace]:
     """`estimate_null_spaces`, or its result from `directory` for the same weights, texts, side, threshold and modules.
 
-    `announce` is called with the file before an estimate is made. Raises NullSpaceError for a damaged file, naming it.
+    `announce` is called with the file before an estimate is made. `shards`: those that hold the model's weights between
+    them; all must call this. Raises NullSpaceError for a damaged file, naming it.
     """
     key = json.dumps([_model_hash(model), _corpus_hash(batches), side, repr(threshold), sorted(modules)])
     file = directory / f"null-spaces-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-    if file.exists():
+    if shards.once(file.exists):
         return load_null_spaces(file)
     announce(file)
     spaces = estimate_null_spaces(model, batches, side=side, threshold=threshold, modules=modules)
-    save_null_spaces(spaces, file)
+    shards.once(lambda: save_null_spaces(spaces, file))
     return load_null_spaces(file)  # memory laid out as a later run will have it, so that both round alike
 
 
@@ -72,7 +76,7 @@ def _model_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, weight in model.state_dict().items():
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())
-        digest.update(_bytes(weight))
+        digest.update(_bytes(whole(weight)))
     return digest.hexdigest()
 
 

@@ -82,8 +82,8 @@ def _check(name: str, spectrum: Spectrum, width: int) -> None:
         raise NullSpaceError(f"{name} saw no token: the corpus is empty, or its batches do not run this layer")
     if tokens < width:
         raise NullSpaceError(
-            f"the corpus has {tokens} tokens for {name}, which is {width} wide: "
-            f"give it at least {width}, better ten times that"
+            f"the corpus has {tokens} tokens for {name}, which is {width} wide: give it at least {width}, better ten "
+            "times that, by null_space.texts, null_space.text_tokens or a larger null_space.corpus"
         )
     if not math.isfinite(spectrum.trace):
         raise NullSpaceError(

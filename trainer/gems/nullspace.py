@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import NullSpaceError
+from trainer.gems.stretch import Stretch
 
 __all__ = ["Energy", "NullSpace", "Relative", "Side", "Threshold", "protected_count"]
 
@@ -60,10 +61,11 @@ class NullSpace:
     side: Side
     spans: Literal["protected", "free"]
     factor_WK: Tensor
+    along: Stretch | None = None  # which of the factor's rows are here; None: all
 
     @property
     def width(self) -> int:
-        return self.factor_WK.shape[0]
+        return self.factor_WK.shape[0] if self.along is None else self.along.size
 
     @property
     def free(self) -> int:
@@ -72,15 +74,36 @@ class NullSpace:
         return self.width - kept if self.spans == "protected" else kept
 
     def project_(self, matrix_WX: Tensor) -> Tensor:
-        """Projects the columns on the null space, in place, and returns them. Give a transpose to project rows."""
+        """Projects the columns on the null space, in place, and returns them. Give a transpose to project rows.
+
+        Of a factor that was cut, `matrix_WX` has those rows that the factor has here.
+        """
         coefficients_KX = self.factor_WK.T @ matrix_WX
+        if self.along is not None:
+            self.along.sum_([coefficients_KX])
         if self.spans == "protected":
             return matrix_WX.addmm_(self.factor_WK, coefficients_KX, alpha=-1)
         return matrix_WX.copy_(self.factor_WK @ coefficients_KX)
 
+    def projected(self, matrix_WX: Tensor) -> Tensor:
+        """A projected copy of columns that are here as a whole, whether the factor was cut or not."""
+        if self.along is None:
+            return self.project_(matrix_WX.clone())
+        return self.along.join(self.project_(self.along.of(matrix_WX).clone()))
+
     def protected(self, matrix_WX: Tensor) -> Tensor:
         """The part of the columns that lies in the protected space: zero for anything an update may be."""
-        return matrix_WX - self.project_(matrix_WX.clone())
+        return matrix_WX - self.projected(matrix_WX)
+
+    def cut(self, along: Stretch) -> NullSpace:
+        """The same null space with only those rows of the factor here."""
+        part = along.of(self.factor_WK)
+        own = part if len(along) == along.size else part.clone()  # a view would keep all of it in memory
+        return replace(self, factor_WK=own, along=along)
+
+    def joined(self) -> NullSpace:
+        """The same null space with all rows of the factor here."""
+        return self if self.along is None else replace(self, factor_WK=self.along.join(self.factor_WK), along=None)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> NullSpace:
         return replace(self, factor_WK=self.factor_WK.to(device, dtype))

@@ -4,9 +4,9 @@ After Zhao, Wang, Pan, Verberne, Ren, "Unifying Search and Recommendation in LLM
 arXiv 2601.09496. One step goes like this, files beside this one:
 
 1. `with optimizer.task("search", tokens=n, loss=loss): loss.backward()`, then the same for "recommendation".
-   When backward has finished with a weight, a hook takes its gradient, keeps low-rank images of it, and frees it
-   (layer.py, subspace.py), so two layers' full gradients never need to exist together. The batch's gradient is the
-   token-weighted mean of the two tasks', and images are linear: passes over the two halves give all three gradients.
+   When backward has finished with a weight, a hook (intake.py) takes its gradient, keeps low-rank images of it, and
+   frees it (layer.py, subspace.py), so two layers' full gradients never need to exist together. The batch's gradient
+   is the token-weighted mean of the two tasks', and images are linear: passes over the two halves give all three.
 2. Every `refresh_every` steps the hook also adds up thin sketches of the gradients. At the end of that step the next
    bases come from them (basis.py). The first step is one of these, and itself moves in random subspaces.
 3. `step()` checks that losses and gradients are finite; lets the gate learn from how the last update served this
@@ -17,33 +17,33 @@ Why the weights move in `step()` and not inside the last backward pass: images a
 Δ = U·Adam(UᵀG), so waiting costs no full gradient. It means that nothing is applied before everything is known to be
 finite, that clipping and gate see the whole batch, and that a sum over processes has one place (reduction.py).
 
-Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: 4·r·L of moments and 2·r·S of bases are kept; between the
-first backward pass and the step there are 2·r·L of images.
+Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: 4·r·L of moments and 2·r·S of bases are kept, and for a
+learned gate r·L of the last directions; between the first backward pass and the step there are 2·r·L of images.
+
+Of a weight that FSDP2 divided among P processes (rows.py) each has 1/P, and 1/P of gradient, moments, null space and
+what AdamW keeps; bases are whole in each. Images and directions are divided where S is the columns; where S is the rows
+they are whole in each, as every row of the weight takes part in them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from catalog.prompts import TASKS, Task
+from catalog.prompts import Task
 from trainer.errors import OptimizerUseError
 from trainer.gems.adam import Adam
-from trainer.gems.batch import Batch, Measured, measure
+from trainer.gems.batch import Batch, Measured, measure, total_norms
 from trainer.gems.config import GemsConfig
 from trainer.gems.gate import Gate
-from trainer.gems.layer import ProjectedLayer
+from trainer.gems.intake import Intake, MicroBatch
 from trainer.gems.nullspace import NullSpace
-from trainer.gems.plain import PlainWeight
 from trainer.gems.precision import full_precision
-from trainer.gems.reduction import present, sum_accumulators
 from trainer.gems.selection import parameter_groups, plain_weights, projected_layers
 from trainer.gems.state import check_names
 from trainer.gems.stats import Gates, PerTask, StepStats
@@ -80,6 +80,10 @@ class GemsOptimizer(Optimizer):
 
     With several `processes`, each gives the contexts its share of the batch, or none of a task; `step` sums them, skips
     in all where one has something that is not finite, and so moves the weights alike everywhere.
+
+    With several `shards`, `fully_shard` has divided the model's weights among them, set to sum gradients, not to
+    average them. All open the same contexts, with the tokens and the mean loss of the micro-batch that they share, and
+    send backward each its part of that mean. Give `processes` or `shards`, not both.
     """
 
     def __init__(
@@ -89,23 +93,19 @@ class GemsOptimizer(Optimizer):
         *,
         null_spaces: Mapping[str, NullSpace] | None = None,
         processes: Processes = ALONE,
+        shards: Processes = ALONE,
     ) -> None:
         self.config = config
+        self._processes, self._shards = processes, shards
         with full_precision():
-            self._layers = projected_layers(model, config, null_spaces)
-        self._plain = plain_weights(model, {layer.weight for layer in self._layers}, config)
+            self._layers = projected_layers(model, config, null_spaces, shards)
+        self._plain = plain_weights(model, {layer.weight for layer in self._layers}, config, shards)
         super().__init__(parameter_groups(self._layers, self._plain, config), {})
-        self._processes = processes
+        self._intake = Intake([*self._layers, *self._plain])
         self._share_bases()
         self._gate = Gate(config)
         self._steps = 0  # applied so far
         self._last_rate = 0.0  # what the last directions were multiplied by
-        self._current: tuple[Task, int] | None = None  # the open context
-        self._batch = Batch()
-        self._handles = [
-            owner.weight.register_post_accumulate_grad_hook(partial(self._take, owner))  # type: ignore[no-untyped-call]
-            for owner in self._owners()
-        ]
 
     @contextmanager
     def task(self, task: Task, *, tokens: int, loss: Tensor | float | None = None) -> Iterator[None]:
@@ -114,33 +114,20 @@ class GemsOptimizer(Optimizer):
         `loss` is that mean. Without it the gate takes the two losses as equal, and a loss that is not finite is noticed
         by its gradient only. Raises OptimizerUseError where the call has no meaning, such as without a backward pass.
         """
-        self._check_entry(task, tokens)
-        before, self._current = self._batch.gradients, (task, tokens)
-        try:
+        probe = self._adam() if self._gate.learns else None
+        with self._intake.taking(MicroBatch(task, tokens, self._steps, probe), loss):
             yield
-        except BaseException:
-            self.discard()
-            raise
-        finally:
-            self._current = None
-        if self._batch.gradients == before:
-            raise OptimizerUseError(f'no gradient arrived inside task("{task}"): call loss.backward() there')
-        self._batch.add(task, tokens, loss)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> StepStats:  # type: ignore[override]
         """Updates every weight from the gradients of the contexts since the last step."""
         if closure is not None:
             raise OptimizerUseError("GemsOptimizer.step takes no closure: it could not tell the tasks apart in one")
-        self._batch.sum_over(self._processes)
-        if self._batch.total == 0:
-            raise OptimizerUseError('step() without gradients: run backward inside task("search", tokens=…) first')
-        batch = self._batch
-        sum_accumulators(list(self._owners()), self._processes)
+        batch = self._intake.complete(self._processes, self._shards)
         with full_precision():
             for layer in self._layers:
                 layer.finish_images(batch.counts)
-            measured = measure(batch, self._layers, self._plain, self._last_rate)
+            measured = measure(batch, self._layers, self._plain, self._last_rate, self._shards)
             if not measured.finite():
                 self.discard()
                 return self._stats(batch, measured)
@@ -153,18 +140,16 @@ class GemsOptimizer(Optimizer):
         if any(refreshed):
             self._share_bases()
         self._steps += 1
-        self._batch = Batch()
+        self._intake.discard()
         return self._stats(batch, measured, gates, temperature, update_norm, any(refreshed))
 
     def accumulators(self) -> Iterator[Tensor]:
         """All tensors that the backward passes left here, as sums weighted by tokens and linear in the gradient."""
-        yield from present(list(self._owners()))
+        yield from self._intake.accumulators()
 
     def discard(self) -> None:
         """Forgets the gradients since the last step."""
-        self._batch = Batch()
-        for owner in self._owners():
-            owner.discard()
+        self._intake.discard()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients since the last step, and what is in `.grad`."""
@@ -173,12 +158,11 @@ class GemsOptimizer(Optimizer):
 
     def close(self) -> None:
         """Takes the hooks off the model."""
-        for handle in self._handles:
-            handle.remove()
+        self._intake.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Nested dictionaries of tensors (the live ones, not copies) and plain values, for use between two steps."""
-        if self._batch.gradients:
+        if self._intake.batch.gradients:
             raise OptimizerUseError("state_dict() in the middle of a batch: call step() or zero_grad() first")
         return {
             "steps": self._steps,
@@ -208,38 +192,6 @@ class GemsOptimizer(Optimizer):
         self._steps = int(state_dict["steps"])
         self._last_rate = float(state_dict["last_rate"])
 
-    def _owners(self) -> Iterator[ProjectedLayer | PlainWeight]:
-        yield from self._layers
-        yield from self._plain
-
-    def _check_entry(self, task: Task, tokens: int) -> None:
-        if task not in TASKS:
-            raise OptimizerUseError(f"there is no task {task!r}: it is one of {', '.join(TASKS)}")
-        if tokens < 1:
-            raise OptimizerUseError(f'task("{task}", tokens={tokens}): leave out a task that has no target tokens')
-        if self._current is not None:
-            raise OptimizerUseError(f'task("{task}") inside task("{self._current[0]}"): close one before the next')
-        for owner in self._owners():
-            if owner.weight.grad is not None:
-                raise OptimizerUseError(
-                    f"{owner.name} has a gradient from outside of any task, which would be counted in: "
-                    "call zero_grad() before the first task of a step"
-                )
-
-    def _take(self, owner: ProjectedLayer | PlainWeight, weight: Tensor) -> None:
-        """The hook: a backward pass has just completed `weight.grad`."""
-        if self._current is None:
-            return
-        task, tokens = self._current
-        self._batch.gradients += 1
-        with torch.no_grad():
-            if isinstance(owner, PlainWeight):
-                owner.observe(tokens=tokens)
-                return
-            probe = self._adam() if self._gate.learns else None
-            for moved, slope in owner.observe(task, tokens=tokens, step=self._steps, probe=probe).items():
-                self._batch.add_slope(moved, slope * tokens)
-
     def _update(self, gates: Gates, tokens: int, grad_norm: float) -> float:
         """Moves every weight; returns the norm of the projected weights' change."""
         limit = self.config.max_grad_norm
@@ -263,11 +215,12 @@ class GemsOptimizer(Optimizer):
                 seed=self.config.seed,
                 step=self._steps,
             )
-        return float(get_total_norm([change for change in changes if change is not None]))
+        return total_norms([changes], self._shards)[0]
 
     def _share_bases(self) -> None:
         """Singular vectors may differ in their signs between machines; images in different bases cannot be added."""
-        self._processes.copy_first_([basis for layer in self._layers for basis in layer.bases()])
+        for others in (self._processes, self._shards):
+            others.copy_first_([basis for layer in self._layers for basis in layer.bases()])
 
     def _adam(self) -> Adam:
         group = self.param_groups[0]

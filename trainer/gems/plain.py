@@ -1,4 +1,7 @@
-"""AdamW for the weights that are not projected: embeddings, norms, biases, a head of its own."""
+"""AdamW for the weights that are not projected: embeddings, norms, biases, a head of its own.
+
+Of a weight whose rows processes hold between them each moves, and keeps moments of, the rows that are here.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from torch import Tensor, nn
 
 from trainer.gems.adam import Adam, Moments
 from trainer.gems.precision import add_rounded_, compute_dtype
+from trainer.gems.rows import local, rows_here
+from trainer.processes import ALONE, Processes
 
 __all__ = ["PlainWeight"]
 
@@ -21,11 +26,14 @@ class PlainWeight:
     one weight and a row moves, or not, in both roles.
     """
 
-    def __init__(self, name: str, weight: nn.Parameter, rows: slice | Tensor | None = None) -> None:
+    def __init__(
+        self, name: str, weight: nn.Parameter, rows: slice | Tensor | None = None, shards: Processes = ALONE
+    ) -> None:
         self.name, self.weight = name, weight
-        self._rows = rows
+        here = rows_here(weight, shards)
+        self._first_row, self._rows = here.start, here.within(rows)
         self.gradient: Tensor | None = None  # tokens · gradient, summed over micro-batches
-        moving = self._moving(weight.detach())
+        moving = self._moving(local(weight))
         self._moments = Moments(moving.shape, dtype=compute_dtype(weight), device=weight.device)
 
     def observe(self, *, tokens: int) -> None:
@@ -33,7 +41,7 @@ class PlainWeight:
         grad, self.weight.grad = self.weight.grad, None
         if grad is None or self._moments.first.numel() == 0:
             return
-        part = self._moving(grad)
+        part = self._moving(local(grad))
         if self.gradient is None:
             self.gradient = part.to(self._moments.first.dtype) * tokens
         else:
@@ -59,12 +67,13 @@ class PlainWeight:
         self._moments.update(self.gradient.mul_(factor), adam)
         self.gradient = None
         change = self._moments.direction(adam).mul_(-lr)
-        moving = self._moving(self.weight.data)
+        weight = local(self.weight)
+        moving = self._moving(weight)
         if weight_decay:
             change.add_(moving, alpha=-lr * weight_decay)
-        add_rounded_(moving, change, seed=seed, name=self.name, step=step)
+        add_rounded_(moving, change, seed=seed, name=self.name, step=step, first_row=self._first_row)
         if isinstance(self._rows, Tensor):
-            self.weight.data[self._rows] = moving
+            weight[self._rows] = moving
 
     def accumulators(self) -> list[Tensor | None]:
         """The sum of the gradients; None where none arrived."""

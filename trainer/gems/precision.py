@@ -41,15 +41,15 @@ def full_precision() -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def add_rounded_(weight: Tensor, update: Tensor, *, seed: int, name: str, step: int) -> None:
+def add_rounded_(weight: Tensor, update: Tensor, *, seed: int, name: str, step: int, first_row: int = 0) -> None:
     """Adds `update` (same shape, in the compute type) to `weight` in place.
 
-    The weight's name and the step, with the seed, decide how bfloat16 is rounded.
+    The weight's name, the first of its rows that is here and the step, with the seed, decide how bfloat16 is rounded.
     """
     if weight.dtype != torch.bfloat16:
         weight.add_(update)
         return
-    draw = generator_for(seed, "rounding", name, step, device=weight.device)
+    draw = generator_for(seed, "rounding", name, first_row, step, device=weight.device)
     exact = weight.float().add_(update)
     bits = exact.view(torch.int32)
     noise = torch.empty_like(bits).random_(0, 1 << 16, generator=draw)

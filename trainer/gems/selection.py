@@ -13,6 +13,7 @@ from trainer.gems.config import PROJECTED_MODULES, GemsConfig, Rows
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.nullspace import NullSpace
 from trainer.gems.plain import PlainWeight
+from trainer.processes import ALONE, Processes
 
 __all__ = ["parameter_groups", "plain_weights", "projected_layers", "projected_modules"]
 
@@ -42,9 +43,12 @@ def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Li
 
 
 def projected_layers(
-    model: nn.Module, config: GemsConfig, null_spaces: Mapping[str, NullSpace] | None
+    model: nn.Module, config: GemsConfig, null_spaces: Mapping[str, NullSpace] | None, shards: Processes = ALONE
 ) -> list[ProjectedLayer]:
-    """Every projected weight, in its null space. Raises SettingsError where a null space is asked for and missing."""
+    """Every projected weight, in its null space; `shards` hold the rows of divided ones.
+
+    Raises SettingsError where a null space is asked for and missing.
+    """
     modules = projected_modules(model, config.modules)
     spaces = null_spaces or {}
     missing = [name for name in modules if name not in spaces]
@@ -54,16 +58,25 @@ def projected_layers(
             "layers): pass what estimate_null_spaces returns, or set it to False"
         )
     return [
-        ProjectedLayer(name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None)
+        ProjectedLayer(
+            name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None, shards
+        )
         for name, module in modules.items()
     ]
 
 
-def plain_weights(model: nn.Module, projected: Set[Tensor], config: GemsConfig) -> list[PlainWeight]:
-    """Every other trainable weight, each tied one once."""
+def plain_weights(
+    model: nn.Module, projected: Set[Tensor], config: GemsConfig, shards: Processes = ALONE
+) -> list[PlainWeight]:
+    """Every other trainable weight, each tied one once; `shards` hold the rows of divided ones."""
     vocabulary = _vocabulary_weights(model)
     return [
-        PlainWeight(name, weight, _moving_rows(config.vocabulary_rows, name, weight) if weight in vocabulary else None)
+        PlainWeight(
+            name,
+            weight,
+            _moving_rows(config.vocabulary_rows, name, weight) if weight in vocabulary else None,
+            shards,
+        )
         for name, weight in model.named_parameters()
         if weight.requires_grad and weight not in projected
     ]

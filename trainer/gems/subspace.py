@@ -4,7 +4,8 @@ A new basis is chosen at the end of a step, and takes over at the start of the n
 are imaged in the new basis, and the last update's slope, which the gate learns from, is taken in the basis it was made
 in.
 
-S, L shorter and longer side of the weight; R rank; C columns of the sketch.
+S, L shorter and longer side of the weight (of a divided one those columns of L whose moments are here); R rank; C
+columns of the sketch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["Subspace"]
 
 
 class Subspace:
-    """Of the null spaces, `short` of the S side and `long` of the L side, one at most is given."""
+    """short: the null space of the S side, which the basis then lies in."""
 
     def __init__(
         self,
@@ -32,18 +33,17 @@ class Subspace:
         rank: int,
         *,
         short: NullSpace | None,
-        long: NullSpace | None,
         dtype: torch.dtype,
         draw: torch.Generator,
     ) -> None:
         size, length = short_long
         self.rank = rank
-        self._short, self._long = short, long
+        self._short = short
         self.basis_SR = random_basis(size, rank, short, dtype=dtype, draw=draw)
         self._next_basis_SR: Tensor | None = None
         self._moments = Moments((rank, length), dtype=dtype, device=draw.device)
         self._chosen_at: int | None = None  # the step whose gradient chose the basis; None for the random first one
-        self._moved = False  # took part in the last applied step
+        self.moved = False  # took part in the last applied step
         self.image_RL: Tensor | None = None  # tokens · basisᵀ · gradient, summed over micro-batches
 
     def due(self, step: int, refresh_every: int) -> bool:
@@ -52,46 +52,33 @@ class Subspace:
 
     @property
     def imaging_basis_SR(self) -> Tensor:
+        """What the next gradients are imaged in."""
         return self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
 
-    def observe(self, grad_SL: Tensor, *, tokens: int) -> Tensor:
-        """Adds the image of one micro-batch's gradient; returns that image [R, L]."""
-        image_RL = _image(self.imaging_basis_SR, grad_SL)
+    def add(self, image_RL: Tensor, *, tokens: int) -> None:
+        """Adds the image of one micro-batch's gradient."""
         if self.image_RL is None:
             self.image_RL = image_RL * tokens
         else:
             self.image_RL.add_(image_RL, alpha=tokens)
-        return image_RL
 
-    def slope(self, grad_SL: Tensor, adam: Adam, image_RL: Tensor | None = None) -> Tensor | None:
-        """⟨gradient, this subspace's last direction⟩, a scalar; None where it did not move last time.
+    def update(self, factor: float, adam: Adam, at_refresh: MomentsAtRefresh) -> bool:
+        """Takes over a new basis if there is one, then gives `factor` times the image to Adam's moments.
 
-        `image_RL` is the gradient's image from `observe`, if that was called; it saves a product where it can.
+        False, and nothing happens, without an image. Consumes the image.
         """
-        if not self._moved:
-            return None
-        if image_RL is None or self._next_basis_SR is not None:
-            image_RL = _image(self.basis_SR, grad_SL)
-        return torch.vdot(self._direction(adam).flatten(), image_RL.flatten())
-
-    def finish_image(self, factor: float) -> None:
-        """Turns the sum into the mean gradient's image, by `factor`, inside the null space of the longer side."""
-        if self.image_RL is not None:
-            self._project_long_(self.image_RL.mul_(factor))
-
-    def update(self, factor: float, adam: Adam, at_refresh: MomentsAtRefresh) -> Tensor | None:
-        """Takes over a new basis if there is one, then makes one Adam step on `factor` times the image.
-
-        Returns the direction [R, L] to be subtracted as basis·direction, or None without an image. Consumes the image.
-        """
-        self._moved = self.image_RL is not None
+        self.moved = self.image_RL is not None
         if self.image_RL is None:
-            return None
+            return False
         if self._next_basis_SR is not None:
             self._take_over(self._next_basis_SR, at_refresh)
         self._moments.update(self.image_RL.mul_(factor), adam)
         self.image_RL = None
-        return self._direction(adam)
+        return True
+
+    def direction(self, adam: Adam) -> Tensor:
+        """[R, L], to be subtracted as basis·direction. Adam's division leaves the null space of the L side."""
+        return self._moments.direction(adam)
 
     def choose_basis(self, sketch_SC: Tensor, step: int, draw: torch.Generator) -> None:
         """Chooses the next basis from the sketch of the gradient after `step` applied steps."""
@@ -104,7 +91,7 @@ class Subspace:
             "next_basis": self._next_basis_SR,
             "moments": self._moments.state_dict(),
             "chosen_at": self._chosen_at,
-            "moved": self._moved,
+            "moved": self.moved,
         }
 
     def load_state_dict(self, state: dict[str, Any], where: str) -> None:
@@ -115,7 +102,7 @@ class Subspace:
             restore_(self._next_basis_SR, state["next_basis"], where)
         self._moments.load_state_dict(state["moments"], where)
         self._chosen_at = state["chosen_at"]
-        self._moved = state["moved"]
+        self.moved = state["moved"]
 
     def _take_over(self, next_basis_SR: Tensor, at_refresh: MomentsAtRefresh) -> None:
         if at_refresh == "rotate":
@@ -123,17 +110,3 @@ class Subspace:
         else:
             self._moments.reset()
         self.basis_SR, self._next_basis_SR = next_basis_SR, None
-
-    def _direction(self, adam: Adam) -> Tensor:
-        """Adam's elementwise division leaves the null space of the longer side, so its result is projected again."""
-        return self._project_long_(self._moments.direction(adam))
-
-    def _project_long_(self, matrix_RL: Tensor) -> Tensor:
-        if self._long is not None:
-            self._long.project_(matrix_RL.T)
-        return matrix_RL
-
-
-def _image(basis_SR: Tensor, grad_SL: Tensor) -> Tensor:
-    """In the gradient's own type, so that bfloat16 gradients use bfloat16 units, then kept in the basis's."""
-    return (basis_SR.to(grad_SL.dtype).T @ grad_SL).to(basis_SR.dtype)

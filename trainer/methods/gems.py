@@ -25,6 +25,7 @@ from trainer.methods.protocol import StepResult
 from trainer.processes import ALONE, Processes
 from trainer.progress import say
 from trainer.recipe import NullSpaceRecipe, Recipe
+from trainer.sharding import share_loss
 
 
 class GemsTuning:
@@ -36,15 +37,22 @@ class GemsTuning:
         self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: Processes = ALONE
     ) -> None:
         config = gems_config(recipe, backbone)
+        sharded = recipe.training.shard
+        self._shards, sharers = (processes, ALONE) if sharded else (ALONE, processes)
         spaces = None
-        if config.null_space:  # process 0 estimates them, the others read what it wrote
-            spaces = processes.first(lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config))
-        self._optimizer = GemsOptimizer(backbone.model, config, null_spaces=spaces, processes=processes)
+        if config.null_space:  # process 0 estimates them, or all do with what each holds; the others read what it wrote
+            spaces = sharers.first(
+                lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config, self._shards)
+            )
+        self._optimizer = GemsOptimizer(
+            backbone.model, config, null_spaces=spaces, processes=sharers, shards=self._shards
+        )
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
 
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
-        with self._optimizer.task(task, tokens=tokens, loss=loss):
-            torch.autograd.backward(loss)
+        part, mean, everyone = share_loss(loss, tokens, self._shards)
+        with self._optimizer.task(task, tokens=everyone, loss=mean):
+            torch.autograd.backward(part)
 
     def step(self, lr_share: float) -> StepResult:
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
@@ -74,7 +82,12 @@ def gems_config(recipe: Recipe, backbone: Backbone) -> GemsConfig:
 
 
 def _null_spaces(
-    backbone: Backbone, recipe: NullSpaceRecipe, documents: Sequence[str], cache: Path, config: GemsConfig
+    backbone: Backbone,
+    recipe: NullSpaceRecipe,
+    documents: Sequence[str],
+    cache: Path,
+    config: GemsConfig,
+    shards: Processes,
 ) -> dict[str, NullSpace]:
     stream = token_stream(documents, backbone.text_tokenizer)
     rows_NT = token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)
@@ -83,7 +96,7 @@ def _null_spaces(
         batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
     threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
     spaces = cached_null_spaces(
-        cache, backbone.model, batches, side=recipe.side, threshold=threshold, modules=config.modules
+        cache, backbone.model, batches, side=recipe.side, threshold=threshold, modules=config.modules, shards=shards
     )
     free = sum(space.free / space.width for space in spaces.values()) / len(spaces)
     say(f"null spaces of {len(spaces)} layers from {len(rows_NT)} texts: {free:.0%} of the directions are free")

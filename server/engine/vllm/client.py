@@ -75,7 +75,13 @@ class VllmEngine:
         llm = self._running()
         self._settings.admit(request, self._shelf.leaves(request.snapshot))
         options = RankOptions(
-            request.k, request.width, request.excluded, request.included, request.leaf_set, request.snapshot
+            request.k,
+            request.width,
+            request.excluded,
+            request.included,
+            request.leaf_set,
+            request.snapshot,
+            request.by_level,
         )
         params = PoolingParams(
             task=TASK,
@@ -92,7 +98,7 @@ class VllmEngine:
             raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
         if answer.shape == NOT_INSTALLED.shape:
             raise EngineError(f"leaf set {request.leaf_set} of snapshot {request.snapshot} is not installed")
-        return Ranking.of(*answer)
+        return Ranking.of(answer[0], answer[1], answer[2:].T if request.by_level else None)
 
     async def install(self, snapshot: int, index: ItemIndex) -> None:
         """Hold this index under a number, from the next step on. Raises EngineError."""
@@ -212,11 +218,13 @@ class VllmEngine:
             from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
 
+            from server.engine.vllm.statistics import PrefixCacheCounts
+
             cpu = bool(current_platform.is_cpu())
             if cpu:
                 prepare_openmp(self._settings.tensor_parallel)
             try:
                 arguments = engine_arguments(self._bundle, checkpoint, self._settings, cpu=cpu)
-                self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+                self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
             except Exception as error:
                 raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error

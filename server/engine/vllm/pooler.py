@@ -19,8 +19,8 @@ __all__ = ["ItemPooler"]
 
 
 class ItemPooler(Pooler):  # type: ignore[misc]
-    """Answers each finished request with leaves and scores, float64 [2, k]; with NOT_INSTALLED if it names a snapshot
-    or a leaf set that is not here.
+    """Answers each finished request with leaves and scores, float64 [2, k], and with a row of scores a level where it
+    asks for them; with NOT_INSTALLED if it names a snapshot or a leaf set that is not here.
 
     searches: by the number of the snapshot they search. digest: of the weights that were loaded last.
     """

@@ -58,9 +58,10 @@ class ItemSearch:
             found = self._search(
                 [rows[i] for i in group], hidden_RH[picked], length_R[group], [options[i] for i in group]
             )
-            for i, (leaves, scores) in zip(group, found, strict=True):
+            for i, ((leaves, scores), score_KL) in zip(group, found, strict=True):
                 k = options[i].k
-                yield torch.from_numpy(np.stack([leaves[:k].astype(np.float64), scores[:k].astype(np.float64)]))
+                answer = np.vstack([leaves[:k], scores[:k], *([] if score_KL is None else [score_KL[:k].T])])
+                yield torch.from_numpy(answer.astype(np.float64, copy=False))
 
     def _groups(self, length_R: NDArray[np.int64], options: Sequence[RankOptions]) -> Iterator[list[int]]:
         """Requests, in order, as many together as the scratch blocks hold the beams of."""
@@ -79,7 +80,8 @@ class ItemSearch:
 
     def _search(
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
-    ) -> list[Ranked]:
+    ) -> Iterator[tuple[Ranked, NDArray[np.float32] | None]]:
+        """What each request finds, and the scores by level of those that ask for them."""
         search = BeamSearch(self._tree, [option.width for option in options], self._restriction(options))
         decoder = PagedDecoder(self._runner, rows, length_R, self._tree.depth, self._half)
 
@@ -90,7 +92,10 @@ class ItemSearch:
             return self._heads(level, decoder.step(level, token_B, beams.parent_B, layout))
 
         self._counts["groups"] += 1
-        return search.run(self._heads(0, hidden_RH), decode)
+        ranked = search.run(self._heads(0, hidden_RH), decode)
+        by_level = search.level_scores() if any(option.by_level for option in options) else [None] * len(options)
+        asked = (scores if option.by_level else None for scores, option in zip(by_level, options, strict=True))
+        return zip(ranked, asked, strict=True)
 
     def _restriction(self, options: Sequence[RankOptions]) -> Restriction | None:
         if all(option.leaf_set is None and option.included is None and len(option.excluded) == 0 for option in options):

@@ -60,11 +60,13 @@ class RankOptions:
     included: Sequence[int] | None
     leaf_set: int | None
     snapshot: int
+    by_level: bool
 
     def to_extra_kwargs(self) -> dict[str, Any]:
         """For PoolingParams."""
         listed = {"excluded": list(self.excluded), "included": None if self.included is None else list(self.included)}
-        return listed | {"k": self.k, "width": self.width, "leaf_set": self.leaf_set, "snapshot": self.snapshot}
+        numbers = {"k": self.k, "width": self.width, "leaf_set": self.leaf_set, "snapshot": self.snapshot}
+        return listed | numbers | {"by_level": self.by_level}
 
     @classmethod
     def of(cls, extra_kwargs: Mapping[str, Any]) -> "RankOptions":

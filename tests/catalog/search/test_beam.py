@@ -39,6 +39,11 @@ def log_probabilities(seed, path, size, coarse):
 
 def run(index, widths, restriction, models, *, compiled=True):
     """Drive the search under test with one made-up model a row."""
+    return searched(index, widths, restriction, models, compiled=compiled)[1]
+
+
+def searched(index, widths, restriction, models, *, compiled=True):
+    """The search, and what it found."""
     search = BeamSearch(Tree(index), widths, restriction, compiled=compiled)
     paths = {}
 
@@ -49,7 +54,7 @@ def run(index, widths, restriction, models, *, compiled=True):
         rows = search.layouts[level].row_B.tolist()
         return torch.stack([models[row](path) for row, path in zip(rows, paths[level], strict=True)])
 
-    return search.run(torch.stack([model(()) for model in models]), decode)
+    return search, search.run(torch.stack([model(()) for model in models]), decode)
 
 
 def models_of(index, seeds, coarse):
@@ -72,6 +77,22 @@ def test_equals_the_slow_search_for_every_row_of_a_mixed_batch(compiled, batch, 
         assert ranked.leaves.tolist() == [leaf for leaf, _ in expected]
         assert ranked.scores.tolist() == [score for _, score in expected]
         assert len(set(ranked.leaves.tolist())) == min(width, len(wanted))
+
+
+@EITHER_WAY
+@given(batches(), st.booleans())
+def test_scores_by_level_are_the_models_and_multiply_to_the_whole(compiled, batch, coarse):
+    index, rows = batch
+    widths, excluded, _, _, seeds = zip(*rows, strict=True)
+    models = models_of(index, seeds, coarse)
+    search, found = searched(index, widths, Restriction(index, excluded), models, compiled=compiled)
+    for model, ranked, score_KL in zip(models, found, search.level_scores(), strict=True):
+        assert score_KL.shape == (len(ranked.leaves), index.depth)
+        np.testing.assert_allclose(np.exp(score_KL).prod(1), np.exp(ranked.scores), rtol=1e-4)
+        for leaf, score_L in zip(ranked.leaves.tolist(), score_KL.tolist(), strict=True):
+            path = index.path(leaf)
+            expected = [model(tuple(path[:level]))[code].item() for level, code in enumerate(path)]
+            assert score_L == pytest.approx(expected, abs=1e-5)
 
 
 @EITHER_WAY

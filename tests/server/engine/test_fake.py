@@ -30,6 +30,13 @@ async def test_the_prompt_decides_the_order(engine):
     assert list(first.scores) == sorted(first.scores, reverse=True)
 
 
+async def test_scores_by_level_come_where_they_are_asked_for(engine):
+    plain = await engine.rank(RankRequest([1], 5, 5, "a"))
+    detailed = await engine.rank(RankRequest([1], 5, 5, "b", by_level=True))
+    assert plain.level_scores is None
+    assert [sum(score_L) for score_L in detailed.level_scores] == list(detailed.scores) == list(plain.scores)
+
+
 async def test_excluded_leaves_do_not_come_back(engine):
     ranking = await engine.rank(RankRequest([1], 30, 30, "a", tuple(range(25))))
     assert sorted(ranking.leaves) == list(range(25, 30))

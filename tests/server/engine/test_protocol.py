@@ -31,6 +31,8 @@ def test_a_contradictory_request_is_refused(fields, message):
 def test_a_ranking_is_made_of_plain_numbers():
     ranking = Ranking.of(np.array([3.0, 1.0]), np.array([-0.5, -2.0], np.float32))
     assert ranking == Ranking((3, 1), (-0.5, -2.0))
+    by_level = Ranking.of(np.array([3.0]), np.array([-0.5]), np.array([[-0.25, -0.25]], np.float32))
+    assert by_level == Ranking((3,), (-0.5,), ((-0.25, -0.25),))
 
 
 @pytest.mark.parametrize("score", [np.nan, -np.inf])

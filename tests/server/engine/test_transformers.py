@@ -47,6 +47,10 @@ async def test_answers_like_the_ranker(bundle):
     for ranking in rankings:
         assert list(ranking.leaves) == leaves[:7].tolist()
         np.testing.assert_allclose(ranking.scores, scores[:7], atol=1e-5)
+        assert ranking.level_scores is None
+    detailed = await engine.rank(RankRequest([1, 2, 3], 7, 10, "by level", (0, 5), by_level=True))
+    assert np.shape(detailed.level_scores) == (7, 2)
+    np.testing.assert_allclose(np.sum(detailed.level_scores, 1), detailed.scores, atol=1e-5)
     await engine.stop()
 
 

@@ -13,10 +13,16 @@ DECODER_NAMES = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 T5_NAMES = {"q", "k", "v", "o", "wo"}
 
 
+def qwen2_5():
+    """As Qwen2.5 says: the same architecture with another rotation, and no sliding window."""
+    return qwen2(rope_theta=1e6, num_key_value_heads=1, use_sliding_window=False, max_window_layers=2)
+
+
 @pytest.mark.parametrize(
     ("build", "names", "count"),
     [
         (qwen2, DECODER_NAMES, 14),
+        (qwen2_5, DECODER_NAMES, 14),
         (qwen3, DECODER_NAMES, 14),
         (llama, DECODER_NAMES, 14),
         (lambda: t5("relu"), T5_NAMES | {"wi"}, 32),

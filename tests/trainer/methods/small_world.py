@@ -16,6 +16,7 @@ from trainer.methods import Method, create_method
 from trainer.methods.protocol import StepResult
 from trainer.processes import ALONE, Processes
 from trainer.recipe import BackboneRecipe, Recipe, load_recipe
+from trainer.sharding import apply, shard
 
 CODES_NL = np.array([[kind, colour] for kind in range(5) for colour in range(6)])
 BASE = BackboneRecipe(hidden=32, layers=2, heads=1, vocabulary=300)
@@ -34,7 +35,7 @@ class SmallWorld:
         return [half for parts in self.batches.halves(step) for half in parts]
 
     def loss(self, half: Half) -> torch.Tensor:
-        return half_loss(self.backbone.model, half, self.level_tokens, self.recipe.training)
+        return apply(self.backbone.model, half_loss, half, self.level_tokens, self.recipe.training)
 
     def batch_loss(self, step: int = 0) -> torch.Tensor:
         """The token-weighted mean of both halves."""
@@ -79,6 +80,8 @@ def small_world(
     """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
     backbone = backbone or make_backbone(kind)
     recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *settings])
+    if recipe.training.shard:
+        shard(backbone.model, processes)
     items = world.items()
     tokens = level_token_ids(backbone.text_tokenizer, (5, 6))
     prompts = PromptFormat(backbone.text_tokenizer, CODES_NL, tokens, PromptSettings())

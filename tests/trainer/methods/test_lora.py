@@ -40,9 +40,24 @@ def test_the_merged_checkpoint_is_the_bases_and_answers_as_the_adapted_model_did
             assert not torch.equal(weight, base[name]), f"{name} is what the adapters were for"
     world.backbone.save(tmp_path / "model")
     assert not list((tmp_path / "model").glob("adapter*"))
-    command = [sys.executable, "-c", WITHOUT_PEFT, str(tmp_path / "model"), str(tmp_path / "logits.npy"), kind]
+    np.testing.assert_allclose(logits_without_peft(tmp_path / "model", kind), adapted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def logits_without_peft(folder, kind: str) -> np.ndarray:
+    """What the checkpoint in `folder` answers in a process of its own."""
+    command = [sys.executable, "-c", WITHOUT_PEFT, str(folder), str(folder / "logits.npy"), kind]
     subprocess.run(command, check=True, capture_output=True)
-    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), adapted.numpy(), rtol=1e-4, atol=1e-5)
+    return np.load(folder / "logits.npy")
+
+
+def test_what_gems_tuned_answers_alike_without_peft(tmp_path):
+    world = small_world(tmp_path, "null_space.energy=0.5", "gems.lr=0.01")
+    for step in range(3):
+        assert world.train_step(step).applied
+    world.method.finish()
+    world.backbone.save(tmp_path / "model")
+    tuned = world.text_logits().numpy()
+    np.testing.assert_allclose(logits_without_peft(tmp_path / "model", "qwen2"), tuned, rtol=0, atol=1e-5)
 
 
 def test_the_first_pass_is_the_bases_and_ties_stay_tied(tmp_path):

@@ -12,7 +12,7 @@ def test_options_survive():
     options = EngineOptions(scratch_blocks=12, normalize="vocabulary")
     config = SimpleNamespace(additional_config=options.to_additional_config())
     assert EngineOptions.of(config) == options
-    request = RankOptions(k=3, width=5, excluded=[1, 4], included=[2], leaf_set=7, snapshot=2)
+    request = RankOptions(k=3, width=5, excluded=[1, 4], included=[2], leaf_set=7, snapshot=2, by_level=True)
     assert RankOptions.of(request.to_extra_kwargs()) == request
 
 

@@ -1,0 +1,248 @@
+"""What a server answers, as frozen dataclasses.
+
+Columns of a catalogue are in `fields` of an item. Members that a newer server adds are kept in `extra`, so that an
+older client goes on working with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "Accepted",
+    "Activation",
+    "Answer",
+    "Change",
+    "Erasure",
+    "Explanation",
+    "History",
+    "Item",
+    "Key",
+    "Level",
+    "Merge",
+    "Models",
+    "NewKey",
+    "PastEvent",
+    "Readiness",
+    "Reason",
+    "Receipt",
+    "Rejected",
+    "ScoredItem",
+    "Traffic",
+    "Version",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """Base of everything that is answered."""
+
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason(Body):
+    """Why an item is there. `item`: the one of the user's history that is most like it, if any is."""
+
+    code: str
+    item: str | None = None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level(Body):
+    """One code of an item's identifier, and the probability that the model gave it."""
+
+    code: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Body):
+    """`history_effect`: how much the history raised the score (natural logarithm); None where none was used."""
+
+    levels: tuple[Level, ...]
+    history_effect: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An item; `fields` has every column but id and title, such as price."""
+
+    id: str
+    title: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredItem(Item):
+    """`score` is a log-probability: comparable within one answer only."""
+
+    score: float
+    reason: Reason | None = None
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Body):
+    """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read."""
+
+    request_id: str
+    items: tuple[ScoredItem, ...]
+    next_cursor: str | None = None
+    model: str
+    catalog_version: int
+    took_ms: float
+    degraded: bool
+    corrected_query: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Body):
+    """An event that has been written; `index` is its place in what was sent, `duplicate`: it had been before."""
+
+    index: int
+    event_id: str
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Body):
+    """An event that has not been written, and why; `index` is its place in what was sent."""
+
+    index: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(Body):
+    """What became of events: every one is in one of the lists. `request_ids`: one for each request that was made."""
+
+    request_ids: tuple[str, ...]
+    accepted: tuple[Accepted, ...]
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEvent(Body):
+    """An event of a user's history; `timestamp` in Unix milliseconds."""
+
+    item_id: str
+    query: str | None = None
+    type: str
+    timestamp: int
+    event_id: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History(Body):
+    """What a user did, the newest first; `total` counts the events that are kept, not only those told here."""
+
+    request_id: str
+    user: str
+    events: tuple[PastEvent, ...]
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge(Body):
+    """`moved`: how many events came from the session into the user's history."""
+
+    request_id: str
+    user: str
+    session: str
+    moved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure(Body):
+    request_id: str
+    user: str
+    events_erased: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Body):
+    """What became of items: every id is in one of the lists."""
+
+    request_id: str
+    inserted: tuple[str, ...]
+    replaced: tuple[str, ...]
+    deleted: tuple[str, ...]
+    missing: tuple[str, ...]
+    catalog_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models(Body):
+    """The published bundles; `traffic`: the weight of each version that answers."""
+
+    current: str
+    previous: str | None = None
+    versions: tuple[str, ...]
+    traffic: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation(Body):
+    request_id: str
+    model: str
+    previous: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic(Body):
+    """`traffic`: the weight of each version that answers."""
+
+    request_id: str
+    traffic: Mapping[str, int]
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(Body):
+    """`created` and `last_used`, on the server that was asked and since it started, are in ISO 8601."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created: str
+    rate_per_second: float | None = None
+    burst: int | None = None
+    concurrency: int | None = None
+    last_used: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey(Key):
+    """`key` is told this once, and is not in the repr."""
+
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness(Body):
+    """`status` is ready or degraded; a check is "ok" or says what is wrong."""
+
+    status: str
+    checks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version(Body):
+    """Which model answers, over which catalogue."""
+
+    gemserve: str
+    model: str
+    engine: str
+    method: str
+    base_model: str
+    identifiers: str
+    created: str
+    items: int
+    catalog_version: int

@@ -1,0 +1,253 @@
+"""Every request that the client can make, as data: where it goes, whether it may be repeated, how its answer is read.
+
+Nothing here does any I/O. The functions make up the methods of both clients, which take their signatures and
+docstrings from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import islice
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from gemserve_client import answers
+from gemserve_client.answers import Answer, Item, Key, NewKey, Receipt
+from gemserve_client.errors import ApiError
+from gemserve_client.events import MOST_EVENTS, Event
+from gemserve_client.questions import Question, Recommend, Search, Similar
+from gemserve_client.reading import read, read_list
+
+__all__ = ["Call", "Repeat", "describe"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ACTIVATION_SECONDS = 600.0  # a model of some size takes minutes to load
+
+
+class Repeat(Enum):
+    """When a call may be made again after it failed."""
+
+    HARMLESS = "a second time changes nothing"
+    UNDONE = "only where it was surely not carried out"
+    NEVER = "the caller wants to know about now"
+
+
+def refuse(error: ApiError) -> NoReturn:
+    raise error
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request.
+
+    `read` makes what is returned of the answer's JSON, which is None for an empty body; `rescue` makes it of an error,
+    or raises the error.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: object = None
+    repeat: Repeat = Repeat.HARMLESS
+    rescue: Callable[[ApiError], T] = refuse
+    read_seconds: float | None = None  # instead of the client's own
+
+
+def describe(method: Callable[..., Any], make: Callable[..., Any]) -> None:
+    """Gives a method the name, docstring and signature of the function that makes its call."""
+    functools.update_wrapper(method, make)
+    parameters = inspect.signature(make).parameters.values()
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    vars(method)["__signature__"] = inspect.Signature([this, *parameters])
+
+
+def asking(kind: Callable[P, Question]) -> Callable[P, Call[Answer]]:
+    """A function that takes what a kind of question takes."""
+
+    def call(*arguments: P.args, **options: P.kwargs) -> Call[Answer]:
+        return ask(kind(*arguments, **options))
+
+    functools.update_wrapper(call, kind)
+    call.__name__ = call.__qualname__ = call.__name__.lower()
+    return call
+
+
+def ask(question: Question) -> Call[Answer]:
+    if isinstance(question, Similar):
+        query = {name: value for name, value in question.parameters().items() if name != "item"}
+        return Call("GET", f"/items/{_quoted(question.item)}/similar", _reading(Answer), query)
+    return Call("POST", f"/{question.kind}", _reading(Answer), body=question.parameters())
+
+
+search = asking(Search)
+recommend = asking(Recommend)
+similar = asking(Similar)
+
+
+def following(question: Question, answer: Answer) -> Question | None:
+    """The question for the next page, if there is one."""
+    return None if answer.next_cursor is None else replace(question, cursor=answer.next_cursor)
+
+
+def events(sent: Sequence[Event]) -> Iterator[Call[Receipt]]:
+    """One request for every 1,000. A receipt's indexes are places in the whole of what is sent."""
+    rows = iter(sent)
+    start = 0
+    while part := [event.parameters() for event in islice(rows, MOST_EVENTS)]:
+        yield Call(
+            "POST",
+            "/events",
+            functools.partial(_receipt, start),
+            body=part,
+            rescue=functools.partial(_receipt_of_none, start),
+        )
+        start += len(part)
+
+
+def joined(receipts: Sequence[Receipt]) -> Receipt:
+    return Receipt(
+        request_ids=tuple(name for receipt in receipts for name in receipt.request_ids),
+        accepted=tuple(row for receipt in receipts for row in receipt.accepted),
+        rejected=tuple(row for receipt in receipts for row in receipt.rejected),
+    )
+
+
+def item(item_id: str) -> Call[Item]:
+    """An item of the catalogue, whether or not it is available."""
+    return Call("GET", f"/items/{_quoted(item_id)}", _reading(Item))
+
+
+def put_item(item_id: str, record: Mapping[str, Any]) -> Call[answers.Change]:
+    """Writes a whole item, new or in place of the one there was: what the record leaves out is null."""
+    return Call("PUT", f"/items/{_quoted(item_id)}", _reading(answers.Change), body=dict(record))
+
+
+def put_items(records: Sequence[Mapping[str, Any]]) -> Call[answers.Change]:
+    """Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none."""
+    return Call("POST", "/items", _reading(answers.Change), body=[dict(record) for record in records])
+
+
+def delete_item(item_id: str) -> Call[answers.Change]:
+    """Takes an item out of all answers. Raises NotFound also where a first attempt did it and its answer got lost."""
+    return Call("DELETE", f"/items/{_quoted(item_id)}", _reading(answers.Change))
+
+
+def history(user: str, *, limit: int | None = None) -> Call[answers.History]:
+    """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
+    query = {} if limit is None else {"limit": limit}
+    return Call("GET", f"/users/{_quoted(user)}/history", _reading(answers.History), query)
+
+
+def merge(user: str, session: str) -> Call[answers.Merge]:
+    """Moves what was recorded under a session into a user's history. A second time moves nothing."""
+    return Call("POST", f"/users/{_quoted(user)}/merge", _reading(answers.Merge), body={"session": session})
+
+
+def erase(user: str) -> Call[answers.Erasure]:
+    """Forgets everything that a user, and the sessions merged into theirs, did before now."""
+    return Call("DELETE", f"/users/{_quoted(user)}", _reading(answers.Erasure))
+
+
+def models() -> Call[answers.Models]:
+    """The published bundles, and which of them answer."""
+    return Call("GET", "/admin/models", _reading(answers.Models))
+
+
+def activate(version: str) -> Call[answers.Activation]:
+    """Serves another bundle; returns when it does, which can take minutes."""
+    return _slow("POST", f"/admin/models/{_quoted(version)}/activate", answers.Activation)
+
+
+def roll_back() -> Call[answers.Activation]:
+    """Serves the bundle that was served before the last activation."""
+    return _slow("POST", "/admin/models/rollback", answers.Activation)
+
+
+def set_traffic(weights: Mapping[str, int]) -> Call[answers.Traffic]:
+    """Has versions share the users among them by weight; returns when all of them answer."""
+    return _slow("PUT", "/admin/traffic", answers.Traffic, {"weights": dict(weights)})
+
+
+def clear_traffic() -> Call[answers.Traffic]:
+    """Has the current version answer everybody."""
+    return Call("DELETE", "/admin/traffic", _reading(answers.Traffic))
+
+
+def keys() -> Call[tuple[Key, ...]]:
+    """The server's keys, without their secrets."""
+    return Call("GET", "/admin/keys", functools.partial(read_list, Key))
+
+
+def create_key(
+    name: str,
+    scopes: Sequence[str],
+    *,
+    rate_per_second: float | None = None,
+    burst: int | None = None,
+    concurrency: int | None = None,
+) -> Call[NewKey]:
+    """A new key for the scopes, of read, write and admin, with its own limits if any. Only this answer has the key."""
+    limits = {"rate_per_second": rate_per_second, "burst": burst, "concurrency": concurrency}
+    given = {limit: value for limit, value in limits.items() if value is not None}
+    body = {"name": name, "scopes": list(scopes), **given}
+    return Call("POST", "/admin/keys", _reading(NewKey), body=body, repeat=Repeat.UNDONE)
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    """The key opens nothing from now on."""
+    return Call("DELETE", f"/admin/keys/{_quoted(key_id)}", lambda _: None)
+
+
+def version() -> Call[answers.Version]:
+    """Which model answers, over which catalogue."""
+    return Call("GET", "/version", _reading(answers.Version))
+
+
+def ready() -> Call[answers.Readiness]:
+    """Whether the server can answer now. Raises Unavailable, at once, where it cannot."""
+    return Call("GET", "/health/ready", _reading(answers.Readiness), repeat=Repeat.NEVER)
+
+
+def _reading(kind: type[T]) -> Callable[[Any], T]:
+    return functools.partial(read, kind)
+
+
+def _slow(method: str, path: str, kind: type[T], body: object = None) -> Call[T]:
+    """A call that loads a model. While a first attempt may still be at it, a second would only be told that it is."""
+    return Call(method, path, _reading(kind), body=body, repeat=Repeat.UNDONE, read_seconds=ACTIVATION_SECONDS)
+
+
+def _receipt(start: int, body: Any) -> Receipt:
+    """The server's receipt for a part that begins at `start`."""
+    rows = read(PartReceipt, body)
+    return Receipt(
+        request_ids=(rows.request_id,),
+        accepted=tuple(replace(row, index=row.index + start) for row in rows.accepted),
+        rejected=tuple(replace(row, index=row.index + start) for row in rows.rejected),
+        extra=rows.extra,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartReceipt(answers.Body):
+    request_id: str
+    accepted: tuple[answers.Accepted, ...]
+    rejected: tuple[answers.Rejected, ...]
+
+
+def _receipt_of_none(start: int, error: ApiError) -> Receipt:
+    """The server answers a problem where no event was acceptable; among many requests that is one row's matter too."""
+    if "rejected" not in error.members:
+        raise error
+    return _receipt(start, {"request_id": error.request_id, "accepted": [], "rejected": error.members["rejected"]})
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")

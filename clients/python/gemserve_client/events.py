@@ -1,0 +1,34 @@
+"""What users did."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["MOST_EVENTS", "Event"]
+
+MOST_EVENTS = 1_000  # of one request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that a user did with an item.
+
+    The id is made here, before anything is sent: the server counts an id once, so the same event may be sent again
+    after an error. `timestamp` is in Unix milliseconds, the time of arrival where absent; `query` is what the user had
+    typed, where it was a search; `request_id` is that of the answer that showed the item.
+    """
+
+    user_id: str
+    item_id: str
+    type: str = "view"
+    timestamp: int | None = None
+    query: str | None = None
+    request_id: str | None = None
+    event_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def parameters(self) -> dict[str, Any]:
+        """What goes over the wire."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}

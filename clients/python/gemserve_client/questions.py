@@ -1,0 +1,98 @@
+"""Questions that can be asked alone, page by page (`pages`), or many at once (`batch`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = ["Question", "Recommend", "Search", "Seen", "Similar"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An item that an anonymous visitor looked at, and the query that led to it."""
+
+    item_id: str
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What every question may say; what is None is left to the server.
+
+    k                 how many items, 1 to 200
+    cursor            `next_cursor` of an answer to the same question
+    filter            only items that meet an expression, as in `category = "Tents" and price < 200`
+    candidates        rank these items only
+    fields            the columns of an item that come back; id and score always do
+    min_score         leave out items of a lower score
+    explain           add an explanation to every item
+    timeout_ms        the longest wait for the answer
+    """
+
+    kind: ClassVar[str]
+
+    k: int | None = None
+    cursor: str | None = None
+    filter: str | None = None
+    candidates: Sequence[str] | None = None
+    fields: Sequence[str] | None = None
+    min_score: float | None = None
+    explain: bool | None = None
+    timeout_ms: int | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """What goes over the wire."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _jsonable(value) for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalQuestion(Question):
+    """What searches and recommendations may say.
+
+    user, session     whose history to read; a session is what a visitor's events were recorded under
+    history           instead: what a visitor looked at, oldest first, item ids or `Seen`
+    exclude_seen      leave out what is in the history
+    """
+
+    user: str | None = None
+    session: str | None = None
+    history: Sequence[str | Seen] | None = None
+    exclude_seen: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search(PersonalQuestion):
+    """The items that fit what was typed, `q`; with a history, those that fit both. `correct`: mend misspelt words."""
+
+    kind: ClassVar[str] = "search"
+
+    q: str
+    correct: bool | None = dataclasses.field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommend(PersonalQuestion):
+    """The items that a user, a session or a history asks for; one of the three has to be given."""
+
+    kind: ClassVar[str] = "recommend"
+
+
+@dataclass(frozen=True, slots=True)
+class Similar(Question):
+    """Items like one of the catalogue, `item`."""
+
+    kind: ClassVar[str] = "similar"
+
+    item: str
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Seen):
+        return {"item_id": value.item_id} | ({} if value.query is None else {"query": value.query})
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_jsonable(element) for element in value]
+    return value

@@ -1,0 +1,82 @@
+"""What a client was told once and both kinds of client need: the address, the key, timeouts, retries."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+
+from gemserve_client.batches import NDJSON, REQUEST_ID
+from gemserve_client.calls import Call
+from gemserve_client.retries import Attempts, Retries
+
+__all__ = ["TIMEOUTS", "Terms", "Timeouts", "new_request_id"]
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+
+
+def new_request_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: until a connection stands, and until (more of) an answer comes.
+
+    A server gives up on an answer after 30 seconds unless it was started with another `--answer-timeout-seconds`.
+    """
+
+    connect: float = 2.0
+    read: float = 35.0
+
+
+TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`request_id` names the next request, `random` returns numbers in [0, 1), `clock` counts seconds."""
+
+    url: str
+    key: str | None = field(repr=False)
+    timeouts: Timeouts
+    retries: Retries
+    request_id: Callable[[], str] = field(default=new_request_id, repr=False)
+    random: Callable[[], float] = field(default=random.random, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def attempts(self, call: Call[Any]) -> Attempts:
+        return Attempts(self.retries, call.repeat, clock=self.clock, random=self.random)
+
+    def headers(self) -> dict[str, str]:
+        """Those of every request."""
+        authorization = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        agent = f"gemserve-client/{version('gemserve-client')} Python/{PYTHON}"
+        return {"User-Agent": agent, "Accept": "application/json", **authorization}
+
+    def timeout(self, call: Call[Any]) -> httpx.Timeout:
+        read = self.timeouts.read if call.read_seconds is None else max(call.read_seconds, self.timeouts.read)
+        return httpx.Timeout(read, connect=self.timeouts.connect)
+
+    def request(self, call: Call[Any], request_id: str) -> dict[str, Any]:
+        """What `build_request` of either kind of httpx client is given."""
+        content: dict[str, Any] = {} if call.body is None else {"json": call.body}
+        headers = {REQUEST_ID: request_id}
+        if isinstance(call.body, bytes):
+            content = {"content": call.body}
+            headers |= {"Content-Type": NDJSON, "Accept": NDJSON}
+        return {
+            "method": call.method,
+            "url": call.path,
+            "params": call.query or None,
+            "headers": headers,
+            "timeout": self.timeout(call),
+            **content,
+        }

@@ -1,0 +1,206 @@
+/** The client of a gemserve server. */
+
+import { Batch, batches } from "./batches.js";
+import { MOST_EVENTS, ask, following, loading, newEvent, path, query } from "./calls.js";
+import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
+import { GemserveError, isRecord } from "./errors.js";
+import type {
+  Activation,
+  Answer,
+  BatchResult,
+  Change,
+  Erasure,
+  Event,
+  History,
+  Item,
+  ItemRecord,
+  Key,
+  KeyLimits,
+  Merge,
+  Models,
+  NewKey,
+  Question,
+  Readiness,
+  Receipt,
+  RecommendParameters,
+  Scope,
+  SearchParameters,
+  SimilarParameters,
+  Traffic,
+  Version,
+} from "./types.js";
+
+/**
+ * Every method rejects with a GemserveError, or with the reason of the `signal` that ended it. Failed connections and
+ * the statuses 429 and 503 are tried again (see `Retries`) where a second time does no harm.
+ */
+export class GemserveClient {
+  readonly #connection: Connection;
+
+  constructor(url: string, options: ClientOptions = {}) {
+    this.#connection = new Connection(url, options);
+  }
+
+  /** The items that fit what was typed; with a user, session or history, those that fit both. */
+  search(q: string, parameters: SearchParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "search", ...parameters, q }, options);
+  }
+
+  /** The items that a user, a session or a history asks for; one of the three has to be given. */
+  recommend(parameters: RecommendParameters, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "recommend", ...parameters }, options);
+  }
+
+  /** Items like one of the catalogue. */
+  similar(item: string, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "similar", ...parameters, item }, options);
+  }
+
+  async ask(question: Question, options?: CallOptions): Promise<Answer> {
+    return (await this.#connection.send(ask(question), options)) as Answer;
+  }
+
+  /** All pages of an answer, the next one asked for when it is wanted. */
+  async *pages(question: Question, options?: CallOptions): AsyncGenerator<Answer> {
+    for (let wanted: Question | undefined = question; wanted !== undefined; ) {
+      const answer: Answer = await this.ask(wanted, options);
+      yield answer;
+      wanted = following(wanted, answer);
+    }
+  }
+
+  /**
+   * Asks many questions at once; their results come in the order in which they are ready. 10,000 go into a request;
+   * the next are taken from `questions` when those are answered. Leaving the loop ends the server's work.
+   */
+  async *batch(
+    questions: Iterable<Question> | AsyncIterable<Question>,
+    options?: CallOptions,
+  ): AsyncGenerator<BatchResult> {
+    for await (const batch of batches(questions)) yield* this.#results(batch, options);
+  }
+
+  /** Tells what users did, 1,000 events at a time. Give events an `event_id` (see `newEvent`) to send them again. */
+  async sendEvents(events: readonly Event[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
+    const rows = events.map(newEvent);
+    const whole: Omit<Receipt, "request_id"> = { accepted: [], rejected: [] };
+    for (let start = 0; start < rows.length; start += MOST_EVENTS) {
+      const { accepted, rejected } = await this.#sendEvents(rows.slice(start, start + MOST_EVENTS), options);
+      whole.accepted.push(...accepted.map((row) => ({ ...row, index: row.index + start })));
+      whole.rejected.push(...rejected.map((row) => ({ ...row, index: row.index + start })));
+    }
+    return whole;
+  }
+
+  /** An item of the catalogue, whether or not it is available. */
+  async item(id: string, options?: CallOptions): Promise<Item> {
+    return (await this.#connection.send({ method: "GET", path: path`/items/${id}` }, options)) as Item;
+  }
+
+  /** Writes a whole item, new or in place of the one there was. */
+  async putItem(id: string, record: ItemRecord, options?: CallOptions): Promise<Change> {
+    const call = { method: "PUT", path: path`/items/${id}`, body: record } as const;
+    return (await this.#connection.send(call, options)) as Change;
+  }
+
+  /** Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none. */
+  async putItems(records: readonly ItemRecord[], options?: CallOptions): Promise<Change> {
+    return (await this.#connection.send({ method: "POST", path: "/items", body: records }, options)) as Change;
+  }
+
+  /** Takes an item out of all answers. A 404 may mean that a first attempt did, and its answer got lost. */
+  async deleteItem(id: string, options?: CallOptions): Promise<Change> {
+    return (await this.#connection.send({ method: "DELETE", path: path`/items/${id}` }, options)) as Change;
+  }
+
+  /** What a user did, the newest first. */
+  async history(user: string, parameters: { limit?: number } = {}, options?: CallOptions): Promise<History> {
+    const call = { method: "GET", path: path`/users/${user}/history` + query(parameters) } as const;
+    return (await this.#connection.send(call, options)) as History;
+  }
+
+  /** Moves what was recorded under a session into a user's history. A second time moves nothing. */
+  async merge(user: string, session: string, options?: CallOptions): Promise<Merge> {
+    const call = { method: "POST", path: path`/users/${user}/merge`, body: { session } } as const;
+    return (await this.#connection.send(call, options)) as Merge;
+  }
+
+  /** Forgets everything that a user, and the sessions merged into theirs, did before now. */
+  async erase(user: string, options?: CallOptions): Promise<Erasure> {
+    return (await this.#connection.send({ method: "DELETE", path: path`/users/${user}` }, options)) as Erasure;
+  }
+
+  /** The published bundles, and which of them answer. */
+  async models(options?: CallOptions): Promise<Models> {
+    return (await this.#connection.send({ method: "GET", path: "/admin/models" }, options)) as Models;
+  }
+
+  /** Serves another bundle; answers when it does, which can take minutes. */
+  async activate(version: string, options?: CallOptions): Promise<Activation> {
+    const call = loading("POST", path`/admin/models/${version}/activate`);
+    return (await this.#connection.send(call, options)) as Activation;
+  }
+
+  /** Serves the bundle that was served before the last activation. */
+  async rollBack(options?: CallOptions): Promise<Activation> {
+    return (await this.#connection.send(loading("POST", "/admin/models/rollback"), options)) as Activation;
+  }
+
+  /** Has versions share the users among them by weight; answers when all of them do. */
+  async setTraffic(weights: Record<string, number>, options?: CallOptions): Promise<Traffic> {
+    return (await this.#connection.send(loading("PUT", "/admin/traffic", { weights }), options)) as Traffic;
+  }
+
+  /** Has the current version answer everybody. */
+  async clearTraffic(options?: CallOptions): Promise<Traffic> {
+    return (await this.#connection.send({ method: "DELETE", path: "/admin/traffic" }, options)) as Traffic;
+  }
+
+  /** The server's keys, without their secrets. */
+  async keys(options?: CallOptions): Promise<Key[]> {
+    return (await this.#connection.send({ method: "GET", path: "/admin/keys" }, options)) as Key[];
+  }
+
+  /** A new key, with its own limits if any. Only this answer has the key. */
+  async createKey(name: string, scopes: Scope[], limits: KeyLimits = {}, options?: CallOptions): Promise<NewKey> {
+    const body = { name, scopes, ...limits };
+    const call = { method: "POST", path: "/admin/keys", body, repeat: "undone" } as const;
+    return (await this.#connection.send(call, options)) as NewKey;
+  }
+
+  /** The key opens nothing from now on. */
+  async revokeKey(id: string, options?: CallOptions): Promise<void> {
+    await this.#connection.send({ method: "DELETE", path: path`/admin/keys/${id}` }, options);
+  }
+
+  /** Which model answers, over which catalogue. */
+  async version(options?: CallOptions): Promise<Version> {
+    return (await this.#connection.send({ method: "GET", path: "/version" }, options)) as Version;
+  }
+
+  /** Whether the server can answer now. Rejects, at once, with status 503 where it cannot. */
+  async ready(options?: CallOptions): Promise<Readiness> {
+    const call = { method: "GET", path: "/health/ready", repeat: "never" } as const;
+    return (await this.#connection.send(call, options)) as Readiness;
+  }
+
+  async *#results(batch: Batch, options?: CallOptions): AsyncGenerator<BatchResult> {
+    let last = "";
+    for await (const [chunk, requestId] of this.#connection.stream(batch.call(), options)) {
+      yield* batch.take(chunk, requestId);
+      last = requestId;
+    }
+    batch.end(last);
+  }
+
+  /** The server answers a problem where no event was acceptable; among many requests that is one row's matter too. */
+  async #sendEvents(rows: Event[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
+    try {
+      return (await this.#connection.send({ method: "POST", path: "/events", body: rows }, options)) as Receipt;
+    } catch (error) {
+      const rejected = error instanceof GemserveError ? error.members["rejected"] : undefined;
+      if (!Array.isArray(rejected) || !rejected.every(isRecord)) throw error;
+      return { accepted: [], rejected: rejected as unknown as Receipt["rejected"] };
+    }
+  }
+}

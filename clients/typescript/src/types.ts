@@ -1,0 +1,78 @@
+/** The shapes that go over the wire, by the names that people use, taken from the server's own OpenAPI document. */
+
+import type { paths } from "./schema.js";
+
+type Success = 200 | 201 | 202;
+
+type JsonAnswer<Operation> = Operation extends { responses: infer Responses }
+  ? Responses[keyof Responses & Success] extends { content: { "application/json": infer Body } }
+    ? Body
+    : never
+  : never;
+
+type JsonBody<Operation> = Operation extends { requestBody?: { content: { "application/json": infer Body } } }
+  ? Body
+  : never;
+
+type QueryOf<Operation> = Operation extends { parameters: { query?: infer Query } } ? NonNullable<Query> : never;
+
+/** Items, the best first, and `next_cursor` for the next page. */
+export type Answer = JsonAnswer<paths["/search"]["post"]>;
+export type ScoredItem = Answer["items"][number];
+export type Item = JsonAnswer<paths["/items/{item_id}"]["get"]>;
+export type Receipt = JsonAnswer<paths["/events"]["post"]>;
+export type Change = JsonAnswer<paths["/items"]["post"]>;
+export type History = JsonAnswer<paths["/users/{user}/history"]["get"]>;
+export type Merge = JsonAnswer<paths["/users/{user}/merge"]["post"]>;
+export type Erasure = JsonAnswer<paths["/users/{user}"]["delete"]>;
+export type Models = JsonAnswer<paths["/admin/models"]["get"]>;
+export type Activation = JsonAnswer<paths["/admin/models/rollback"]["post"]>;
+export type Traffic = JsonAnswer<paths["/admin/traffic"]["put"]>;
+export type Key = JsonAnswer<paths["/admin/keys"]["get"]>[number];
+export type NewKey = JsonAnswer<paths["/admin/keys"]["post"]>;
+export type Version = JsonAnswer<paths["/version"]["get"]>;
+export type Readiness = JsonAnswer<paths["/health/ready"]["get"]>;
+
+type Search = JsonBody<paths["/search"]["post"]>;
+type Recommend = JsonBody<paths["/recommend"]["post"]>;
+type Similar = QueryOf<paths["/items/{item_id}/similar"]["get"]>;
+
+export type SearchParameters = Omit<Search, "q">;
+export type RecommendParameters = Recommend;
+export type SimilarParameters = Similar;
+
+/** A question that can be asked page by page, with `pages`, or among many, with `batch`. */
+export type Question =
+  | ({ kind: "search" } & Search)
+  | ({ kind: "recommend" } & Recommend)
+  | ({ kind: "similar"; item: string } & SimilarParameters);
+
+/** A whole item: what it leaves out is null. */
+export type ItemRecord = Record<string, unknown>;
+
+/** One thing that a user did with an item. The client makes an `event_id` where there is none (see `newEvent`). */
+export interface Event {
+  user_id: string;
+  item_id: string;
+  type?: "view" | "click" | "cart" | "purchase" | "rating";
+  /** Unix milliseconds; the time of arrival where absent. */
+  timestamp?: number;
+  /** What the user had typed, where it was a search. */
+  query?: string;
+  event_id?: string;
+  /** Of the answer that showed the item. */
+  request_id?: string;
+}
+
+export type Scope = "read" | "write" | "admin";
+
+export interface KeyLimits {
+  rate_per_second?: number;
+  burst?: number;
+  concurrency?: number;
+}
+
+/** What came of one question of a batch, the `index`-th that was asked. */
+export type BatchResult =
+  | { index: number; question: Question; answer: Answer; error?: undefined }
+  | { index: number; question: Question; error: import("./errors.js").GemserveError; answer?: undefined };

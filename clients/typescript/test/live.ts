@@ -1,0 +1,136 @@
+/** Every method against a running server: GEMSERVE_URL and GEMSERVE_KEY say which. tests/clients/ has pytest start it. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { GemserveClient, GemserveError, newEvent, type Answer, type BatchResult, type Question } from "../src/index.js";
+import { collect } from "./shop.js";
+
+const [FIRST, SECOND] = ["2025-11-20-a", "2025-11-21-a"] as const;
+const MOMENT = 1_700_000_000_000;
+const { GEMSERVE_URL: url = "", GEMSERVE_KEY: key = "" } = process.env;
+const shop = new GemserveClient(url, { key });
+const name = (): string => `ts/${Math.random()}:κ & more`;
+const ids = (answer: Answer): string[] => answer.items.map((item) => item.id);
+const saw = (user_id: string, ...items: string[]) =>
+  items.map((item_id, i) => newEvent({ user_id, item_id, timestamp: MOMENT + i }));
+
+test("a search", async () => {
+  const answer = await shop.search("tent", { k: 5, filter: "price < 20", fields: ["price"], explain: true });
+  assert.equal(answer.items.length, 5);
+  for (const item of answer.items) {
+    assert(Number(item["price"]) < 20);
+    assert.equal(item["brand"], undefined);
+    assert.equal(item.explanation?.levels.length, 2);
+    assert.equal(item.reason.code, "query");
+  }
+  assert.equal(answer.model, FIRST);
+});
+
+test("pages have every item once", async () => {
+  const pages = await collect(shop.pages({ kind: "search", q: "tent", k: 7 }));
+  const shown = pages.flatMap(ids);
+  assert.deepEqual([shown.length, new Set(shown).size], [28, 28]);
+});
+
+test("recommendations for a user, a session and a visitor", async () => {
+  const [user, session] = [name(), name()];
+  await shop.sendEvents([...saw(user, "item-7"), ...saw(session, "item-8")]);
+  assert(!ids(await shop.recommend({ user, k: 28 })).includes("item-7"));
+  const both = ids(await shop.recommend({ user, session, k: 28 }));
+  assert(!both.includes("item-7") && !both.includes("item-8"));
+  const visitor = await shop.recommend({ history: ["item-4", { item_id: "item-9", query: "lamp" }], k: 28 });
+  assert(!ids(visitor).includes("item-9"));
+});
+
+test("similar items", async () => {
+  const answer = await shop.similar("tent/2 person", { k: 3, filter: "price < 25", fields: ["brand"] });
+  assert.equal(answer.items.length, 3);
+  assert(!ids(answer).includes("tent/2 person"));
+  await assert.rejects(shop.similar("no such item"), { status: 404, code: "item_not_found" });
+});
+
+test("a batch", async () => {
+  const questions: Question[] = [
+    { kind: "search", q: "tent", k: 2 },
+    { kind: "recommend", user: name(), k: 3 },
+    { kind: "similar", item: "item-4", k: 4 },
+    { kind: "search", q: "x", filter: "prize < 3" },
+  ];
+  const results: BatchResult[] = await collect(shop.batch(questions));
+  results.sort((one, other) => one.index - other.index);
+  assert.deepEqual(results.map((result) => result.answer?.items.length), [2, 3, 4, undefined]);
+  assert.equal(results[3]?.error?.code, "invalid_filter");
+  assert.deepEqual(results.map((result) => result.question), questions);
+});
+
+test("events, histories, merging and erasure", async () => {
+  const [user, session] = [name(), name()];
+  const events = saw(user, "item-4", "item-6", "no such item");
+  const receipt = await shop.sendEvents(events);
+  assert.deepEqual(receipt.accepted.map((row) => row.duplicate), [false, false]);
+  assert.deepEqual(receipt.rejected.map((row) => [row.index, row.code]), [[2, "unknown_item"]]);
+  assert.deepEqual((await shop.sendEvents(events)).accepted.map((row) => row.duplicate), [true, true]);
+  assert.equal((await shop.sendEvents(events.slice(2))).rejected[0]?.code, "unknown_item");
+
+  const past = await shop.history(user, { limit: 1 });
+  assert.deepEqual(past.events.map((event) => [event.item_id, event.event_id]), [["item-6", events[1]?.event_id]]);
+
+  await shop.sendEvents(saw(session, "item-9"));
+  assert.equal((await shop.merge(user, session)).moved, 1);
+  assert.equal((await shop.merge(user, session)).moved, 0);
+  assert.equal((await shop.history(user)).events.length, 3);
+  assert((await shop.erase(user)).events_erased >= 3);
+  assert.deepEqual((await shop.history(user)).events, []);
+});
+
+test("items are written, read and deleted", async () => {
+  const id = name();
+  assert.deepEqual((await shop.putItem(id, { title: "New", price: 9.5 })).inserted, [id]);
+  assert.equal((await shop.item(id)).price, 9.5);
+  assert.deepEqual((await shop.putItems([{ id, title: "Newer" }])).replaced, [id]);
+  assert.deepEqual((await shop.deleteItem(id)).deleted, [id]);
+  await assert.rejects(shop.item(id), { status: 404, code: "item_not_found" });
+});
+
+test("models and their traffic", async () => {
+  const models = await shop.models();
+  assert.deepEqual([models.current, models.versions], [FIRST, [FIRST, SECOND]]);
+  assert.deepEqual(Object.keys((await shop.setTraffic({ [FIRST]: 1, [SECOND]: 1 })).traffic).sort(), [FIRST, SECOND]);
+  assert.deepEqual(Object.keys((await shop.clearTraffic()).traffic), [FIRST]);
+  assert.equal((await shop.activate(SECOND)).previous, FIRST);
+  assert.equal((await shop.search("tent")).model, SECOND);
+  assert.equal((await shop.rollBack()).model, FIRST);
+});
+
+test("keys are made, limited and revoked", async () => {
+  const made = await shop.createKey("page", ["read"], { rate_per_second: 0.01, burst: 1 });
+  assert.equal((await shop.keys()).find((one) => one.id === made.id)?.burst, 1);
+  const page = new GemserveClient(url, { key: made.key, retries: { attempts: 1 } });
+  await page.search("tent");
+  await assert.rejects(page.search("tent"), { status: 429, code: "rate_limited" });
+  await shop.revokeKey(made.id);
+  assert(!(await shop.keys()).some((one) => one.id === made.id));
+});
+
+test("version and readiness need no key, a search does", async () => {
+  const anonymous = new GemserveClient(url);
+  assert.equal((await anonymous.version()).model, FIRST);
+  assert.equal((await anonymous.ready()).status, "ready");
+  await assert.rejects(anonymous.search("tent"), { status: 401 });
+});
+
+test("an error says what was wrong, and with which request", async () => {
+  const named = new GemserveClient(url, { key, requestId: () => "mine-1" });
+  await assert.rejects(named.search("tent", { k: 1_000 }), (error: unknown) => {
+    assert(error instanceof GemserveError);
+    assert.deepEqual([error.status, error.code, error.requestId], [422, "invalid_request", "mine-1"]);
+    assert.equal(error.errors[0]?.field, "k");
+    return true;
+  });
+});
+
+test("nobody there", async () => {
+  const away = new GemserveClient("http://127.0.0.1:1", { retries: { attempts: 2, firstMs: 1 } });
+  await assert.rejects(away.version(), { code: "connection_failed" });
+});

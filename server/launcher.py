@@ -1,0 +1,51 @@
+"""How a published bundle becomes a deployment that can answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from catalog.bundle import Bundle
+from server.deployment import Deployment
+from server.engine.protocol import Engine
+from server.engine.settings import EngineSettings
+from server.settings import Settings
+
+__all__ = ["Launcher"]
+
+
+class Launcher:
+    """`open_version` and `make` open bundles and make their engines."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_version: Callable[[Settings, str], Bundle],
+        make: Callable[[Bundle, EngineSettings], Engine],
+    ) -> None:
+        self._settings = settings
+        self._open_version = open_version
+        self._make = make
+
+    async def launch(self, version: str, before: Deployment | None) -> Deployment:
+        """A bundle in an engine of its own, ready; its items are changed as they are in `before`.
+
+        Raises CatalogError, EngineError and StartupError; then nothing of it is left.
+        """
+        deployment = await self.open(version, None)
+        try:
+            # Counting the words of a million items takes as long as an engine's start.
+            await asyncio.gather(deployment.engine.start(), deployment.catalogue.spelling.load())
+            await deployment.prepare(None if before is None else before.catalogue)
+        except BaseException:
+            await deployment.stop()
+            raise
+        return deployment
+
+    async def open(self, version: str, engine: Engine | None) -> Deployment:
+        """A bundle to be loaded into `engine`, or into a new one that has not been started yet."""
+        return await asyncio.to_thread(self._open, version, engine)
+
+    def _open(self, version: str, engine: Engine | None) -> Deployment:
+        bundle = self._open_version(self._settings, version)
+        return Deployment(bundle, engine or self._make(bundle, self._settings.engine), self._settings.engine)

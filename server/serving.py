@@ -1,0 +1,44 @@
+"""Which deployments answer at one moment. A change makes a new one; requests keep the deployment they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.deployment import Deployment
+from server.leases import Leased
+from server.traffic import Traffic
+
+__all__ = ["Serving"]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """current: what is served after a restart too. others: live beside it, by version. traffic: how all of them share
+    the requests; None where `current` answers every one."""
+
+    current: Leased[Deployment]
+    traffic: Traffic | None = None
+    others: Mapping[str, Leased[Deployment]] = field(default_factory=dict)
+
+    @property
+    def live(self) -> list[Leased[Deployment]]:
+        """All that answer, the current one first."""
+        return [self.current, *self.others.values()]
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Of every version that answers."""
+        return {self.current.value.version: 100} if self.traffic is None else dict(self.traffic.weights)
+
+    def answering(self, key: str | None) -> Leased[Deployment]:
+        """Who answers requests with this key."""
+        if self.traffic is None or key is None:
+            return self.current
+        return self.others.get(self.traffic.version_of(key), self.current)
+
+    def without(self, version: str) -> Serving:
+        """Its share goes to those that are left."""
+        assert self.traffic is not None, "one model cannot leave itself"
+        others = {name: leased for name, leased in self.others.items() if name != version}
+        return Serving(self.current, self.traffic.without(version), others)

@@ -1,0 +1,47 @@
+-- Puts the events of a session's history into its user's, those that the user does not have yet, in order of time.
+-- Returns how many, or -1 if the session is not the user's any more: the user was erased meanwhile.
+--
+-- KEYS, all with one hash tag: history, runs, event_ids (as in record_event.lua) and sessions of the user
+-- ARGV: the session, now, history_length, history_ms, event_ids_length, event_ids_ms, and how many events follow;
+--   for each event its time and its JSON [item, query, type, event id], oldest first; then for each event id of the
+--   session the id and when it came
+-- The ids of the user come to include the session's: an event that is sent again under the account is still no news.
+
+local history, runs, event_ids, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local session, now, history_length, history_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local event_ids_length, event_ids_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local first, last = 8, 7 + 2 * tonumber(ARGV[7])
+
+if redis.call('SISMEMBER', sessions, session) == 0 then
+  return -1
+end
+
+-- Looked for in both: an id is forgotten sooner or later than its event, whichever bound is reached first.
+local known = {}
+for _, member in ipairs(redis.call('ZRANGE', history, 0, -1)) do
+  known[cjson.decode(string.sub(member, 11))[4]] = true
+end
+
+local moved, run, item, query = 0, nil, nil, nil
+for i = first, last, 2 do
+  local visit = cjson.decode(ARGV[i + 1])
+  if not known[visit[4]] and not redis.call('ZSCORE', event_ids, visit[4]) then
+    if visit[1] ~= item or visit[2] ~= query then
+      run = redis.call('INCR', runs)
+    end
+    item, query = visit[1], visit[2]
+    redis.call('ZADD', history, ARGV[i], string.format('%010d', run) .. ARGV[i + 1])
+    moved = moved + 1
+  end
+end
+redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
+redis.call('PEXPIRE', history, history_ms)
+redis.call('PEXPIRE', runs, history_ms)
+
+for i = last + 1, #ARGV, 2 do
+  redis.call('ZADD', event_ids, 'NX', ARGV[i + 1], ARGV[i])
+end
+redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', '(' .. (now - event_ids_ms))
+redis.call('ZREMRANGEBYRANK', event_ids, 0, -event_ids_length - 1)
+redis.call('PEXPIRE', event_ids, ARGV[6])
+return moved

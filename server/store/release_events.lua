@@ -1,0 +1,9 @@
+-- Takes out of a session's history what has been put into its user's; what came since stays.
+-- KEYS, with one hash tag: history and runs of the session. ARGV: members of the history.
+
+for _, member in ipairs(ARGV) do
+  redis.call('ZREM', KEYS[1], member)
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[2])
+end

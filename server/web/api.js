@@ -1,0 +1,151 @@
+/** Talks to the server that this page came from. Every way to fail is an ApiProblem or an Unreachable. */
+
+const KEY = "gemserve.key";
+
+/** The server refused, and said why. */
+export class ApiProblem extends Error {
+  /**
+   * @param {number} status
+   * @param {{code?: string, title?: string, detail?: string, position?: number, length?: number}} body
+   */
+  constructor(status, body) {
+    super(body.detail ?? body.title ?? `the server answered ${status}`);
+    this.status = status;
+    this.code = body.code ?? "unknown";
+    this.title = body.title ?? "The server could not answer";
+    this.position = body.position;
+    this.length = body.length;
+  }
+}
+
+/** No answer came: the network or the server is away. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The server cannot be reached. Check the connection, then try again.");
+    this.title = "No connection";
+  }
+}
+
+export class Api {
+  /** @type {Promise<string | null> | null} */
+  #asking = null;
+
+  /**
+   * @param {object} hooks
+   * @param {(timing: import("./types.js").Timing) => void} hooks.onAnswer  after every list of items
+   * @param {(problem: ApiProblem) => Promise<string | null>} hooks.askForKey  null: the person has none
+   */
+  constructor({ onAnswer, askForKey }) {
+    this.#onAnswer = onAnswer;
+    this.#askForKey = askForKey;
+  }
+
+  #onAnswer;
+  #askForKey;
+
+  /**
+   * A search where the question has a query, else a recommendation.
+   * @param {import("./types.js").Question} question
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<import("./types.js").Answer>}
+   */
+  answer(question, signal) {
+    return this.#timed(`/${question.q === undefined ? "recommend" : "search"}?${parameters(question)}`, signal);
+  }
+
+  /**
+   * Recommendations that nobody is shown, and whose time does not count.
+   * @param {import("./types.js").Question} question
+   * @returns {Promise<import("./types.js").Answer>}
+   */
+  survey(question) {
+    return this.#request("GET", `/recommend?${parameters(question)}`);
+  }
+
+  /**
+   * @param {string} id
+   * @param {number} k
+   * @returns {Promise<import("./types.js").Answer>}
+   */
+  similar(id, k) {
+    return this.#timed(`/items/${encodeURIComponent(id)}/similar?k=${k}`);
+  }
+
+  /** @param {string} id @returns {Promise<import("./types.js").Item>} */
+  item(id) {
+    return this.#request("GET", `/items/${encodeURIComponent(id)}`);
+  }
+
+  /** @param {string} user @returns {Promise<{events: import("./types.js").Visit[]}>} newest first */
+  history(user) {
+    return this.#request("GET", `/users/${encodeURIComponent(user)}/history?limit=50`);
+  }
+
+  /** @param {Record<string, unknown>} event */
+  record(event) {
+    return this.#request("POST", "/events", { body: event });
+  }
+
+  version() {
+    return this.#request("GET", "/version");
+  }
+
+  /** @param {string} address @param {AbortSignal} [signal] */
+  async #timed(address, signal) {
+    const started = performance.now();
+    const answer = await this.#request("GET", address, { signal });
+    this.#onAnswer({ milliseconds: performance.now() - started, answer });
+    return answer;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} address
+   * @param {{body?: unknown, signal?: AbortSignal}} [options]
+   * @returns {Promise<any>}
+   */
+  async #request(method, address, options = {}) {
+    for (;;) {
+      const key = sessionStorage.getItem(KEY);
+      const response = await send(method, address, key, options);
+      if (response.ok) return response.json();
+      const problem = new ApiProblem(response.status, await response.json().catch(() => ({})));
+      // Another request may have been given a key while this one was under way: then that one is tried first.
+      if (response.status !== 401 || (sessionStorage.getItem(KEY) === key && !(await this.#newKey(problem)))) throw problem;
+    }
+  }
+
+  /** Asks once, however many requests are refused at the same time. @param {ApiProblem} problem */
+  async #newKey(problem) {
+    this.#asking ??= this.#askForKey(problem).finally(() => {
+      this.#asking = null;
+    });
+    const key = await this.#asking;
+    if (key !== null) sessionStorage.setItem(KEY, key);
+    return key !== null;
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} address
+ * @param {string | null} key
+ * @param {{body?: unknown, signal?: AbortSignal}} options
+ */
+async function send(method, address, key, { body, signal }) {
+  const headers = new Headers({ Accept: "application/json" });
+  if (key !== null) headers.set("Authorization", `Bearer ${key}`);
+  if (body !== undefined) headers.set("Content-Type", "application/json");
+  try {
+    return await fetch(address, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable();
+  }
+}
+
+/** @param {object} question */
+function parameters(question) {
+  const given = Object.entries(question).filter(([, value]) => value !== undefined && value !== "");
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+}

@@ -1,0 +1,48 @@
+/** Puts the page together: one state, one connection to the server, and the parts that show them. */
+
+import { Api, ApiProblem, Unreachable } from "./api.js";
+import { Filters } from "./filters.js";
+import { History } from "./history.js";
+import { ItemView } from "./item.js";
+import { keyQuestion } from "./key.js";
+import { startKeyboard } from "./keyboard.js";
+import { Latency } from "./latency.js";
+import { notify, startOffline } from "./notice.js";
+import { rememberedPerson, startPerson } from "./person.js";
+import { startSearch } from "./search.js";
+import { startShelf } from "./shelf.js";
+import { createStore } from "./store.js";
+import { startTheme } from "./theme.js";
+import { Why } from "./why.js";
+
+/** @type {import("./types.js").State} */
+const initial = { person: rememberedPerson(), query: "", filter: "", visits: 0 };
+const store = createStore(initial);
+const latency = new Latency();
+const api = new Api({ onAnswer: (timing) => latency.add(timing), askForKey: keyQuestion() });
+const filters = new Filters({ store, api });
+const history = new History({ store, api, onOpen: (visit) => view.openVisit(visit) });
+const view = new ItemView(api, history);
+const why = new Why(api);
+
+startTheme();
+startOffline();
+startKeyboard();
+startPerson(store);
+
+let started = false;
+
+/** What can wait until the first items are there. */
+async function afterFirstShelf() {
+  if (started) return;
+  started = true;
+  try {
+    await Promise.all([history.load(), filters.survey(), latency.tellVersion(api)]);
+  } catch (error) {
+    if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
+    notify(error.message, "failed");
+  }
+}
+
+startShelf({ store, api, onShown: afterFirstShelf, onOpen: view.open, onWhy: why.open });
+startSearch({ store, api, onOpen: view.open, onWhy: why.open });

@@ -1,0 +1,296 @@
+"""What the Python client sends, and what it makes of answers, without a network."""
+
+import inspect
+import json
+import logging
+
+import httpx
+import pytest
+
+from gemserve_client import (
+    AnswerTimedOut,
+    ApiError,
+    AsyncClient,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    Event,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Recommend,
+    Search,
+    Seen,
+    ServerFault,
+    Similar,
+    Timeouts,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    UnexpectedAnswer,
+    batches,
+)
+from tests.clients.mock_server import ANSWER, mock_server, problem
+
+KEY = "gsk_abc_0123456789secret"
+
+
+def sent(server, request=0):
+    return json.loads(server.requests[request].content)
+
+
+def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
+    body = ANSWER | {
+        "corrected_query": "tent",
+        "items": [
+            {
+                "id": "A",
+                "title": None,
+                "score": -1,
+                "price": 80.0,
+                "reason": {"code": "history", "item": "B", "text": "Like B"},
+                "explanation": {"levels": [{"code": "<a_1>", "probability": 0.5}], "history_effect": None},
+            }
+        ],
+        "mood": "sunny",
+    }
+    server = mock_server(body)
+    answer = server.client(key=KEY).search("tnet", user="ann", k=3, filter="price < 100", fields=["price"])
+    assert sent(server) == {"q": "tnet", "user": "ann", "k": 3, "filter": "price < 100", "fields": ["price"]}
+    request = server.requests[0]
+    assert (request.method, str(request.url)) == ("POST", "http://shop/api/search")
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["User-Agent"].startswith("gemserve-client/0.1.0 Python/3.")
+    (item,) = answer.items
+    assert (item.id, item.title, item.score, item.fields) == ("A", None, -1, {"price": 80.0})
+    assert (item.reason.code, item.reason.item) == ("history", "B")
+    assert item.explanation.levels[0].probability == 0.5
+    assert answer.corrected_query == "tent"
+    assert answer.extra == {"mood": "sunny"}
+
+
+def test_a_visitor_is_asked_for_with_what_they_saw():
+    server = mock_server(ANSWER)
+    server.client().recommend(history=["A", Seen("B", query="tent"), Seen("C")])
+    assert sent(server) == {"history": ["A", {"item_id": "B", "query": "tent"}, {"item_id": "C"}]}
+
+
+def test_names_are_quoted_in_addresses():
+    server = mock_server(ANSWER)
+    server.client().similar("tent/2 person?κ", k=2, fields=["price", "brand"])
+    assert server.requests[0].url.raw_path == (
+        b"/api/items/tent%2F2%20person%3F%CE%BA/similar?k=2&fields=price&fields=brand"
+    )
+
+
+def test_pages_follow_the_cursor_to_its_end():
+    server = mock_server(ANSWER | {"next_cursor": "c1"}, ANSWER | {"next_cursor": "c2"}, ANSWER)
+    assert len(list(server.client().pages(Search("tent", user="ann")))) == 3
+    assert [sent(server, i).get("cursor") for i in range(3)] == [None, "c1", "c2"]
+    assert {sent(server, i)["user"] for i in range(3)} == {"ann"}
+
+
+def test_similar_items_have_pages_too():
+    server = mock_server(ANSWER | {"next_cursor": "c+1"}, ANSWER)
+    assert len(list(server.client().pages(Similar("A")))) == 2
+    assert server.requests[1].url.raw_path == b"/api/items/A/similar?cursor=c%2B1"
+
+
+async def test_the_other_client_pages_and_batches_alike():
+    server = mock_server(ANSWER | {"next_cursor": "c1"}, ANSWER)
+    async with server.async_client() as client:
+        assert [page.next_cursor async for page in client.pages(Search("tent"))] == ["c1", None]
+    lines = json.dumps({"index": 0, "answer": ANSWER}) + "\n"
+    server = mock_server(httpx.Response(200, content=lines))
+    async with server.async_client() as client:
+        results = [result async for result in client.batch([Recommend(user="ann")])]
+    assert results[0].unwrap().items[0].id == "A"
+
+
+def test_a_batch_is_lines_and_its_results_know_their_questions():
+    title = "one line\u2028still the same"
+    answer = ANSWER | {"items": [{"id": "A", "title": title, "score": -1.0}]}
+    lines = (
+        json.dumps({"index": 1, "answer": answer}, ensure_ascii=False)
+        + "\n"
+        + json.dumps({"index": 0, "problem": {"status": 404, "code": "item_not_found", "detail": "no such item"}})
+        + "\n"
+    ).encode()
+    chunks = [lines[i : i + 7] for i in range(0, len(lines), 7)]
+    server = mock_server(httpx.Response(200, content=iter(chunks)))
+    questions = [Similar("X"), Search("tent", k=1)]
+    first, second = server.client().batch(iter(questions))
+    assert server.requests[0].content == b'{"kind": "similar", "item": "X"}\n{"kind": "search", "k": 1, "q": "tent"}'
+    assert server.requests[0].headers["Content-Type"] == "application/x-ndjson"
+    assert (first.index, first.question, first.answer.items[0].title) == (1, questions[1], title)
+    assert (second.index, second.question) == (0, questions[0])
+    with pytest.raises(NotFound):
+        second.unwrap()
+
+
+def test_more_questions_than_fit_a_request_are_asked_in_turn(monkeypatch):
+    monkeypatch.setattr(batches, "MOST_LINES", 3)
+
+    def answer(request):
+        rows = range(len(request.content.splitlines()))
+        return httpx.Response(200, text="".join(json.dumps({"index": i, "answer": ANSWER}) + "\n" for i in rows))
+
+    asked = []
+
+    def questions():
+        for i in range(4):
+            asked.append(i)
+            yield Search("tent")
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        results = client.batch(questions())
+        assert next(results).index == 0
+        assert len(asked) == 3
+        assert [result.index for result in results][-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (b"", ConnectionFailed),
+        (b'{"index":0,"ans', ConnectionFailed),
+        (b'{"index":7,"answer":{}}\n', UnexpectedAnswer),
+        (b'{"index":[0],"answer":{}}\n', UnexpectedAnswer),
+        (b"nonsense\n", UnexpectedAnswer),
+        (b"[]\n", UnexpectedAnswer),
+    ],
+)
+def test_a_batch_that_ends_early_or_makes_no_sense_is_an_error(lines, error):
+    server = mock_server(httpx.Response(200, content=lines))
+    with pytest.raises(error):
+        list(server.client().batch([Search("tent")]))
+
+
+def test_events_go_out_in_thousands_and_indexes_are_of_the_whole():
+    def answer(request):
+        rows = json.loads(request.content)
+        if rows[0]["item_id"] == "bad":
+            rejected = [{"index": i, "code": "unknown_item", "reason": "no"} for i in range(len(rows))]
+            return problem(422, "unknown_item", rejected=rejected)
+        accepted = [{"index": i, "event_id": row["event_id"], "duplicate": False} for i, row in enumerate(rows)]
+        return httpx.Response(202, json={"request_id": "r", "accepted": accepted, "rejected": []})
+
+    events = [Event(user_id="ann", item_id="A" if i < 2_000 else "bad") for i in range(2_500)]
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        receipt = client.send_events(events)
+    assert [row.event_id for row in receipt.accepted] == [event.event_id for event in events[:2_000]]
+    assert [row.index for row in receipt.rejected] == list(range(2_000, 2_500))
+    assert receipt.request_ids == ("r", "r", "r9")
+
+
+def test_no_events_are_no_request():
+    server = mock_server(ANSWER)
+    assert server.client().send_events([]).accepted == ()
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, InvalidRequest),
+        (401, Unauthenticated),
+        (403, Forbidden),
+        (404, NotFound),
+        (405, InvalidRequest),
+        (409, Conflict),
+        (413, InvalidRequest),
+        (422, InvalidRequest),
+        (429, TooManyRequests),
+        (500, ServerFault),
+        (502, ServerFault),
+        (503, Unavailable),
+        (504, AnswerTimedOut),
+    ],
+)
+def test_a_problem_is_an_exception_of_its_kind(status, error):
+    faults = [{"field": "k", "code": "less_than_equal", "message": "at most 200"}]
+    server = mock_server(problem(status, "some_code", errors=faults, position=3))
+    with pytest.raises(ApiError) as caught:
+        server.client().item("A")
+    assert type(caught.value) is error
+    assert (caught.value.status, caught.value.code, caught.value.request_id) == (status, "some_code", "r9")
+    assert caught.value.detail == "because of some_code"
+    assert caught.value.errors == faults
+    assert caught.value.members == {"position": 3}
+
+
+def test_an_error_from_in_between_is_one_too():
+    server = mock_server(httpx.Response(502, text="<h1>Bad Gateway</h1>"))
+    with pytest.raises(ServerFault, match=r"Bad Gateway \(http_error, status 502, request mine\)"):
+        server.client(request_id=lambda: "mine").version()
+
+
+def test_a_redirect_is_not_followed_with_the_key():
+    server = mock_server(httpx.Response(302, headers={"Location": "http://elsewhere/"}))
+    with pytest.raises(ServerFault):
+        server.client(key=KEY).version()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({k: v for k, v in ANSWER.items() if k != "model"}, "the answer has no model"),
+        (ANSWER | {"took_ms": "1"}, r"the answer\.took_ms is of an unexpected type, str"),
+        (ANSWER | {"items": {}}, r"the answer\.items should be a list"),
+        (ANSWER | {"items": [3]}, r"the answer\.items\[0\] should be an object"),
+        ([], "the answer should be an object"),
+    ],
+)
+def test_an_answer_that_is_none_says_what_is_wrong_with_it(body, words):
+    server = mock_server(httpx.Response(200, json=body))
+    with pytest.raises(UnexpectedAnswer, match=words):
+        server.client().search("tent")
+
+
+def test_an_answer_that_is_no_json_is_told():
+    with pytest.raises(UnexpectedAnswer, match="no JSON"):
+        mock_server(httpx.Response(200, text="<html>")).client().version()
+
+
+def test_keys_are_in_no_repr_and_no_log(caplog):
+    minted = {
+        "id": "k1",
+        "name": "n",
+        "scopes": ["read"],
+        "created": "2026-11-21T10:00:00Z",
+        "key": KEY,
+        "request_id": "r",
+    }
+    server = mock_server(httpx.Response(201, json=minted))
+    with caplog.at_level(logging.DEBUG), server.client(key=KEY) as client:
+        made = client.create_key("n", ["read"])
+        texts = [repr(client), str(vars(client)), repr(made), caplog.text]
+    assert made.key == KEY
+    assert not [text for text in texts if KEY in text]
+
+
+def test_timeouts_are_the_clients_but_loading_a_model_may_take_minutes():
+    body = {"request_id": "r", "model": "m", "previous": "p", "took_ms": 1.0}
+    server = mock_server(body)
+    with server.client(timeouts=Timeouts(connect=1.0, read=9.0)) as client:
+        client.activate("m")
+        client.roll_back()
+    assert [request.extensions["timeout"]["read"] for request in server.requests] == [600.0, 600.0]
+    server = mock_server(ANSWER)
+    server.client(timeouts=Timeouts(connect=1.0, read=9.0)).search("tent")
+    assert server.requests[0].extensions["timeout"] == {"connect": 1.0, "read": 9.0, "write": 9.0, "pool": 9.0}
+
+
+def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings():
+    def methods(kind):
+        return {
+            name: (member.__doc__, tuple(inspect.signature(member).parameters))
+            for name, member in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_") and name != "close"
+        }
+
+    assert methods(Client) == methods(AsyncClient)
+    assert len(methods(Client)) == 23
+    assert not [name for name, (words, _) in methods(Client).items() if not words]
+    assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []

@@ -1,0 +1,244 @@
+"""Every method of both Python clients against a server of the small shop and a real Redis."""
+
+import asyncio
+import inspect
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gemserve_client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    Event,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Recommend,
+    Retries,
+    Search,
+    Seen,
+    Similar,
+    TooManyRequests,
+    Unauthenticated,
+)
+from tests.clients.conftest import LiveShop
+
+pytestmark = pytest.mark.integration
+
+FIRST, SECOND = "2025-11-20-a", "2025-11-21-a"
+MOMENT = 1_700_000_000_000
+
+
+class Awaited:
+    """An AsyncClient as if it were the other one: what it would await is awaited, what it would yield is a list."""
+
+    def __init__(self, client: AsyncClient, runner: asyncio.Runner) -> None:
+        self._client = client
+        self._runner = runner
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            made = getattr(self._client, name)(*arguments, **options)
+            return self._runner.run(listed(made) if inspect.isasyncgen(made) else made)
+
+        return call
+
+
+async def listed(rows: AsyncIterator[Any]) -> list[Any]:
+    return [row async for row in rows]
+
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture(params=["waits", "awaits"])
+def connect(request: pytest.FixtureRequest, live_shop: LiveShop) -> Iterator[Connect]:
+    """Makes clients of one kind or the other; with the key for everything unless told otherwise."""
+    made = []
+    with asyncio.Runner() as runner:
+
+        def make(**options: Any) -> Any:
+            given = {"key": live_shop.key, "url": live_shop.url} | options
+            made.append(Client(**given) if request.param == "waits" else Awaited(AsyncClient(**given), runner))
+            return made[-1]
+
+        yield make
+        for client in made:
+            client.close()
+
+
+@pytest.fixture
+def shop(connect: Connect) -> Any:
+    return connect()
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user/{uuid.uuid4().hex}:κ & more"
+
+
+def ids(answer: Any) -> list[str]:
+    return [item.id for item in answer.items]
+
+
+def saw(user: str, *items: str, **more: Any) -> list[Event]:
+    return [Event(user_id=user, item_id=item, timestamp=MOMENT + i, **more) for i, item in enumerate(items)]
+
+
+def test_a_search(shop):
+    answer = shop.search("tent", k=5, filter="price < 20", fields=["price"], explain=True)
+    assert len(answer.items) == 5
+    assert {frozenset(item.fields) for item in answer.items} == {frozenset({"price"})}
+    assert all(item.fields["price"] < 20 for item in answer.items)
+    assert all(item.reason.code == "query" and len(item.explanation.levels) == 2 for item in answer.items)
+    assert answer.model == FIRST
+    assert not answer.degraded
+    assert answer.extra == {}
+
+
+def test_pages_have_every_item_once(shop):
+    pages = list(shop.pages(Search("tent", k=7)))
+    shown = [name for page in pages for name in ids(page)]
+    assert len(shown) == len(set(shown)) == 28
+    assert [len(page.items) for page in pages[:4]] == [7, 7, 7, 7]
+
+
+def test_recommendations_for_a_user_a_session_and_a_visitor(shop, user):
+    session = f"{user}/session"
+    shop.send_events([*saw(user, "item-7"), *saw(session, "item-8")])
+    assert "item-7" not in ids(shop.recommend(user=user, k=28))
+    assert not {"item-7", "item-8"} & set(ids(shop.recommend(user=user, session=session, k=28)))
+    assert "item-9" not in ids(shop.recommend(history=["item-4", Seen("item-9", query="lamp")], k=28))
+
+
+def test_similar_items(shop):
+    answer = shop.similar("tent/2 person", k=3, filter="price < 25", fields=["brand", "price"])
+    assert len(answer.items) == 3
+    assert "tent/2 person" not in ids(answer)
+    assert set(answer.items[0].fields) == {"brand", "price"}
+    with pytest.raises(NotFound):
+        shop.similar("no such item")
+
+
+def test_a_batch(shop, user):
+    questions = [
+        Search("tent", k=2),
+        Recommend(user=user, k=3),
+        Similar("item-4", k=4),
+        Search("x", filter="prize < 3"),
+    ]
+    results = {result.index: result for result in shop.batch(questions)}
+    assert [len(results[i].unwrap().items) for i in range(3)] == [2, 3, 4]
+    assert results[3].error.code == "invalid_filter"
+    assert [results[i].question for i in range(4)] == questions
+
+
+def test_events_histories_merging_and_erasure(shop, user):
+    session = f"{user}/session"
+    events = [*saw(user, "item-4", "item-6", type="click"), *saw(user, "no such item")]
+    receipt = shop.send_events(events)
+    assert [(row.index, row.duplicate) for row in receipt.accepted] == [(0, False), (1, False)]
+    assert [(row.index, row.code) for row in receipt.rejected] == [(2, "unknown_item")]
+    assert all(row.duplicate for row in shop.send_events(events).accepted)
+    assert [row.code for row in shop.send_events(events[2:]).rejected] == ["unknown_item"]
+
+    past = shop.history(user, limit=1)
+    assert [(e.item_id, e.type, e.event_id, e.title) for e in past.events] == [
+        ("item-6", "click", events[1].event_id, None)
+    ]
+    assert shop.history("nobody").events == ()
+
+    shop.send_events(saw(session, "item-9", query="lamp"))
+    assert shop.merge(user, session).moved == 1
+    assert shop.merge(user, session).moved == 0
+    assert {e.item_id: e.query for e in shop.history(user).events} == {"item-4": None, "item-6": None, "item-9": "lamp"}
+    assert shop.erase(user).events_erased >= 3
+    assert shop.history(user).events == ()
+
+
+def test_items_are_written_read_and_deleted(shop, user):
+    name = f"{user}/new tent"
+    change = shop.put_item(name, {"title": "New", "price": 9.5})
+    assert change.inserted == (name,)
+    assert (shop.item(name).title, shop.item(name).fields["price"]) == ("New", 9.5)
+    assert shop.put_items([{"id": name, "title": "Newer"}]).replaced == (name,)
+    assert shop.delete_item(name).deleted == (name,)
+    with pytest.raises(NotFound) as caught:
+        shop.item(name)
+    assert caught.value.code == "item_not_found"
+    with pytest.raises(InvalidRequest):
+        shop.put_items([{"title": "without an id"}])
+
+
+def test_models_and_their_traffic(shop, user):
+    models = shop.models()
+    assert (models.current, models.versions, set(models.traffic)) == (FIRST, (FIRST, SECOND), {FIRST})
+    assert set(shop.set_traffic({FIRST: 1, SECOND: 1}).traffic) == {FIRST, SECOND}
+    assert {shop.search("tent", user=f"{user}-{i}").model for i in range(20)} == {FIRST, SECOND}
+    assert set(shop.clear_traffic().traffic) == {FIRST}
+    assert shop.activate(SECOND).previous == FIRST
+    assert shop.search("tent").model == SECOND
+    assert shop.roll_back().model == FIRST
+    with pytest.raises(NotFound):
+        shop.activate("no such model")
+
+
+def test_keys_are_made_limited_and_revoked(shop, connect):
+    made = shop.create_key("page", ["read"], rate_per_second=0.01, burst=1, concurrency=3)
+    keys = {key.name: key for key in shop.keys()}  # noqa: SIM118 - of a client, which is no dictionary
+    assert (keys["page"].id, keys["page"].rate_per_second, keys["page"].burst) == (made.id, 0.01, 1)
+    assert keys["page"].concurrency == 3
+    page = connect(key=made.key, retries=Retries(attempts=1))
+    page.search("tent")
+    with pytest.raises(TooManyRequests) as caught:
+        page.search("tent")
+    assert caught.value.retry_after > 1
+    shop.revoke_key(made.id)
+    (left,) = shop.keys()
+    with pytest.raises(Conflict):
+        shop.revoke_key(left.id)
+
+
+def test_a_key_opens_what_its_scopes_say(shop, connect):
+    with pytest.raises(Unauthenticated):
+        connect(key=None).search("tent")
+    made = shop.create_key("page", ["read"])
+    with pytest.raises(Forbidden):
+        connect(key=made.key).erase("nobody")
+    shop.revoke_key(made.id)
+
+
+def test_version_and_readiness_need_no_key(connect):
+    anonymous = connect(key=None)
+    assert (anonymous.version().model, anonymous.version().items) == (FIRST, 30)
+    assert anonymous.ready().status == "ready"
+
+
+def test_an_error_says_what_was_wrong(shop):
+    with pytest.raises(InvalidRequest) as caught:
+        shop.search("tent", k=1_000)
+    assert caught.value.code == "invalid_request"
+    assert caught.value.errors[0]["field"] == "k"
+    with pytest.raises(InvalidRequest) as caught:
+        shop.search("tent", filter="price <")
+    assert caught.value.code == "invalid_filter"
+    assert "position" in caught.value.members
+
+
+def test_a_request_is_found_in_the_servers_log_by_its_id_and_a_key_nowhere(connect, live_shop, caplog):
+    name = uuid.uuid4().hex
+    with caplog.at_level(logging.DEBUG):
+        assert connect(request_id=lambda: name).search("tent").request_id == name
+    assert live_shop.key not in caplog.text
+    assert not [line for line in live_shop.log if live_shop.key in line]
+
+
+def test_nobody_there(connect, unused_tcp_port):
+    away = connect(url=f"http://127.0.0.1:{unused_tcp_port}", retries=Retries(attempts=2, first_seconds=0.01))
+    with pytest.raises(ConnectionFailed, match="no connection"):
+        away.version()

@@ -1,0 +1,42 @@
+"""The TypeScript client: its types are the server's present ones, its own tests, and every method against a server."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import LiveShop
+
+CLIENT = Path(__file__).parents[2] / "clients/typescript"
+RENEW = "run `npm run schema` in clients/typescript"
+
+
+def npm(*words: str, **environment: str) -> None:
+    """Runs an npm script. `make test` installs what it needs; by hand: `npm ci` in clients/typescript."""
+    done = subprocess.run(
+        ["npm", *words], cwd=CLIENT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-4_000:]
+
+
+def test_the_types_are_of_the_present_api(tmp_path):
+    renewed = tmp_path / "schema.ts"
+    npm("exec", "--", "openapi-typescript", "../../docs/openapi.json", "--output", str(renewed))
+    committed = (CLIENT / "src/schema.ts").read_text(encoding="utf-8")
+    assert committed == renewed.read_text(encoding="utf-8"), f"docs/openapi.json has changed: {RENEW}"
+
+
+def test_it_builds():
+    npm("run", "build")
+    assert (CLIENT / "dist/index.d.ts").is_file()
+
+
+def test_its_own_tests_pass():
+    npm("test")
+
+
+@pytest.mark.integration
+def test_every_method_against_a_server(live_shop: LiveShop):
+    npm("run", "pretest")
+    npm("run", "live", GEMSERVE_URL=live_shop.url, GEMSERVE_KEY=live_shop.key)

@@ -1,0 +1,40 @@
+"""One Chromium and one shop for all tests; each begins as a new visitor."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from server.settings import Settings
+from tests.e2e.browser import Page
+from tests.e2e.serving import ServedShop, served
+from tests.server.small_shop import publish_names
+
+
+@pytest.fixture(scope="session")
+def settings(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    bundles = tmp_path_factory.mktemp("bundles")
+    publish_names(bundles, "2025-11-20-a")
+    # Redis may be slow on a busy machine, and an answer without a history is not what is tested here.
+    patience = {"redis_read_timeout_ms": 10_000, "redis_write_timeout_ms": 10_000}
+    return Settings(bundles=bundles, redis=redis_server, port=0, **patience)
+
+
+@pytest.fixture(scope="session")
+def running_shop(settings: Settings) -> Iterator[ServedShop]:
+    with served(settings) as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(running_shop: ServedShop) -> Iterator[ServedShop]:
+    yield running_shop
+    running_shop.engine.broken = False
+    running_shop.delays.clear()
+
+
+@pytest.fixture
+def page(chromium_driver, shop: ServedShop) -> Iterator[Page]:
+    page = Page(chromium_driver, shop.url)
+    page.open()
+    yield page
+    assert page.complaints() == []

@@ -1,0 +1,79 @@
+"""Takes the pictures of the README from a server of the bundled store, as a new visitor of it:
+
+    make serve
+    python -m tests.e2e.screenshots docs/pictures --server http://127.0.0.1:8000
+
+The page takes Inter where it is installed (`apt-get install fonts-inter`), else the system's own typeface.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.e2e.browser import Page, chromium
+
+QUERY = "warm sleeping bag"
+LOOKS = ("2 person tent", "sleeping mat", "head torch")  # what the visitor searches for and opens the first of
+SIDE = (1440, 940)
+PHONE = (390, 844)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    parser.add_argument("--server", default="http://127.0.0.1:8000", help="address of the server")
+    chosen = parser.parse_args(arguments)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    with chromium() as driver:
+        take(Page(driver, chosen.server), chosen.folder)
+    return 0
+
+
+def take(page: Page, folder: Path) -> None:
+    page.resize(*SIDE)
+    page.open()
+    page.one(".chip")
+    for query in LOOKS:
+        look(page, query)
+    page.clear()
+    page.wait(lambda: len(page.all(".visit")) == len(LOOKS))
+    settle(page, "#shelf")
+    save(page, folder / "page-light.png")
+    page.prefer("dark")
+    page.search(QUERY)
+    settle(page, "#results")
+    save(page, folder / "page-dark.png")
+    page.prefer("light")
+    page.click("#results .card-why")
+    page.wait(lambda: page.all("#why-dialog .level"))
+    save(page, folder / "page-why.png")
+    page.close_dialog()
+    page.resize(*PHONE, scale=2)
+    page.script("scrollTo(0, 0)")
+    settle(page, "#results")
+    save(page, folder / "page-phone.png")
+
+
+def look(page: Page, query: str) -> None:
+    """Searches, and opens the first item."""
+    before = len(page.all(".visit"))
+    page.search(query)
+    page.click("#results .card-open")
+    page.wait(lambda: len(page.all(".visit")) == before + 1)
+    page.close_dialog()
+
+
+def settle(page: Page, section: str) -> None:
+    page.wait(lambda: page.is_settled(section) and page.titles(section))
+    page.script("document.activeElement.blur()")
+
+
+def save(page: Page, file: Path) -> None:
+    page.driver.save_screenshot(str(file))
+    print(f"{file}: {file.stat().st_size // 1024} KB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The shelf and the history follow what somebody does, and belong to whom they belong."""
+
+import httpx
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.e2e.browser import Page
+from tests.e2e.serving import ServedShop
+
+pytestmark = pytest.mark.integration
+
+
+def visits(page: Page) -> list[str]:
+    return [entry.text for entry in page.all(".visit-open")]
+
+
+def open_card(page: Page, section: str, place: int) -> str:
+    """Its title. Waits until the click has reached the history, then closes the item."""
+    before = len(visits(page))
+    title = page.titles(section)[place]
+    page.all(f"{section} .card-open")[place].click()
+    page.wait(lambda: len(visits(page)) == before + 1)
+    page.close_dialog()
+    return title
+
+
+def test_a_click_changes_history_and_shelf(page: Page) -> None:
+    before = page.titles()
+    assert page.text("#shelf-intro").startswith("A first look around")
+    opened = open_card(page, "#shelf", 4)
+    page.wait(lambda: page.is_settled("#shelf") and page.titles() != before)
+    assert visits(page) == [opened]
+    assert opened not in page.titles()
+    assert page.text("#shelf-intro").startswith("Chosen after what you looked at")
+
+
+def test_an_event_tells_what_led_to_it(page: Page) -> None:
+    page.search("rope")
+    opened = open_card(page, "#results", 4)
+    assert page.text(".visit-when") == "opened just now, after “rope”"
+    history = httpx.get(f"{page.url}/users/{page.person()}/history").json()["events"]
+    assert [(event["title"], event["query"], event["type"]) for event in history] == [(opened, "rope", "click")]
+
+
+def test_the_basket_is_an_event_too(page: Page) -> None:
+    page.all("#shelf .card-open")[5].click()
+    page.wait(lambda: len(visits(page)) == 1)
+    page.click("#item-dialog .primary")
+    page.wait(lambda: len(visits(page)) == 2)
+    assert page.text(".notice.done").endswith("is in your basket")
+    assert [entry.text for entry in page.all(".visit-when")] == ["put into the basket just now", "opened just now"]
+
+
+def test_a_history_opens_items(page: Page) -> None:
+    opened = open_card(page, "#shelf", 4)
+    page.click(".visit-open")
+    assert page.text("#item-heading") == opened
+
+
+def test_users_have_histories_of_their_own(page: Page) -> None:
+    visitor, shelf = page.person(), page.titles()
+    open_card(page, "#shelf", 4)
+    page.click("#person")
+    assert visitor in page.text("#person-now")
+    page.one("#user-id").send_keys("ann/of: Green Gables?", Keys.ENTER)
+    page.wait(lambda: visits(page) == [] and page.is_settled("#shelf"))
+    assert page.text("#person-name") == "ann/of: Green Gables?"
+    assert page.titles() == shelf
+    opened = open_card(page, "#shelf", 6)
+    page.driver.refresh()
+    page.wait(lambda: visits(page) == [opened])
+
+
+def test_a_new_visitor_begins_anew(page: Page) -> None:
+    visitor = page.person()
+    open_card(page, "#shelf", 4)
+    page.click("#person")
+    page.click("#new-visitor")
+    page.wait(lambda: visits(page) == [])
+    assert page.person() != visitor
+    assert page.text("#history-note") == "Nothing yet. What you open appears here."
+
+
+def test_figures_of_the_last_answer_are_shown(page: Page, shop: ServedShop) -> None:
+    page.search("tent")
+    assert page.text("#round-trip").endswith((" ms", " s"))
+    assert page.text("#model") == "2025-11-20-a"
+    assert page.text("#catalogue") == "0"
+    page.wait(lambda: page.text("#items") == "30")
+    assert "round trips" in page.one("#sparkline svg").get_attribute("aria-label")
+    assert not any(badge.is_displayed() for badge in page.all("#degraded"))

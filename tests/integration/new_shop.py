@@ -1,0 +1,94 @@
+"""A new shop that is taken into service over HTTP: its server, its keys, and the few commands that it runs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.integration.server_process import ServerProcess
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
+# A busy machine is no fault, and an answer without its user's history is not what is tried here.
+PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
+
+
+class NewShop:
+    """folder: has `bundles`, and gets the keys and what is exported."""
+
+    def __init__(self, folder: Path, redis: str) -> None:
+        self.folder = folder
+        self.bundles = folder / "bundles"
+        self._redis = redis
+        self._key = command("server.keys", "create", "--file", str(folder / "keys.json"), *OWNER).strip()
+        self._server: ServerProcess | None = None
+
+    def start(self) -> None:
+        flags = ("--bundles", self.bundles, "--redis", self._redis, "--keys", self.folder / "keys.json")
+        self._server = ServerProcess(*flags, *SMALL, *PATIENT)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            server, self._server = self._server, None
+            assert server.stop() == 0
+
+    def __call__(self, method: str, path: str, body: object = None, *, key: str | None = "", **query: Any) -> Any:
+        """The answer. key: of somebody else than the owner, None for nobody's. Raises HTTPStatusError for a problem."""
+        response = self.ask(method, path, body, key=key, **query)
+        response.raise_for_status()
+        return response.json()
+
+    def ask(self, method: str, path: str, body: object = None, *, key: str | None = "", **query: Any) -> httpx.Response:
+        assert self._server is not None
+        sent = self._key if key == "" else key
+        return httpx.request(
+            method,
+            self._server.url + path,
+            json=body,
+            params=query or None,
+            headers={} if sent is None else {"Authorization": f"Bearer {sent}"},
+            timeout=120,
+        )
+
+    def ids(self, path: str, **query: Any) -> list[str]:
+        return [item["id"] for item in self("GET", path, **query)["items"]]
+
+    def pages(self, path: str, **query: Any) -> Iterator[list[str]]:
+        """The ids of every page."""
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self("GET", path, **query, **cursor)
+            yield [item["id"] for item in answer["items"]]
+            if answer["next_cursor"] is None:
+                return
+            cursor = {"cursor": answer["next_cursor"]}
+
+    def export(self) -> Path:
+        events = self.folder / "events.parquet"
+        command("server.export_events", "--redis", self._redis, "--out", str(events))
+        return events
+
+    def retrain(self, items: Path, events: Path, *settings: str) -> None:
+        files = ("--items", str(items), "--events", str(events), "--out", str(self.bundles))
+        command("trainer.run", *files, "--warm-start", "current", "--no-activate", *settings)
+
+
+OWNER = ("--name", "owner", "--scopes", "admin")
+
+
+def command(module: str, *arguments: str) -> str:
+    """What `python -m module …` printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

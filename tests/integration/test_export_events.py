@@ -1,0 +1,169 @@
+"""From events over a real Redis to a file that training reads."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from catalog.erasure import digest_of, read_kept_events, read_tombstones, tombstone_files
+from catalog.events import EventType, read_events
+from server.export_events import export_events, main
+from server.history import Event
+from server.redis_process import free_port
+from server.store.layout import BUCKETS, bucket_key, bucket_of
+from tests.integration.redis_store import START, Connect, event
+
+pytestmark = pytest.mark.integration
+
+FIELDS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", "request_id")
+IDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=5)
+EVENTS = st.lists(
+    st.builds(
+        Event,
+        st.sampled_from(["ada", "bob", "Ω/1", "visit"]),
+        IDS,
+        st.integers(START, START + 5),
+        st.sampled_from(list(EventType)),
+        IDS,
+        st.none() | IDS,
+        st.none() | IDS,
+    ),
+    max_size=40,
+)
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+def written(path: Path) -> list[dict[str, object]]:
+    return pq.ParquetFile(path).read().to_pylist()
+
+
+def in_redis(redis: Redis, rows: list[Event]) -> None:
+    """As `record_event.lua` writes them, but for the history."""
+    for number, row in enumerate(rows):
+        fields = {name: getattr(row, name) or "" for name in FIELDS}
+        redis.xadd(bucket_key("log", bucket_of(row.user_id)), fields, id=f"{number + 1}-{number % 3}")
+
+
+async def test_events_go_to_redis_and_come_back_in_a_file(connect: Connect, redis: Redis, tmp_path: Path) -> None:
+    sent = [
+        replace(event(n, user=f"u{n % 9}", query="zwei Zelte" if n % 2 else None), request_id="r" if n % 3 else None)
+        for n in range(50)
+    ]
+    await connect().append(sent)
+    counts = export_events(redis, tmp_path / "events.parquet")
+    assert (counts.read, counts.written, counts.repeated) == (50, 50, 0)
+    expected = [{name: getattr(row, name) for name in FIELDS} for row in sent]
+    assert [{name: row[name] for name in FIELDS} for row in written(tmp_path / "events.parquet")] == expected
+    events, report = read_events(tmp_path / "events.parquet", strict=True)
+    assert (len(events), report.dropped) == (50, 0)
+    assert all(at > START for at in events["recorded_at"].to_pylist())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.erased.json", "events.parquet"]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(EVENTS, st.integers(1, 7), st.sampled_from([(0, None), (START + 2, START + 4)]))
+def test_a_file_is_in_order_of_time_and_then_of_arrival(
+    redis: Redis, tmp_path: Path, rows: list[Event], run: int, span: tuple[int, int | None]
+) -> None:
+    redis.flushall()
+    in_redis(redis, rows)
+    since, until = span
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in (("PIECE", 3), ("RUN", run), ("GROUP", 4)):
+            patch.setattr(f"server.export_events.{name}", size)
+        counts = export_events(redis, tmp_path / "e.parquet", since=since, until=until)
+    wanted = [row for row in rows if since <= row.timestamp and (until is None or row.timestamp < until)]
+    ordered = sorted(wanted, key=lambda row: row.timestamp)
+    first = {(row.user_id, row.event_id): row for row in reversed(ordered)}
+    expected = [row for row in ordered if first[row.user_id, row.event_id] is row]
+    found = [tuple(row[name] for name in FIELDS) for row in written(tmp_path / "e.parquet")]
+    assert found == [tuple(getattr(row, name) for name in FIELDS) for row in expected]
+    assert (counts.read, counts.outside) == (len(rows), len(rows) - len(wanted))
+    assert counts.repeated == len(wanted) - len(expected)
+
+
+async def test_a_session_and_its_user_are_one_person(connect: Connect, redis: Redis, tmp_path: Path) -> None:
+    history = connect()
+    await history.append([event(1), event(2, user="visit"), event(3, user="phone")])
+    await history.merge("visit", "phone")
+    await history.merge("ada", "visit")
+    await history.append([event(4, user="phone"), event(5, user="bob")])
+    await connect(event_ids=1).append([event(2), event(9)])  # sent again, under the account
+    in_redis(redis, [])
+    counts = export_events(redis, tmp_path / "e.parquet")
+    rows = [(row["user_id"], row["item_id"]) for row in written(tmp_path / "e.parquet")]
+    assert rows == [*(("ada", f"i{n}") for n in range(1, 5)), ("bob", "i5"), ("ada", "i9")]
+    assert counts.of_sessions == 3
+
+
+async def test_an_erased_user_never_comes_to_training(connect: Connect, redis: Redis, tmp_path: Path) -> None:
+    history = connect()
+    await history.append([event(1), event(2, user="visit"), event(3, user="bob")])
+    await history.merge("ada", "visit")
+    export_events(redis, tmp_path / "older.parquet")
+    await history.erase("ada")
+    await history.append([event(4)])
+    in_the_log = [event(5), event(6, user="visit")]  # as if the erasure had been broken off after the tombstones
+    for row in in_the_log:
+        log = bucket_key("log", bucket_of(row.user_id))
+        entries = redis.xrange(log)
+        redis.delete(log)
+        fields = {name: getattr(row, name) or "" for name in FIELDS}
+        redis.xadd(log, fields, id="1-1")
+        for entry, kept in entries:
+            redis.xadd(log, kept, id=entry)
+    counts = export_events(redis, tmp_path / "newer.parquet")
+    assert counts.erased == 2
+    assert [row["item_id"] for row in written(tmp_path / "newer.parquet")] == ["i3", "i4"]
+    tombstones = tombstone_files(tmp_path / "newer.parquet")
+    assert set(read_tombstones(tombstones[0])) == {digest_of("ada"), digest_of("visit")}
+    kept, _ = read_kept_events(tmp_path / "older.parquet", tombstones)
+    assert kept["item_id"].to_pylist() == ["i3"]
+
+
+def test_a_log_without_events(redis: Redis, tmp_path: Path) -> None:
+    assert export_events(redis, tmp_path / "new" / "e.parquet").written == 0
+    assert len(read_events(tmp_path / "new" / "e.parquet")[0]) == 0
+
+
+def test_all_parts_of_the_log_are_read(redis: Redis, tmp_path: Path) -> None:
+    in_redis(redis, [event(n, user=f"u{n}") for n in range(1_000)])
+    assert len({bucket_of(f"u{n}") for n in range(1_000)}) == BUCKETS
+    assert export_events(redis, tmp_path / "e.parquet").written == 1_000
+
+
+def test_the_command(redis_url: str, redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_redis(redis, [event(n) for n in range(3)])
+    out = tmp_path / "e.parquet"
+    command = [sys.executable, "-m", "server.export_events", "--redis", redis_url, "--out", str(out)]
+    asked = subprocess.run([*command, "--since", str(START + 1_000)], capture_output=True, text=True, check=True)
+    assert "2 written" in asked.stdout
+    assert [row["item_id"] for row in written(out)] == ["i1", "i2"]
+    for arguments in (["--out", str(tmp_path / "e.csv")], []):
+        with pytest.raises(SystemExit):
+            main(["--redis", redis_url, *arguments])
+
+
+def test_a_redis_that_is_away_leaves_the_file_before(
+    redis_url: str, redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "e.parquet"
+    in_redis(redis, [event(1)])
+    assert main(["--redis", redis_url, "--out", str(out)]) == 0
+    assert main(["--redis", f"redis://127.0.0.1:{free_port()}/0", "--out", str(out)]) == 2
+    assert main(["--redis", "nonsense", "--out", str(out)]) == 2
+    assert "nothing was written" in capsys.readouterr().err
+    assert len(written(out)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.erased.json", "e.parquet"]
