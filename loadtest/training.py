@@ -1,7 +1,7 @@
 """Measures a training step of GEMS, its time and memory, beside the released procedure and other methods.
 
     python -m loadtest.training --json training.json [--parameters 100e6] [--steps 5] [--budget-seconds 240]
-        [--device cpu|cuda] [--dtype float32|bfloat16] [--sequences 4] [--length 128] [--threads 2]
+        [--device cpu|cuda] [--dtype float32|bfloat16] [--sequences 8] [--length 128] [--threads 2]
         [--gradient-checkpointing]
 
 Every method trains the same model on the same batch in a process of its own, and they take turns: only one works at
@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--sequences", type=int, default=4, help="of each half of the batch")
+    parser.add_argument("--sequences", type=int, default=8, help="of each half of the batch")
     parser.add_argument("--length", type=int, default=128, help="positions of a sequence")
     parser.add_argument("--rank", type=int, default=128, help="of GEMS' shared subspace and the single one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every process")

@@ -42,7 +42,7 @@ class Setup:
     """parameters: at least so many. sequences: of each of the batch's halves. length: positions of a sequence."""
 
     parameters: int = 100_000_000
-    sequences: int = 4
+    sequences: int = 8
     length: int = 128
     device: str = "cpu"
     dtype: str = "float32"

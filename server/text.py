@@ -20,7 +20,7 @@ BROKEN = "\ufffd"  # what broken UTF-8 in a URL decodes to: two different broken
 
 
 class IdConvertor(PathConvertor):
-    """`{item_id:id}` of a route: any text, slashes and line breaks too, so that `Identifier` says what is wrong with it."""
+    """`{item_id:id}` of a route: any text, line breaks too, so that `Identifier` says what is wrong with it."""
 
     regex = r"[\s\S]*"
 

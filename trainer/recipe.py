@@ -73,7 +73,7 @@ class TrainingRecipe(Section):
 
 class NullSpaceRecipe(Section):
     corpus: str | None = None  # a text file (.gz too), one document a paragraph; default: the items' own texts
-    side: Literal["output", "input"] = "output"
+    side: Literal["output", "input"] = "input"  # "output" as released, see docs/method.md
     energy: float = Field(0.95, gt=0, lt=1)  # share of the second moment that is protected …
     relative: float | None = Field(None, gt=0, le=1)  # … or every direction of at least this part of the strongest
     texts: int = Field(2000, ge=1)

@@ -56,7 +56,8 @@ async def post_items(request: Request, edits: EditsDep, request_id: RequestIdDep
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Problem(errors.INVALID_CHANGE, "the body is a JSON list of items, each an object with its id")
     if not 1 <= len(rows) <= MOST_ITEMS:
-        raise Problem(errors.TOO_MANY_ITEMS, f"{len(rows):,} items came: send 1 to {MOST_ITEMS:,} at once")
+        kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
+        raise Problem(kind, f"{len(rows):,} items came: send 1 to {MOST_ITEMS:,} at once")
     return await _change(edits, [Upsert(_record(row)) for row in rows], request_id)
 
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from server.history import Visit
 from server.paging import LONGEST_URL_CURSOR
 from server.question import Answer, Kind, Question, ReasonCode
-from server.schemas.items import ItemBody, shown
+from server.schemas.items import shown
 from server.text import Identifier, Query
 
 __all__ = [
@@ -234,7 +234,18 @@ class ExplanationBody(BaseModel):
     history_effect: float | None = Field(description="score less the score without any history")
 
 
-class ShownItemBody(ItemBody):
+class ShownItemBody(BaseModel):
+    """An item with every further column of the catalogue, but for those that `fields` leaves out."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str | None = None
+    description: str | None = None
+    brand: str | None = None
+    categories: list[str] | None = None
+    price: float | None = None
+    available: bool | None = None
     score: float = Field(description="log-probability; comparable within one answer only")
     reason: ReasonBody
     explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")

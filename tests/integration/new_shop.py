@@ -51,7 +51,7 @@ class NewShop:
             json=body,
             params=query or None,
             headers={} if sent is None else {"Authorization": f"Bearer {sent}"},
-            timeout=120,
+            timeout=600,  # an activation starts an engine
         )
 
     def ids(self, path: str, **query: Any) -> list[str]:

@@ -820,22 +820,25 @@ export interface components {
             /** Name */
             name: string;
         };
-        /** ShownItemBody */
+        /**
+         * ShownItemBody
+         * @description An item with every further column of the catalogue, but for those that `fields` leaves out.
+         */
         ShownItemBody: {
             /** Id */
             id: string;
             /** Title */
-            title: string | null;
+            title?: string | null;
             /** Description */
-            description: string | null;
+            description?: string | null;
             /** Brand */
-            brand: string | null;
+            brand?: string | null;
             /** Categories */
-            categories: string[] | null;
+            categories?: string[] | null;
             /** Price */
-            price: number | null;
+            price?: number | null;
             /** Available */
-            available: boolean;
+            available?: boolean | null;
             /**
              * Score
              * @description log-probability; comparable within one answer only

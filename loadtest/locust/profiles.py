@@ -1,0 +1,69 @@
+"""Profiles: how many customers there are, stage by stage, and what they do beside shopping. All are bounded in time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+__all__ = ["PROFILES", "Profile", "Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """users: those there are when it begins, within `users / per_second` seconds."""
+
+    seconds: float
+    users: int
+    per_second: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """think_seconds: mean pause between two steps of a customer. deadline_ms: what p99 should be under.
+
+    merchants: people who edit the catalogue meanwhile. swaps: another model is activated every two minutes. overloads:
+    meant to ask for more than the server can do, so answers that come too late do not fail it; wrong ones do.
+    """
+
+    stages: tuple[Stage, ...]
+    think_seconds: float = 1.0
+    deadline_ms: float = 1_000.0
+    merchants: int = 1
+    swaps: bool = False
+    overloads: bool = False
+
+    def scaled(self, users: float, seconds: float | None) -> "Profile":
+        """With so many times the customers, and stages that take so long together."""
+        share = 1.0 if seconds is None else seconds / self.seconds
+        stages = (
+            Stage(stage.seconds * share, max(2, round(stage.users * users)), stage.per_second * max(1.0, users))
+            for stage in self.stages
+        )
+        return replace(self, stages=tuple(stages))
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.stages)
+
+    def stage_at(self, seconds: float) -> int | None:
+        """The number of the stage at this time after the start; None when all are over."""
+        return next((number for number, (_, end) in enumerate(self.spans()) if seconds < end), None)
+
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """Begin and end of every stage, seconds after the start."""
+        begin = 0.0
+        for stage in self.stages:
+            yield begin, begin + stage.seconds
+            begin += stage.seconds
+
+
+PROFILES = {
+    "smoke": Profile(stages=(Stage(20, 8),), think_seconds=0.3),
+    "steady": Profile(stages=(Stage(120, 20),)),
+    "ramp": Profile(
+        stages=tuple(Stage(30, users, 60) for users in (4, 8, 16, 32, 64, 96, 128, 192)),
+        think_seconds=0.5,
+        overloads=True,
+    ),
+    "spike": Profile(stages=(Stage(35, 16), Stage(35, 160, 160), Stage(50, 16, 160)), overloads=True),
+    "soak": Profile(stages=(Stage(1_800, 16),), merchants=2, swaps=True),
+}
+"""By name. The numbers of customers are for two cores; `--scale` multiplies them."""

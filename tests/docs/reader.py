@@ -1,0 +1,141 @@
+"""Somebody who reads a document and tries what it shows, from the first example to the last, in one folder.
+
+Addresses and keys are those of a server that runs. `python -m server` starts the documentation's store and stops it
+when it is ready; curl fails where it is answered an error.
+"""
+
+import ast
+import asyncio
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from server.keys.file import read as read_keys
+from tests.docs.console import keeps, promise_of, steps_of
+from tests.docs.examples import ROOT, Example
+from tests.docs.serving import Store
+
+PYTHON = f"""#!/bin/sh
+if [ "$1 $2" = "-m server" ]; then shift 2; exec {sys.executable} -m tests.docs.serve_briefly "$@"; fi
+exec {sys.executable} "$@"
+"""
+CURL = """#!/bin/sh
+exec {curl} --silent --show-error --fail-with-body --write-out '\n' "$@"
+"""
+TSCONFIG = """{
+  "compilerOptions": {
+    "strict": true, "target": "es2022", "module": "nodenext", "lib": ["es2022", "dom", "dom.asynciterable"], "types": []
+  },
+  "files": ["example.ts"]
+}"""
+CURL_REFUSED = 22  # its status where it was answered an error
+PROBLEM = "urn:gemserve:problem:"
+TYPESCRIPT = ROOT / "clients/typescript"
+SECONDS = 120
+
+
+class Failed(Exception):
+    """An example that does not do what the document says."""
+
+
+class Reader:
+    """folder: an empty one to work in."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._names: dict[str, Any] = {}
+        self._printed = ""
+        (folder / "bin").mkdir()
+        self._tool("python", PYTHON)
+        self._tool("curl", CURL.format(curl=shutil.which("curl")))
+        (folder / "gemserve.yaml").write_text("bundles: bundles\nhistory_days: 30\n", encoding="utf-8")
+
+    def read(self, example: Example) -> None:
+        """Raises Failed, and whatever the example raises."""
+        how = {
+            "sh": self._shell,
+            "console": self._console,
+            "python": self._python,
+            "ts": self._typescript,
+            "json": orjson.loads,
+            "yaml": yaml.safe_load,
+        }
+        how[example.language](self._made_real(example.text))
+
+    def _made_real(self, text: str) -> str:
+        text = text.replace("http://127.0.0.1:8000", self._store.url)
+        text = text.replace("redis://127.0.0.1:6379/0", self._store.redis).replace("gsk_…", self._store.key)
+        for key in read_keys(self._folder / "keys.json")[:1]:
+            text = text.replace("3f1c0a9be277", key.id)
+        return text
+
+    def _shell(self, text: str) -> None:
+        self._printed = self._run(text, may_be_refused=False)
+
+    def _console(self, text: str) -> None:
+        """A block without a command shows the end of what the block before it printed."""
+        if not text.startswith("$ "):
+            self._compare(text, self._printed.splitlines()[-1])
+            return
+        for step in steps_of(text):
+            printed = self._run(step.command, may_be_refused=PROBLEM in step.output)
+            if step.output:
+                self._compare(step.output, printed)
+
+    def _compare(self, promised: str, printed: str) -> None:
+        if not keeps(promise_of(promised), orjson.loads(printed)):
+            raise Failed(f"the document says\n{promised}\nand this came\n{printed}")
+
+    def _run(self, command: str, *, may_be_refused: bool) -> str:
+        done = subprocess.run(
+            ["bash", "-euc", command],
+            cwd=self._folder,
+            env=os.environ | self._variables(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        if done.returncode not in ({0, CURL_REFUSED} if may_be_refused else {0}):
+            raise Failed(f"{command}\nended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _variables(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "KEY": self._store.key,
+            "GEMSERVE_REDIS": self._store.redis,
+            "GEMSERVE_PORT": "0",
+        }
+
+    def _python(self, text: str) -> None:
+        code = compile(text, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, self._names)
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+
+    def _typescript(self, text: str) -> None:
+        """Checked against the client's types, and run."""
+        package = self._folder / "node_modules/@gemserve/client"
+        package.parent.mkdir(parents=True)
+        package.symlink_to(TYPESCRIPT)
+        (self._folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+        (self._folder / "tsconfig.json").write_text(TSCONFIG, encoding="utf-8")
+        (self._folder / "example.ts").write_text(text, encoding="utf-8")
+        self._run(f"npm run build --prefix {TYPESCRIPT}", may_be_refused=False)
+        self._run(str(TYPESCRIPT / "node_modules/.bin/tsc"), may_be_refused=False)
+        self._run("node example.js", may_be_refused=False)
+
+    def _tool(self, name: str, script: str) -> None:
+        file = self._folder / "bin" / name
+        file.write_text(script, encoding="utf-8")
+        file.chmod(0o755)

@@ -1,0 +1,56 @@
+"""The store of the documentation: a few items of the bundled one, under the names that its examples use."""
+
+from typing import cast
+
+import pyarrow as pa
+
+from catalog.bundle import Bundle
+from catalog.items import Items
+from catalog.snapshot import Snapshot
+from server.deployments import Deployments
+from server.engine.fake import FakeEngine
+from server.settings import Settings
+from tests.server.small_shop import CODES_NL, ShopBundle, make_index, publish_names
+
+VERSIONS = ("20261120-190454", "20261121-101500")
+NAMED = {
+    "CAM-0011": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+    "CAM-0023": "Tarnwell Rigel 2-Person Tunnel Tent, Sand",
+    "CAM-0057": "Tarnwell Rigel 4-Person 3-Season Tunnel Tent, Night Blue",
+    "FOO-0003": "Fellmark Ridge Hiking Boots, Brown",
+}
+
+
+def make_items() -> Items:
+    ids = [*NAMED, *(f"CAM-{number}" for number in range(2_000, 2_000 + len(CODES_NL) - len(NAMED)))]
+    return Items(
+        pa.table(
+            {
+                "item_id": ids,
+                "title": [NAMED.get(item_id, f"Tarnwell Tent {item_id}") for item_id in ids],
+                "description": ["For two people and three seasons."] * len(ids),
+                "brand": ["Tarnwell"] * len(ids),
+                "categories": [["Camping", "Tents"]] * len(ids),
+                "price": [150.0 + 10 * number for number in range(len(ids))],
+                "available": [True] * len(ids),
+                "colour": ["Pine"] * len(ids),
+            }
+        )
+    )
+
+
+class StoreBundle(ShopBundle):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.items = make_items()
+        self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+
+
+def deploy(settings: Settings) -> Deployments:
+    """Publishes both versions where the folder of bundles is empty."""
+    settings.bundles.mkdir(parents=True, exist_ok=True)
+    if not (settings.bundles / "current").exists():
+        publish_names(settings.bundles, *VERSIONS)
+    return Deployments(
+        settings, lambda _, version: cast(Bundle, StoreBundle(version)), lambda *_: FakeEngine(make_index())
+    )

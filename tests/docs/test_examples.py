@@ -1,0 +1,74 @@
+"""Every example of the documentation does what it says, one document after another."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.docs.examples import DOCUMENTS, ROOT, Example, examples_of
+from tests.docs.reader import Reader
+
+pytestmark = pytest.mark.integration
+
+ALL = [example for document in DOCUMENTS for example in examples_of(document) if example.language]
+WITH_KEYS = [Path("docs/operations.md"), Path("clients/python/README.md"), Path("clients/typescript/README.md")]
+NEVER_RUN = [  # by document, in order: another one belongs here, and needs a good reason
+    ("README.md", "minutes each"),
+    ("README.md", "trains for minutes"),
+    ("README.md", "trains for minutes, on data that is not in the repository"),
+    ("README.md", "needs the model of MovieLens"),
+    ("clients/python/README.md", "changes the environment"),
+    ("docs/data.md", "trains for minutes"),
+    ("docs/data.md", "trains for minutes"),
+    ("docs/method.md", "two hours, on data that is not in the repository"),
+    ("docs/operations.md", "trains for minutes"),
+]
+PROGRAM = re.compile(r"\b(trainer/run\.py|python -m [a-z_.]+)([^;&|#\n]*)")
+FLAG = re.compile(r"(?<=\s)--[a-z-]+")
+
+
+@pytest.mark.parametrize("document", sorted({example.document for example in ALL}), ids=str)
+def test_the_examples_of(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    store = request.getfixturevalue("locked_store" if document in WITH_KEYS else "open_store")
+    reader = Reader(tmp_path, store)
+    for example in examples_of(document):
+        if example.language and example.not_run is None:
+            try:
+                reader.read(example)
+            except Exception as error:
+                raise AssertionError(f"{example}: {error}") from error
+
+
+def test_examples_are_found_and_in_languages_that_are_run() -> None:
+    assert len(ALL) > 20
+    assert {example.language for example in ALL} <= {"sh", "console", "python", "ts", "json", "yaml"}
+
+
+def test_few_examples_are_not_run() -> None:
+    assert [(str(example.document), example.not_run) for example in ALL if example.not_run] == NEVER_RUN
+
+
+@pytest.mark.parametrize("example", [e for e in ALL if e.not_run and PROGRAM.search(e.text)], ids=str)
+def test_an_example_that_is_not_run_has_flags_that_there_are(example: Example) -> None:
+    for program, rest in PROGRAM.findall(example.text.replace("\\\n", " ")):
+        for flag in FLAG.findall(rest):
+            assert flag in help_of(program), f"{example}: {program} has no {flag}"
+
+
+@pytest.mark.parametrize("example", [e for e in ALL if e.not_run and e.text.startswith("make ")], ids=str)
+def test_an_example_that_is_not_run_has_targets_that_there_are(example: Example) -> None:
+    rules = re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
+    assert set(re.findall(r"^make ([a-z-]+)", example.text, re.MULTILINE)) <= targets
+
+
+@cache
+def help_of(program: str) -> str:
+    words = program.removeprefix("python ").split()
+    done = subprocess.run(
+        [sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout

@@ -1,0 +1,97 @@
+"""docs/openapi.json is what a server does: Schemathesis makes requests of all kinds from it, and judges the answers.
+
+Cases are the same in every run. For one operation: `pytest tests/integration/test_schemathesis.py -k search`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import schemathesis
+from schemathesis import Case
+from schemathesis.config import SchemathesisConfig
+
+from server.redis_process import own_redis
+from tests import world
+from tests.clients.conftest import make_key
+from tests.docs.serving import Store, locked_store
+from tests.integration.server_process import ServerProcess
+from trainer.pipeline import run
+from trainer.recipe import load_recipe
+
+pytestmark = pytest.mark.integration
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+NOT_JUDGED = (
+    "positive_data_acceptance",  # ids and queries have rules that a schema does not tell, such as no control characters
+    "negative_data_rejection",  # more is understood than is documented: "5" for 5, an id that is a number
+)
+NO_FAULT = {"expected-statuses": ["2xx", "4xx", "504"]}  # 504: a `timeout_ms` of 1 is too short for any model
+
+
+@schemathesis.serializer("application/x-ndjson")
+def line_of(_: schemathesis.SerializationContext, value: object) -> bytes:
+    """A body of one line."""
+    return json.dumps(value).encode()
+
+
+def schema_of(examples: int) -> schemathesis.BaseSchema:
+    """examples: of every operation, beside those at the bounds of its parameters."""
+    config = SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "generation": {"max-examples": examples, "deterministic": True, "database": "none"},
+            "checks": {name: {"enabled": False} for name in NOT_JUDGED} | {"not_a_server_error": NO_FAULT},
+            # PUT and DELETE of an address that ends with /similar are of an item whose id does.
+            "phases": {"coverage": {"unexpected-methods": ["patch"]}},
+        }
+    )
+    return schemathesis.openapi.from_path(DOCUMENT, config=config)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """With a fake engine. Everything else is real."""
+    # An answer without a history, because a machine is busy, is documented; but whatever is written must get there.
+    patience = ("--redis-write-timeout-ms", "20000", "--log-level", "warning")
+    with locked_store(tmp_path_factory.mktemp("store"), *patience) as store:
+        yield store
+        assert_the_key_is_good(store.url, store.key)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """With nothing fake: a trained bundle, in vLLM."""
+    folder = tmp_path_factory.mktemp("shop")
+    run(*world.write_world(folder), folder / "bundles", load_recipe("small", [*world.TINY]), resume=False)
+    key, small = make_key(folder / "keys.json"), ("--engine.kv-cache-bytes", str(64 << 20))
+    with own_redis(folder / "redis") as redis:
+        flags = ("--bundles", folder / "bundles", "--redis", redis, "--keys", folder / "keys.json", "--port", "0")
+        server = ServerProcess(*flags, "--redis-write-timeout-ms", "20000", "--log-level", "warning", *small)
+        try:
+            yield Store(server.url, redis, key)
+            assert_the_key_is_good(server.url, key)
+        finally:
+            assert server.stop() == 0
+
+
+def assert_the_key_is_good(url: str, key: str) -> None:
+    """Else what came after its revocation was a row of 401."""
+    assert httpx.get(f"{url}/admin/keys", headers=bearer(key)).status_code == 200
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@schema_of(10).parametrize()
+def test_the_document_is_kept(case: Case, store: Store) -> None:
+    case.call_and_validate(base_url=store.url, headers=bearer(store.key))
+
+
+@pytest.mark.slow
+@schema_of(30).parametrize()
+def test_the_document_is_kept_by_a_server_with_a_real_model(case: Case, shop: Store) -> None:
+    case.call_and_validate(base_url=shop.url, headers=bearer(shop.key))

@@ -1,0 +1,184 @@
+"""A new shop's first days, over HTTP and with the few commands there are. Nothing is faked.
+
+Once with the engine that starts in no time, a T5 in transformers; and once, marked slow, in vLLM.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catalog.bundle import current_bundle, published_versions
+from catalog.erasure import digest_of, read_tombstones, tombstones_beside
+from catalog.events import read_events, write_events
+from catalog.items import write_items
+from tests import world
+from tests.integration.new_shop import NewShop
+from tests.trainer.test_backbone import make_checkpoint
+from trainer.pipeline import run
+from trainer.recipe import load_recipe
+
+pytestmark = pytest.mark.integration
+
+ITEMS = world.item_table()
+AT_FIRST = 24  # items that the first model knows; the packs come later
+
+
+@pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
+def shop(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[NewShop]:
+    """A shop with a model of its first items, before its server is started."""
+    settings = [*world.TINY, "training.dropout=0"]
+    if request.param == "transformers":
+        make_checkpoint("t5", tmp_path / "base")
+        settings.append(f"backbone.path={tmp_path / 'base'}")
+    items, events = tmp_path / "items.parquet", tmp_path / "first-events.parquet"
+    write_items(ITEMS.slice(0, AT_FIRST), items)
+    write_events(world.event_table(), events)  # training leaves out those with items that there are not yet
+    run(items, events, tmp_path / "bundles", load_recipe("small", settings), resume=False)
+    shop = NewShop(tmp_path, redis_url)
+    yield shop
+    shop.stop()
+
+
+def test_a_new_shop(shop: NewShop) -> None:
+    first = current_bundle(shop.bundles).name
+    shop.start()
+    give_out_keys(shop)
+    fill_the_catalogue(shop)
+    record_what_users_did(shop)
+    look_around(shop)
+    take_an_item_out(shop)
+    sign_a_visitor_in(shop)
+    second = train_again(shop)
+    change_the_model(shop, first, second)
+    share_the_requests(shop, first, second)
+    forget_a_user(shop)
+    shop.stop()
+    shop.start()
+    find_all_as_it_was(shop, first)
+
+
+def give_out_keys(shop: NewShop) -> None:
+    keys = {
+        scope: shop("POST", "/admin/keys", {"name": scope, "scopes": [scope]})["key"] for scope in ("read", "write")
+    }
+    assert shop.ask("GET", "/search", q="tent", key=None).json()["code"] == "key_missing"
+    assert shop.ask("GET", "/search", q="tent", key=keys["read"]).status_code == 200
+    assert shop.ask("GET", "/search", q="tent", key=keys["write"]).json()["code"] == "scope_missing"
+    event = {"user_id": "first", "item_id": "tent-red"}
+    assert shop.ask("POST", "/events", event, key=keys["read"]).json()["code"] == "scope_missing"
+    assert shop.ask("POST", "/events", event, key=keys["write"]).status_code == 202
+    assert shop.ask("DELETE", "/items/tent-red", key=keys["write"]).json()["code"] == "scope_missing"
+    assert [key["name"] for key in shop("GET", "/admin/keys")] == ["owner", "read", "write"]
+
+
+def fill_the_catalogue(shop: NewShop) -> None:
+    assert sorted(shop.ids("/search", q="red", k=200)) == sorted(ITEMS["item_id"].to_pylist()[:AT_FIRST])
+    rows = [{"id": row.pop("item_id")} | row for row in ITEMS.slice(AT_FIRST - 1).to_pylist()]
+    change = shop("POST", "/items", rows)
+    assert change["replaced"] == ["boot-white"]
+    assert change["inserted"] == [f"pack-{colour}" for colour in world.COLOURS]
+    assert shop("GET", "/version")["items"] == len(ITEMS)
+
+
+def record_what_users_did(shop: NewShop) -> None:
+    events = world.event_table().to_pylist()
+    before = shop.ids("/recommend", user="u4", k=200)
+    receipt = shop("POST", "/events", [*events, {"user_id": "u4", "item_id": "ghost"}])
+    assert len(receipt["accepted"]) == len(events)
+    assert [row["code"] for row in receipt["rejected"]] == ["unknown_item"]
+    assert len(before) == len(ITEMS)
+    assert set(before) - set(shop.ids("/recommend", user="u4", k=200)) == {f"pack-{c}" for c in world.COLOURS}
+    again = shop("POST", "/events", events)
+    assert all(row["duplicate"] for row in again["accepted"])
+    assert shop("GET", "/users/u4/history")["total"] == len(world.COLOURS)
+
+
+def look_around(shop: NewShop) -> None:
+    answer = shop("GET", "/search", q="blue lamp", user="u4", k=3, explain=True)
+    assert answer["degraded"] is False
+    assert [len(item["explanation"]["levels"]) for item in answer["items"]] == [2, 2, 2]
+    pages = list(shop.pages("/search", q="blue lamp", k=8))
+    assert [len(page) for page in pages] == [8, 8, 8, 6]
+    assert len({item for page in pages for item in page}) == len(ITEMS)
+    assert set(shop.ids("/search", q="blue", filter='category = "pack"')) == {f"pack-{c}" for c in world.COLOURS}
+    assert set(shop.ids("/recommend", user="u1", filter="price < 12")) == {"tent-red", "tent-blue"}
+    assert "lamp-red" not in shop.ids("/items/lamp-red/similar", k=200)
+
+
+def take_an_item_out(shop: NewShop) -> None:
+    assert shop("DELETE", "/items/rope-red")["deleted"] == ["rope-red"]
+    assert "rope-red" not in shop.ids("/search", q="red rope", k=200)
+    assert shop.ask("GET", "/items/rope-red").status_code == 404
+    assert shop("GET", "/users/u1/history")["total"] == len(world.COLOURS)
+
+
+def sign_a_visitor_in(shop: NewShop) -> None:
+    shop("POST", "/events", [{"user_id": "visit", "item_id": f"lamp-{c}", "query": "lamp"} for c in ("red", "blue")])
+    both = shop.ids("/recommend", user="u0", session="visit", k=200)
+    assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 2
+    assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 0
+    assert shop.ids("/recommend", user="u0", k=200) == both
+    latest = shop("GET", "/users/u0/history", limit=2)["events"]
+    assert {event["item_id"] for event in latest} == {"lamp-red", "lamp-blue"}
+
+
+def train_again(shop: NewShop) -> str:
+    """The new version, which is not served."""
+    first = set(published_versions(shop.bundles))
+    items = shop.folder / "items-now.parquet"
+    write_items(ITEMS.filter([name != "rope-red" for name in ITEMS["item_id"].to_pylist()]), items)
+    events = shop.export()
+    people = read_events(events)[0]["user_id"].to_pylist()
+    assert "visit" not in people
+    assert people.count("u0") == len(world.COLOURS) + 2
+    shop.retrain(items, events, "training.steps=4")
+    (second,) = set(shop("GET", "/admin/models")["versions"]) - first
+    return second
+
+
+def change_the_model(shop: NewShop, first: str, second: str) -> None:
+    old = shop("GET", "/search", q="white pack", k=200)
+    ranking = [item["id"] for item in old["items"]]
+    assert shop("POST", f"/admin/models/{second}/activate")["previous"] == first
+    new = shop("GET", "/search", q="white pack", k=200)
+    assert (old["model"], new["model"]) == (first, second)
+    assert sorted(item["id"] for item in new["items"]) == sorted(ranking)
+    assert [item["score"] for item in new["items"]] != [item["score"] for item in old["items"]]
+    assert shop("POST", "/admin/models/rollback")["model"] == first
+    assert shop.ids("/search", q="white pack", k=200) == ranking
+
+
+def share_the_requests(shop: NewShop, first: str, second: str) -> None:
+    weights = {first: 50, second: 50}
+    assert shop("PUT", "/admin/traffic", {"weights": weights})["traffic"] == weights
+    models = [[shop("GET", "/recommend", user=f"u{n}", k=1)["model"] for _ in range(2)] for n in range(20)]
+    assert all(one == other for one, other in models)
+    assert {model for model, _ in models} == {first, second}
+    assert shop("DELETE", "/admin/traffic")["traffic"].keys() == {first}
+    assert {shop("GET", "/recommend", user=f"u{n}", k=1)["model"] for n in range(5)} == {first}
+
+
+def forget_a_user(shop: NewShop) -> None:
+    assert shop("DELETE", "/users/u0")["events_erased"] == len(world.COLOURS) + 2
+    assert_forgotten(shop)
+    shop("POST", "/events", {"user_id": "u2", "item_id": "pack-red", "event_id": "last"})
+
+
+def assert_forgotten(shop: NewShop) -> None:
+    for name in ("u0", "visit"):
+        assert shop("GET", f"/users/{name}/history")["total"] == 0
+    events = shop.export()
+    assert not {"u0", "visit"} & set(read_events(events)[0]["user_id"].to_pylist())
+    assert set(read_tombstones(tombstones_beside(events))) == {digest_of("u0"), digest_of("visit")}
+
+
+def find_all_as_it_was(shop: NewShop, first: str) -> None:
+    models = shop("GET", "/admin/models")
+    assert models["current"] == first
+    assert models["traffic"].keys() == {first}
+    found = shop.ids("/search", q="red", k=200)
+    assert sorted(found) == sorted(set(ITEMS["item_id"].to_pylist()) - {"rope-red"})
+    assert shop("GET", "/users/u2/history", limit=1)["events"][0]["event_id"] == "last"
+    assert_forgotten(shop)
+    assert [key["name"] for key in shop("GET", "/admin/keys")] == ["owner", "read", "write"]

@@ -1,0 +1,99 @@
+"""The small shop on a real socket with a real Redis, answering in this process, and able to answer wrongly."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from server.__main__ import Server, bind, uvicorn_config
+from server.app import create_app
+from server.engine.protocol import Ranking, RankRequest
+from server.history import Event, History, Past
+from server.settings import Settings
+from server.store.history import RedisHistory
+from tests.server.small_shop import RecordingEngine, make_deployments, make_items, publish_names
+
+START_SECONDS = 60
+
+
+class FaultyEngine(RecordingEngine):
+    """fault: `repeats`, `ignores filters`, or none that it knows."""
+
+    fault = ""
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        if self.fault == "ignores filters":
+            request = replace(request, leaf_set=None)
+        ranking = await super().rank(request)
+        if self.fault == "repeats" and len(ranking.leaves) > 1:
+            return replace(ranking, leaves=(ranking.leaves[0], *ranking.leaves[:-1]))
+        return ranking
+
+
+class FaultyHistory(RedisHistory):
+    """fault: `leaks`, `loses events`, or none that it knows."""
+
+    fault = ""
+    last_user = ""
+
+    async def read(self, user: str, session: str | None = None) -> History:
+        return await super().read(self._whose(user), session)
+
+    async def past(self, user: str, limit: int) -> Past:
+        return await super().past(self._whose(user), limit)
+
+    async def append(self, events: Sequence[Event]) -> list[bool]:
+        self.last_user = events[-1].user_id
+        if self.fault == "loses events":
+            return [True for _ in events]
+        return await super().append(events)
+
+    def _whose(self, user: str) -> str:
+        return self.last_user if self.fault == "leaks" and self.last_user else user
+
+
+@dataclass
+class FaultyShop:
+    engine: FaultyEngine
+    history: FaultyHistory
+    items: Path
+    url: str = ""
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def with_fault(self, fault: str) -> Iterator[None]:
+        self.engine.fault = self.history.fault = fault
+        try:
+            yield
+        finally:
+            self.engine.fault = self.history.fault = ""
+
+
+@contextmanager
+def faulty_shop(folder: Path, redis_url: str) -> Iterator[FaultyShop]:
+    (folder / "bundles").mkdir()
+    publish_names(folder / "bundles", "2025-11-20-a")
+    settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True)
+    pq.write_table(make_items().table, folder / "items.parquet")
+    shop = FaultyShop(FaultyEngine(), FaultyHistory(redis_url, settings), folder / "items.parquet")
+    app = create_app(settings, deploy=lambda _: make_deployments(settings, shop.engine), connect=lambda _: shop.history)
+    server = Server(uvicorn_config(app, settings), "")
+
+    async def answer() -> None:
+        async with app.router.lifespan_context(app):
+            listener = bind(settings)
+            shop.url = "http://{}:{}".format(*listener.getsockname())
+            shop.ready.set()
+            await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=asyncio.run, args=(answer(),), daemon=True)
+    thread.start()
+    assert shop.ready.wait(START_SECONDS)
+    yield shop
+    server.should_exit = True
+    thread.join(START_SECONDS)
+    assert not thread.is_alive()
