@@ -124,9 +124,7 @@ class Bundle:
     @cached_property
     def embedder(self) -> JoinedEmbedder:
         """What embeds the text of new items; takes seconds to import. Raises CatalogError where there is none."""
-        from catalog.embeddings import (
-            JoinedEmbedder,
-        )  # imports scikit-learn, which a server that only reads never needs
+        from catalog.embeddings import JoinedEmbedder  # imports scikit-learn
 
         file = self.catalog_dir / "embedder.npz"
         if not file.is_file():

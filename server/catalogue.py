@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -63,6 +63,12 @@ class LiveCatalogue:
         self.spelling = Spelling(bundle.snapshot.items)
         self.changes: dict[str, Change] = {}
         self.left_out: dict[str, str] = {}
+
+    async def load(self) -> None:
+        """Make ready what the first request of its kind would wait for: words to correct by, what codes new items."""
+        await self.spelling.load()
+        with suppress(CatalogError):  # whoever writes a new item is told
+            await asyncio.to_thread(getattr, self._bundle, "coder")
 
     @property
     def view(self) -> View:

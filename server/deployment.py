@@ -41,7 +41,7 @@ class Deployment:
         """Have the engine, which has loaded the bundle, prove itself and take over what was changed in the catalogue
         `before`. Raises EngineError, and CatalogError where that catalogue took a change which this one cannot take."""
         await verify(self.bundle, self.engine, self._settings)
-        await self.catalogue.spelling.load()
+        await self.catalogue.load()
         if before is not None:
             await self.follow(before)
         with self.catalogue.use() as view:

@@ -35,7 +35,7 @@ class Launcher:
         deployment = await self.open(version, None)
         try:
             # Counting the words of a million items takes as long as an engine's start.
-            await asyncio.gather(deployment.engine.start(), deployment.catalogue.spelling.load())
+            await asyncio.gather(deployment.engine.start(), deployment.catalogue.load())
             await deployment.prepare(None if before is None else before.catalogue)
         except BaseException:
             await deployment.stop()

@@ -127,13 +127,13 @@ def _stage(run: Run, number: int, begin: float, end: float) -> dict[str, Any]:
 
 
 def _capacity(stages: Sequence[dict[str, Any]], run: Run) -> dict[str, Any] | None:
-    """The highest throughput of a stage whose p99 is under the deadline, and what was used up in the stage after, or in
-    this one where no further one is; None where no stage met the deadline."""
+    """The highest throughput of a stage whose p99 is under the deadline, and what was used up by the next larger crowd,
+    or by this one where there was none; None where no stage met the deadline."""
     met = [n for n, stage in enumerate(stages) if (stage["p99_ms"] or np.inf) <= run.profile.deadline_ms]
     if not met:
         return None
     best = max(met, key=lambda number: float(stages[number]["answers_per_second"]))
-    beyond = stages[min(best + 1, len(stages) - 1)]
+    beyond = next((stage for stage in stages if stage["users"] > stages[best]["users"]), stages[best])
     return {
         "answers_per_second": stages[best]["answers_per_second"],
         "p99_ms": stages[best]["p99_ms"],

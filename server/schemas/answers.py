@@ -93,7 +93,8 @@ class Parameters(BaseModel):
         Field(max_length=MOST_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
     ] = None
     fields: Annotated[
-        Annotated[list[str], Field(max_length=MOST_FIELDS)] | None,
+        list[str] | None,
+        Field(max_length=MOST_FIELDS),  # before the validator: behind it, it would count the names of None
         BeforeValidator(split_names),
         Field(
             description="columns of an item that are wanted, in a URL with commas; `id`,"

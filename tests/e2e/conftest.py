@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from server.redis_process import own_redis
 from server.settings import Settings
 from tests.e2e.browser import Page
 from tests.e2e.serving import ServedShop, served
@@ -11,12 +12,14 @@ from tests.server.small_shop import publish_names
 
 
 @pytest.fixture(scope="session")
-def settings(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """With a Redis of its own: a server that runs on would take over, and bring back, what other tests edit."""
     bundles = tmp_path_factory.mktemp("bundles")
     publish_names(bundles, "2025-11-20-a")
     # Redis may be slow on a busy machine, and an answer without a history is not what is tested here.
     patience = {"redis_read_timeout_ms": 10_000, "redis_write_timeout_ms": 10_000}
-    return Settings(bundles=bundles, redis=redis_server, port=0, **patience)
+    with own_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield Settings(bundles=bundles, redis=url, port=0, **patience)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from loadtest import load
+from server.redis_process import own_redis
 from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, redis_server: str) -> Iterator[FaultyShop]:
-    with faulty_shop(tmp_path_factory.mktemp("shop"), redis_server) as running:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyShop]:
+    """On a Redis of its own, which no other test's edits are in."""
+    with (
+        own_redis(tmp_path_factory.mktemp("redis")) as url,
+        faulty_shop(tmp_path_factory.mktemp("shop"), url) as running,
+    ):
         yield running
 
 

@@ -90,8 +90,8 @@ async def test_requests_are_counted_by_route_and_outcome(shop: Shop, history: Me
     requests = "gemserve_request_seconds_count"
     assert gained(requests, route="/search", outcome="ok") == 2
     assert gained(requests, route="/search", outcome="refused") == 1
-    assert gained(requests, route="/items/{item_id:path}", outcome="ok") == 1
-    assert gained(requests, route="/items/{item_id:path}", outcome="refused") == 1
+    assert gained(requests, route="/items/{item_id:id}", outcome="ok") == 1
+    assert gained(requests, route="/items/{item_id:id}", outcome="refused") == 1
     assert gained(requests, route="unmatched", outcome="refused") == 1
     assert gained(requests, route="/recommend", outcome="degraded") == 1
     assert gained(requests, route="/events", outcome="failed") == 1
