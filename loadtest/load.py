@@ -56,6 +56,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="in place of the profile's own time")
     parser.add_argument("--requests", type=int, help="end after about so many, however much time is left")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write the figures, without the course of every second, here too")
     options = parser.parse_args(arguments)
     if (options.bundles is None) == (options.url is None) or (options.url is None) != (options.items is None):
         parser.error("give --bundles, or --url and --items of a server that runs already")
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary = summarize(run)
     (options.out / "report.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     (options.out / "report.html").write_text(page(summary, draw(run, summary)), encoding="utf-8")
+    if options.json is not None:
+        figures = {name: value for name, value in summary.items() if name != "processes"}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     show(summary, options.out)
     return 0 if summary["passed"] else FAILED
 
@@ -91,7 +95,8 @@ def measure(options: argparse.Namespace, service: Service, items: Path) -> Run:
         command += [] if getattr(options, name) is None else [f"--{name}", str(getattr(options, name))]
     with (options.out / "locust.log").open("w") as log:
         customers = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        watch = Watch({"locust": customers.pid} | ({} if service.pid is None else {"server": service.pid}))
+        roots = {"locust": customers.pid} | ({} if service.pid is None else {"server": service.pid})
+        watch = Watch(roots, service.redis)
         with watch.watching():
             _wait(customers, profile, options.out)
     body = json.loads(file.read_text(encoding="utf-8"))
@@ -134,10 +139,11 @@ def _server(options: argparse.Namespace) -> Iterator[tuple[Service, Path]]:
     if not (current / "manifest.json").is_file():
         raise LoadtestError(f"{options.bundles} has no current bundle: `make bundle` trains one")
     with contextlib.ExitStack() as stack:
-        bundles = options.bundles
-        if PROFILES[options.profile].swaps:
+        bundles, profile = options.bundles, PROFILES[options.profile]
+        if profile.swaps:
             bundles = twin(bundles, Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.out))))
-        yield stack.enter_context(serve(bundles, options.out)), current / "catalog" / "items.parquet"
+        service = stack.enter_context(serve(bundles, options.out, profile.server))
+        yield service, current / "catalog" / "items.parquet"
 
 
 def _wait(customers: "subprocess.Popen[bytes]", profile: Profile, out: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from loadtest.locust.redis_size import RedisSize
+
 __all__ = ["Look", "Watch", "roles_of"]
 
 EVERY_SECONDS = 1.0
@@ -17,9 +19,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """at: Unix seconds. mib: resident memory by role. cores: processors used since the look before, by role.
+    """at: Unix seconds. mib: resident memory by role, and what a Redis of ours holds.
 
-    machine: processors used by everything on the machine.
+    cores: processors used since the look before, by role; machine: by everything on the machine.
     """
 
     at: float
@@ -33,10 +35,11 @@ class Watch:
     """Looks at the processes of some roots, children included, every second inside its context.
 
     roots: by role. A child is of its root's role, but for redis-server, and all other children of a server, which are
-    its engine.
+    its engine. redis: whose data and files are measured too.
     """
 
     roots: Mapping[str, int]
+    redis: RedisSize | None = None
     looks: list[Look] = field(default_factory=list)
     _known: dict[int, psutil.Process] = field(default_factory=dict)
     _seconds: dict[int, float] = field(default_factory=dict)
@@ -72,6 +75,8 @@ class Watch:
                 seconds = times.user + times.system
                 cores[role] += (seconds - self._seconds.get(process.pid, seconds)) / passed
                 self._seconds[process.pid] = seconds
+        if self.redis is not None:
+            mib |= self.redis.mib()
         if self._since:
             self.looks.append(Look(now, dict(mib), dict(cores), machine))
         self._since = time.monotonic()

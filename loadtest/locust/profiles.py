@@ -21,6 +21,7 @@ class Profile:
 
     merchants: people who edit the catalogue meanwhile. swaps: another model is activated every two minutes. overloads:
     meant to ask for more than the server can do, so answers that come too late do not fail it; wrong ones do.
+    server: options of a server that is started for it.
     """
 
     stages: tuple[Stage, ...]
@@ -29,6 +30,7 @@ class Profile:
     merchants: int = 1
     swaps: bool = False
     overloads: bool = False
+    server: tuple[str, ...] = ()
 
     def scaled(self, users: float, seconds: float | None) -> "Profile":
         """With so many times the customers, and stages that take so long together."""
@@ -64,6 +66,11 @@ PROFILES = {
         overloads=True,
     ),
     "spike": Profile(stages=(Stage(35, 16), Stage(35, 160, 160), Stage(50, 16, 160)), overloads=True),
-    "soak": Profile(stages=(Stage(1_800, 16),), merchants=2, swaps=True),
+    "soak": Profile(
+        stages=(Stage(1_800, 16),),
+        merchants=2,
+        swaps=True,
+        server=("--event-log-length", "2000"),  # full long before the end, so that its bound is seen too
+    ),
 }
 """By name. The numbers of customers are for two cores; `--scale` multiplies them."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import LoadtestError
+from loadtest.locust.redis_size import RedisSize
+from server.redis_process import free_port
 
 __all__ = ["Service", "serve", "twin"]
 
@@ -26,10 +28,11 @@ LAST_WORDS = 20  # lines of the log that an error shows
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """pid: of the server; None where it is not ours to watch."""
+    """pid: of the server. redis: its own. None where they are not ours to watch."""
 
     url: str
     pid: int | None
+    redis: RedisSize | None = None
 
 
 @contextlib.contextmanager
@@ -41,12 +44,13 @@ def serve(bundles: Path, folder: Path, options: Sequence[str] = ()) -> Iterator[
     log, redis = folder / "server.log", folder / "redis"
     shutil.rmtree(redis, ignore_errors=True)
     command = [sys.executable, "-m", "server", "--bundles", str(bundles), "--own-redis", str(redis), "--port", "0"]
-    command += ["--open-admin", "true", "--log-level", "warning", *options]
+    port = free_port()
+    command += ["--own-redis-port", str(port), "--open-admin", "true", "--log-level", "warning", *options]
     environment = {name: value for name, value in os.environ.items() if name != "PORT"}
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
     try:
-        yield Service(_address(process, log), process.pid)
+        yield Service(_address(process, log), process.pid, RedisSize(port, redis))
     finally:
         _stop(process)
         shutil.rmtree(redis, ignore_errors=True)

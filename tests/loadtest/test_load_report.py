@@ -97,6 +97,16 @@ def test_memory_is_told_by_process_with_its_growth():
     assert memory["engine"]["mib_per_hour"] == pytest.approx(0, abs=1e-6)
 
 
+def test_a_second_engine_that_comes_and_goes_is_no_growth():
+    def seen(at: int, drift: float) -> Look:
+        return Look(START + at, {"engine": 500.0 + drift * at + (400.0 if at % 120 > 90 else 0.0)}, {}, 0.0)
+
+    for drift in (0.0, 0.01):
+        memory = summarize(make_run([sample(1, 5)], looks=[seen(at, drift) for at in range(1_000)]))["memory"]
+        assert memory["engine"]["mib_per_hour"] == pytest.approx(3600 * drift, abs=2)
+        assert memory["engine"]["most"] >= 900
+
+
 def test_a_page_has_everything_in_it_and_escapes_what_it_quotes():
     run = make_run([sample(1, 5), sample(2, 1, "wrong")])
     summary = summarize(run)

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from catalog.bundle import activate, current_bundle, published_versions
 from loadtest import load
+from loadtest.locust.redis_size import RedisSize
 from loadtest.locust.service import twin
+from server.redis_process import free_port, own_redis
 
 
 def test_a_twin_is_the_current_bundle_under_another_name(tmp_path: Path):
@@ -36,3 +39,14 @@ def test_without_a_bundle_nothing_is_measured(tmp_path: Path, capsys: pytest.Cap
 def test_a_server_comes_from_bundles_or_from_an_address(given: list[str]):
     with pytest.raises(SystemExit):
         load.parse(["--profile", "smoke", "--out", "o", *given])
+
+
+def test_what_redis_holds_is_measured_while_it_answers(tmp_path: Path):
+    size = RedisSize(free_port(), tmp_path)
+    with own_redis(tmp_path, size.port), Redis(port=size.port) as client:
+        before = size.mib()
+        client.set("key", bytes(4 << 20))
+        after = size.mib()
+    assert after["redis data"] - before["redis data"] > 3.9
+    assert after["redis files"] - before["redis files"] > 3.9
+    assert "redis data" not in size.mib()
