@@ -4,7 +4,7 @@
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
 #   make serve BUNDLES=folder  bundles that trainer/run.py published
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
-#   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types
+#   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types | audit | licences
 PYTHON  ?= python3.11
 VENV    ?= .venv
 DEVICE  ?= cpu
@@ -30,7 +30,7 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types
+.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -149,6 +149,15 @@ lint: setup-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_imports.py
+
+# Known vulnerabilities of everything in the lock files; asks the network, and says so where nobody answers.
+audit: WANT_NPM := yes
+audit: packages setup-dev
+	$(BIN)/python .ci/audit.py
+
+# docs/licences.md; a test fails where it is not current, or a licence is not allowed.
+licences: setup-dev
+	$(BIN)/python .ci/licences.py
 
 format: setup-dev
 	$(BIN)/ruff format

@@ -1,20 +1,23 @@
 """A bundle: one immutable directory with everything that answers need — weights, tokenizer, items, codes and index.
 
 It is written under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. `manifest.json`
-holds the SHA-256 of every file; `open_bundle` refuses what does not match. `current` is a symlink to the active one.
+holds the SHA-256 of every file, and its own; `open_bundle` refuses what does not match, and files that are not listed.
+`current` is a symlink to the active one. Who publishes holds a lock on its draft's manifest, so a draft without one was
+left by a process that died, and whoever publishes next removes it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,12 +25,14 @@ from tokenizers import Tokenizer
 
 from catalog.codes import Codebooks
 from catalog.coding import ItemCoder
-from catalog.errors import BundleError, CatalogError
+from catalog.disk import is_locked, lock, make_durable, make_durable_entry
+from catalog.errors import BundleError, CatalogError, VersionTaken
 from catalog.golden import GoldenQuestions
 from catalog.index import ItemIndex
 from catalog.items import Items, read_items
 from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
 from catalog.snapshot import Snapshot
+from catalog.typed_words import TypedWords
 
 if TYPE_CHECKING:
     from catalog.embeddings import JoinedEmbedder
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MANIFEST = "manifest.json"
 CURRENT = "current"
+_DRAFT = ".draft-"
+_POINT_IT = "point it at one (ln -sfn VERSION current, in that folder)"
 _CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
 
 
@@ -59,6 +66,12 @@ class Manifest(BaseModel):
     warm_start: str | None = None  # version of the bundle that training went on from
     code_commit: str | None = None
     files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
+    seal: str | None = None  # SHA-256 of all of the above; bundles of before there were seals have none
+
+    def sealed(self) -> Manifest:
+        """Itself with the seal that belongs to it."""
+        content = self.model_copy(update={"seal": None}).model_dump_json()
+        return self.model_copy(update={"seal": hashlib.sha256(content.encode()).hexdigest()})
 
 
 class Bundle:
@@ -146,11 +159,25 @@ class Bundle:
         file = self.catalog_dir / "golden.json"
         return GoldenQuestions.open(file) if file.is_file() else None
 
+    @cached_property
+    def typed_words(self) -> TypedWords:
+        """Words that several people typed in training; none in a bundle of before they were published."""
+        file = self.catalog_dir / "typed_words.json"
+        return TypedWords.open(file) if file.is_file() else TypedWords()
+
 
 def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
-    """Opens a bundle directory (or a symlink to one). Raises BundleError naming the file that is missing or changed."""
+    """Opens a bundle directory (or a symlink to one).
+
+    Raises BundleError naming the file that is missing, changed, or not the bundle's. What is changed later goes
+    unnoticed: parts are loaded when first asked for.
+    """
     path = path.resolve()
     manifest = _read_manifest(path / MANIFEST)
+    if verify and manifest.seal is not None and manifest.seal != manifest.sealed().seal:
+        raise BundleError(f"{path / MANIFEST} does not match its own seal: it is damaged; restore it or publish again")
+    if verify:
+        _refuse_unlisted(path, manifest)
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
@@ -165,9 +192,14 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
 def current_bundle(bundles: Path) -> Path:
     """The directory that `current` points to. Raises BundleError where there is none."""
     link = bundles / CURRENT
+    if link.is_symlink() and not link.exists():
+        raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_IT}")
     if not link.exists():
         raise BundleError(f"{link} does not exist: publish a bundle first (python trainer/run.py … --out {bundles})")
-    return link.resolve()
+    target = link.resolve()
+    if target.parent != bundles.resolve() or not link.is_symlink():
+        raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_IT}")
+    return target
 
 
 def published_versions(bundles: Path) -> list[str]:
@@ -181,38 +213,80 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, 
     """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
 
     Returns the bundle's path. Whatever fails on the way, no partial bundle is ever visible under `bundles`.
+    Raises VersionTaken, before `fill` is called, where a bundle has this name or another process publishes it.
     """
-    final = bundles / manifest.version
-    if final.exists():
-        raise BundleError(f"{final} exists already and bundles are immutable: choose another version name")
     bundles.mkdir(parents=True, exist_ok=True)
-    draft = bundles / f".draft-{uuid.uuid4().hex}"
-    draft.mkdir()
-    try:
+    _remove_abandoned(bundles)
+    final = bundles / manifest.version
+    with _draft(bundles, manifest.version) as (draft, stream):
         fill(draft)
-        files = {str(f.relative_to(draft)): sha256_of(f) for f in sorted(draft.rglob("*")) if f.is_file()}
-        complete = manifest.model_copy(update={"files": files})
-        (draft / MANIFEST).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        for file in [*draft.rglob("*"), draft]:
-            _fsync(file)
+        paths = sorted(path for path in draft.rglob("*") if path.is_file())
+        files = {str(file.relative_to(draft)): sha256_of(file) for file in paths if file != draft / MANIFEST}
+        complete = manifest.model_copy(update={"files": files}).sealed()
+        stream.write(complete.model_dump_json(indent=2).encode() + b"\n")
+        stream.flush()
+        make_durable(draft)
         draft.rename(final)
-        _fsync(bundles)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    make_durable_entry(bundles)
     if make_current:
         activate(bundles, manifest.version)
     return final
 
 
 def activate(bundles: Path, version: str) -> None:
-    """Points `current` at a version, atomically."""
+    """Points `current` at a version, atomically. Raises BundleError where there is none, or the folder refuses it."""
     if not (bundles / version / MANIFEST).is_file():
         raise BundleError(f"{bundles} has no bundle named {version}")
-    link = bundles / f".current-{uuid.uuid4().hex}"
-    link.symlink_to(version)
-    link.replace(bundles / CURRENT)
-    _fsync(bundles)
+    link = bundles / f".{CURRENT}-{uuid.uuid4().hex}"
+    try:
+        link.symlink_to(version)
+        link.replace(bundles / CURRENT)
+        make_durable_entry(bundles)
+    except OSError as error:
+        raise BundleError(
+            f"{bundles / CURRENT} cannot be pointed at {version} ({error.strerror}): see that the folder can be "
+            "written and has space, then activate it again"
+        ) from error
+    finally:
+        link.unlink(missing_ok=True)
+
+
+@contextmanager
+def _draft(bundles: Path, version: str) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A folder with an empty manifest, open and locked, to be renamed inside of the block; removed where that fails."""
+    unborn = bundles / f".new-{uuid.uuid4().hex}"
+    draft = bundles / f"{_DRAFT}{version}"
+    unborn.mkdir()
+    at = unborn
+    try:
+        with (unborn / MANIFEST).open("wb") as stream:
+            lock(stream)
+            try:
+                unborn.rename(draft)  # with its lock: a draft is never seen without one
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise VersionTaken(f"{draft} is being written by another process: wait for it") from None
+                raise
+            at = draft
+            if (bundles / version).exists():  # asked while no other can publish this version
+                raise VersionTaken(f"{bundles / version} exists already and bundles are immutable: choose another name")
+            yield draft, stream
+    except BaseException:
+        shutil.rmtree(at, ignore_errors=True)
+        raise
+
+
+def _remove_abandoned(bundles: Path) -> None:
+    for draft in bundles.glob(f"{_DRAFT}*"):
+        if not is_locked(draft / MANIFEST):
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    for file in path.rglob("*"):
+        name = str(file.relative_to(path))
+        if not file.is_dir() and name != MANIFEST and name not in manifest.files:
+            raise BundleError(f"{file} is not in the manifest: bundles are immutable; remove it")
 
 
 def sha256_of(file: Path) -> str:
@@ -226,21 +300,15 @@ def _read_manifest(file: Path) -> Manifest:
     except FileNotFoundError:
         raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
     except ValueError as error:
-        raise BundleError(f"{file} is not valid JSON ({error}): the bundle is damaged") from error
+        raise BundleError(f"{file} is not valid JSON ({error}): it is damaged; restore it or publish again") from error
     if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:
         found = values.get("schema_version") if isinstance(values, dict) else None
+        newer = isinstance(found, int) and found > SCHEMA
         raise BundleError(
-            f"{file} has schema {found}, this version reads {SCHEMA}: publish the bundle again with this code"
+            f"{file} has schema {found}, this version reads {SCHEMA}: "
+            + ("serve it with newer code, or publish again with this" if newer else "publish it again with this code")
         )
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:
         raise BundleError(f"{file} is not a valid manifest: {error}") from error
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@
     ├── PromptError       a prompt that cannot be rendered
     ├── FilterError       a filter that cannot be read, or does not fit the columns of the items
     └── BundleError       a bundle that is missing, incomplete or corrupted
+        └── VersionTaken  a bundle of this name exists, or is being published
 
 Every message says what was wrong, where, and what to do about it.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "ItemIndexError",
     "ItemsError",
     "PromptError",
+    "VersionTaken",
 ]
 
 
@@ -63,3 +65,7 @@ class FilterError(CatalogError):
 
 class BundleError(CatalogError):
     """A bundle that is missing, incomplete or corrupted."""
+
+
+class VersionTaken(BundleError):
+    """A bundle of this name exists, or is being published."""

@@ -1,9 +1,11 @@
-"""Misspelled words of a query, set right by the words that the catalogue itself uses.
+"""Misspelled words of a query, set right by the words that the catalogue and many people use.
 
-Careful rather than clever, since the model reads a misspelled word too, only less well. A word is changed if it has
-four letters or more of an alphabet, the catalogue does not use it, and uses one within one edit of it (two from eight
-letters on). An edit adds, drops or replaces a letter, or swaps two neighbours (optimal string alignment). Of several
-the nearest is taken, then one that begins alike, then the most frequent. A plural of a known word is not misspelled.
+Careful rather than clever, since the model reads a misspelled word too, only less well. Known are the words of the
+catalogue, and those that several people typed (`catalog/typed_words.py`). A word is changed if it has four letters or
+more of an alphabet, is not known, and a known one is within one edit of it (two from eight letters on). An edit adds,
+drops or replaces a letter, or swaps two neighbours (optimal string alignment). Of several the nearest is taken, then
+one that begins alike, then the one that most people typed, then the catalogue's most frequent. A plural of a known word
+is not misspelled.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from rapidfuzz.distance import OSA
 
 from catalog.items import Items
 
-__all__ = ["Lexicon", "words_of"]
+__all__ = ["LETTERS", "SHORTEST_CANDIDATE", "Lexicon", "forgiven_edits", "words_of"]
 
 SHORTEST = 4  # letters of a word that may be misspelled
 SHORTEST_CANDIDATE = 3
@@ -37,20 +39,22 @@ LETTERS = re.compile("[a-z\u00df-\u024f\u1e00-\u1eff\u0370-\u03ff\u1f00-\u1fff\u
 
 
 class Lexicon:
-    """How often the catalogue uses each word: lower case, letters only. Never changes."""
+    """The known words: lower case, letters only. Never changes."""
 
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        self._counts = counts
+    def __init__(self, counts: Mapping[str, int], typed: Mapping[str, int]) -> None:
+        """counts: how often the catalogue uses each of its words. typed: how many people typed each of theirs."""
+        self._counts = {**dict.fromkeys(typed, 0), **counts}
+        self._typed = typed
         self._found: dict[str, str | None] = {}
 
     @classmethod
-    def of(cls, items: Items) -> Lexicon:
-        """All columns of text but the identifier; takes about a second a hundred thousand items."""
+    def of(cls, items: Items, typed: Mapping[str, int]) -> Lexicon:
+        """Counts all columns of text but the identifier; takes about a second a hundred thousand items."""
         counts: Counter[str] = Counter()
         for name in items.table.column_names:
             if name != "item_id":
                 _count_column(items.table[name], counts)
-        return cls(counts)
+        return cls(counts, typed)
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -62,7 +66,7 @@ class Lexicon:
         """With the words of further items too; what they replace is not forgotten."""
         counts = Counter(word for record in records for word in _words_of_record(record))
         new = {word: count for word, count in counts.items() if word not in self._counts}
-        return Lexicon({**self._counts, **new}) if new else self
+        return Lexicon({**self._counts, **new}, self._typed) if new else self
 
     def knows(self, query: str) -> bool:
         """Whether there is no word in it to be corrected; quick."""
@@ -91,19 +95,21 @@ class Lexicon:
         )
 
     def _has_other_number(self, word: str) -> bool:
-        """Whether the catalogue uses the word's singular or plural."""
+        """Whether the word's singular or plural is known."""
         singulars = [word.removesuffix("s"), word.removesuffix("es")]
         return any(form in self._counts for form in (*singulars, f"{word}s", f"{word}es"))
 
     def _nearest(self, word: str) -> str | None:
-        edits = 2 if len(word) >= LONG else 1
+        edits = forgiven_edits(word)
         lengths = range(max(SHORTEST_CANDIDATE, len(word) - edits), len(word) + edits + 1)
         candidates = [known for length in lengths for known in self._by_length.get(length, ())]
         near = process.extract(word, candidates, scorer=OSA.distance, score_cutoff=edits, limit=None)
         if not near:
             return None
-        ranks = [(distance, known[0] != word[0], -self._counts[known], known) for known, distance, _ in near]
-        return min(ranks)[-1]
+        return min((distance, known[0] != word[0], *self._rarity(known), known) for known, distance, _ in near)[-1]
+
+    def _rarity(self, word: str) -> tuple[int, int]:
+        return -self._typed.get(word, 0), -self._counts[word]
 
     @cached_property
     def _by_length(self) -> dict[int, list[str]]:
@@ -111,6 +117,11 @@ class Lexicon:
         for word in self._counts:
             by_length.setdefault(len(word), []).append(word)
         return by_length
+
+
+def forgiven_edits(word: str) -> int:
+    """How many edits away the word may be that was meant."""
+    return 2 if len(word) >= LONG else 1
 
 
 def words_of(text: str) -> list[str]:

@@ -21,11 +21,13 @@ import uvloop
 from fastapi import FastAPI
 
 from catalog.errors import CatalogError
+from catalog.printing import printable
 from server.app import create_app
 from server.dependencies import Parts
+from server.descriptors import reserve
 from server.engine.errors import EngineError
 from server.errors import SettingsError, StartupError
-from server.http_protocol import HttpProtocol
+from server.http_protocol import Bounds, protocol_within
 from server.logs import configure_logging
 from server.redis_process import own_redis
 from server.settings import Settings, read_settings
@@ -57,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
+        reserve(settings.connections)
         bind(settings).close()  # a port in use is better told now than after a model was loaded
         with redis_of(settings) as settings, runner() as loop:
             loop.run(serve(create_app(settings), settings))
     except (SettingsError, StartupError, CatalogError, EngineError) as error:
-        print(f"gemserve: {error}", file=sys.stderr)
+        print(f"gemserve: {printable(error)}", file=sys.stderr)
         return REFUSED
     except (asyncio.CancelledError, KeyboardInterrupt):
         print("gemserve: stopped before it was ready", file=sys.stderr)
@@ -121,7 +124,9 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",  # `serve` enters it itself, so that a bundle's error is a message and not a traceback
-        http=HttpProtocol,
+        http=protocol_within(
+            Bounds(settings.connections, settings.head_seconds, settings.body_seconds, settings.read_seconds)
+        ),
         ws="none",
         log_config=None,
         access_log=False,

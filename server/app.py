@@ -25,6 +25,7 @@ from server.keys.keyring import Keyring
 from server.limits import Allowance, Limits
 from server.middleware import REQUEST_ID, Requests, Safeguard
 from server.paging import Pages
+from server.queue import AnswerQueue
 from server.routes import answers, batch, documentation, events, items, keys, models, operations, page, traffic, users
 from server.service import Service
 from server.settings import Settings
@@ -123,9 +124,12 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: Deployments, history: HistoryStore, edits: Edits, keyring: Keyring, settings: Settings
 ) -> Parts:
+    queue = AnswerQueue(settings.concurrent_answers, settings.queue_length)
+    queue.describe_in_metrics()
     service = Service(
         deployments,
         history,
+        queue,
         Pages(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
         beam_width=settings.beam_width,
         widest=settings.engine.max_width,

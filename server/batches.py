@@ -12,7 +12,7 @@ import structlog
 
 from catalog.errors import FilterError
 from server import errors
-from server.body import conform
+from server.body import conform, parse_json
 from server.engine.errors import EngineError
 from server.errors import Problem, engine_problem, filter_problem, problem_members
 from server.schemas.answers import answer_body
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Batches:
-    """Answers batches; `at_a_time` questions of each are under way."""
+    """Answers batches; `at_a_time` questions of each are under way or wait in the queue."""
 
     def __init__(self, service: Service, at_a_time: int) -> None:
         self._service = service
@@ -68,12 +68,10 @@ class Batches:
     async def _line(self, row: object, request_id: str) -> dict[str, Any]:
         about: dict[str, Any] = {}
         try:
-            asked = orjson.loads(row) if isinstance(row, bytes) else row
+            asked = parse_json(row, "the line") if isinstance(row, bytes) else row
             if isinstance(asked, dict) and "id" in asked:
                 about = {"id": asked["id"]}
             return about | {"answer": await self._answer(asked, request_id)}
-        except orjson.JSONDecodeError as error:
-            problem = Problem(errors.MALFORMED_JSON, f"the line is not valid JSON: {error}")
         except Problem as refused:
             problem = refused
         except FilterError as error:
@@ -86,11 +84,11 @@ class Batches:
         return about | {"problem": problem_members(problem, request_id)}
 
     async def _answer(self, asked: object, request_id: str) -> dict[str, Any]:
-        started = time.perf_counter()
+        started = time.monotonic()
         kind = asked.get("kind") if isinstance(asked, dict) else None
         if not isinstance(kind, str) or kind not in LINES:
             fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
             raise Problem(errors.INVALID_REQUEST, errors.in_words([fault]), errors=[fault])
         question = conform(asked, LINES[kind]).question(request_id)
-        answer = await self._service.answer(question)
-        return answer_body(question, answer, time.perf_counter() - started)
+        answer = await self._service.answer(question, started, patient=True)
+        return answer_body(question, answer, time.monotonic() - started)

@@ -17,6 +17,7 @@ from catalog.items import Items
 from catalog.prompts import PromptFormat
 from catalog.snapshot import Snapshot
 from server import telemetry
+from server.engine.errors import EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.leases import Current, Leased
 from server.selection import Selection
@@ -60,7 +61,7 @@ class LiveCatalogue:
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._current = Current(self._view(bundle.snapshot, PUBLISHED, bundle.prompts))
-        self.spelling = Spelling(bundle.snapshot.items)
+        self.spelling = Spelling(bundle.snapshot.items, bundle.typed_words)
         self.changes: dict[str, Change] = {}
         self.left_out: dict[str, str] = {}
 
@@ -190,9 +191,10 @@ class LiveCatalogue:
 
         async def retire() -> None:
             await old.idle()
-            if index_too:
-                await self._engine.retire(old.value.installed)
-            else:
-                await old.value.selection.retire()
+            with suppress(EngineUnavailable):  # one that died has forgotten all
+                if index_too:
+                    await self._engine.retire(old.value.installed)
+                else:
+                    await old.value.selection.retire()
 
         self._tasks.start(retire())

@@ -41,7 +41,6 @@ class Deployment:
         """Have the engine, which has loaded the bundle, prove itself and take over what was changed in the catalogue
         `before`. Raises EngineError, and CatalogError where that catalogue took a change which this one cannot take."""
         await verify(self.bundle, self.engine, self._settings)
-        await self.catalogue.load()
         if before is not None:
             await self.follow(before)
         with self.catalogue.use() as view:
@@ -86,6 +85,7 @@ class Deployment:
     def describe_in_metrics(self) -> None:
         """Set the gauges of the model and of its catalogue."""
         telemetry.MODEL.labels(self.version, self.manifest.engine, self.manifest.identifiers).set(1)
+        telemetry.ENGINE_RESTARTS.labels(self.version)  # so that the first one is an increase
         self.catalogue.describe_in_metrics()
 
     async def stop(self) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from catalog.changes import Change, Outcome, last_changes
 from server.deployments import Deployments
+from server.engine.errors import EngineUnavailable
 from server.errors import HistoryUnavailable, ServerError
 from server.tasks import Tasks
 
@@ -134,7 +135,7 @@ class Edits:
         try:
             async with self._one_by_one:
                 await self._catch_up()
-        except HistoryUnavailable as error:
+        except (HistoryUnavailable, EngineUnavailable) as error:
             if not self._away:
                 log.warning("changes_unavailable", error=str(error))
             self._away = True

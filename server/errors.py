@@ -93,6 +93,8 @@ UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported_media_type", 415, "The body is
 BODY_TOO_LARGE = ProblemKind("body_too_large", 413, "The body is too large")
 TOO_MANY_EVENTS = ProblemKind("too_many_events", 413, "Too many events at once")
 MALFORMED_HTTP = ProblemKind("malformed_http", 400, "This is not HTTP")
+REQUEST_TIMEOUT = ProblemKind("request_timeout", 408, "The request did not arrive in time")
+TOO_MANY_CONNECTIONS = ProblemKind("too_many_connections", 503, "The server has too many connections")
 HEAD_TOO_LARGE = ProblemKind("head_too_large", 431, "The request's headers are too large")
 URL_TOO_LONG = ProblemKind("url_too_long", 414, "The URL is too long")
 INVALID_FILTER = ProblemKind("invalid_filter", 422, "The filter cannot be read or does not fit the items")
@@ -111,6 +113,7 @@ NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")
 METHOD_NOT_ALLOWED = ProblemKind("method_not_allowed", 405, "The address does not answer this method")
 SESSION_TAKEN = ProblemKind("session_taken", 409, "The session belongs to another user")
 HISTORY_UNAVAILABLE = ProblemKind("history_unavailable", 503, "Redis cannot keep or find anything right now")
+OVERLOADED = ProblemKind("overloaded", 503, "The server is asked for more than it can do")
 ENGINE_UNAVAILABLE = ProblemKind("engine_unavailable", 503, "The model cannot answer right now")
 NOT_READY = ProblemKind("not_ready", 503, "The server is not ready")
 ANSWER_TIMEOUT = ProblemKind("answer_timeout", 504, "The model took too long")
@@ -237,7 +240,7 @@ def engine_problem(error: EngineError) -> Problem:
     """What a client is told of it; the log has the rest."""
     log.error("engine_error", error=str(error))
     if isinstance(error, EngineUnavailable):
-        detail = "the engine is not running: try again, or ask another server"
+        detail = "the engine does not answer; one that died is being started again: try again, or ask another server"
         return Problem(ENGINE_UNAVAILABLE, detail, headers=RETRY_LATER)
     return Problem(INTERNAL_ERROR, "the engine refused the request; the log has the reason under this request_id")
 

@@ -15,15 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.codes import token_name
+from catalog.events import EventType
 from catalog.prompts import Interaction
 from server.catalogue import View
 from server.engine.protocol import Ranking
+from server.history import History
 from server.question import Explanation, LevelProbability, Question, Reason, ReasonCode
 
 __all__ = ["explanations_of", "nearest", "reasons_of"]
 
 NONE = -1
 LONGEST_QUERY_SHOWN = 60  # characters
+DEEDS = {
+    EventType.VIEW: "viewed",
+    EventType.CLICK: "opened",
+    EventType.CART: "put into your basket",
+    EventType.PURCHASE: "bought",
+    EventType.RATING: "rated",
+}
 
 
 def nearest(codes_KL: NDArray[np.integer], codes_HL: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -38,8 +47,10 @@ def nearest(codes_KL: NDArray[np.integer], codes_HL: NDArray[np.integer]) -> NDA
     return np.where(alike_K, len(codes_HL) - 1 - best_K, NONE)
 
 
-def reasons_of(question: Question, view: View, leaves: Sequence[int], past: Sequence[Interaction]) -> list[Reason]:
-    """One for each leaf of an answer. past: the history as the model saw it, oldest first."""
+def reasons_of(
+    question: Question, view: View, leaves: Sequence[int], past: Sequence[Interaction], history: History
+) -> list[Reason]:
+    """One for each leaf of an answer. past: the history as the model saw it, oldest first; history: all of it."""
     code = _code(question, has_past=len(past) > 0)
     if not past:
         return [Reason(code, None, _text(code, question, None))] * len(leaves)
@@ -47,7 +58,7 @@ def reasons_of(question: Question, view: View, leaves: Sequence[int], past: Sequ
     near_K = nearest(codes_NL[list(leaves)], codes_NL[[interaction.leaf for interaction in past]])
     if question.kind == "similar":
         near_K[:] = len(past) - 1
-    known = {place: _reason(code, question, view, past[place]) for place in set(near_K.tolist()) - {NONE}}
+    known = {place: _reason(code, question, view, past[place], history) for place in set(near_K.tolist()) - {NONE}}
     alone: ReasonCode = "query" if question.query is not None else "history"
     strange = Reason(alone, None, _text(alone, question, None))
     return [known.get(place, strange) for place in near_K.tolist()]
@@ -77,10 +88,12 @@ def _code(question: Question, *, has_past: bool) -> ReasonCode:
     return "history" if has_past else "general"
 
 
-def _reason(code: ReasonCode, question: Question, view: View, like: Interaction) -> Reason:
+def _reason(code: ReasonCode, question: Question, view: View, like: Interaction, history: History) -> Reason:
     item_id: str = view.items.table["item_id"][like.leaf].as_py()
     title = view.items.title(like.leaf)
-    how = "which you viewed" if like.query is None else f"which you found with “{_short(like.query)}”"
+    kind = history.latest_type(item_id)
+    found = like.query is not None and kind in (EventType.VIEW, EventType.CLICK)
+    how = f"which you found with “{_short(like.query or '')}”" if found else f"which you {DEEDS[kind]}"
     return Reason(code, item_id, _text(code, question, f"{title}" if code == "similar" else f"{title}, {how}"))
 
 

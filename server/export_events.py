@@ -34,6 +34,7 @@ from redis.exceptions import RedisError
 
 from catalog.erasure import RECORDED_AT, digest_of, tombstones_beside, write_tombstones
 from catalog.events import EVENTS
+from catalog.printing import printable
 from server.store.layout import BUCKETS, BucketKey, bucket_key
 
 __all__ = ["Counts", "export_events", "main"]
@@ -252,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Redis.from_url(options.redis) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
     except (RedisError, OSError, ValueError) as error:  # ValueError: a URL that is none
-        print(f"export: nothing was written: {error}", file=sys.stderr)
+        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")
     return 0

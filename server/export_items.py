@@ -20,6 +20,7 @@ from catalog.bundle import open_bundle
 from catalog.changes import Change, Upsert, records_table
 from catalog.errors import CatalogError, ItemsError
 from catalog.items import Items, write_items
+from catalog.printing import printable
 from server.errors import ServerError
 from server.settings import Settings
 from server.store.changes import RedisChanges
@@ -53,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table, left_out = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:  # ValueError: a URL that is none
-        print(f"export: nothing was written: {error}", file=sys.stderr)
+        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     for item_id, reason in left_out.items():
-        print(f"left out the change of {item_id!r}: {reason}")
+        print(f"left out the change of {item_id!r}: {printable(reason)}")
     print(f"{len(table):,} items, {len(changes) - len(left_out):,} changes among them; wrote {options.out}")
     return 0
 

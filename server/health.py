@@ -16,7 +16,10 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """checks: "ok" or what is wrong, by part. Without its history store the server is ready, but degraded."""
+    """checks: "ok" or what is wrong, by part.
+
+    Without its history store, and while one of several engines is dead, the server is ready, but degraded.
+    """
 
     ready: bool
     degraded: bool
@@ -35,18 +38,26 @@ class Health:
         self.draining = True
 
     async def readiness(self) -> Readiness:
-        engine, history = await self._engine(), await self._redis()
+        (answers, engine), history = await self._engine(), await self._redis()
         server = "draining: the server is shutting down" if self.draining else OK
         checks = {"server": server, "engine": engine, "redis": history}
-        return Readiness(server == engine == OK, history != OK, checks)
+        return Readiness(server == OK and answers, history != OK or engine != OK, checks)
 
-    async def _engine(self) -> str:
+    async def _engine(self) -> tuple[bool, str]:
+        """Whether every question is answered, and how the engines are."""
+        live = self._deployments.live
+        dead = [deployment.version for deployment in live if not deployment.engine.alive]
         try:
-            for deployment in self._deployments.live:
-                await deployment.engine.check()
+            for deployment in live:
+                if deployment.version not in dead:
+                    await deployment.engine.check()
         except EngineError as error:
-            return str(error)
-        return OK
+            return False, str(error)
+        if not dead:
+            return True, OK
+        if len(dead) == len(live):
+            return False, "the engine died and is being started again"
+        return True, f"the engine of {', '.join(dead)} died and is being started again; the others answer for it"
 
     async def _redis(self) -> str:
         try:

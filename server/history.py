@@ -40,11 +40,12 @@ class History:
     """A user's latest events in time order, oldest first.
 
     runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
-    item for one query are a single interaction.
+    item for one query are a single interaction. types: of each visit's event; none where only visits are known.
     """
 
     visits: tuple[Visit, ...]
     runs: int
+    types: tuple[str, ...] = ()
 
     def first(self, interactions: Sequence[Interaction]) -> int:
         """The absolute position of the first of this history's `interactions`.
@@ -53,6 +54,11 @@ class History:
         far end, leaves every other interaction at its position and the prompt's beginning in the prefix cache.
         """
         return max(0, self.runs - len(interactions))
+
+    def latest_type(self, item_id: str) -> EventType:
+        """What was last done with an item of it; a view where that is not known."""
+        newest_first = zip(reversed(self.visits), reversed(self.types), strict=False)
+        return EventType(next((kind for (item, _), kind in newest_first if item == item_id), EventType.VIEW))
 
 
 EMPTY = History((), 0)

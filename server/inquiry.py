@@ -37,6 +37,7 @@ class Inquiry:
         self._view = view
         self._shown = shown
         self._columns = _columns(question.fields, view.items)
+        self._history = history
         self.past = interactions_of(history, view.items)
         if question.kind == "similar":
             self._check_item(history)
@@ -78,7 +79,7 @@ class Inquiry:
         return records
 
     def reasons(self, ranking: Ranking) -> list[Reason]:
-        return reasons_of(self._question, self._view, ranking.leaves, self.seen)
+        return reasons_of(self._question, self._view, ranking.leaves, self.seen, self._history)
 
     def explanations(self, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
         """without_history: the answer to `request_without_history`."""

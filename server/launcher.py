@@ -32,7 +32,7 @@ class Launcher:
 
         Raises CatalogError, EngineError and StartupError; then nothing of it is left.
         """
-        deployment = await self.open(version, None)
+        deployment = await asyncio.to_thread(self._open, version, None)
         try:
             # Counting the words of a million items takes as long as an engine's start.
             await asyncio.gather(deployment.engine.start(), deployment.catalogue.load())
@@ -42,9 +42,11 @@ class Launcher:
             raise
         return deployment
 
-    async def open(self, version: str, engine: Engine | None) -> Deployment:
-        """A bundle to be loaded into `engine`, or into a new one that has not been started yet."""
-        return await asyncio.to_thread(self._open, version, engine)
+    async def open_for(self, engine: Engine, version: str) -> Deployment:
+        """A bundle that a running engine is about to load in place of its own. Raises CatalogError and StartupError."""
+        deployment = await asyncio.to_thread(self._open, version, engine)
+        await deployment.catalogue.load()
+        return deployment
 
     def _open(self, version: str, engine: Engine | None) -> Deployment:
         bundle = self._open_version(self._settings, version)

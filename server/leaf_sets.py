@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,12 @@ from server.leases import Leased
 
 __all__ = ["LeafSets"]
 
+Mask: TypeAlias = NDArray[np.bool_]
+
 MEMORY_BYTES = 1 << 28
 BYTES_A_LEAF = 4
 MOST = 256
+AT_A_TIME = 2  # filters evaluated, which take up to a second each where items are many
 
 
 class LeafSets:
@@ -30,19 +34,20 @@ class LeafSets:
         self._snapshot = snapshot
         self._numbers = numbers
         self._capacity = max(4, min(MOST, MEMORY_BYTES // (BYTES_A_LEAF * leaves)))
+        self._turns = asyncio.Semaphore(AT_A_TIME)
         self._sets: dict[str, Leased[asyncio.Future[int]]] = {}
         """The most recently used last."""
 
     @asynccontextmanager
-    async def hold(self, key: str, members: Callable[[], NDArray[np.bool_]]) -> AsyncIterator[int]:
+    async def hold(self, key: str, members: Mask | Callable[[], Mask]) -> AsyncIterator[int]:
         """The number of the set under `key`, which is not forgotten inside.
 
-        members: makes the set, bool [N]; called in a thread, if the engine does not have it. What it raises is raised
-        here, to all who wait for it.
+        members: the set, bool [N], or what makes it; that is called in a thread when its turn comes, if the engine does
+        not have the set and somebody still waits for it. What it raises is raised here, to all who wait.
         """
         held = self._sets.pop(key, None)
         if held is None:
-            held = Leased(asyncio.ensure_future(self._install(members)))
+            held = self._begin(key, members)
         self._sets[key] = held
         with held.use() as installed:
             try:
@@ -60,8 +65,22 @@ class LeafSets:
         for leased in held:
             await self._retire(leased)
 
-    async def _install(self, members: Callable[[], NDArray[np.bool_]]) -> int:
-        member_N = await asyncio.to_thread(members)
+    def _begin(self, key: str, members: Mask | Callable[[], Mask]) -> Leased[asyncio.Future[int]]:
+        async def install() -> int:
+            if isinstance(members, np.ndarray):
+                return await self._install(members)
+            async with self._turns:
+                if held.users == 0:  # all who waited have left
+                    if self._sets.get(key) is held:
+                        del self._sets[key]
+                    raise asyncio.CancelledError
+                member_N = await asyncio.to_thread(members)
+            return await self._install(member_N)
+
+        held: Leased[asyncio.Future[int]] = Leased(asyncio.ensure_future(install()))
+        return held
+
+    async def _install(self, member_N: Mask) -> int:
         number = next(self._numbers)
         await self._engine.install_set(self._snapshot, number, member_N)
         return number
@@ -70,11 +89,12 @@ class LeafSets:
         for key, leased in list(self._sets.items()):
             if len(self._sets) <= self._capacity:
                 return
-            if leased.users == 0 and self._sets.get(key) is leased:
+            if leased.users == 0 and leased.value.done() and self._sets.get(key) is leased:
                 del self._sets[key]
                 await self._retire(leased)
 
     async def _retire(self, leased: Leased[asyncio.Future[int]]) -> None:
         await leased.idle()
-        if leased.value.done() and not leased.value.cancelled() and leased.value.exception() is None:
+        await asyncio.wait([leased.value])  # one that nobody waits for any more may still be under way
+        if not leased.value.cancelled() and leased.value.exception() is None:
             await self._engine.retire_set(self._snapshot, leased.value.result())

@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 class Requests:
-    """Outermost. `request.state` gains `request_id` and `status`, and what is within may set `degraded` there."""
+    """Outermost. `request.state` gains `request_id`, `arrived` (by `time.monotonic`) and `status`, and what is within
+    may set `degraded` there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,8 +42,9 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started = time.monotonic()
         state = scope.setdefault("state", {})
+        state["arrived"] = started
         state["request_id"] = request_id_of(Headers(scope=scope).get(REQUEST_ID))
         state["status"] = None
 
@@ -62,7 +64,7 @@ class Requests:
                 await self._app(scope, receive, send_with_headers)
             finally:
                 _end(state.get("admission"))
-                _report(scope, state["status"], time.perf_counter() - started)
+                _report(scope, state["status"], time.monotonic() - started)
 
 
 class Safeguard:
@@ -100,8 +102,9 @@ def _check_size(request: Request, limit: int) -> None:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise body_too_large(limit)
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
+    encodings = {encoding.lower() for encoding in request.headers.getlist("content-encoding")}
+    transfers = {encoding.lower() for encoding in request.headers.getlist("transfer-encoding")}
+    if encodings - {"identity"} or transfers - {"chunked"}:
         raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
 
 

@@ -33,6 +33,7 @@ from catalog.bundle import current_bundle, open_bundle, published_versions, sha2
 from catalog.erasure import drop_erased, read_tombstones, tombstones_beside
 from catalog.errors import CatalogError
 from catalog.events import EVENTS, read_events, write_events
+from catalog.printing import printable
 from server.errors import ServerError
 
 __all__ = ["main", "retrain"]
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None, run: Run | None = None) -> int:
         with _alone(plan.bundles), tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder:
             return retrain(plan, Path(folder), run or _run)
     except (RetrainingFailed, CatalogError, OSError) as error:
-        print(f"retrain: {error}", file=sys.stderr)
+        print(f"retrain: {printable(error)}", file=sys.stderr)
         return FAILED
 
 

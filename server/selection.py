@@ -46,11 +46,11 @@ class Selection:
             return
         wanted = None if expression is None else parse(expression)
 
-        def members() -> NDArray[np.bool_]:
-            return self._shown_N if wanted is None else self._shown_N & wanted.mask(self._items)
-
-        key = EVERYTHING_SHOWN if wanted is None else wanted.text
-        async with self._sets.hold(key, members) as leaf_set:
+        if wanted is None:
+            holding = self._sets.hold(EVERYTHING_SHOWN, self._shown_N)
+        else:
+            holding = self._sets.hold(wanted.text, lambda: self._shown_N & wanted.mask(self._items))
+        async with holding as leaf_set:
             yield leaf_set
 
     def leaves_of(self, item_ids: Iterable[str]) -> list[int]:

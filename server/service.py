@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from server.history import EMPTY, History, HistoryStore
 from server.inquiry import Inquiry
 from server.paging import Page, Pages
 from server.question import Answer, Explanation, Question
+from server.queue import AnswerQueue
 
 __all__ = ["Service"]
 
@@ -36,6 +38,7 @@ class Service:
         self,
         deployments: Deployments,
         history: HistoryStore,
+        queue: AnswerQueue,
         pages: Pages,
         *,
         beam_width: int,
@@ -44,19 +47,24 @@ class Service:
     ) -> None:
         self._deployments = deployments
         self._history = history
+        self._queue = queue
         self._pages = pages
         self._beam_width = beam_width
         self._widest = widest
         self._timeout_seconds = timeout_seconds
 
-    async def answer(self, question: Question) -> Answer:
-        """min(k, allowed) distinct items. Raises EngineError, FilterError, and Problem for what cannot be asked or
-        takes too long.
+    async def answer(self, question: Question, arrived: float, *, patient: bool = False) -> Answer:
+        """min(k, allowed) distinct items. Raises EngineError, FilterError, and Problem for what cannot be asked, takes
+        too long, or would by the look of the queue.
 
-        Without its history store it still answers, marked `degraded`: as for a user without a past.
+        Without its history store it still answers, marked `degraded`: as for a user without a past. A question that
+        waits for another model to be exchanged in place keeps its place in the queue.
+
+        arrived: when its time began to count, by `time.monotonic`. patient: as `AnswerQueue` has it.
         """
-        async with self._in_time(question):
-            page = self._pages.open(question)
+        page, seconds = self._pages.open(question), self._seconds(question)
+        deadline = arrived + seconds
+        async with self._queue.place(deadline, patient=patient), _in_time(deadline, seconds):
             history, degraded = await self._history_of(question)
             key = question.user or question.session or page.thread
             async with self._deployments.use(key) as deployment:
@@ -104,19 +112,23 @@ class Service:
         telemetry.HISTORY_EVENTS.observe(len(history.visits))
         return history, False
 
-    @asynccontextmanager
-    async def _in_time(self, question: Question) -> AsyncIterator[None]:
-        seconds = self._timeout_seconds
-        if question.timeout_ms is not None:
-            if question.timeout_ms > 1000 * seconds:
-                raise _too_patient(seconds)
-            seconds = question.timeout_ms / 1000
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            detail = f"no answer within {seconds:g} s: ask again"
-            raise Problem(errors.ANSWER_TIMEOUT, detail, headers=errors.RETRY_LATER) from error
+    def _seconds(self, question: Question) -> float:
+        """That the question may take."""
+        if question.timeout_ms is None:
+            return self._timeout_seconds
+        if question.timeout_ms > 1000 * self._timeout_seconds:
+            raise _too_patient(self._timeout_seconds)
+        return question.timeout_ms / 1000
+
+
+@asynccontextmanager
+async def _in_time(deadline: float, seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(deadline - time.monotonic()):
+            yield
+    except TimeoutError as error:
+        detail = f"no answer within {seconds:g} s: ask again"
+        raise Problem(errors.ANSWER_TIMEOUT, detail, headers=errors.RETRY_LATER) from error
 
 
 async def _corrected(question: Question, deployment: Deployment) -> str | None:

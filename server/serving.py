@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.deployment import Deployment
 from server.leases import Leased
@@ -32,13 +32,25 @@ class Serving:
         return {self.current.value.version: 100} if self.traffic is None else dict(self.traffic.weights)
 
     def answering(self, key: str | None) -> Leased[Deployment]:
-        """Who answers requests with this key."""
-        if self.traffic is None or key is None:
-            return self.current
-        return self.others.get(self.traffic.version_of(key), self.current)
+        """Who answers requests with this key; while an engine is dead, the others answer for it."""
+        dealt = self._dealt(key)
+        if dealt.value.engine.alive:
+            return dealt
+        return next((leased for leased in self.live if leased.value.engine.alive), dealt)
 
     def without(self, version: str) -> Serving:
         """Its share goes to those that are left."""
         assert self.traffic is not None, "one model cannot leave itself"
         others = {name: leased for name, leased in self.others.items() if name != version}
         return Serving(self.current, self.traffic.without(version), others)
+
+    def replacing(self, old: Leased[Deployment], new: Leased[Deployment]) -> Serving:
+        """With another deployment of the same version in the place of one of these."""
+        if old is self.current:
+            return replace(self, current=new)
+        return replace(self, others={**self.others, new.value.version: new})
+
+    def _dealt(self, key: str | None) -> Leased[Deployment]:
+        if self.traffic is None or key is None:
+            return self.current
+        return self.others.get(self.traffic.version_of(key), self.current)

@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     )
     cors_origins: Names = Field([], description="origins whose pages may call the server, as https://shop.example")
     answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
+    concurrent_answers: int = Field(32, ge=1, description="questions that are answered at a time; others wait")
+    queue_length: int = Field(256, ge=0, description="questions that wait for their turn before others get a 503")
 
     otlp_endpoint: str | None = Field(
         None, description="send traces to this OTLP/HTTP collector, such as http://127.0.0.1:4318"
@@ -111,6 +113,10 @@ class Settings(BaseSettings):
     )
     batch_concurrency: int = Field(16, ge=1, description="questions of one POST /batch that are asked at a time")
 
+    connections: int = Field(1_000, ge=1, description="most connections of clients at a time")
+    head_seconds: float = Field(10.0, gt=0, description="longest time for the head of a request to arrive")
+    body_seconds: float = Field(60.0, gt=0, description="longest time for the body of a request to arrive after it")
+    read_seconds: float = Field(30.0, gt=0, description="longest time in which a client takes nothing of its answer")
     max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
     max_batch_bytes: int = Field(16 << 20, ge=1_024, description="largest body of a POST /batch")
     drain_seconds: float = Field(0.0, ge=0, description="after SIGTERM: how long to answer while not ready")

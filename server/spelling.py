@@ -1,4 +1,4 @@
-"""The words of a catalogue while it serves: read in a thread, and joined by those of items that are written."""
+"""The words that are known while a catalogue serves: counted in a thread, then joined by those of new items."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any
 
 from catalog.items import Items
 from catalog.spelling import Lexicon
+from catalog.typed_words import TypedWords
 
 __all__ = ["Spelling"]
 
 
 class Spelling:
-    """Corrects queries by the catalogue's words. Words of items that are deleted stay known until a restart."""
+    """Corrects queries by the words of the catalogue and of those who searched it before the model was trained.
 
-    def __init__(self, items: Items) -> None:
+    Words of items that are deleted stay known until a restart.
+    """
+
+    def __init__(self, items: Items, typed: TypedWords) -> None:
         self._items = items
+        self._typed = typed
         self._lexicon: Lexicon | None = None
         self._loading = asyncio.Lock()
 
@@ -24,7 +29,7 @@ class Spelling:
         """The words as they are now; they are counted when first asked for."""
         async with self._loading:
             if self._lexicon is None:
-                self._lexicon = await asyncio.to_thread(Lexicon.of, self._items)
+                self._lexicon = await asyncio.to_thread(Lexicon.of, self._items, self._typed.people)
             return self._lexicon
 
     async def learn(self, records: Sequence[Mapping[str, Any]]) -> None:

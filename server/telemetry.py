@@ -16,15 +16,20 @@ __all__ = [
     "CATALOG_VERSION",
     "DEGRADED",
     "ENGINE_REQUESTS",
+    "ENGINE_RESTARTS",
     "ENGINE_SECONDS",
     "EVENTS",
     "HISTORY_EVENTS",
     "HISTORY_SECONDS",
     "IN_FLIGHT",
     "MODEL",
+    "PLACES_TAKEN",
     "PREFIX_CACHE_TOKENS",
     "PROBLEMS",
     "PROMPT_TOKENS",
+    "QUEUE_REFUSED",
+    "QUEUE_SECONDS",
+    "QUEUE_WAITING",
     "REDIS_ERRORS",
     "REJECTED_EVENTS",
     "REQUEST_SECONDS",
@@ -51,6 +56,19 @@ IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests being answered now")
 PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by its code", ["code"])
 DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
 
+QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Questions that wait for a place")
+PLACES_TAKEN = Gauge("gemserve_places_taken", "Places of --concurrent-answers that are taken")
+QUEUE_SECONDS = Histogram(
+    "gemserve_queue_seconds", "Time that questions waited for their places, of those that got one", buckets=SECONDS
+)
+QUEUE_REFUSED = Counter(
+    "gemserve_queue_refused",
+    "Questions that got no place, by reason (full, deadline, gone: the client left while it waited)",
+    ["reason"],
+)
+for reason in ("full", "deadline", "gone"):
+    QUEUE_REFUSED.labels(reason)
+
 ANSWERS = Counter(
     "gemserve_answers", "Questions, by task, by the model they came to, and outcome", ["task", "model", "outcome"]
 )
@@ -60,6 +78,7 @@ ENGINE_SECONDS = Histogram(
 ENGINE_REQUESTS = Gauge(
     "gemserve_engine_requests", "Requests handed to the engine of a model, waiting or running", ["model"]
 )
+ENGINE_RESTARTS = Counter("gemserve_engine_restarts", "Engines that died and were started again", ["model"])
 BEAM_WIDTH = Histogram(
     "gemserve_beam_width", "Beams of a request", ["task"], buckets=(1, 5, 10, 20, 50, 75, 100, 150, 200, 500, 1000)
 )
@@ -107,5 +126,5 @@ def outcome_of(status: int, *, degraded: bool) -> Outcome:
 def forget(version: str) -> None:
     """Drop the series of a model that answers no more."""
     MODEL.remove_by_labels({"version": version})
-    for metric in (ANSWERS, ENGINE_REQUESTS, CATALOG_ITEMS, CATALOG_VERSION):
+    for metric in (ANSWERS, ENGINE_REQUESTS, ENGINE_RESTARTS, CATALOG_ITEMS, CATALOG_VERSION):
         metric.remove_by_labels({"model": version})

@@ -1,19 +1,21 @@
 """Training state on disk, without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is written beside the old one and renamed, so an interruption leaves the one before it. Where processes
-hold the model between them each writes its own part, two files with its number.
+A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the one before it. Where
+processes hold the model between them each writes its own part, two files with its number.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from catalog.disk import make_durable, make_durable_entry
 from trainer.errors import CheckpointError, TrainerError
 from trainer.processes import ALONE, Processes
 
@@ -27,8 +29,12 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shards: Processes = 
     shards.once(lambda: _make_empty(draft))
     tensors: dict[str, torch.Tensor] = {}
     structure = _flatten(state, tensors)
-    save_file(tensors, draft / _tensors_of(shards.rank))
-    (draft / _structure_of(shards.rank)).write_text(json.dumps(structure), encoding="utf-8")
+    try:
+        save_file(tensors, draft / _tensors_of(shards.rank))
+        (draft / _structure_of(shards.rank)).write_text(json.dumps(structure), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
+        raise
     shards.wait()
     shards.once(lambda: _replace(directory, draft))
 
@@ -38,9 +44,7 @@ def load_checkpoint(directory: Path, shards: Processes = ALONE) -> dict[str, Any
 
     Raises TrainerError for a damaged checkpoint, CheckpointError for one of another number of shards.
     """
-    old = directory.with_name(f".{directory.name}-old")
-    if not directory.exists() and old.exists():  # interrupted between the two renames
-        old.rename(directory)
+    _bring_back(directory)
     if not directory.exists():
         return None
     saved = len(list(directory.glob(_structure_of("*"))))
@@ -75,12 +79,25 @@ def _make_empty(directory: Path) -> None:
     directory.mkdir(parents=True)
 
 
+def _old(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}-old")
+
+
+def _bring_back(directory: Path) -> None:
+    old = _old(directory)
+    if not directory.exists() and old.exists():  # interrupted between the two renames
+        with suppress(FileNotFoundError):  # another of the shards did
+            old.rename(directory)
+
+
 def _replace(directory: Path, draft: Path) -> None:
-    old = directory.with_name(f".{directory.name}-old")
+    make_durable(draft)
+    old = _old(directory)
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     draft.rename(directory)
+    make_durable_entry(directory.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -83,8 +84,27 @@ def run(
     if start is not None:
         check_fits(recipe, start)
         read.append(start.path / MANIFEST)
-    workspace = processes.first(lambda: open_workspace(out, recipe, read, resume=resume or processes.rank > 0))
-    prepared = processes.first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
+    first = processes.rank == 0
+    inputs = {"items": items, "events": events}
+    inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
+    with ExitStack() as held:
+        workspace = processes.first(
+            lambda: held.enter_context(open_workspace(out, recipe, read, resume=resume, first=first))
+        )
+        prepared = processes.first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
+        return _run_in(workspace, prepared, inputs, out, recipe, processes, start, make_current)
+
+
+def _run_in(
+    workspace: Workspace,
+    prepared: Prepared,
+    inputs: dict[str, Path],
+    out: Path,
+    recipe: Recipe,
+    processes: Processes,
+    start: Bundle | None,
+    make_current: bool,
+) -> Path:
     documents = _documents(recipe, prepared.items)
     device = CPU if recipe.training.shard else processes.device
     backbone = processes.first(lambda: _backbone(recipe, prepared, documents, workspace, device, start))
@@ -116,13 +136,12 @@ def run(
         tuned = _in_one_piece(backbone, weights, recipe, workspace, processes.device) if weights else backbone
         report_by = partial(_evaluate, tuned, prepared, tokens, prompts, recipe)
         if method.obstacle is None:
-            inputs = {"items": items, "events": events}
-            inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
             prompts.settings.save(workspace.catalog / "prompt.json")
             result = publish_run(
                 out,
                 tuned,
                 workspace,
+                prepared.split.train,
                 report_by("full"),
                 recipe,
                 prepared.sizes,
@@ -151,11 +170,13 @@ def _prepare(
     start: Bundle | None,
 ) -> Prepared:
     events, met = read_kept_events(events_file, tombstones)
+    workspace.check_inputs()
     say(str(met))
     split_of = SPLITS[recipe.evaluation.split]
 
     def fill(draft: Path) -> None:
         items = Items(read_items(items_file))
+        workspace.check_inputs()
         if start is not None:
             keep_identifiers(start, items, draft)
             return

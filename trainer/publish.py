@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
+import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from catalog.bundle import Bundle, Manifest, publish, sha256_of
+from catalog.bundle import Bundle, Manifest, publish
+from catalog.errors import VersionTaken
 from catalog.golden import GoldenQuestions
 from catalog.prompts import PROMPT_VERSION
 from catalog.search.transformers import TransformersRanker
+from catalog.typed_words import TypedWords
 from trainer.backbone import Backbone
 from trainer.evaluation import Report
+from trainer.histories import NO_QUERY, Histories
 from trainer.recipe import Recipe
 from trainer.record import FILE_NAME
 from trainer.workspace import Workspace
@@ -27,6 +36,7 @@ def publish_run(
     bundles: Path,
     backbone: Backbone,
     workspace: Workspace,
+    train: Histories,
     report: Report,
     recipe: Recipe,
     code_sizes: tuple[int, ...],
@@ -38,13 +48,16 @@ def publish_run(
 ) -> Path:
     """Writes the bundle and, unless told otherwise, makes it current; returns its path.
 
-    inputs: the files that it was trained on; events_erased: how many of their events users had erased.
+    train: the events that it learned from, so none that are held out. inputs: the files that it was trained on, which
+    may have changed since; events_erased: how many of their events users had erased.
     """
     now = datetime.now(UTC)
-    data: dict[str, Any] = {name: {"file": str(file), "sha256": sha256_of(file)} for name, file in inputs.items()}
+    data: dict[str, Any] = {
+        name: {"file": str(file), "sha256": workspace.digests[file]} for name, file in inputs.items()
+    }
     data["events"]["erased"] = events_erased
-    manifest = Manifest(
-        version=_free_version(bundles, now),
+    nameless = Manifest(
+        version="",
         created=now.isoformat(timespec="seconds"),
         engine="transformers" if backbone.is_seq2seq else "vllm",
         method=recipe.method,
@@ -60,15 +73,22 @@ def publish_run(
         code_commit=_commit(),
     )
 
-    def fill(draft: Path) -> None:
+    def fill(draft: Path, manifest: Manifest) -> None:
         backbone.save(draft / "model")
         shutil.copytree(workspace.catalog, draft / "catalog")
         shutil.copy(workspace.record, draft / FILE_NAME)
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
+        typed_words(train).save(draft / "catalog" / "typed_words.json")
 
-    return publish(bundles, manifest, fill, make_current=make_current)
+    versions = _versions(now)
+    while True:
+        manifest = nameless.model_copy(update={"version": next(versions)})
+        try:
+            return publish(bundles, manifest, partial(fill, manifest=manifest), make_current=make_current)
+        except VersionTaken:
+            continue
 
 
 def golden_questions(bundle: Bundle) -> GoldenQuestions:
@@ -82,6 +102,12 @@ def golden_questions(bundle: Bundle) -> GoldenQuestions:
     return GoldenQuestions.ask(ranker, rounding, bundle.prompts, bundle.items)
 
 
+def typed_words(train: Histories) -> TypedWords:
+    """Counted anew for every bundle, so that nothing is left of what users erased since the one before."""
+    queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
+    return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
+
+
 def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe: Recipe) -> Path:
     """Writes what is left of a run whose model cannot be served, beside the bundles; returns the folder.
 
@@ -89,14 +115,18 @@ def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe
     """
     folder = bundles / "reports"
     folder.mkdir(parents=True, exist_ok=True)
-    version = _free_version(folder, datetime.now(UTC))
-    draft, final = folder / f".draft-{version}", folder / version
+    draft = folder / f".draft-{uuid.uuid4().hex}"
     draft.mkdir()
     for name, content in (reports | {"settings": recipe.model_dump(mode="json")}).items():
         (draft / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shutil.copy(record, draft / FILE_NAME)
-    draft.rename(final)
-    return final
+    versions = _versions(datetime.now(UTC))
+    while True:
+        try:
+            return draft.rename(folder / next(versions))
+        except OSError as error:  # another run that ended in the same second has the name
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def model_card(manifest: Manifest, report: Report) -> str:
@@ -131,11 +161,11 @@ def _headline(report: Report) -> dict[str, Any]:
     }
 
 
-def _free_version(bundles: Path, now: datetime) -> str:
+def _versions(now: datetime) -> Iterator[str]:
+    """Names to try, one after another: several runs may end in one second."""
     stem = now.strftime("%Y%m%d-%H%M%S")
-    taken = {path.name for path in bundles.iterdir()} if bundles.exists() else set()
-    names = [stem, *(f"{stem}-{n}" for n in range(2, 1000))]
-    return next(name for name in names if name not in taken)
+    yield stem
+    yield from (f"{stem}-{number}" for number in count(2))
 
 
 def _commit() -> str | None:

@@ -26,7 +26,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle import Bundle
+from catalog.disk import disk_refusal
 from catalog.errors import CatalogError
+from catalog.printing import printable
 from trainer.errors import TrainerError
 from trainer.pipeline import run
 from trainer.processes import join_processes
@@ -88,7 +90,17 @@ def main(arguments: list[str] | None = None) -> int:
             )
             first = processes.rank == 0
     except (CatalogError, TrainerError) as error:
-        print(f"trainer: {error}", file=sys.stderr)
+        print(f"trainer: {printable(error)}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        reason = disk_refusal(error)
+        if reason is None:
+            raise
+        print(
+            f"trainer: {printable(options.out)} takes no more data ({reason}): make space there, and the same command "
+            "with --resume goes on from the last checkpoint; the bundles that were there still are",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("trainer: interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)

@@ -7,25 +7,32 @@
       training.jsonl   losses and gates of every step so far
       tuned/        the whole model after the last step, where it was trained in shards
 
-A stage's folder appears by a rename when the stage is complete.
+A stage's folder appears by a rename when the stage is complete. One run at a time works here: it holds a lock.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from catalog.bundle import sha256_of
+from catalog.disk import lock, make_durable, make_durable_entry
 from trainer.errors import TrainerError
 from trainer.recipe import Recipe
 from trainer.record import FILE_NAME
 
+LOCK = "lock"
+
 
 class Workspace:
-    def __init__(self, root: Path) -> None:
+    """digests: SHA-256 of every input file, as it was when the run began."""
+
+    def __init__(self, root: Path, digests: Mapping[Path, str]) -> None:
         self.root = root
+        self.digests = digests
 
     @property
     def catalog(self) -> Path:
@@ -54,26 +61,60 @@ class Workspace:
         draft = directory.with_name(f".{directory.name}-draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        fill(draft)
+        try:
+            fill(draft)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
+            raise
+        make_durable(draft)
         draft.rename(directory)
+        make_durable_entry(directory.parent)
+
+    def check_inputs(self) -> None:
+        """To be called when the inputs have been read. Raises TrainerError naming one that was replaced meanwhile."""
+        for file, digest in self.digests.items():
+            if not file.is_file() or sha256_of(file) != digest:
+                raise TrainerError(f"{file} was changed while it was read: wait until it is written, and start again")
 
     def remove(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def open_workspace(out: Path, recipe: Recipe, inputs: list[Path], *, resume: bool) -> Workspace:
+@contextmanager
+def open_workspace(
+    out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, first: bool = True
+) -> Iterator[Workspace]:
     """The workspace of exactly this recipe and these input files; emptied first unless the run shall resume.
 
-    Raises TrainerError naming an input file that does not exist.
+    first: whether this is the process that works here for all of a run's, the others only join it.
+    Raises TrainerError naming an input file that does not exist, or where another run works here.
     """
     for file in inputs:
         if not file.is_file():
             raise TrainerError(f"{file} does not exist: `python -m catalog.importers` writes items and events files")
+    digests = {file: sha256_of(file) for file in inputs}
     digest = hashlib.sha256(recipe.model_dump_json().encode())
-    for file in inputs:
-        digest.update(sha256_of(file).encode())
-    workspace = Workspace(out / ".training" / digest.hexdigest()[:16])
-    if not resume:
-        workspace.remove()
+    for of_file in digests.values():
+        digest.update(of_file.encode())
+    workspace = Workspace(out / ".training" / digest.hexdigest()[:16], digests)
+    if not first:
+        yield workspace
+        return
     workspace.root.mkdir(parents=True, exist_ok=True)
-    return workspace
+    with (workspace.root / LOCK).open("wb") as stream:
+        if not lock(stream):
+            raise TrainerError(
+                f"another run of this recipe and data is at work in {workspace.root}: "
+                "wait for it, or train with another --out or seed"
+            )
+        if not resume:
+            _empty(workspace.root)
+        yield workspace
+
+
+def _empty(root: Path) -> None:
+    for path in root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()

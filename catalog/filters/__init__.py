@@ -23,8 +23,8 @@ The grammar (EBNF). Keywords are written in any case; white space is free betwee
     escape     = "\\", ( "\\" | '"' | "'" | "n" | "r" | "t" ) ;
     number     = [ "-" ], digits, [ ".", digits ], [ ( "e" | "E" ), [ "+" | "-" ], digits ] ;
 
-A filter has at most 4,096 characters, as given and in its canonical form, 64 levels of brackets and `not`, and 1,000
-values in one list.
+A filter has at most 4,096 characters, as given and in its canonical form, 32 conditions, 8 of them `contains`, 64
+levels of brackets and `not`, and 1,000 values in one list.
 
 Where the items have no such column, `category` means `categories` and `id` means `item_id`. What a test means depends
 on what the column holds:

@@ -6,6 +6,7 @@ Shapes: N items or values, E elements of one chunk of a column of lists.
 import operator
 from fractions import Fraction
 from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -32,19 +33,34 @@ from catalog.filters.tree import (
 __all__ = ["mask"]
 
 Mask = NDArray[np.bool_]
+Lowered: TypeAlias = dict[str, pa.ChunkedArray]
+"""By column: its texts in small letters, which all `contains` of one filter share."""
 
 
 def mask(expression: Expression, table: pa.Table) -> Mask:
     """Whether each row meets the expression, bool [N]. `checks.check` must have passed both."""
+    return _mask(expression, table, {})
+
+
+def _mask(expression: Expression, table: pa.Table, lowered: Lowered) -> Mask:
     match expression:
         case And(terms):
-            return reduce(operator.and_, (mask(term, table) for term in terms))
+            return reduce(operator.and_, (_mask(term, table, lowered) for term in terms))
         case Or(terms):
-            return reduce(operator.or_, (mask(term, table) for term in terms))
+            return reduce(operator.or_, (_mask(term, table, lowered) for term in terms))
         case Not(term):
-            return ~mask(term, table)
+            return ~_mask(term, table, lowered)
+        case Containment(reference, value):
+            return _met_by_texts(str(value.value), find_column(table, reference), lowered)
         case _:
             return _met(expression, find_column(table, expression.column))
+
+
+def _met_by_texts(wanted: str, column: ItemColumn, lowered: Lowered) -> Mask:
+    if column.name not in lowered:
+        lowered[column.name] = pc.utf8_lower(_comparable(column.values))
+    # Not match_substring(ignore_case=True): it makes a regular expression, which takes seconds on hard texts.
+    return truths(pc.match_substring(lowered[column.name], pc.utf8_lower(pa.scalar(wanted)).as_py()))
 
 
 def _met(condition: Condition, column: ItemColumn) -> Mask:
@@ -83,10 +99,7 @@ def _met_by_values(condition: Condition, values: pa.ChunkedArray | pa.Array) -> 
             return truths(COMPARE[comparison](values, pa.scalar(value.value, values.type)))
         case Membership(_, members):
             return truths(pc.is_in(values, value_set=pa.array([member.value for member in members], values.type)))
-        case Containment(_, value):
-            # Not match_substring(ignore_case=True): it makes a regular expression, which takes seconds on hard texts.
-            lowered = pc.utf8_lower(pa.scalar(value.value, values.type)).as_py()
-            return truths(pc.match_substring(pc.utf8_lower(values), lowered))
+    raise AssertionError(f"{condition} has not been checked")
 
 
 def _met_by_quantities(condition: Condition, values: pa.ChunkedArray, scale: Fraction) -> Mask:

@@ -22,10 +22,12 @@ from catalog.filters.tree import (
     Value,
 )
 
-__all__ = ["DEEPEST", "LONGEST_LIST", "read_tree"]
+__all__ = ["DEEPEST", "LONGEST_LIST", "MOST_CONDITIONS", "MOST_SCANS", "read_tree"]
 
 DEEPEST = 64  # levels of brackets and `not`
 LONGEST_LIST = 1_000  # values
+MOST_CONDITIONS = 32
+MOST_SCANS = 8  # `contains` reads every text of its column and costs as much as some thirty comparisons
 
 
 def read_tree(text: str) -> Expression:
@@ -47,6 +49,8 @@ class _Parser:
         self._tokens = read_tokens(text)
         self._token = next(self._tokens)
         self._depth = 0
+        self._conditions = 0
+        self._scans = 0
 
     def read(self) -> Expression:
         if self._ended():
@@ -81,6 +85,10 @@ class _Parser:
     def _condition(self) -> Expression:
         if self._at("("):
             return self._group()
+        self._conditions += 1
+        if self._conditions > MOST_CONDITIONS:
+            what = f"this is condition {self._conditions}, a filter has at most {MOST_CONDITIONS}"
+            raise fault(f"{what}: leave out what follows, or ask for several values by in (…)", self._token.span)
         if self._accept("exists"):
             opened = self._expect("(", "a ( and the column").span
             column = self._column()
@@ -141,6 +149,10 @@ class _Parser:
 
     def _containment(self, column: Column) -> Containment:
         span = self._advance().span
+        self._scans += 1
+        if self._scans > MOST_SCANS:
+            what = f"this is contains number {self._scans}, a filter has at most {MOST_SCANS}"
+            raise fault(f"{what}: look for fewer texts, or compare whole values by = or in", span)
         value = self._value()
         if not isinstance(value.value, str):
             written = write_value(value.value)

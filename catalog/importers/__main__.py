@@ -24,6 +24,7 @@ from catalog.importers.lastfm import read_lastfm
 from catalog.importers.movielens import JUNK_TAGS, read_movielens
 from catalog.importers.qilin import read_qilin
 from catalog.importers.shop import build_shop
+from catalog.printing import printable
 
 __all__ = ["main"]
 
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     read: Read = chosen.read
     try:
         dataset = read(chosen)
-        print(dataset)
+        print(printable(dataset))
         write_dataset(dataset, chosen.destination, strict=chosen.strict)
     except (CatalogError, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {printable(fault)}", file=sys.stderr)
         return 2
     print(f"wrote {chosen.destination / ITEMS_FILE} and {chosen.destination / EVENTS_FILE}")
     return 0

@@ -63,6 +63,7 @@ def twin(bundles: Path, folder: Path) -> Path:
         shutil.copytree(current, folder / name)
         file = folder / name / "manifest.json"
         manifest = json.loads(file.read_text(encoding="utf-8")) | {"version": name}
+        manifest.pop("seal", None)  # it is of the other name
         file.write_text(json.dumps(manifest), encoding="utf-8")
     (folder / "current").symlink_to(current.name)
     return folder

@@ -22,6 +22,10 @@ class FakeEngine:
         self._snapshots = Snapshots()
         self._running = False
 
+    @property
+    def alive(self) -> bool:
+        return self._running
+
     async def start(self) -> None:
         """Accept requests from now on."""
         self._running = True

@@ -110,6 +110,11 @@ class Engine(Protocol):
     Everything here raises EngineUnavailable where no engine is running.
     """
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked: started, not stopped, and its process has not died. Costs nothing, so every request
+        may look; one that hangs is alive until the engine gives it up."""
+
     async def start(self) -> None:
         """Load everything; return when requests can be answered. Raises EngineError."""
 

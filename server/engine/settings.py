@@ -33,6 +33,8 @@ class EngineSettings(BaseModel):
     """Precision of the model; "auto" is the checkpoint's."""
     tensor_parallel: int = Field(default=1, ge=1)
     """Devices that share the weights (on a CPU: processes)."""
+    hang_seconds: float = Field(default=60.0, gt=0)
+    """An engine that gives no sign of life for so long is killed and started again."""
     seed: int = 0
 
     @property

@@ -33,6 +33,11 @@ class TransformersEngine:
         self._snapshots = Snapshots()
         self._thread: ThreadPoolExecutor | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is started: a thread of this process does not die alone."""
+        return self._model is not None
+
     async def start(self) -> None:
         """Load the model. Raises EngineError."""
         if self._thread is not None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from server.body import body_of, read_model
 from server.dependencies import RequestIdDep, ServiceDep, require
+from server.presence import present
 from server.question import Question
 from server.schemas.answers import (
     AnswerBody,
@@ -76,7 +77,8 @@ async def similar(
 
 
 async def _answer(request: Request, service: Service, question: Question) -> Response:
-    started = time.perf_counter()
-    answer = await service.answer(question)
+    started = time.monotonic()
+    with present(request):
+        answer = await service.answer(question, request.state.arrived)
     request.state.degraded = answer.degraded
-    return json_response(answer_body(question, answer, time.perf_counter() - started))
+    return json_response(answer_body(question, answer, time.monotonic() - started))

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from server import errors
+from server.activations import Activation
 from server.dependencies import DeploymentsDep, RequestIdDep, require
-from server.deployments import Activation
 from server.errors import Problem
 from server.schemas.models import ActivationBody, ModelsBody
 from server.schemas.wire import json_response, problems

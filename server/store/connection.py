@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from server.telemetry import HISTORY_SECONDS, REDIS_ERRORS
 
 __all__ = ["Call", "Connection", "Script"]
 
-RESPITE_SECONDS = 0.001
+STEPS = 10  # of a time limit: so often at least Redis is looked at before it is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,13 @@ class Call:
     arguments: Sequence[str | bytes | int | float]
 
 
+class _Pool(ConnectionPool):
+    async def drop_idle(self) -> None:
+        """Closes the connections that nobody uses; without a pause in which somebody could take one."""
+        for connection in self._available_connections:
+            await connection.disconnect(nowait=True)
+
+
 class Connection:
     """Connects when first used, and again by itself after Redis was away."""
 
@@ -52,7 +60,8 @@ class Connection:
         """url: `redis://`, `rediss://` or `unix://`; connections: at most so many at a time."""
         # Waiting for a free connection is not Redis's slowness: it comes before the time limit starts.
         self._free = asyncio.Semaphore(connections)
-        pool = ConnectionPool.from_url(
+        self._answered = 0.0
+        self._pool = _Pool.from_url(
             url,
             max_connections=connections,
             # `limit` is the only clock: with a time limit of its own redis-py makes a task of every command it sends.
@@ -61,22 +70,28 @@ class Connection:
             # Once, at once: for a connection that Redis closed while it was idle. Writing twice is harmless.
             retry=Retry(NoBackoff(), 1),
         )
-        self.redis = Redis.from_pool(pool)
+        self.redis = Redis.from_pool(self._pool)
 
     @asynccontextmanager
     async def limit(self, operation: str, seconds: float) -> AsyncIterator[None]:
         """Times an operation, ends it after `seconds`, and turns whatever Redis raises into HistoryUnavailable."""
         async with self._free:
+            began = time.monotonic()
             with HISTORY_SECONDS.labels(operation).time():
                 try:
                     async with _timeout(seconds):
                         yield
+                    self._answered = time.monotonic()
                 except TimeoutError as error:
                     REDIS_ERRORS.labels(operation).inc()
+                    if self._answered < began:
+                        # Not one answer meanwhile: the network may have forgotten the idle connections too, and each
+                        # of them would cost somebody as long again.
+                        await self._pool.drop_idle()
                     raise HistoryUnavailable(f"Redis did not answer within {seconds:g} s") from error
                 except (RedisError, OSError) as error:
                     REDIS_ERRORS.labels(operation).inc()
-                    raise HistoryUnavailable(f"Redis failed: {error}") from error
+                    raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
 
     def pipeline(self) -> Pipeline:
         """Commands of one round trip; not a transaction, so their keys may lie in different slots."""
@@ -96,7 +111,7 @@ class Connection:
 
     async def close(self) -> None:
         await self.redis.aclose()
-        await self.redis.connection_pool.disconnect()
+        await self._pool.disconnect()
 
     async def _run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         async with self.pipeline() as pipeline:
@@ -105,16 +120,31 @@ class Connection:
             return list(await pipeline.execute())
 
 
+def _reason(error: Exception) -> str:
+    """Without the command that redis-py puts in front, whose keys name users."""
+    return str(error).rpartition(" of pipeline caused error: ")[2]
+
+
 @asynccontextmanager
 async def _timeout(seconds: float) -> AsyncIterator[None]:
-    """As asyncio.timeout, but an answer that lies ready when time is up is still read.
+    """As asyncio.timeout, but Redis is not blamed for what a busy event loop takes.
 
-    A busy event loop comes to its timers late: without the respite it would blame Redis for its own delay.
+    The loop comes late to its timers when it is busy, and just as late to an answer that lies ready: a step that comes
+    late counts as one step.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as timeout:
-        last_call = loop.call_later(seconds, lambda: timeout.reschedule(loop.time() + RESPITE_SECONDS))
+        timer: asyncio.TimerHandle
+
+        def count(steps: int) -> None:
+            nonlocal timer
+            if steps == STEPS:
+                timeout.reschedule(loop.time())
+            else:
+                timer = loop.call_later(seconds / STEPS, count, steps + 1)
+
+        count(0)
         try:
             yield
         finally:
-            last_call.cancel()
+            timer.cancel()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -122,7 +122,7 @@ def _now() -> int:
 def _history_of(members: Sequence[bytes]) -> History:
     if not members:
         return EMPTY
-    return History(tuple([(item, query or None) for item, query, *_ in _events(members)]), _runs(members))
+    return _history(_events(members), _runs(members))
 
 
 def _merged(user: Scored, session: Scored) -> History:
@@ -132,9 +132,14 @@ def _merged(user: Scored, session: Scored) -> History:
         return _history_of([member for member, _ in user or session])
     scored = heapq.merge(user, session, key=lambda one: one[1])
     events = _events([member for member, _ in scored])
-    distinct = {event_id: (item, query or None) for item, query, _, event_id in events}
+    distinct = {event[3]: event for event in events}
     runs = sum(_runs([member for member, _ in part]) for part in (user, session))
-    return History(tuple(distinct.values()), runs)
+    return _history(distinct.values(), runs)
+
+
+def _history(events: Collection[list[Any]], runs: int) -> History:
+    visits = tuple([(item, query or None) for item, query, *_ in events])
+    return History(visits, runs, tuple([kind for _, _, kind, _ in events]))
 
 
 def _runs(members: Sequence[bytes]) -> int:

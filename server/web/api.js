@@ -86,6 +86,11 @@ export class Api {
     return this.#request("POST", "/events", { body: event });
   }
 
+  /** Makes what a visitor did part of a user's history. @param {string} user @param {string} session */
+  merge(user, session) {
+    return this.#request("POST", `/users/${encodeURIComponent(user)}/merge`, { body: { session } });
+  }
+
   version() {
     return this.#request("GET", "/version");
   }

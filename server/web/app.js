@@ -28,7 +28,7 @@ const why = new Why(api);
 startTheme();
 startOffline();
 startKeyboard();
-startPerson(store);
+startPerson(store, api);
 
 let started = false;
 

@@ -18,12 +18,14 @@ export function drawing(tag, attributes = {}, ...children) {
   return dress(document.createElementNS(SVG, tag), attributes, children);
 }
 
+const ICONS = new URL("./icons.svg", import.meta.url);
+
 /** A decorative icon of icons.svg. @param {string} name */
 export function icon(name) {
   return drawing(
     "svg",
     { class: "icon", "aria-hidden": "true" },
-    drawing("use", { href: `/static/icons.svg#${name}` }),
+    drawing("use", { href: `${ICONS.pathname}#${name}` }),
   );
 }
 

@@ -1,7 +1,9 @@
 /** Who shops: a user by their id, or a visitor whose random id this browser keeps. */
 
+import { ApiProblem, Unreachable } from "./api.js";
 import { dialog } from "./dialog.js";
 import { byId, element } from "./element.js";
+import { notify } from "./notice.js";
 
 const WHO = "gemserve.person";
 
@@ -28,15 +30,52 @@ function keep(person) {
   return person;
 }
 
-/** @param {ReturnType<typeof import("./store.js").createStore<import("./types.js").State>>} store */
-export function startPerson(store) {
+/**
+ * Gives the user what the visitor did. A visitor who is already somebody else's, or a key that may not write, is no
+ * reason not to shop as this user; every other failure is raised, so that nothing is lost: it may be tried again.
+ * @param {import("./api.js").Api} api
+ * @param {string} user
+ * @param {string} visitor
+ */
+async function mergeVisit(api, user, visitor) {
+  try {
+    const { moved } = await api.merge(user, visitor);
+    if (moved > 0) notify(`What you did as a visitor is now part of ${user}’s history.`, "done");
+  } catch (error) {
+    if (!(error instanceof ApiProblem)) throw error;
+    if (error.code === "session_taken") notify("What you did as a visitor belongs to another user, and stays there.", "failed");
+    else if (error.code !== "scope_missing") throw error;
+  }
+}
+
+/**
+ * @param {ReturnType<typeof import("./store.js").createStore<import("./types.js").State>>} store
+ * @param {import("./api.js").Api} api
+ */
+export function startPerson(store, api) {
   const box = dialog("person-dialog");
-  const [button, form, input] = ["person", "person-form", "user-id"].map(byId);
+  const [button, form, input, submit, problem] = ["person", "person-form", "user-id", "sign-in", "person-problem"].map(byId);
 
   /** @param {Person} person */
   function become(person) {
     store.set({ person: keep(person) });
     box.close();
+  }
+
+  /** @param {string} id */
+  async function signIn(id) {
+    const before = store.get().person;
+    submit.disabled = true;
+    problem.textContent = "";
+    try {
+      if (before.kind === "visitor" && before.id !== id) await mergeVisit(api, id, before.id);
+      if (store.get().person === before) become({ kind: "user", id });
+    } catch (error) {
+      if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
+      problem.textContent = `You are still a visitor. ${error.message}`;
+    } finally {
+      submit.disabled = false;
+    }
   }
 
   function show() {
@@ -52,12 +91,13 @@ export function startPerson(store) {
 
   button.addEventListener("click", () => {
     input.value = "";
+    problem.textContent = "";
     box.showModal();
   });
   form.addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     const id = input.value.trim();
-    if (id) become({ kind: "user", id });
+    if (id && !submit.disabled) signIn(id);
   });
   byId("new-visitor").addEventListener("click", () => become(newVisitor()));
   store.watch(["person"], show);

@@ -11,6 +11,7 @@ from catalog.embeddings import HashingEmbedder, JoinedEmbedder
 from catalog.errors import BundleError, CatalogError
 from catalog.index import ItemIndex
 from catalog.items import Items, write_items
+from catalog.typed_words import TypedWords
 from tests import world
 
 
@@ -154,6 +155,24 @@ def test_a_bundle_that_cannot_code_new_items_says_what_to_train(bundle):
 
 def test_a_bundle_of_before_there_were_golden_questions_has_none(bundle):
     assert bundle.golden is None
+
+
+def test_a_bundle_of_before_typed_words_were_published_has_none(bundle):
+    assert bundle.typed_words.people == {}
+
+
+def test_the_words_that_a_bundle_was_published_with_are_its_own(tmp_path):
+    words = TypedWords(people={"pullover": 6})
+
+    def fill(draft):
+        (draft / "catalog").mkdir()
+        words.save(draft / "catalog/typed_words.json")
+
+    path = publish(tmp_path, manifest(), fill)
+    assert open_bundle(path).typed_words == words
+    (path / "catalog/typed_words.json").unlink()
+    with pytest.raises(BundleError, match=r"typed_words\.json is missing"):
+        open_bundle(path)
 
 
 def test_opening_a_bundle_does_not_wait_for_what_only_training_needs():

@@ -12,7 +12,8 @@ from catalog.spelling import Lexicon, words_of
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 SHOP = Lexicon(
     {"waterproof": 40, "jacket": 90, "jackets": 3, "tent": 70, "tend": 2, "sleeping": 9, "bag": 50, "palatka": 1}
-    | {"палатка": 5, "σκηνή": 4, "帐篷防水布": 2, "café": 2, "boots": 30, "roots": 60}
+    | {"палатка": 5, "σκηνή": 4, "帐篷防水布": 2, "café": 2, "boots": 30, "roots": 60},
+    {},
 )
 
 
@@ -73,7 +74,7 @@ def test_of_equally_near_words_one_that_begins_alike_wins_and_then_the_most_freq
 
 @given(st.lists(st.text("abcde", min_size=3, max_size=9), min_size=1, max_size=30), st.data())
 def test_a_correction_is_a_known_word_within_its_edits(known: list[str], data: st.DataObject) -> None:
-    lexicon = Lexicon(dict.fromkeys(known, 1))
+    lexicon = Lexicon(dict.fromkeys(known, 1), {})
     word = data.draw(st.sampled_from(known))
     typo = data.draw(st.sampled_from(sorted(edits_of(word))))
     found = lexicon.correct(typo)
@@ -94,7 +95,7 @@ def test_words_are_those_of_all_text_columns() -> None:
             "material": pa.chunked_array([["Ripstop’s X100"], ["ripstop"]]),
         }
     )
-    lexicon = Lexicon.of(Items(table))
+    lexicon = Lexicon.of(Items(table), {})
     for word in ("ridge", "tent", "red", "hot", "camping", "ripstop", "s"):
         assert word in lexicon
     assert "secret" not in lexicon
@@ -114,7 +115,7 @@ def test_words_of_further_records_are_known_from_then_on() -> None:
 
 def test_a_large_vocabulary_is_counted_whole() -> None:
     words = ["".join(letters) for letters in np.random.default_rng(0).choice(list(ALPHABET), (3000, 6))]
-    lexicon = Lexicon.of(Items(pa.table({"item_id": [str(i) for i in range(len(words))], "title": words})))
+    lexicon = Lexicon.of(Items(pa.table({"item_id": [str(i) for i in range(len(words))], "title": words})), {})
     assert len(lexicon) == len(set(words))
     assert all(word in lexicon for word in words)
     assert words_of("One-two  3THREE") == ["one", "two", "3three"]

@@ -49,6 +49,29 @@ def test_without_redis_answers_are_marked_and_clicks_are_not_lost_silently(
         assert page.text("#degraded") == "degraded: without history"
         page.click("#shelf .card-open")
         assert page.text(".notice.failed").startswith("This was not recorded:")
+        page.close_dialog()
+        visitor = page.person()
+        page.click("#person")
+        page.one("#user-id").send_keys("ann", Keys.ENTER)
+        assert page.text("#person-problem").startswith("You are still a visitor.")
+        assert page.person() == visitor
+
+
+def test_with_a_key_that_may_only_read_one_can_still_be_a_user(
+    chromium_driver, settings: Settings, tmp_path: Path
+) -> None:
+    key, text = mint(name="browser", scopes=("read",))
+    keys = tmp_path / "keys.json"
+    file.add(keys, key)
+    with served(settings.model_copy(update={"keys": keys})) as shop:
+        page = Page(chromium_driver, shop.url)
+        page.open()
+        page.one("#key").send_keys(text, Keys.ENTER)
+        page.wait(lambda: len(page.ids()) == 12 and page.is_settled("#shelf"))
+        page.click("#person")
+        page.one("#user-id").send_keys("ann", Keys.ENTER)
+        page.wait(lambda: page.person() == "ann")
+        assert not page.all(".notice.failed")
 
 
 def test_a_server_with_keys_asks_for_one(chromium_driver, settings: Settings, tmp_path: Path) -> None:

@@ -57,18 +57,61 @@ def test_a_history_opens_items(page: Page) -> None:
     assert page.text("#item-heading") == opened
 
 
+def sign_in(page: Page, user: str) -> None:
+    page.click("#person")
+    page.one("#user-id").send_keys(user, Keys.ENTER)
+
+
 def test_users_have_histories_of_their_own(page: Page) -> None:
     visitor, shelf = page.person(), page.titles()
-    open_card(page, "#shelf", 4)
     page.click("#person")
     assert visitor in page.text("#person-now")
-    page.one("#user-id").send_keys("ann/of: Green Gables?", Keys.ENTER)
-    page.wait(lambda: visits(page) == [] and page.is_settled("#shelf"))
-    assert page.text("#person-name") == "ann/of: Green Gables?"
-    assert page.titles() == shelf
+    page.close_dialog()
+    sign_in(page, "ann/of: Green Gables?")
+    page.wait(lambda: page.text("#person-name") == "ann/of: Green Gables?" and page.is_settled("#shelf"))
     opened = open_card(page, "#shelf", 6)
+    sign_in(page, "ben")
+    page.wait(lambda: visits(page) == [] and page.is_settled("#shelf"))
+    assert page.titles() == shelf
+    sign_in(page, "ann/of: Green Gables?")
+    page.wait(lambda: visits(page) == [opened])
     page.driver.refresh()
     page.wait(lambda: visits(page) == [opened])
+
+
+def test_what_a_visitor_did_goes_with_them_to_the_user_they_sign_in_as(page: Page) -> None:
+    visitor, opened = page.person(), open_card(page, "#shelf", 4)
+    sign_in(page, "carla")
+    page.wait(lambda: page.text(".notice.done") == "What you did as a visitor is now part of carla’s history.")
+    page.wait(lambda: visits(page) == [opened] and page.person() == "carla")
+    assert opened not in page.titles()
+    history = httpx.get(f"{page.url}/users/carla/history").json()["events"]
+    assert [event["title"] for event in history] == [opened]
+    assert httpx.get(f"{page.url}/users/{visitor}/history").json()["events"] == []
+
+
+def test_what_belongs_to_another_user_stays_theirs(page: Page) -> None:
+    visitor, opened = page.person(), open_card(page, "#shelf", 4)
+    merged = httpx.post(f"{page.url}/users/dora/merge", json={"session": visitor})
+    assert merged.json()["moved"] == 1
+    sign_in(page, "emil")
+    page.wait(lambda: page.text(".notice.failed").startswith("What you did as a visitor belongs to another user"))
+    page.wait(lambda: visits(page) == [] and page.person() == "emil")
+    assert [e["title"] for e in httpx.get(f"{page.url}/users/dora/history").json()["events"]] == [opened]
+    page.click("#person")
+    page.click("#new-visitor")
+    page.wait(lambda: page.text("#person-name") == "Visitor")
+    assert page.person() != visitor
+
+
+def test_opened_again_the_page_asks_for_none_of_its_files(page: Page) -> None:
+    page.open()
+    sent = page.script(
+        "return performance.getEntriesByType('resource').filter(({name}) => name.includes('/static/'))"
+        ".map(({name, transferSize}) => [name, transferSize])"
+    )
+    assert any(name.endswith("/app.js") for name, _ in sent)
+    assert [name for name, size in sent if size > 0] == []
 
 
 def test_a_new_visitor_begins_anew(page: Page) -> None:

@@ -13,7 +13,7 @@ from tests import world
 from trainer.pipeline import run
 from trainer.recipe import load_recipe
 
-FIGURES = "GEMSERVE_FAULTS_JSON"
+FIGURES = "FAULTS_JSON"
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def keep(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`keep(seconds=1.2)`: what this test measured goes into the file that $GEMSERVE_FAULTS_JSON names, if it does.
+    """`keep(seconds=1.2)`: what this test measured goes into the file that $FAULTS_JSON names, if it does.
 
     No test asserts such a figure; docs/measurements/faults.json has the last ones.
     """

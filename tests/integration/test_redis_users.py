@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisGone
 
 from catalog.erasure import digest_of
+from catalog.events import EventType
 from server import redis_process
 from server.errors import HistoryUnavailable, SessionTaken
+from server.history import Event
 from server.store.connection import Connection
 from server.store.history import RedisHistory
 from server.store.layout import bucket_key, bucket_of, user_key
@@ -76,6 +78,17 @@ async def test_a_user_and_a_session_are_read_together_in_time_order(connect: Con
     assert both.runs == 7  # counted each by itself
     assert await history.read("ada", "nobody") == await history.read("ada", "ada") == await history.read("ada")
     assert await history.read("nobody", "visit") == await history.read("visit")
+
+
+async def test_what_was_done_is_read_too(connect: Connect) -> None:
+    history = connect()
+    bought = Event("ada", "i1", START, EventType.PURCHASE, "b1")
+    await history.append([bought, event(1, user="visit"), event(2, user="visit"), event(3)])
+    assert (await history.read("ada")).types == ("purchase", "click")
+    both = await history.read("ada", "visit")
+    assert both.types == ("purchase", "click", "click", "click")
+    assert both.latest_type("i1") == "click"
+    assert (await history.read("ada")).latest_type("i1") == "purchase"
 
 
 async def test_a_session_becomes_the_users(connect: Connect, raw: Redis) -> None:

@@ -16,9 +16,10 @@ class MemoryHistory:
 
     async def read(self, user: str, session: str | None = None) -> History:
         await self.check()
-        visits = tuple((e.item_id, e.query) for e in self._of(user, session))
+        events = self._of(user, session)
+        visits = tuple((e.item_id, e.query) for e in events)
         runs = sum(left != right for left, right in zip(visits, (None, *visits), strict=False))
-        return History(visits, runs)
+        return History(visits, runs, tuple(e.type.value for e in events))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         await self.check()

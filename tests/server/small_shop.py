@@ -1,7 +1,7 @@
 """A catalogue of 30 items with everything that a bundle has, small enough to be made for every test session."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +18,7 @@ from catalog.index import ItemIndex
 from catalog.items import Items
 from catalog.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
 from catalog.snapshot import Snapshot
+from catalog.typed_words import TypedWords
 from server.deployments import Deployments
 from server.engine.fake import FakeEngine
 from server.engine.protocol import Ranking, RankRequest
@@ -107,6 +108,7 @@ class ShopBundle:
 
     version: str = "2025-11-20-a"
     golden: GoldenQuestions | None = None
+    typed_words: TypedWords = field(default_factory=TypedWords)
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})

@@ -33,7 +33,7 @@ OPEN = {
     "/docs",
     "/docs/assets/{path:path}",
     "/",
-    "/static/{path:path}",
+    "/static/{digest}/{path:path}",
 }
 
 Mint = Callable[..., str]
@@ -225,15 +225,15 @@ def gate(engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch) -> asyncio.Ev
     return gate
 
 
-@pytest.mark.parametrize("settings", [{"concurrency": 2, "answer_timeout_seconds": 0.1}], indirect=True)
+@pytest.mark.parametrize("settings", [{"concurrency": 1, "answer_timeout_seconds": 0.1}], indirect=True)
 async def test_requests_under_way_are_counted_to_their_end_however_they_end(gate: asyncio.Event, shop: Shop) -> None:
     for _ in range(3):
-        asking = [asyncio.create_task(shop.client.get("/search?q=tent")) for _ in range(2)]
+        asking = asyncio.create_task(shop.client.get("/search?q=tent"))
         await asyncio.sleep(0.02)
         response = await shop.client.get("/search?q=tent")
         assert_problem(response, 429, "too_many_concurrent")
         assert response.headers["retry-after"] == "1"
-        assert [r.status_code for r in await asyncio.gather(*asking)] == [504, 504]
+        assert (await asking).status_code == 504
     gate.set()
     paths = ("/search", "/search?q=a", "/search?q=b")
     assert [await status_of(shop, ("GET", path)) for path in paths] == [422, 200, 200]

@@ -142,7 +142,7 @@ async def test_changes_at_once_are_made_one_after_another(shop: Shop) -> None:
 
 
 async def test_nobody_changes_anything_unless_the_operator_allows_it(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = shop.client._transport.app.state  # type: ignore[attr-defined]
     parts = state.parts
@@ -157,4 +157,4 @@ async def test_nobody_changes_anything_unless_the_operator_allows_it(
         ("POST", "/admin/models/2025-11-21-a/activate"),
     ]:
         assert_problem(await shop.client.request(method, path), 403, "admin_closed")
-    assert Settings(bundles=state.parts.deployments._settings.bundles).open_admin is False
+    assert Settings(bundles=settings.bundles).open_admin is False

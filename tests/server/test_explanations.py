@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.events import EventType
 from server.explanations import nearest
 from tests.server.http_shop import Shop
 from tests.server.small_shop import CODES_NL, NAMES, SIZES, RecordingEngine
@@ -63,6 +64,27 @@ async def test_a_personal_search_names_query_and_item_where_there_is_one(shop: S
     text = "Found for “rope”, and like Title 9, which you found with “lamp”"
     assert found["item-10"] == {"code": "query_and_history", "item": "item-9", "text": text}
     assert found["item-26"] == {"code": "query", "item": None, "text": "Found for “rope”"}
+
+
+@pytest.mark.parametrize("query", [None, "lamp"])
+@pytest.mark.parametrize("kind", EventType)
+async def test_a_reason_says_what_was_last_done_with_the_item(kind: EventType, query: str | None, shop: Shop) -> None:
+    for moment, done in enumerate([EventType.RATING, EventType.PURCHASE, kind]):
+        event = {"user_id": "ada", "item_id": "item-9", "type": done, "timestamp": 1_700_000_000_000 + moment}
+        assert (await shop.post(event | ({} if query is None else {"query": query}))).status_code == 202
+    looked = {EventType.VIEW: "viewed", EventType.CLICK: "opened"}
+    done = {EventType.CART: "put into your basket", EventType.PURCHASE: "bought", EventType.RATING: "rated"}
+    how = done.get(kind) or ("found with “lamp”" if query else looked[kind])
+    found = await reasons(shop, "/recommend", user="ada", k=200)
+    assert found["item-10"]["text"] == f"Like Title 9, which you {how}"
+
+
+async def test_of_items_that_a_body_names_no_more_is_known_than_that_they_were_seen(shop: Shop) -> None:
+    body = {"history": ["item-9", {"item_id": "item-26", "query": "rope"}], "k": 29}
+    items = (await shop.client.post("/recommend", json=body)).json()["items"]
+    texts = {item["id"]: item["reason"]["text"] for item in items}
+    assert texts["item-10"] == "Like Title 9, which you viewed"
+    assert texts["item-27"] == "Like Title 26, which you found with “rope”"
 
 
 async def test_what_the_prompt_no_longer_shows_explains_nothing(shop: Shop) -> None:

@@ -1,5 +1,7 @@
 import asyncio
 import itertools
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from server import leaf_sets as module
 from server.engine.errors import EngineError
 from server.engine.fake import FakeEngine
 from server.engine.protocol import RankRequest
-from server.leaf_sets import LeafSets
+from server.leaf_sets import AT_A_TIME, LeafSets
 
 LEAVES = 6
 
@@ -102,3 +104,93 @@ async def test_retired_sets_are_forgotten_when_their_last_user_has_gone(engine: 
     await retiring
     with pytest.raises(EngineError, match="not installed"):
         await leaves_of(engine, number)
+
+
+class Workshop:
+    """Makes sets in threads and lets each end only when told."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.together = self.most = 0
+        self.go = threading.Event()
+        self._lock = threading.Lock()
+
+    def maker(self, name: str) -> Callable[[], np.ndarray]:
+        def make() -> np.ndarray:
+            with self._lock:
+                self.begun.append(name)
+                self.together += 1
+                self.most = max(self.most, self.together)
+            self.go.wait(60)
+            with self._lock:
+                self.together -= 1
+            return every(2)
+
+        return make
+
+    async def until_begun(self, count: int) -> None:
+        while len(self.begun) < count:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    workshop = Workshop()
+    yield workshop
+    workshop.go.set()
+
+
+async def test_few_sets_are_made_at_a_time_and_one_that_is_ready_waits_for_none(
+    sets: LeafSets, workshop: Workshop
+) -> None:
+    async def ask(name: str) -> None:
+        async with sets.hold(name, workshop.maker(name)):
+            pass
+
+    asking = [asyncio.create_task(ask(str(number))) for number in range(12)]
+    await workshop.until_begun(AT_A_TIME)
+    async with asyncio.timeout(60), sets.hold("everything", every(1)):
+        assert not any(task.done() for task in asking)
+    workshop.go.set()
+    await asyncio.gather(*asking)
+    assert workshop.most == AT_A_TIME
+    assert len(workshop.begun) == 12
+
+
+async def test_a_set_that_nobody_waits_for_any_more_is_not_made(
+    engine: FakeEngine, sets: LeafSets, workshop: Workshop
+) -> None:
+    async def ask(name: str) -> list[int]:
+        async with sets.hold(name, workshop.maker(name)) as number:
+            return await leaves_of(engine, number)
+
+    first = [asyncio.create_task(ask(str(number))) for number in range(AT_A_TIME)]
+    await workshop.until_begun(AT_A_TIME)
+    left = asyncio.create_task(ask("left"))
+    await asyncio.sleep(0)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    workshop.go.set()
+    await asyncio.gather(*first)
+    assert await ask("patient") == [0, 2, 4]
+    assert "left" not in workshop.begun
+    assert await ask("left") == [0, 2, 4]
+
+
+async def test_a_set_whose_last_waiter_left_while_it_was_made_is_retired_like_any_other(
+    engine: FakeEngine, sets: LeafSets, workshop: Workshop
+) -> None:
+    async def ask() -> None:
+        async with sets.hold("even", workshop.maker("even")):
+            pass
+
+    asking = asyncio.create_task(ask())
+    await workshop.until_begun(1)
+    asking.cancel()
+    retiring = asyncio.create_task(sets.retire())
+    await asyncio.sleep(0)
+    workshop.go.set()
+    await retiring
+    with pytest.raises(EngineError, match="not installed"):
+        await leaves_of(engine, 1)

@@ -35,7 +35,7 @@ async def test_not_ready_without_an_engine(shop: Shop, engine: RecordingEngine) 
     response = await shop.get("/health/ready")
     body = assert_problem(response, 503, "not_ready")
     assert body["checks"]["redis"] == "ok"  # type: ignore[index]
-    assert "not started" in str(body["detail"])
+    assert "the engine died" in str(body["detail"])
 
 
 async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: Deployments) -> None:

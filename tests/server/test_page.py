@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from server.routes import page
@@ -10,25 +11,52 @@ from tests.server.http_shop import Shop
 from tests.server.problems import assert_problem
 
 WEB = Path(page.__file__).parents[1] / "web"
-KINDS = {".html": "text/html", ".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
+KINDS = {".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
 
 
-async def test_the_page_is_at_the_root(shop: Shop) -> None:
+FILES = sorted(file for file in WEB.iterdir() if file.name != "index.html")
+
+
+def folder_of(page: httpx.Response) -> str:
+    """Where this page's files are: `/static/` and their digest."""
+    (folder,) = set(re.findall(r"/static/\w+/", page.text))
+    return folder
+
+
+async def test_the_page_is_at_the_root_and_asked_for_again(shop: Shop) -> None:
     response = await shop.get("/")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
-    assert response.text == (WEB / "index.html").read_text()
-
-
-@pytest.mark.parametrize("file", sorted(WEB.iterdir()), ids=lambda file: file.name)
-async def test_files_have_their_type_and_are_asked_for_again(file: Path, shop: Shop) -> None:
-    response = await shop.get(f"/static/{file.name}")
-    assert response.content == file.read_bytes()
-    assert KINDS[file.suffix] in response.headers["content-type"]
     assert response.headers["cache-control"] == "no-cache"
-    again = await shop.client.get(f"/static/{file.name}", headers={"If-None-Match": response.headers["etag"]})
+    assert response.text.replace(folder_of(response), "/static/") == (WEB / "index.html").read_text()
+    again = await shop.client.get("/", headers={"If-None-Match": response.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["cache-control"] == "no-cache"
+    other = await shop.client.get("/", headers={"If-None-Match": '"of-before"'})
+    assert other.text == response.text
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+async def test_files_have_their_type_and_are_kept_for_good(file: Path, shop: Shop) -> None:
+    response = await shop.get(folder_of(await shop.get("/")) + file.name)
+    assert response.content == file.read_bytes()
+    assert KINDS[file.suffix] in response.headers["content-type"]
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+def test_another_name_or_content_is_another_address(tmp_path: Path) -> None:
+    (tmp_path / "app.js").write_text("1")
+    (tmp_path / "base.css").write_text("2")
+    first = page.digest_of(tmp_path)
+    assert page.digest_of(tmp_path) == first
+    (tmp_path / "app.js").write_text("3")
+    second = page.digest_of(tmp_path)
+    (tmp_path / "app.js").rename(tmp_path / "shop.js")
+    assert len({first, second, page.digest_of(tmp_path)}) == 3
+
+
+async def test_files_of_another_version_are_not_served(shop: Shop) -> None:
+    assert_problem(await shop.get("/static/0123456789abcdef/app.js"), 404, "not_found")
 
 
 async def test_a_page_that_is_kept_keeps_its_security_policy(shop: Shop) -> None:
@@ -39,14 +67,21 @@ async def test_a_page_that_is_kept_keeps_its_security_policy(shop: Shop) -> None
     assert "content-security-policy" not in again.headers
 
 
-@pytest.mark.parametrize("path", ["/static/nothing.js", "/static/", "/static/..%2froutes%2fpage.py", "/static"])
+@pytest.mark.parametrize("path", ["/static/app.js", "/static/", "/static"])
 async def test_nothing_else_is_served(path: str, shop: Shop) -> None:
     assert_problem(await shop.get(path), 404, "not_found")
 
 
+@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2froutes%2fpage.py", "%2fetc%2fpasswd"])
+async def test_nothing_else_is_served_beside_the_files(name: str, shop: Shop) -> None:
+    assert_problem(await shop.get(folder_of(await shop.get("/")) + name), 404, "not_found")
+
+
 async def test_only_get_and_head_are_answered(shop: Shop) -> None:
     assert (await shop.client.head("/")).status_code == 200
-    assert_problem(await shop.client.post("/static/app.js"), 405, "method_not_allowed")
+    app = folder_of(await shop.get("/")) + "app.js"
+    assert (await shop.client.head(app)).status_code == 200
+    assert_problem(await shop.client.post(app), 405, "method_not_allowed")
 
 
 def test_the_page_keeps_to_the_security_policy() -> None:

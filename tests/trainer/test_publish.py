@@ -1,7 +1,8 @@
-"""Golden questions of published bundles: rounding passes, whatever does not belong to the bundle fails."""
+"""Golden questions of published bundles: rounding passes, whatever does not belong to the bundle fails. Typed words."""
 
 import dataclasses
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -13,15 +14,22 @@ from catalog.bundle import open_bundle
 from catalog.items import Items
 from catalog.prompts import PromptFormat, level_token_ids
 from catalog.search.transformers import TransformersRanker
+from catalog.spelling import words_of
+from catalog.typed_words import LEAST_PEOPLE
 from tests import world
+from trainer.evaluation.published import bundle_settings, held_out
 from trainer.pipeline import run
 from trainer.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
+def files(tmp_path_factory):
+    return world.write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def bundles(files, tmp_path_factory):
     """Two runs over one shop, which differ in their seed."""
-    files = world.write_world(tmp_path_factory.mktemp("world"))
     recipes = [load_recipe("small", [*world.TINY, "training.steps=20", f"seed={seed}"]) for seed in (0, 1)]
     return [open_bundle(run(*files, tmp_path_factory.mktemp("bundles"), recipe, resume=False)) for recipe in recipes]
 
@@ -52,6 +60,18 @@ def wrong_prompts(bundle, prompts, items):
 def test_the_file_is_sealed_with_the_bundle(bundle):
     assert "catalog/golden.json" in bundle.manifest.files
     assert not any(wrong_prompts(bundle, bundle.prompts, bundle.items))
+
+
+def test_what_people_typed_is_sealed_with_it_as_far_as_it_was_trained_on(bundle, files):
+    assert "catalog/typed_words.json" in bundle.manifest.files
+    split, _ = held_out(bundle, files[1], bundle_settings(bundle))
+    train = split.train
+    users = defaultdict(set)
+    for event in train.events_of("search"):
+        for word in words_of(train.query(event)):
+            users[word].add(train.user_E[event])
+    assert bundle.typed_words.people == {word: len(them) for word, them in users.items() if len(them) >= LEAST_PEOPLE}
+    assert any(question.query is not None for question in split.test)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

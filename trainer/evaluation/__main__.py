@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle import open_bundle
 from catalog.errors import CatalogError
+from catalog.printing import printable
 from trainer.candidates import NEGATIVES
 from trainer.errors import TrainerError
 from trainer.evaluation.published import bundle_settings, evaluate_bundle
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json is not None:
             options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except (CatalogError, TrainerError, OSError) as error:
-        print(f"trainer.evaluation: {error}", file=sys.stderr)
+        print(f"trainer.evaluation: {printable(error)}", file=sys.stderr)
         return 2
     return 0
 

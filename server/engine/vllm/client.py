@@ -1,6 +1,7 @@
 """The engine that serves decoder-only bundles: vLLM in a process of its own, asked asynchronously."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,13 @@ from server.engine.settings import EngineSettings
 from server.engine.vllm.arguments import engine_arguments
 from server.engine.vllm.checkpoint import Checkpoint
 from server.engine.vllm.environment import engine_environment, prepare_openmp
+from server.engine.vllm.liveness import CHECK_SECONDS, Pulse, answered
 from server.engine.vllm.shelf import SnapshotShelf
 from server.engine.vllm.wire import NOT_INSTALLED, TASK, RankOptions, pack_members, pack_tokens
 
 __all__ = ["VllmEngine"]
 
-DIED = "the engine's process died; start the engine again"
-
-CHECK_SECONDS = 10.0
-"""A step of the model takes far less."""
+DIED = "the engine's process died"
 
 WARM_UP_WIDTH = 50
 
@@ -45,6 +44,12 @@ class VllmEngine:
         self._checkpoint: Checkpoint | None = None
         self._shelf = SnapshotShelf()
         self._llm: Any = None
+        self._pulse: Pulse | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether vLLM's process runs; one that hangs is killed after `hang_seconds`."""
+        return self._llm is not None and not self._llm.errored
 
     async def start(self) -> None:
         """Start vLLM's process, load the model, install the items and answer a first request. Raises EngineError."""
@@ -56,14 +61,17 @@ class VllmEngine:
         except BaseException:
             await self.stop()
             raise
+        self._pulse = Pulse(self._running(), self._settings.hang_seconds)
 
     async def reload(self, bundle: RankableBundle) -> None:
         """Take another bundle's weights and items in place of those there are. Raises EngineError."""
         await self._check_fits(bundle)
-        await self._reset_prefix_cache()
-        await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
-        await self._reset_prefix_cache()  # its keys and values are of the old weights
-        await self._begin(bundle)
+        assert self._pulse is not None
+        with self._pulse.paused():
+            await self._reset_prefix_cache()
+            await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
+            await self._reset_prefix_cache()  # its keys and values are of the old weights
+            await self._begin(bundle)
 
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable without an engine."""
@@ -95,6 +103,8 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineUnavailable(DIED) from error
         except (VLLMClientError, EngineGenerateError) as error:
+            if llm.errored:  # it died while it was being asked
+                raise EngineUnavailable(DIED) from error
             raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
         if answer.shape == NOT_INSTALLED.shape:
             raise EngineError(f"leaf set {request.leaf_set} of snapshot {request.snapshot} is not installed")
@@ -137,6 +147,9 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         llm, self._llm = self._llm, None
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
         llm.output_processor.propagate_error(EngineDeadError())
         if llm.output_handler is not None:
             llm.output_handler.cancel()
@@ -173,7 +186,8 @@ class VllmEngine:
             )
 
     async def _reset_prefix_cache(self) -> None:
-        if not await self._running().reset_prefix_cache():
+        llm = self._running()
+        if not await self._answered(llm, llm.reset_prefix_cache(), "reset_prefix_cache", INSTALL_SECONDS):
             raise EngineError("the prefix cache is in use: wait until no request is under way")
 
     def _known_tokens(self, request: RankRequest) -> list[int]:
@@ -196,18 +210,21 @@ class VllmEngine:
 
     async def _call(self, method: str, *arguments: Any, timeout: float, **named: Any) -> Any:
         """Call a method of ItemWorkerExtension in every worker; the first one's answer."""
+        llm = self._running()
+        return (await self._answered(llm, llm.collective_rpc(method, args=arguments, kwargs=named), method, timeout))[0]
+
+    async def _answered(self, llm: Any, call: Coroutine[Any, Any, Any], method: str, timeout: float) -> Any:
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        llm = self._running()
-        if llm.errored:
-            raise EngineUnavailable(DIED)
         try:
-            return (await asyncio.wait_for(llm.collective_rpc(method, args=arguments, kwargs=named), timeout))[0]
+            return await answered(llm, call, timeout)
         except EngineDeadError as error:
             raise EngineUnavailable(DIED) from error
         except TimeoutError as error:
             raise EngineUnavailable(f"the engine has not answered for {timeout} s") from error
         except Exception as error:
+            if llm.errored:  # it died while it was being asked
+                raise EngineUnavailable(DIED) from error
             raise EngineError(f"{method} failed in the engine: {error}") from error
 
     def _launch(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog.errors import CatalogError, FilterError
 from catalog.filters import Filter, compile_filter, parse
 from catalog.filters.filter import LONGEST
-from catalog.filters.parser import DEEPEST
+from catalog.filters.parser import DEEPEST, MOST_CONDITIONS
 from catalog.filters.tree import Expression
 from catalog.items import Items
 from tests.catalog.filters.expressions import spell, trees
@@ -100,7 +100,7 @@ def test_the_deepest_filter_can_be_asked_of_items(items: Items) -> None:
             False,
             True,
         ]
-    nested = "(available and " * DEEPEST + "available" + ")" * DEEPEST
+    nested = "(available and " * (MOST_CONDITIONS - 1) + "available" + ")" * (MOST_CONDITIONS - 1)
     assert compile_filter(nested, items).tolist() == [True, False, True]
     assert parse(parse(nested).text) == parse(nested)
 

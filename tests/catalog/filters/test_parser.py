@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import FilterError
-from catalog.filters.parser import DEEPEST, LONGEST_LIST, read_tree
+from catalog.filters.parser import DEEPEST, LONGEST_LIST, MOST_CONDITIONS, MOST_SCANS, read_tree
 from catalog.filters.tree import And, Comparison, Not, Or, Truth
 
 
@@ -154,15 +154,31 @@ def test_nesting_has_a_limit(opening: str, closing: str) -> None:
 
 
 def test_what_lies_side_by_side_is_not_nested() -> None:
-    read_tree(" and ".join(["(not a)", "not (a)"] * DEEPEST))
+    sides = ["(((not a)))", "not ((not a))"] * (MOST_CONDITIONS // 2)
+    assert sum(side.count("(") for side in sides) > DEEPEST
+    read_tree(" and ".join(sides))
 
 
 @pytest.mark.parametrize("text", ["(" * 4096, "not " * 1024, "(a or " * 600, "not(" * 1000, "a or " * 800 + "a"])
 def test_long_texts_never_exhaust_the_stack(text: str) -> None:
-    try:
+    with pytest.raises(FilterError, match=r"brackets and nots|this is condition"):
         read_tree(text)
-    except FilterError as error:
-        assert "brackets and nots" in str(error)  # noqa: PT017 : the last text is a filter
+
+
+@pytest.mark.parametrize("between", [" and ", " or ", " and not "])
+def test_conditions_have_a_limit(between: str) -> None:
+    read_tree(between.join(["a < 1"] * MOST_CONDITIONS))
+    error = refusal(between.join(["a < 1"] * (MOST_CONDITIONS + 1)))
+    assert error.position == len(f"a < 1{between}") * MOST_CONDITIONS
+    assert f"a filter has at most {MOST_CONDITIONS}" in str(error)
+
+
+def test_contains_has_a_limit_of_its_own() -> None:
+    scan = 'a not contains "x" or '
+    read_tree(scan * MOST_SCANS + "a")
+    error = refusal(scan * MOST_SCANS + "b contains 'y'")
+    assert (error.position, error.length) == (len(scan) * MOST_SCANS + 2, len("contains"))
+    assert f"a filter has at most {MOST_SCANS}" in str(error)
 
 
 def test_lists_have_a_limit() -> None:

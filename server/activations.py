@@ -1,0 +1,127 @@
+"""How another model takes over without a failed request.
+
+*Beside*: a second engine is started, proves itself, and gets the requests that come from then on; the first one is
+ended when its last request is answered. *In place*: requests that come wait, those under way are answered, the weights
+are replaced in the one engine, which proves itself; where it cannot, the old weights come back. That takes no more
+memory than one model, and requests wait as long as the loading takes. A dead engine can load nothing: then a new one
+takes its place in both cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from catalog.bundle import activate
+from server import telemetry
+from server.deployment import Deployment
+from server.engine.errors import EngineError
+from server.errors import ActivationFailed
+from server.launcher import Launcher
+from server.leases import Leased
+from server.roster import REFUSALS, Roster
+from server.serving import Serving
+from server.settings import Settings
+
+__all__ = ["Activation", "Activations"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """version: what is served now. previous: what was served before."""
+
+    version: str
+    previous: str
+    seconds: float
+
+
+class Activations:
+    """Has another version take over. previous: the version to go back to."""
+
+    def __init__(self, settings: Settings, launcher: Launcher, roster: Roster) -> None:
+        self._settings = settings
+        self._launcher = launcher
+        self._roster = roster
+        self.previous: str | None = None
+
+    async def activate(self, version: str) -> Activation:
+        """Inside of `roster.starting`. Raises ActivationFailed: then all is as before."""
+        started, old = time.perf_counter(), self._roster.current.version
+        try:
+            await self._take_over(version)
+            await asyncio.to_thread(activate, self._settings.bundles, version)
+        except REFUSALS as error:
+            telemetry.ACTIVATION_SECONDS.labels("failed").observe(time.perf_counter() - started)
+            served = self._roster.current.version
+            raise ActivationFailed(f"{version} is not served, {served} still is: {error}") from error
+        if version != old:
+            self.previous = old
+        seconds = time.perf_counter() - started
+        telemetry.ACTIVATION_SECONDS.labels("ok").observe(seconds)
+        log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
+        return Activation(version, old, seconds)
+
+    async def _take_over(self, version: str) -> None:
+        if self._settings.activation == "in_place" and self._roster.current.engine.alive:
+            await self._in_place(version)
+        else:
+            await self._beside(version)
+
+    async def _beside(self, version: str) -> None:
+        running = self._roster.serving.others.get(version)
+        if running is not None and not running.value.engine.alive:
+            running = None
+        leased = running or await self._roster.launch(version)
+        try:
+            async with self._roster.changing:
+                await leased.value.follow(self._roster.current.catalogue)
+                self._roster.serve(Serving(leased))
+        except REFUSALS:
+            if running is None:
+                await self._roster.discard(leased)
+            raise
+
+    async def _in_place(self, version: str) -> None:
+        old = self._roster.serving.current
+        deployment = await self._launcher.open_for(old.value.engine, version)
+        try:
+            with self._roster.waiting():
+                async with asyncio.timeout(self._settings.answer_timeout_seconds):
+                    await old.idle()
+                async with self._roster.changing:
+                    await _exchange(old.value, deployment)
+                    self._roster.exchange(Leased(deployment))
+                await old.value.catalogue.close()
+        except TimeoutError as error:
+            raise EngineError("requests under way did not end in time: try again") from error
+        finally:
+            for left in (old.value.version, version):
+                self._roster.forget(left)
+
+
+async def _exchange(old: Deployment, new: Deployment) -> None:
+    """Replace the weights in the one engine; where that fails, bring the old ones back."""
+    if new.manifest.engine != old.manifest.engine:
+        raise EngineError(
+            f"{new.version} needs the {new.manifest.engine} engine, {old.manifest.engine} runs: load it beside"
+        )
+    try:
+        await new.engine.reload(new.bundle)
+        await new.prepare(old.catalogue)
+    except Exception:
+        await _bring_back(old)
+        raise
+
+
+async def _bring_back(old: Deployment) -> None:
+    try:
+        await old.engine.reload(old.bundle)
+        await old.catalogue.restore()
+    except Exception as error:  # it may hold anything now, and is started again as one that died
+        log.error("engine_given_up", model=old.version, reason=str(error))
+        await old.engine.stop()
