@@ -27,6 +27,7 @@ from server.dependencies import Parts
 from server.descriptors import reserve
 from server.engine.errors import EngineError
 from server.errors import SettingsError, StartupError
+from server.garbage import set_aside
 from server.http_protocol import Bounds, protocol_within
 from server.logs import configure_logging
 from server.redis_process import own_redis
@@ -117,6 +118,7 @@ async def serve(app: FastAPI, settings: Settings) -> None:
             asyncio.get_running_loop().call_later(settings.drain_seconds, setattr, server, "should_exit", True)
 
         _on_signals(stop)
+        set_aside()
         await server.serve(sockets=[listener])
 
 

@@ -54,7 +54,6 @@ class Activations:
         started, old = time.perf_counter(), self._roster.current.version
         try:
             await self._take_over(version)
-            await asyncio.to_thread(activate, self._settings.bundles, version)
         except REFUSALS as error:
             telemetry.ACTIVATION_SECONDS.labels("failed").observe(time.perf_counter() - started)
             served = self._roster.current.version
@@ -80,6 +79,7 @@ class Activations:
         try:
             async with self._roster.changing:
                 await leased.value.follow(self._roster.current.catalogue)
+                await self._make_current(version)
                 self._roster.serve(Serving(leased))
         except REFUSALS:
             if running is None:
@@ -94,7 +94,7 @@ class Activations:
                 async with asyncio.timeout(self._settings.answer_timeout_seconds):
                     await old.idle()
                 async with self._roster.changing:
-                    await _exchange(old.value, deployment)
+                    await self._exchange(old.value, deployment)
                     self._roster.exchange(Leased(deployment))
                 await old.value.catalogue.close()
         except TimeoutError as error:
@@ -103,19 +103,23 @@ class Activations:
             for left in (old.value.version, version):
                 self._roster.forget(left)
 
+    async def _exchange(self, old: Deployment, new: Deployment) -> None:
+        """Replace the weights in the one engine; where that fails, bring the old ones back."""
+        if new.manifest.engine != old.manifest.engine:
+            raise EngineError(
+                f"{new.version} needs the {new.manifest.engine} engine, {old.manifest.engine} runs: load it beside"
+            )
+        try:
+            await new.engine.reload(new.bundle)
+            await new.prepare(old.catalogue)
+            await self._make_current(new.version)
+        except Exception:
+            await _bring_back(old)
+            raise
 
-async def _exchange(old: Deployment, new: Deployment) -> None:
-    """Replace the weights in the one engine; where that fails, bring the old ones back."""
-    if new.manifest.engine != old.manifest.engine:
-        raise EngineError(
-            f"{new.version} needs the {new.manifest.engine} engine, {old.manifest.engine} runs: load it beside"
-        )
-    try:
-        await new.engine.reload(new.bundle)
-        await new.prepare(old.catalogue)
-    except Exception:
-        await _bring_back(old)
-        raise
+    async def _make_current(self, version: str) -> None:
+        """For the next start. Before anybody is answered by it, so that a failure leaves all as it was."""
+        await asyncio.to_thread(activate, self._settings.bundles, version)
 
 
 async def _bring_back(old: Deployment) -> None:

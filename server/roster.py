@@ -18,6 +18,7 @@ from server.catalogue import LiveCatalogue
 from server.deployment import Deployment
 from server.engine.errors import EngineError, EngineUnavailable
 from server.errors import StartupError
+from server.garbage import set_aside_anew
 from server.launcher import Launcher
 from server.leases import Leased
 from server.serving import Serving
@@ -155,3 +156,4 @@ class Roster:
     async def _stop(self, leased: Leased[Deployment]) -> None:
         await leased.value.stop()
         self.forget(leased.value.version)
+        set_aside_anew()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,14 +194,15 @@ def test_a_name_that_another_process_is_publishing_is_taken_until_it_dies(tmp_pa
     code = "import sys, pathlib, time; from catalog.bundle import publish; from tests.faults.file_system import *\n"
     code += "def slow(draft): fill(draft); print('filled', flush=True); time.sleep(600)\n"
     code += "publish(pathlib.Path(sys.argv[1]), manifest(NEW), slow)"
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other, ExitStack() as kill_it:
+        kill_it.callback(other.kill)
         assert other.stdout is not None
         assert other.stdout.readline() == "filled\n"
         with pytest.raises(VersionTaken, match="is being written by another process"):
             publish(tmp_path, manifest(NEW), lambda draft: pytest.fail("filled a draft that is another's"))
         publish(tmp_path, manifest(OLD), fill)
         assert hidden(tmp_path) == [f".draft-{NEW}"], "a draft that is being written stays"
-        other.kill()
     publish(tmp_path, manifest(NEW), fill)
     assert whole(tmp_path) == ([OLD, NEW], NEW)
     assert hidden(tmp_path) == []

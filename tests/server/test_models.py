@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from catalog.bundle import Bundle, current_bundle
+from catalog.errors import BundleError
 from server.deployments import Deployments
 from server.engine.errors import EngineError
 from server.engine.protocol import RankableBundle, Ranking, RankRequest
@@ -161,6 +162,22 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(
     ids = await shop.ids("/search", q="tent", k=200)
     assert "item-9" not in ids
     assert "new" in ids
+    assert current_bundle(settings.bundles).name == OLD
+    assert engines[0].loaded == OLD
+    assert [engine.stopped for engine in engines][1:] == ([True] if settings.activation == "beside" else [])
+
+
+async def test_a_model_that_cannot_be_made_current_is_not_served(
+    shop: Shop, settings: Settings, engines: list[ModelEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(bundles: Path, version: str) -> None:
+        raise BundleError(f"{bundles} cannot be written")
+
+    monkeypatch.setattr("server.activations.activate", refuse)
+    body = assert_problem(await shop.client.post(f"/admin/models/{NEW}/activate"), 409, "activation_failed")
+    assert "cannot be written" in str(body["detail"])
+    assert f"{OLD} still is" in str(body["detail"])
+    assert await model_of(shop) == OLD
     assert current_bundle(settings.bundles).name == OLD
     assert engines[0].loaded == OLD
     assert [engine.stopped for engine in engines][1:] == ([True] if settings.activation == "beside" else [])
