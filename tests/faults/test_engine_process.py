@@ -158,6 +158,7 @@ def test_an_engine_killed_under_load_comes_back_by_itself(shop: Shop, keep: Call
     keep(**died, refused=outcomes["refused"], answered=outcomes["answered"])
 
 
+@pytest.mark.slow
 def test_it_comes_back_a_second_time_and_takes_changes(shop: Shop, keep: Callable[..., None]) -> None:
     before = shop.answers()
     keep(recovery_seconds=shop.kill_and_wait())
