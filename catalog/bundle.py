@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 
 from catalog.codes import Codebooks
@@ -30,6 +28,7 @@ from catalog.errors import BundleError, CatalogError, VersionTaken
 from catalog.golden import GoldenQuestions
 from catalog.index import ItemIndex
 from catalog.items import Items, read_items
+from catalog.manifest import MANIFEST, Manifest, read_manifest
 from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
 from catalog.snapshot import Snapshot
 from catalog.typed_words import TypedWords
@@ -37,41 +36,10 @@ from catalog.typed_words import TypedWords
 if TYPE_CHECKING:
     from catalog.embeddings import JoinedEmbedder
 
-SCHEMA = 1
-MANIFEST = "manifest.json"
 CURRENT = "current"
 _DRAFT = ".draft-"
 _POINT_IT = "point it at one (ln -sfn VERSION current, in that folder)"
 _CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
-
-
-class Manifest(BaseModel):
-    """manifest.json. Unknown keys are errors: a bundle of another schema is not guessed at."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    schema_version: int = SCHEMA
-    version: str
-    created: str  # ISO 8601, UTC
-    engine: Literal["vllm", "transformers"]
-    method: str
-    base_model: str
-    identifiers: Literal["semantic", "atomic"]
-    code_sizes: tuple[int, ...]
-    prompt_version: int
-    items: int
-    settings: dict[str, Any] = Field(default_factory=dict)  # the recipe as it ran
-    data: dict[str, Any] = Field(default_factory=dict)  # file names, SHA-256 and row counts of what it was trained on
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    warm_start: str | None = None  # version of the bundle that training went on from
-    code_commit: str | None = None
-    files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
-    seal: str | None = None  # SHA-256 of all of the above; bundles of before there were seals have none
-
-    def sealed(self) -> Manifest:
-        """Itself with the seal that belongs to it."""
-        content = self.model_copy(update={"seal": None}).model_dump_json()
-        return self.model_copy(update={"seal": hashlib.sha256(content.encode()).hexdigest()})
 
 
 class Bundle:
@@ -173,9 +141,7 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     unnoticed: parts are loaded when first asked for.
     """
     path = path.resolve()
-    manifest = _read_manifest(path / MANIFEST)
-    if verify and manifest.seal is not None and manifest.seal != manifest.sealed().seal:
-        raise BundleError(f"{path / MANIFEST} does not match its own seal: it is damaged; restore it or publish again")
+    manifest = read_manifest(path / MANIFEST, verify=verify)
     if verify:
         _refuse_unlisted(path, manifest)
     for name, expected in manifest.files.items():
@@ -292,23 +258,3 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
 def sha256_of(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _read_manifest(file: Path) -> Manifest:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
-    except ValueError as error:
-        raise BundleError(f"{file} is not valid JSON ({error}): it is damaged; restore it or publish again") from error
-    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:
-        found = values.get("schema_version") if isinstance(values, dict) else None
-        newer = isinstance(found, int) and found > SCHEMA
-        raise BundleError(
-            f"{file} has schema {found}, this version reads {SCHEMA}: "
-            + ("serve it with newer code, or publish again with this" if newer else "publish it again with this code")
-        )
-    try:
-        return Manifest.model_validate(values)
-    except ValidationError as error:
-        raise BundleError(f"{file} is not a valid manifest: {error}") from error

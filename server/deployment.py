@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from catalog.bundle import Bundle, Manifest, open_bundle
+from catalog.bundle import Bundle, open_bundle
 from catalog.errors import CatalogError, FilterError
+from catalog.manifest import Manifest
 from catalog.prompts import Task
 from server import telemetry, tracing
 from server.catalogue import LiveCatalogue
@@ -58,14 +60,18 @@ class Deployment:
                 raise CatalogError(f"{self.version} cannot take the change of {item_id!r} that is served now: {reason}")
 
     @contextmanager
-    def answering(self, task: Task, *, degraded: bool) -> Iterator[None]:
-        """Counts a question that came to this model, and what became of it."""
+    def answering(self, task: Task, timeout: asyncio.Timeout, *, degraded: bool) -> Iterator[None]:
+        """Counts a question that came to this model, and what became of it. timeout: that ends it when it is late."""
         outcome: telemetry.Outcome = "failed"
         try:
             yield
             outcome = "degraded" if degraded else "ok"
         except (FilterError, Problem):
             outcome = "refused"
+            raise
+        except asyncio.CancelledError:
+            if not timeout.expired():  # the client has left
+                outcome = "refused"
             raise
         finally:
             telemetry.ANSWERS.labels(task, self.version, outcome).inc()

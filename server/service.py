@@ -64,11 +64,12 @@ class Service:
         """
         page, seconds = self._pages.open(question), self._seconds(question)
         deadline = arrived + seconds
-        async with self._queue.place(deadline, patient=patient), _in_time(deadline, seconds):
+        async with self._queue.place(deadline, patient=patient), _in_time(deadline, seconds) as timeout:
             history, degraded = await self._history_of(question)
             key = question.user or question.session or page.thread
             async with self._deployments.use(key) as deployment:
-                with deployment.answering(question.task, degraded=degraded), deployment.catalogue.use() as view:
+                answering = deployment.answering(question.task, timeout, degraded=degraded)
+                with answering, deployment.catalogue.use() as view:
                     answer = await self._answer(question, page, history, deployment, view)
         return replace(answer, degraded=True) if degraded else answer
 
@@ -122,10 +123,10 @@ class Service:
 
 
 @asynccontextmanager
-async def _in_time(deadline: float, seconds: float) -> AsyncIterator[None]:
+async def _in_time(deadline: float, seconds: float) -> AsyncIterator[asyncio.Timeout]:
     try:
-        async with asyncio.timeout(deadline - time.monotonic()):
-            yield
+        async with asyncio.timeout(deadline - time.monotonic()) as timeout:
+            yield timeout
     except TimeoutError as error:
         detail = f"no answer within {seconds:g} s: ask again"
         raise Problem(errors.ANSWER_TIMEOUT, detail, headers=errors.RETRY_LATER) from error

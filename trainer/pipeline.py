@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from catalog.bundle import MANIFEST, Bundle
+from catalog.bundle import Bundle
 from catalog.codes import Codebooks
 from catalog.erasure import ERASED, read_kept_events, tombstone_files
 from catalog.index import ItemIndex
 from catalog.items import Items, read_items
+from catalog.manifest import MANIFEST
 from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.backbone import (
     Backbone,

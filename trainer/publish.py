@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from catalog.bundle import Bundle, Manifest, publish
+from catalog.bundle import Bundle, publish
 from catalog.errors import VersionTaken
 from catalog.golden import GoldenQuestions
+from catalog.manifest import Manifest
 from catalog.prompts import PROMPT_VERSION
 from catalog.search.transformers import TransformersRanker
 from catalog.typed_words import TypedWords

@@ -105,7 +105,9 @@ class Parameters(BaseModel):
         float | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
     ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
-    timeout_ms: Annotated[int | None, Field(ge=1, description="longest wait; then 504")] = None
+    timeout_ms: Annotated[
+        int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
+    ] = None
 
     def _question(self, request_id: str, kind: Kind, **particulars: Any) -> Question:
         return Question(

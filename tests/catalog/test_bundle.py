@@ -1,16 +1,18 @@
 import json
 import subprocess
 import sys
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
-from catalog.bundle import Bundle, Manifest, activate, current_bundle, open_bundle, publish
+from catalog.bundle import Bundle, activate, current_bundle, open_bundle, publish
 from catalog.codes import semantic_codes
 from catalog.embeddings import HashingEmbedder, JoinedEmbedder
 from catalog.errors import BundleError, CatalogError
 from catalog.index import ItemIndex
 from catalog.items import Items, write_items
+from catalog.manifest import Manifest
 from catalog.typed_words import TypedWords
 from tests import world
 
@@ -42,6 +44,17 @@ def test_a_published_bundle_is_current_and_opens(tmp_path):
     assert bundle.version == "v1"
     assert set(bundle.manifest.files) == {"model/config.json", "notes.txt"}
     assert sorted(p.name for p in (tmp_path / "bundles").iterdir()) == ["current", "v1"]
+
+
+def test_a_seal_is_of_what_the_file_says_so_later_fields_do_not_break_it(tmp_path):
+    file = publish(tmp_path, manifest(), fill) / "manifest.json"
+    older = {name: value for name, value in json.loads(file.read_text()).items() if name not in ("warm_start", "seal")}
+    seal = sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps(older | {"seal": seal}, indent=2))
+    assert open_bundle(file.parent).manifest.warm_start is None
+    file.write_text(json.dumps(older | {"seal": seal, "items": 31}))
+    with pytest.raises(BundleError, match="does not match its own seal"):
+        open_bundle(file.parent)
 
 
 def test_a_failure_while_filling_leaves_nothing_behind(tmp_path):

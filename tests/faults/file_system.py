@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from catalog.bundle import Manifest, publish
+from catalog.bundle import publish
+from catalog.manifest import Manifest
 
 OLD, NEW = "20260101-000000", "20260102-000000"
 CALLS = ("mkdir", "open", "fsync", "rename", "replace", "symlink", "unlink", "rmdir")

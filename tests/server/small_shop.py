@@ -10,12 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from catalog.bundle import Bundle, Manifest, activate
+from catalog.bundle import Bundle, activate
 from catalog.codes import token_name
 from catalog.errors import CatalogError
 from catalog.golden import GoldenQuestions
 from catalog.index import ItemIndex
 from catalog.items import Items
+from catalog.manifest import Manifest
 from catalog.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
 from catalog.snapshot import Snapshot
 from catalog.typed_words import TypedWords

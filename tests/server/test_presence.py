@@ -94,6 +94,25 @@ async def test_a_client_that_leaves_is_answered_no_more(port: int, engine: Silen
     assert engine.requests == []
 
 
+def answers(outcome: str) -> float:
+    labels = {"task": "search", "model": "2025-11-20-a", "outcome": outcome}
+    return REGISTRY.get_sample_value("gemserve_answers_total", labels) or 0.0
+
+
+async def test_who_leaves_is_refused_and_who_waits_in_vain_was_failed(port: int, engine: SilentEngine) -> None:
+    before = answers("refused"), answers("failed")
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(QUESTION)
+    await until(engine, 1, 0)
+    writer.close()
+    await until(engine, 0, 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(QUESTION.replace(b"tent", b"tent&timeout_ms=50"))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 504")
+    writer.close()
+    assert (answers("refused"), answers("failed")) == (before[0] + 1, before[1] + 1)
+
+
 async def test_a_connection_is_good_for_more_after_an_answer(port: int, engine: SilentEngine) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     engine.gate.set()

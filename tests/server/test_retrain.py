@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from catalog.bundle import Manifest, activate, sha256_of
+from catalog.bundle import activate, sha256_of
 from catalog.erasure import digest_of, tombstones_beside, write_tombstones
 from catalog.events import EVENTS, write_events
+from catalog.manifest import Manifest
 from server.retrain import main
 from tests.server.small_shop import make_manifest
 

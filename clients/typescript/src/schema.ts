@@ -919,7 +919,7 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description longest wait; then 504 */
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
                  * @description whose history to take into account
@@ -1134,7 +1134,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -1356,7 +1356,7 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description longest wait; then 504 */
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
                  * @description whose history to take into account
@@ -1555,7 +1555,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -1753,7 +1753,7 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description longest wait; then 504 */
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
             };
             header?: never;
@@ -1958,7 +1958,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -2047,7 +2047,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -2125,7 +2125,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -2184,7 +2184,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -2273,7 +2273,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**
@@ -2351,7 +2351,7 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Timeout Ms
-                     * @description longest wait; then 504
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
                     timeout_ms?: number | null;
                     /**

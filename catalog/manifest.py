@@ -1,0 +1,76 @@
+"""manifest.json: what a bundle is, what it was made of, and the SHA-256 of each of its files and of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from catalog.errors import BundleError
+
+__all__ = ["MANIFEST", "SCHEMA", "Manifest", "read_manifest"]
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+
+
+class Manifest(BaseModel):
+    """manifest.json. Unknown keys are errors: a bundle of another schema is not guessed at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    schema_version: int = SCHEMA
+    version: str
+    created: str  # ISO 8601, UTC
+    engine: Literal["vllm", "transformers"]
+    method: str
+    base_model: str
+    identifiers: Literal["semantic", "atomic"]
+    code_sizes: tuple[int, ...]
+    prompt_version: int
+    items: int
+    settings: dict[str, Any] = Field(default_factory=dict)  # the recipe as it ran
+    data: dict[str, Any] = Field(default_factory=dict)  # file names, SHA-256 and row counts of what it was trained on
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    warm_start: str | None = None  # version of the bundle that training went on from
+    code_commit: str | None = None
+    files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
+    seal: str | None = None  # SHA-256 of all of the above; bundles of before there were seals have none
+
+    def sealed(self) -> Manifest:
+        """Itself with the seal that belongs to it."""
+        return self.model_copy(update={"seal": _seal_of(self.model_dump(mode="json"))})
+
+
+def read_manifest(file: Path, *, verify: bool) -> Manifest:
+    """verify: compare it with its seal too. Raises BundleError that says what is wrong with it and what to do."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
+    except ValueError as error:
+        raise BundleError(f"{file} is not valid JSON ({error}): it is damaged; restore it or publish again") from error
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:
+        found = values.get("schema_version") if isinstance(values, dict) else None
+        newer = isinstance(found, int) and found > SCHEMA
+        raise BundleError(
+            f"{file} has schema {found}, this version reads {SCHEMA}: "
+            + ("serve it with newer code, or publish again with this" if newer else "publish it again with this code")
+        )
+    try:
+        manifest = Manifest.model_validate(values)
+    except ValidationError as error:
+        raise BundleError(f"{file} is not a valid manifest: {error}") from error
+    if verify and manifest.seal not in (None, _seal_of(values)):
+        raise BundleError(f"{file} does not match its own seal: it is damaged; restore it or publish again")
+    return manifest
+
+
+def _seal_of(values: Mapping[str, Any]) -> str:
+    """Of a manifest as its file has it: what later code adds to manifests does not break the seals of older ones."""
+    content = {name: value for name, value in values.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
