@@ -1,13 +1,11 @@
-"""What is set aside, and that it is not kept for ever."""
+"""What is set aside, and that it is not kept for ever. In processes of its own: it is about all of a process."""
 
-import gc
 import subprocess
 import sys
-import weakref
 
-from server.garbage import set_aside_anew
+import pytest
 
-PROGRAM = """
+MODEL = """
 import gc, weakref
 from server.garbage import set_aside, set_aside_anew
 
@@ -17,6 +15,9 @@ class Model:
 
 model = Model()
 gone = weakref.ref(model)
+"""
+
+LEAVES = """
 set_aside()
 assert gc.get_freeze_count() > 0
 del model
@@ -26,22 +27,15 @@ set_aside_anew()
 assert gone() is None, "a model that left was kept"
 """
 
+IS_NO_SERVER = """
+assert gc.get_freeze_count() == 0
+set_aside_anew()
+assert gc.get_freeze_count() == 0, "set aside where nobody asked for it"
+"""
 
-def test_what_was_set_aside_is_freed_when_its_model_leaves() -> None:
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+
+@pytest.mark.parametrize("program", [LEAVES, IS_NO_SERVER], ids=["a model leaves", "no server"])
+def test_what_is_set_aside(program: str) -> None:
+    command = [sys.executable, "-c", MODEL + program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
-
-
-def test_nothing_is_set_aside_in_a_process_that_is_no_server() -> None:
-    class Circle:
-        pass
-
-    circle = Circle()
-    circle.itself = circle  # type: ignore[attr-defined]
-    gone = weakref.ref(circle)
-    before = gc.get_freeze_count()
-    del circle
-    set_aside_anew()
-    assert gc.get_freeze_count() == before
-    gc.collect()
-    assert gone() is None
