@@ -1,7 +1,7 @@
 """Python's garbage collector, kept from stopping everybody.
 
-A full collection looks through every object that there is: 0.37 s for the 700,000 of a server of two thousand items, and
-under load one is due every few seconds. Nearly all of them live as long as the model does, so they are set aside
+A full collection looks through every object that there is: 0.37 s for the 700,000 of a server of two thousand items,
+and under load one is due every few seconds. Nearly all of them live as long as the model does, so they are set aside
 (`gc.freeze`), and collections take 0.02 s. Only a server's process does this, not whoever imports the application.
 """
 
