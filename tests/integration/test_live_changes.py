@@ -28,7 +28,7 @@ def bundles(tmp_path_factory):
     return folder / "bundles"
 
 
-@pytest.fixture(scope="module", params=["in_place", "beside"])
+@pytest.fixture(scope="module", params=[pytest.param("in_place", marks=pytest.mark.slow), "beside"])
 def client(request, bundles, tmp_path_factory):
     redis = tmp_path_factory.mktemp("redis")
     process = ServerProcess("--bundles", bundles, "--own-redis", redis, "--activation", request.param, *SMALL)

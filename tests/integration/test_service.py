@@ -172,6 +172,7 @@ def test_an_event_about_an_unknown_item_is_refused_with_the_reason(client):
     assert "ghost" in response.text
 
 
+@pytest.mark.slow
 def test_histories_survive_a_restart_of_server_and_redis(bundles, redis_folder, server, client):
     client.post("/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"})
     before = ids(client.get("/recommend", params={"user": "cleo"}))
