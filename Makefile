@@ -125,7 +125,7 @@ load: packages setup-dev bundle
 
 # The document that clients are made from; a test fails where it is not what the server says.
 openapi: setup
-	$(BIN)/python -m server.openapi docs/openapi.json
+	$(BIN)/python -m server.api.openapi.document docs/openapi.json
 
 # The TypeScript client's types, from that document; a test fails where they are not its own.
 client-types: WANT_NPM := yes

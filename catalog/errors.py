@@ -1,4 +1,4 @@
-"""The errors of the catalogue, one tree, so that a caller can catch exactly as much as it means to.
+"""The errors of the catalog, one tree, so that a caller can catch exactly as much as it means to.
 
     CatalogError
     ├── ItemsError        an items file or table breaks the items contract
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class CatalogError(Exception):
-    """Anything the catalogue cannot accept."""
+    """Anything the catalog cannot accept."""
 
 
 class ItemsError(CatalogError):

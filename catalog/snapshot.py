@@ -1,4 +1,4 @@
-"""One state of a running catalogue. A change makes a new state; requests in flight go on with the one they began with.
+"""One state of a running catalog. A change makes a new state; requests in flight go on with the one they began with.
 
 Items are inserted where their paths stand among the others, so that in every snapshot a leaf number is the row of its
 record. A deleted item keeps its row, its path and its leaf, so that histories with it still render; it is only no
@@ -17,21 +17,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.changes import Change, Delete, Outcome, Upsert, last_changes, records_table
-from catalog.coding import ItemCoder
+from catalog.data.changes import Change, Delete, Outcome, Upsert, last_changes, records_table
+from catalog.data.items import Items
 from catalog.errors import CatalogError
-from catalog.index import ItemIndex
-from catalog.items import Items
+from catalog.ids.coding import ItemCoder
+from catalog.ids.index import ItemIndex
 
 if TYPE_CHECKING:
-    from catalog.bundle import Bundle
+    from catalog.bundle.bundle import Bundle
 
 __all__ = ["Snapshot"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """An immutable state of the catalogue; safe to share between threads.
+    """An immutable state of the catalog; safe to share between threads.
 
     number: 0 as published, one more after every change.
     items: in leaf order, deleted ones included. codes_NL: their codes, int64. index: of these codes.
@@ -52,22 +52,22 @@ class Snapshot:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle) -> Snapshot:
-        """The catalogue of a bundle as it was published."""
+        """The catalog of a bundle as it was published."""
         return cls.published(bundle.items, bundle.codes_NL, bundle.index)
 
     @classmethod
     def published(cls, items: Items, codes_NL: NDArray[np.int64], index: ItemIndex) -> Snapshot:
-        """Raises CatalogError where items, codes and index are not of one catalogue's size."""
+        """Raises CatalogError where items, codes and index are not of one catalog's size."""
         if not len(items) == len(codes_NL) == len(index):
             raise CatalogError(
-                f"{len(items)} items, {len(codes_NL)} codes and {len(index)} leaves are not of one catalogue: "
+                f"{len(items)} items, {len(codes_NL)} codes and {len(index)} leaves are not of one catalog: "
                 "publish the bundle again"
             )
-        _ = items.roster  # half a second for a million items, here and not in the first change
+        _ = items.row_map  # half a second for a million items, here and not in the first change
         return cls(0, items, codes_NL, index, np.ones(len(items), bool), Outcome())
 
     def delete(self, ids: Iterable[str]) -> Snapshot:
-        """Without these items. Those that the catalogue does not have are in the new snapshot's `outcome.missing`."""
+        """Without these items. Those that the catalog does not have are in the new snapshot's `outcome.missing`."""
         return self.apply([Delete(item_id) for item_id in ids])
 
     def upsert(self, records: Iterable[Mapping[str, Any]], coder: ItemCoder | None = None) -> Snapshot:
@@ -103,7 +103,7 @@ class Snapshot:
         source_N[rows] = len(self.items) + np.arange(len(rows))
         present_N = self.present_N.copy()
         present_N[rows] = True
-        items = Items(_arranged(self.items.table, table, source_N), self.items.roster)
+        items = Items(_arranged(self.items.table, table, source_N), self.items.row_map)
         outcome = replace(self.outcome, replaced=tuple(table["item_id"].to_pylist()))
         return replace(self, items=items, present_N=present_N, outcome=outcome)
 
@@ -115,10 +115,10 @@ class Snapshot:
         leaf_M[order_M] = np.arange(len(order_M))
         moved_N, leaf_K = np.split(leaf_M, [len(self.items)])
         ids = tuple(table["item_id"].to_pylist())
-        roster = self.items.roster.inserted(moved_N, ids, leaf_K)
+        row_map = self.items.row_map.inserted(moved_N, ids, leaf_K)
         return replace(
             self,
-            items=Items(_arranged(self.items.table, table, order_M), roster),
+            items=Items(_arranged(self.items.table, table, order_M), row_map),
             codes_NL=codes_ML[order_M],
             index=index,
             present_N=np.append(self.present_N, np.ones(len(ids), bool))[order_M],
@@ -138,7 +138,7 @@ def _coded(table: pa.Table, coder: ItemCoder | None, index: ItemIndex) -> NDArra
     if coder is None:
         ids = ", ".join(map(repr, table["item_id"].to_pylist()[:3]))
         raise CatalogError(
-            f"{len(table)} items are new ({ids} …) and this catalogue cannot code new items: train again with "
+            f"{len(table)} items are new ({ids} …) and this catalog cannot code new items: train again with "
             "identifiers.scheme=semantic and identifiers.text=hashing"
         )
     return coder.code(Items(table).texts(), index)

@@ -26,8 +26,8 @@ import numpy as np
 from loadtest.checkpoint import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
 from loadtest.machine import Machine
 from loadtest.tables import print_table
-from server.engine.settings import EngineSettings
-from server.engine.vllm.environment import engine_environment, prepare_openmp
+from server.core.engine_settings import EngineSettings
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 
 PARTS = ("forward", "copies", "heads", "constraint", "rest")
 WARM_UP = 3
@@ -84,9 +84,9 @@ class _Engine:
     def __init__(self, bundle: RandomBundle, options: argparse.Namespace) -> None:
         from vllm import LLM
 
-        from server.engine.vllm.arguments import engine_arguments
-        from server.engine.vllm.checkpoint import Checkpoint
-        from server.engine.vllm.wire import pack_tokens
+        from server.engine.vllm.frontend.arguments import engine_arguments
+        from server.engine.vllm.frontend.checkpoint import Checkpoint
+        from server.engine.vllm.messages import pack_tokens
 
         settings = EngineSettings(max_prompt_tokens=options.prompt)
         checkpoint = Checkpoint.read(bundle.model_dir)
@@ -106,7 +106,7 @@ class _Engine:
     def _sample(self, prompts: Sequence[Sequence[int]]) -> Figures:
         from vllm import PoolingParams
 
-        from server.engine.vllm.wire import TASK, RankOptions
+        from server.engine.vllm.messages import TASK, RankOptions
 
         options = RankOptions(10, self._options.beam, [], None, None, 0, by_level=False)
         params = PoolingParams(task=TASK, extra_kwargs=options.to_extra_kwargs(), skip_reading_prefix_cache=False)
@@ -125,7 +125,7 @@ def _watch(spent: defaultdict[str, float]) -> None:
 
     from catalog.search.beam import BeamSearch
     from catalog.search.heads import LevelHeads
-    from server.engine.vllm.runner import Runner
+    from server.engine.vllm.worker.runner import Runner
 
     watched: dict[str, list[tuple[type[Any], str]]] = {
         "forward": [(Runner, "decode"), (GPUModelRunner, "_model_forward")],

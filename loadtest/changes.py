@@ -1,4 +1,4 @@
-"""What it costs to change a catalogue while it serves: a new state with some items more, or some less.
+"""What it costs to change a catalog while it serves: a new state with some items more, or some less.
 
 Shapes: N items, K changed ones, L levels, C codes, D embedding dimensions.
 """
@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.codes import Codebooks
-from catalog.coding import ItemCoder
-from catalog.index import ItemIndex
-from catalog.items import Items
+from catalog.data.items import Items
+from catalog.ids.codes import Codebooks
+from catalog.ids.coding import ItemCoder
+from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
 from loadtest.timing import Spread, take_turns
 
@@ -26,7 +26,7 @@ DIMENSIONS = 64
 
 
 class RandomEmbedder:
-    """Made-up vectors of texts; a real embedder's own time is not the catalogue's."""
+    """Made-up vectors of texts; a real embedder's own time is not the catalog's."""
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
@@ -61,7 +61,7 @@ def random_coder(index: ItemIndex, generator: np.random.Generator) -> ItemCoder:
 
 
 def published(index: ItemIndex) -> Snapshot:
-    """A catalogue of made-up records for the leaves of an index."""
+    """A catalog of made-up records for the leaves of an index."""
     rows = np.arange(len(index))
     ids = [f"item{row}" for row in rows.tolist()]
     table = pa.table({"item_id": ids, "title": [f"The item of row {row}" for row in rows.tolist()]})

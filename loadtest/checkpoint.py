@@ -1,4 +1,4 @@
-"""A random Qwen2 checkpoint and a random catalogue for it, as all engines of a benchmark open them.
+"""A random Qwen2 checkpoint and a random catalog for it, as all engines of a benchmark open them.
 
 Vocabulary: token 0 ends and pads, then come the words, then the codes of every level, then what fills the last 64.
 """
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from catalog.index import ItemIndex
-from loadtest.catalogues import even_codes
+from catalog.ids.index import ItemIndex
+from loadtest.catalogs import even_codes
 
 __all__ = ["RandomBundle", "Shape", "draw_prompts", "open_bundle", "save_bundle"]
 
@@ -24,7 +24,7 @@ and which of them bfloat16 puts first is an accident."""
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Of model and catalogue. The head size, hidden / 4, must be a multiple of 32 for vLLM on CPUs."""
+    """Of model and catalog. The head size, hidden / 4, must be a multiple of 32 for vLLM on CPUs."""
 
     layers: int = 4
     hidden: int = 256

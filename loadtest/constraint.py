@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
 from catalog.search.restriction import LeafSet, Restriction
 from catalog.search.tree import Tree

@@ -2,7 +2,7 @@
 
     python -m loadtest.index --items 1000000 --json index.json [--seed 0] [--threads 2] [--turns 100]
 
-Two catalogues of four codes of 256: a skewed one, whose figures are the top-level keys of the JSON, and one with even
+Two catalogs of four codes of 256: a skewed one, whose figures are the top-level keys of the JSON, and one with even
 codes, under `even`. Opponents are nested Python dictionaries as written for `prefix_allowed_tokens_fn`, and sparse
 transition matrices with padded children as in STATIC (loadtest/opponents). All use the same threads and take turns;
 figures are medians, `spread` has the tenth and ninetieth percentiles, and steps are means over levels 1 to 3.
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loadtest.catalogues import even_codes, skewed_codes
+from loadtest.catalogs import even_codes, skewed_codes
 from loadtest.changes import change_figures
 from loadtest.index_figures import (
     DEPTH,
@@ -40,7 +40,7 @@ Figures = dict[str, Any]
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.index", description="Measure the item index.")
-    parser.add_argument("--items", type=int, default=1_000_000, help="items of each catalogue")
+    parser.add_argument("--items", type=int, default=1_000_000, help="items of each catalog")
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2, help="threads of everybody")
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(codes_NL: NDArray[np.int64], turns: int, seed: int) -> Figures:
-    """All figures of one catalogue; `turns` samples of a step, fewer of what takes longer."""
+    """All figures of one catalog; `turns` samples of a step, fewer of what takes longer."""
     contestants = Contestants.build(codes_NL)
     few = max(3, turns // 10)
     figures, opponents = size_figures(codes_NL, contestants, 3)

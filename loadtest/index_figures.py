@@ -1,4 +1,4 @@
-"""What is measured about one catalogue's index, its search, and its two opponents.
+"""What is measured about one catalog's index, its search, and its two opponents.
 
 Every function that ends in `_figures` returns a part of the JSON of `python -m loadtest.index`. Shapes: N items.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from loadtest.constraint import IndexConstraint
 from loadtest.opponents.dict_trie import DictTrie
 from loadtest.opponents.padded_csr import PaddedCsr

@@ -1,8 +1,8 @@
-"""Measures catalogue changes in a running engine, from the request for the change until the next request sees it:
+"""Measures catalog changes in a running engine, from the request for the change until the next request sees it:
 
     python -m loadtest.live --items 100000,1000000 --json live.json [--turns 9] [--seed 0]
 
-A real `VllmEngine` with the random model of `loadtest.engine`, and the server's own `LiveCatalogue` over random items,
+A real `VllmEngine` with the random model of `loadtest.engine`, and the server's own `LiveCatalog` over random items,
 while a few callers go on asking. Inserts, replacements and deletions of five items take turns. `p99_quiet_ms` and
 `p99_changing_ms` are of the callers' requests, without changes and during them.
 """
@@ -23,19 +23,19 @@ from typing import Any, cast
 import numpy as np
 from tokenizers import Tokenizer, models
 
-from catalog.bundle import Bundle
-from catalog.changes import Change, Delete, Upsert
-from catalog.codes import token_name
-from catalog.coding import ItemCoder
-from catalog.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.bundle.bundle import Bundle
+from catalog.data.changes import Change, Delete, Upsert
+from catalog.ids.codes import token_name
+from catalog.ids.coding import ItemCoder
 from catalog.snapshot import Snapshot
+from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
 from loadtest.changes import published, random_coder
 from loadtest.checkpoint import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
 from loadtest.machine import Machine
 from loadtest.tables import print_table
-from server.catalogue import LiveCatalogue
+from server.core.engine_settings import EngineSettings
 from server.engine.protocol import Engine, RankRequest
-from server.engine.settings import EngineSettings
+from server.retrieval.live_catalog import LiveCatalog
 
 CALLERS = 4
 PROMPT = 300
@@ -49,7 +49,7 @@ Figures = dict[str, Any]
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.live", description="Measure changes while serving.")
-    parser.add_argument("--items", default="100000,1000000", help="sizes of the catalogue, as in 1000,10000")
+    parser.add_argument("--items", default="100000,1000000", help="sizes of the catalog, as in 1000,10000")
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     parser.add_argument("--turns", type=int, default=9, help="changes of every kind")
     parser.add_argument("--seed", type=int, default=0)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(items: int, turns: int, seed: int) -> Figures:
-    """The figures of one catalogue."""
+    """The figures of one catalog."""
     shape = Shape(items=items)
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(Path(folder), shape, seed)
@@ -76,8 +76,8 @@ def measure(items: int, turns: int, seed: int) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogued:
-    """What LiveCatalogue needs of a bundle."""
+class Catalogd:
+    """What LiveCatalog needs of a bundle."""
 
     snapshot: Snapshot
     prompts: PromptFormat
@@ -85,21 +85,21 @@ class Catalogued:
 
 
 async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
-    from server.engine.vllm.client import VllmEngine
+    from server.engine.vllm.frontend.client import VllmEngine
 
     engine = VllmEngine(bundle, EngineSettings(max_width=BEAM, max_prompt_tokens=PROMPT))
     await engine.start()
     try:
         snapshot = published(bundle.index)
         coder = random_coder(bundle.index, np.random.default_rng(seed))
-        catalogued = Catalogued(snapshot, _prompts(snapshot), coder)
-        catalogue = LiveCatalogue(cast(Bundle, catalogued), engine)
-        callers = Callers(engine, catalogue, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
+        catalogd = Catalogd(snapshot, _prompts(snapshot), coder)
+        catalog = LiveCatalog(cast(Bundle, catalogd), engine)
+        callers = Callers(engine, catalog, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
         with callers.asking() as quiet:
             await asyncio.sleep(QUIET_SECONDS)
         with callers.asking() as changing:
-            seconds = await _changes(catalogue, callers, turns)
-        await catalogue.close()
+            seconds = await _changes(catalog, callers, turns)
+        await catalog.close()
     finally:
         await engine.stop()
     medians = {f"{kind}_s": float(np.median(taken)) for kind, taken in seconds.items()}
@@ -116,7 +116,7 @@ def _prompts(snapshot: Snapshot) -> PromptFormat:
     return PromptFormat(tokenizer, snapshot.codes_NL, level_token_ids(tokenizer, sizes), PromptSettings())
 
 
-async def _changes(catalogue: LiveCatalogue, callers: "Callers", turns: int) -> dict[str, list[float]]:
+async def _changes(catalog: LiveCatalog, callers: "Callers", turns: int) -> dict[str, list[float]]:
     """Seconds of every change, seen by a request that came after it."""
     taken: dict[str, list[float]] = {"insert": [], "replace": [], "delete": []}
     for turn in range(turns):
@@ -127,7 +127,7 @@ async def _changes(catalogue: LiveCatalogue, callers: "Callers", turns: int) -> 
             "delete": [Delete(item_id) for item_id in ids],
         }
         for kind, changes in steps.items():
-            taken[kind].append(await _timed(lambda changes=changes: catalogue.apply(changes)))  # type: ignore[misc]
+            taken[kind].append(await _timed(lambda changes=changes: catalog.apply(changes)))  # type: ignore[misc]
             await callers.ask()
     return taken
 
@@ -141,9 +141,9 @@ async def _timed(action: Callable[[], Awaitable[object]]) -> float:
 class Callers:
     """A few who go on asking; their times in milliseconds."""
 
-    def __init__(self, engine: Engine, catalogue: LiveCatalogue, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, engine: Engine, catalog: LiveCatalog, prompts: Sequence[Sequence[int]]) -> None:
         self._engine = engine
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._prompts = itertools.cycle(prompts)
         self._numbers = itertools.count()
 
@@ -164,8 +164,8 @@ class Callers:
                 task.cancel()
 
     async def ask(self) -> None:
-        """One request, on the present catalogue."""
-        with self._catalogue.use() as view:
+        """One request, on the present catalog."""
+        with self._catalog.use() as view:
             async with view.selection.limit(None) as leaf_set:
                 number = f"live-{next(self._numbers)}"
                 await self._engine.rank(

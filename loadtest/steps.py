@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 
 __all__ = ["Step", "draw_logp", "draw_step"]
 

@@ -14,16 +14,16 @@ from unittest.mock import patch
 
 import torch
 
-from catalog.prompts import Task
+from catalog.text.prompts import Task
 from loadtest.errors import LoadtestError
 from loadtest.opponents.released_gems import Part, ReleasedGems
 from loadtest.training_setup import Setup, draw_halves, draw_null_spaces, make_backbone, recipe_of
-from trainer.backbone import Backbone
-from trainer.batches import Half, half_loss
-from trainer.gems import cache
-from trainer.gems.selection import plain_weights, projected_modules
+from trainer.data.batches import TaskBatch, half_loss
+from trainer.gems.nullspace import cache
+from trainer.gems.parameters import plain_weights, projected_modules
 from trainer.methods import create_method
 from trainer.methods.gems import gems_config
+from trainer.model.backbone import Backbone
 
 __all__ = ["NAMES", "RELEASED", "StepCost", "Trainee"]
 
@@ -129,7 +129,7 @@ def make_step(name: str, setup: Setup) -> Callable[[], None]:
 
 
 def _released_step(
-    backbone: Backbone, setup: Setup, halves: list[Half], level_tokens: list[torch.Tensor]
+    backbone: Backbone, setup: Setup, halves: list[TaskBatch], level_tokens: list[torch.Tensor]
 ) -> Callable[[], None]:
     recipe = recipe_of("gems", setup)
     config, model = gems_config(recipe, backbone), backbone.model
@@ -140,7 +140,7 @@ def _released_step(
     tokens: dict[Task, int] = {half.task: half.tokens for half in halves}
     total = sum(tokens.values())
 
-    def loss_of(half: Half) -> torch.Tensor:
+    def loss_of(half: TaskBatch) -> torch.Tensor:
         return half_loss(model, half, level_tokens, recipe.training)
 
     losses: dict[Part, Callable[[], torch.Tensor]] = {half.task: lambda half=half: loss_of(half) for half in halves}  # type: ignore[misc]

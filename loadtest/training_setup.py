@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from catalog.codes import Codebooks
-from catalog.prompts import TASKS, level_token_ids
-from trainer.backbone import Backbone, add_item_tokens, build_backbone
-from trainer.batches import Half
+from catalog.ids.codes import Codebooks
+from catalog.text.prompts import TASKS, level_token_ids
+from trainer.config.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
+from trainer.data.batches import TaskBatch
 from trainer.gems import GemsConfig, NullSpace
-from trainer.gems.selection import projected_modules
-from trainer.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
+from trainer.gems.parameters import projected_modules
+from trainer.model.backbone import Backbone, add_item_tokens, build_backbone
 
 __all__ = ["METHODS", "Setup", "draw_halves", "draw_null_spaces", "make_backbone", "recipe_of"]
 
@@ -80,7 +80,7 @@ def recipe_of(method: str, setup: Setup) -> Recipe:
     )
 
 
-def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[Half], list[Tensor]]:
+def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], list[Tensor]]:
     """Both halves of the batch, of random tokens and items, and the vocabulary ids of every level's codes."""
     draw = np.random.default_rng(1)
     tokens = level_token_ids(backbone.text_tokenizer, CODE_SIZES)
@@ -94,7 +94,7 @@ def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[Half], list[Tens
         for level, ids in enumerate(tokens):
             ids_BT[rows_P, starts_P + level] = ids[codes_PL[:, level]]
         arrays = (ids_BT, np.ones_like(ids_BT), codes_PL, rows_P, starts_P)
-        halves.append(Half(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
+        halves.append(TaskBatch(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
     return halves, [torch.from_numpy(ids).to(setup.device) for ids in tokens]
 
 

@@ -1,0 +1,1 @@
+"""The HTTP service: search and recommendation from one language model on vLLM."""

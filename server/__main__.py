@@ -22,16 +22,15 @@ from fastapi import FastAPI
 
 from catalog.errors import CatalogError
 from catalog.printing import printable
+from server.api.dependencies import Parts
+from server.api.transport.protocol import Bounds, protocol_within
 from server.app import create_app
-from server.dependencies import Parts
-from server.descriptors import reserve
+from server.core.errors import SettingsError, StartupError
+from server.core.logging import configure_logging
+from server.core.process import gc_freeze, raise_fd_limit
+from server.core.settings import Settings, read_settings
 from server.engine.errors import EngineError
-from server.errors import SettingsError, StartupError
-from server.garbage import set_aside
-from server.http_protocol import Bounds, protocol_within
-from server.logs import configure_logging
-from server.redis_process import own_redis
-from server.settings import Settings, read_settings
+from server.storage.managed_redis import own_redis
 
 REFUSED = 2
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
-        reserve(settings.connections)
+        raise_fd_limit(settings.connections)
         bind(settings).close()  # a port in use is better told now than after a model was loaded
         with redis_of(settings) as settings, runner() as loop:
             loop.run(serve(create_app(settings), settings))
@@ -118,7 +117,7 @@ async def serve(app: FastAPI, settings: Settings) -> None:
             asyncio.get_running_loop().call_later(settings.drain_seconds, setattr, server, "should_exit", True)
 
         _on_signals(stop)
-        set_aside()
+        gc_freeze()
         await server.serve(sockets=[listener])
 
 
@@ -143,7 +142,7 @@ def ready_line(parts: Parts, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     deployment = parts.deployments.current
-    items = deployment.catalogue.view.selection.present
+    items = deployment.catalog.view.selection.present
     return f"gemserve: ready on http://{address} (model {deployment.version}, {items} items)"
 
 

@@ -11,27 +11,40 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server import openapi
-from server.access import Access
-from server.batches import Batches
-from server.dependencies import Parts
-from server.deployments import Deployments
-from server.edits import ChangeStore, Edits
-from server.errors import HistoryUnavailable, install_handlers
-from server.health import Health
-from server.history import HistoryStore
-from server.intake import Intake
-from server.keys.keyring import Keyring
-from server.limits import Allowance, Limits
-from server.middleware import REQUEST_ID, Requests, Safeguard
-from server.paging import Pages
-from server.queue import AnswerQueue
-from server.routes import answers, batch, documentation, events, items, keys, models, operations, page, traffic, users
-from server.service import Service
-from server.settings import Settings
-from server.store.changes import RedisChanges
-from server.store.history import RedisHistory
-from server.tracing import Traces, otlp_provider
+from server.api.batch import Batches
+from server.api.dependencies import Parts
+from server.api.event_ingest import EventIngestor
+from server.api.health import Health
+from server.api.openapi import document
+from server.api.problems import install_handlers
+from server.api.routes import (
+    batch,
+    documentation,
+    events,
+    items,
+    keys,
+    models,
+    operations,
+    page,
+    search,
+    traffic,
+    users,
+)
+from server.api.transport.middleware import REQUEST_ID, Requests, Safeguard
+from server.auth.authorizer import Access
+from server.auth.keyring import Keyring
+from server.auth.rate_limit import Limits, RateLimit
+from server.core.errors import HistoryUnavailable
+from server.core.settings import Settings
+from server.core.tracing import Traces, otlp_provider
+from server.query.admission import AnswerQueue
+from server.query.cursor import CursorCodec
+from server.query.service import Service
+from server.serving.catalog_sync import CatalogSync
+from server.serving.manager import Deployments
+from server.storage.change_log import RedisChanges
+from server.storage.protocol import ChangeStore, HistoryStore
+from server.storage.redis_history import RedisHistory
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -81,7 +94,7 @@ def create_app(
             stack.push_async_callback(history.close)
             stack.push_async_callback(deployments.stop)
             await deployments.start()
-            edits = Edits(deployments, keep(settings))
+            edits = CatalogSync(deployments, keep(settings))
             stack.push_async_callback(edits.stop)
             await edits.start()
             await _warn_about_redis(history)
@@ -93,14 +106,14 @@ def create_app(
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=document.operation_id,
     )
-    openapi.install(app)
+    document.install(app)
     install_handlers(app)
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(Traces, provider=provider)
-    for part in (answers, batch, events, items, models, traffic, keys, operations, documentation, page, users):
+    for part in (search, batch, events, items, models, traffic, keys, operations, documentation, page, users):
         app.include_router(part.router)
     return app
 
@@ -122,7 +135,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 
 
 def _assemble(
-    deployments: Deployments, history: HistoryStore, edits: Edits, keyring: Keyring, settings: Settings
+    deployments: Deployments, history: HistoryStore, edits: CatalogSync, keyring: Keyring, settings: Settings
 ) -> Parts:
     queue = AnswerQueue(settings.concurrent_answers, settings.queue_length)
     queue.describe_in_metrics()
@@ -130,7 +143,7 @@ def _assemble(
         deployments,
         history,
         queue,
-        Pages(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
+        CursorCodec(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
         beam_width=settings.beam_width,
         widest=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
@@ -138,7 +151,7 @@ def _assemble(
     return Parts(
         deployments,
         service,
-        Intake(deployments, history),
+        EventIngestor(deployments, history),
         Health(deployments, history),
         _access(keyring, settings),
         history,
@@ -148,7 +161,7 @@ def _assemble(
 
 
 def _access(keyring: Keyring, settings: Settings) -> Access:
-    limits = Limits(Allowance(settings.rate_per_second, settings.rate_burst, settings.concurrency))
+    limits = Limits(RateLimit(settings.rate_per_second, settings.rate_burst, settings.concurrency))
     return Access(
         keyring,
         limits,

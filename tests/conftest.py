@@ -3,7 +3,7 @@
 from hypothesis import settings
 
 from tests.e2e.chromium_driver import chromium_driver
-from tests.integration.redis_server import redis_server, redis_url
+from tests.support.redis_server import redis_server, redis_url
 
 __all__ = ["chromium_driver", "redis_server", "redis_url"]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 FORBIDDEN = {
     "catalog": {"trainer", "server", "clients", "loadtest", "vllm", "fastapi", "redis"},
     "trainer": {"server", "clients", "loadtest", "vllm", "fastapi", "redis"},

@@ -11,14 +11,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from catalog.bundle import Bundle
-from catalog.codes import Codebooks
-from catalog.erasure import ERASED, read_kept_events, tombstone_files
-from catalog.index import ItemIndex
-from catalog.items import Items, read_items
-from catalog.manifest import MANIFEST
-from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
-from trainer.backbone import (
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.manifest import MANIFEST
+from catalog.data.erasure import ERASED, read_kept_events, tombstone_files
+from catalog.data.items import Items, read_items
+from catalog.ids.codes import Codebooks
+from catalog.ids.index import ItemIndex
+from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
+from trainer.config.recipe import Recipe
+from trainer.core.errors import TrainerError
+from trainer.core.progress import progress, say
+from trainer.data.batches import Batches
+from trainer.data.corpus import read_corpus
+from trainer.data.histories import SPLITS, Histories, Split
+from trainer.distributed.fsdp import check_sharding, collect, evaluation_device, shard
+from trainer.distributed.group import ALONE, CPU, ProcessGroup
+from trainer.evaluation import Protocol, Report, evaluate, with_protocol
+from trainer.methods import create_method
+from trainer.model.backbone import (
     Backbone,
     add_item_tokens,
     build_backbone,
@@ -27,21 +37,11 @@ from trainer.backbone import (
     reload_base,
     text_vectors,
 )
-from trainer.batches import Batches
-from trainer.corpus import read_corpus
-from trainer.errors import TrainerError
-from trainer.evaluation import Protocol, Report, evaluate, with_protocol
-from trainer.histories import SPLITS, Histories, Split
-from trainer.identifiers import identify
-from trainer.loop import train
-from trainer.methods import create_method
-from trainer.processes import ALONE, CPU, Processes
-from trainer.progress import progress, say
-from trainer.publish import keep_reports, publish_run
-from trainer.recipe import Recipe
-from trainer.sharding import check_sharding, collect, evaluation_device, shard
-from trainer.warm_start import check_fits, keep_identifiers, start_backbone
-from trainer.workspace import Workspace, open_workspace
+from trainer.model.semantic_ids import identify
+from trainer.model.warm_start import check_fits, keep_identifiers, start_backbone
+from trainer.runtime.loop import train
+from trainer.runtime.publish import keep_reports, publish_run
+from trainer.runtime.workspace import Workspace, open_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,15 @@ def run(
     recipe: Recipe,
     *,
     resume: bool,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = ALONE,
     start: Bundle | None = None,
     make_current: bool = True,
     erased: Path | None = None,
 ) -> Path:
     """The whole run; returns the published bundle, or the folder of reports where the method allows none.
 
-    start: the bundle to go on from (`trainer/warm_start.py`). make_current: whether servers shall load the result.
-    erased: tombstones that count beside those which stand next to `events` (`catalog/erasure.py`).
+    start: the bundle to go on from (`trainer/model/warm_start.py`). make_current: whether servers shall load the
+    result. erased: tombstones that count beside those which stand next to `events` (`catalog/data/erasure.py`).
     Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
     Raises TrainerError or CatalogError.
     """
@@ -102,7 +102,7 @@ def _run_in(
     inputs: dict[str, Path],
     out: Path,
     recipe: Recipe,
-    processes: Processes,
+    processes: ProcessGroup,
     start: Bundle | None,
     make_current: bool,
 ) -> Path:
@@ -207,7 +207,7 @@ def _backbone_vectors(recipe: Recipe) -> Callable[[Sequence[str]], np.ndarray]:
 
 
 def _documents(recipe: Recipe, items: Items) -> list[str]:
-    """General text to pretrain on and to protect: the named corpus, or what the catalogue itself says."""
+    """General text to pretrain on and to protect: the named corpus, or what the catalog itself says."""
     corpus = recipe.null_space.corpus
     return read_corpus(Path(corpus)) if corpus else items.texts()
 

@@ -4,7 +4,8 @@
         [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \
         [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
 
-Events of users who were erased are left out (`catalog/erasure.py`), as `events.erased.json` and `--erased` name them.
+Events of users who were erased are left out (`catalog/data/erasure.py`), as `events.erased.json` and `--erased` name
+them.
 
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
 In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
@@ -25,15 +26,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from transformers.utils.logging import disable_progress_bar
 
-from catalog.bundle import Bundle
-from catalog.disk import disk_refusal
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.disk import disk_refusal
 from catalog.errors import CatalogError
 from catalog.printing import printable
-from trainer.errors import TrainerError
+from trainer.config.recipe import Recipe, load_recipe
+from trainer.core.errors import TrainerError
+from trainer.distributed.group import join_processes
+from trainer.model.warm_start import open_start, settings_of
 from trainer.pipeline import run
-from trainer.processes import join_processes
-from trainer.recipe import Recipe, load_recipe
-from trainer.warm_start import open_start, settings_of
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

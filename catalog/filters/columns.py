@@ -6,10 +6,10 @@ from enum import Enum
 
 import pyarrow as pa
 
-from catalog.contract import in_words
-from catalog.filters.canonical import write_name
+from catalog.data.contract import in_words
+from catalog.filters.ast import Column
 from catalog.filters.faults import fault, shorten
-from catalog.filters.tree import Column
+from catalog.filters.unparse import write_name
 
 __all__ = ["Holding", "ItemColumn", "find_column"]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.filters.canonical import write
-from catalog.filters.checks import check
+from catalog.data.items import Items
+from catalog.filters.ast import Expression
+from catalog.filters.evaluate import mask
 from catalog.filters.faults import Span, fault
-from catalog.filters.masks import mask
 from catalog.filters.parser import read_tree
-from catalog.filters.tree import Expression
-from catalog.items import Items
+from catalog.filters.typecheck import check
+from catalog.filters.unparse import write
 
 __all__ = ["LONGEST", "Filter", "compile_filter", "parse"]
 

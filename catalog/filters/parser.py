@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import NoReturn, cast
 
-from catalog.filters.canonical import write_name, write_value
-from catalog.filters.faults import Span, fault, shorten
-from catalog.filters.tokens import PLAIN_NAME, Kind, Token, read_tokens
-from catalog.filters.tree import (
+from catalog.filters.ast import (
     And,
     Column,
     Comparison,
@@ -21,6 +18,9 @@ from catalog.filters.tree import (
     Truth,
     Value,
 )
+from catalog.filters.faults import Span, fault, shorten
+from catalog.filters.lexer import PLAIN_NAME, Kind, Token, read_tokens
+from catalog.filters.unparse import write_name, write_value
 
 __all__ = ["DEEPEST", "LONGEST_LIST", "MOST_CONDITIONS", "MOST_SCANS", "read_tree"]
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from catalog.filters.tree import Operator
+from catalog.filters.ast import Operator
 
 __all__ = ["COMPARE", "compare", "is_among", "truths"]
 

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from catalog.data.events import EventType
+from catalog.data.report import Report
 from catalog.errors import DatasetError
-from catalog.events import EventType
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.records import parse_record
-from catalog.report import Report
 
 __all__ = ["category_query", "read_amazon"]
 

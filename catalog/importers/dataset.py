@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from catalog.data.events import clean_events, drop_unknown_items, write_events
+from catalog.data.items import clean_items, write_items
+from catalog.data.report import Report
 from catalog.errors import DatasetError
-from catalog.events import clean_events, drop_unknown_items, write_events
-from catalog.items import clean_items, write_items
-from catalog.report import Report
 
 __all__ = ["EVENTS_FILE", "ITEMS_FILE", "Dataset", "assemble", "write_dataset"]
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from catalog.data.report import LINE, Report
 from catalog.errors import DatasetError
-from catalog.report import LINE, Report
 
 __all__ = ["batches", "decimals", "find_file", "read_columns", "whole_numbers"]
 

@@ -1,13 +1,13 @@
 """A shop's own data: `items.jsonl` and `events.jsonl`, or the same as `.parquet`, in the contracts of
-`catalog.items` and `catalog.events`.
+`catalog.data.items` and `catalog.data.events`.
 """
 
 from pathlib import Path
 
+from catalog.data.events import read_events
+from catalog.data.items import load_items
 from catalog.errors import DatasetError
-from catalog.events import read_events
 from catalog.importers.dataset import Dataset, assemble
-from catalog.items import load_items
 
 __all__ = ["read_jsonl"]
 

@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.events import EventType
+from catalog.data.events import EventType
+from catalog.data.report import LINE, Report
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import find_file, read_columns, whole_numbers
-from catalog.report import LINE, Report
 
 __all__ = ["read_lastfm"]
 

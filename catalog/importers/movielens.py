@@ -16,10 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.events import EventType
+from catalog.data.events import EventType
+from catalog.data.report import Report
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import decimals, find_file, read_columns, whole_numbers
-from catalog.report import Report
 
 __all__ = ["JUNK_TAGS", "plain_title", "read_movielens"]
 

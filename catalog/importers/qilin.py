@@ -25,12 +25,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.events import EventType
+from catalog.data.report import LINE, Report
 from catalog.errors import DatasetError
-from catalog.events import EventType
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import batches, find_file
 from catalog.importers.records import parse_record
-from catalog.report import LINE, Report
 
 __all__ = ["read_qilin"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 
 __all__ = ["LeafSet", "Restriction", "check_leaves"]
 
@@ -21,7 +21,7 @@ Leaves = NDArray[np.integer]
 
 
 def check_leaves(leaves: Leaves, index: ItemIndex, what: str) -> None:
-    """Raise ItemIndexError unless `leaves` is strictly increasing and within the catalogue."""
+    """Raise ItemIndexError unless `leaves` is strictly increasing and within the catalog."""
     if leaves.ndim != 1 or (leaves.size > 0 and leaves.dtype.kind not in "iu"):
         raise ItemIndexError(f"{what} leaves must be a list of leaf numbers, got {leaves.dtype} {leaves.shape}")
     if leaves.size == 0:
@@ -68,14 +68,14 @@ class LeafSet:
 
 
 class Restriction:
-    """What the rows of one batch want of the catalogue.
+    """What the rows of one batch want of the catalog.
 
     excluded: strictly increasing leaves for every row. allowed: the leaf set each row is limited to. included: strictly
     increasing leaves each row is limited to. None, for a row or for all, does not limit. What is left is
     (allowed and included) less excluded. Raises ItemIndexError for leaves out of order or out of range.
 
     wanted_R: how many leaves each row can get.
-    groups: the distinct leaf sets, None for the whole catalogue, each with its rows.
+    groups: the distinct leaf sets, None for the whole catalog, each with its rows.
     listed_D, listed_end_R: listed leaves, row after row, and where those of a row end.
     including_R: True: a row wants just its listed leaves. False: it wants its set less its listed leaves, which are
     all in the set.

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Layout, Ranked
 from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
 from catalog.search.restriction import LeafSet, Restriction

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from catalog.errors import ItemIndexError
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 
 __all__ = ["Tree", "check_level_tokens"]
 

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Condition", "Record", "draw_conditions"]
 
 Record = dict[str, Any]
-"""An item as answers show it: `id` and every column of the catalogue."""
+"""An item as answers show it: `id` and every column of the catalog."""
 
 MODELS = 4
 """Records that conditions are made after."""

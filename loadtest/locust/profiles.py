@@ -19,7 +19,7 @@ class Stage:
 class Profile:
     """think_seconds: mean pause between two steps of a customer. deadline_ms: what p99 should be under.
 
-    merchants: people who edit the catalogue meanwhile. swaps: another model is activated every two minutes. overloads:
+    merchants: people who edit the catalog meanwhile. swaps: another model is activated every two minutes. overloads:
     meant to ask for more than the server can do, so answers that come too late do not fail it; wrong ones do.
     server: options of a server that is started for it.
     """

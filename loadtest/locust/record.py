@@ -33,7 +33,7 @@ class Sample:
 
     @property
     def outcome(self) -> str:
-        """As server/telemetry.py counts it."""
+        """As server/core/metrics.py counts it."""
         if self.status >= 500:
             return "failed"
         if self.status >= 400:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from loadtest.errors import LoadtestError
 from loadtest.locust.redis_size import RedisSize
-from server.redis_process import free_port
+from server.storage.managed_redis import free_port
 
 __all__ = ["Service", "serve", "twin"]
 

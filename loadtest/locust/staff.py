@@ -19,7 +19,8 @@ SWAP_SECONDS = 120.0
 
 
 class Merchant(Customer):
-    """Edits an item in every way there is, and looks after each edit whether it holds for the very next question."""
+    """CatalogSync an item in every way there is, and looks after each edit whether it holds for the very next
+    question."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

@@ -1,4 +1,4 @@
-"""What items there are, and when: the catalogue that answers are held to, kept without asking the server.
+"""What items there are, and when: the catalog that answers are held to, kept without asking the server.
 
 An edit holds from some moment between its request and its acknowledgement on. So while one is under way an item may be
 in either state, and an answer is judged by every state that may have held while it was made.

@@ -53,7 +53,7 @@ def judge_item(item_id: str, status: int, body: dict[str, Any], during: Interval
     """Of GET /items/{id}, which answers 404 for what is not there."""
     states = stock.states(item_id, during)
     if status == 404:
-        return [] if None in states or not states else [Fault("missing", f"{item_id} is in the catalogue, yet 404")]
+        return [] if None in states or not states else [Fault("missing", f"{item_id} is in the catalog, yet 404")]
     return [] if body in states else [Fault("record", f"{item_id} is shown as {body}, was {states}")]
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from catalog.prompts import TASKS, Task
+from catalog.text.prompts import TASKS, Task
 from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.adam import Adam, Moments
 from trainer.gems.plain import PlainWeight

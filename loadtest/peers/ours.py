@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from loadtest.checkpoint import RandomBundle
 from loadtest.peers.protocol import BLOCK_SIZE, KV_CACHE_BYTES, Limits, Prompt
+from server.core.engine_settings import EngineSettings
 from server.engine.protocol import Ranking, RankRequest
-from server.engine.settings import EngineSettings
-from server.engine.vllm.client import VllmEngine
+from server.engine.vllm.frontend.client import VllmEngine
 
 __all__ = ["Ours"]
 
@@ -52,7 +52,7 @@ class Ours:
         return [answers[place] for place in range(len(prompts))]
 
     def leaves(self, answer: Sequence[Ranking]) -> list[list[int]]:
-        """Leaves outside the catalogue are no items."""
+        """Leaves outside the catalog are no items."""
         return [[leaf if 0 <= leaf < self._items else -1 for leaf in ranking.leaves] for ranking in answer]
 
     def stop(self) -> None:

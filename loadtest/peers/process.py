@@ -16,7 +16,7 @@ from loadtest.peers.ours import Ours
 from loadtest.peers.protocol import Limits, Peer, Prompt
 from loadtest.peers.transformers import TransformersGenerate
 from loadtest.peers.vllm import VllmBeamSearch
-from server.engine.vllm.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 
 __all__ = ["NAMES", "OURS", "PeerProcess", "Reply"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from loadtest.checkpoint import RandomBundle
 from loadtest.peers.protocol import BLOCK_SIZE, KV_CACHE_BYTES, Limits, Prompt
-from server.engine.vllm.kernels import PRIORITY
+from server.engine.vllm.worker.kernels import PRIORITY
 
 __all__ = ["VllmBeamSearch"]
 

@@ -1,0 +1,1 @@
+"""Engines: give one a prompt, get the best items."""

@@ -1,6 +1,6 @@
 """What the rest of the server knows about engines: give one a prompt, get the best leaves.
 
-An engine has the weights of one bundle and may hold several *snapshots* of its catalogue, each an item index under a
+An engine has the weights of one bundle and may hold several *snapshots* of its catalog, each an item index under a
 number, so that requests under way finish on the one they began with. Within a snapshot, *leaf sets* that many requests
 are limited to are installed once, under numbers of their own.
 """
@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
+from server.core.engine_settings import EngineSettings
 from server.engine.errors import EngineError
 
-__all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking"]
+__all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking", "check_limits"]
 
 PUBLISHED = 0
 """The snapshot of a bundle's own index, which `start` and `reload` install."""
@@ -62,6 +63,22 @@ def _check_leaves(leaves: Sequence[int], what: str) -> None:
         raise EngineError(f"{what} leaves must be strictly increasing: sort them and drop repeats")
     if len(leaves) > 0 and leaves[0] < 0:
         raise EngineError(f"{what} leaf {leaves[0]} is negative: leaves count from 0")
+
+
+def check_limits(request: RankRequest, settings: EngineSettings, leaves: int) -> None:
+    """Raises EngineError if the request is over a limit of an engine with these settings and `leaves` items."""
+    if request.width > settings.max_width:
+        raise EngineError(
+            f"beam width {request.width} is over this engine's {settings.max_width}: ask for less or raise max_width"
+        )
+    if len(request.prompt) > settings.max_prompt_tokens:
+        raise EngineError(
+            f"the prompt has {len(request.prompt)} tokens, this engine takes {settings.max_prompt_tokens}:"
+            " shorten the history, or raise max_prompt_tokens if the model has more positions"
+        )
+    for what, named in (("excluded", request.excluded), ("included", request.included or ())):
+        if len(named) > 0 and named[-1] >= leaves:
+            raise EngineError(f"{what} leaf {named[-1]} is outside the catalog of {leaves} items")
 
 
 @dataclass(frozen=True, slots=True)

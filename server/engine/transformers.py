@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
+from server.core.engine_settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
-from server.engine.settings import EngineSettings
-from server.engine.snapshots import Snapshots
+from server.engine.installed import Snapshots
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
 
 __all__ = ["TransformersEngine"]
 
@@ -60,7 +60,7 @@ class TransformersEngine:
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable when not started."""
         await self.check()
-        self._settings.admit(request, len(self._snapshots[request.snapshot].index))
+        check_limits(request, self._settings, len(self._snapshots[request.snapshot].index))
         return await self._in_thread(self._rank, request)
 
     async def install(self, snapshot: int, index: ItemIndex) -> None:

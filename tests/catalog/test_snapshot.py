@@ -1,4 +1,4 @@
-"""A changing catalogue against the plainest one: a dict of records."""
+"""A changing catalog against the plainest one: a dict of records."""
 
 import threading
 
@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.changes import Delete, Upsert
-from catalog.codes import semantic_codes
-from catalog.coding import ItemCoder
-from catalog.embeddings import HashingEmbedder
+from catalog.data.changes import Delete, Upsert
+from catalog.data.items import Items
 from catalog.errors import CatalogError, ItemsError
-from catalog.index import ItemIndex
-from catalog.items import Items
+from catalog.ids.codes import semantic_codes
+from catalog.ids.coding import ItemCoder
+from catalog.ids.embeddings import HashingEmbedder
+from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
-from tests import world
+from tests.support import world
 
 SIZES = (8, 8)
 
@@ -167,7 +167,7 @@ def test_without_a_coder_only_new_items_are_refused():
         PUBLISHED.upsert([{"item_id": "new-0"}])
 
 
-def test_parts_of_different_catalogues_are_refused():
+def test_parts_of_different_catalogs_are_refused():
     with pytest.raises(CatalogError, match="29 codes"):
         Snapshot.published(PUBLISHED.items, PUBLISHED.codes_NL[1:], PUBLISHED.index)
 

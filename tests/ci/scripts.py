@@ -2,10 +2,11 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
-FOLDER = Path(__file__).parents[2] / ".ci"
+from tests.support.paths import ROOT
+
+FOLDER = ROOT / ".ci"
 
 
 def load(name: str) -> ModuleType:

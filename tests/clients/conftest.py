@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LiveShop:
 
 @pytest.fixture(scope="session")
 def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
-    """Tests share it, so each uses users of its own and leaves the catalogue and the models as they were."""
+    """Tests share it, so each uses users of its own and leaves the catalog and the models as they were."""
     folder = tmp_path_factory.mktemp("shop")
     bundles, keys, redis = folder / "bundles", folder / "keys.json", folder / "redis"
     bundles.mkdir()
@@ -35,6 +35,6 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
 
 
 def make_key(file: Path) -> str:
-    command = [sys.executable, "-m", "server.keys", "create", "--file", str(file), "--name", "tests"]
+    command = [sys.executable, "-m", "server.cli.keys", "create", "--file", str(file), "--name", "tests"]
     done = subprocess.run([*command, "--scopes", "admin"], capture_output=True, text=True, check=True)
     return done.stdout.strip()

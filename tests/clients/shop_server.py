@@ -8,11 +8,11 @@ import sys
 from typing import cast
 
 import server.__main__ as program
-from catalog.bundle import Bundle
+from catalog.bundle.bundle import Bundle
 from server.app import create_app
-from server.deployments import Deployments
-from server.settings import Settings
-from tests.server.small_shop import RecordingEngine, ShopBundle, publish_names
+from server.core.settings import Settings
+from server.serving.manager import Deployments
+from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
 VERSIONS = ("2025-11-20-a", "2025-11-21-a")
 

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.clients.conftest import LiveShop
+from tests.support.paths import ROOT
 
-CLIENT = Path(__file__).parents[2] / "clients/typescript"
+CLIENT = ROOT / "clients/typescript"
 RENEW = "run `npm run schema` in clients/typescript"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 DOCUMENTS = sorted(
     path.relative_to(ROOT) for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("clients/*/README.md"))
 )

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import yaml
 
-from server.keys.file import read as read_keys
+from server.auth.key_file import read as read_keys
 from tests.docs.console import keeps, promise_of, steps_of
 from tests.docs.examples import ROOT, Example
 from tests.docs.serving import Store

@@ -5,7 +5,7 @@ python -m tests.docs.serve_briefly --bundles FOLDER --port 9000
 
 import sys
 
-from tests.integration.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 
 def main(arguments: list[str]) -> int:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 from tests.clients.conftest import make_key
-from tests.integration.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 __all__ = ["Store", "locked_store", "open_store"]
 

@@ -4,13 +4,13 @@ from typing import cast
 
 import pyarrow as pa
 
-from catalog.bundle import Bundle
-from catalog.items import Items
+from catalog.bundle.bundle import Bundle
+from catalog.data.items import Items
 from catalog.snapshot import Snapshot
-from server.deployments import Deployments
-from server.engine.fake import FakeEngine
-from server.settings import Settings
-from tests.server.small_shop import CODES_NL, ShopBundle, make_index, publish_names
+from server.core.settings import Settings
+from server.serving.manager import Deployments
+from tests.support.fake_engine import FakeEngine
+from tests.support.small_shop import CODES_NL, ShopBundle, make_index, publish_names
 
 VERSIONS = ("20261120-190454", "20261121-101500")
 NAMED = {

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.redis_process import own_redis
-from server.settings import Settings
+from server.core.settings import Settings
+from server.storage.managed_redis import own_redis
 from tests.e2e.browser import Page
 from tests.e2e.serving import ServedShop, served
-from tests.server.small_shop import publish_names
+from tests.support.small_shop import publish_names
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.__main__ import bind, runner, uvicorn_config
 from server.app import create_app
-from server.settings import Settings
+from server.core.settings import Settings
 from tests.e2e.shop import BreakableEngine, deploy
 
 START_SECONDS = 60

@@ -4,14 +4,14 @@ from typing import cast
 
 import pyarrow as pa
 
-from catalog.bundle import Bundle
-from catalog.items import Items
+from catalog.bundle.bundle import Bundle
+from catalog.data.items import Items
 from catalog.snapshot import Snapshot
-from server.deployments import Deployments
+from server.core.settings import Settings
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import Ranking, RankRequest
-from server.settings import Settings
-from tests.server.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundle
+from server.serving.manager import Deployments
+from tests.support.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundle
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
 UNTITLED, HOSTILE_ITEM, ENDLESS = NAMES[0], NAMES[2], NAMES[3]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from server.keys import file
-from server.keys.key import mint
-from server.redis_process import own_redis
-from server.settings import Settings
+from server.auth import key_file
+from server.auth.api_key import mint
+from server.core.settings import Settings
+from server.storage.managed_redis import own_redis
 from tests.e2e.browser import Page
 from tests.e2e.serving import ServedShop, served
 
@@ -62,7 +62,7 @@ def test_with_a_key_that_may_only_read_one_can_still_be_a_user(
 ) -> None:
     key, text = mint(name="browser", scopes=("read",))
     keys = tmp_path / "keys.json"
-    file.add(keys, key)
+    key_file.add(keys, key)
     with served(settings.model_copy(update={"keys": keys})) as shop:
         page = Page(chromium_driver, shop.url)
         page.open()
@@ -77,7 +77,7 @@ def test_with_a_key_that_may_only_read_one_can_still_be_a_user(
 def test_a_server_with_keys_asks_for_one(chromium_driver, settings: Settings, tmp_path: Path) -> None:
     key, text = mint(name="browser", scopes=("read", "write"))
     keys = tmp_path / "keys.json"
-    file.add(keys, key)
+    key_file.add(keys, key)
     with served(settings.model_copy(update={"keys": keys})) as shop:
         page = Page(chromium_driver, shop.url)
         page.open()
@@ -96,7 +96,7 @@ def test_a_server_with_keys_asks_for_one(chromium_driver, settings: Settings, tm
 def test_without_a_key_the_page_says_what_it_lacks(chromium_driver, settings: Settings, tmp_path: Path) -> None:
     key, _ = mint(name="browser", scopes=("read",))
     keys = tmp_path / "keys.json"
-    file.add(keys, key)
+    key_file.add(keys, key)
     with served(settings.model_copy(update={"keys": keys})) as shop:
         page = Page(chromium_driver, shop.url)
         page.open()

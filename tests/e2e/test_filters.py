@@ -4,7 +4,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.browser import Page
-from tests.server.small_shop import NAMES
+from tests.support.small_shop import NAMES
 
 pytestmark = pytest.mark.integration
 

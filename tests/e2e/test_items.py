@@ -60,7 +60,7 @@ def test_without_a_history_why_this_says_so(page: Page) -> None:
     page.wait(lambda: "You have none yet" in page.text("#why-body"))
 
 
-def test_markup_in_a_catalogue_stays_text(page: Page) -> None:
+def test_markup_in_a_catalog_stays_text(page: Page) -> None:
     open_item(page, HOSTILE_ITEM)
     assert page.text("#item-heading") == HOSTILE
     page.wait(lambda: page.all(".visit-open"))

@@ -128,7 +128,7 @@ def test_figures_of_the_last_answer_are_shown(page: Page, shop: ServedShop) -> N
     page.search("tent")
     assert page.text("#round-trip").endswith((" ms", " s"))
     assert page.text("#model") == "2025-11-20-a"
-    assert page.text("#catalogue") == "0"
+    assert page.text("#catalog") == "0"
     page.wait(lambda: page.text("#items") == "30")
     assert "round trips" in page.one("#sparkline svg").get_attribute("aria-label")
     assert not any(badge.is_displayed() for badge in page.all("#degraded"))

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from loadtest.machine import Machine
-from tests import world
+from tests.support import world
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 FIGURES = "FAULTS_JSON"
 
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two bundles of one catalogue, trained for seconds; the older one is current. Copy it to change it."""
+    """A folder of two bundles of one catalog, trained for seconds; the older one is current. Copy it to change it."""
     folder = tmp_path_factory.mktemp("published")
     data = world.write_world(folder)
     for seed in (0, 1):

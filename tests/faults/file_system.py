@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from catalog.bundle import publish
-from catalog.manifest import Manifest
+from catalog.bundle.bundle import publish
+from catalog.bundle.manifest import Manifest
 
 OLD, NEW = "20260101-000000", "20260102-000000"
 CALLS = ("mkdir", "open", "fsync", "rename", "replace", "symlink", "unlink", "rmdir")

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from catalog.bundle import current_bundle, publish, published_versions
-from server.paging import Pages
-from server.question import Question
-from server.store import history as store
-from server.store.layout import bucket_key, bucket_of
-from tests.integration.redis_store import Connect, connect, event, items_of, log_of, raw
-from tests.server.small_shop import make_manifest
+from catalog.bundle.bundle import current_bundle, publish, published_versions
+from server.query.cursor import CursorCodec
+from server.query.types import Question
+from server.storage import redis_history as store
+from server.storage.keyspace import bucket_key, bucket_of
+from tests.support.redis_store import Connect, connect, event, items_of, log_of, raw
+from tests.support.small_shop import make_manifest
 
 __all__ = ["connect", "raw"]
 
@@ -69,7 +69,7 @@ async def test_the_log_goes_on_when_the_clock_of_redis_steps_back(connect: Conne
 
 def test_a_cursor_from_the_future_is_taken() -> None:
     now = [1_750_000_000.0]
-    pages = Pages("a secret of sixteen", clock=lambda: now[0])
+    pages = CursorCodec("a secret of sixteen", clock=lambda: now[0])
     question = Question(request_id="first", kind="search", query="tent", k=2)
     cursor = pages.next_cursor(question, pages.open(question), ["a", "b"])
     now[0] -= 2 * 3_600

@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from catalog.bundle import published_versions
-from tests.integration.server_process import ServerProcess
+from catalog.bundle.bundle import published_versions
+from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
 MEMORY = ("--engine.kv-cache-bytes", str(64 << 20))

@@ -14,10 +14,10 @@ import psutil
 import pytest
 from redis import Redis
 
-from server.redis_process import free_port, own_redis
-from tests.integration.server_process import ServerProcess
+from server.storage.managed_redis import free_port, own_redis
 from tests.integration.test_redis_faults import EVENT, degraded, open_shop, pid_of_redis
-from tests.server.problems import assert_problem
+from tests.support.problems import assert_problem
+from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Serv
     data = tmp_path_factory.mktemp("data")
     process = ServerProcess(
         *("--bundles", "unused", "--port", "0", "--own-redis", data, "--own-redis-port", port),
-        module="tests.server.fake_server",
+        module="tests.support.fake_server",
     )
     yield process
     assert process.stop() == 0

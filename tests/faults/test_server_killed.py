@@ -15,10 +15,10 @@ import httpx
 import pytest
 from redis import Redis
 
-from server.redis_process import free_port
-from server.store.history import RUN_DIGITS
-from server.store.layout import BUCKETS, bucket_key, user_key
-from tests.integration.server_process import ServerProcess
+from server.storage.keyspace import BUCKETS, bucket_key, user_key
+from server.storage.managed_redis import free_port
+from server.storage.redis_history import RUN_DIGITS
+from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +96,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[int], ServerProcess]]:
     def start(redis_port: int) -> ServerProcess:
         options = ("--bundles", "unused", "--port", "0", "--own-redis", tmp_path, "--own-redis-port", redis_port)
         more = ("--history-length", "10000", "--event-ids", "100000", "--open-admin", "true", "--log-level", "error")
-        started.append(ServerProcess(*options, *more, module="tests.server.fake_server"))
+        started.append(ServerProcess(*options, *more, module="tests.support.fake_server"))
         return started[-1]
 
     yield start

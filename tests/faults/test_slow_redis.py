@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from server.errors import HistoryUnavailable
-from server.history import Event
-from server.store.history import RedisHistory
+from server.core.errors import HistoryUnavailable
+from server.storage.protocol import Event
+from server.storage.redis_history import RedisHistory
 from tests.faults.proxy import Proxy
-from tests.integration.redis_store import event, settings
 from tests.integration.test_redis_faults import EVENT, degraded, open_shop
-from tests.server.problems import assert_problem
+from tests.support.problems import assert_problem
+from tests.support.redis_store import event, settings
 
 pytestmark = pytest.mark.integration
 

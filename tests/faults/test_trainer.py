@@ -18,16 +18,17 @@ import psutil
 import pytest
 import torch
 
-from catalog.bundle import current_bundle, open_bundle, published_versions
-from catalog.erasure import read_kept_events
-from catalog.events import write_events
-from tests import world
-from trainer import checkpoint, loop, pipeline, run
-from trainer.backbone import Backbone
-from trainer.publish import publish_run
-from trainer.workspace import Workspace
+from catalog.bundle.bundle import current_bundle, open_bundle, published_versions
+from catalog.data.erasure import read_kept_events
+from catalog.data.events import write_events
+from tests.support import world
+from tests.support.paths import ROOT
+from trainer import pipeline, run
+from trainer.model.backbone import Backbone
+from trainer.runtime import checkpoint, loop
+from trainer.runtime.publish import publish_run
+from trainer.runtime.workspace import Workspace
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = (*world.TINY, "training.dropout=0")
 BOUND = 120  # seconds that anything here may take, on a machine that others use too
 

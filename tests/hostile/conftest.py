@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 from tests.hostile.logged import Logged
-from tests.integration.server_process import ServerProcess
 from tests.server.conftest import changes, deployments, engine, history, settings, shop
+from tests.support.server_process import ServerProcess
 
 __all__ = ["changes", "deployments", "engine", "history", "settings", "shop"]
 
-FAKE = "tests.server.fake_server"
+FAKE = "tests.support.fake_server"
 SMALL = ("--connections", "24", "--head-seconds", "1", "--body-seconds", "1.5", "--read-seconds", "1")
 PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from server.http_protocol import MOST_PIPELINED, REFUSALS
+from server.api.transport.protocol import MOST_PIPELINED, REFUSALS
 from tests.hostile.conftest import SMALL, Target
 from tests.hostile.wire import Wire, several
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.http_protocol import MOST_HEADERS
+from server.api.transport.protocol import MOST_HEADERS
 from tests.hostile.conftest import Target
 from tests.hostile.wire import Answer, Wire
 

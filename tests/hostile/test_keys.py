@@ -7,7 +7,16 @@ from typing import get_args
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from server.store.layout import CHANGES_KEY, NUMBER_KEY, ORDER_KEY, BucketKey, UserKey, bucket_key, bucket_of, user_key
+from server.storage.keyspace import (
+    CHANGES_KEY,
+    NUMBER_KEY,
+    ORDER_KEY,
+    BucketKey,
+    UserKey,
+    bucket_key,
+    bucket_of,
+    user_key,
+)
 from tests.hostile.texts import IDS, ids
 
 KINDS = get_args(UserKey)

@@ -7,10 +7,10 @@ import psutil
 import pytest
 from redis import Redis
 
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 from tests.hostile.conftest import FAKE, Target
 from tests.hostile.wire import Wire, several
-from tests.integration.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.body import DEEPEST
+from server.api.schemas.body import DEEPEST
 from tests.hostile.conftest import Target
 from tests.hostile.texts import IDS, QUERIES, ids, queries
-from tests.server.problems import assert_problem
-from tests.server.small_shop import NAMES
+from tests.support.problems import assert_problem
+from tests.support.small_shop import NAMES
 
 FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

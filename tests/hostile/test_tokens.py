@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from catalog.codes import token_name
-from catalog.prompts import MARKERS, Interaction, PromptFormat, PromptSettings, clean_text, level_token_ids
-from server.settings import Settings
+from catalog.ids.codes import token_name
+from catalog.text.prompts import MARKERS, Interaction, PromptFormat, PromptSettings, clean_text, level_token_ids
+from server.core.settings import Settings
 from tests.hostile.texts import QUERIES, disguises
-from tests.server.http_shop import Shop
-from tests.server.small_shop import RecordingEngine, make_tokenizer
-from trainer.backbone import byte_level_tokenizer
+from tests.support.http_shop import Shop
+from tests.support.small_shop import RecordingEngine, make_tokenizer
+from trainer.model.backbone import byte_level_tokenizer
 
 SIZES = (8, 16)
 CODES_NL = np.array([divmod(leaf, SIZES[1]) for leaf in range(30)])
 CHAT = ["<|im_start|>", "<|im_end|>", "<think>", "<tool_call>", "<s>", "[INST]", "<|endoftext|>"]
 NAMES = [*MARKERS, *(token_name(level, code) for level, size in enumerate(SIZES) for code in range(size))]
 TITLES = ["A tent for two", "Head torch", *(" ".join(name for name in NAMES) for _ in range(50))]
-"""Of a catalogue whose merchant knows the tokens: a vocabulary is trained on them."""
+"""Of a catalog whose merchant knows the tokens: a vocabulary is trained on them."""
 
 
 def own() -> Tokenizer:

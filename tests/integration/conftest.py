@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 import torch
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from server.engine.settings import EngineSettings
-from server.engine.vllm.client import VllmEngine
-from tests.integration.redis_store import connect, raw
+from server.core.engine_settings import EngineSettings
+from server.engine.vllm.frontend.client import VllmEngine
+from tests.support.redis_store import connect, raw
 
 __all__ = ["connect", "raw"]
 

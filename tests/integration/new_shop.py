@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from tests.integration.server_process import ServerProcess
+from tests.support.paths import ROOT
+from tests.support.server_process import ServerProcess
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
 # A busy machine is no fault, and an answer without its user's history is not what is tried here.
 PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
@@ -24,7 +24,7 @@ class NewShop:
         self.folder = folder
         self.bundles = folder / "bundles"
         self._redis = redis
-        self._key = command("server.keys", "create", "--file", str(folder / "keys.json"), *OWNER).strip()
+        self._key = command("server.cli.keys", "create", "--file", str(folder / "keys.json"), *OWNER).strip()
         self._server: ServerProcess | None = None
 
     def start(self) -> None:
@@ -69,7 +69,7 @@ class NewShop:
 
     def export(self) -> Path:
         events = self.folder / "events.parquet"
-        command("server.export_events", "--redis", self._redis, "--out", str(events))
+        command("server.cli.export_events", "--redis", self._redis, "--out", str(events))
         return events
 
     def retrain(self, items: Path, events: Path, *settings: str) -> None:

@@ -9,9 +9,9 @@ import psutil
 import pytest
 import torch
 
+from server.core.engine_settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.settings import EngineSettings
-from server.engine.vllm.client import VllmEngine
+from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.rankings import assert_same, request, some_leaves, words
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -133,9 +133,9 @@ async def test_requests_over_a_limit_are_refused(vllm_engine, small_bundle):
         await vllm_engine.rank(request([1] * 601, 5))
     with pytest.raises(EngineError, match="vocabulary of 512"):
         await vllm_engine.rank(request([1, 512], 5))
-    with pytest.raises(EngineError, match="outside the catalogue"):
+    with pytest.raises(EngineError, match="outside the catalog"):
         await vllm_engine.rank(request([1], 5, excluded=[len(small_bundle.index)]))
-    with pytest.raises(EngineError, match="included leaf 3000 is outside the catalogue"):
+    with pytest.raises(EngineError, match="included leaf 3000 is outside the catalog"):
         await vllm_engine.rank(request([1], 5, included=[len(small_bundle.index)]))
 
 

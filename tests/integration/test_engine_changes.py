@@ -1,4 +1,4 @@
-"""What changes in a running vLLM engine: catalogues, filters and weights."""
+"""What changes in a running vLLM engine: catalogs, filters and weights."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
 from server.engine.errors import EngineError
 from tests.catalog.search.slow_search import slow_search
@@ -25,7 +25,7 @@ SIZES = (24, 32, 16)
 
 
 @st.composite
-def catalogues(draw):
+def catalogs(draw):
     """A random index of few items, and a search in it: width, excluded, filter and included leaves."""
     path = st.tuples(*(st.sampled_from(range(0, size, 5)) for size in SIZES))
     paths = draw(st.lists(path, min_size=1, max_size=40, unique=True))
@@ -61,11 +61,11 @@ def next_codes(model, bundle, prompt):
 
 
 @settings(max_examples=25)
-@given(catalogue=catalogues(), seed=st.integers(0, 5))
-async def test_any_catalogue_and_limits_give_what_brute_force_gives(
-    vllm_engine, small_bundle, small_model, catalogue, seed
+@given(catalog=catalogs(), seed=st.integers(0, 5))
+async def test_any_catalog_and_limits_give_what_brute_force_gives(
+    vllm_engine, small_bundle, small_model, catalog, seed
 ):
-    index, width, excluded, chosen, included = catalogue
+    index, width, excluded, chosen, included = catalog
     await vllm_engine.install(9, index)
     if chosen is not None:
         await vllm_engine.install_set(9, 1, np.isin(np.arange(len(index)), chosen))
@@ -113,7 +113,7 @@ async def test_requests_of_one_batch_may_be_limited_in_every_way(vllm_engine, ra
 
 
 async def test_requests_finish_on_the_snapshot_they_name(vllm_engine, small_model, small_bundle, numbered):
-    """Two catalogues in one batch, each ranked as by itself; one can be forgotten while the other answers."""
+    """Two catalogs in one batch, each ranked as by itself; one can be forgotten while the other answers."""
     paths = small_bundle.index.paths(np.arange(0, len(small_bundle.index), 3))
     smaller, _ = ItemIndex.build(paths, SIZES)
     number = numbered()
@@ -131,7 +131,7 @@ async def test_requests_finish_on_the_snapshot_they_name(vllm_engine, small_mode
     assert (await vllm_engine.statistics())["snapshots"] == 1
 
 
-async def test_a_set_of_another_catalogue_is_refused(vllm_engine):
+async def test_a_set_of_another_catalog_is_refused(vllm_engine):
     with pytest.raises(EngineError, match="5 leaves does not fit snapshot 0, which has 3000"):
         await vllm_engine.install_set(0, 1, np.ones(5, bool))
 
@@ -213,7 +213,7 @@ async def test_a_bundle_that_the_loaded_model_cannot_hold_is_refused(vllm_engine
 async def test_weights_that_are_not_the_bundles_are_noticed(vllm_engine, small_bundle, tmp_path, monkeypatch):
     """As if the file were another one by the time the engine reads it."""
     shutil.copytree(small_bundle.model_dir, tmp_path / "model")
-    monkeypatch.setattr("server.engine.vllm.client.checkpoint_digest", lambda directory: "0" * 64)
+    monkeypatch.setattr("server.engine.vllm.frontend.client.checkpoint_digest", lambda directory: "0" * 64)
     with pytest.raises(EngineError, match="are not those in"):
         await vllm_engine.reload(replace(small_bundle, model_dir=tmp_path / "model"))
     monkeypatch.undo()

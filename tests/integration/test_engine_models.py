@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from catalog.search.transformers import TransformersRanker
+from server.core.engine_settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankRequest
-from server.engine.settings import EngineSettings
-from server.engine.vllm.client import VllmEngine
+from server.engine.vllm.frontend.client import VllmEngine
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from catalog.index import ItemIndex
-from server.engine.settings import EngineSettings
-from server.engine.vllm.client import VllmEngine
+from catalog.ids.index import ItemIndex
+from server.core.engine_settings import EngineSettings
+from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.rankings import request, words
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from server.engine.protocol import RankRequest
-from server.engine.vllm.client import VllmEngine
+from server.engine.vllm.frontend.client import VllmEngine
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 

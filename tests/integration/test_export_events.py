@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from catalog.erasure import digest_of, read_kept_events, read_tombstones, tombstone_files
-from catalog.events import EventType, read_events
-from server.export_events import export_events, main
-from server.history import Event
-from server.redis_process import free_port
-from server.store.layout import BUCKETS, bucket_key, bucket_of
-from tests.integration.redis_store import START, Connect, event
+from catalog.data.erasure import digest_of, read_kept_events, read_tombstones, tombstone_files
+from catalog.data.events import EventType, read_events
+from server.cli.export_events import export_events, main
+from server.storage.keyspace import BUCKETS, bucket_key, bucket_of
+from server.storage.managed_redis import free_port
+from server.storage.protocol import Event
+from tests.support.redis_store import START, Connect, event
 
 pytestmark = pytest.mark.integration
 
@@ -82,7 +82,7 @@ def test_a_file_is_in_order_of_time_and_then_of_arrival(
     since, until = span
     with pytest.MonkeyPatch.context() as patch:
         for name, size in (("PIECE", 3), ("RUN", run), ("GROUP", 4)):
-            patch.setattr(f"server.export_events.{name}", size)
+            patch.setattr(f"server.cli.export_events.{name}", size)
         counts = export_events(redis, tmp_path / "e.parquet", since=since, until=until)
     wanted = [row for row in rows if since <= row.timestamp and (until is None or row.timestamp < until)]
     ordered = sorted(wanted, key=lambda row: row.timestamp)
@@ -147,7 +147,7 @@ def test_all_parts_of_the_log_are_read(redis: Redis, tmp_path: Path) -> None:
 def test_the_command(redis_url: str, redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     in_redis(redis, [event(n) for n in range(3)])
     out = tmp_path / "e.parquet"
-    command = [sys.executable, "-m", "server.export_events", "--redis", redis_url, "--out", str(out)]
+    command = [sys.executable, "-m", "server.cli.export_events", "--redis", redis_url, "--out", str(out)]
     asked = subprocess.run([*command, "--since", str(START + 1_000)], capture_output=True, text=True, check=True)
     assert "2 written" in asked.stdout
     assert [row["item_id"] for row in written(out)] == ["i1", "i2"]

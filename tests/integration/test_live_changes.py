@@ -1,4 +1,4 @@
-"""A server in production: its catalogue and its model change while people ask. Nothing is faked."""
+"""A server in production: its catalog and its model change while people ask. Nothing is faked."""
 
 import shutil
 import threading
@@ -7,11 +7,11 @@ from collections import Counter
 import httpx
 import pytest
 
-from catalog.bundle import current_bundle, published_versions
-from tests import world
-from tests.integration.server_process import ServerProcess
+from catalog.bundle.bundle import current_bundle, published_versions
+from tests.support import world
+from tests.support.server_process import ServerProcess
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.integration
 SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning", "--open-admin", "true")
@@ -19,7 +19,7 @@ SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level",
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    """Two bundles of one catalogue; the older one is current."""
+    """Two bundles of one catalog; the older one is current."""
     folder = tmp_path_factory.mktemp("published")
     data = world.write_world(folder)
     for seed in (0, 1):

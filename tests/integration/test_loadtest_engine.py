@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
 COMMAND = (
     "-m loadtest.engine --beam 4,8 --prompt 40 --concurrency 1,2 --items 500 --layers 1 --hidden 128 --repeats 2"
     " --budget-seconds 200 --threads 1 --peers vllm,transformers --json"

@@ -1,4 +1,4 @@
-"""Edits of the catalogue in a real Redis."""
+"""CatalogSync of the catalog in a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from catalog.changes import Delete, Upsert
-from server.edits import Recent
-from server.errors import HistoryUnavailable
-from server.redis_process import free_port
-from server.store.changes import RedisChanges
-from server.store.layout import CHANGES_KEY
-from tests.integration.redis_store import settings
+from catalog.data.changes import Delete, Upsert
+from server.core.errors import HistoryUnavailable
+from server.storage.change_log import RedisChanges
+from server.storage.keyspace import CHANGES_KEY
+from server.storage.managed_redis import free_port
+from server.storage.protocol import Recent
+from tests.support.redis_store import settings
 
 pytestmark = pytest.mark.integration
 
@@ -54,7 +54,7 @@ async def test_what_is_kept_is_bounded_by_the_items(store: RedisChanges, raw: Re
 
 
 async def test_many_changes_are_read_page_by_page(store: RedisChanges, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.store.changes.PAGE", 10)
+    monkeypatch.setattr("server.storage.change_log.PAGE", 10)
     for n in range(12):
         rows = {f"{n}-{i}": Delete(f"{n}-{i}") for i in range(n % 9 + 1)}
         assert await store.write(rows, expected=n, number=n + 1)

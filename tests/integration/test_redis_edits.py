@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from server.app import create_app
-from server.redis_process import free_port, own_redis
-from server.settings import Settings
-from tests.server.http_shop import Shop
-from tests.server.problems import assert_problem
-from tests.server.small_shop import make_deployments, publish_names
+from server.core.settings import Settings
+from server.storage.managed_redis import free_port, own_redis
+from tests.support.http_shop import Shop
+from tests.support.problems import assert_problem
+from tests.support.small_shop import make_deployments, publish_names
 
 pytestmark = pytest.mark.integration
 

@@ -9,13 +9,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from catalog.events import EventType
-from server import redis_process
-from server.errors import HistoryUnavailable
-from server.history import EMPTY, Event
-from server.store.history import RedisHistory, durability_warnings
-from server.store.layout import BUCKETS, bucket_key, bucket_of, user_key
-from tests.integration.redis_store import START, Connect, event, items_of, log_of, settings
+from catalog.data.events import EventType
+from server.core.errors import HistoryUnavailable
+from server.storage import managed_redis
+from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
+from server.storage.protocol import EMPTY, Event
+from server.storage.redis_history import RedisHistory, durability_warnings
+from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
 
 pytestmark = pytest.mark.integration
 
@@ -231,9 +231,9 @@ async def test_our_own_redis_keeps_events_and_a_careless_one_is_told(connect: Co
 
 async def test_keys_of_one_script_share_a_slot_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of one node refuses a script whose keys lie in different slots."""
-    monkeypatch.setitem(redis_process.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(redis_process.CONFIGURATION, "cluster-port", str(redis_process.free_port()))
-    with redis_process.own_redis(tmp_path) as url:
+    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-enabled", "yes")
+    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-port", str(managed_redis.free_port()))
+    with managed_redis.own_redis(tmp_path) as url:
         async with Redis.from_url(url) as node:
             await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):

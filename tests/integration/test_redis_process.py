@@ -14,15 +14,15 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from structlog.testing import capture_logs
 
-from server import redis_process
-from server.errors import StartupError
-from server.redis_process import free_port, own_redis
+from server.core.errors import StartupError
+from server.storage import managed_redis
+from server.storage.managed_redis import free_port, own_redis
 
 pytestmark = pytest.mark.integration
 
 HOLD = """
 import pathlib, sys, time
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 with own_redis(pathlib.Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(600)
@@ -80,7 +80,7 @@ def test_data_outlive_a_restart_and_the_port_may_be_chosen(tmp_path: Path) -> No
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_process, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(managed_redis, "LOCK_SECONDS", 0.1)
     with (
         own_redis(tmp_path) as url,
         Redis.from_url(url) as client,
@@ -130,7 +130,7 @@ def test_one_that_ends_is_started_again_with_its_data(tmp_path: Path) -> None:
 def test_one_that_cannot_run_is_started_ever_more_seldom_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_process, "LONGEST_PAUSE_SECONDS", 0.4)
+    monkeypatch.setattr(managed_redis, "LONGEST_PAUSE_SECONDS", 0.4)
     with capture_logs() as lines, own_redis(tmp_path) as url:
         kept = tmp_path / "appendonlydir"
         kept.rename(tmp_path / "away")
@@ -147,7 +147,7 @@ def test_one_that_cannot_run_is_started_ever_more_seldom_and_says_why(
 
 
 def test_the_end_need_not_wait_for_another_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_process, "FIRST_PAUSE_SECONDS", 3_600.0)
+    monkeypatch.setattr(managed_redis, "FIRST_PAUSE_SECONDS", 3_600.0)
     with capture_logs() as lines, own_redis(tmp_path) as url:
         os.kill(pid_of(url), signal.SIGKILL)
         while not lines:

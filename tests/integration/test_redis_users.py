@@ -11,15 +11,15 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisGone
 
-from catalog.erasure import digest_of
-from catalog.events import EventType
-from server import redis_process
-from server.errors import HistoryUnavailable, SessionTaken
-from server.history import Event
-from server.store.connection import Connection
-from server.store.history import RedisHistory
-from server.store.layout import bucket_key, bucket_of, user_key
-from tests.integration.redis_store import START, Connect, event, items_of, log_of, settings
+from catalog.data.erasure import digest_of
+from catalog.data.events import EventType
+from server.core.errors import HistoryUnavailable, SessionTaken
+from server.storage import managed_redis
+from server.storage.client import Connection
+from server.storage.keyspace import bucket_key, bucket_of, user_key
+from server.storage.protocol import Event
+from server.storage.redis_history import RedisHistory
+from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
 
 pytestmark = pytest.mark.integration
 
@@ -241,7 +241,7 @@ async def test_a_session_may_be_erased_by_itself(connect: Connect, raw: Redis) -
 
 
 async def test_a_long_log_is_cleared_in_pieces(connect: Connect, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.store.erasing.PIECE", 10)
+    monkeypatch.setattr("server.storage.erase.PIECE", 10)
     same_bucket = next(f"u{n}" for n in range(1_000) if bucket_of(f"u{n}") == bucket_of("ada"))
     history = connect(history_length=1)
     await history.append([event(n, user=same_bucket if n % 3 else "ada") for n in range(100)])
@@ -306,9 +306,9 @@ async def test_events_recorded_during_an_erasure_are_kept_or_gone_as_a_whole(con
 async def test_merging_and_erasing_stay_within_the_slots_of_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(redis_process.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(redis_process.CONFIGURATION, "cluster-port", str(redis_process.free_port()))
-    with redis_process.own_redis(tmp_path) as url:
+    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-enabled", "yes")
+    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-port", str(managed_redis.free_port()))
+    with managed_redis.own_redis(tmp_path) as url:
         async with Redis.from_url(url) as node:
             await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):

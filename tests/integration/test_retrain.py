@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.bundle import current_bundle, open_bundle
-from tests import world
-from tests.integration.server_process import ServerProcess
+from catalog.bundle.bundle import current_bundle, open_bundle
+from tests.support import world
+from tests.support.server_process import ServerProcess
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 STEPS = ("training.steps=30", "training.dropout=0", "gems.lr=0.01")
@@ -39,7 +39,7 @@ def server(bundles: Path, redis_url: str) -> Iterator[ServerProcess]:
 
 
 def retrain(bundles: Path, redis_url: str, server: ServerProcess, events: Path, *more: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "server.retrain", "--bundles", str(bundles), "--redis", redis_url]
+    command = [sys.executable, "-m", "server.cli.retrain", "--bundles", str(bundles), "--redis", redis_url]
     command += ["--server", server.url, "--events", str(events), *more]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}

@@ -5,7 +5,6 @@ Cases are the same in every run. For one operation: `pytest tests/integration/te
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,17 +12,18 @@ import schemathesis
 from schemathesis import Case
 from schemathesis.config import SchemathesisConfig
 
-from server.redis_process import own_redis
-from tests import world
+from server.storage.managed_redis import own_redis
 from tests.clients.conftest import make_key
 from tests.docs.serving import Store, locked_store
-from tests.integration.server_process import ServerProcess
+from tests.support import world
+from tests.support.paths import ROOT
+from tests.support.server_process import ServerProcess
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.integration
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+DOCUMENT = ROOT / "docs" / "openapi.json"
 NOT_JUDGED = (
     "positive_data_acceptance",  # ids and queries have rules that a schema does not tell, such as no control characters
     "negative_data_rejection",  # more is understood than is documented: "5" for 5, an id that is a number

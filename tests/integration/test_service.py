@@ -11,14 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle import Bundle, current_bundle, open_bundle
-from catalog.prompts import Interaction
+from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
 from catalog.search.transformers import TransformersRanker
-from tests import world
+from catalog.text.prompts import Interaction
 from tests.e2e.browser import Page
-from tests.integration.server_process import ServerProcess
+from tests.support import world
+from tests.support.server_process import ServerProcess
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.integration
 SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
@@ -61,7 +61,7 @@ def ids(response: httpx.Response) -> list[str]:
 
 
 @pytest.mark.parametrize("k", [1, 7, 30])
-def test_answers_are_k_distinct_items_of_the_catalogue(client, bundle, k):
+def test_answers_are_k_distinct_items_of_the_catalog(client, bundle, k):
     for path, parameters in (("/search", {"q": "red tent"}), ("/recommend", {"user": "nobody"})):
         response = client.get(path, params={**parameters, "k": k})
         found = ids(response)

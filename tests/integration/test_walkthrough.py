@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bundle import current_bundle, published_versions
-from catalog.erasure import digest_of, read_tombstones, tombstones_beside
-from catalog.events import read_events, write_events
-from catalog.items import write_items
-from tests import world
+from catalog.bundle.bundle import current_bundle, published_versions
+from catalog.data.erasure import digest_of, read_tombstones, tombstones_beside
+from catalog.data.events import read_events, write_events
+from catalog.data.items import write_items
 from tests.integration.new_shop import NewShop
-from tests.trainer.test_backbone import make_checkpoint
+from tests.support import world
+from tests.trainer.model.test_backbone import make_checkpoint
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +44,7 @@ def test_a_new_shop(shop: NewShop) -> None:
     first = current_bundle(shop.bundles).name
     shop.start()
     give_out_keys(shop)
-    fill_the_catalogue(shop)
+    fill_the_catalog(shop)
     record_what_users_did(shop)
     look_around(shop)
     take_an_item_out(shop)
@@ -72,7 +72,7 @@ def give_out_keys(shop: NewShop) -> None:
     assert [key["name"] for key in shop("GET", "/admin/keys")] == ["owner", "read", "write"]
 
 
-def fill_the_catalogue(shop: NewShop) -> None:
+def fill_the_catalog(shop: NewShop) -> None:
     assert sorted(shop.ids("/search", q="red", k=200)) == sorted(ITEMS["item_id"].to_pylist()[:AT_FIRST])
     rows = [{"id": row.pop("item_id")} | row for row in ITEMS.slice(AT_FIRST - 1).to_pylist()]
     change = shop("POST", "/items", rows)

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from server.__main__ import Server, bind, uvicorn_config
 from server.app import create_app
+from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.history import Event, History, Past
-from server.settings import Settings
-from server.store.history import RedisHistory
-from tests.server.small_shop import RecordingEngine, make_deployments, make_items, publish_names
+from server.storage.protocol import Event, History, Past
+from server.storage.redis_history import RedisHistory
+from tests.support.small_shop import RecordingEngine, make_deployments, make_items, publish_names
 
 START_SECONDS = 60
 

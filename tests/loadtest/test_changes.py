@@ -1,5 +1,5 @@
-from catalog.index import ItemIndex
-from loadtest.catalogues import even_codes
+from catalog.ids.index import ItemIndex
+from loadtest.catalogs import even_codes
 from loadtest.changes import CHANGED, change_figures
 
 

@@ -1,12 +1,12 @@
 import numpy as np
 
-from loadtest.catalogues import even_codes
+from loadtest.catalogs import even_codes
 from loadtest.constraint import IndexConstraint
 from loadtest.steps import draw_logp
 
 
 def test_a_filtered_search_finds_the_best_it_lets_through():
-    """A beam as wide as the catalogue, against the sum of the log-probabilities of every path."""
+    """A beam as wide as the catalog, against the sum of the log-probabilities of every path."""
     ours = IndexConstraint.build(even_codes(200, 3, 16, 0), [16] * 3)
     logp = [draw_logp(1, 16, np.random.default_rng(level)).expand(200, -1).contiguous() for level in range(3)]
     paths = ours.index.paths(np.arange(200))

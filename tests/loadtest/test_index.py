@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from catalog.index import ItemIndex
-from loadtest.catalogues import skewed_codes
+from catalog.ids.index import ItemIndex
+from loadtest.catalogs import skewed_codes
 from loadtest.index import main
 from loadtest.index_figures import DEPTH, SIZE
 
@@ -21,9 +21,9 @@ def report(tmp_path_factory):
     return json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("catalogue", ["skewed", "even"])
-def test_every_figure_is_a_positive_number(report, catalogue):
-    figures = report if catalogue == "skewed" else report["even"]
+@pytest.mark.parametrize("catalog", ["skewed", "even"])
+def test_every_figure_is_a_positive_number(report, catalog):
+    figures = report if catalog == "skewed" else report["even"]
     for key in ("build_s", "bytes_per_item", "load_ms", "filter_compile_ms", "step_ms", "step_ms_1600", "step_ms_512"):
         assert figures[key] > 0
         assert math.isfinite(figures[key])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import load
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from catalog.bundle import activate, current_bundle, published_versions
+from catalog.bundle.bundle import activate, current_bundle, published_versions
 from loadtest import load
 from loadtest.locust.redis_size import RedisSize
 from loadtest.locust.service import twin
-from server.redis_process import free_port, own_redis
+from server.storage.managed_redis import free_port, own_redis
 
 
 def test_a_twin_is_the_current_bundle_under_another_name(tmp_path: Path):

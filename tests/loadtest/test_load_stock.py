@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.data.items import Items
 from catalog.filters import parse
-from catalog.items import Items
 from loadtest.locust.conditions import Condition, draw_conditions
 from loadtest.locust.ledger import Ledger
 from loadtest.locust.stock import Interval, Stock, read_records
-from tests.server.small_shop import UNAVAILABLE, make_items
+from tests.support.small_shop import UNAVAILABLE, make_items
 
 
 class Clock:

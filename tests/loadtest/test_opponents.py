@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.catalogues import even_codes, skewed_codes
+from loadtest.catalogs import even_codes, skewed_codes
 from loadtest.constraint import IndexConstraint
 from loadtest.opponents.dict_trie import DictTrie
 from loadtest.opponents.padded_csr import PaddedCsr

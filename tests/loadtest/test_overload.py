@@ -12,7 +12,7 @@ import pytest
 from loadtest import overload
 from loadtest.overload import Stage, faults
 from loadtest.visitors import Reply, calls, closed_loop, open_loop
-from server.redis_process import own_redis
+from server.storage.managed_redis import own_redis
 from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 
 STAGE = Stage(

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from catalog.index import ItemIndex
-from loadtest.catalogues import skewed_codes
+from catalog.ids.index import ItemIndex
+from loadtest.catalogs import skewed_codes
 from loadtest.steps import draw_step
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from catalog.prompts import TASKS
+from catalog.text.prompts import TASKS
 from loadtest import training
 from loadtest.opponents.released_gems import ReleasedGems
 from loadtest.trainees import NAMES, make_step
 from loadtest.training import LIMITS, group_by_memory, main, summarize
 from loadtest.training_setup import Setup, draw_halves, make_backbone, recipe_of
-from trainer.batches import half_loss
+from trainer.data.batches import half_loss
 from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.parameters import projected_modules
 from trainer.gems.plain import PlainWeight
-from trainer.gems.selection import projected_modules
 
 TINY = Setup(parameters=50_000, sequences=2, length=24, rank=8)
 

@@ -7,12 +7,12 @@ import httpx
 import pytest
 
 from server.app import create_app
-from server.deployments import Deployments
-from server.settings import Settings
-from tests.server.http_shop import Shop
-from tests.server.memory_changes import MemoryChanges
-from tests.server.memory_history import MemoryHistory
-from tests.server.small_shop import RecordingEngine, make_deployments, publish_names
+from server.core.settings import Settings
+from server.serving.manager import Deployments
+from tests.support.http_shop import Shop
+from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_history import MemoryHistory
+from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
 
 @pytest.fixture

@@ -3,18 +3,18 @@ import json
 import pytest
 import structlog
 
-from catalog.bundle import Bundle
+from catalog.bundle.bundle import Bundle
 from catalog.errors import BundleError
 from server.app import create_app
-from server.deployments import Deployments
+from server.core.settings import Settings
 from server.engine.errors import EngineError
 from server.engine.protocol import Ranking, RankRequest
-from server.settings import Settings
-from tests.server.http_shop import Shop
-from tests.server.memory_changes import MemoryChanges
-from tests.server.memory_history import MemoryHistory
-from tests.server.problems import assert_problem
-from tests.server.small_shop import RecordingEngine
+from server.serving.manager import Deployments
+from tests.support.http_shop import Shop
+from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_history import MemoryHistory
+from tests.support.problems import assert_problem
+from tests.support.small_shop import RecordingEngine
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/search/", "/docs/", "//search", "/%00", "/ｓｅａｒｃｈ"])

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 import server.__main__ as program_module
-from tests.server.small_shop import make_manifest
+from tests.support.paths import ROOT
+from tests.support.small_shop import make_manifest
 
-ROOT = Path(__file__).parents[2]
 NO_REDIS = ["--redis", "redis://127.0.0.1:1/0"]
 
 
@@ -62,7 +62,7 @@ Start = Callable[..., Program]
 
 @contextmanager
 def launched(*flags: str, **variables: str) -> Iterator[Program]:
-    command = [sys.executable, "-m", "tests.server.fake_server", "--bundles", "unused", "--port", "0", *flags]
+    command = [sys.executable, "-m", "tests.support.fake_server", "--bundles", "unused", "--port", "0", *flags]
     environment = os.environ | variables
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:

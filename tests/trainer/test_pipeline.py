@@ -4,24 +4,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import current_bundle, open_bundle
 from catalog.search.transformers import TransformersRanker
-from tests import world
-from trainer import loop
-from trainer.analyses import gate
-from trainer.errors import TrainerError
+from tests.support import world
+from tests.support.paths import ROOT
+from trainer.analysis import gate
+from trainer.config.recipe import load_recipe
+from trainer.core.errors import TrainerError
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
-from trainer.record import FILE_NAME, read_record
-
-ROOT = Path(__file__).parents[2]
+from trainer.runtime import loop
+from trainer.runtime.step_log import FILE_NAME, read_record
 
 
 @pytest.fixture(scope="module")

@@ -17,16 +17,16 @@ from pathlib import Path
 from pydantic import ValidationError
 from transformers.utils.logging import disable_progress_bar
 
-from catalog.bundle import open_bundle
+from catalog.bundle.bundle import open_bundle
 from catalog.errors import CatalogError
 from catalog.printing import printable
-from trainer.candidates import NEGATIVES
-from trainer.errors import TrainerError
-from trainer.evaluation.published import bundle_settings, evaluate_bundle
+from trainer.config.recipe import EvaluationRecipe
+from trainer.core.errors import TrainerError
+from trainer.data.histories import SPLITS
+from trainer.evaluation.bundle import bundle_settings, evaluate_bundle
+from trainer.evaluation.candidates import NEGATIVES
 from trainer.evaluation.report import with_protocol
 from trainer.evaluation.table import table
-from trainer.histories import SPLITS
-from trainer.recipe import EvaluationRecipe
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--protocol",
         choices=("full", "candidates"),
         default="full",
-        help=f"rank the whole catalogue, or the right item among {NEGATIVES} drawn ones (default: full)",
+        help=f"rank the whole catalog, or the right item among {NEGATIVES} drawn ones (default: full)",
     )
     parser.add_argument("--split", choices=tuple(SPLITS), help="default: as the bundle was trained")
     parser.add_argument("--width", type=int, help="beams; default: as the bundle was trained, or all of the candidates")

@@ -1,8 +1,8 @@
 """The report of a model: its answers to the held-out questions of a split, ranked beside the baselines'.
 
-Two protocols. `full`: the right item against the whole catalogue, by constrained beam search; recommendations leave out
-what the user already has. `candidates`: the right item among 99 drawn ones (`trainer/candidates.py`), by constrained
-search over just those 100. In both, model and baselines are asked the same among the same.
+Two protocols. `full`: the right item against the whole catalog, by constrained beam search; recommendations leave out
+what the user already has. `candidates`: the right item among 99 drawn ones (`trainer/evaluation/candidates.py`), by
+constrained search over just those 100. In both, model and baselines are asked the same among the same.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 from transformers import PreTrainedModel
 
-from catalog.index import ItemIndex
-from catalog.items import Items
-from catalog.prompts import TASKS, PromptFormat, Task
+from catalog.data.items import Items
+from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from trainer.baselines import bm25, documents_with_queries, item_knn, popularity
-from trainer.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalogue
-from trainer.histories import Histories, Question, Split
-from trainer.ranking import CUTOFFS, ranks_of, summarize
-from trainer.recipe import EvaluationRecipe
+from catalog.text.prompts import TASKS, PromptFormat, Task
+from trainer.config.recipe import EvaluationRecipe
+from trainer.data.histories import Histories, Question, Split
+from trainer.evaluation.baselines import bm25, documents_with_queries, item_knn, popularity
+from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
+from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -54,7 +54,7 @@ def evaluate(
         if not questions:
             continue
         if protocol == "full":
-            candidates = whole_catalogue(split.full, questions, exclude_seen=recipe.exclude_seen)
+            candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
         else:
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
@@ -65,7 +65,7 @@ def evaluate(
         }
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
-        "catalogue_size": len(items),
+        "catalog_size": len(items),
         "exclude_seen": recipe.exclude_seen,
         "beam_width": recipe.width,
         "tasks": tasks,

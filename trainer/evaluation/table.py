@@ -21,7 +21,7 @@ def table(report: Report) -> str:
 
 def _heading(report: Report) -> str:
     drawn = report.get("candidates")
-    among = f"among {report['catalogue_size']} items"
+    among = f"among {report['catalog_size']} items"
     if drawn:
         among = f"the right item among {drawn['negatives']} drawn {drawn['drawn']} (seed {drawn['seed']})"
     return f"{report['protocol']}: {among}, beam width {report['beam_width']}"

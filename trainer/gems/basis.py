@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.gems.nullspace import NullSpace
+from trainer.gems.nullspace.space import NullSpace
 
 __all__ = ["random_basis", "sketch_basis"]
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from catalog.prompts import TASKS, Task
+from catalog.text.prompts import TASKS, Task
+from trainer.distributed.group import ProcessGroup
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.plain import PlainWeight
 from trainer.gems.stats import PARTS, PerTask
-from trainer.processes import Processes
 
 __all__ = ["Batch", "Measured", "measure", "total_norms"]
 
@@ -63,7 +63,7 @@ class Batch:
         means = {task: -rate * float(slope) / self.total for task, slope in self.slopes.items()}
         return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
 
-    def sum_over(self, processes: Processes) -> None:
+    def sum_over(self, processes: ProcessGroup) -> None:
         """Replaces all of it by the sums over the processes. One that had no part of the batch adds nothing."""
         if processes.world == 1:
             return
@@ -79,7 +79,7 @@ class Batch:
             values.clear()
             values.update({task: total for task, total in found.items() if next(flags)})
 
-    def sum_slopes_over(self, shards: Processes) -> None:
+    def sum_slopes_over(self, shards: ProcessGroup) -> None:
         """Adds up the slopes that processes found along the rows they hold; the rest is the same in all of them."""
         if shards.world == 1:
             return
@@ -104,7 +104,7 @@ class Measured:
 
 
 def measure(
-    batch: Batch, layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], last_rate: float, shards: Processes
+    batch: Batch, layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], last_rate: float, shards: ProcessGroup
 ) -> Measured:
     """From finished images (means over tokens) and plain gradients that are still sums; `shards` hold them together."""
     images = [[layer.subspaces[part].image_RL for layer in layers if part in layer.subspaces] for part in PARTS]
@@ -118,7 +118,7 @@ def measure(
     )
 
 
-def total_norms(groups: Sequence[Sequence[Tensor | None]], shards: Processes) -> list[float]:
+def total_norms(groups: Sequence[Sequence[Tensor | None]], shards: ProcessGroup) -> list[float]:
     """The Frobenius norm over all tensors of each group, of which every process holds a part."""
     norms = [float(get_total_norm([tensor for tensor in group if tensor is not None])) for group in groups]
     return [math.sqrt(square) for square in shards.sum_numbers([norm * norm for norm in norms])]

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.config.gems import GemsConfig
 from trainer.gems.adam import Adam
-from trainer.gems.config import GemsConfig
 from trainer.gems.plain import PlainWeight
 from trainer.gems.randomness import generator_for
 from trainer.gems.state import restore_

@@ -14,14 +14,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from catalog.prompts import TASKS, Task
-from trainer.errors import OptimizerUseError
+from catalog.text.prompts import TASKS, Task
+from trainer.core.errors import OptimizerUseError
+from trainer.distributed.group import ProcessGroup
 from trainer.gems.adam import Adam
 from trainer.gems.batch import Batch
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.plain import PlainWeight
 from trainer.gems.reduction import present, sum_accumulators
-from trainer.processes import Processes
 
 __all__ = ["Intake", "MicroBatch"]
 
@@ -64,7 +64,7 @@ class Intake:
             raise OptimizerUseError(f'no gradient arrived inside task("{part.task}"): call loss.backward() there')
         self.batch.add(part.task, part.tokens, loss)
 
-    def complete(self, processes: Processes, shards: Processes) -> Batch:
+    def complete(self, processes: ProcessGroup, shards: ProcessGroup) -> Batch:
         """The whole batch, with what other processes have of it. Raises OptimizerUseError where there is none.
 
         processes: each had a share of it. shards: each had a share of every weight.

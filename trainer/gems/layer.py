@@ -1,7 +1,7 @@
 """One projected weight: takes gradients apart into low-rank images, and puts low-rank directions together to an update.
 
-Where processes hold the weight between them this is about the rows that are here, and rows.py says what is summed. The
-bases lie on the weight's shorter side; a weight with more rows than columns is looked at through its transpose. The
+Where processes hold the weight between them this is about the rows that are here, and sharded.py says what is summed.
+The bases lie on the weight's shorter side; a weight with more rows than columns is looked at through its transpose. The
 null space protects the rows (side "output") or the columns ("input"), which is the shorter or the longer side:
 
 - shorter: the bases themselves lie in the null space, so whatever they carry does;
@@ -19,18 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from catalog.prompts import TASKS, Task
-from trainer.errors import BackboneError, NullSpaceError, SettingsError
+from catalog.text.prompts import TASKS, Task
+from trainer.config.gems import GemsConfig
+from trainer.core.errors import BackboneError, NullSpaceError, SettingsError
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.gems.adam import Adam
-from trainer.gems.config import GemsConfig
-from trainer.gems.nullspace import NullSpace
+from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.precision import add_rounded_, compute_dtype
 from trainer.gems.randomness import generator_for
-from trainer.gems.rows import LocalRows
+from trainer.gems.sharded import LocalRows
 from trainer.gems.state import check_names
 from trainer.gems.stats import Gates, Part, PerTask
 from trainer.gems.subspace import Subspace
-from trainer.processes import ALONE, Processes
 
 __all__ = ["ProjectedLayer"]
 
@@ -44,7 +44,7 @@ class ProjectedLayer:
         weight: nn.Parameter,
         config: GemsConfig,
         null_space: NullSpace | None,
-        shards: Processes = ALONE,
+        shards: ProcessGroup = ALONE,
     ) -> None:
         self.name, self.weight = name, weight
         self._here = LocalRows(weight, shards)

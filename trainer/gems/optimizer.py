@@ -11,7 +11,7 @@ arXiv 2601.09496. One step goes like this, files beside this one:
    bases come from them (basis.py). The first step is one of these, and itself moves in random subspaces.
 3. `step()` checks that losses and gradients are finite; lets the gate learn from how the last update served this
    batch, and asks it for this step's weights (gate.py); makes an Adam step in every subspace (adam.py); puts the
-   three together inside the null space (nullspace.py); adds the result to the weights (precision.py).
+   three together inside the null space (nullspace/space.py); adds the result to the weights (precision.py).
 
 Why the weights move in `step()` and not inside the last backward pass: images are all that the update needs,
 Δ = U·Adam(UᵀG), so waiting costs no full gradient. It means that nothing is applied before everything is known to be
@@ -20,7 +20,7 @@ finite, that clipping and gate see the whole batch, and that a sum over processe
 Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: 4·r·L of moments and 2·r·S of bases are kept, and for a
 learned gate r·L of the last directions; between the first backward pass and the step there are 2·r·L of images.
 
-Of a weight that FSDP2 divided among P processes (rows.py) each has 1/P, and 1/P of gradient, moments, null space and
+Of a weight that FSDP2 divided among P processes (sharded.py) each has 1/P, and 1/P of gradient, moments, null space and
 what AdamW keeps; bases are whole in each. Images and directions are divided where S is the columns; where S is the rows
 they are whole in each, as every row of the weight takes part in them.
 """
@@ -35,19 +35,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from catalog.prompts import Task
-from trainer.errors import OptimizerUseError
+from catalog.text.prompts import Task
+from trainer.config.gems import GemsConfig
+from trainer.core.errors import OptimizerUseError
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.gems.adam import Adam
 from trainer.gems.batch import Batch, Measured, measure, total_norms
-from trainer.gems.config import GemsConfig
 from trainer.gems.gate import Gate
 from trainer.gems.intake import Intake, MicroBatch
-from trainer.gems.nullspace import NullSpace
+from trainer.gems.nullspace.space import NullSpace
+from trainer.gems.parameters import parameter_groups, plain_weights, projected_layers
 from trainer.gems.precision import full_precision
-from trainer.gems.selection import parameter_groups, plain_weights, projected_layers
 from trainer.gems.state import check_names
 from trainer.gems.stats import Gates, PerTask, StepStats
-from trainer.processes import ALONE, Processes
 
 __all__ = ["GemsOptimizer"]
 
@@ -92,8 +92,8 @@ class GemsOptimizer(Optimizer):
         config: GemsConfig,
         *,
         null_spaces: Mapping[str, NullSpace] | None = None,
-        processes: Processes = ALONE,
-        shards: Processes = ALONE,
+        processes: ProcessGroup = ALONE,
+        shards: ProcessGroup = ALONE,
     ) -> None:
         self.config = config
         self._processes, self._shards = processes, shards

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.distributed.dtensor import local, rows_here
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.gems.adam import Adam, Moments
 from trainer.gems.precision import add_rounded_, compute_dtype
-from trainer.gems.rows import local, rows_here
-from trainer.processes import ALONE, Processes
 
 __all__ = ["PlainWeight"]
 
@@ -27,7 +27,7 @@ class PlainWeight:
     """
 
     def __init__(
-        self, name: str, weight: nn.Parameter, rows: slice | Tensor | None = None, shards: Processes = ALONE
+        self, name: str, weight: nn.Parameter, rows: slice | Tensor | None = None, shards: ProcessGroup = ALONE
     ) -> None:
         self.name, self.weight = name, weight
         here = rows_here(weight, shards)

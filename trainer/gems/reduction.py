@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from trainer.distributed.group import ProcessGroup
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.plain import PlainWeight
-from trainer.processes import Processes
 
 __all__ = ["present", "sum_accumulators"]
 
 
-def sum_accumulators(owners: Sequence[ProjectedLayer | PlainWeight], processes: Processes) -> None:
+def sum_accumulators(owners: Sequence[ProjectedLayer | PlainWeight], processes: ProcessGroup) -> None:
     """Replaces every accumulator by its sum over the processes; one without a gradient there adds zeros."""
     if processes.world == 1:
         return

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from torch import Tensor
 
-from trainer.errors import CheckpointError
+from trainer.core.errors import CheckpointError
 
 __all__ = ["check_names", "restore_"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from catalog.prompts import TASKS, Task
+from catalog.text.prompts import TASKS, Task
 
 __all__ = ["PARTS", "Gates", "Part", "PerTask", "StepStats"]
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.config.gems import MomentsAtRefresh
 from trainer.gems.adam import Adam, Moments
 from trainer.gems.basis import random_basis, sketch_basis
-from trainer.gems.config import MomentsAtRefresh
-from trainer.gems.nullspace import NullSpace
+from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.state import restore_
 
 __all__ = ["Subspace"]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.backbone import Backbone
+from trainer.config.recipe import Recipe
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.methods.full import FullTuning
 from trainer.methods.gems import GemsTuning
 from trainer.methods.lora import LoraTuning
 from trainer.methods.lora_moe import LoraMoeTuning
 from trainer.methods.protocol import Method, StepResult
-from trainer.processes import ALONE, Processes
-from trainer.recipe import Recipe
+from trainer.model.backbone import Backbone
 
 __all__ = ["Method", "StepResult", "create_method"]
 
 
 def create_method(
-    backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: Processes = ALONE
+    backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: ProcessGroup = ALONE
 ) -> Method:
     """The method that the recipe names, ready to train this backbone. It may change the model's modules.
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from catalog.prompts import Task
+from catalog.text.prompts import Task
+from trainer.config.gems import GemsConfig
+from trainer.config.recipe import AdamWRecipe
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.gems.adam import Adam
-from trainer.gems.config import GemsConfig
 from trainer.gems.plain import PlainWeight
 from trainer.gems.reduction import sum_accumulators
 from trainer.gems.state import check_names
 from trainer.methods.protocol import StepResult
-from trainer.processes import ALONE, Processes
-from trainer.recipe import AdamWRecipe
 
 CLIP_EPS = 1e-6  # as in torch's clipping
 
@@ -38,7 +38,7 @@ class AdamWTuning:
         recipe: AdamWRecipe,
         beside: Sequence[PlainWeight] = (),
         config: GemsConfig | None = None,
-        processes: Processes = ALONE,
+        processes: ProcessGroup = ALONE,
     ) -> None:
         self._processes = processes
         self._parameters, self._recipe = list(parameters), recipe

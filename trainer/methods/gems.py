@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-from catalog.prompts import Task
-from trainer.backbone import Backbone
-from trainer.corpus import text_batches, token_rows, token_stream
-from trainer.gems.cache import cached_null_spaces
-from trainer.gems.config import GemsConfig
-from trainer.gems.nullspace import Energy, NullSpace, Relative, Threshold
+from catalog.text.prompts import Task
+from trainer.config.gems import GemsConfig
+from trainer.config.recipe import NullSpaceRecipe, Recipe
+from trainer.core.progress import say
+from trainer.data.corpus import text_batches, token_rows, token_stream
+from trainer.distributed.fsdp import share_loss
+from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.gems.nullspace.cache import cached_null_spaces
+from trainer.gems.nullspace.space import Energy, NullSpace, Relative, Threshold
 from trainer.gems.optimizer import GemsOptimizer
 from trainer.methods.protocol import StepResult
-from trainer.processes import ALONE, Processes
-from trainer.progress import say
-from trainer.recipe import NullSpaceRecipe, Recipe
-from trainer.sharding import share_loss
+from trainer.model.backbone import Backbone
 
 
 class GemsTuning:
@@ -34,7 +34,7 @@ class GemsTuning:
     obstacle: str | None = None
 
     def __init__(
-        self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: Processes = ALONE
+        self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: ProcessGroup = ALONE
     ) -> None:
         config = gems_config(recipe, backbone)
         sharded = recipe.training.shard
@@ -87,7 +87,7 @@ def _null_spaces(
     documents: Sequence[str],
     cache: Path,
     config: GemsConfig,
-    shards: Processes,
+    shards: ProcessGroup,
 ) -> dict[str, NullSpace]:
     stream = token_stream(documents, backbone.text_tokenizer)
     rows_NT = token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from trainer.backbone import Backbone
+from trainer.config.recipe import Recipe
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.methods.adamw import AdamWTuning
 from trainer.methods.gems import gems_config
 from trainer.methods.targets import adapter_targets
-from trainer.processes import ALONE, Processes
-from trainer.recipe import Recipe
+from trainer.model.backbone import Backbone
 
 
 class LoraTuning(AdamWTuning):
@@ -19,7 +19,7 @@ class LoraTuning(AdamWTuning):
     stay tied, and only the rows that `gems.vocabulary_rows` names move.
     """
 
-    def __init__(self, backbone: Backbone, recipe: Recipe, processes: Processes = ALONE) -> None:
+    def __init__(self, backbone: Backbone, recipe: Recipe, processes: ProcessGroup = ALONE) -> None:
         from peft import LoraConfig, get_peft_model
 
         settings, config = recipe.lora, gems_config(recipe, backbone)

@@ -10,20 +10,20 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from trainer.backbone import Backbone
+from trainer.config.recipe import LoraMoeRecipe, Recipe
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.gems.randomness import generator_for
 from trainer.methods.adamw import AdamWTuning
 from trainer.methods.experts import LoraExperts
 from trainer.methods.gems import gems_config
 from trainer.methods.targets import adapter_targets
-from trainer.processes import ALONE, Processes
-from trainer.recipe import LoraMoeRecipe, Recipe
+from trainer.model.backbone import Backbone
 
 
 class LoraMoeTuning(AdamWTuning):
     obstacle = "its experts are weighed anew for every token, which no plain checkpoint can do"
 
-    def __init__(self, backbone: Backbone, recipe: Recipe, processes: Processes = ALONE) -> None:
+    def __init__(self, backbone: Backbone, recipe: Recipe, processes: ProcessGroup = ALONE) -> None:
         settings, config = recipe.lora_moe, gems_config(recipe, backbone)
         targets = adapter_targets(backbone.model, config, setting="lora_moe.rank", rank=settings.rank)
         layers = [

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from catalog.prompts import Task
+from catalog.text.prompts import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import PreTrainedModel
 
-from trainer.errors import SettingsError
-from trainer.gems.config import GemsConfig
+from trainer.config.gems import GemsConfig
+from trainer.core.errors import SettingsError
+from trainer.gems.parameters import plain_weights, projected_modules
 from trainer.gems.plain import PlainWeight
-from trainer.gems.selection import plain_weights, projected_modules
 
 
 @dataclass(frozen=True, slots=True)

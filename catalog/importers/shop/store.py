@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from catalog.data.report import Report
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.shop.assortment import Assortment, load_assortment
@@ -10,7 +11,6 @@ from catalog.importers.shop.products import Product, make_products
 from catalog.importers.shop.shelves import Shelves
 from catalog.importers.shop.shoppers import make_shoppers
 from catalog.importers.shop.visits import Act, make_visits
-from catalog.report import Report
 
 __all__ = ["build_shop"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from catalog.events import EventType
+from catalog.data.events import EventType
 from catalog.importers.shop.chance import draw, draw_by_utility
 from catalog.importers.shop.queries import make_query
 from catalog.importers.shop.shelves import Shelves

@@ -1,6 +1,6 @@
 """What a server answers, as frozen dataclasses.
 
-Columns of a catalogue are in `fields` of an item. Members that a newer server adds are kept in `extra`, so that an
+Columns of a catalog are in `fields` of an item. Members that a newer server adds are kept in `extra`, so that an
 older client goes on working with it.
 """
 
@@ -235,7 +235,7 @@ class Readiness(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Body):
-    """Which model answers, over which catalogue."""
+    """Which model answers, over which catalog."""
 
     gemserve: str
     model: str

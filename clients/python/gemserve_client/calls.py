@@ -120,7 +120,7 @@ def joined(receipts: Sequence[Receipt]) -> Receipt:
 
 
 def item(item_id: str) -> Call[Item]:
-    """An item of the catalogue, whether or not it is available."""
+    """An item of the catalog, whether or not it is available."""
     return Call("GET", f"/items/{_quoted(item_id)}", _reading(Item))
 
 
@@ -206,7 +206,7 @@ def revoke_key(key_id: str) -> Call[None]:
 
 
 def version() -> Call[answers.Version]:
-    """Which model answers, over which catalogue."""
+    """Which model answers, over which catalog."""
     return Call("GET", "/version", _reading(answers.Version))
 
 

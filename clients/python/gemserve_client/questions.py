@@ -83,7 +83,7 @@ class Recommend(PersonalQuestion):
 
 @dataclass(frozen=True, slots=True)
 class Similar(Question):
-    """Items like one of the catalogue, `item`."""
+    """Items like one of the catalog, `item`."""
 
     kind: ClassVar[str] = "similar"
 

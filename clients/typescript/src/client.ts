@@ -51,7 +51,7 @@ export class GemserveClient {
     return this.ask({ kind: "recommend", ...parameters }, options);
   }
 
-  /** Items like one of the catalogue. */
+  /** Items like one of the catalog. */
   similar(item: string, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
     return this.ask({ kind: "similar", ...parameters, item }, options);
   }
@@ -92,7 +92,7 @@ export class GemserveClient {
     return whole;
   }
 
-  /** An item of the catalogue, whether or not it is available. */
+  /** An item of the catalog, whether or not it is available. */
   async item(id: string, options?: CallOptions): Promise<Item> {
     return (await this.#connection.send({ method: "GET", path: path`/items/${id}` }, options)) as Item;
   }
@@ -173,7 +173,7 @@ export class GemserveClient {
     await this.#connection.send({ method: "DELETE", path: path`/admin/keys/${id}` }, options);
   }
 
-  /** Which model answers, over which catalogue. */
+  /** Which model answers, over which catalog. */
   async version(options?: CallOptions): Promise<Version> {
     return (await this.#connection.send({ method: "GET", path: "/version" }, options)) as Version;
   }

@@ -358,7 +358,7 @@ export interface paths {
         };
         /**
          * Get Version
-         * @description Which model answers, over which catalogue.
+         * @description Which model answers, over which catalog.
          */
         get: operations["get_version"];
         put?: never;
@@ -523,7 +523,7 @@ export interface components {
             deleted: string[];
             /**
              * Missing
-             * @description to be deleted, but not in the catalogue
+             * @description to be deleted, but not in the catalog
              */
             missing: string[];
             /** Catalog Version */
@@ -559,7 +559,7 @@ export interface components {
         };
         /**
          * ItemBody
-         * @description An item with every further column of the catalogue.
+         * @description An item with every further column of the catalog.
          */
         ItemBody: {
             /** Id */
@@ -727,7 +727,7 @@ export interface components {
             event_id: string;
             /**
              * Title
-             * @description of the item; null where the catalogue does not have it any more, or has none
+             * @description of the item; null where the catalog does not have it any more, or has none
              */
             title: string | null;
         };
@@ -822,7 +822,7 @@ export interface components {
         };
         /**
          * ShownItemBody
-         * @description An item with every further column of the catalogue, but for those that `fields` leaves out.
+         * @description An item with every further column of the catalog, but for those that `fields` leaves out.
          */
         ShownItemBody: {
             /** Id */

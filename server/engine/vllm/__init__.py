@@ -1,0 +1,1 @@
+"""The engine for decoder-only bundles: vLLM, with the constrained beam search in its worker."""

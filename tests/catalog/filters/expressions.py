@@ -6,8 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from catalog.filters.faults import Span
-from catalog.filters.tree import (
+from catalog.filters.ast import (
     And,
     Column,
     Comparison,
@@ -21,6 +20,7 @@ from catalog.filters.tree import (
     Truth,
     Value,
 )
+from catalog.filters.faults import Span
 
 NOWHERE = Span(0, 0)
 OPERATORS: Sequence[Operator] = ("=", "<", "<=", ">", ">=")

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 
 from catalog.errors import FilterError
+from catalog.filters.ast import Column
 from catalog.filters.columns import Holding, find_column
 from catalog.filters.faults import Span
-from catalog.filters.tree import Column
 
 
 def column(name: str) -> Column:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.data.items import Items
 from catalog.errors import CatalogError, FilterError
 from catalog.filters import Filter, compile_filter, parse
+from catalog.filters.ast import Expression
 from catalog.filters.filter import LONGEST
 from catalog.filters.parser import DEEPEST, MOST_CONDITIONS
-from catalog.filters.tree import Expression
-from catalog.items import Items
 from tests.catalog.filters.expressions import spell, trees
 
 
@@ -63,7 +63,7 @@ def test_filters_that_say_the_same_are_equal_and_serve_as_one_key(tree: Expressi
     assert one != parse(f"not ({one.text})")
 
 
-def test_errors_are_the_catalogues_and_point_into_the_text_as_given(items: Items) -> None:
+def test_errors_are_the_catalogs_and_point_into_the_text_as_given(items: Items) -> None:
     with pytest.raises(CatalogError):
         parse("a =")
     with pytest.raises(FilterError) as refused:
@@ -71,7 +71,7 @@ def test_errors_are_the_catalogues_and_point_into_the_text_as_given(items: Items
     assert (refused.value.position, refused.value.length) == (20, 5)
 
 
-def test_syntax_is_judged_without_a_catalogue_and_columns_only_with_one(items: Items) -> None:
+def test_syntax_is_judged_without_a_catalog_and_columns_only_with_one(items: Items) -> None:
     unknown = parse("nothing = 'like this'")
     with pytest.raises(FilterError, match="no column nothing"):
         unknown.mask(items)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import FilterError
+from catalog.filters.ast import And, Comparison, Not, Or, Truth
 from catalog.filters.parser import DEEPEST, LONGEST_LIST, MOST_CONDITIONS, MOST_SCANS, read_tree
-from catalog.filters.tree import And, Comparison, Not, Or, Truth
 
 
 def refusal(text: str) -> FilterError:

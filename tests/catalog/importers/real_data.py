@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["real_data"]
+from tests.support.paths import SHARED
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+__all__ = ["real_data"]
 
 
 def real_data(name: str) -> Path:

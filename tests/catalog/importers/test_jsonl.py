@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from catalog.data.items import read_items, write_items
 from catalog.errors import DatasetError, ItemsError
 from catalog.importers.jsonl import read_jsonl
-from catalog.items import read_items, write_items
 
 ITEMS = [{"item_id": 1, "title": "Tent", "year": 2024}, {"item_id": 2}, {"item_id": 2, "title": "again"}]
 EVENTS = [

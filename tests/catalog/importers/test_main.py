@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog.events import read_events
+from catalog.data.events import read_events
+from catalog.data.items import read_items
 from catalog.importers.__main__ import main
-from catalog.items import read_items
 
 SMALL_SHOP = ["--products", "150", "--shoppers", "20", "--events", "300"]
 EVENT = {"user_id": "a", "item_id": "1", "timestamp": 1_700_000_000_000, "type": "view"}

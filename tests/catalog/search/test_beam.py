@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.beam import BeamSearch
 from catalog.search.restriction import LeafSet, Restriction
 from catalog.search.tree import Tree
@@ -97,7 +97,7 @@ def test_scores_by_level_are_the_models_and_multiply_to_the_whole(compiled, batc
 
 @EITHER_WAY
 @given(batches(), st.booleans())
-def test_without_restriction_the_whole_catalogue_is_wanted(compiled, batch, coarse):
+def test_without_restriction_the_whole_catalog_is_wanted(compiled, batch, coarse):
     index, rows = batch
     widths, *_, seeds = zip(*rows, strict=True)
     models = models_of(index, seeds, coarse)
@@ -108,7 +108,7 @@ def test_without_restriction_the_whole_catalogue_is_wanted(compiled, batch, coar
 
 
 @EITHER_WAY
-def test_a_beam_as_wide_as_the_catalogue_scores_every_item(compiled):
+def test_a_beam_as_wide_as_the_catalog_scores_every_item(compiled):
     paths = np.unique(np.random.default_rng(0).integers(0, 8, (300, 3)), axis=0)
     index, _ = ItemIndex.build(paths, [8, 8, 8])
     model = models_of(index, [0], coarse=False)[0]
@@ -141,7 +141,7 @@ def test_certain_codes_tie_whatever_the_sign_of_their_zero(compiled):
 
 
 @pytest.mark.parametrize("selectivity", [1.0, 0.1, 0.001, 0.0])
-def test_both_ways_keep_the_same_beams_of_a_large_catalogue(selectivity):
+def test_both_ways_keep_the_same_beams_of_a_large_catalog(selectivity):
     generator = np.random.default_rng(1)
     paths = np.unique(generator.integers(0, [16, 256, 256], (30_000, 3)), axis=0)
     index, _ = ItemIndex.build(paths, [16, 256, 256])
@@ -158,5 +158,5 @@ def test_both_ways_keep_the_same_beams_of_a_large_catalogue(selectivity):
 
 def test_importing_the_search_does_not_load_numba():
     """vLLM's engine process, which imports the main module again, does not start with it."""
-    program = "import sys, catalog.search.transformers, server.engine.vllm.wire; sys.exit('numba' in sys.modules)"
+    program = "import sys, catalog.search.transformers, server.engine.vllm.messages; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

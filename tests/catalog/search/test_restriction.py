@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import ItemIndexError
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search.restriction import LeafSet, Restriction
 
 
@@ -51,7 +51,7 @@ def test_rows_with_one_leaf_set_are_grouped():
     ]
 
 
-def test_a_mask_of_another_catalogue_is_refused():
+def test_a_mask_of_another_catalog_is_refused():
     with pytest.raises(ItemIndexError, match="does not fit the 4 leaves"):
         LeafSet.of_mask(small_index(), np.ones(5, bool))
 

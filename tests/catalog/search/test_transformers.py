@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from catalog.errors import ItemIndexError
-from catalog.index import ItemIndex
+from catalog.ids.index import ItemIndex
 from catalog.search import transformers as driver
 from catalog.search.transformers import TransformersRanker
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from catalog.bundle import open_bundle
-from tests import world
-from trainer.analyses.base import main as pretrain
+from catalog.bundle.bundle import open_bundle
+from tests.support import world
+from trainer.analysis.pretrain_base import main as pretrain
+from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
-from trainer.recipe import load_recipe
 
 TEXT = "\n\n".join(f"a {kind} of {colour} cloth is made to last" for kind in world.KINDS for colour in world.COLOURS)
 

@@ -8,18 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from catalog.bundle import open_bundle
-from catalog.events import read_events, write_events
+from catalog.bundle.bundle import open_bundle
+from catalog.data.events import read_events, write_events
 from catalog.search.transformers import TransformersRanker
-from tests import world
-from tests.trainer.test_backbone import make_checkpoint
-from trainer.candidates import sampled_candidates
+from tests.support import world
+from tests.trainer.model.test_backbone import make_checkpoint
+from trainer.config.recipe import load_recipe
+from trainer.data.histories import Histories, leave_one_out
 from trainer.evaluation.__main__ import main
-from trainer.evaluation.published import load_model
-from trainer.histories import Histories, leave_one_out
+from trainer.evaluation.bundle import load_model
+from trainer.evaluation.candidates import sampled_candidates
+from trainer.evaluation.metrics import gains
 from trainer.pipeline import run
-from trainer.ranking import gains
-from trainer.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")

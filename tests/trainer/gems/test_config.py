@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.errors import SettingsError
+from trainer.core.errors import SettingsError
 from trainer.gems import GemsConfig
 
 

@@ -17,7 +17,7 @@ from tests.trainer.gems.small_models import (
     vectors,
     weights_of,
 )
-from trainer.errors import OptimizerUseError, SettingsError
+from trainer.core.errors import OptimizerUseError, SettingsError
 from trainer.gems import GemsConfig, GemsOptimizer
 
 FREE = {"null_space": False, "lr": 1e-2, "adamw_lr": 1e-2, "vocabulary_rows": "all"}

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.trainer.gems.small_models import assert_same, one_step, qwen2, weights_of
-from trainer.checkpoint import load_checkpoint, save_checkpoint
-from trainer.errors import CheckpointError
+from trainer.core.errors import CheckpointError
 from trainer.gems import GemsConfig, GemsOptimizer
+from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 FREE = {"null_space": False, "lr": 1e-2, "adamw_lr": 1e-2, "vocabulary_rows": "all"}
 

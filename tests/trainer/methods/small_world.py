@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from catalog.codes import Codebooks
-from catalog.prompts import PromptFormat, PromptSettings, level_token_ids
-from tests import world
-from trainer.backbone import Backbone, add_item_tokens, build_backbone, byte_level_tokenizer
-from trainer.batches import Batches, Half, half_loss
-from trainer.histories import Histories
+from catalog.ids.codes import Codebooks
+from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
+from tests.support import world
+from trainer.config.recipe import BackboneRecipe, Recipe, load_recipe
+from trainer.data.batches import Batches, TaskBatch, half_loss
+from trainer.data.histories import Histories
+from trainer.distributed.fsdp import apply, shard
+from trainer.distributed.group import ALONE, ProcessGroup
 from trainer.methods import Method, create_method
 from trainer.methods.protocol import StepResult
-from trainer.processes import ALONE, Processes
-from trainer.recipe import BackboneRecipe, Recipe, load_recipe
-from trainer.sharding import apply, shard
+from trainer.model.backbone import Backbone, add_item_tokens, build_backbone, byte_level_tokenizer
 
 CODES_NL = np.array([[kind, colour] for kind in range(5) for colour in range(6)])
 BASE = BackboneRecipe(hidden=32, layers=2, heads=1, vocabulary=300)
@@ -29,12 +29,12 @@ class SmallWorld:
     method: Method
     batches: Batches
     level_tokens: list[torch.Tensor]
-    processes: Processes = ALONE
+    processes: ProcessGroup = ALONE
 
-    def halves(self, step: int = 0) -> list[Half]:
+    def halves(self, step: int = 0) -> list[TaskBatch]:
         return [half for parts in self.batches.halves(step) for half in parts]
 
-    def loss(self, half: Half) -> torch.Tensor:
+    def loss(self, half: TaskBatch) -> torch.Tensor:
         return apply(self.backbone.model, half_loss, half, self.level_tokens, self.recipe.training)
 
     def batch_loss(self, step: int = 0) -> torch.Tensor:
@@ -75,7 +75,7 @@ def make_backbone(kind: str = "qwen2") -> Backbone:
 
 
 def small_world(
-    tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None, processes: Processes = ALONE
+    tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None, processes: ProcessGroup = ALONE
 ) -> SmallWorld:
     """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
     backbone = backbone or make_backbone(kind)

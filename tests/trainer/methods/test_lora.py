@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainer.methods.small_world import make_backbone, small_world
-from trainer.gems.config import PROJECTED_MODULES
+from trainer.config.gems import PROJECTED_MODULES
 
 SETTINGS = ("method=lora", "lora.rank=4", "lora.lr=0.02", "gems.adamw_lr=0.01")
 WITHOUT_PEFT = """

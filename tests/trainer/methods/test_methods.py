@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.trainer.methods.small_world import make_backbone, small_world
-from trainer.checkpoint import load_checkpoint, save_checkpoint
-from trainer.errors import BackboneError, CheckpointError, SettingsError
+from trainer.core.errors import BackboneError, CheckpointError, SettingsError
+from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 METHODS = ("gems", "single_subspace", "full", "lora", "lora_moe")
 RATES = (

@@ -8,11 +8,11 @@ import bm25s
 import pyarrow.compute as pc
 import pytest
 
+from catalog.data.events import EventType
+from catalog.data.items import Items
 from catalog.errors import DatasetError
-from catalog.events import EventType
 from catalog.importers.dataset import Dataset
 from catalog.importers.shop import build_shop
-from catalog.items import Items
 
 START, END = 1_688_169_600_000, 1_751_328_000_000  # 1 July 2023, 1 July 2025
 

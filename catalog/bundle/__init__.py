@@ -1,0 +1,1 @@
+"""Published bundles: one immutable directory with everything that answers need."""

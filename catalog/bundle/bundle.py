@@ -1,0 +1,260 @@
+"""A bundle: one immutable directory with everything that answers need — weights, tokenizer, items, codes and index.
+
+It is written under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. `manifest.json`
+holds the SHA-256 of every file, and its own; `open_bundle` refuses what does not match, and files that are not listed.
+`current` is a symlink to the active one. Who publishes holds a lock on its draft's manifest, so a draft without one was
+left by a process that died, and whoever publishes next removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from catalog.bundle.disk import is_locked, lock, make_durable, make_durable_entry
+from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
+from catalog.data.items import Items, read_items
+from catalog.errors import BundleError, CatalogError, VersionTaken
+from catalog.ids.codes import Codebooks
+from catalog.ids.coding import ItemCoder
+from catalog.ids.index import ItemIndex
+from catalog.snapshot import Snapshot
+from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
+from catalog.text.query_terms import TypedWords
+
+if TYPE_CHECKING:
+    from catalog.ids.embeddings import JoinedEmbedder
+
+CURRENT = "current"
+_DRAFT = ".draft-"
+_POINT_IT = "point it at one (ln -sfn VERSION current, in that folder)"
+_CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
+
+
+class Bundle:
+    """An opened bundle; its parts are loaded when first asked for."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @property
+    def model_dir(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def catalog_dir(self) -> Path:
+        return self.path / "catalog"
+
+    @property
+    def index_dir(self) -> Path:
+        return self.catalog_dir / "index"
+
+    @cached_property
+    def items(self) -> Items:
+        return Items(read_items(self.catalog_dir / "items.parquet"))
+
+    @cached_property
+    def index(self) -> ItemIndex:
+        return ItemIndex.open(self.index_dir)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_file(str(self.model_dir / "tokenizer.json"))
+
+    @cached_property
+    def level_tokens(self) -> tuple[np.ndarray, ...]:
+        """Vocabulary ids of every level's codes, int64 [size of the level] each."""
+        return level_token_ids(self.tokenizer, self.manifest.code_sizes)
+
+    @cached_property
+    def codes_NL(self) -> np.ndarray:
+        """The codes of every leaf, int64 [items, levels]."""
+        codes: np.ndarray = np.load(self.catalog_dir / "codes.npy", allow_pickle=False)
+        return codes
+
+    @cached_property
+    def prompts(self) -> PromptFormat:
+        settings = PromptSettings.open(self.catalog_dir / "prompt.json")
+        return PromptFormat(self.tokenizer, self.codes_NL, self.level_tokens, settings)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The catalog as published, from which every later state of it is made."""
+        return Snapshot.of_bundle(self)
+
+    @cached_property
+    def codebooks(self) -> Codebooks:
+        return Codebooks.open(self.catalog_dir / "codebooks.npz")
+
+    @cached_property
+    def embedder(self) -> JoinedEmbedder:
+        """What embeds the text of new items; takes seconds to import. Raises CatalogError where there is none."""
+        from catalog.ids.embeddings import JoinedEmbedder
+
+        file = self.catalog_dir / "embedder.npz"
+        if not file.is_file():
+            raise CatalogError(f"{file} does not exist, so new items cannot be coded: {_CODE_NEW_ITEMS}")
+        return JoinedEmbedder.open(file)
+
+    @cached_property
+    def coder(self) -> ItemCoder:
+        """What gives new items their codes. Raises CatalogError where this bundle cannot, saying what to train."""
+        if self.manifest.identifiers == "atomic":
+            raise CatalogError(
+                f"{self.path} has atomic identifiers, where a new item would need a new token: {_CODE_NEW_ITEMS}"
+            )
+        return ItemCoder(self.embedder, self.codebooks)
+
+    @cached_property
+    def golden(self) -> GoldenQuestions | None:
+        """Questions whose answers are known, or None in a bundle of before there were any."""
+        file = self.catalog_dir / "golden.json"
+        return GoldenQuestions.open(file) if file.is_file() else None
+
+    @cached_property
+    def typed_words(self) -> TypedWords:
+        """Words that several people typed in training; none in a bundle of before they were published."""
+        file = self.catalog_dir / "typed_words.json"
+        return TypedWords.open(file) if file.is_file() else TypedWords()
+
+
+def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
+    """Opens a bundle directory (or a symlink to one).
+
+    Raises BundleError naming the file that is missing, changed, or not the bundle's. What is changed later goes
+    unnoticed: parts are loaded when first asked for.
+    """
+    path = path.resolve()
+    manifest = read_manifest(path / MANIFEST, verify=verify)
+    if verify:
+        _refuse_unlisted(path, manifest)
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing: the bundle is incomplete; publish it again or restore the file")
+        if verify and sha256_of(file) != expected:
+            raise BundleError(
+                f"{file} does not match its SHA-256 in the manifest: it is damaged; restore it or publish again"
+            )
+    return Bundle(path, manifest)
+
+
+def current_bundle(bundles: Path) -> Path:
+    """The directory that `current` points to. Raises BundleError where there is none."""
+    link = bundles / CURRENT
+    if link.is_symlink() and not link.exists():
+        raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_IT}")
+    if not link.exists():
+        raise BundleError(f"{link} does not exist: publish a bundle first (python trainer/run.py … --out {bundles})")
+    target = link.resolve()
+    if target.parent != bundles.resolve() or not link.is_symlink():
+        raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_IT}")
+    return target
+
+
+def published_versions(bundles: Path) -> list[str]:
+    """The names of the bundles in a folder, in order of their names, which begin with their time."""
+    return sorted(
+        manifest.parent.name for manifest in bundles.glob(f"[!.]*/{MANIFEST}") if not manifest.parent.is_symlink()
+    )
+
+
+def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, make_current: bool = True) -> Path:
+    """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
+
+    Returns the bundle's path. Whatever fails on the way, no partial bundle is ever visible under `bundles`.
+    Raises VersionTaken, before `fill` is called, where a bundle has this name or another process publishes it.
+    """
+    bundles.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(bundles)
+    final = bundles / manifest.version
+    with _draft(bundles, manifest.version) as (draft, stream):
+        fill(draft)
+        paths = sorted(path for path in draft.rglob("*") if path.is_file())
+        files = {str(file.relative_to(draft)): sha256_of(file) for file in paths if file != draft / MANIFEST}
+        complete = manifest.model_copy(update={"files": files}).sealed()
+        stream.write(complete.model_dump_json(indent=2).encode() + b"\n")
+        stream.flush()
+        make_durable(draft)
+        draft.rename(final)
+    make_durable_entry(bundles)
+    if make_current:
+        activate(bundles, manifest.version)
+    return final
+
+
+def activate(bundles: Path, version: str) -> None:
+    """Points `current` at a version, atomically. Raises BundleError where there is none, or the folder refuses it."""
+    if not (bundles / version / MANIFEST).is_file():
+        raise BundleError(f"{bundles} has no bundle named {version}")
+    link = bundles / f".{CURRENT}-{uuid.uuid4().hex}"
+    try:
+        link.symlink_to(version)
+        link.replace(bundles / CURRENT)
+        make_durable_entry(bundles)
+    except OSError as error:
+        raise BundleError(
+            f"{bundles / CURRENT} cannot be pointed at {version} ({error.strerror}): see that the folder can be "
+            "written and has space, then activate it again"
+        ) from error
+    finally:
+        link.unlink(missing_ok=True)
+
+
+@contextmanager
+def _draft(bundles: Path, version: str) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A folder with an empty manifest, open and locked, to be renamed inside of the block; removed where that fails."""
+    unborn = bundles / f".new-{uuid.uuid4().hex}"
+    draft = bundles / f"{_DRAFT}{version}"
+    unborn.mkdir()
+    at = unborn
+    try:
+        with (unborn / MANIFEST).open("wb") as stream:
+            lock(stream)
+            try:
+                unborn.rename(draft)  # with its lock: a draft is never seen without one
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise VersionTaken(f"{draft} is being written by another process: wait for it") from None
+                raise
+            at = draft
+            if (bundles / version).exists():  # asked while no other can publish this version
+                raise VersionTaken(f"{bundles / version} exists already and bundles are immutable: choose another name")
+            yield draft, stream
+    except BaseException:
+        shutil.rmtree(at, ignore_errors=True)
+        raise
+
+
+def _remove_abandoned(bundles: Path) -> None:
+    for draft in bundles.glob(f"{_DRAFT}*"):
+        if not is_locked(draft / MANIFEST):
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    for file in path.rglob("*"):
+        name = str(file.relative_to(path))
+        if not file.is_dir() and name != MANIFEST and name not in manifest.files:
+            raise BundleError(f"{file} is not in the manifest: bundles are immutable; remove it")
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Items and events: their contracts, files and changes."""

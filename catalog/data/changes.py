@@ -1,0 +1,134 @@
+"""Changes to a running catalog: an item is written whole, or deleted.
+
+Records keep to the contract of items files (`catalog/data/items.py`) and to the columns of the catalog that they
+enter: a
+column that it does not have is refused, one that a record leaves out is null (`available`: true; `categories`: empty).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from catalog.data.contract import in_words
+from catalog.data.items import ITEMS, clean_items
+from catalog.data.report import LINE, Report
+from catalog.data.tables import typed_values
+from catalog.errors import ItemsError
+
+__all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Write an item: its whole record takes the place of what there was."""
+
+    record: Mapping[str, Any]
+
+    @property
+    def item_id(self) -> Any:
+        """As the record has it, which nobody has checked yet."""
+        return self.record.get("item_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take an item out of what may be shown."""
+
+    item_id: str
+
+
+Change = Upsert | Delete
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a list of changes did, as item ids, every id once.
+
+    missing: to be deleted, but not in the catalog, or deleted before.
+    moved_N: the new leaf of every leaf there was, strictly increasing, int64; None where none moved.
+    """
+
+    inserted: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    moved_N: NDArray[np.int64] | None = None
+
+
+def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
+    """By item id, in order, the last change to it and its place in the list, counted from 1.
+
+    Raises ItemsError for an id that is none.
+    """
+    last: dict[str, tuple[int, Change]] = {}
+    for place, change in enumerate(changes, start=1):
+        item_id = change.item_id
+        if type(item_id) is int:  # as in a file
+            item_id = str(item_id)
+        if type(item_id) is not str or not item_id:
+            raise ItemsError(
+                f"change {place} has the item_id {item_id!r}: every record needs a string that is not empty"
+            )
+        last.pop(item_id, None)
+        last[item_id] = place, change
+    return last
+
+
+def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Records of different items, by their place in the list of changes, as a table of this schema.
+
+    Raises ItemsError that names each bad record and its field.
+    """
+    _refuse_unknown(records, schema.names)
+    report = Report("items", place="change", read=len(records))
+    columns = {field.name: _column(records, field, report) for field in schema}
+    table = clean_items(pa.table({**columns, LINE: pa.array(records, pa.int64())}), report)
+    if report.faults:
+        raise ItemsError("\n".join(["the catalog is unchanged, because of these records:", *report.fault_lines()]))
+    return table.cast(schema)
+
+
+def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Iterable[str]) -> None:
+    for place, record in records.items():
+        unknown = sorted(record.keys() - set(known))
+        if unknown:
+            raise ItemsError(
+                f"change {place} (item {record['item_id']!r}) has columns that this catalog does not have: "
+                f"{', '.join(unknown)}. Leave them out, or train again with them; the catalog has: {', '.join(known)}"
+            )
+
+
+def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: Report) -> pa.Array:
+    """One column of the records; values of a wrong type are null in it and counted."""
+    # Parquet names the elements of a list otherwise: equal for arrow, but another key of a dict.
+    kind = next((kind for kind in _JSON_TYPES if kind == field.type), field.type)
+    values = []
+    for place, record in records.items():
+        value = record.get(field.name)
+        try:
+            values.append(_value(value, pa.field(field.name, kind)))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            example = f"change {place}: item_id={record['item_id']!r}, {field.name}={value!r}"
+            report.count(f"{field.name} that is no {in_words(kind)}", 1, [example])
+            values.append(None)
+    return pa.array(values, kind)
+
+
+def _value(value: Any, field: pa.Field) -> Any:
+    """A value as `pa.array` takes it for the field. Raises one of several exceptions where it has a wrong type."""
+    if field.type in _JSON_TYPES:
+        array, wrong = typed_values([value], field, identifier=field.name in ITEMS.identifiers)
+        if wrong:
+            raise TypeError
+        return array[0].as_py()
+    number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    if number and value is not None and type(value) not in {int, float}:
+        raise TypeError
+    return pa.scalar(value).cast(field.type).as_py()  # dates and the like come as strings
+
+
+_JSON_TYPES = (pa.string(), pa.bool_(), pa.float64(), pa.int64(), pa.list_(pa.string()))

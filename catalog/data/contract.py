@@ -1,0 +1,127 @@
+"""The columns a kind of file must have, and how an arrow table is brought to them.
+
+A column of a wrong type (prices stored as lists) makes a table unusable and raises; what is wrong with single
+records is the readers' concern.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.data.report import LINE
+from catalog.errors import CatalogError
+
+__all__ = ["Contract", "conform", "in_words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The columns a file must or may have.
+
+    `schema`: name and arrow type of every column; `required`: those that must be there; `identifiers`: string columns
+    in which integers are accepted and turned to strings; `error`: what a breach raises.
+    """
+
+    schema: pa.Schema
+    required: frozenset[str]
+    identifiers: frozenset[str]
+    error: type[CatalogError]
+
+
+def conform(table: pa.Table, contract: Contract, where: str) -> pa.Table:
+    """`table` with every column of the contract first, in its type (absent ones all null), then the other columns.
+
+    Raises the contract's error, saying `where`, for a missing required column or one whose type cannot be converted.
+    """
+    missing = sorted(contract.required - set(table.column_names))
+    if missing:
+        have = ", ".join(name for name in table.column_names if name != LINE) or "none"
+        raise contract.error(f"{where}: the column {missing[0]!r} is missing; the columns are: {have}")
+    columns: dict[str, Any] = {}
+    for expected in contract.schema:
+        if expected.name not in table.column_names:
+            columns[expected.name] = pa.nulls(len(table), expected.type)
+        else:
+            columns[expected.name] = _cast(table[expected.name], expected, contract, where)
+    for name in table.column_names:
+        if name not in columns:
+            columns[name] = _extra(table[name], name, contract, where)
+    return pa.table(columns)
+
+
+def _cast(column: pa.ChunkedArray, expected: pa.Field, contract: Contract, where: str) -> pa.ChunkedArray:
+    have = column.type
+    if pa.types.is_dictionary(have):
+        column = column.cast(have.value_type)
+        have = column.type
+    if not _convertible(have, expected, contract):
+        hint = " (integers with gaps become floats in pandas: store them as strings)"
+        raise contract.error(
+            f"{where}: the column {expected.name!r} is {have}, it must be {in_words(expected.type)}"
+            + (hint if expected.name in contract.identifiers and pa.types.is_floating(have) else "")
+        )
+    if pa.types.is_timestamp(have) and pa.types.is_int64(expected.type):
+        column = column.cast(pa.timestamp("ms", have.tz), safe=False)
+    if pa.types.is_floating(have) and pa.types.is_int64(expected.type):
+        # A fraction or a NaN is a fault of its row, found later as a missing value.
+        whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
+        column = pc.if_else(pc.and_(whole, pc.less(pc.abs(column), 2.0**62)), column, None)
+    try:
+        return column if column.type == expected.type else column.cast(expected.type)
+    except pa.ArrowInvalid as fault:
+        raise contract.error(f"{where}: the column {expected.name!r}: {fault}") from fault
+
+
+def _convertible(have: pa.DataType, expected: pa.Field, contract: Contract) -> bool:
+    want, kinds = expected.type, pa.types
+    if kinds.is_null(have) or have == want:
+        return True
+    if kinds.is_string(want):
+        return _is_text(have) or (expected.name in contract.identifiers and kinds.is_integer(have))
+    if kinds.is_floating(want):
+        return bool(kinds.is_integer(have) or kinds.is_floating(have) or kinds.is_decimal(have))
+    if kinds.is_int64(want):
+        return bool(kinds.is_integer(have) or kinds.is_floating(have) or kinds.is_timestamp(have))
+    return bool(kinds.is_list(want) and _is_list_of_text(have))
+
+
+def _extra(column: pa.ChunkedArray, name: str, contract: Contract, where: str) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
+    if _is_list_of_text(kind):
+        return column.cast(pa.list_(pa.string()))
+    if pa.types.is_nested(kind):
+        raise contract.error(
+            f"{where}: the column {name!r} is {kind}; a further column holds scalars or lists of strings: remove it"
+        )
+    return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list_of_text(kind: pa.DataType) -> bool:
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return False
+    return _is_text(kind.value_type) or bool(pa.types.is_null(kind.value_type))
+
+
+def in_words(kind: pa.DataType) -> str:
+    """What a column type is called in a message."""
+    return _WORDS.get(kind, str(kind))
+
+
+_WORDS: Mapping[pa.DataType, str] = {
+    pa.string(): "string",
+    pa.bool_(): "true or false",
+    pa.float64(): "number",
+    pa.int64(): "whole number",
+    pa.list_(pa.string()): "list of strings",
+}

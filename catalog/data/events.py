@@ -1,0 +1,120 @@
+"""Events: what people did, the behaviour models are trained on.
+
+The contract of an events file (Parquet or JSONL):
+`user_id`, `item_id` string (integers are accepted and turned to strings); `timestamp` Unix milliseconds, a whole
+number (a Parquet timestamp column is converted); `type` one of view, click, cart, purchase, rating; `query`,
+`event_id`, `request_id` string or null; an `event_id` names an event of its user. Every further column of scalars or of
+lists of strings is kept.
+An event with a query is *search* behaviour, one without is *recommendation* behaviour.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.data.contract import Contract, conform
+from catalog.data.report import LINE, Report
+from catalog.data.tables import first_occurrences, read_table, write_table
+from catalog.errors import EventsError
+
+__all__ = ["EVENTS", "EventType", "clean_events", "drop_unknown_items", "read_events", "write_events"]
+
+
+class EventType(StrEnum):
+    """What somebody did with an item."""
+
+    VIEW = "view"
+    CLICK = "click"
+    CART = "cart"
+    PURCHASE = "purchase"
+    RATING = "rating"
+
+
+EVENTS = Contract(
+    schema=pa.schema(
+        {
+            "user_id": pa.string(),
+            "item_id": pa.string(),
+            "timestamp": pa.int64(),
+            "type": pa.string(),
+            "query": pa.string(),
+            "event_id": pa.string(),
+            "request_id": pa.string(),
+        }
+    ),
+    required=frozenset({"user_id", "item_id", "timestamp", "type"}),
+    identifiers=frozenset({"user_id", "item_id", "event_id", "request_id"}),
+    error=EventsError,
+)
+
+_YEAR_2100 = 4_102_444_800_000
+_YEAR_1980 = 315_532_800_000
+
+
+def read_events(path: Path, *, strict: bool = False) -> tuple[pa.Table, Report]:
+    """The sound events of a `.parquet` or `.jsonl` file, sorted by user and time, ties in the order of the file.
+
+    Broken events are dropped and counted in the report; with `strict` a single one raises EventsError, which shows
+    them. Raises EventsError for a file or a column that cannot be used at all.
+    """
+    report = Report("events")
+    events = clean_events(read_table(path, EVENTS, report), report)
+    if strict and report.faults:
+        faults = "\n".join(report.fault_lines())
+        raise EventsError(f"{path}: {report.broken:,} of {report.read:,} events are broken\n{faults}")
+    return events, report
+
+
+def write_events(table: pa.Table, path: Path) -> None:
+    """Write a `.parquet` or `.jsonl` file, whole or not at all."""
+    write_table(table, path)
+
+
+def clean_events(table: pa.Table, report: Report) -> pa.Table:
+    """The sound rows of `table` in the contract's columns, sorted stably by user and time; the others are counted.
+
+    `report.read` is left alone: whoever read the rows has counted them. Of several events of a user with one `event_id`
+    the first is kept. A blank query is no query. Raises EventsError for a missing column or one of a wrong type.
+    """
+    table = conform(table, EVENTS, "events")
+    for name in ("user_id", "item_id"):
+        nameless = pc.equal(pc.fill_null(table[name], ""), "")
+        table = report.drop(table, nameless, f"missing {name}", show=("user_id", "item_id"))
+    time = table["timestamp"]
+    impossible = pc.or_(pc.less(time, 0), pc.greater(time, _YEAR_2100))
+    reason = "broken timestamp (missing, or not Unix milliseconds before the year 2100)"
+    table = report.drop(table, impossible, reason, show=("user_id", "item_id", "timestamp"))
+    unknown = pc.invert(pc.is_in(table["type"], pa.array(list(EventType), pa.string())))
+    reason = f"unknown type (known are {', '.join(EventType)})"
+    table = report.drop(table, unknown, reason, show=("user_id", "item_id", "type"))
+    own_id = pc.binary_join_element_wise(table["user_id"], table["event_id"], "\x00")
+    repeated = pc.invert(first_occurrences(own_id))
+    table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
+    table = _without_blank_queries(table, report)
+    _note_seconds(table, report)
+    table = table.sort_by([("user_id", "ascending"), ("timestamp", "ascending")])
+    return table.drop_columns([LINE]) if LINE in table.column_names else table
+
+
+def drop_unknown_items(events: pa.Table, item_ids: pa.ChunkedArray, report: Report) -> pa.Table:
+    """The events whose item is among `item_ids`; the others are counted as faults."""
+    unknown = pc.invert(pc.is_in(events["item_id"], item_ids.combine_chunks()))
+    return report.drop(events, unknown, "unknown item", show=("item_id", "user_id"))
+
+
+def _without_blank_queries(table: pa.Table, report: Report) -> pa.Table:
+    blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(table["query"]), ""), False)
+    number = pc.sum(blank).as_py() or 0
+    if number == 0:
+        return table
+    report.notes.append(f"{number:,} blank queries were read as no query")
+    query = pc.if_else(blank, pa.scalar(None, pa.string()), table["query"])
+    return table.set_column(table.column_names.index("query"), "query", query)
+
+
+def _note_seconds(table: pa.Table, report: Report) -> None:
+    latest = pc.max(table["timestamp"]).as_py()
+    if latest is not None and latest < _YEAR_1980:
+        report.notes.append("every event is dated before 1980: are the timestamps seconds, not milliseconds?")

@@ -1,0 +1,177 @@
+"""Items: the records that are searched and recommended.
+
+The contract of an items file (Parquet or JSONL):
+`item_id` string, unique, required (integers are accepted and turned to strings); `title`, `description`, `brand`
+string or null; `categories` list of strings; `price` number or null; `available` boolean, true where absent. Every
+further column of scalars or of lists of strings is kept.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.data.contract import Contract, conform
+from catalog.data.report import LINE, Report
+from catalog.data.row_map import RowMap
+from catalog.data.tables import first_occurrences, read_table, write_table
+from catalog.errors import ItemsError
+
+__all__ = ["ITEMS", "Items", "clean_items", "item_text", "load_items", "read_items", "write_items"]
+
+ITEMS = Contract(
+    schema=pa.schema(
+        {
+            "item_id": pa.string(),
+            "title": pa.string(),
+            "description": pa.string(),
+            "brand": pa.string(),
+            "categories": pa.list_(pa.string()),
+            "price": pa.float64(),
+            "available": pa.bool_(),
+        }
+    ),
+    required=frozenset({"item_id"}),
+    identifiers=frozenset({"item_id"}),
+    error=ItemsError,
+)
+
+
+class Items:
+    """Immutable view on a validated table of items; row numbers are what the rest of the code passes around."""
+
+    def __init__(self, table: pa.Table, row_map: RowMap | None = None) -> None:
+        """`row_map`: the rows of these items, where they are known already.
+
+        Raises ItemsError if the table has no `item_id` column; `read_items` is what validates the contents.
+        """
+        self.table: pa.Table = conform(table, ITEMS, "items")
+        if row_map is not None:
+            self.row_map = row_map
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Every `item_id`, by row."""
+        return self._ids
+
+    def row_of(self, item_id: str) -> int | None:
+        """The row of an item, or None where there is no such item."""
+        return self.row_map.row_of(item_id)
+
+    def record(self, row: int) -> dict[str, Any]:
+        """Python values of one row, every column. Raises IndexError outside [0, len)."""
+        self._check(row)
+        return {name: self.table[name][row].as_py() for name in self.table.column_names}
+
+    def title(self, row: int) -> str:
+        """The title of one row, or its identifier where it has none. Raises IndexError outside [0, len)."""
+        self._check(row)
+        return str(self.table["title"][row].as_py() or self.table["item_id"][row].as_py())
+
+    def texts(self) -> list[str]:
+        """`item_text` of every row."""
+        columns = [self.table[name].to_pylist() for name in _TEXT_COLUMNS]
+        return [_text(*values) for values in zip(*columns, strict=True)]
+
+    def _check(self, row: int) -> None:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} is outside the {len(self)} items")
+
+    @functools.cached_property
+    def _ids(self) -> list[str]:
+        return list(self.table["item_id"].to_pylist())
+
+    @functools.cached_property
+    def row_map(self) -> RowMap:
+        """What finds rows; half a second for a million items when it is first asked for."""
+        return RowMap.of(self._ids)
+
+
+def read_items(path: Path) -> pa.Table:
+    """All items of a `.parquet` or `.jsonl` file: the contract's columns, then the further ones.
+
+    Raises ItemsError, naming file, line or row, and what to do, if a single record is broken.
+    """
+    table, report = load_items(path)
+    if report.faults:
+        faults = "\n".join(report.fault_lines())
+        raise ItemsError(
+            f"{path}: {report.broken:,} of {report.read:,} items are broken\n{faults}\n"
+            "Correct them, or let `python -m catalog.importers jsonl` drop them."
+        )
+    return table
+
+
+def load_items(path: Path) -> tuple[pa.Table, Report]:
+    """As `read_items`, but broken records are dropped and counted. Raises ItemsError for an unusable file."""
+    report = Report("items")
+    return clean_items(read_table(path, ITEMS, report), report), report
+
+
+def write_items(table: pa.Table, path: Path) -> None:
+    """Write a `.parquet` or `.jsonl` file, whole or not at all."""
+    write_table(table, path)
+
+
+def clean_items(table: pa.Table, report: Report) -> pa.Table:
+    """The sound rows of `table` in the contract's columns and defaults; the others are counted in `report`.
+
+    `report.read` is left alone: whoever read the rows has counted them. The first of several items with one id is kept.
+    Raises ItemsError for a missing column or one of a wrong type.
+    """
+    table = conform(table, ITEMS, "items")
+    nameless = pc.equal(pc.fill_null(table["item_id"], ""), "")
+    table = report.drop(table, nameless, "missing item_id", show=("title",))
+    repeated = pc.invert(first_occurrences(table["item_id"]))
+    table = report.drop(table, repeated, "duplicate item_id", show=("item_id", "title"))
+    price = table["price"]
+    price = pc.if_else(pc.is_nan(price), pa.scalar(None, pa.float64()), price)
+    table = _replace(table, "price", price)
+    impossible = pc.or_(pc.less(price, 0.0), pc.is_inf(price))
+    impossible = pc.fill_null(impossible, False)
+    table = report.drop(table, impossible, "price below zero or infinite", show=("item_id", "price"))
+    table = _replace(table, "available", pc.fill_null(table["available"], True))
+    table = _replace(table, "categories", _without_nulls(table["categories"]))
+    return table.drop_columns([LINE]) if LINE in table.column_names else table
+
+
+def item_text(record: Mapping[str, Any]) -> str:
+    """One line of text about an item: "title. brand. categories. description", without the empty ones.
+
+    An item with none of these is described by its identifier.
+    """
+    return _text(*(record.get(name) for name in _TEXT_COLUMNS))
+
+
+_TEXT_COLUMNS = ("item_id", "title", "brand", "categories", "description")
+
+
+def _text(
+    item_id: Any,
+    title: str | None,
+    brand: str | None,
+    categories: Iterable[str] | None,
+    description: str | None,
+) -> str:
+    parts = (title, brand, ", ".join(categories or ()), description)
+    full = [" ".join(part.split()) for part in parts if part and part.strip()]
+    if not full:
+        return str(item_id)
+    return ". ".join([*(part.removesuffix(".") for part in full[:-1]), full[-1]])
+
+
+def _replace(table: pa.Table, name: str, column: Any) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _without_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if column.null_count == 0 and pc.list_flatten(column).null_count == 0:
+        return column
+    lists = [[name for name in names or () if name is not None] for names in column.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string()))

@@ -1,0 +1,155 @@
+"""Parquet and JSONL files as arrow tables, read record by record where that helps, and written without half-files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from catalog.data.contract import Contract, conform, in_words
+from catalog.data.report import LINE, Report
+
+__all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
+
+
+def read_table(path: Path, contract: Contract, report: Report) -> pa.Table:
+    """All records of a `.parquet` or `.jsonl` file, typed as `contract` says, plus a `LINE` column.
+
+    Lines that are not JSON objects and values of a wrong type are counted in `report` as faults.
+    Raises the contract's error for a missing or unreadable file, a missing column, or a column of a wrong type.
+    """
+    if not path.is_file():
+        raise contract.error(f"{path}: there is no such file")
+    readers: dict[str, Callable[[Path, Contract, Report], pa.Table]] = {
+        ".parquet": _read_parquet,
+        ".jsonl": _read_jsonl,
+    }
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise contract.error(f"{path}: the name must end in .parquet or .jsonl")
+    return conform(reader(path, contract, report), contract, str(path))
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a `.parquet` or `.jsonl` file; under a temporary name first, so that a crash leaves no half-file."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        if path.suffix == ".jsonl":
+            with temporary.open("wb") as stream:
+                for batch in table.to_batches(max_chunksize=65_536):
+                    stream.writelines(orjson.dumps(row) + b"\n" for row in batch.to_pylist())
+        else:
+            pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def first_occurrences(column: pa.ChunkedArray) -> pa.Array:
+    """Boolean array: true where a value is met for the first time, and at every null."""
+    if len(column) == 0:
+        return pa.array([], pa.bool_())
+    encoded = column.combine_chunks().dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    # A dictionary numbers values in order of first appearance, so a first occurrence exceeds every code before it.
+    highest = pc.cumulative_max(pa.array(codes)).to_numpy(zero_copy_only=False)
+    first = codes > _shifted(highest)
+    return pa.array(first | (codes < 0))
+
+
+def _shifted(values: Any) -> Any:
+    shifted = values.copy()
+    shifted[1:] = values[:-1]
+    shifted[0] = -1
+    return shifted
+
+
+def _read_parquet(path: Path, contract: Contract, report: Report) -> pa.Table:
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as fault:
+        raise contract.error(f"{path}: not a readable Parquet file ({fault})") from fault
+    report.place = "row"
+    report.read += len(table)
+    return table.append_column(LINE, pa.array(range(1, len(table) + 1), pa.int64()))
+
+
+def _read_jsonl(path: Path, contract: Contract, report: Report) -> pa.Table:
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            report.read += 1
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError as fault:
+                report.count("line that is not JSON", 1, [f"line {number}: {fault}"])
+                continue
+            if isinstance(row, dict):
+                rows.append(row)
+                lines.append(number)
+            else:
+                report.count("line that is not a JSON object", 1, [f"line {number}: {line[:40]!r}"])
+    return _from_rows(rows, lines, contract, report, path)
+
+
+def _from_rows(
+    rows: list[dict[str, Any]], lines: list[int], contract: Contract, report: Report, path: Path
+) -> pa.Table:
+    names = list(dict.fromkeys(name for row in rows for name in row)) if rows else contract.schema.names
+    columns: dict[str, Any] = {}
+    sound = [True] * len(rows)
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if name not in contract.schema.names:
+            columns[name] = _inferred(values, name, contract, path)
+            continue
+        expected = contract.schema.field(name)
+        columns[name], wrong = typed_values(values, expected, identifier=name in contract.identifiers)
+        for row in wrong:
+            if sound[row]:  # a record broken twice is one broken record
+                example = f"line {lines[row]}: {name}={rows[row][name]!r}"
+                report.count(f"{name} that is no {in_words(expected.type)}", 1, [example])
+            sound[row] = False
+    return pa.table({**columns, LINE: pa.array(lines, pa.int64())}).filter(pa.array(sound, pa.bool_()))
+
+
+def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:
+    """JSON values as an arrow array, null where one is of a wrong type, and the numbers of those.
+
+    identifier: whether an integer is accepted for a string. The type is one of those that `in_words` has a word for.
+    """
+    if identifier:
+        values = [str(value) if type(value) is int else value for value in values]
+    # Not left to arrow, which reads 1.5 as the whole number 1 and the string "Tents" as a list of five letters.
+    accepts = _ACCEPTS[expected.type]
+    wrong = [row for row, value in enumerate(values) if value is not None and not accepts(value)]
+    if wrong:
+        rejected = set(wrong)
+        values = [None if row in rejected else value for row, value in enumerate(values)]
+    return pa.array(values, expected.type), wrong
+
+
+_ACCEPTS: Mapping[pa.DataType, Callable[[Any], bool]] = {
+    pa.string(): lambda value: type(value) is str,
+    pa.bool_(): lambda value: type(value) is bool,
+    pa.float64(): lambda value: type(value) in {int, float},
+    pa.int64(): lambda value: type(value) in {int, float} and value == value // 1 and abs(value) < 2**63,
+    pa.list_(pa.string()): lambda value: (
+        type(value) is list and all(name is None or type(name) is str for name in value)
+    ),
+}
+
+
+def _inferred(values: list[Any], name: str, contract: Contract, path: Path) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError) as fault:
+        raise contract.error(
+            f"{path}: the column {name!r} mixes types ({fault}); give all its values one type, or remove it"
+        ) from fault

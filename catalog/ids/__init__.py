@@ -1,0 +1,1 @@
+"""Item identifiers: vectors, codes and the index of all code paths."""

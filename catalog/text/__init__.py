@@ -1,0 +1,1 @@
+"""The text that a model reads: prompts, spelling and the words of queries."""

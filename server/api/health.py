@@ -1,0 +1,67 @@
+"""Health: alive is that the process answers; ready is that it can answer questions now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.core.errors import HistoryUnavailable
+from server.engine.errors import EngineError
+from server.serving.manager import Deployments
+from server.storage.protocol import HistoryStore
+
+__all__ = ["Health", "Readiness"]
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """checks: "ok" or what is wrong, by part.
+
+    Without its history store, and while one of several engines is dead, the server is ready, but degraded.
+    """
+
+    ready: bool
+    degraded: bool
+    checks: dict[str, str]
+
+
+class Health:
+    """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
+
+    def __init__(self, deployments: Deployments, history: HistoryStore) -> None:
+        self._deployments = deployments
+        self._history = history
+        self.draining = False
+
+    def drain(self) -> None:
+        self.draining = True
+
+    async def readiness(self) -> Readiness:
+        (answers, engine), history = await self._engine(), await self._redis()
+        server = "draining: the server is shutting down" if self.draining else OK
+        checks = {"server": server, "engine": engine, "redis": history}
+        return Readiness(server == OK and answers, history != OK or engine != OK, checks)
+
+    async def _engine(self) -> tuple[bool, str]:
+        """Whether every question is answered, and how the engines are."""
+        live = self._deployments.live
+        dead = [deployment.version for deployment in live if not deployment.engine.alive]
+        try:
+            for deployment in live:
+                if deployment.version not in dead:
+                    await deployment.engine.check()
+        except EngineError as error:
+            return False, str(error)
+        if not dead:
+            return True, OK
+        if len(dead) == len(live):
+            return False, "the engine died and is being started again"
+        return True, f"the engine of {', '.join(dead)} died and is being started again; the others answer for it"
+
+    async def _redis(self) -> str:
+        try:
+            await self._history.check()
+        except HistoryUnavailable as error:
+            return str(error)
+        return OK

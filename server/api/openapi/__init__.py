@@ -1,0 +1,1 @@
+"""The OpenAPI document, from which clients are made."""

@@ -1,0 +1,73 @@
+"""POST /batch: many questions, answered line by line."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from server.api.dependencies import AdmissionDep, BatchesDep, RequestIdDep, require
+from server.api.schemas.batch import MOST_LINES, BatchLineBody, RecommendLine, SearchLine, SimilarLine
+from server.api.schemas.body import media_type_of, read_json
+from server.api.schemas.responses import problems
+from server.core import errors
+from server.core.errors import Problem
+
+__all__ = ["router"]
+
+NDJSON = "application/x-ndjson"
+LINE_SCHEMA: dict[str, Any] = {
+    "oneOf": [line.model_json_schema() for line in (SearchLine, RecommendLine, SimilarLine)],
+}
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        NDJSON: {"schema": LINE_SCHEMA},
+        "application/json": {
+            "schema": {"type": "array", "items": LINE_SCHEMA, "minItems": 1, "maxItems": MOST_LINES},
+        },
+    },
+}
+
+router = APIRouter(tags=["answers"], dependencies=[require("read")], responses=problems(400, 413, 415, 422, 500))
+
+
+class LineResponse(StreamingResponse):
+    """Lines as they are made; making them stops when the client leaves, wherever it was then."""
+
+    media_type = NDJSON
+
+    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(lines)
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._lines.aclose()
+
+
+@router.post(
+    "/batch",
+    status_code=200,
+    response_class=LineResponse,
+    responses={200: {"model": BatchLineBody}},
+    openapi_extra={"requestBody": BODY},
+)
+async def batch(request: Request, batches: BatchesDep, admission: AdmissionDep, request_id: RequestIdDep) -> Response:
+    """Answers every line as soon as it is ready, in no particular order: `index` says which one it was."""
+    rows = await _rows(request)
+    if not 1 <= len(rows) <= MOST_LINES:
+        kind = errors.TOO_MANY_QUESTIONS if rows else errors.INVALID_REQUEST
+        raise Problem(kind, f"{len(rows):,} questions came: send 1 to {MOST_LINES:,} at once")
+    return LineResponse(batches.answers(rows, request_id, admission.pace))
+
+
+async def _rows(request: Request) -> list[object]:
+    """Parsed ones, or lines of JSON as they came."""
+    if media_type_of(request) == NDJSON:
+        return [line for line in (await request.body()).split(b"\n") if line.strip()]
+    rows = await read_json(request)
+    return rows if isinstance(rows, list) else [rows]

@@ -1,0 +1,49 @@
+"""POST /events: what users did."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from server.api.dependencies import IntakeDep, RequestIdDep, require
+from server.api.schemas.body import read_json
+from server.api.schemas.events import MOST_EVENTS, EventBody, ReceiptBody
+from server.api.schemas.responses import json_response, problems
+from server.core import errors
+from server.core.errors import Problem
+
+__all__ = ["router"]
+
+EVENT_SCHEMA = EventBody.model_json_schema()
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    EVENT_SCHEMA,
+                    {"type": "array", "items": EVENT_SCHEMA, "minItems": 1, "maxItems": MOST_EVENTS},
+                ]
+            }
+        }
+    },
+}
+
+router = APIRouter(tags=["events"], dependencies=[require("write")], responses=problems(400, 413, 415, 422, 500, 503))
+
+
+@router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})
+async def post_events(request: Request, intake: IntakeDep, request_id: RequestIdDep) -> Response:
+    """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
+    body = await read_json(request)
+    rows = body if isinstance(body, list) else [body]
+    if not 1 <= len(rows) <= MOST_EVENTS:
+        kind = errors.TOO_MANY_EVENTS if rows else errors.INVALID_EVENT
+        raise Problem(kind, f"{len(rows):,} events came: send 1 to {MOST_EVENTS:,} at once")
+    receipt = await intake.record(rows)
+    rejected = [asdict(row) for row in receipt.rejected]
+    if not receipt.accepted:
+        kind = errors.UNKNOWN_ITEM if rejected[0]["code"] == errors.UNKNOWN_ITEM.code else errors.INVALID_EVENT
+        raise Problem(kind, rejected[0]["reason"], rejected=rejected)
+    accepted = [asdict(row) for row in receipt.accepted]
+    return json_response({"request_id": request_id, "accepted": accepted, "rejected": rejected}, status=202)

@@ -1,0 +1,89 @@
+"""Who may use the server: the keys there are, a new one, and one less."""
+
+import asyncio
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from server.api.dependencies import AccessDep, RequestIdDep, require
+from server.api.schemas.body import body_of, read_model
+from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
+from server.api.schemas.responses import json_response, problems
+from server.auth import key_file
+from server.auth.api_key import Key, iso, mint
+from server.auth.authorizer import Access
+from server.auth.key_file import LastKey, NoSuchKey
+from server.core import errors
+from server.core.errors import Problem
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/admin/keys", tags=["keys"], dependencies=[require("admin")], responses=problems(409, 422, 500)
+)
+
+
+@router.get("", response_model=list[KeyBody])
+async def list_keys(access: AccessDep) -> Response:
+    """The keys, the newest last; never a secret."""
+    return json_response([_shown(key, access) for key in access.keyring.keys().values()])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=MintedKeyBody,
+    openapi_extra=body_of(NewKeyBody),
+    responses=problems(400, 413, 415),
+)
+async def create_key(request: Request, access: AccessDep, request_id: RequestIdDep) -> Response:
+    """Makes a key. The answer is the only place that ever shows it."""
+    path = _file_of(access)
+    wanted = await read_model(request, NewKeyBody)
+    key, text = mint(
+        name=wanted.name,
+        scopes=tuple(wanted.scopes),
+        rate_per_second=wanted.rate_per_second,
+        burst=wanted.burst,
+        concurrency=wanted.concurrency,
+    )
+    await asyncio.to_thread(key_file.add, path, key)
+    access.keyring.look()
+    return json_response({"request_id": request_id, "key": text, **_shown(key, access)}, status=201)
+
+
+@router.delete("/{key_id}", response_model=RevokedKeyBody, responses=problems(404))
+async def revoke_key(
+    key_id: Annotated[str, Path(max_length=256)], access: AccessDep, request_id: RequestIdDep
+) -> Response:
+    """Takes a key away, on every server of the same file within a second. The last key of scope admin stays."""
+    path = _file_of(access)
+    try:
+        gone = await asyncio.to_thread(key_file.revoke, path, key_id, keep_admin=True)
+    except NoSuchKey as error:
+        raise Problem(errors.KEY_NOT_FOUND, f"{error}: GET /admin/keys lists them") from error
+    except LastKey as error:
+        raise Problem(errors.LAST_KEY, str(error)) from error
+    access.keyring.look()
+    return json_response({"request_id": request_id, "id": gone.id, "name": gone.name})
+
+
+def _file_of(access: Access) -> FilePath:
+    if access.keyring.path is None:
+        raise Problem(errors.NO_KEYS_FILE, "this server keeps no keys: start it with --keys FILE")
+    return access.keyring.path
+
+
+def _shown(key: Key, access: Access) -> dict[str, Any]:
+    used = access.last_used.get(key.id)
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "created": key.created,
+        "rate_per_second": key.rate_per_second,
+        "burst": key.burst,
+        "concurrency": key.concurrency,
+        "last_used": None if used is None else iso(used),
+    }

@@ -1,0 +1,58 @@
+"""Which model is served: the published bundles, and another in place of the present one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from server.api.dependencies import DeploymentsDep, RequestIdDep, require
+from server.api.schemas.models import ActivationBody, ModelsBody
+from server.api.schemas.responses import json_response, problems
+from server.core import errors
+from server.core.errors import Problem
+from server.serving.rollout import Activation
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/admin/models",
+    tags=["models"],
+    dependencies=[require("admin")],
+    responses=problems(403, 409, 422, 500, 503),
+)
+
+
+@router.get("", response_model=ModelsBody)
+async def list_models(deployments: DeploymentsDep) -> Response:
+    """The published bundles, the newest last, which one is served, and how those that answer share the requests."""
+    current, previous = deployments.current.version, deployments.previous
+    return json_response(
+        {
+            "current": current,
+            "previous": previous,
+            "versions": deployments.versions(),
+            "traffic": deployments.weights,
+        }
+    )
+
+
+@router.post("/{version}/activate", response_model=ActivationBody, responses=problems(404))
+async def activate(
+    version: Annotated[str, Path(max_length=256)], deployments: DeploymentsDep, request_id: RequestIdDep
+) -> Response:
+    """Serves another bundle alone, without a failed request; answers when it does. After a restart it is served too."""
+    if version not in deployments.versions():
+        raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {version!r}: GET /admin/models lists them")
+    return _activated(await deployments.activate(version), request_id)
+
+
+@router.post("/rollback", response_model=ActivationBody)
+async def roll_back(deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+    """Serves the bundle that was served before the last activation."""
+    return _activated(await deployments.roll_back(), request_id)
+
+
+def _activated(activation: Activation, request_id: str) -> Response:
+    took_ms = round(activation.seconds * 1000, 1)
+    return json_response(
+        {"request_id": request_id, "model": activation.version, "previous": activation.previous, "took_ms": took_ms}
+    )

@@ -1,0 +1,57 @@
+"""How several models share the requests: a new one can be tried on some users before it is activated for all."""
+
+import time
+from collections.abc import Awaitable
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+
+from server.api.dependencies import DeploymentsDep, RequestIdDep, require
+from server.api.schemas.body import read_json
+from server.api.schemas.models import TrafficBody, TrafficParameters
+from server.api.schemas.responses import json_response, problems
+from server.core import errors
+from server.core.errors import Problem, describe, in_words
+from server.serving.manager import Deployments
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/admin/traffic",
+    tags=["models"],
+    dependencies=[require("admin")],
+    responses=problems(403, 409, 422, 500, 503),
+)
+BODY = {"required": True, "content": {"application/json": {"schema": TrafficParameters.model_json_schema()}}}
+
+
+@router.put("", response_model=TrafficBody, openapi_extra={"requestBody": BODY}, responses=problems(400, 404, 413, 415))
+async def share_requests(request: Request, deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+    """Has versions share the requests by these weights, the same user always with the same one. Those that are not
+    loaded yet are first, beside the others. A restart or an activation ends it."""
+    weights = _weights(await read_json(request))
+    unknown = sorted(weights.keys() - set(deployments.versions()))
+    if unknown:
+        raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {unknown[0]!r}: GET /admin/models lists them")
+    return await _changed(deployments, deployments.share(weights), request_id)
+
+
+@router.delete("", response_model=TrafficBody)
+async def end_sharing(deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+    """Has the current version answer alone again. Harmless when it does."""
+    return await _changed(deployments, deployments.end_sharing(), request_id)
+
+
+async def _changed(deployments: Deployments, change: Awaitable[None], request_id: str) -> Response:
+    started = time.perf_counter()
+    await change
+    took_ms = round((time.perf_counter() - started) * 1000, 1)
+    return json_response({"request_id": request_id, "traffic": deployments.weights, "took_ms": took_ms})
+
+
+def _weights(body: object) -> dict[str, int]:
+    try:
+        return TrafficParameters.model_validate(body).weights
+    except ValidationError as error:
+        faults = describe(error.errors())
+        raise Problem(errors.INVALID_REQUEST, in_words(faults), errors=faults) from error

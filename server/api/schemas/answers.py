@@ -1,0 +1,290 @@
+"""Searches and recommendations: their parameters, which URLs and bodies share, and their answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.api.schemas.items import shown
+from server.api.schemas.types import Identifier, Query
+from server.core.settings import MAX_K
+from server.query.cursor import LONGEST_URL_CURSOR
+from server.query.types import Answer, Kind, Question, ReasonCode
+from server.storage.protocol import Visit
+
+__all__ = [
+    "AnswerBody",
+    "Parameters",
+    "RecommendBody",
+    "RecommendParameters",
+    "SearchBody",
+    "SearchParameters",
+    "ShownItemBody",
+    "SimilarParameters",
+    "answer_body",
+]
+
+MOST_CANDIDATES = 1_000
+MOST_FIELDS = 200
+MOST_VISITS = 200
+LONGEST_CURSOR = 1 << 17  # characters, more than the longest that is ever made
+
+
+def split_names(value: object) -> object:
+    """Names with commas in between, as a URL has them, or a list of such."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list):
+        return value
+    parts = [part for name in names for part in (name.split(",") if isinstance(name, str) else [name])]
+    return [part.strip() if isinstance(part, str) else part for part in parts]
+
+
+def visit_of(value: object) -> object:
+    return {"item_id": value} if isinstance(value, str | int) else value
+
+
+class VisitBody(BaseModel):
+    """One item of an inline history."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: Identifier
+    query: Query | None = None
+
+
+VISIT_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "description": "an item's id"},
+        {
+            "type": "object",
+            "properties": {
+                "item_id": {"type": "string"},
+                "query": {"type": "string", "description": "what they had typed, where it was a search"},
+            },
+            "required": ["item_id"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
+class Parameters(BaseModel):
+    """Of every question."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: Annotated[int, Field(ge=1, le=MAX_K, description="how many items")] = 10
+    cursor: Annotated[
+        str | None,
+        Field(
+            max_length=LONGEST_CURSOR,
+            description="`next_cursor` of an answer to the same question: the items behind that answer's",
+        ),
+    ] = None
+    filter: Annotated[
+        str | None,
+        Field(description='only items that meet this expression, as in `category = "Tents" and price < 200`'),
+    ] = None
+    candidates: Annotated[
+        list[Identifier] | None,
+        Field(max_length=MOST_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
+    ] = None
+    fields: Annotated[
+        list[str] | None,
+        Field(max_length=MOST_FIELDS),  # before the validator: behind it, it would count the names of None
+        BeforeValidator(split_names),
+        Field(
+            description="columns of an item that are wanted, in a URL with commas; `id`,"
+            " `score` and `reason` always come",
+        ),
+    ] = None
+    min_score: Annotated[
+        float | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
+    ] = None
+    explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
+    timeout_ms: Annotated[
+        int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
+    ] = None
+
+    def _question(self, request_id: str, kind: Kind, **particulars: Any) -> Question:
+        return Question(
+            request_id=request_id,
+            kind=kind,
+            k=self.k,
+            cursor=self.cursor,
+            longest_cursor=LONGEST_URL_CURSOR if self.in_url else None,
+            filter=self.filter,
+            candidates=self.candidates,
+            fields=self.fields,
+            min_score=self.min_score,
+            explain=self.explain,
+            timeout_ms=self.timeout_ms,
+            **particulars,
+        )
+
+    @property
+    def in_url(self) -> bool:
+        """Whether the cursor must fit into a URL."""
+        return True
+
+
+class PersonalParameters(Parameters):
+    """Of questions with somebody's history."""
+
+    user: Annotated[Identifier | None, Field(description="whose history to take into account")] = None
+    session: Annotated[
+        Identifier | None,
+        Field(description="under which events of theirs were recorded before they had an account: read too"),
+    ] = None
+    exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = False
+
+    def _personal_question(self, request_id: str, kind: Kind, **particulars: Any) -> Question:
+        return self._question(
+            request_id,
+            kind,
+            user=self.user,
+            session=self.session,
+            history=self.inline_history,
+            exclude_seen=self.exclude_seen,
+            **particulars,
+        )
+
+    @property
+    def inline_history(self) -> tuple[Visit, ...] | None:
+        """Oldest first."""
+        return None
+
+
+class SearchParameters(PersonalParameters):
+    q: Annotated[Query, Field(description="what was typed")]
+    correct: Annotated[bool, Field(description="replace words that no item contains by the nearest that one does")] = (
+        True
+    )
+
+    def question(self, request_id: str) -> Question:
+        return self._personal_question(request_id, "search", query=self.q, correct=self.correct)
+
+
+class RecommendParameters(PersonalParameters):
+    """`user`, `session` or both; somebody unknown has an empty history."""
+
+    exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = True
+
+    @model_validator(mode="after")
+    def _is_for_somebody(self) -> Self:
+        if self.user is None and self.session is None and self.inline_history is None:
+            raise PydanticCustomError("nobody", "give the user, session or history to recommend for")
+        return self
+
+    def question(self, request_id: str) -> Question:
+        return self._personal_question(request_id, "recommend")
+
+
+class SimilarParameters(Parameters):
+    def question_about(self, request_id: str, item_id: str) -> Question:
+        return self._question(request_id, "similar", history=((item_id, None),))
+
+
+class InlineHistory(PersonalParameters):
+    """What a body may hold beyond what a URL may."""
+
+    history: Annotated[
+        list[Annotated[VisitBody, BeforeValidator(visit_of), WithJsonSchema(VISIT_SCHEMA)]] | None,
+        Field(max_length=MOST_VISITS, description="oldest first; takes the place of a stored history"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_one_history(self) -> Self:
+        if self.history is not None and (self.user is not None or self.session is not None):
+            raise PydanticCustomError("two_histories", "give either a history, or the user and session to read it from")
+        return self
+
+    @property
+    def inline_history(self) -> tuple[Visit, ...] | None:
+        return None if self.history is None else tuple((visit.item_id, visit.query) for visit in self.history)
+
+    @property
+    def in_url(self) -> bool:
+        return False
+
+
+class SearchBody(InlineHistory, SearchParameters):
+    """As the parameters of GET /search, and `history`."""
+
+
+class RecommendBody(RecommendParameters, InlineHistory):
+    """As the parameters of GET /recommend, and `history`."""
+
+
+class ReasonBody(BaseModel):
+    code: ReasonCode = Field(
+        description="what brought the item: the query, the history, both, likeness, or nothing but the model"
+    )
+    item: str | None = Field(description="of the history, the item whose identifier begins like this one's the longest")
+    text: str = Field(description="for people")
+
+
+class LevelBody(BaseModel):
+    code: str
+    probability: float = Field(description="of this code after those before it; their product is exp(score)")
+
+
+class ExplanationBody(BaseModel):
+    levels: list[LevelBody]
+    history_effect: float | None = Field(description="score less the score without any history")
+
+
+class ShownItemBody(BaseModel):
+    """An item with every further column of the catalog, but for those that `fields` leaves out."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str | None = None
+    description: str | None = None
+    brand: str | None = None
+    categories: list[str] | None = None
+    price: float | None = None
+    available: bool | None = None
+    score: float = Field(description="log-probability; comparable within one answer only")
+    reason: ReasonBody
+    explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
+
+
+class AnswerBody(BaseModel):
+    request_id: str
+    items: list[ShownItemBody]
+    next_cursor: str | None = Field(description="for the items behind these; null where there are none")
+    corrected_query: str | None = Field(None, description="of a search: what the model read, if not what was typed")
+    model: str = Field(description="version of the bundle that answered")
+    catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
+    took_ms: float
+    degraded: bool = Field(description="true: the user's history could not be read and was not used")
+
+
+def answer_body(question: Question, answer: Answer, seconds: float) -> dict[str, Any]:
+    """The shape of AnswerBody. seconds: how long it took."""
+    body: dict[str, Any] = {
+        "request_id": question.request_id,
+        "items": _item_bodies(answer),
+        "next_cursor": answer.next_cursor,
+        "model": answer.model,
+        "catalog_version": answer.catalog_version,
+        "took_ms": round(seconds * 1000, 2),
+        "degraded": answer.degraded,
+    }
+    if question.kind == "search":
+        body["corrected_query"] = answer.corrected_query
+    return body
+
+
+def _item_bodies(answer: Answer) -> list[dict[str, Any]]:
+    bodies = [
+        shown(record, {"score": round(score, 6), "reason": reason})
+        for record, score, reason in zip(answer.records, answer.scores, answer.reasons, strict=True)
+    ]
+    for body, explanation in zip(bodies, answer.explanations or (), strict=answer.explanations is not None):
+        body["explanation"] = explanation
+    return bodies

@@ -1,0 +1,57 @@
+"""The lines of a batch, and those of its answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from server.api.schemas.answers import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
+from server.api.schemas.responses import ProblemBody
+from server.api.schemas.types import Identifier
+from server.query.types import Question
+
+__all__ = ["LINES", "MOST_LINES", "BatchLineBody", "RecommendLine", "SearchLine", "SimilarLine"]
+
+MOST_LINES = 10_000
+
+
+class Line(Parameters):
+    id: Annotated[Any, Field(description="comes back beside the answer; anything")] = None
+
+
+class SearchLine(SearchBody, Line):
+    kind: Literal["search"]
+
+
+class RecommendLine(RecommendBody, Line):
+    kind: Literal["recommend"]
+
+
+class SimilarLine(SimilarParameters, Line):
+    kind: Literal["similar"]
+    item: Annotated[Identifier, Field(description="that others should be like")]
+
+    def question(self, request_id: str) -> Question:
+        return self.question_about(request_id, self.item)
+
+    @property
+    def in_url(self) -> bool:
+        return False
+
+
+LINES: dict[str, type[SearchLine] | type[RecommendLine] | type[SimilarLine]] = {
+    "search": SearchLine,
+    "recommend": RecommendLine,
+    "similar": SimilarLine,
+}
+"""By kind."""
+
+
+class BatchLineBody(BaseModel):
+    """Each line has an answer or a problem."""
+
+    index: int = Field(description="of the line that this answers, from 0")
+    id: Any = Field(None, description="as that line had it")
+    answer: AnswerBody | None = None
+    problem: ProblemBody | None = None

@@ -1,0 +1,51 @@
+"""API keys over the wire. The key itself is in one answer only: that to the request that made it."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.auth.api_key import KeyName, Scope
+
+__all__ = ["KeyBody", "MintedKeyBody", "NewKeyBody", "RevokedKeyBody"]
+
+Rate = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="requests a second; null: the server's")]
+Burst = Annotated[int | None, Field(ge=1, description="requests at once before the rate counts")]
+Concurrency = Annotated[int | None, Field(ge=1, description="requests under way at a time; null: the server's")]
+
+
+class NewKeyBody(BaseModel):
+    """What a new key may do."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"name": "shop", "scopes": ["read", "write"], "rate_per_second": 50}]},
+    )
+
+    name: KeyName
+    scopes: Annotated[list[Scope], Field(min_length=1, description="admin implies read and write")]
+    rate_per_second: Rate = None
+    burst: Burst = None
+    concurrency: Concurrency = None
+
+
+class KeyBody(BaseModel):
+    id: str
+    name: str
+    scopes: list[Scope]
+    created: str = Field(description="ISO 8601, in UTC")
+    rate_per_second: Rate
+    burst: Burst
+    concurrency: Concurrency
+    last_used: str | None = Field(description="ISO 8601, in UTC; null: not on this server since it started")
+
+
+class MintedKeyBody(KeyBody):
+    request_id: str
+    key: str = Field(description="to be sent as `Authorization: Bearer …`; it is shown here only")
+
+
+class RevokedKeyBody(BaseModel):
+    request_id: str
+    id: str
+    name: str

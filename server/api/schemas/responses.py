@@ -1,0 +1,36 @@
+"""How answers are written, and how problems are documented."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["ProblemBody", "json_response", "problems"]
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 `application/problem+json`; some problems have further members."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+
+
+def json_response(body: dict[str, Any] | list[Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(body, default=str), status, media_type="application/json")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=` of a route: the statuses with which it may answer a problem.
+
+    server/api/openapi/document.py adds those that every route with a key has: 401, 403, 429 and 500.
+    """
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

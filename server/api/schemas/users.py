@@ -1,0 +1,53 @@
+"""What is known of a user, and what becomes of it."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from catalog.data.events import EventType
+from server.api.schemas.types import Identifier
+
+__all__ = ["ErasedBody", "MergeBody", "MergedBody", "PastBody", "PastParameters"]
+
+MOST_PAST_EVENTS = 1_000
+
+
+class PastParameters(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=MOST_PAST_EVENTS, description="how many events, the newest first")] = 50
+
+
+class PastEventBody(BaseModel):
+    item_id: str
+    query: str | None
+    type: EventType
+    timestamp: int = Field(description="Unix milliseconds")
+    event_id: str
+    title: str | None = Field(description="of the item; null where the catalog does not have it any more, or has none")
+
+
+class PastBody(BaseModel):
+    request_id: str
+    user: str
+    events: list[PastEventBody]
+    total: int = Field(description="how many events the history has")
+
+
+class MergeBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session: Annotated[Identifier, Field(description="the id that the visitor's events have as their user_id")]
+
+
+class MergedBody(BaseModel):
+    request_id: str
+    user: str
+    session: str
+    moved: int = Field(description="events that the user's history was given; 0 when this is repeated")
+
+
+class ErasedBody(BaseModel):
+    request_id: str
+    user: str
+    events_erased: int = Field(description="of the user and of the sessions that were merged into it")

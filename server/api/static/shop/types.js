@@ -1,0 +1,65 @@
+/**
+ * The shapes that the modules of this page share, for editors and reviewers; nothing here runs.
+ *
+ * @typedef {{kind: "user" | "visitor", id: string}} Person  a visitor has no account; their id is kept in this browser
+ *
+ * @typedef {{code: string, item: string | null, text: string}} Reason
+ *
+ * @typedef {{code: string, probability: number}} Level
+ *
+ * @typedef {{levels: Level[], history_effect: number | null}} Explanation
+ *
+ * @typedef {object} Item  further columns of the catalog lie beside these
+ * @property {string} id
+ * @property {string | null} title
+ * @property {number} [score]
+ * @property {Reason} [reason]
+ * @property {Explanation} [explanation]
+ * @property {string | null} [description]
+ * @property {string | null} [brand]
+ * @property {string[] | null} [categories]
+ * @property {number | null} [price]
+ *
+ * @typedef {object} Answer
+ * @property {string} request_id
+ * @property {Item[]} items
+ * @property {string | null} [next_cursor]
+ * @property {string} model
+ * @property {number} catalog_version
+ * @property {number} took_ms
+ * @property {boolean} degraded
+ * @property {string | null} [corrected_query]
+ *
+ * @typedef {object} Question  parameters of /search (with q) or /recommend (without)
+ * @property {string} [q]
+ * @property {string} [user]
+ * @property {string} [session]
+ * @property {number} [k]
+ * @property {string} [cursor]
+ * @property {string} [filter]
+ * @property {string} [candidates]
+ * @property {boolean} [exclude_seen]
+ * @property {boolean} [explain]
+ * @property {boolean} [correct]  false: take the words as they were typed
+ * @property {string} [fields]
+ *
+ * @typedef {object} Visit  one event of a history
+ * @property {string} item_id
+ * @property {string | null} title
+ * @property {string | null} query
+ * @property {string} type
+ * @property {number} timestamp  Unix milliseconds
+ *
+ * @typedef {{milliseconds: number, answer: Answer}} Timing
+ *
+ * @typedef {object} Shown  where an item was shown, and so what led to a click on it
+ * @property {string | null} query
+ * @property {string | null} request  id of the answer
+ *
+ * @typedef {object} State
+ * @property {Person} person
+ * @property {string} query  "" on the home page
+ * @property {string} filter  "" for every item
+ * @property {number} visits  grows with every event that was recorded
+ */
+export {};

@@ -1,0 +1,163 @@
+"""What surrounds every request: an id, limits on its size, one log line, metrics, and an answer if all else fails.
+
+Two plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every message through a queue. Between them
+goes what may change an answer but must be logged: cross-origin rules (server/app.py).
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.api.problems import problem_response
+from server.api.transport.protocol import LONGEST_URL
+from server.api.transport.security_headers import protect
+from server.auth.authorizer import Admission
+from server.core import errors, metrics
+from server.core.errors import Problem
+
+__all__ = ["REQUEST_ID", "Requests", "Safeguard"]
+
+REQUEST_ID = "X-Request-ID"
+SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+CLIENT_LEFT = 499  # nginx's number for it; nobody receives it
+QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+log = structlog.get_logger(__name__)
+
+
+class Requests:
+    """Outermost. `request.state` gains `request_id`, `arrived` (by `time.monotonic`) and `status`, and what is within
+    may set `degraded` there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        state = scope.setdefault("state", {})
+        state["arrived"] = started
+        state["request_id"] = request_id_of(Headers(scope=scope).get(REQUEST_ID))
+        state["status"] = None
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["status"] = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = state["request_id"]
+                protect(headers, message["status"])
+            await send(message)
+
+        with (
+            structlog.contextvars.bound_contextvars(request_id=state["request_id"]),
+            metrics.IN_FLIGHT.track_inprogress(),
+        ):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                _end(state.get("admission"))
+                _report(scope, state["status"], time.monotonic() - started)
+
+
+class Safeguard:
+    """Innermost. Refuses what is too large, and answers what no handler of the application foresaw."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
+        """max_bytes_at: paths whose bodies have another limit."""
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_bytes_at = max_bytes_at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            limit = self._max_bytes_at.get(scope["path"], self._max_body_bytes)
+            _check_size(request, limit)
+            await self._app(scope, _Body(receive, limit), send)
+        except Problem as problem:
+            await problem_response(request, problem)(scope, receive, send)
+        except ClientDisconnect:
+            request.state.status = CLIENT_LEFT
+        except Exception:
+            log.exception("internal_error")
+            if request.state.status is None:
+                unforeseen = Problem(errors.INTERNAL_ERROR, "the log has the reason under this request_id")
+                await problem_response(request, unforeseen)(scope, receive, send)
+
+
+def _check_size(request: Request, limit: int) -> None:
+    if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > LONGEST_URL:
+        raise Problem(errors.URL_TOO_LONG, f"the URL is over {LONGEST_URL:,} bytes: shorten what it asks for")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise body_too_large(limit)
+    encodings = {encoding.lower() for encoding in request.headers.getlist("content-encoding")}
+    transfers = {encoding.lower() for encoding in request.headers.getlist("transfer-encoding")}
+    if encodings - {"identity"} or transfers - {"chunked"}:
+        raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
+
+
+class _Body:
+    """Receives a body and stops one that turns out to be too large."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._size = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
+            raise body_too_large(self._limit)
+        return message
+
+
+def request_id_of(header: str | None) -> str:
+    """The client's own id where it is short and plain, else a new one."""
+    if header is not None and SANE_ID.fullmatch(header):
+        return header
+    return uuid.uuid4().hex
+
+
+def body_too_large(limit: int) -> Problem:
+    return Problem(errors.BODY_TOO_LARGE, f"the body is over {limit:,} bytes: send less at once")
+
+
+def _end(admission: Admission | None) -> None:
+    if admission is not None:
+        admission.end()
+
+
+def _report(scope: Scope, status: int | None, seconds: float) -> None:
+    state = scope["state"]
+    route = getattr(scope.get("route"), "path", "unmatched")
+    outcome = metrics.outcome_of(status or 500, degraded=state.get("degraded", False))
+    metrics.REQUEST_SECONDS.labels(route, outcome).observe(seconds)
+    if outcome == "degraded":
+        metrics.DEGRADED.labels(route).inc()
+    if "code" in state:
+        metrics.PROBLEMS.labels(state["code"]).inc()
+    write = log.debug if route in QUIET_ROUTES else log.info
+    write(
+        "request",
+        method=scope["method"],
+        route=route,
+        status=status,
+        outcome=outcome,
+        code=state.get("code"),
+        key=state.get("key"),
+        took_ms=round(seconds * 1000, 2),
+    )

@@ -1,0 +1,111 @@
+"""The file of keys: JSON that several servers and the command share.
+
+Writers take turns (flock on `<file>.lock`) and replace the file whole, so a reader needs no lock and never sees half of
+one. Only its owner may read it (mode 0600).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import RootModel, ValidationError
+
+from server.auth.api_key import Key
+from server.core.errors import ServerError, StartupError
+
+__all__ = ["KeyFileError", "LastKey", "NoSuchKey", "add", "read", "revoke"]
+
+
+class KeyFileError(StartupError):
+    """A file of keys that cannot be read or written."""
+
+
+class NoSuchKey(ServerError):
+    """No key has this id."""
+
+
+class LastKey(ServerError):
+    """A key that must not be revoked, because of what would be left."""
+
+
+class Keys(RootModel[list[Key]]):
+    """The file's content."""
+
+
+def read(path: Path) -> list[Key]:
+    """The keys, in the order in which they were made; none where there is no file. Raises KeyFileError."""
+    try:
+        keys = Keys.model_validate_json(path.read_bytes()).root
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise KeyFileError(f"{path} is no file of keys, at {place}: {first['msg']}; restore it or delete it") from error
+    if len({key.id for key in keys}) < len(keys):
+        raise KeyFileError(f"{path} has two keys of one id; leave one of them")
+    return keys
+
+
+def add(path: Path, key: Key) -> None:
+    """Raises KeyFileError."""
+    with _alone(path):
+        _write(path, [*read(path), key])
+
+
+def revoke(path: Path, key_id: str, *, keep_admin: bool) -> Key:
+    """Takes a key away and returns it. Raises NoSuchKey, KeyFileError, and LastKey.
+
+    The last key of all stays, because without keys everybody may read and write; with `keep_admin` so does the last
+    one that administers.
+    """
+    with _alone(path):
+        keys = read(path)
+        gone = next((key for key in keys if key.id == key_id), None)
+        if gone is None:
+            raise NoSuchKey(f"no key has the id {key_id[:100]!r}")
+        left = [key for key in keys if key is not gone]
+        if not left:
+            raise LastKey(f"{key_id} is the last key, and a server without keys is open: make its successor first")
+        if keep_admin and gone.allows("admin") and not any(key.allows("admin") for key in left):
+            raise LastKey(f"{key_id} is the last key of scope admin: make its successor first")
+        _write(path, left)
+    return gone
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"{lock} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write(path: Path, keys: list[Key]) -> None:
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes files of mode 0600
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from error
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Keys(keys).model_dump_json(indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from error

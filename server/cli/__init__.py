@@ -1,0 +1,1 @@
+"""Commands beside the server: keys, the OpenAPI document, exports and retraining."""

@@ -1,0 +1,264 @@
+"""Writes the event log for training:
+
+    python -m server.cli.export_events --redis redis://127.0.0.1:6379/0 --out data/events.parquet [--since MS]
+    [--until MS]
+
+The file keeps to the contract of `catalog/data/events.py`, in order of time, with a column `recorded_at`: when each
+event came, Unix ms. Events of a session are given to the user whom it was merged into; an event that came both ways is
+written once. Events of users who were erased, up to then, are left out, and the tombstones are written beside the file
+(`catalog/data/erasure.py`), where training looks for them. `--since` and `--until` (Unix ms, the second one excluded)
+choose by the events' own time.
+
+The log's 64 parts are read in pieces; sorted runs of them go to a temporary folder beside the file and are merged from
+there. So memory does not grow with the log, but for eight bytes an event. Status 2: nothing was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from redis import Redis
+from redis.exceptions import RedisError
+
+from catalog.data.erasure import RECORDED_AT, digest_of, tombstones_beside, write_tombstones
+from catalog.data.events import EVENTS
+from catalog.printing import printable
+from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
+
+__all__ = ["Counts", "export_events", "main"]
+
+PIECE = 2_000  # entries of the log in one round trip
+RUN = 100_000  # events sorted in memory at a time: about 80 MB
+GROUP = 50_000  # events of a row group
+
+SCHEMA = EVENTS.schema.append(pa.field(RECORDED_AT, pa.int64()))
+
+
+class Row(NamedTuple):
+    """An event of the log; rows compare by time, then in the order in which they came."""
+
+    timestamp: int
+    recorded_at: int
+    place: int  # among those that came in one millisecond
+    user_id: str
+    item_id: str
+    type: str
+    query: str | None
+    event_id: str
+    request_id: str | None
+
+
+NUMBERS = {"timestamp", "recorded_at", "place"}
+RUN_SCHEMA = pa.schema([(name, pa.int64() if name in NUMBERS else pa.string()) for name in Row._fields])
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the log's entries."""
+
+    read: int = 0
+    outside: int = 0
+    erased: int = 0
+    repeated: int = 0
+    of_sessions: int = 0
+    written: int = 0
+    tombstones: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.read:,} events read: {self.written:,} written, {self.of_sessions:,} of them from merged sessions; "
+            f"{self.outside:,} outside of the time asked for, {self.erased:,} of erased users and {self.repeated:,} "
+            f"repetitions left out; {self.tombstones:,} users are erased"
+        )
+
+
+def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None = None) -> Counts:
+    """Writes `out` and its tombstones, each whole or not at all. Raises RedisError and OSError."""
+    counts = Counts()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
+        runs = _Runs(Path(folder))
+        for row in _log(redis):
+            counts.read += 1
+            if since <= row.timestamp and (until is None or row.timestamp < until):
+                runs.add(row)
+            else:
+                counts.outside += 1
+        # After the log, so that what was merged or erased meanwhile is so in the file.
+        people = _People(_all(redis, "aliases"), {sha: int(at) for sha, at in _all(redis, "tombstones").items()})
+        counts.tombstones = len(people.tombstones)
+        draft = Path(folder) / "events.parquet"
+        with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
+            rows = _kept(runs.merged(), people, runs.repeated_ids(), counts)
+            while group := list(islice(rows, GROUP)):
+                writer.write_table(_table(group, SCHEMA))
+                counts.written += len(group)
+        write_tombstones(people.tombstones, tombstones_beside(out))
+        draft.replace(out)
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """aliases: of each merged session its user. tombstones: SHA-256 of an erased user's id → when."""
+
+    aliases: Mapping[str, str]
+    tombstones: Mapping[str, int]
+
+    def user_of(self, name: str) -> str:
+        """Whose events those of `name` are: an account may itself have been merged into another."""
+        seen = [name]
+        while (owner := self.aliases.get(seen[-1])) is not None and owner not in seen:
+            seen.append(owner)
+        return seen[-1]
+
+    def erased(self, name: str, recorded_at: int) -> bool:
+        return bool(self.tombstones) and self.tombstones.get(digest_of(name), -1) >= recorded_at
+
+
+@dataclass(slots=True)
+class _Runs:
+    """Rows in sorted files, and a hash of every event id."""
+
+    folder: Path
+    _rows: list[Row] = field(default_factory=list)
+    _files: list[Path] = field(default_factory=list)
+    _hashes: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= RUN:
+            self._spill()
+
+    def merged(self) -> Iterator[Row]:
+        """All rows in order."""
+        self._spill()
+        return heapq.merge(*(_read(file) for file in self._files), key=lambda row: row[:3])
+
+    def repeated_ids(self) -> frozenset[int]:
+        """Hashes of the event ids that more than one row has."""
+        self._spill()
+        hashes, times = np.unique(np.concatenate(self._hashes), return_counts=True)
+        return frozenset(hashes[times > 1].tolist())
+
+    def _spill(self) -> None:
+        if not self._rows and self._files:
+            return
+        self._rows.sort(key=lambda row: row[:3])
+        file = self.folder / f"run-{len(self._files)}.arrow"
+        table = _table(self._rows, RUN_SCHEMA)
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=PIECE)
+        self._files.append(file)
+        self._hashes.append(np.array([_hash(row.event_id) for row in self._rows], np.uint64))
+        self._rows = []
+
+
+def _kept(rows: Iterable[Row], people: _People, repeated: frozenset[int], counts: Counts) -> Iterator[Row]:
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        user = people.user_of(row.user_id)
+        if people.erased(row.user_id, row.recorded_at) or people.erased(user, row.recorded_at):
+            counts.erased += 1
+        elif (user, row.event_id) in seen:
+            counts.repeated += 1
+        else:
+            if _hash(row.event_id) in repeated:
+                seen.add((user, row.event_id))
+            counts.of_sessions += user != row.user_id
+            yield row._replace(user_id=user)
+
+
+def _log(redis: Redis) -> Iterator[Row]:
+    for bucket in range(BUCKETS):
+        start = "-"
+        while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, bucket, start)):
+            for entry, fields in entries:
+                recorded_at, place = entry.split(b"-")
+                text = {name.decode(): value.decode() for name, value in fields.items()}
+                yield Row(
+                    int(text["timestamp"]),
+                    int(recorded_at),
+                    int(place),
+                    text["user_id"],
+                    text["item_id"],
+                    text["type"],
+                    text["query"] or None,
+                    text["event_id"],
+                    text["request_id"] or None,
+                )
+            start = f"({entries[-1][0].decode()}"
+
+
+def _piece(redis: Redis, bucket: int, start: str) -> object:
+    return redis.xrange(bucket_key("log", bucket), start, "+", count=PIECE)
+
+
+def _all(redis: Redis, kind: BucketKey) -> dict[str, str]:
+    """The hashes of all buckets together."""
+    found: dict[str, str] = {}
+    for bucket in range(BUCKETS):
+        for name, value in redis.hscan_iter(bucket_key(kind, bucket), count=PIECE):
+            found[name.decode()] = value.decode()
+    return found
+
+
+def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(Row._fields, ())
+    return pa.table({name: columns[name] for name in schema.names}, schema)
+
+
+def _read(file: Path) -> Iterator[Row]:
+    with pa.memory_map(str(file)) as source:
+        reader = pa.ipc.open_file(source)
+        for number in range(reader.num_record_batches):
+            columns = reader.get_batch(number).to_pydict().values()
+            yield from map(Row._make, zip(*columns, strict=True))
+
+
+def _hash(event_id: str) -> int:
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m server.cli.export_events", description="Write the event log to a file for training."
+    )
+    url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
+    parser.add_argument("--redis", default=url, help="where the server keeps events (default: GEMSERVE_REDIS or local)")
+    parser.add_argument("--out", type=Path, required=True, help="events.parquet to write; .erased.json goes beside it")
+    parser.add_argument("--since", type=int, default=0, metavar="MS", help="events from this time on, Unix ms")
+    parser.add_argument("--until", type=int, metavar="MS", help="events before this time, Unix ms")
+    options = parser.parse_args(arguments)
+    if options.out.suffix != ".parquet":
+        parser.error(f"--out {options.out}: the name must end in .parquet")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        with Redis.from_url(options.redis) as redis:
+            counts = export_events(redis, options.out, since=options.since, until=options.until)
+    except (RedisError, OSError, ValueError) as error:  # ValueError: a URL that is none
+        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
+        return 2
+    print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

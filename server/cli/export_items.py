@@ -1,0 +1,85 @@
+"""Writes the catalog as it is served, for training: a bundle's items with all changes made over HTTP since.
+
+    python -m server.cli.export_items --bundle bundles/current --redis redis://127.0.0.1:6379/0 --out data/items.parquet
+
+Status 2: nothing was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from catalog.bundle.bundle import open_bundle
+from catalog.data.changes import Change, Upsert, records_table
+from catalog.data.items import Items, write_items
+from catalog.errors import CatalogError, ItemsError
+from catalog.printing import printable
+from server.core.errors import ServerError
+from server.core.settings import Settings
+from server.storage.change_log import RedisChanges
+
+__all__ = ["main", "served_items"]
+
+
+def served_items(items: Items, changes: Mapping[str, Change]) -> tuple[pa.Table, dict[str, str]]:
+    """The items with the last change of each, by its id, and why some changes are left out, as a server leaves them."""
+    rejected: dict[str, str] = {}
+    written: list[pa.Table] = []
+    gone: set[str] = set()
+    for item_id, change in changes.items():
+        if isinstance(change, Upsert):
+            try:
+                written.append(records_table({1: change.record}, items.table.schema))
+            except ItemsError as error:
+                rejected[item_id] = str(error)
+                continue
+        gone.add(item_id)
+    kept = [row for row, item_id in enumerate(items.ids) if item_id not in gone]
+    return pa.concat_tables([items.table.take(pa.array(kept, pa.int64())), *written]).combine_chunks(), rejected
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's exit status."""
+    options = _parse(arguments)
+    try:
+        items = open_bundle(options.bundle, verify=False).items
+        changes = asyncio.run(_changes(options.redis, options.bundle))
+        table, rejected = served_items(items, changes)
+        write_items(table, options.out)
+    except (CatalogError, ServerError, OSError, ValueError) as error:  # ValueError: a URL that is none
+        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
+        return 2
+    for item_id, reason in rejected.items():
+        print(f"left out the change of {item_id!r}: {printable(reason)}")
+    print(f"{len(table):,} items, {len(changes) - len(rejected):,} changes among them; wrote {options.out}")
+    return 0
+
+
+async def _changes(redis: str, bundle: Path) -> Mapping[str, Change]:
+    store = RedisChanges(redis, Settings(bundles=bundle.parent))
+    try:
+        return (await store.since(0)).changes
+    finally:
+        await store.close()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m server.cli.export_items", description="Write the served catalog to a file for training."
+    )
+    url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
+    parser.add_argument("--bundle", type=Path, required=True, help="the bundle that is served")
+    parser.add_argument("--redis", default=url, help="the server's --redis (default: GEMSERVE_REDIS or local)")
+    parser.add_argument("--out", type=Path, required=True, help="items.parquet to write")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Makes, lists and revokes API keys:
+
+    python -m server.cli.keys create --file keys.json --name shop --scopes read,write
+    python -m server.cli.keys create --file keys.json --name crawler --scopes read --rate 5 --burst 10 --concurrency 2
+    python -m server.cli.keys list --file keys.json
+    python -m server.cli.keys revoke --file keys.json ID
+
+Servers that run with `--keys keys.json` take a change over within a second. A key is shown once, when it is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from server.auth import key_file
+from server.auth.api_key import SCOPES, Key, Scope, check_name, mint
+from server.core.errors import ServerError
+
+REFUSED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's exit status: 2 where it refused, with the reason on standard error."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "create":
+            create(options)
+        elif options.command == "list":
+            show(options.file)
+        else:
+            gone = key_file.revoke(options.file, options.id, keep_admin=False)
+            print(f"revoked {gone.id} ({gone.name})")
+    except ServerError as error:
+        print(f"gemserve keys: {error}", file=sys.stderr)
+        return REFUSED
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    description, _, examples = (__doc__ or "").partition("\n")
+    form = argparse.RawDescriptionHelpFormatter
+    program = "python -m server.cli.keys"
+    top = argparse.ArgumentParser(program, description=description, epilog=examples, formatter_class=form)
+    commands = top.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("create", help="make a key and print it")
+    listing = commands.add_parser("list", help="who has which key")
+    revoking = commands.add_parser("revoke", help="take a key away")
+    for command in (making, listing, revoking):
+        command.add_argument("--file", type=Path, required=True, help="the server's --keys")
+    making.add_argument("--name", type=name_of, required=True, help="for people: whose key this is")
+    making.add_argument("--scopes", type=scopes_of, required=True, help="read,write,admin; admin implies the others")
+    making.add_argument("--rate", type=positive, help="requests a second; the server's rate_per_second where absent")
+    making.add_argument("--burst", type=at_least_one, help="requests at once before the rate counts")
+    making.add_argument("--concurrency", type=at_least_one, help="requests under way at a time")
+    revoking.add_argument("id", help="as `list` shows it")
+    return top
+
+
+def create(options: argparse.Namespace) -> None:
+    key, text = mint(
+        name=options.name,
+        scopes=options.scopes,
+        rate_per_second=options.rate,
+        burst=options.burst,
+        concurrency=options.concurrency,
+    )
+    key_file.add(options.file, key)
+    print(text)
+    print(f"made {key.id} ({key.name}): keep the line above, it is not shown again", file=sys.stderr)
+
+
+def show(path: Path) -> None:
+    for key in key_file.read(path):
+        print(f"{key.id}  {key.created}  {','.join(key.scopes):<16}  {limits_of(key):<24}  {key.name}")
+
+
+def limits_of(key: Key) -> str:
+    limits = {"rate": key.rate_per_second, "burst": key.burst, "concurrency": key.concurrency}
+    return " ".join(f"{name}={value:g}" for name, value in limits.items() if value is not None) or "server's limits"
+
+
+def name_of(text: str) -> str:
+    try:
+        return check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def scopes_of(text: str) -> tuple[Scope, ...]:
+    wanted = {part.strip() for part in text.split(",")}
+    if not wanted <= set(SCOPES):
+        raise argparse.ArgumentTypeError(f"{text!r}: give one or more of {','.join(SCOPES)}")
+    return tuple(scope for scope in SCOPES if scope in wanted)
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: give a number over 0")
+    return number
+
+
+def at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1 on")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

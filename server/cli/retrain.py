@@ -1,0 +1,206 @@
+"""Trains the served model on what users did since, and activates the result if it is not worse:
+
+    python -m server.cli.retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \
+        [--events older.parquet] [--items items.parquet] [--recipe R] [training.steps=500 …]
+
+Export of the event log and of the catalog → `trainer.run --warm-start` → `trainer.evaluation.compare` with the served
+model
+on the same held-out questions → activation over HTTP. Each is a process of its own. The key of an admin is read from
+the variable RETRAIN_KEY, or given as --key, which other users of the machine can see.
+
+The exit status is 0 for a new model that was activated, 3 for one that is not shown to be as good (it stays published,
+and the old one is served), and 2 where something failed (nothing is activated).
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
+from catalog.data.erasure import drop_erased, read_tombstones, tombstones_beside
+from catalog.data.events import EVENTS, read_events, write_events
+from catalog.errors import CatalogError
+from catalog.printing import printable
+from server.core.errors import ServerError
+
+__all__ = ["main", "retrain"]
+
+ACTIVATED, FAILED, NOT_BETTER = 0, 2, 3
+ACTIVATION_SECONDS = 900.0
+
+Run = Callable[[Sequence[str], Mapping[str, str]], int]
+"""Runs a module with arguments, and with variables beside those of this process; its exit status."""
+
+
+class RetrainingFailed(ServerError):
+    """A step did not succeed; the model that was served still is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the operator asked for. events: of before the log, None for none. items: None for those that are served."""
+
+    bundles: Path
+    redis: str
+    server: str
+    key: str | None
+    events: Path | None
+    items: Path | None
+    recipe: str | None
+    metric: str
+    tolerance: float
+    settings: Sequence[str]
+
+
+def retrain(plan: Plan, folder: Path, run: Run) -> int:
+    """The exit status. folder: for files in between. Raises RetrainingFailed and CatalogError."""
+    old = current_bundle(plan.bundles)
+    events, items = _events(plan, folder, run), plan.items or _items(plan, old, folder, run)
+    new = _trained(plan, old, items, events, run)
+    compare = ["--old", str(old), "--new", str(new), "--events", str(events)]
+    compare += ["--metric", plan.metric, "--tolerance", str(plan.tolerance)]
+    status = run(["trainer.evaluation.compare", *compare], {})
+    if status == NOT_BETTER:
+        print(f"{new.name} is published and not activated; {old.name} is served as before")
+        return NOT_BETTER
+    if status != 0:
+        raise RetrainingFailed(f"the comparison ended with status {status}: {new.name} is published and not activated")
+    _activate(plan, new.name)
+    print(f"{new.name} is served; POST /admin/models/rollback brings {old.name} back")
+    return ACTIVATED
+
+
+def main(arguments: Sequence[str] | None = None, run: Run | None = None) -> int:
+    """The process's exit status; `run` is for tests."""
+    plan = _plan(arguments)
+    try:
+        with _alone(plan.bundles), tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder:
+            return retrain(plan, Path(folder), run or _run)
+    except (RetrainingFailed, CatalogError, OSError) as error:
+        print(f"retrain: {printable(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _events(plan: Plan, folder: Path, run: Run) -> Path:
+    """The log, behind the events of before it, without those of erased users."""
+    recorded, merged = folder / "recorded.parquet", folder / "events.parquet"
+    _must(
+        run(["server.cli.export_events", "--out", str(recorded)], {"GEMSERVE_REDIS": plan.redis}),
+        "the export of events",
+    )
+    files = [recorded] if plan.events is None else [plan.events, recorded]
+    tombstones = read_tombstones(tombstones_beside(recorded))
+    write_events(pa.concat_tables([_kept(file, tombstones) for file in files]), merged)
+    return merged
+
+
+def _kept(file: Path, tombstones: Mapping[str, int]) -> pa.Table:
+    events, report = read_events(file)
+    if report.dropped:
+        print(f"{file}: {report}")
+    return drop_erased(events, tombstones).select(EVENTS.schema.names)
+
+
+def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:
+    items = folder / "items.parquet"
+    command = ["server.cli.export_items", "--bundle", str(old), "--out", str(items)]
+    _must(run(command, {"GEMSERVE_REDIS": plan.redis}), "the export of items")
+    return items
+
+
+def _trained(plan: Plan, old: Path, items: Path, events: Path, run: Run) -> Path:
+    """The new bundle, which is not `current` yet."""
+    before = set(published_versions(plan.bundles))
+    command = ["trainer.run", "--items", str(items), "--events", str(events), "--out", str(plan.bundles)]
+    command += ["--warm-start", str(old), "--no-activate"]
+    command += [] if plan.recipe is None else ["--recipe", plan.recipe]
+    _must(run([*command, *plan.settings], {}), "training")
+    trained_on = sha256_of(events)
+    for version in set(published_versions(plan.bundles)) - before:
+        bundle = open_bundle(plan.bundles / version, verify=False)
+        if bundle.manifest.data.get("events", {}).get("sha256") == trained_on:
+            return bundle.path
+    raise RetrainingFailed(f"training ended well and left no bundle in {plan.bundles}: does its method publish one?")
+
+
+def _activate(plan: Plan, version: str) -> None:
+    """Over HTTP. Raises RetrainingFailed with what the server answered."""
+    url = f"{plan.server.rstrip('/')}/admin/models/{version}/activate"
+    headers = {} if plan.key is None else {"Authorization": f"Bearer {plan.key}"}
+    request = urllib.request.Request(url, method="POST", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=ACTIVATION_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        with error:
+            raise RetrainingFailed(f"{url} answered {error.code}: {_detail(error.read())}") from error
+    except OSError as error:
+        raise RetrainingFailed(f"{url} could not be reached: {error}") from error
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, LookupError, TypeError):
+        return body[:200].decode(errors="replace")
+
+
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    print(f"→ python -m {' '.join(command)}", flush=True)
+    return subprocess.run([sys.executable, "-m", *command], env={**os.environ, **variables}, check=False).returncode
+
+
+def _must(status: int, what: str) -> None:
+    if status != 0:
+        raise RetrainingFailed(f"{what} ended with status {status}, see above: the served model stays")
+
+
+@contextmanager
+def _alone(bundles: Path) -> Iterator[None]:
+    """Two at a time would compare with a model that the other one replaces. Raises RetrainingFailed."""
+    if not bundles.is_dir():
+        raise RetrainingFailed(f"--bundles {bundles} is no folder")
+    with (bundles / ".retrain.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RetrainingFailed(f"another retraining of {bundles} is under way") from None
+        yield
+
+
+def _plan(arguments: Sequence[str] | None) -> Plan:
+    parser = argparse.ArgumentParser(
+        prog="python -m server.cli.retrain",
+        description="Train on new events, and activate the model if it is not worse.",
+    )
+    parser.add_argument("--bundles", type=Path, required=True, help="the server's --bundles")
+    parser.add_argument(
+        "--redis", default=os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0"), help="the server's --redis"
+    )
+    parser.add_argument("--server", required=True, help="such as http://127.0.0.1:8000")
+    parser.add_argument("--key", default=os.environ.get("RETRAIN_KEY"), help="of an admin (default: RETRAIN_KEY)")
+    parser.add_argument("--events", type=Path, help="events of before the log, such as the first training's file")
+    parser.add_argument("--items", type=Path, help="items to train with (default: the catalog that is served)")
+    parser.add_argument("--recipe", help="default: the served model's own settings")
+    parser.add_argument("--metric", default="ndcg@10", help="that decides (default: ndcg@10)")
+    parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is still accepted (0.02)")
+    parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
+    return Plan(**vars(parser.parse_intermixed_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Every metric of the server. Labels are bounded: never a user, an item, a query or a path that somebody typed.
+
+They live in prometheus_client's default registry, beside vLLM's own (`vllm:…`, of the engine that was started last).
+Series of a model's version go when that model leaves (`forget`). docs/grafana/gemserve.json draws all of them.
+"""
+
+from typing import Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = [
+    "ACTIVATION_SECONDS",
+    "ANSWERS",
+    "BEAM_WIDTH",
+    "CATALOG_ITEMS",
+    "CATALOG_VERSION",
+    "DEGRADED",
+    "ENGINE_REQUESTS",
+    "ENGINE_RESTARTS",
+    "ENGINE_SECONDS",
+    "EVENTS",
+    "HISTORY_EVENTS",
+    "HISTORY_SECONDS",
+    "IN_FLIGHT",
+    "MODEL",
+    "PLACES_TAKEN",
+    "PREFIX_CACHE_TOKENS",
+    "PROBLEMS",
+    "PROMPT_TOKENS",
+    "QUEUE_REFUSED",
+    "QUEUE_SECONDS",
+    "QUEUE_WAITING",
+    "REDIS_ERRORS",
+    "REJECTED_EVENTS",
+    "REQUEST_SECONDS",
+    "TRAFFIC_WEIGHT",
+    "Outcome",
+    "forget",
+    "outcome_of",
+]
+
+Outcome = Literal["ok", "degraded", "refused", "failed"]
+
+FINE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+REQUEST_SECONDS = Histogram(
+    "gemserve_request_seconds",
+    "Time from a request's first byte read to its answer's last byte sent, by route and outcome"
+    " (ok, degraded, refused: 4xx, failed: 5xx)",
+    ["route", "outcome"],
+    buckets=SECONDS,
+)
+IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests being answered now")
+PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by its code", ["code"])
+DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
+
+QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Questions that wait for a place")
+PLACES_TAKEN = Gauge("gemserve_places_taken", "Places of --concurrent-answers that are taken")
+QUEUE_SECONDS = Histogram(
+    "gemserve_queue_seconds", "Time that questions waited for their places, of those that got one", buckets=SECONDS
+)
+QUEUE_REFUSED = Counter(
+    "gemserve_queue_refused",
+    "Questions that got no place, by reason (full, deadline, gone: the client left while it waited)",
+    ["reason"],
+)
+for reason in ("full", "deadline", "gone"):
+    QUEUE_REFUSED.labels(reason)
+
+ANSWERS = Counter(
+    "gemserve_answers", "Questions, by task, by the model they came to, and outcome", ["task", "model", "outcome"]
+)
+ENGINE_SECONDS = Histogram(
+    "gemserve_engine_seconds", "Time the engine took to rank, by task", ["task"], buckets=SECONDS
+)
+ENGINE_REQUESTS = Gauge(
+    "gemserve_engine_requests", "Requests handed to the engine of a model, waiting or running", ["model"]
+)
+ENGINE_RESTARTS = Counter("gemserve_engine_restarts", "Engines that died and were started again", ["model"])
+BEAM_WIDTH = Histogram(
+    "gemserve_beam_width", "Beams of a request", ["task"], buckets=(1, 5, 10, 20, 50, 75, 100, 150, 200, 500, 1000)
+)
+PROMPT_TOKENS = Histogram(
+    "gemserve_prompt_tokens", "Tokens of a prompt", ["task"], buckets=(8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+)
+PREFIX_CACHE_TOKENS = Counter(
+    "gemserve_prefix_cache_tokens", "Prompt tokens, by whether vLLM found them in its prefix cache", ["found"]
+)
+for found in ("true", "false"):
+    PREFIX_CACHE_TOKENS.labels(found)
+
+HISTORY_SECONDS = Histogram(
+    "gemserve_history_seconds", "Time Redis took, by operation", ["operation"], buckets=FINE_SECONDS
+)
+HISTORY_EVENTS = Histogram(
+    "gemserve_history_events",
+    "Events in the history of a request's user",
+    buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+REDIS_ERRORS = Counter("gemserve_redis_errors", "Operations that Redis did not do, or not in time", ["operation"])
+EVENTS = Counter("gemserve_events", "Events received, by result (accepted, duplicate, rejected)", ["result"])
+REJECTED_EVENTS = Counter("gemserve_rejected_events", "Events rejected, by the code of the reason", ["code"])
+
+MODEL = Gauge("gemserve_model_info", "1 for a model that answers", ["version", "engine", "identifiers"])
+TRAFFIC_WEIGHT = Gauge("gemserve_traffic_weight", "How the models that answer share the requests", ["model"])
+ACTIVATION_SECONDS = Histogram(
+    "gemserve_activation_seconds",
+    "Time that activations took, by outcome (ok, failed)",
+    ["outcome"],
+    buckets=LONG_SECONDS,
+)
+CATALOG_ITEMS = Gauge("gemserve_catalog_items", "Items of a model's catalog, by availability", ["model", "available"])
+CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change that a model's catalog has", ["model"])
+
+
+def outcome_of(status: int, *, degraded: bool) -> Outcome:
+    if status >= 500:
+        return "failed"
+    if status >= 400:
+        return "refused"
+    return "degraded" if degraded else "ok"
+
+
+def forget(version: str) -> None:
+    """Drop the series of a model that answers no more."""
+    MODEL.remove_by_labels({"version": version})
+    for metric in (ANSWERS, ENGINE_REQUESTS, ENGINE_RESTARTS, CATALOG_ITEMS, CATALOG_VERSION):
+        metric.remove_by_labels({"model": version})

@@ -1,0 +1,196 @@
+"""Every setting of the server: one class, read from flags, GEMSERVE_* variables and a file, validated and passed on.
+
+A flag wins over its variable, and a variable over the file's key: `--redis-read-timeout-ms`, then
+`GEMSERVE_REDIS_READ_TIMEOUT_MS`, then `redis_read_timeout_ms`. Parts of the engine are nested: `--engine.max-width`,
+`GEMSERVE_ENGINE__MAX_WIDTH`, and `max_width` under `engine`. A name that is not here is an error, wherever it stands.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from redis.asyncio.connection import parse_url
+
+from server.core.engine_settings import EngineSettings
+from server.core.errors import SettingsError
+from server.core.settings_file import SettingsFile, nearest
+
+__all__ = ["MAX_K", "Settings", "read_settings"]
+
+PREFIX = "GEMSERVE_"
+NESTED = "__"
+DAY_MS = 86_400_000
+MAX_K = 200
+"""Items that one request may ask for."""
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+
+
+def split(value: object) -> object:
+    """A list of a flag, a variable or a file; in the first two, parts are between commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(split)]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. A flag wins over GEMSERVE_…, which wins over the file of --config."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTED,
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="python -m server",
+        cli_kebab_case=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+    )
+
+    config: Path | None = Field(None, description="YAML file of settings, named as here with _ for -")
+    bundles: Path = Field(description="folder of published bundles; the one that `current` points to is served")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
+
+    redis: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where histories and events are kept")
+    own_redis: Path | None = Field(
+        None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
+    )
+    own_redis_port: int = Field(0, ge=0, le=65_535, description="port of --own-redis; 0 takes a free one")
+    redis_read_timeout_ms: int = Field(150, ge=1, description="longest wait for a history before answering without it")
+    redis_write_timeout_ms: int = Field(1_000, ge=1, description="longest wait for events to be written before a 503")
+    redis_connections: int = Field(32, ge=1, description="most connections to Redis")
+
+    history_length: int = Field(200, ge=1, le=10_000, description="events kept in a user's history")
+    history_days: int = Field(180, ge=1, description="a history is forgotten this long after its user's last event")
+    event_ids: int = Field(1_000, ge=1, description="event ids remembered for a user, against counting twice")
+    event_id_days: int = Field(7, ge=1, description="how long an event id is remembered")
+    event_log_length: int = Field(
+        1_000_000, ge=1_000, description="events kept for retraining, about, all users together"
+    )
+
+    beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
+    engine: EngineSettings = EngineSettings()
+    activation: Literal["beside", "in_place"] = Field(
+        "beside",
+        description="how another model takes over: in a second engine, or in the first, which takes less memory and"
+        " lets requests wait meanwhile",
+    )
+    open_admin: bool = Field(
+        False, description="while there are no keys, let everybody administer: for trusted networks only"
+    )
+    keys: Path | None = Field(None, description="file of API keys, which `python -m server.cli.keys` and admins write")
+    open_read: bool = Field(False, description="let everybody read where there are keys, as a public page needs")
+    require_keys: bool = Field(False, description="while there are no keys, let nobody read and write")
+    rate_per_second: float | None = Field(
+        None, gt=0, description="requests a second of one key, or of one address without a key; no limit where absent"
+    )
+    rate_burst: int | None = Field(
+        None, ge=1, description="requests at once before the rate counts; one second's where absent"
+    )
+    concurrency: int | None = Field(
+        None, ge=1, description="requests under way of one key or address; no limit where absent"
+    )
+    trusted_proxies: Names = Field(
+        [], description="addresses whose X-Forwarded-For is believed; limits go by the client's address"
+    )
+    cors_origins: Names = Field([], description="origins whose pages may call the server, as https://shop.example")
+    answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
+    concurrent_answers: int = Field(32, ge=1, description="questions that are answered at a time; others wait")
+    queue_length: int = Field(256, ge=0, description="questions that wait for their turn before others get a 503")
+
+    otlp_endpoint: str | None = Field(
+        None, description="send traces to this OTLP/HTTP collector, such as http://127.0.0.1:4318"
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="share of the requests that are traced")
+
+    cursor_secret: SecretStr | None = Field(
+        None, min_length=16, description="signs cursors; servers that share requests need the same, one of its own else"
+    )
+    batch_concurrency: int = Field(16, ge=1, description="questions of one POST /batch that are asked at a time")
+
+    connections: int = Field(1_000, ge=1, description="most connections of clients at a time")
+    head_seconds: float = Field(10.0, gt=0, description="longest time for the head of a request to arrive")
+    body_seconds: float = Field(60.0, gt=0, description="longest time for the body of a request to arrive after it")
+    read_seconds: float = Field(30.0, gt=0, description="longest time in which a client takes nothing of its answer")
+    max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
+    max_batch_bytes: int = Field(16 << 20, ge=1_024, description="largest body of a POST /batch")
+    drain_seconds: float = Field(0.0, ge=0, description="after SIGTERM: how long to answer while not ready")
+    shutdown_seconds: int = Field(20, ge=1, description="then: how long to wait for requests in flight")
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis_url(cls, url: str) -> str:
+        try:
+            parse_url(url)
+        except ValueError as error:
+            raise ValueError(f"is no Redis URL, such as redis://HOST:PORT/0: {error}") from error
+        return url
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin, such as https://shop.example: no path, no slash at its end")
+        return origins
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.own_redis is not None and "redis" in self.model_fields_set:
+            raise ValueError("--redis and --own-redis exclude each other: name a Redis, or have one started")
+        if self.beam_width > self.engine.max_width:
+            raise ValueError(f"beam_width {self.beam_width} is over engine.max_width {self.engine.max_width}")
+        if self.engine.max_width < MAX_K:
+            raise ValueError(f"engine.max_width {self.engine.max_width} is under {MAX_K}, which a request may ask for")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SettingsFile(settings_cls)
+
+    @property
+    def history_ms(self) -> int:
+        return self.history_days * DAY_MS
+
+    @property
+    def event_id_ms(self) -> int:
+        return self.event_id_days * DAY_MS
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+    """From command-line flags, the environment, and the file that one of them names.
+
+    Raises SettingsError that lists all that is wrong; an unknown flag ends the program with usage and status 2.
+    """
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _is_setting(name))
+    if unknown:
+        hint = nearest(unknown[0], [PREFIX + name.upper() for name in Settings.model_fields])
+        raise SettingsError(f"no setting is named {', '.join(unknown)}{hint}: correct or unset it; --help lists them")
+    try:
+        return Settings(_cli_parse_args=list(arguments))
+    except ValidationError as error:
+        problems = [f"{_flag(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        raise SettingsError("; ".join(problems)) from error
+
+
+def _is_setting(variable: str) -> bool:
+    field = variable.removeprefix(PREFIX).split(NESTED)[0].lower()
+    return field in Settings.model_fields
+
+
+def _flag(location: tuple[int | str, ...]) -> str:
+    name = ".".join(str(part) for part in location).replace("_", "-")
+    return f"--{name}: " if name else ""

@@ -1,0 +1,47 @@
+"""What vLLM is told about an engine of ours."""
+
+from typing import Any
+
+from server.core.engine_settings import EngineSettings
+from server.engine.protocol import RankableBundle
+from server.engine.vllm.frontend.checkpoint import Checkpoint
+from server.engine.vllm.messages import EngineOptions
+from server.engine.vllm.worker.kernels import PRIORITY
+from server.engine.vllm.worker.plugin import architecture_for_items
+
+__all__ = ["engine_arguments"]
+
+UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""On a CPU vLLM would put a single worker into one more process, and reserve it a core."""
+
+
+def engine_arguments(
+    bundle: RankableBundle, checkpoint: Checkpoint, settings: EngineSettings, *, cpu: bool
+) -> dict[str, Any]:
+    """Keyword arguments of vLLM's `AsyncEngineArgs` and of `LLM`."""
+    options = EngineOptions(scratch_blocks=settings.scratch_blocks, normalize=settings.normalize)
+    return {
+        "model": str(bundle.model_dir.resolve()),
+        "hf_overrides": {"architectures": [architecture_for_items(checkpoint.architecture)]},
+        "runner": "pooling",
+        "skip_tokenizer_init": True,
+        "load_format": "safetensors",
+        "generation_config": "vllm",
+        # vLLM's own "auto" turns float32 into float16
+        "dtype": checkpoint.dtype if settings.dtype == "auto" else settings.dtype,
+        "seed": settings.seed,
+        "tensor_parallel_size": settings.tensor_parallel,
+        "max_model_len": settings.max_prompt_tokens + bundle.index.depth,
+        "max_num_seqs": settings.max_batch_requests,
+        "max_num_batched_tokens": max(settings.max_batch_tokens, settings.max_batch_requests),
+        "enable_chunked_prefill": True,
+        "enable_prefix_caching": True,
+        "block_size": settings.block_size,
+        "kv_cache_memory_bytes": settings.kv_cache_bytes,
+        "enforce_eager": cpu,
+        "distributed_executor_backend": UNIPROC if cpu and settings.tensor_parallel == 1 else None,
+        "scheduler_cls": "server.engine.vllm.worker.scheduler.ItemScheduler",
+        "worker_extension_cls": "server.engine.vllm.worker.extension.ItemWorkerExtension",
+        "ir_op_priority": PRIORITY if cpu else {},
+        "additional_config": options.to_additional_config(),
+    }

@@ -1,0 +1,247 @@
+"""The engine that serves decoder-only bundles: vLLM in a process of its own, asked asynchronously."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.ids.index import ItemIndex
+from server.core.engine_settings import EngineSettings
+from server.engine.errors import EngineError, EngineUnavailable
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
+from server.engine.vllm.frontend.arguments import engine_arguments
+from server.engine.vllm.frontend.checkpoint import Checkpoint
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.index_files import IndexFiles
+from server.engine.vllm.frontend.watchdog import CHECK_SECONDS, Watchdog, answered
+from server.engine.vllm.messages import NOT_INSTALLED, TASK, RankOptions, pack_members, pack_tokens
+from server.engine.weights_digest import checkpoint_digest
+
+__all__ = ["VllmEngine"]
+
+DIED = "the engine's process died"
+
+WARM_UP_WIDTH = 50
+
+INSTALL_SECONDS = 120.0
+"""Reading a million items takes less than one."""
+
+LOAD_SECONDS = 600.0
+"""Reading weights takes about a second a gigabyte from a good disk."""
+
+STOP_SECONDS = 20.0
+"""What the process may take to end by itself before it is killed."""
+
+
+class VllmEngine:
+    """Implements `Engine` with vLLM. Every request is one pooling request, batched by vLLM's scheduler."""
+
+    def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
+        self._bundle = bundle
+        self._settings = settings or EngineSettings()
+        self._checkpoint: Checkpoint | None = None
+        self._shelf = IndexFiles()
+        self._llm: Any = None
+        self._pulse: Watchdog | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether vLLM's process runs; one that hangs is killed after `hang_seconds`."""
+        return self._llm is not None and not self._llm.errored
+
+    async def start(self) -> None:
+        """Start vLLM's process, load the model, install the items and answer a first request. Raises EngineError."""
+        if self._llm is not None:
+            raise EngineError("the engine is already started")
+        await asyncio.to_thread(self._launch)
+        try:
+            await self._begin(self._bundle)
+        except BaseException:
+            await self.stop()
+            raise
+        self._pulse = Watchdog(self._running(), self._settings.hang_seconds)
+
+    async def reload(self, bundle: RankableBundle) -> None:
+        """Take another bundle's weights and items in place of those there are. Raises EngineError."""
+        await self._check_fits(bundle)
+        assert self._pulse is not None
+        with self._pulse.paused():
+            await self._reset_prefix_cache()
+            await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
+            await self._reset_prefix_cache()  # its keys and values are of the old weights
+            await self._begin(bundle)
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable without an engine."""
+        from vllm import PoolingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.inputs.engine import tokens_input
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        llm = self._running()
+        check_limits(request, self._settings, self._shelf.leaves(request.snapshot))
+        options = RankOptions(
+            request.k,
+            request.width,
+            request.excluded,
+            request.included,
+            request.leaf_set,
+            request.snapshot,
+            request.by_level,
+        )
+        params = PoolingParams(
+            task=TASK,
+            extra_kwargs=options.to_extra_kwargs(),
+            skip_reading_prefix_cache=False,  # this task would skip it
+        )
+        prompt = tokens_input(self._known_tokens(request))
+        try:
+            async for output in llm.encode(prompt, params, request.request_id):
+                answer = output.outputs.data.numpy()
+        except EngineDeadError as error:
+            raise EngineUnavailable(DIED) from error
+        except (VLLMClientError, EngineGenerateError) as error:
+            if llm.errored:  # it died while it was being asked
+                raise EngineUnavailable(DIED) from error
+            raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
+        if answer.shape == NOT_INSTALLED.shape:
+            raise EngineError(f"leaf set {request.leaf_set} of snapshot {request.snapshot} is not installed")
+        return Ranking.of(answer[0], answer[1], answer[2:].T if request.by_level else None)
+
+    async def install(self, snapshot: int, index: ItemIndex) -> None:
+        """Hold this index under a number, from the next step on. Raises EngineError."""
+        directory = await asyncio.to_thread(self._shelf.put, snapshot, index)
+        await self._call("install_snapshot", snapshot, str(directory), timeout=INSTALL_SECONDS)
+
+    async def retire(self, snapshot: int) -> None:
+        """Forget a snapshot and its leaf sets."""
+        self._shelf.remove(snapshot)
+        await self._call("retire_snapshot", snapshot, timeout=INSTALL_SECONDS)
+
+    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+        leaves = self._shelf.leaves(snapshot)
+        if len(member_N) != leaves:
+            raise EngineError(f"a set of {len(member_N)} leaves does not fit snapshot {snapshot}, which has {leaves}")
+        await self._call("install_set", snapshot, leaf_set, pack_members(member_N), timeout=INSTALL_SECONDS)
+
+    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
+        """Forget a leaf set."""
+        await self._call("retire_set", snapshot, leaf_set, timeout=INSTALL_SECONDS)
+
+    async def check(self) -> None:
+        """Return when the engine's process answers. Raises EngineUnavailable."""
+        await self.statistics()
+
+    async def statistics(self) -> dict[str, int]:
+        """Counts since the weights were loaded; see ItemWorkerExtension. Raises EngineUnavailable."""
+        counts: dict[str, int] = await self._call("item_statistics", timeout=CHECK_SECONDS)
+        return counts
+
+    async def stop(self) -> None:
+        """End the engine's process and wait until it is gone; requests under way raise EngineUnavailable."""
+        if self._llm is None:
+            return
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        llm, self._llm = self._llm, None
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
+        llm.output_processor.propagate_error(EngineDeadError())
+        if llm.output_handler is not None:
+            llm.output_handler.cancel()
+        await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
+        llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind
+        self._shelf.clear()
+
+    async def _begin(self, bundle: RankableBundle) -> None:
+        """Install the items of the bundle whose weights are loaded, and answer a first request."""
+        loaded: str = await self._call("install_codes", pack_tokens(bundle.level_tokens), timeout=INSTALL_SECONDS)
+        if loaded != await asyncio.to_thread(checkpoint_digest, bundle.model_dir):
+            raise EngineError(f"the weights that the engine has loaded are not those in {bundle.model_dir}")
+        self._bundle = bundle
+        self._shelf.clear()
+        self._shelf.lend(PUBLISHED, bundle.index)
+        directory = str(bundle.index_dir.resolve())
+        await self._call("install_snapshot", PUBLISHED, directory, timeout=INSTALL_SECONDS)
+        await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
+
+    async def _check_fits(self, bundle: RankableBundle) -> None:
+        """Raise EngineError unless the model that is loaded can hold the bundle's weights."""
+        self._running()
+        assert self._checkpoint is not None
+        different = self._checkpoint.differences(Checkpoint.read(bundle.model_dir))
+        if different:
+            raise EngineError(
+                f"{bundle.model_dir} cannot be loaded in place, its config.json differs in {', '.join(different)}:"
+                " load it beside"
+            )
+        if bundle.index.depth > self._bundle.index.depth:
+            raise EngineError(
+                f"{bundle.model_dir} cannot be loaded in place, its identifiers have {bundle.index.depth} codes and"
+                f" there is room for {self._bundle.index.depth}: load it beside"
+            )
+
+    async def _reset_prefix_cache(self) -> None:
+        llm = self._running()
+        if not await self._answered(llm, llm.reset_prefix_cache(), "reset_prefix_cache", INSTALL_SECONDS):
+            raise EngineError("the prefix cache is in use: wait until no request is under way")
+
+    def _known_tokens(self, request: RankRequest) -> list[int]:
+        """The prompt, which must be within the vocabulary: the model's process would not survive another token."""
+        tokens = np.asarray(request.prompt, np.int64)
+        assert self._checkpoint is not None
+        vocabulary = self._checkpoint.vocabulary
+        if tokens.min() < 0 or tokens.max() >= vocabulary:
+            raise EngineError(
+                f"tokens [{tokens.min()}, {tokens.max()}] reach outside the model's vocabulary of {vocabulary}:"
+                " render prompts with the tokenizer of the same bundle"
+            )
+        known: list[int] = tokens.tolist()
+        return known
+
+    def _running(self) -> Any:
+        if self._llm is None:
+            raise EngineUnavailable("the engine is not started: call start() first")
+        return self._llm
+
+    async def _call(self, method: str, *arguments: Any, timeout: float, **named: Any) -> Any:
+        """Call a method of ItemWorkerExtension in every worker; the first one's answer."""
+        llm = self._running()
+        return (await self._answered(llm, llm.collective_rpc(method, args=arguments, kwargs=named), method, timeout))[0]
+
+    async def _answered(self, llm: Any, call: Coroutine[Any, Any, Any], method: str, timeout: float) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return await answered(llm, call, timeout)
+        except EngineDeadError as error:
+            raise EngineUnavailable(DIED) from error
+        except TimeoutError as error:
+            raise EngineUnavailable(f"the engine has not answered for {timeout} s") from error
+        except Exception as error:
+            if llm.errored:  # it died while it was being asked
+                raise EngineUnavailable(DIED) from error
+            raise EngineError(f"{method} failed in the engine: {error}") from error
+
+    def _launch(self) -> None:
+        self._checkpoint = checkpoint = Checkpoint.read(self._bundle.model_dir)
+        self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
+        with engine_environment():
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            from server.engine.vllm.frontend.stats import PrefixCacheCounts
+
+            cpu = bool(current_platform.is_cpu())
+            if cpu:
+                prepare_openmp(self._settings.tensor_parallel)
+            try:
+                arguments = engine_arguments(self._bundle, checkpoint, self._settings, cpu=cpu)
+                self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
+            except Exception as error:
+                raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error

@@ -1,0 +1,24 @@
+"""vLLM calls `register` in each of its processes (entry point `vllm.general_plugins` in pyproject.toml)."""
+
+from server.engine.vllm.worker import kernels
+
+__all__ = ["architecture_for_items", "register"]
+
+DECODER = "ForCausalLM"
+ITEMS = "ForItems"
+
+
+def architecture_for_items(architecture: str) -> str:
+    """The name our subclass of a decoder is registered under: `Qwen2ForCausalLM` gives `Qwen2ForItems`."""
+    return architecture.removesuffix(DECODER) + ITEMS
+
+
+def register() -> None:
+    """Offer our kernels, and every decoder vLLM knows as a model that answers with items; imports none of them."""
+    from vllm import ModelRegistry
+
+    for architecture in tuple(ModelRegistry.get_supported_archs()):
+        if architecture.endswith(DECODER):
+            name = architecture_for_items(architecture)
+            ModelRegistry.register_model(name, f"server.engine.vllm.worker.model:{name}")
+    kernels.register()

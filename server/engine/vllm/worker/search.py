@@ -1,0 +1,108 @@
+"""The constrained beam search over one item index with one model, for the finished requests of a step.
+
+Shapes: R requests, B beams, H hidden size.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catalog.ids.index import ItemIndex
+from catalog.search.beam import Beams, BeamSearch, Ranked
+from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.tree import Tree
+from server.engine.vllm.messages import EngineOptions, RankOptions
+from server.engine.vllm.worker.heads import CodeHeads
+from server.engine.vllm.worker.paged_beams import PagedDecoder, scratch_blocks_each
+from server.engine.vllm.worker.runner import Runner
+
+__all__ = ["ItemSearch"]
+
+
+class ItemSearch:
+    """The search over one item index, with one model.
+
+    leaf_sets: by the number that requests name them with. counts: what was done, added to.
+    Raises ItemIndexError if index and heads do not belong together, ValueError for too long identifiers.
+    """
+
+    def __init__(self, runner: Runner, index: ItemIndex, heads: CodeHeads, counts: Counter[str]) -> None:
+        heads.check(index)
+        scratch_blocks_each(np.zeros(1, np.int64), index.depth, runner.block_size)
+        self._runner = runner
+        self._heads = heads
+        self._half = EngineOptions.of(runner.config).scratch_blocks // 2
+        self._tree = Tree(index, runner.device)
+        self._counts = counts
+        self.leaf_sets: dict[int, LeafSet] = {}
+
+    @property
+    def index(self) -> ItemIndex:
+        """What is searched."""
+        return self._tree.index
+
+    def can_answer(self, option: RankOptions) -> bool:
+        """Whether the leaf set of a request is here."""
+        return option.leaf_set is None or option.leaf_set in self.leaf_sets
+
+    def run(
+        self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
+    ) -> Iterator[Tensor]:
+        """The answers of finished requests: their rows in the step, last hidden states and prompt lengths."""
+        for group in self._groups(length_R, options):
+            picked = torch.tensor(group, device=hidden_RH.device)
+            found = self._search(
+                [rows[i] for i in group], hidden_RH[picked], length_R[group], [options[i] for i in group]
+            )
+            for i, ((leaves, scores), score_KL) in zip(group, found, strict=True):
+                k = options[i].k
+                answer = np.vstack([leaves[:k], scores[:k], *([] if score_KL is None else [score_KL[:k].T])])
+                yield torch.from_numpy(answer.astype(np.float64, copy=False))
+
+    def _groups(self, length_R: NDArray[np.int64], options: Sequence[RankOptions]) -> Iterator[list[int]]:
+        """Requests, in order, as many together as the scratch blocks hold the beams of."""
+        each_R = scratch_blocks_each(length_R, self._tree.depth, self._runner.block_size)
+        group: list[int] = []
+        used = 0
+        for i, option in enumerate(options):
+            needed = int(each_R[i]) * min(option.width, len(self.index))
+            if group and used + needed > self._half:
+                yield group
+                group, used = [], 0
+            group.append(i)
+            used += needed
+            self._counts["scratch_peak"] = max(self._counts["scratch_peak"], used)
+        yield group
+
+    def _search(
+        self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
+    ) -> Iterator[tuple[Ranked, NDArray[np.float32] | None]]:
+        """What each request finds, and the scores by level of those that ask for them."""
+        search = BeamSearch(self._tree, [option.width for option in options], self._restriction(options))
+        decoder = PagedDecoder(self._runner, rows, length_R, self._tree.depth, self._half)
+
+        def decode(level: int, beams: Beams) -> Tensor:
+            layout = search.layouts[level]
+            token_B = self._heads.tokens[level - 1].index_select(0, beams.code_B)
+            self._counts["beams"] += layout.beams
+            return self._heads(level, decoder.step(level, token_B, beams.parent_B, layout))
+
+        self._counts["groups"] += 1
+        ranked = search.run(self._heads(0, hidden_RH), decode)
+        by_level = search.level_scores() if any(option.by_level for option in options) else [None] * len(options)
+        asked = (scores if option.by_level else None for scores, option in zip(by_level, options, strict=True))
+        return zip(ranked, asked, strict=True)
+
+    def _restriction(self, options: Sequence[RankOptions]) -> Restriction | None:
+        if all(option.leaf_set is None and option.included is None and len(option.excluded) == 0 for option in options):
+            return None
+        return Restriction(
+            self.index,
+            [np.asarray(option.excluded, np.int64) for option in options],
+            [None if option.leaf_set is None else self.leaf_sets[option.leaf_set] for option in options],
+            [None if option.included is None else np.asarray(option.included, np.int64) for option in options],
+        )

@@ -1,0 +1,1 @@
+"""One query from admission to result: search, recommendation and similar items."""

@@ -1,0 +1,116 @@
+"""Why an item is in an answer: the user's item that is most like it, and how likely the model found each of its codes.
+
+Two items are alike as far as their identifiers begin alike: codes are quantised from what items are about and who took
+them, the coarsest first.
+
+Shapes: K items of an answer, H items of a history, L levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.data.events import EventType
+from catalog.ids.codes import token_name
+from catalog.text.prompts import Interaction
+from server.engine.protocol import Ranking
+from server.query.types import Explanation, LevelProbability, Question, Reason, ReasonCode
+from server.retrieval.live_catalog import Searcher
+from server.storage.protocol import History
+
+__all__ = ["explanations_of", "nearest", "reasons_of"]
+
+NONE = -1
+LONGEST_QUERY_SHOWN = 60  # characters
+DEEDS = {
+    EventType.VIEW: "viewed",
+    EventType.CLICK: "opened",
+    EventType.CART: "put into your basket",
+    EventType.PURCHASE: "bought",
+    EventType.RATING: "rated",
+}
+
+
+def nearest(codes_KL: NDArray[np.integer], codes_HL: NDArray[np.integer]) -> NDArray[np.int64]:
+    """For each item the history's that shares the most leading codes, of equals the latest, int64 [K]; NONE where the
+    first code is nowhere."""
+    if len(codes_HL) == 0:
+        return np.full(len(codes_KL), NONE)
+    same_KHL = codes_KL[:, None, :] == codes_HL[None, ::-1, :]
+    shared_KH = np.logical_and.accumulate(same_KHL, 2).sum(2)
+    best_K = shared_KH.argmax(1)
+    alike_K = shared_KH.max(1) > 0
+    return np.where(alike_K, len(codes_HL) - 1 - best_K, NONE)
+
+
+def reasons_of(
+    question: Question, view: Searcher, leaves: Sequence[int], past: Sequence[Interaction], history: History
+) -> list[Reason]:
+    """One for each leaf of an answer. past: the history as the model saw it, oldest first; history: all of it."""
+    code = _code(question, has_past=len(past) > 0)
+    if not past:
+        return [Reason(code, None, _text(code, question, None))] * len(leaves)
+    codes_NL = view.snapshot.codes_NL
+    near_K = nearest(codes_NL[list(leaves)], codes_NL[[interaction.leaf for interaction in past]])
+    if question.kind == "similar":
+        near_K[:] = len(past) - 1
+    known = {place: _reason(code, question, view, past[place], history) for place in set(near_K.tolist()) - {NONE}}
+    alone: ReasonCode = "query" if question.query is not None else "history"
+    strange = Reason(alone, None, _text(alone, question, None))
+    return [known.get(place, strange) for place in near_K.tolist()]
+
+
+def explanations_of(view: Searcher, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
+    """One for each leaf. without_history: the same leaves ranked as for a stranger; None where there is no history."""
+    assert ranking.level_scores is not None, "the engine was asked for them"
+    plain = {} if without_history is None else dict(zip(without_history.leaves, without_history.scores, strict=True))
+    return [
+        Explanation(
+            tuple(
+                LevelProbability(token_name(level, code), math.exp(logp))
+                for level, (code, logp) in enumerate(zip(view.snapshot.codes_NL[leaf].tolist(), score_L, strict=True))
+            ),
+            score - plain[leaf] if leaf in plain else None,
+        )
+        for leaf, score, score_L in zip(ranking.leaves, ranking.scores, ranking.level_scores, strict=True)
+    ]
+
+
+def _code(question: Question, *, has_past: bool) -> ReasonCode:
+    if question.kind == "similar":
+        return "similar"
+    if question.query is not None:
+        return "query_and_history" if has_past else "query"
+    return "history" if has_past else "general"
+
+
+def _reason(code: ReasonCode, question: Question, view: Searcher, like: Interaction, history: History) -> Reason:
+    item_id: str = view.items.table["item_id"][like.leaf].as_py()
+    title = view.items.title(like.leaf)
+    kind = history.latest_type(item_id)
+    found = like.query is not None and kind in (EventType.VIEW, EventType.CLICK)
+    how = f"which you found with “{_short(like.query or '')}”" if found else f"which you {DEEDS[kind]}"
+    return Reason(code, item_id, _text(code, question, f"{title}" if code == "similar" else f"{title}, {how}"))
+
+
+def _text(code: ReasonCode, question: Question, like: str | None) -> str:
+    query = _short(question.query or "")
+    match code:
+        case "query":
+            return f"Found for “{query}”"
+        case "query_and_history":
+            return f"Found for “{query}”, and like {like}"
+        case "history" if like is None:
+            return "Goes with what you viewed"
+        case "history" | "similar":
+            return f"Like {like}"
+        case "general":
+            return "Liked by many"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_QUERY_SHOWN else f"{text[:LONGEST_QUERY_SHOWN].rstrip()}…"

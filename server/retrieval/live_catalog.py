@@ -1,0 +1,200 @@
+"""The catalog while it serves: changed by whole snapshots, each used up by the requests that began with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count
+
+import structlog
+
+from catalog.bundle.bundle import Bundle
+from catalog.data.changes import Change, Outcome, Upsert, last_changes
+from catalog.data.items import Items
+from catalog.errors import CatalogError
+from catalog.snapshot import Snapshot
+from catalog.text.prompts import PromptFormat
+from server.core import metrics
+from server.core.refcount import RefCounted, Swappable
+from server.core.tasks import Tasks
+from server.engine.errors import EngineUnavailable
+from server.engine.protocol import PUBLISHED, Engine
+from server.retrieval.eligibility import EligibleItems
+from server.retrieval.spell_checker import Spelling
+
+__all__ = ["LiveCatalog", "Searcher"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """One state of the catalog, as a request uses it.
+
+    installed: the number under which the engine holds its index; states that differ in records only share one.
+    """
+
+    snapshot: Snapshot
+    prompts: PromptFormat
+    selection: EligibleItems
+    installed: int
+
+    @property
+    def items(self) -> Items:
+        return self.snapshot.items
+
+
+class LiveCatalog:
+    """The catalog of one bundle, and the changes made to it since it was published.
+
+    changes: by item id, the last change to each; another bundle's catalog that takes over begins with them.
+    rejected: of these, those that this catalog cannot take, with the reason.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self._bundle = bundle
+        self._engine = engine
+        self._installed = count(PUBLISHED + 1)
+        self._leaf_sets = count(1)
+        self._changing = asyncio.Lock()
+        self._tasks = Tasks()
+        self._current = Swappable(self._view(bundle.snapshot, PUBLISHED, bundle.prompts))
+        self.spelling = Spelling(bundle.snapshot.items, bundle.typed_words)
+        self.changes: dict[str, Change] = {}
+        self.rejected: dict[str, str] = {}
+
+    async def load(self) -> None:
+        """Make ready what the first request of its kind would wait for: words to correct by, what codes new items."""
+        await self.spelling.load()
+        with suppress(CatalogError):  # whoever writes a new item is told
+            await asyncio.to_thread(getattr, self._bundle, "coder")
+
+    @property
+    def view(self) -> Searcher:
+        """The present state, for a look."""
+        return self._current.value
+
+    @contextmanager
+    def use(self) -> Iterator[Searcher]:
+        """The present state, which stays usable inside whatever changes."""
+        with self._current.use() as view:
+            yield view
+
+    async def apply(
+        self, changes: Sequence[Change], number: int | None = None, write: Callable[[], Awaitable[None]] | None = None
+    ) -> Outcome:
+        """All changes together; requests that come after the return see them.
+
+        number: the catalog's from then on, one more than before where it is None. write: awaited when the changes are
+        known to be good and nobody sees them yet; what it raises changes nothing. Raises CatalogError, and changes
+        nothing, for a bad record or an item that cannot be coded.
+        """
+        return await self._tasks.finish(self._apply(changes, number, write))
+
+    async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
+        """Changes that were accepted before, by item id: by this catalog in another server, or by another bundle's.
+
+        One that this catalog cannot take is left out.
+        """
+        await self._tasks.finish(self._take_over(changes, number))
+
+    async def restore(self) -> None:
+        """Have the engine hold the present state again, after it has loaded this bundle anew."""
+        async with self._changing:
+            old = self._current.value
+            if old.installed != PUBLISHED:
+                await self._engine.install(old.installed, old.snapshot.index)
+            # the leaf sets that the old view knows of are gone
+            self._current.replace(self._view(old.snapshot, old.installed, old.prompts))
+
+    def describe_in_metrics(self) -> None:
+        """Set the gauges of the catalog."""
+        view, model = self.view, self._bundle.version
+        metrics.CATALOG_ITEMS.labels(model, "true").set(view.selection.shown)
+        metrics.CATALOG_ITEMS.labels(model, "false").set(view.selection.present - view.selection.shown)
+        metrics.CATALOG_VERSION.labels(model).set(view.snapshot.number)
+
+    async def close(self) -> None:
+        """Stop waiting for requests to finish."""
+        await self._tasks.cancel()
+
+    async def _apply(
+        self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None
+    ) -> Outcome:
+        async with self._changing:
+            old = self.view.snapshot
+            snapshot = await asyncio.to_thread(self._changed, old, changes)
+            if write is not None:
+                await write()
+            await self._learn(changes)
+            await self._serve(replace(snapshot, number=old.number + 1 if number is None else number))
+            last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+            self.changes |= last
+            self._leave_out({}, last)
+        return snapshot.outcome
+
+    async def _take_over(self, changes: Mapping[str, Change], number: int) -> None:
+        async with self._changing:
+            reasons: dict[str, str] = {}
+            snapshot = await asyncio.to_thread(self._fitting, self.view.snapshot, list(changes.items()), reasons)
+            await self._learn(changes.values())
+            await self._serve(replace(snapshot, number=number))
+            self.changes |= changes
+            self._leave_out(reasons, changes)
+
+    async def _learn(self, changes: Iterable[Change]) -> None:
+        """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one."""
+        await self.spelling.learn([change.record for change in changes if isinstance(change, Upsert)])
+
+    def _leave_out(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
+        kept = {item_id: reason for item_id, reason in self.rejected.items() if item_id not in changes}
+        self.rejected = kept | dict(reasons)
+        for item_id, reason in reasons.items():
+            log.error("change_left_out", model=self._bundle.version, item=item_id, reason=reason)
+
+    async def _serve(self, snapshot: Snapshot) -> None:
+        old = self._current.value
+        installed, prompts = old.installed, old.prompts
+        if snapshot.index is not old.snapshot.index:
+            installed = next(self._installed)
+            await self._engine.install(installed, snapshot.index)
+            prompts = old.prompts.with_codes(snapshot.codes_NL)
+        new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
+        async with new.selection.limit(None):  # before anybody waits for it
+            self._retire(self._current.replace(new), index_too=installed != old.installed)
+        self.describe_in_metrics()
+
+    def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
+        written = (str(change.item_id) for change in changes if isinstance(change, Upsert))
+        new = any(snapshot.items.row_of(item_id) is None for item_id in written)
+        return snapshot.apply(changes, self._bundle.coder if new else None)
+
+    def _fitting(self, snapshot: Snapshot, changes: Sequence[tuple[str, Change]], reasons: dict[str, str]) -> Snapshot:
+        """With those of the changes that it can take; the others are halved until each has its reason."""
+        try:
+            return self._changed(snapshot, [change for _, change in changes])
+        except CatalogError as error:
+            if len(changes) == 1:
+                reasons[changes[0][0]] = str(error)
+                return snapshot
+        middle = len(changes) // 2
+        first = self._fitting(snapshot, changes[:middle], reasons)
+        return self._fitting(first, changes[middle:], reasons)
+
+    def _view(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> Searcher:
+        return Searcher(snapshot, prompts, EligibleItems(snapshot, self._engine, installed, self._leaf_sets), installed)
+
+    def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
+        """Have the engine forget a state when the last request that uses it is answered."""
+
+        async def retire() -> None:
+            await old.idle()
+            with suppress(EngineUnavailable):  # one that died has forgotten all
+                if index_too:
+                    await self._engine.retire(old.value.installed)
+                else:
+                    await old.value.selection.retire()
+
+        self._tasks.start(retire())

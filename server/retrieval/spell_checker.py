@@ -1,0 +1,48 @@
+"""The words that are known while a catalog serves: counted in a thread, then joined by those of new items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from catalog.data.items import Items
+from catalog.text.query_terms import TypedWords
+from catalog.text.spelling import Lexicon
+
+__all__ = ["Spelling"]
+
+
+class Spelling:
+    """Corrects queries by the words of the catalog and of those who searched it before the model was trained.
+
+    Words of items that are deleted stay known until a restart.
+    """
+
+    def __init__(self, items: Items, typed: TypedWords) -> None:
+        self._items = items
+        self._typed = typed
+        self._lexicon: Lexicon | None = None
+        self._loading = asyncio.Lock()
+
+    async def load(self) -> Lexicon:
+        """The words as they are now; they are counted when first asked for."""
+        async with self._loading:
+            if self._lexicon is None:
+                self._lexicon = await asyncio.to_thread(Lexicon.of, self._items, self._typed.people)
+            return self._lexicon
+
+    async def learn(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Know the words of these items too, so that nothing turns them into others."""
+        await self.load()
+        async with self._loading:
+            assert self._lexicon is not None
+            self._lexicon = await asyncio.to_thread(self._lexicon.with_records, records)
+
+    async def correct(self, query: str) -> str | None:
+        """The query with misspelled words replaced; None where there are none."""
+        lexicon = self._lexicon or await self.load()
+        if lexicon.knows(query):
+            return None
+        corrected = await asyncio.to_thread(lexicon.correct, query)
+        return None if corrected == query else corrected

@@ -1,0 +1,1 @@
+"""Redis: histories, the event log and catalog changes."""

@@ -1,0 +1,73 @@
+"""CatalogSync of the catalog in Redis: a ChangeStore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from catalog.data.changes import Change, Delete, Upsert
+from server.core.errors import HistoryUnavailable
+from server.core.settings import Settings
+from server.storage.client import Connection, Script
+from server.storage.keyspace import CHANGES_KEY, NUMBER_KEY, ORDER_KEY
+from server.storage.protocol import Recent
+
+__all__ = ["RedisChanges"]
+
+KEYS = (CHANGES_KEY, ORDER_KEY, NUMBER_KEY)
+CONNECTIONS = 2
+PAGE = 2_000  # items read in one step; more than one change has, so that every page gets on by a number
+WRITE_CHANGES = Script.named("write_changes")
+READ_CHANGES = Script.named("read_changes")
+
+
+class RedisChanges:
+    """It connects when first used, and again by itself after Redis was away."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._connection = Connection(url, CONNECTIONS)
+        self._seconds = settings.redis_write_timeout_ms / 1000
+
+    async def since(self, number: int) -> Recent:
+        changes: dict[str, Change] = {}
+        while True:
+            last, page, whole = await self._page(number)
+            for item_id, at, change in page:
+                changes.pop(item_id, None)  # changed between two pages: its place is at the end
+                changes[item_id] = change
+                number = at
+            if whole:
+                return Recent(last, changes)
+
+    async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
+        rows = [part for item_id, change in changes.items() for part in (item_id, _json(change))]
+        async with self._connection.limit("write_changes", self._seconds):
+            return bool(await self._connection.run(WRITE_CHANGES, KEYS, expected, number, *rows) == 1)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def _page(self, number: int) -> tuple[int, list[tuple[str, int, Change]], bool]:
+        """The last number of all, changes after `number`, and whether these are all of them."""
+        async with self._connection.limit("read_changes", self._seconds):
+            last, *rows = await self._connection.run(READ_CHANGES, KEYS, number, PAGE)
+        found = [(rows[i].decode(), rows[i + 1], _change(rows[i], rows[i + 2])) for i in range(0, len(rows), 3)]
+        if len(found) < PAGE:
+            return last, found, True
+        end = found[-1][1]  # whose items may go on beyond the page
+        return last, [row for row in found if row[1] < end], False
+
+
+def _json(change: Change) -> bytes:
+    return orjson.dumps({"record": None if isinstance(change, Delete) else change.record})
+
+
+def _change(item_id: bytes, text: bytes) -> Change:
+    """Raises HistoryUnavailable for what another program wrote."""
+    try:
+        record: dict[str, Any] | None = orjson.loads(text)["record"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise HistoryUnavailable(f"the change of {item_id!r} in Redis is not as this server writes it") from error
+    return Delete(item_id.decode()) if record is None else Upsert(record)

@@ -1,0 +1,150 @@
+"""The connection to Redis: one clock for every operation, one error for whatever goes wrong, scripts that reload."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from server.core.errors import HistoryUnavailable
+from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
+
+__all__ = ["Call", "Connection", "Script"]
+
+STEPS = 10  # of a time limit: so often at least Redis is looked at before it is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua file of this package. All keys of a call must lie in one slot of a cluster."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    def named(cls, name: str) -> Script:
+        text = resources.files("server.storage").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Keys and arguments of one run of a script."""
+
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | int | float]
+
+
+class _Pool(ConnectionPool):
+    async def drop_idle(self) -> None:
+        """Closes the connections that nobody uses; without a pause in which somebody could take one."""
+        for connection in self._available_connections:
+            await connection.disconnect(nowait=True)
+
+
+class Connection:
+    """Connects when first used, and again by itself after Redis was away."""
+
+    def __init__(self, url: str, connections: int) -> None:
+        """url: `redis://`, `rediss://` or `unix://`; connections: at most so many at a time."""
+        # Waiting for a free connection is not Redis's slowness: it comes before the time limit starts.
+        self._free = asyncio.Semaphore(connections)
+        self._answered = 0.0
+        self._pool = _Pool.from_url(
+            url,
+            max_connections=connections,
+            # `limit` is the only clock: with a time limit of its own redis-py makes a task of every command it sends.
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            # Once, at once: for a connection that Redis closed while it was idle. Writing twice is harmless.
+            retry=Retry(NoBackoff(), 1),
+        )
+        self.redis = Redis.from_pool(self._pool)
+
+    @asynccontextmanager
+    async def limit(self, operation: str, seconds: float) -> AsyncIterator[None]:
+        """Times an operation, ends it after `seconds`, and turns whatever Redis raises into HistoryUnavailable."""
+        async with self._free:
+            began = time.monotonic()
+            with HISTORY_SECONDS.labels(operation).time():
+                try:
+                    async with _timeout(seconds):
+                        yield
+                    self._answered = time.monotonic()
+                except TimeoutError as error:
+                    REDIS_ERRORS.labels(operation).inc()
+                    if self._answered < began:
+                        # Not one answer meanwhile: the network may have forgotten the idle connections too, and each
+                        # of them would cost somebody as long again.
+                        await self._pool.drop_idle()
+                    raise HistoryUnavailable(f"Redis did not answer within {seconds:g} s") from error
+                except (RedisError, OSError) as error:
+                    REDIS_ERRORS.labels(operation).inc()
+                    raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
+
+    def pipeline(self) -> Pipeline:
+        """Commands of one round trip; not a transaction, so their keys may lie in different slots."""
+        return self.redis.pipeline(transaction=False)
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int | float) -> Any:
+        """What the script returns; Redis is given its text again when it has forgotten it."""
+        return (await self.run_all(script, [Call(keys, arguments)]))[0]
+
+    async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Every call atomically, all in one round trip. If it raises, any of them may have been run."""
+        try:
+            return await self._run_all(script, calls)
+        except NoScriptError:
+            await self.redis.script_load(script.text)
+            return await self._run_all(script, calls)
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+        await self._pool.disconnect()
+
+    async def _run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        async with self.pipeline() as pipeline:
+            for call in calls:
+                pipeline.evalsha(script.sha, len(call.keys), *call.keys, *call.arguments)
+            return list(await pipeline.execute())
+
+
+def _reason(error: Exception) -> str:
+    """Without the command that redis-py puts in front, whose keys name users."""
+    return str(error).rpartition(" of pipeline caused error: ")[2]
+
+
+@asynccontextmanager
+async def _timeout(seconds: float) -> AsyncIterator[None]:
+    """As asyncio.timeout, but Redis is not blamed for what a busy event loop takes.
+
+    The loop comes late to its timers when it is busy, and just as late to an answer that lies ready: a step that comes
+    late counts as one step.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as timeout:
+        timer: asyncio.TimerHandle
+
+        def count(steps: int) -> None:
+            nonlocal timer
+            if steps == STEPS:
+                timeout.reschedule(loop.time())
+            else:
+                timer = loop.call_later(seconds / STEPS, count, steps + 1)
+
+        count(0)
+        try:
+            yield
+        finally:
+            timer.cancel()

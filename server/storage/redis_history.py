@@ -1,0 +1,159 @@
+"""Histories and the event log in Redis: a HistoryStore.
+
+An event id names an event of its user: a retry is recognised, for as long as ids are remembered. An event that comes
+late is put where its time belongs, and events of one moment stay in order of arrival.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from catalog.data.events import EventType
+from server.core.errors import HistoryUnavailable
+from server.core.settings import Settings
+from server.storage.client import Call, Connection, Script
+from server.storage.erase import erase
+from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
+from server.storage.merge import merge
+from server.storage.protocol import EMPTY, Event, History, Past, PastEvent
+
+__all__ = ["RedisHistory", "durability_warnings"]
+
+RUN_DIGITS = 10
+BATCH = 100  # events; a thousand at once would hold up every other request for the time it takes to pack them
+RECORD_EVENT = Script.named("record_event")
+
+Scored = list[tuple[bytes, float]]
+"""Members of a history with their times, oldest first."""
+
+
+class RedisHistory:
+    """It connects when first used, and again by itself after Redis was away."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        """url: `redis://`, `rediss://` or `unix://`; the settings give bounds, lifetimes and time limits."""
+        self._connection = Connection(url, settings.redis_connections)
+        self._read_seconds = settings.redis_read_timeout_ms / 1000
+        self._write_seconds = settings.redis_write_timeout_ms / 1000
+        self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
+        self._log_length = max(1, settings.event_log_length // BUCKETS)
+
+    async def read(self, user: str, session: str | None = None) -> History:
+        if session is not None and session != user:
+            return await self._read_both(user, session)
+        async with self._connection.limit("read", self._read_seconds):
+            command = self._connection.redis.zrange(user_key("history", user), 0, -1)
+            return _history_of(await cast("Awaitable[list[bytes]]", command))
+
+    async def append(self, events: Sequence[Event]) -> list[bool]:
+        """Each event atomically, a hundred in a round trip. If it raises, any of them may have been written."""
+        new: list[bool] = []
+        async with self._connection.limit("append", self._write_seconds):
+            for start in range(0, len(events), BATCH):
+                now = _now()
+                calls = [self._recording(event, now) for event in events[start : start + BATCH]]
+                new += [result == 1 for result in await self._connection.run_all(RECORD_EVENT, calls)]
+        return new
+
+    async def past(self, user: str, limit: int) -> Past:
+        key = user_key("history", user)
+        async with self._connection.limit("past", self._read_seconds), self._connection.pipeline() as pipeline:
+            pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
+            pipeline.zcard(key)
+            found, total = await pipeline.execute()
+        return Past(tuple(_past_event(member, time) for member, time in found), total)
+
+    async def merge(self, user: str, session: str) -> int:
+        async with self._connection.limit("merge", self._write_seconds):
+            return await merge(self._connection, user, session, self._bounds)
+
+    async def erase(self, user: str) -> int:
+        return await erase(self._connection, user, self._write_seconds)
+
+    async def check(self) -> None:
+        async with self._connection.limit("check", self._read_seconds):
+            await self._connection.redis.ping()
+
+    async def warnings(self) -> list[str]:
+        try:
+            async with self._connection.limit("check", self._write_seconds):
+                found = await self._connection.redis.config_get("append*", "maxmemory-policy")
+        except HistoryUnavailable:
+            return []  # managed services keep their configuration to themselves
+        return durability_warnings(found)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def _read_both(self, user: str, session: str) -> History:
+        async with self._connection.limit("read", self._read_seconds), self._connection.pipeline() as pipeline:
+            for name in (user, session):
+                pipeline.zrange(user_key("history", name), 0, -1, withscores=True)
+            return _merged(*await pipeline.execute())
+
+    def _recording(self, event: Event, now: int) -> Call:
+        user = event.user_id
+        keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids")]
+        fields = (event.query or "", event.event_id, event.request_id or "")
+        values = (user, event.item_id, event.timestamp, event.type.value, *fields)
+        return Call([*keys, bucket_key("log", bucket_of(user))], [now, *self._bounds, self._log_length, *values])
+
+
+def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:
+    warnings = []
+    if configuration.get("appendonly") == "no":
+        warnings.append("Redis has appendonly no: acknowledged events may not survive its restart; set appendonly yes")
+    elif configuration.get("appendfsync") == "no":
+        warnings.append("Redis has appendfsync no: a crash may lose acknowledged events; set appendfsync everysec")
+    if configuration.get("maxmemory-policy", "noeviction") != "noeviction":
+        warnings.append("Redis evicts keys when memory is short, histories among them; set maxmemory-policy noeviction")
+    return warnings
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _history_of(members: Sequence[bytes]) -> History:
+    if not members:
+        return EMPTY
+    return _history(_events(members), _runs(members))
+
+
+def _merged(user: Scored, session: Scored) -> History:
+    """Both in time order, at one moment the user's first; an event that is in both, because a merge is under way or was
+    broken off, counts once."""
+    if not user or not session:
+        return _history_of([member for member, _ in user or session])
+    scored = heapq.merge(user, session, key=lambda one: one[1])
+    events = _events([member for member, _ in scored])
+    distinct = {event[3]: event for event in events}
+    runs = sum(_runs([member for member, _ in part]) for part in (user, session))
+    return _history(distinct.values(), runs)
+
+
+def _history(events: Collection[list[Any]], runs: int) -> History:
+    visits = tuple([(item, query or None) for item, query, *_ in events])
+    return History(visits, runs, tuple([kind for _, _, kind, _ in events]))
+
+
+def _runs(members: Sequence[bytes]) -> int:
+    return int(max(members)[:RUN_DIGITS])
+
+
+def _events(members: Sequence[bytes]) -> list[Any]:
+    """Of each member its item, query, type and event id. Raises HistoryUnavailable for what another program wrote."""
+    try:
+        return cast("list[Any]", orjson.loads(b"[%b]" % b",".join([member[RUN_DIGITS:] for member in members])))
+    except orjson.JSONDecodeError as error:
+        raise HistoryUnavailable(f"a history in Redis is not as this server writes it: {error}") from error
+
+
+def _past_event(member: bytes, time: float) -> PastEvent:
+    ((item, query, kind, event_id),) = _events([member])
+    return PastEvent(item, query or None, EventType(kind), int(time), event_id)

@@ -1,0 +1,155 @@
+"""Events files as people really have them, and what is said about the broken ones."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.data.events import EventType, read_events, write_events
+from catalog.errors import EventsError
+
+NOON = 1_700_000_000_000
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"user_id": "u", "item_id": "i", "timestamp": NOON, "type": "view"} | changes
+
+
+@pytest.fixture
+def jsonl(tmp_path: Path):
+    """Writes its arguments, one a line (dicts as JSON), and returns the path."""
+
+    def write(*rows: Any) -> Path:
+        path = tmp_path / "events.jsonl"
+        path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+        return path
+
+    return write
+
+
+def test_a_full_record_comes_back_as_it_was(jsonl):
+    row = event(type="click", query="tent", event_id="e", request_id="r", rating=4.5)
+    events, report = read_events(jsonl(row))
+    assert events.to_pylist() == [row]
+    assert (report.read, report.kept, report.dropped) == (1, 1, 0)
+
+
+def test_optional_columns_are_null_where_absent(jsonl):
+    (row,) = read_events(jsonl(event()))[0].to_pylist()
+    assert [row[name] for name in ("query", "event_id", "request_id")] == [None, None, None]
+
+
+def test_integers_as_identifiers_become_strings(jsonl):
+    (row,) = read_events(jsonl(event(user_id=1, item_id=2, event_id=3)))[0].to_pylist()
+    assert (row["user_id"], row["item_id"], row["event_id"]) == ("1", "2", "3")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), min_size=1, max_size=30))
+def test_events_are_sorted_by_user_and_time_and_ties_keep_their_order(tmp_path_factory, keys):
+    rows = [event(user_id=user, timestamp=time, event_id=str(n)) for n, (user, time) in enumerate(keys)]
+    path = tmp_path_factory.mktemp("events") / "events.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    expected = sorted(rows, key=lambda row: (row["user_id"], row["timestamp"]))
+    assert read_events(path)[0]["event_id"].to_pylist() == [row["event_id"] for row in expected]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (event(user_id=None), "missing user_id"),
+        (event(item_id=""), "missing item_id"),
+        (event(timestamp=None), "broken timestamp"),
+        (event(timestamp="2024-01-01"), "timestamp that is no whole number"),
+        (event(timestamp=1.5), "timestamp that is no whole number"),
+        (event(timestamp=True), "timestamp that is no whole number"),
+        (event(timestamp=-1), "broken timestamp"),
+        (event(timestamp=NOON * 1000), "broken timestamp"),
+        (event(type="buy"), "unknown type (known are view, click, cart, purchase, rating)"),
+        (event(type=None), "unknown type"),
+        (event(query=5), "query that is no string"),
+        (event(event_id="e"), "duplicate event_id"),
+        ("nonsense", "line that is not JSON"),
+    ],
+)
+def test_a_broken_event_is_dropped_and_counted_or_refused_when_strict(jsonl, row, said):
+    path = jsonl(event(event_id="e"), row)
+    events, report = read_events(path)
+    assert len(events) == report.kept == 1
+    assert said in str(report)
+    with pytest.raises(EventsError) as refused:
+        read_events(path, strict=True)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_an_event_id_names_an_event_of_its_user(jsonl):
+    rows = [event(user_id=user, event_id="e") for user in ("a", "b", "a")] + [event(user_id="a", event_id=None)] * 2
+    events, report = read_events(jsonl(*rows))
+    assert events["user_id"].to_pylist() == ["a", "a", "a", "b"]
+    assert report.broken == 1
+
+
+def test_strict_accepts_what_is_sound(jsonl):
+    assert len(read_events(jsonl(event(), event()), strict=True)[0]) == 2
+
+
+def test_the_number_of_the_line_is_told(jsonl):
+    _, report = read_events(jsonl(event(), "", event(type="buy")))
+    assert "line 3: user_id='u', item_id='i', type='buy'" in str(report)
+
+
+def test_a_blank_query_is_no_query_and_the_report_says_so(jsonl):
+    events, report = read_events(jsonl(event(query="  "), event(query="tent")))
+    assert events["query"].to_pylist() == [None, "tent"]
+    assert "1 blank queries were read as no query" in str(report)
+
+
+def test_seconds_in_place_of_milliseconds_are_noticed(jsonl):
+    _, report = read_events(jsonl(event(timestamp=NOON // 1000)))
+    assert "are the timestamps seconds" in str(report)
+
+
+@pytest.mark.parametrize("missing", ["user_id", "item_id", "timestamp", "type"])
+def test_a_missing_column_is_named(jsonl, missing):
+    row = event()
+    del row[missing]
+    with pytest.raises(EventsError, match=f"the column '{missing}' is missing"):
+        read_events(jsonl(row))
+
+
+def test_parquet_timestamps_and_whole_floats_become_milliseconds(tmp_path):
+    moment = datetime.datetime.fromtimestamp(NOON / 1000, tz=datetime.UTC)
+    columns = {"user_id": ["u"], "item_id": ["i"], "type": ["view"]}
+    for time in (pa.array([moment], pa.timestamp("us", "UTC")), pa.array([float(NOON)])):
+        pq.write_table(pa.table({**columns, "timestamp": time}), tmp_path / "events.parquet")
+        assert read_events(tmp_path / "events.parquet")[0]["timestamp"].to_pylist() == [NOON]
+
+
+def test_gaps_in_a_column_of_floats_are_faults_of_their_rows(tmp_path):
+    times = pa.array([float(NOON), float("nan"), NOON + 0.5])
+    table = pa.table({"user_id": ["u"] * 3, "item_id": ["i"] * 3, "type": ["view"] * 3, "timestamp": times})
+    pq.write_table(table, tmp_path / "events.parquet")
+    events, report = read_events(tmp_path / "events.parquet")
+    assert (len(events), report.broken) == (1, 2)
+    assert "row 2" in str(report)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_what_is_written_is_what_is_read(jsonl, tmp_path, suffix):
+    events, _ = read_events(jsonl(event(query="tent"), event(user_id="a", type=EventType.PURCHASE, size="L")))
+    write_events(events, tmp_path / f"out{suffix}")
+    again, report = read_events(tmp_path / f"out{suffix}", strict=True)
+    assert again.equals(events)
+    assert report.dropped == 0
+
+
+def test_an_empty_file_has_no_events(tmp_path):
+    (tmp_path / "events.jsonl").write_text("")
+    events, report = read_events(tmp_path / "events.jsonl")
+    assert (len(events), report.read) == (0, 0)

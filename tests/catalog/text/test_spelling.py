@@ -1,0 +1,121 @@
+"""Corrections by the catalog's words, against edits made one by one."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.data.items import Items
+from catalog.text.spelling import Lexicon, words_of
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+SHOP = Lexicon(
+    {"waterproof": 40, "jacket": 90, "jackets": 3, "tent": 70, "tend": 2, "sleeping": 9, "bag": 50, "palatka": 1}
+    | {"палатка": 5, "σκηνή": 4, "帐篷防水布": 2, "café": 2, "boots": 30, "roots": 60},
+    {},
+)
+
+
+def edits_of(word: str) -> set[str]:
+    """Every text one edit away."""
+    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    drops = {left + right[1:] for left, right in halves if right}
+    swaps = {left + right[1] + right[0] + right[2:] for left, right in halves if len(right) > 1}
+    replaced = {left + letter + right[1:] for left, right in halves if right for letter in ALPHABET}
+    return drops | swaps | replaced | {left + letter + right for left, right in halves for letter in ALPHABET}
+
+
+@pytest.mark.parametrize(
+    ("typed", "corrected"),
+    [
+        ("waterprof jaket", "waterproof jacket"),
+        ("Watreprof  JACKET!", "waterproof  JACKET!"),
+        ("tnet, 2-person", "tent, 2-person"),
+        ("slepping bag -10°", "sleeping bag -10°"),
+        ("палтка", "палатка"),
+        ("σκηνι", "σκηνή"),
+        ("cafés", "cafés"),
+        ("ｊａｋｅｔ", "jacket"),
+    ],
+)
+def test_a_misspelled_word_becomes_the_nearest_one(typed: str, corrected: str) -> None:
+    assert SHOP.correct(typed) == corrected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "tent",
+        "tend",
+        "tents",
+        "bgs",
+        "jac",
+        "x1200",
+        "tnet2",
+        "jaket_7",
+        "帐篷防雨布",
+        "zzzzzz",
+        "<|search|>",
+        "",
+        "🏕 %",
+    ],
+)
+def test_what_is_known_short_a_code_or_like_nothing_stays(typed: str) -> None:
+    assert SHOP.correct(typed) == typed
+
+
+def test_of_equally_near_words_one_that_begins_alike_wins_and_then_the_most_frequent() -> None:
+    assert SHOP.correct("booots") == "boots"
+    assert SHOP.correct("bootz") == "boots"
+    assert SHOP.correct("toots") == "roots"
+    assert SHOP.correct("tenf") == "tent"
+
+
+@given(st.lists(st.text("abcde", min_size=3, max_size=9), min_size=1, max_size=30), st.data())
+def test_a_correction_is_a_known_word_within_its_edits(known: list[str], data: st.DataObject) -> None:
+    lexicon = Lexicon(dict.fromkeys(known, 1), {})
+    word = data.draw(st.sampled_from(known))
+    typo = data.draw(st.sampled_from(sorted(edits_of(word))))
+    found = lexicon.correct(typo)
+    if lexicon.knows(typo):
+        assert found == typo
+    else:  # the word it was is near, so something is found
+        assert found in known
+        assert found in edits_of(typo) or len(typo) >= 8
+
+
+def test_words_are_those_of_all_text_columns() -> None:
+    table = pa.table(
+        {
+            "item_id": ["secret", "tent"],
+            "title": ["Ridge TENT, red-hot", None],
+            "categories": [["Camping", None], None],
+            "price": [1.0, 2.0],
+            "material": pa.chunked_array([["Ripstop’s X100"], ["ripstop"]]),
+        }
+    )
+    lexicon = Lexicon.of(Items(table), {})
+    for word in ("ridge", "tent", "red", "hot", "camping", "ripstop", "s"):
+        assert word in lexicon
+    assert "secret" not in lexicon
+    assert "x100" not in lexicon
+    assert len(lexicon) == 7
+    assert lexicon.correct("ripsotp") == "ripstop"
+
+
+def test_words_of_further_records_are_known_from_then_on() -> None:
+    assert SHOP.correct("jackot") == "jacket"
+    more = SHOP.with_records([{"item_id": "tentx", "title": "The Jackot", "categories": ["Tenf"], "price": 3.0}])
+    assert more.correct("jackot tenf") == "jackot tenf"
+    assert more.correct("tentx") == "tent"
+    assert SHOP.correct("jackot") == "jacket"
+    assert SHOP.with_records([{"title": "Tent jacket"}]) is SHOP
+
+
+def test_a_large_vocabulary_is_counted_whole() -> None:
+    words = ["".join(letters) for letters in np.random.default_rng(0).choice(list(ALPHABET), (3000, 6))]
+    lexicon = Lexicon.of(Items(pa.table({"item_id": [str(i) for i in range(len(words))], "title": words})), {})
+    assert len(lexicon) == len(set(words))
+    assert all(word in lexicon for word in words)
+    assert words_of("One-two  3THREE") == ["one", "two", "3three"]

@@ -1,0 +1,160 @@
+"""Items change over HTTP while the catalog serves."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from server.auth.authorizer import Access
+from server.auth.keyring import Keyring
+from server.auth.rate_limit import Limits, RateLimit
+from server.core.settings import Settings
+from server.engine.protocol import Ranking, RankRequest
+from server.serving.manager import Deployments
+from tests.support.http_shop import Shop
+from tests.support.problems import assert_problem
+from tests.support.small_shop import NAMES, UNAVAILABLE, RecordingEngine
+
+TENT = {"id": "new/tent 1", "title": "A new tent", "price": 12.5, "season": "winter"}
+
+
+async def everything(shop: Shop) -> set[str]:
+    return set(await shop.ids("/search", q="tent", k=200))
+
+
+async def test_a_new_item_can_be_found_and_filtered_when_it_is_acknowledged(shop: Shop) -> None:
+    response = await shop.client.put("/items/new/tent 1", json=TENT)
+    assert response.status_code == 200
+    assert response.json()["inserted"] == ["new/tent 1"]
+    assert response.json()["catalog_version"] == 1
+    assert "new/tent 1" in await everything(shop)
+    assert await shop.ids("/search", q="x", filter='season = "winter"') == ["new/tent 1"]
+    assert (await shop.get("/items/new/tent 1")).json()["price"] == 12.5
+    assert (await shop.get("/search", q="x")).json()["catalog_version"] == 1
+    assert (await shop.get("/version")).json()["items"] == len(NAMES) + 1
+
+
+async def test_a_deleted_item_is_gone_from_the_next_answer_on_but_not_from_histories(
+    shop: Shop, engine: RecordingEngine
+) -> None:
+    await shop.saw("ada", "item-9", "item-10")
+    await shop.ids("/recommend", user="ada")
+    response = await shop.client.delete("/items/item-9")
+    assert response.json()["deleted"] == ["item-9"]
+    assert "item-9" not in await everything(shop)
+    assert_problem(await shop.get("/items/item-9"), 404, "item_not_found")
+    assert_problem(await shop.client.delete("/items/item-9"), 404, "item_not_found")
+    await shop.ids("/recommend", user="ada")
+    assert engine.requests[0].prompt == engine.requests[-1].prompt
+    await shop.client.put("/items/item-9", json={"title": "back again"})
+    assert "item-9" in await everything(shop)
+
+
+async def test_many_items_at_once_all_or_none(shop: Shop) -> None:
+    good = [{"id": f"new-{i}", "title": f"new {i}"} for i in range(2)]
+    body = assert_problem(
+        await shop.client.post("/items", json=[*good, {"id": "bad", "price": "cheap"}]), 422, "invalid_change"
+    )
+    assert "price" in str(body["detail"])
+    assert "bad" in str(body["detail"])
+    assert "new-0" not in await everything(shop)
+    assert (await shop.client.post("/items", json=good)).json()["inserted"] == ["new-0", "new-1"]
+    assert {"new-0", "new-1"} <= await everything(shop)
+
+
+async def test_availability_and_price_change_in_place(shop: Shop) -> None:
+    gone = NAMES[min(UNAVAILABLE)]
+    record = (await shop.get("/items/" + gone)).json()
+    assert (
+        await shop.client.put("/items/" + gone, json=record | {"available": True, "price": 99.5})
+    ).status_code == 200
+    assert await shop.ids("/search", q="x", filter="price = 99.5") == [gone]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/items", {}, 422, "invalid_change"),
+        ("POST", "/items", [], 422, "invalid_change"),
+        ("POST", "/items", [{"id": str(i)} for i in range(1001)], 413, "too_many_items"),
+        ("POST", "/items", [1], 422, "invalid_change"),
+        ("POST", "/items", [{"title": "nameless"}], 422, "invalid_change"),
+        ("POST", "/items", [{"id": "a", "item_id": "a"}], 422, "invalid_change"),
+        ("POST", "/items", [{"id": "a", "colour": "red"}], 422, "invalid_change"),
+        ("PUT", "/items/a", {"id": "b"}, 422, "invalid_change"),
+        ("PUT", "/items/a", [], 422, "invalid_change"),
+        ("PUT", "/items/%01", {}, 422, "invalid_request"),
+        ("DELETE", "/items/nobody", None, 404, "item_not_found"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_and_changes_nothing(
+    shop: Shop, method: str, path: str, body: object, status: int, code: str
+) -> None:
+    assert_problem(await shop.client.request(method, path, json=body), status, code)
+    assert (await shop.get("/version")).json()["catalog_version"] == 0
+
+
+async def test_more_items_than_there_is_room_for_are_refused(shop: Shop) -> None:
+    rows = [{"id": f"new-{i}"} for i in range(3)]  # 4 × 8 paths, 30 are taken
+    assert_problem(await shop.client.post("/items", json=rows), 422, "invalid_change")
+
+
+async def test_a_request_under_way_finishes_on_the_catalog_it_began_with(
+    shop: Shop, engine: RecordingEngine, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranking, go_on = asyncio.Event(), asyncio.Event()
+    rank = RecordingEngine.rank
+
+    async def slow(self: RecordingEngine, request: RankRequest) -> Ranking:
+        if request.k == 13:
+            ranking.set()
+            await go_on.wait()
+        return await rank(self, request)
+
+    monkeypatch.setattr(RecordingEngine, "rank", slow)
+    before = deployments.current.catalog.view
+    under_way = asyncio.create_task(shop.get("/search", q="tent", k=13, filter="price >= 0"))
+    await ranking.wait()
+    await shop.client.put("/items/aaa", json={"title": "shifts every leaf behind it"})
+    await shop.client.delete("/items/item-9")
+    after = deployments.current.catalog.view
+    assert (before.installed, after.installed) == (0, 1)
+    go_on.set()
+    body = (await under_way).json()
+    assert body["catalog_version"] == 0
+    assert len(body["items"]) == 13
+    for item in body["items"]:
+        assert item["title"] == before.items.record(NAMES.index(item["id"]))["title"]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Exception, match="snapshot 0 is not installed"):
+        await engine.rank(RankRequest([1], 1, 1, "r"))
+
+
+async def test_changes_at_once_are_made_one_after_another(shop: Shop) -> None:
+    responses = await asyncio.gather(
+        shop.client.put("/items/a", json={}),
+        shop.client.put("/items/b", json={}),
+        *(shop.client.delete("/items/" + NAMES[i]) for i in range(6, 12)),
+    )
+    assert sorted(response.json()["catalog_version"] for response in responses) == list(range(1, 9))
+    assert {"a", "b"} <= await everything(shop)
+    assert not set(NAMES[6:12]) & await everything(shop)
+
+
+async def test_nobody_changes_anything_unless_the_operator_allows_it(
+    shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = shop.client._transport.app.state  # type: ignore[attr-defined]
+    parts = state.parts
+    access = Access(Keyring(None), Limits(RateLimit()), open_read=False, open_admin=False, require_keys=False)
+    monkeypatch.setattr(state, "parts", dataclasses.replace(parts, access=access))
+    for method, path in [
+        ("POST", "/items"),
+        ("PUT", "/items/a"),
+        ("DELETE", "/items/item-9"),
+        ("GET", "/admin/models"),
+        ("POST", "/admin/models/rollback"),
+        ("POST", "/admin/models/2025-11-21-a/activate"),
+    ]:
+        assert_problem(await shop.client.request(method, path), 403, "admin_closed")
+    assert Settings(bundles=settings.bundles).open_admin is False

@@ -1,0 +1,97 @@
+"""The page's files as a browser gets them; tests/e2e is about what it does with them."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.api.routes import page
+from tests.support.http_shop import Shop
+from tests.support.problems import assert_problem
+
+WEB = Path(page.__file__).parents[1] / "static/shop"
+KINDS = {".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
+
+
+FILES = sorted(file for file in WEB.iterdir() if file.name != "index.html")
+
+
+def folder_of(page: httpx.Response) -> str:
+    """Where this page's files are: `/static/` and their digest."""
+    (folder,) = set(re.findall(r"/static/\w+/", page.text))
+    return folder
+
+
+async def test_the_page_is_at_the_root_and_asked_for_again(shop: Shop) -> None:
+    response = await shop.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.text.replace(folder_of(response), "/static/") == (WEB / "index.html").read_text()
+    again = await shop.client.get("/", headers={"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["cache-control"] == "no-cache"
+    other = await shop.client.get("/", headers={"If-None-Match": '"of-before"'})
+    assert other.text == response.text
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+async def test_files_have_their_type_and_are_kept_for_good(file: Path, shop: Shop) -> None:
+    response = await shop.get(folder_of(await shop.get("/")) + file.name)
+    assert response.content == file.read_bytes()
+    assert KINDS[file.suffix] in response.headers["content-type"]
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+def test_another_name_or_content_is_another_address(tmp_path: Path) -> None:
+    (tmp_path / "app.js").write_text("1")
+    (tmp_path / "base.css").write_text("2")
+    first = page.digest_of(tmp_path)
+    assert page.digest_of(tmp_path) == first
+    (tmp_path / "app.js").write_text("3")
+    second = page.digest_of(tmp_path)
+    (tmp_path / "app.js").rename(tmp_path / "shop.js")
+    assert len({first, second, page.digest_of(tmp_path)}) == 3
+
+
+async def test_files_of_another_version_are_not_served(shop: Shop) -> None:
+    assert_problem(await shop.get("/static/0123456789abcdef/app.js"), 404, "not_found")
+
+
+async def test_a_page_that_is_kept_keeps_its_security_policy(shop: Shop) -> None:
+    page = await shop.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    again = await shop.client.get("/", headers={"If-None-Match": page.headers["etag"]})
+    assert again.status_code == 304
+    assert "content-security-policy" not in again.headers
+
+
+@pytest.mark.parametrize("path", ["/static/app.js", "/static/", "/static"])
+async def test_nothing_else_is_served(path: str, shop: Shop) -> None:
+    assert_problem(await shop.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2froutes%2fpage.py", "%2fetc%2fpasswd"])
+async def test_nothing_else_is_served_beside_the_files(name: str, shop: Shop) -> None:
+    assert_problem(await shop.get(folder_of(await shop.get("/")) + name), 404, "not_found")
+
+
+async def test_only_get_and_head_are_answered(shop: Shop) -> None:
+    assert (await shop.client.head("/")).status_code == 200
+    app = folder_of(await shop.get("/")) + "app.js"
+    assert (await shop.client.head(app)).status_code == 200
+    assert_problem(await shop.client.post(app), 405, "method_not_allowed")
+
+
+def test_the_page_keeps_to_the_security_policy() -> None:
+    html = (WEB / "index.html").read_text()
+    assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", html) == []
+    for script in WEB.glob("*.js"):
+        assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", script.read_text()) == []
+
+
+def test_everything_that_is_named_exists_and_is_used() -> None:
+    text = {file.name: file.read_text() for file in WEB.iterdir()}
+    named = set(re.findall(r'(?:/static/|"\./)([\w.-]+)', "".join(text.values())))
+    assert named == set(text) - {"index.html"}

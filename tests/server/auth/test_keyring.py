@@ -1,0 +1,87 @@
+import os
+from pathlib import Path
+
+import pytest
+import structlog
+
+from server.auth import key_file
+from server.auth.api_key import Key, mint
+from server.auth.key_file import KeyFileError
+from server.auth.keyring import Keyring
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def added(path: Path) -> tuple[Key, str]:
+    key, text = mint(name="a", scopes=("read",))
+    key_file.add(path, key)
+    return key, text
+
+
+def test_without_a_file_nobody_has_a_key() -> None:
+    keyring = Keyring(None)
+    assert keyring.keys() == {}
+    assert keyring.find(mint(name="a", scopes=("read",))[1]) is None
+
+
+def test_a_key_is_found_by_its_text_alone(path: Path) -> None:
+    key, text = added(path)
+    keyring = Keyring(path)
+    assert keyring.find(text) == key
+    assert keyring.find(text[:-1]) is None
+    assert keyring.find(f"gsk_{key.id}_{'0' * 64}") is None
+    assert keyring.find("") is None
+
+
+def test_a_change_is_seen_within_a_second_and_not_looked_for_sooner(path: Path, clock: Clock) -> None:
+    keyring = Keyring(path, clock)
+    first, text = added(path)
+    clock.now = 0.9
+    assert keyring.find(text) is None
+    clock.now = 1.0
+    assert keyring.find(text) == first
+    second, _ = added(path)
+    key_file.revoke(path, first.id, keep_admin=False)
+    assert keyring.find(text) == first
+    clock.now = 2.0
+    assert keyring.find(text) is None
+    assert set(keyring.keys()) == {second.id}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_keys_outlive_damage_to_their_file(path: Path, clock: Clock, damage: str) -> None:
+    key, text = added(path)
+    whole = path.read_bytes()
+    keyring = Keyring(path, clock)
+    path.write_bytes(whole[:40]) if damage == "truncated" else path.unlink()
+    clock.now = 5.0
+    with structlog.testing.capture_logs() as logs:
+        assert keyring.find(text) == key
+        clock.now = 10.0
+        assert keyring.find(text) == key
+    assert [entry["log_level"] for entry in logs] == ["error"]
+    path.write_bytes(whole.replace(key.id.encode(), b"0" * 12))
+    os.utime(path, ns=(1, 1))
+    clock.now = 15.0
+    assert set(keyring.keys()) == {"0" * 12}
+
+
+def test_damage_at_the_start_is_refused(path: Path) -> None:
+    path.write_text("[{}]")
+    with pytest.raises(KeyFileError):
+        Keyring(path)

@@ -1,0 +1,213 @@
+"""The retraining command with every step but the HTTP request played: what is run with what, and what comes of it."""
+
+import fcntl
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from catalog.bundle.bundle import activate, sha256_of
+from catalog.bundle.manifest import Manifest
+from catalog.data.erasure import digest_of, tombstones_beside, write_tombstones
+from catalog.data.events import EVENTS, write_events
+from server.cli.retrain import main
+from tests.support.small_shop import make_manifest
+
+OLD, NEW = "2025-11-20-a", "2025-11-21-a"
+
+
+def events(*rows: tuple[str, str, int]) -> pa.Table:
+    columns = [{"user_id": user, "item_id": item, "timestamp": time, "type": "view"} for user, item, time in rows]
+    return pa.Table.from_pylist(columns, EVENTS.schema)
+
+
+def publish(bundles: Path, version: str, events_sha256: str | None = None) -> None:
+    data = {} if events_sha256 is None else {"events": {"sha256": events_sha256}}
+    manifest: Manifest = make_manifest().model_copy(update={"version": version, "data": data})
+    (bundles / version).mkdir(parents=True)
+    (bundles / version / "manifest.json").write_text(manifest.model_dump_json())
+
+
+class Steps:
+    """Plays the processes; `statuses` are how those end that shall not end well, by module."""
+
+    def __init__(self, bundles: Path, **statuses: int) -> None:
+        self.bundles = bundles
+        self.statuses = statuses
+        self.commands: list[list[str]] = []
+        self.variables: list[dict[str, str]] = []
+        self.trained_on: list[dict[str, object]] = []
+        self.tombstones: dict[str, int] = {}
+        self.recorded = events(("ada", "item-9", 2_000), ("erased", "item-9", 2_000))
+
+    def __call__(self, command: Sequence[str], variables: Mapping[str, str]) -> int:
+        self.commands.append(list(command))
+        self.variables.append(dict(variables))
+        name = command[0].rpartition(".")[2]
+        if self.statuses.get(name, 0) == 0:
+            getattr(self, name, lambda _: None)(dict(zip(command[1::2], command[2::2], strict=False)))
+        return self.statuses.get(name, 0)
+
+    def export_events(self, options: dict[str, str]) -> None:
+        write_events(self.recorded, Path(options["--out"]))
+        write_tombstones(self.tombstones, tombstones_beside(Path(options["--out"])))
+
+    def export_items(self, options: dict[str, str]) -> None:
+        Path(options["--out"]).write_bytes(b"items")
+
+    def run(self, options: dict[str, str]) -> None:
+        file = Path(options["--events"])
+        self.trained_on = pq.read_table(file).to_pylist()
+        publish(self.bundles, NEW, sha256_of(file))
+
+    @property
+    def modules(self) -> list[str]:
+        return [command[0] for command in self.commands]
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> Path:
+    publish(tmp_path / "bundles", OLD)
+    activate(tmp_path / "bundles", OLD)
+    return tmp_path / "bundles"
+
+
+class Rollouts(BaseHTTPRequestHandler):
+    """Notes what it is asked in the server's `asked`, and answers its `status`."""
+
+    def do_POST(self) -> None:
+        self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+        self.wfile.write(json.dumps({"detail": "golden question 3: scores are off"}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Into nowhere."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Rollouts) as server:
+        server.asked, server.status = [], 200  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def command(bundles: Path, server: ThreadingHTTPServer, *more: str) -> list[str]:
+    address = f"http://127.0.0.1:{server.server_address[1]}/"
+    return ["--bundles", str(bundles), "--redis", "redis://:secret@shop:6379/0", "--server", address, *more]
+
+
+def test_a_model_that_is_not_worse_is_activated(bundles: Path, server: ThreadingHTTPServer) -> None:
+    steps = Steps(bundles)
+    assert main(command(bundles, server, "--key", "gsk_1_2", "training.steps=9"), steps) == 0
+    assert steps.modules == [
+        "server.cli.export_events",
+        "server.cli.export_items",
+        "trainer.run",
+        "trainer.evaluation.compare",
+    ]
+    trained, compared = steps.commands[2:]
+    assert trained[-4:] == ["--warm-start", str(bundles / OLD), "--no-activate", "training.steps=9"]
+    assert compared[1:5] == ["--old", str(bundles / OLD), "--new", str(bundles / NEW)]
+    assert trained[trained.index("--events") + 1] == compared[compared.index("--events") + 1], "the same questions"
+    assert server.asked == [(f"/admin/models/{NEW}/activate", "Bearer gsk_1_2")]  # type: ignore[attr-defined]
+
+
+def test_passwords_are_in_no_command_line(bundles: Path, server: ThreadingHTTPServer) -> None:
+    steps = Steps(bundles)
+    main(command(bundles, server, "--key", "gsk_1_2"), steps)
+    assert not [word for line in steps.commands for word in line if "secret" in word or "gsk_" in word]
+    assert steps.variables[0] == steps.variables[1] == {"GEMSERVE_REDIS": "redis://:secret@shop:6379/0"}
+
+
+def test_a_model_that_may_be_worse_is_left_alone(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(bundles, server), Steps(bundles, comparison=3)) == 3
+    assert server.asked == []  # type: ignore[attr-defined]
+    assert f"{NEW} is published and not activated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("export_events", "the export of events ended with status 2"),
+        ("export_items", "the export of items ended with status 2"),
+        ("run", "training ended with status 2"),
+        ("comparison", "the comparison ended with status 2"),
+    ],
+)
+def test_a_step_that_fails_ends_it(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str], module: str, told: str
+) -> None:
+    assert main(command(bundles, server), Steps(bundles, **{module: 2})) == 2
+    assert told in capsys.readouterr().err
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+def test_a_server_that_refuses_is_quoted(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.status = 409  # type: ignore[attr-defined]
+    assert main(command(bundles, server), Steps(bundles)) == 2
+    assert "answered 409: golden question 3: scores are off" in capsys.readouterr().err
+
+
+def test_a_server_that_is_away_is_named(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    away = ["--bundles", str(bundles), "--server", "http://127.0.0.1:9"]
+    assert main(away, Steps(bundles)) == 2
+    assert "http://127.0.0.1:9/admin/models/2025-11-21-a/activate could not be reached" in capsys.readouterr().err
+
+
+def test_older_events_come_first_and_erased_users_nowhere(
+    bundles: Path, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.parquet"
+    write_events(events(("ada", "item-1", 1_000), ("erased", "item-2", 1_000), ("bob", "item-3", 1_000)), older)
+    steps = Steps(bundles)
+    steps.tombstones = {digest_of("erased"): 1_500}
+    assert main(command(bundles, server, "--events", str(older)), steps) == 0
+    trained = [(row["user_id"], row["item_id"]) for row in steps.trained_on]
+    assert sorted(trained) == [("ada", "item-1"), ("ada", "item-9"), ("bob", "item-3"), ("erased", "item-9")]
+
+
+def test_items_and_recipe_of_the_operator(bundles: Path, server: ThreadingHTTPServer) -> None:
+    steps = Steps(bundles)
+    assert main(command(bundles, server, "--items", "mine.parquet", "--recipe", "demo"), steps) == 0
+    assert steps.modules == ["server.cli.export_events", "trainer.run", "trainer.evaluation.compare"]
+    assert steps.commands[1][1:3] == ["--items", "mine.parquet"]
+    assert steps.commands[1][-2:] == ["--recipe", "demo"]
+
+
+def test_a_method_without_a_bundle_is_told(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = Steps(bundles)
+    steps.run = lambda _: publish(bundles, "somebody-elses")  # type: ignore[method-assign]
+    assert main(command(bundles, server), steps) == 2
+    assert "left no bundle" in capsys.readouterr().err
+
+
+def test_one_at_a_time(bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with (bundles / ".retrain.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(command(bundles, server), Steps(bundles)) == 2
+    assert "another retraining" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_model(
+    tmp_path: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path, server), Steps(tmp_path)) == 2
+    assert "publish a bundle first" in capsys.readouterr().err
+    assert main(command(tmp_path / "nowhere", server), Steps(tmp_path)) == 2
+    assert "is no folder" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+
+from server.core.errors import SettingsError
+from server.core.settings import read_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GEMSERVE_BUNDLES", "GEMSERVE_PORT", "GEMSERVE_REDIS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_bundles_are_all_that_must_be_named() -> None:
+    settings = read_settings(["--bundles", "out"])
+    assert settings.bundles == Path("out")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.redis.startswith("redis://")
+
+
+def test_a_flag_wins_over_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMSERVE_PORT", "9000")
+    monkeypatch.setenv("GEMSERVE_BUNDLES", "from-variable")
+    monkeypatch.setenv("GEMSERVE_ENGINE__MAX_WIDTH", "300")
+    settings = read_settings(["--bundles", "from-flag", "--engine.seed", "7"])
+    assert settings.bundles == Path("from-flag")
+    assert settings.port == 9000
+    assert settings.engine.max_width == 300
+    assert settings.engine.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--bundles: Field required"),
+        (["--bundles", "out", "--port", "70000"], "--port: Input should be less than or equal to 65535"),
+        (["--bundles", "out", "--redis", "localhost:6379"], "--redis: is no Redis URL"),
+        (["--bundles", "out", "--redis", "redis://localhost:port/0"], "--redis: is no Redis URL"),
+        (["--bundles", "out", "--redis", "redis://a", "--own-redis", "data"], "exclude each other"),
+        (["--bundles", "out", "--beam-width", "500"], "beam_width 500 is over engine.max_width 200"),
+        (["--bundles", "out", "--engine.max-width", "100"], "under 200"),
+        (["--bundles", "out", "--redis-read-timeout-ms", "0"], "--redis-read-timeout-ms: "),
+        (["--bundles", "out", "--log-level", "loud"], "--log-level: "),
+        (["--bundles", "out", "--cors-origins", "https://a.example/"], "https://a.example/ is no origin"),
+        (["--bundles", "out", "--cors-origins", "a.example"], "a.example is no origin"),
+        (["--bundles", "out", "--rate-per-second", "0"], "--rate-per-second: "),
+        (["--bundles", "out", "--config", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file"),
+    ],
+)
+def test_what_is_refused(flags: list[str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(flags)
+    assert message in str(caught.value)
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(["--port", "x", "--host", "0.0.0.0"])
+    assert "--bundles" in str(caught.value)
+    assert "--port" in str(caught.value)
+
+
+def test_an_unknown_flag_ends_with_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(["--bundles", "out", "--prt", "1"])
+    assert caught.value.code == 2
+    assert "--prt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["GEMSERVE_PRT", "GEMSERVE_", "GEMSERVE_ENGINES__SEED"])
+def test_an_unknown_variable_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"no setting is named {name}"):
+        read_settings(["--bundles", "out"], {name: "1"})
+
+
+def test_the_nearest_name_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"did you mean GEMSERVE_PORT\?"):
+        read_settings(["--bundles", "out"], {"GEMSERVE_PRT": "1"})
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example,http://b.example:8080", "https://a.example, http://b.example:8080"]
+)
+def test_lists_have_commas(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["https://a.example", "http://b.example:8080"]
+    assert read_settings(["--bundles", "out", "--cors-origins", text]).cors_origins == both
+    monkeypatch.setenv("GEMSERVE_CORS_ORIGINS", text)
+    assert read_settings(["--bundles", "out"]).cors_origins == both
+    assert read_settings(["--bundles", "out", "--cors-origins", "*"]).cors_origins == ["*"]
+
+
+def test_an_unknown_part_of_the_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMSERVE_ENGINE__SED", "1")
+    with pytest.raises(SettingsError, match=r"engine\.sed"):
+        read_settings(["--bundles", "out"])
+
+
+def test_the_redis_password_is_not_printed() -> None:
+    settings = read_settings(["--bundles", "out", "--redis", "redis://:hunter2@host/0"])
+    assert "hunter2" not in repr(settings)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(["--bundles", "out", "--redis", "http://:hunter2@host/0"])
+    assert "hunter2" not in str(caught.value)

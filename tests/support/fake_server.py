@@ -1,0 +1,45 @@
+"""`python -m server` as it is, but for its bundle: the small shop and an engine that takes a second where k is 13.
+
+python -m tests.support.fake_server --bundles unused --redis URL --port 0
+"""
+
+import asyncio
+import functools
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import server.__main__ as program
+from server.app import create_app
+from server.core.settings import Settings
+from server.engine.protocol import Ranking, RankRequest
+from server.serving.manager import Deployments
+from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
+
+SLOW_K = 13
+
+
+class SlowEngine(RecordingEngine):
+    async def start(self) -> None:
+        print("engine: starting", flush=True)
+        await asyncio.sleep(float(os.environ.get("ENGINE_START_SECONDS", "0")))
+        await super().start()
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        await asyncio.sleep(1.0 if request.k == SLOW_K else 0.0)
+        return await super().rank(request)
+
+    async def stop(self) -> None:
+        print("engine: stopped", flush=True)
+
+
+def deploy(settings: Settings) -> Deployments:
+    bundles = Path(tempfile.mkdtemp())
+    publish_names(bundles, "2025-11-20-a")
+    return make_deployments(settings.model_copy(update={"bundles": bundles}), SlowEngine())
+
+
+if __name__ == "__main__":
+    program.create_app = functools.partial(create_app, deploy=deploy)
+    sys.exit(program.main())

@@ -1,0 +1,67 @@
+"""A HistoryStore in memory, for HTTP tests: same contract as Redis, and it can be away."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from server.core.errors import HistoryUnavailable, SessionTaken
+from server.storage.protocol import Event, History, Past, PastEvent
+
+
+class MemoryHistory:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.owners: dict[str, str] = {}  # of sessions
+        self.away = False
+        self.closed = False
+
+    async def read(self, user: str, session: str | None = None) -> History:
+        await self.check()
+        events = self._of(user, session)
+        visits = tuple((e.item_id, e.query) for e in events)
+        runs = sum(left != right for left, right in zip(visits, (None, *visits), strict=False))
+        return History(visits, runs, tuple(e.type.value for e in events))
+
+    async def append(self, events: Sequence[Event]) -> list[bool]:
+        await self.check()
+        return [self._record(event) for event in events]
+
+    async def past(self, user: str, limit: int) -> Past:
+        await self.check()
+        events = self._of(user)[::-1]
+        shown = [PastEvent(e.item_id, e.query, e.type, e.timestamp, e.event_id) for e in events[:limit]]
+        return Past(tuple(shown), len(events))
+
+    async def merge(self, user: str, session: str) -> int:
+        await self.check()
+        if self.owners.setdefault(session, user) != user or self.owners.get(user) == session:
+            raise SessionTaken(f"the session {session!r} belongs to another user")
+        moved = self._of(session)
+        self.events = [e for e in self.events if e.user_id != session]
+        return sum(self._record(replace(event, user_id=user)) for event in moved)
+
+    async def erase(self, user: str) -> int:
+        await self.check()
+        erased = {user} | {session for session, owner in self.owners.items() if owner == user}
+        before = len(self.events)
+        self.events = [e for e in self.events if e.user_id not in erased]
+        self.owners = {session: owner for session, owner in self.owners.items() if session not in erased}
+        return before - len(self.events)
+
+    def _of(self, *users: str | None) -> list[Event]:
+        return sorted((e for e in self.events if e.user_id in users), key=lambda e: e.timestamp)
+
+    def _record(self, event: Event) -> bool:
+        if any((e.user_id, e.event_id) == (event.user_id, event.event_id) for e in self.events):
+            return False
+        self.events.append(event)
+        return True
+
+    async def check(self) -> None:
+        if self.away:
+            raise HistoryUnavailable("Redis failed: the test took it away")
+
+    async def warnings(self) -> list[str]:
+        return []
+
+    async def close(self) -> None:
+        self.closed = True

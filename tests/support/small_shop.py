@@ -1,0 +1,131 @@
+"""A catalog of 30 items with everything that a bundle has, small enough to be made for every test session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from catalog.bundle.bundle import Bundle, activate
+from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.manifest import Manifest
+from catalog.data.items import Items
+from catalog.errors import CatalogError
+from catalog.ids.codes import token_name
+from catalog.ids.index import ItemIndex
+from catalog.snapshot import Snapshot
+from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.text.query_terms import TypedWords
+from server.core.settings import Settings
+from server.engine.protocol import Ranking, RankRequest
+from server.serving.manager import Deployments
+from tests.support.fake_engine import FakeEngine
+
+SIZES = (4, 8)
+NAMES = ["tent/2 person", "κανό", "rope:10m", "Lamp & Stove?", *(f"item-{i}" for i in range(4, 30))]
+UNAVAILABLE = {5, 17}
+CODES_NL = np.array([divmod(leaf, SIZES[1]) for leaf in range(len(NAMES))])
+
+
+class RecordingEngine(FakeEngine):
+    """The fake engine, which remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(make_index())
+        self.requests: list[RankRequest] = []
+
+    async def rank(self, request: RankRequest) -> Ranking:
+        self.requests.append(request)
+        return await super().rank(request)
+
+
+def make_items() -> Items:
+    return Items(
+        pa.table(
+            {
+                "item_id": NAMES,
+                "title": [None if i == 6 else f"Title {i}" for i in range(len(NAMES))],
+                "brand": ["Alpina"] * len(NAMES),
+                "categories": [["outdoor", "camping"]] * len(NAMES),
+                "price": [float(i) for i in range(len(NAMES))],
+                "available": [i not in UNAVAILABLE for i in range(len(NAMES))],
+                "season": ["summer"] * len(NAMES),
+            }
+        )
+    )
+
+
+def make_tokenizer() -> Tokenizer:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    codes = [token_name(level, code) for level, size in enumerate(SIZES) for code in range(size)]
+    tokenizer.add_special_tokens([*MARKERS, *codes])
+    return tokenizer
+
+
+def make_prompts() -> PromptFormat:
+    tokenizer = make_tokenizer()
+    settings = PromptSettings(max_history=6, history_block=3)
+    return PromptFormat(tokenizer, CODES_NL, level_token_ids(tokenizer, SIZES), settings)
+
+
+def make_manifest() -> Manifest:
+    return Manifest(
+        version="2025-11-20-a",
+        created="2025-11-20T00:00:00Z",
+        engine="vllm",
+        method="gems",
+        base_model="test",
+        identifiers="semantic",
+        code_sizes=SIZES,
+        prompt_version=1,
+        items=len(NAMES),
+    )
+
+
+def make_index() -> ItemIndex:
+    return ItemIndex.build(CODES_NL, SIZES)[0]
+
+
+class FirstFree:
+    """Codes new items with the first free paths, whatever their texts."""
+
+    def code(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+        paths = (divmod(number, SIZES[1]) for number in range(SIZES[0] * SIZES[1]))
+        free = [path for path in paths if index.leaf(path) is None]
+        if len(texts) > len(free):
+            raise CatalogError(f"{len(texts)} new items do not fit")
+        return np.array(free[: len(texts)])
+
+
+@dataclass
+class ShopBundle:
+    """What a server needs of a bundle."""
+
+    version: str = "2025-11-20-a"
+    golden: GoldenQuestions | None = None
+    typed_words: TypedWords = field(default_factory=TypedWords)
+
+    def __post_init__(self) -> None:
+        self.manifest = make_manifest().model_copy(update={"version": self.version})
+        self.items, self.prompts, self.index, self.coder = make_items(), make_prompts(), make_index(), FirstFree()
+        self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+
+
+def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> Deployments:
+    """Deployments of small shops under the names that `publish_names` made; one engine for all."""
+    shared = engine or RecordingEngine()
+    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: shared)
+
+
+def publish_names(bundles: Path, *versions: str) -> None:
+    """Folders that look like published bundles, the first one current."""
+    for version in versions:
+        (bundles / version).mkdir()
+        (bundles / version / "manifest.json").touch()
+    activate(bundles, versions[0])

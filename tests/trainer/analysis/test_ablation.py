@@ -1,0 +1,98 @@
+import json
+import shutil
+import statistics
+
+import pytest
+
+from tests.support import world
+from trainer.analysis.ablation import ROWS, main
+from trainer.analysis.ablation_table import across_seeds
+from trainer.config.recipe import load_recipe
+
+
+def compare(files, base, corpus, out, *options):
+    return main(
+        [
+            *("--items", str(files[0]), "--events", str(files[1]), "--out", str(out), "--recipe", "small"),
+            *("--base", str(base), "--held-out", str(corpus)),
+            *options,
+            *world.TINY,
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(files, base, corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    figures, image = out / "table.json", out / "table.png"
+    options = ["--rows", "gems,lora_moe", "--seeds", "0,1", "--json", str(figures), "--picture", str(image)]
+    assert compare(files, base, corpus, out, *options) == 0
+    assert image.read_bytes().startswith(b"\x89PNG")
+    return out, options
+
+
+def test_every_row_is_another_valid_recipe():
+    recipes = [load_recipe("comparison", settings).model_dump_json() for settings in ROWS.values()]
+    assert len(set(recipes)) == len(ROWS)
+
+
+def test_the_table_says_what_the_runs_reported(finished):
+    table = json.loads((finished[0] / "table.json").read_text())
+    assert list(table["rows"]) == ["gems", "lora_moe"]
+    for row, own in table["rows"].items():
+        runs = [one for one in table["runs"] if one["row"] == row]
+        assert own["seeds"] == [0, 1] == [one["seed"] for one in runs]
+        for task, metrics in own["tasks"].items():
+            for metric, estimate in metrics.items():
+                values = [one["tasks"][task]["model"][metric] for one in runs]
+                assert estimate["value"] == pytest.approx(statistics.mean(values))
+    kept = [one["retention"]["after"]["perplexity"]["value"] for one in table["runs"] if one["row"] == "gems"]
+    assert table["rows"]["gems"]["retention"]["perplexity"] == pytest.approx(statistics.mean(kept))
+    assert table["rows"]["lora_moe"]["retention"] is None
+    assert table["base"]["perplexity"]["value"] > 1
+    assert set(table["baselines"]) == {"popularity", "item_knn", "bm25", "bm25_with_queries"}
+    assert all(one["peak_bytes"] > 50 * 2**20 and one["seconds"] > 0 for one in table["runs"])
+    lines = table["markdown"].splitlines()
+    assert len(lines) == 2 + 2 + 1 + 4
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, corpus, capsys):
+    out, options = finished
+    before = json.loads((out / "table.json").read_text())
+    shutil.rmtree(out / "gems" / "seed-1")
+    assert compare(files, base, corpus, out, *options) == 0
+    after = json.loads((out / "table.json").read_text())
+    for one, other in zip(before["runs"], after["runs"], strict=True):
+        if (one["row"], one["seed"]) == ("gems", 1):
+            assert other["fingerprint"] == one["fingerprint"]
+            assert other["seconds"] != one["seconds"], "it was made again"
+        else:
+            assert other == one
+    assert after["markdown"] in capsys.readouterr().out
+
+
+def test_runs_of_other_settings_are_not_mixed_in(finished, files, base, corpus, capsys):
+    out, _ = finished
+    assert compare(files, base, corpus, out, "--rows", "gems", "--seeds", "0", "gems.gate_lr=0.1") == 2
+    assert "gems/seed-0/run.json is of other settings or files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["gems.gaet=fixed"], "gems.gaet is no setting"), (["--items", "none.parquet"], "none.parquet does not exist")],
+)
+def test_what_cannot_be_compared_is_explained_before_any_run(files, base, corpus, tmp_path, options, message, capsys):
+    assert compare(files, base, corpus, tmp_path / "out", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_seeds_do_not_make_the_questions_more():
+    """Two equal runs are as sure as one of them; runs that differ are less sure than that."""
+    report = {"recall@10": 0.2, "intervals": {"recall@10": [0.1, 0.3]}}
+    one, two = across_seeds([report], "recall@10"), across_seeds([report, report], "recall@10")
+    assert two == one | {"by_seed": [0.2, 0.2]}
+    assert (one["low"], one["high"]) == pytest.approx((0.1, 0.3))
+    wider = across_seeds([report, report | {"recall@10": 0.3}], "recall@10")
+    assert wider["high"] - wider["low"] > 0.2

@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+
+from catalog.text.prompts import TASKS
+from trainer.analysis.conflict import conflict, main
+from trainer.analysis.restored import restore
+from trainer.analysis.task_gradients import TaskSubspaces, cosine, task_gradients
+from trainer.data.batches import half_loss
+from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.parameters import projected_modules
+
+
+@pytest.fixture(scope="module")
+def restored(bundles, files):
+    return restore(bundles["gems"].path, files[1])
+
+
+def gradients(rows, columns, rank, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        task: torch.randn(rows, rank, generator=draw) @ torch.randn(rank, columns, generator=draw) for task in TASKS
+    }
+
+
+def null_space(side, spans, width, kept):
+    draw = torch.Generator().manual_seed(9)
+    return NullSpace(side, spans, torch.linalg.qr(torch.randn(width, kept, generator=draw))[0])
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
+def test_a_gradient_of_low_rank_passes_whole(shape):
+    own = gradients(*shape, rank=3)
+    subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=6))
+    for task in TASKS:
+        torch.testing.assert_close(subspaces.image(task, own[task]), own[task], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
+@pytest.mark.parametrize("side", ["output", "input"])
+@pytest.mark.parametrize("spans", ["protected", "free"])
+def test_images_lie_in_the_null_space_and_have_the_tasks_rank(shape, side, spans):
+    own = gradients(*shape, rank=12)
+    space = null_space(side, spans, shape[0 if side == "output" else 1], 5)
+    subspaces = TaskSubspaces("layer", own, space, GemsConfig(rank=4))
+    for task in TASKS:
+        image_MN = subspaces.image(task, own[task])
+        assert torch.linalg.matrix_rank(image_MN, rtol=1e-4) == 2
+        touched = space.protected(image_MN if side == "output" else image_MN.T)
+        assert float(touched.norm()) < 1e-5 * float(image_MN.norm())
+        torch.testing.assert_close(subspaces.image(task, image_MN), image_MN, atol=1e-4, rtol=0)
+
+
+def test_a_share_of_the_rank_is_of_the_free_directions():
+    own = gradients(12, 20, rank=12)
+    subspaces = TaskSubspaces("layer", own, null_space("output", "free", 12, 8), GemsConfig(rank=1.0, task_rank=0.5))
+    assert torch.linalg.matrix_rank(subspaces.image("search", own["search"]), rtol=1e-4) == 4
+
+
+def test_gradients_are_those_of_the_mean_loss_of_a_half(restored):
+    model, step = restored.backbone.model, 3
+    modules = projected_modules(model, restored.recipe.gems.modules)
+    found = task_gradients(restored, modules, step)
+    for parts in restored.batches.halves(step):
+        loss = sum(half_loss(model, h, restored.level_tokens, restored.recipe.training) * h.tokens for h in parts)
+        weights = [module.weight for module in modules.values()]
+        expected = torch.autograd.grad(loss / sum(half.tokens for half in parts), weights)
+        for name, grad_MN in zip(modules, expected, strict=True):
+            torch.testing.assert_close(found[parts[0].task][name], grad_MN, atol=1e-6, rtol=1e-4)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_the_cosine_is_that_of_torch():
+    one, other = gradients(5, 7, 3).values()
+    expected = cosine_similarity(one.flatten(), other.flatten(), dim=0)
+    assert cosine(one, other) == pytest.approx(float(expected), abs=1e-6)
+    assert np.isnan(cosine(one, torch.zeros_like(one)))
+
+
+def test_one_batch_gives_its_own_cosines(restored):
+    figures = conflict(restored, batches=1, refresh_batches=1)
+    modules = projected_modules(restored.backbone.model, restored.recipe.gems.modules)
+    found = task_gradients(restored, modules, restored.recipe.training.steps + 1)
+    assert set(figures["layers"]) == set(modules)
+    for name, own in figures["layers"].items():
+        expected = cosine(found["search"][name], found["recommendation"][name])
+        assert own["before"]["cosine"]["value"] == pytest.approx(expected, abs=1e-5)
+        assert own["before"]["negative"]["value"] == float(expected < 0)
+
+
+@pytest.mark.parametrize("method", ["gems", "full"])
+def test_the_command_treats_all_bundles_alike(bundles, files, tmp_path, method, capsys):
+    out, image = tmp_path / "conflict.json", tmp_path / "conflict.png"
+    bundle = bundles[method]
+    options = ["--bundle", str(bundle.path), "--events", str(files[1]), "--batches", "4", "--refresh-batches", "2"]
+    assert main([*options, "--json", str(out), "--picture", str(image)]) == 0
+    figures = json.loads(out.read_text())
+    assert (figures["bundle"], figures["method"], figures["batches"]) == (bundle.version, method, 4)
+    for stage in ("before", "after"):
+        values = [own[stage]["cosine"]["value"] for own in figures["layers"].values()]
+        assert figures["all"][stage]["cosine"]["value"] == pytest.approx(np.mean(values), abs=1e-5)
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert "before decomposition: cosine" in capsys.readouterr().out
+
+
+def test_events_that_do_not_exist_are_named(bundles, capsys):
+    assert main(["--bundle", str(bundles["gems"].path), "--events", "nowhere.parquet"]) == 2
+    assert "nowhere.parquet does not exist" in capsys.readouterr().err

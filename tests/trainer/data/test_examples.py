@@ -1,0 +1,145 @@
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from catalog.ids.codes import atomic_codes
+from catalog.text.prompts import MARKERS, Interaction, PromptFormat, PromptSettings, level_token_ids
+from tests.support import world
+from trainer.config.recipe import BackboneRecipe, IdentifierRecipe, TrainingRecipe
+from trainer.data.batches import Batches
+from trainer.data.examples import HistoryWindows, InventedSearches, Prompted
+from trainer.data.histories import Histories
+from trainer.data.synthetic_queries import invented_query
+from trainer.model.backbone import add_item_tokens, build_backbone
+from trainer.model.semantic_ids import identify
+
+
+@pytest.fixture(scope="module")
+def parts():
+    items = world.items()
+    histories = Histories.from_events(world.event_table(), items)
+    identifiers = identify(items, histories, IdentifierRecipe(code_sizes=(8, 8)), seed=0)
+    recipe = BackboneRecipe(hidden=32, layers=1, heads=1, vocabulary=400)
+    backbone = build_backbone(recipe, items.texts(), 256, seed=0)
+    add_item_tokens(backbone, identifiers.codebooks, seed=0)
+    tokenizer = backbone.text_tokenizer
+    tokens = level_token_ids(tokenizer, identifiers.index.sizes)
+    prompts = PromptFormat(tokenizer, identifiers.codes_NL, tokens, PromptSettings(max_history=4, history_block=2))
+    renumbered = Histories.from_events(world.event_table(), identifiers.items)
+    return SimpleNamespace(
+        identifiers=identifiers, histories=renumbered, prompts=prompts, tokens=tokens, tokenizer=tokenizer
+    )
+
+
+def make_batches(parts, histories, recipe):
+    known = parts.identifiers
+    return Batches(histories, known.items, known.codes_NL, parts.prompts, recipe, seq2seq=False, pad=0, seed=1)
+
+
+@pytest.mark.parametrize("task", ["search", "recommendation"])
+def test_a_window_predicts_every_item_of_its_task_behind_its_marker(parts, task):
+    marker = parts.tokenizer.token_to_id(MARKERS[0] if task == "search" else MARKERS[1])
+    windows = HistoryWindows(parts.histories, parts.prompts, task, item_dropout=0.3)
+    sequences = list(windows.draw(30, np.random.default_rng(0)))
+    assert len(sequences) == 30
+    for sequence in sequences:
+        assert sequence.leaves
+        assert sequence.ids.count(marker) == len(sequence.leaves)
+        for leaf, position in zip(sequence.leaves, sequence.positions, strict=True):
+            assert sequence.ids[position - 1] == marker
+            assert sequence.ids[position : position + 2] == parts.prompts.answer(leaf)
+
+
+def test_a_window_reads_like_the_prompt_that_a_server_renders(parts):
+    windows = HistoryWindows(parts.histories, parts.prompts, "search", item_dropout=0.0)
+    for sequence in windows.draw(20, np.random.default_rng(1)):
+        begin = sequence.positions[-1]
+        shown = {tuple(parts.histories.items_E[a:b]): range(a, b) for a, b in _spans(parts.histories)}
+        asked = [r for r in shown.values() if _ends_with(parts.histories, r, sequence.leaves[-1])]
+        asked_for = [(parts.histories.interactions(r[:-1]), parts.histories.query(r[-1])) for r in asked]
+        assert sequence.ids[:begin] in [parts.prompts.render(history, query) for history, query in asked_for]
+
+
+def _spans(histories):
+    for user in range(len(histories.users)):
+        span = histories.span(user)
+        yield from ((a, b) for a in range(span.start, span.stop) for b in range(a + 1, min(a + 6, span.stop + 1)))
+
+
+def _ends_with(histories, events, leaf):
+    return histories.items_E[events[-1]] == leaf and histories.query(events[-1]) is not None
+
+
+def test_encoder_decoder_prompts_hold_one_question(parts):
+    questions = Prompted(parts.histories, parts.prompts, "search", item_dropout=0.2)
+    for sequence in questions.draw(20, np.random.default_rng(2)):
+        assert len(sequence.leaves) == 1
+        assert sequence.ids[-1] == parts.tokenizer.token_to_id(MARKERS[0])
+        assert len(sequence.ids) <= parts.prompts.max_tokens
+
+
+def test_invented_searches_use_the_items_own_words(parts):
+    generator = np.random.default_rng(3)
+    record = parts.identifiers.items.record(7)
+    words = " ".join([record["title"], record["brand"] or "", *record["categories"]]).lower().split()
+    queries = [invented_query(record, generator).lower().split() for _ in range(200)]
+    exact = sum(all(word in words for word in query) for query in queries)
+    assert 100 < exact < 200  # most are exact, some are misspelt
+    assert "k" in invented_query({"item_id": "sku-1", "title": None}, generator)  # an item without words is its id
+    for sequence in InventedSearches(parts.identifiers.items, parts.prompts).draw(5, generator):
+        assert 1 <= len(sequence.leaves) <= parts.prompts.max_history
+
+
+def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
+    recipe = TrainingRecipe(search_sequences=6, recommendation_sequences=5, micro_batch=4)
+
+    def batches():
+        return make_batches(parts, parts.histories, recipe)
+
+    def ids(halves):
+        return [half.ids_BT.tolist() for part in halves for half in part]
+
+    assert ids(batches().halves(5)) == ids(batches().halves(5)) != ids(batches().halves(6))
+    search, recommendation = batches().halves(5)
+    assert [len(half.ids_BT) for half in search] == [4, 2]
+    assert [len(half.ids_BT) for half in recommendation] == [4, 1]
+    for half in (*search, *recommendation):
+        begins = half.ids_BT[half.rows_P, half.starts_P]
+        assert (begins == torch.from_numpy(parts.tokens[0])[half.codes_PL[:, 0]]).all()
+        assert half.tokens == 2 * len(half.rows_P)
+
+
+def test_without_searches_the_search_half_is_made_of_inventions(parts):
+    browsing = parts.histories.keep(parts.histories.queries_E < 0)
+    recipe = TrainingRecipe(alignment_share=0.5, search_sequences=4)
+    halves = make_batches(parts, browsing, recipe).halves(0)
+    assert {half.task for part in halves for half in part} == {"search", "recommendation"}
+
+
+def test_atomic_identifiers_have_one_level():
+    items = world.items()
+    histories = Histories.from_events(world.event_table(), items)
+    identifiers = identify(items, histories, IdentifierRecipe(scheme="atomic"), seed=0)
+    np.testing.assert_array_equal(identifiers.codes_NL, atomic_codes(30))
+    assert identifiers.items.ids == items.ids
+    assert Interaction(1).task == "recommendation"
+
+
+def test_a_window_never_shows_an_item_twice_in_a_row(parts):
+    burst = Histories(
+        ("u",),
+        np.array([0, 9]),
+        np.array([1, 2, 2, 2, 3, 3, 1, 1, 2]),
+        np.array([-1, 0, 1, -1, -1, 2, -1, 3, -1]),
+        np.arange(9),
+        parts.histories.texts,
+    )
+    for task in ("search", "recommendation"):
+        windows = HistoryWindows(burst, parts.prompts, task, item_dropout=0.3)
+        for sequence in windows.draw(100, np.random.default_rng(0)):
+            assert sequence.leaves
+            items = [sequence.ids[i : i + 2] for i, t in enumerate(sequence.ids) if t in parts.tokens[0]]
+            assert all(a != b for a, b in pairwise(items))

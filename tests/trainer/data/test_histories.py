@@ -1,0 +1,105 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from catalog.data.items import Items
+from trainer.core.errors import TrainerError
+from trainer.data.histories import Histories, leave_one_out, time_cut
+
+ITEMS = Items(pa.table({"item_id": [f"i{n}" for n in range(10)], "title": ["x"] * 10}))
+
+
+def histories(*rows):
+    users, items, times, queries = zip(*rows, strict=True)
+    return Histories.from_events(
+        pa.table(
+            {
+                "user_id": users,
+                "item_id": items,
+                "timestamp": pa.array(times, pa.int64()),
+                "query": pa.array(queries, pa.string()),
+            }
+        ),
+        ITEMS,
+    )
+
+
+def browsing(user, *items, start=0):
+    return [(user, f"i{item}", start + n, None) for n, item in enumerate(items)]
+
+
+def test_events_are_grouped_by_user_in_time_order():
+    h = histories(("b", "i1", 5, None), ("a", "i2", 9, "lamp"), ("a", "i3", 1, None))
+    by_user = {h.users[u]: [(int(h.items_E[e]), h.query(e)) for e in range(*h.span(u).indices(99))] for u in range(2)}
+    assert by_user == {"b": [(1, None)], "a": [(3, None), (2, "lamp")]}
+
+
+def test_consecutive_repeats_are_one_event_but_a_search_for_the_same_item_is_another():
+    h = histories(*browsing("a", 1, 1, 2, 1), ("a", "i1", 9, "rope"))
+    assert h.items_E.tolist() == [1, 2, 1, 1]
+
+
+def test_events_of_unknown_items_are_left_out():
+    assert len(histories(*browsing("a", 1), ("a", "gone", 5, None))) == 1
+    with pytest.raises(TrainerError, match="--items and --events"):
+        histories(("a", "gone", 5, None))
+
+
+def test_leave_one_out_holds_out_the_last_of_each_task():
+    h = histories(
+        *browsing("a", 0, 1, 2, 3),
+        *[("a", f"i{n}", 10 + n, f"query {n}") for n in (4, 5, 6)],
+        *browsing("b", 7, 8),
+    )
+    split = leave_one_out(h)
+    held = {(q.task, name): (q.item, q.query) for name in ("validation", "test") for q in getattr(split, name)}
+    assert held == {
+        ("recommendation", "validation"): (2, None),
+        ("recommendation", "test"): (3, None),
+        ("search", "validation"): (5, "query 5"),
+        ("search", "test"): (6, "query 6"),
+    }
+    assert split.train.items_E.tolist() == [0, 1, 4, 7, 8]
+    assert [split.train.items_E[split.train.span(u)].tolist() for u in range(2)] == [[0, 1, 4], [7, 8]]
+
+
+def test_a_known_item_is_no_recommendation_question():
+    split = leave_one_out(histories(*browsing("a", 0, 1, 2, 3, 0, 1)))
+    assert [q.item for q in split.test] == [3]
+
+
+def test_no_question_knows_its_future():
+    generator = np.random.default_rng(0)
+    h = histories(
+        *[
+            (f"u{n % 7}", f"i{generator.integers(10)}", int(t), None)
+            for n, t in enumerate(generator.integers(0, 99, 200))
+        ]
+    )
+    for split in (leave_one_out(h), time_cut(h, 0.2)):
+        assert split.test
+        for q in (*split.validation, *split.test):
+            own = [e for e in range(*h.span(q.user).indices(len(h))) if h.items_E[e] == q.item and e >= q.stop]
+            assert (h.times_E[q.start : q.stop] <= h.times_E[own[0]]).all()
+
+
+def test_a_time_cut_trains_on_nothing_after_it():
+    h = histories(*[row for user in range(6) for row in browsing(f"u{user}", *range(10), start=user)])
+    split = time_cut(h, 0.2)
+    first_held = min(h.times_E[q.stop] for q in (*split.validation, *split.test))
+    assert split.train.times_E.max() < first_held
+    assert max(h.times_E[q.stop] for q in split.validation) < min(h.times_E[q.stop] for q in split.test)
+
+
+def test_users_without_a_kept_event_stay_in_place():
+    h = histories(*browsing("a", 0), *browsing("b", 1), *browsing("c", 2, 3))
+    kept = h.keep(np.array([True, False, True, True]))
+    assert [kept.items_E[kept.span(u)].tolist() for u in range(3)] == [[0], [], [2, 3]]
+    kept = h.keep(np.array([True, True, False, False]))
+    assert [kept.items_E[kept.span(u)].tolist() for u in range(3)] == [[0], [1], []]
+
+
+def test_an_answer_cannot_be_copied_from_the_event_before():
+    h = histories(*browsing("a", 0, 1), *[("a", "i5", 10 + n, f"tag {n}") for n in range(4)])
+    (question,) = [q for q in leave_one_out(h).test if q.task == "search"]
+    assert (question.query, h.items_E[question.start : question.stop].tolist()) == ("tag 3", [0, 1])

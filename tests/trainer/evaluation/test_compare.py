@@ -1,0 +1,76 @@
+"""Two bundles on the same questions."""
+
+import json
+
+import numpy as np
+import pytest
+
+from catalog.bundle.bundle import open_bundle
+from catalog.data.events import write_events
+from tests.support import world
+from trainer.config.recipe import load_recipe
+from trainer.core.errors import TrainerError
+from trainer.evaluation.compare import Compared, compare, main
+from trainer.evaluation.confidence import mean_estimate
+from trainer.pipeline import run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return world.write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def poor(files, tmp_path_factory):
+    return open_bundle(run(*files, tmp_path_factory.mktemp("poor"), load_recipe("small", world.TINY), resume=False))
+
+
+@pytest.fixture(scope="module")
+def good(files, tmp_path_factory):
+    recipe = load_recipe("small", [*world.TINY, "training.steps=60", "training.dropout=0", "gems.lr=0.01"])
+    return open_bundle(run(*files, tmp_path_factory.mktemp("good"), recipe, resume=False))
+
+
+def test_a_model_that_learned_more_is_better_on_the_same_questions(poor, good, files):
+    compared = compare(poor, good, files[1], "recall@5")
+    assert set(compared) == {"search", "recommendation"}
+    for task, figures in compared.items():
+        report = json.loads((good.path / "report.json").read_text())["tasks"][task]["model"]
+        assert figures.questions == report["questions"]
+        assert figures.new == pytest.approx(report["recall@5"], abs=1e-6), "asked as training asked"
+        assert figures.difference.value == pytest.approx(figures.new - figures.old)
+    assert compared["recommendation"].difference.low > 0
+    assert not compare(good, poor, files[1], "recall@5")["recommendation"].not_worse(0.02)
+
+
+def test_exit_status_table_and_figures(poor, good, files, tmp_path, capsys):
+    common = ["--events", str(files[1]), "--metric", "recall@5", "--json", str(tmp_path / "figures.json")]
+    assert main(["--old", str(good.path), "--new", str(poor.path), *common]) == 3
+    assert "may be worse by more than 0.02" in capsys.readouterr().out
+    assert main(["--old", str(good.path), "--new", str(good.path), *common]) == 0
+    assert f"{good.version} is not worse than {good.version}" in capsys.readouterr().out
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["not_worse"] is True
+    assert figures["tasks"]["search"]["difference"] == {"value": 0, "low": 0, "high": 0}
+
+
+def test_events_without_a_held_out_question_are_refused(poor, good, tmp_path):
+    write_events(world.event_table().slice(0, 1), tmp_path / "few.parquet")
+    with pytest.raises(TrainerError, match="no held-out question in common"):
+        compare(poor, good, tmp_path / "few.parquet", "ndcg@10")
+    assert main(["--old", str(poor.path), "--new", str(good.path), "--events", str(tmp_path / "few.parquet")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance", "expected"),
+    [
+        ([0.0] * 50, 0.01, True),
+        ([0.0] * 50, 0.0, False),
+        ([0.1] * 50, 0.0, True),
+        ([-0.1] * 50, 0.02, False),
+        ([1.0, -1.0] * 25, 0.02, False),
+    ],
+)
+def test_the_rule(changes, tolerance, expected):
+    difference = mean_estimate(np.array(changes))
+    assert Compared(50, 0.5, 0.5, difference).not_worse(tolerance) is expected

@@ -1,0 +1,49 @@
+"""Null spaces on disk."""
+
+import pytest
+import torch
+
+from tests.trainer.gems.small_models import ids, qwen2
+from trainer.core.errors import NullSpaceError
+from trainer.gems import Energy, Relative, cached_null_spaces, load_null_spaces, save_null_spaces
+
+BATCHES = [{"input_ids": ids(4, seed)} for seed in range(6)]
+
+
+def test_an_estimate_is_found_again_only_for_the_same_question(tmp_path):
+    made = []
+
+    def ask(model, batches=BATCHES, **settings):
+        return cached_null_spaces(tmp_path, model, batches, announce=made.append, **settings)
+
+    model = qwen2()
+    first, again = ask(model), ask(model)
+    assert len(made) == 1
+    for name, space in first.items():
+        assert torch.equal(space.factor_WK, again[name].factor_WK)
+        assert (space.side, space.spans) == (again[name].side, again[name].spans)
+    ask(model, side="input")
+    ask(model, threshold=Energy(0.5))
+    ask(model, threshold=Relative(0.5))
+    ask(model, batches=BATCHES[::-1])
+    ask(model, modules=("q_proj",))
+    ask(qwen2(seed=1))
+    assert len(set(made)) == len(made) == 7
+    assert sorted(tmp_path.iterdir()) == sorted(made)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 40, None])
+def test_a_damaged_file_is_named(tmp_path, content):
+    file = tmp_path / "spaces.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(NullSpaceError, match=r"spaces\.safetensors holds no null spaces"):
+        load_null_spaces(file)
+
+
+def test_a_file_cut_short_is_refused(tmp_path):
+    file = tmp_path / "spaces.safetensors"
+    save_null_spaces(cached_null_spaces(tmp_path, qwen2(), BATCHES), file)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(NullSpaceError, match="delete it"):
+        load_null_spaces(file)

@@ -1,0 +1,98 @@
+"""Two processes that share every batch, beside one that has all of it."""
+
+import pytest
+import torch
+
+from tests.trainer.distributed.two_processes import in_two_processes
+from tests.trainer.gems.small_models import (
+    ids,
+    language_loss,
+    one_thread,
+    qwen2,
+    random_null_spaces,
+    weights_of,
+)
+from trainer.distributed.group import ALONE
+from trainer.gems import GemsConfig, GemsOptimizer
+
+STEPS = 7
+BROKEN = 4  # the step whose loss is no number in one process
+LONELY = 5  # the step whose search half is one row, all process 0's
+SETTINGS = {
+    "rank": 6,
+    "refresh_every": 2,
+    "oversampling": 4,
+    "max_grad_norm": 0.5,
+    "weight_decay": 0.1,
+    "gate_lr": 0.05,
+    "vocabulary_rows": 40,
+    "lr": 3e-3,
+    "adamw_lr": 3e-3,
+}
+SIDES = ("output", "input", "none")
+
+
+def tuned(side: str, processes):
+    """Weights, steps' applied, losses, norms and gates after steps with refreshes, accumulation and clipping."""
+    model = qwen2()
+    spaces = None if side == "none" else random_null_spaces(model, side, 0.3)
+    config = GemsConfig(**SETTINGS, null_space=spaces is not None)
+    optimizer = GemsOptimizer(model, config, null_spaces=spaces, processes=processes)
+    figures = []
+    for step in range(STEPS):
+        for task, count, shift in (("search", 1 if step == LONELY else 3, 0), ("recommendation", 6, 500)):
+            mine = processes.share_of(ids(count, step + shift))
+            for rows in torch.split(mine, 2) if len(mine) else ():
+                loss = language_loss(model, rows)
+                fault = torch.nan if step == BROKEN and task == "search" and processes.rank == 0 else 0.0
+                with optimizer.task(task, tokens=len(rows), loss=loss.detach() + fault):
+                    loss.backward()
+        stats = optimizer.step()
+        slopes = stats.hypergradient
+        figures.append(
+            [
+                stats.applied,
+                stats.refreshed,
+                stats.losses.search,
+                stats.losses.recommendation,
+                stats.grad_norm,
+                stats.gates.search,
+                slopes.search if slopes else 0.0,
+            ]
+        )
+    return {"weights": weights_of(model), "figures": torch.tensor(figures, dtype=torch.float64)}
+
+
+def all_sides(processes, _folder):
+    return {side: tuned(side, processes) for side in SIDES}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return in_two_processes(all_sides, tmp_path_factory.mktemp("two"))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_two_processes_reach_the_weights_of_one(side, shared):
+    with one_thread():
+        alone = tuned(side, ALONE)
+    start = weights_of(qwen2())
+    for name, weight in alone["weights"].items():
+        torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=1e-5)
+        if name != "model.embed_tokens.weight":
+            assert (weight - start[name]).abs().max() > 1e-3, "the steps are much larger than the tolerance"
+    torch.testing.assert_close(shared[0][side]["figures"], alone["figures"], rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_both_processes_hold_the_same_bits(side, shared):
+    first, second = (result[side] for result in shared)
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name])
+    torch.testing.assert_close(first["figures"], second["figures"], rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_is_not_finite_in_one_process_stops_the_step_in_both(shared):
+    for result in shared:
+        applied = result["none"]["figures"][:, 0]
+        assert applied.tolist() == [step != BROKEN for step in range(STEPS)]

@@ -1,0 +1,149 @@
+"""Golden questions of published bundles: rounding passes, whatever does not belong to the bundle fails. Typed words."""
+
+import dataclasses
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
+
+from catalog.bundle.bundle import open_bundle
+from catalog.data.items import Items
+from catalog.search.transformers import TransformersRanker
+from catalog.text.prompts import PromptFormat, level_token_ids
+from catalog.text.query_terms import LEAST_PEOPLE
+from catalog.text.spelling import words_of
+from tests.support import world
+from trainer.config.recipe import load_recipe
+from trainer.evaluation.bundle import bundle_settings, held_out
+from trainer.pipeline import run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return world.write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def bundles(files, tmp_path_factory):
+    """Two runs over one shop, which differ in their seed."""
+    recipes = [load_recipe("small", [*world.TINY, "training.steps=20", f"seed={seed}"]) for seed in (0, 1)]
+    return [open_bundle(run(*files, tmp_path_factory.mktemp("bundles"), recipe, resume=False)) for recipe in recipes]
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles):
+    return bundles[0]
+
+
+def model_of(bundle, dtype=torch.float32):
+    return AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=dtype)
+
+
+def wrong(bundle, model, *, index=None, tokens=None):
+    """What golden questions say about answers, one by one as a server asks."""
+    ranker = TransformersRanker(model, index or bundle.index, tokens or bundle.level_tokens)
+    answers = [ranker.rank([question.tokens], bundle.golden.width)[0] for question in bundle.golden.questions]
+    return [
+        bundle.golden.check(q, *map(np.ndarray.tolist, a))
+        for q, a in zip(bundle.golden.questions, answers, strict=True)
+    ]
+
+
+def wrong_prompts(bundle, prompts, items):
+    return [bundle.golden.check_prompt(question, prompts, items) for question in bundle.golden.questions]
+
+
+def test_the_file_is_sealed_with_the_bundle(bundle):
+    assert "catalog/golden.json" in bundle.manifest.files
+    assert not any(wrong_prompts(bundle, bundle.prompts, bundle.items))
+
+
+def test_what_people_typed_is_sealed_with_it_as_far_as_it_was_trained_on(bundle, files):
+    assert "catalog/typed_words.json" in bundle.manifest.files
+    split, _ = held_out(bundle, files[1], bundle_settings(bundle))
+    train = split.train
+    users = defaultdict(set)
+    for event in train.events_of("search"):
+        for word in words_of(train.query(event)):
+            users[word].add(train.user_E[event])
+    assert bundle.typed_words.people == {word: len(them) for word, them in users.items() if len(them) >= LEAST_PEOPLE}
+    assert any(question.query is not None for question in split.test)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_right_model_passes_in_any_precision(bundle, dtype):
+    assert not any(wrong(bundle, model_of(bundle, dtype)))
+
+
+def test_another_model_fails(bundles):
+    assert all(wrong(bundles[0], model_of(bundles[1])))
+    assert all(wrong(bundles[0], model_of(bundles[1], torch.bfloat16)))
+
+
+def test_another_index_fails(bundles):
+    assert all(wrong(bundles[0], model_of(bundles[0]), index=bundles[1].index))
+
+
+def test_shuffled_codes_fail(bundle):
+    codes = np.random.default_rng(0).permutation(bundle.codes_NL)
+    shuffled = PromptFormat(bundle.tokenizer, codes, bundle.level_tokens, bundle.prompts.settings)
+    assert any("other tokens" in (said or "") for said in wrong_prompts(bundle, shuffled, bundle.items))
+
+
+def test_shuffled_items_fail(bundle):
+    order = np.random.default_rng(0).permutation(len(bundle.items))
+    assert all(wrong_prompts(bundle, bundle.prompts, Items(bundle.items.table.take(order))))
+
+
+def swap_codes(description):
+    tokens = {token["content"]: token for token in description["added_tokens"]}
+    one, two = tokens["<a_0>"], tokens["<a_1>"]
+    one["content"], two["content"] = two["content"], one["content"]
+
+
+def drop_merges(description):
+    description["model"]["merges"] = description["model"]["merges"][:60]
+
+
+@pytest.mark.parametrize("change", [swap_codes, drop_merges])
+def test_another_tokenizer_fails(bundle, change):
+    description = json.loads(bundle.tokenizer.to_str())
+    change(description)
+    tokenizer = Tokenizer.from_str(json.dumps(description))
+    tokens = level_token_ids(tokenizer, bundle.manifest.code_sizes)
+    prompts = PromptFormat(tokenizer, bundle.codes_NL, tokens, bundle.prompts.settings)
+    assert any(wrong_prompts(bundle, prompts, bundle.items))
+
+
+def test_other_prompt_settings_fail(bundle):
+    settings = dataclasses.replace(bundle.prompts.settings, instruction="find")
+    prompts = PromptFormat(bundle.tokenizer, bundle.codes_NL, bundle.level_tokens, settings)
+    assert all(wrong_prompts(bundle, prompts, bundle.items))
+
+
+class StaleCache:
+    """A model behind the keys and values that another one has left for all but the last token of a prompt."""
+
+    def __init__(self, model, old):
+        self._model, self._old = model, old
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def base_model(self, input_ids, past_key_values, **rest):
+        if past_key_values.get_seq_length() > 0 or input_ids.shape[1] == 1:
+            return self._model.base_model(input_ids=input_ids, past_key_values=past_key_values, **rest)
+        before = self._old.base_model(input_ids=input_ids[:, :-1], past_key_values=past_key_values, **rest)
+        output = self._model.base_model(input_ids=input_ids[:, -1:], past_key_values=past_key_values, **rest)
+        output.last_hidden_state = torch.cat([before.last_hidden_state, output.last_hidden_state], 1)
+        return output
+
+
+def test_a_stale_prefix_cache_fails(bundles):
+    new, old = map(model_of, bundles)
+    assert not any(wrong(bundles[0], StaleCache(new, new)))
+    assert any(wrong(bundles[0], StaleCache(new, old)))

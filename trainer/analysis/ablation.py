@@ -1,0 +1,133 @@
+"""Every method, and GEMS with each of its parts left out, trained alike over several seeds, in one table:
+
+    python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \
+        --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \
+        [--recipe comparison] [--rows gems,full …] [--json ablation.json] [--picture ablation.png] \
+        [null_space.corpus=../shared/data/general-corpus/wikipedia_en_sample.txt.gz …]
+
+`--base` is what every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that are in
+`--out` already
+are not made again, so the same command goes on with a table that was interrupted. The table is printed as Markdown.
+A mixture of LoRA experts leaves no checkpoint, so nothing can be told of what it keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from trainer.analysis.ablation_run import Run, complete
+from trainer.analysis.ablation_table import baselines_of, draw_table, markdown, summarize_row
+from trainer.analysis.errors import exit_status
+from trainer.config.recipe import load_recipe
+from trainer.core.errors import TrainerError
+from trainer.core.progress import say
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "gems": (),
+    "no_decomposition": ("gems.decomposition=false",),
+    "no_null_space": ("gems.null_space=false",),
+    "input_side": ("null_space.side=input",),
+    "fixed_gate": ("gems.gate=fixed",),
+    "heuristic_gate": ("gems.gate=heuristic",),
+    "single_subspace": ("method=single_subspace",),
+    "full": ("method=full",),
+    "lora": ("method=lora",),
+    "lora_moe": ("method=lora_moe",),
+}
+"""Names of rows, and what each changes in the recipe."""
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.analysis.ablation", description="Compare all methods.")
+    parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
+    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; what is there is not made again")
+    parser.add_argument("--recipe", default="comparison", help="a recipe's name or a YAML file (default: comparison)")
+    parser.add_argument("--seeds", type=_numbers, default=(0, 1, 2), help="numbers with commas (default: 0,1,2)")
+    parser.add_argument(
+        "--rows", type=_rows, default=tuple(ROWS), help=f"names with commas (default: {','.join(ROWS)})"
+    )
+    parser.add_argument("--base", type=Path, help="a checkpoint's folder that every run starts from")
+    parser.add_argument("--held-out", type=Path, help="general text to measure on what is kept of the base")
+    parser.add_argument("--tokens", type=int, default=100_000, help="of that text, at most (default: 100000)")
+    parser.add_argument("--json", type=Path, help="write the table to this file")
+    parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
+    parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; the exit status is 0, 2 where a run is impossible, 130 after an interruption."""
+    try:
+        return exit_status("ablation", partial(_compare, parse(arguments)))
+    except KeyboardInterrupt:
+        print("trainer.analysis.ablation: interrupted; the same command goes on", flush=True)
+        return 130
+
+
+def _compare(options: argparse.Namespace) -> None:
+    found: dict[str, list[dict[str, Any]]] = {row: [] for row in options.rows}
+    wanted = _runs(options)  # all settings are read before the first run begins
+    for place, one in enumerate(wanted, 1):
+        say(f"run {place} of {len(wanted)}: {one.row}, seed {one.seed}")
+        found[one.row].append(complete(one))
+    everything = [one for runs in found.values() for one in runs]
+    retentions = [one["retention"] for one in everything if one["retention"] is not None]
+    table: dict[str, Any] = {
+        "recipe": options.recipe,
+        "settings": options.settings,
+        "rows": {row: summarize_row(runs) for row, runs in found.items()},
+        "baselines": baselines_of(everything[0]),
+        "base": retentions[0]["before"] if retentions else None,
+    }
+    table["markdown"] = markdown(table)
+    print(table["markdown"])
+    if options.json is not None:
+        options.json.write_text(json.dumps(table | {"runs": everything}, indent=2) + "\n", encoding="utf-8")
+    if options.picture is not None:
+        draw_table(table, options.picture)
+
+
+def _runs(options: argparse.Namespace) -> list[Run]:
+    """Seed by seed, so that an unfinished table has complete rows of fewer seeds rather than fewer rows."""
+    base = [] if options.base is None else [f"backbone.path={options.base}"]
+    if options.held_out is not None and options.base is None:
+        raise TrainerError("--held-out needs --base: without one there is nothing that could be kept")
+    for file in (options.items, options.events, *([options.held_out] if options.held_out else [])):
+        if not file.is_file():
+            raise TrainerError(f"{file} does not exist")
+    return [
+        Run(
+            row,
+            seed,
+            load_recipe(options.recipe, [*options.settings, *base, *ROWS[row], f"seed={seed}"]),
+            options.items,
+            options.events,
+            options.out,
+            options.held_out,
+            options.tokens,
+        )
+        for seed in options.seeds
+        for row in options.rows
+    ]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _rows(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in ROWS:
+            raise argparse.ArgumentTypeError(f"there is no row {name}: name some of {', '.join(ROWS)}")
+    return names
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,162 @@
+"""How far search and recommendation ask the same of each layer of a tuned model:
+
+    python -m trainer.analysis.conflict --bundle bundles/current --events data/events.parquet \
+        [--batches 32] [--refresh-batches 4] [--corpus FILE] [--json conflict.json] [--picture conflict.png]
+
+Per layer the cosine between the two tasks' gradients, its mean over batches and the share of batches where it is
+negative: `before` decomposition, of the raw gradients, and `after`, of what each task's subspace lets through inside
+the null space. Bundles of every method are treated alike: null spaces are estimated on the bundle's own model, from
+`--corpus` or the text its recipe names, and bases from the first `--refresh-batches` batches, which are not counted
+after that. Batches are drawn by the bundle's recipe as for the steps after its last. Two random subspaces of a large
+space are almost orthogonal, so cosines shrink towards zero by decomposition alone; the share of negative ones does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catalog.text.prompts import TASKS
+from trainer.analysis.errors import exit_status
+from trainer.analysis.plots import picture
+from trainer.analysis.restored import Restored, restore
+from trainer.analysis.task_gradients import TaskSubspaces, cosine, mean_gradients, task_gradients
+from trainer.core.errors import TrainerError
+from trainer.core.progress import progress
+from trainer.data.corpus import read_corpus, text_batches, token_rows, token_stream
+from trainer.evaluation.confidence import mean_estimate
+from trainer.gems.nullspace.estimate import estimate_null_spaces
+from trainer.gems.nullspace.space import Energy, NullSpace, Relative, Threshold
+from trainer.gems.parameters import projected_modules
+
+STAGES = ("before", "after")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.analysis.conflict", description="Conflict of the tasks.")
+    parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
+    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl of its training")
+    parser.add_argument("--batches", type=int, default=32, help="to measure on (default: 32)")
+    parser.add_argument("--refresh-batches", type=int, default=4, help="to choose the subspaces on (default: 4)")
+    parser.add_argument("--corpus", type=Path, help="general text for the null spaces (default: as in training)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the means; the exit status is 0, or 2 where nothing could be measured."""
+    return exit_status("conflict", partial(_measure, parse(arguments)))
+
+
+def conflict(restored: Restored, *, batches: int, refresh_batches: int, corpus: Path | None = None) -> dict[str, Any]:
+    """The figures, `layers` by name and `all` of their mean. Raises TrainerError where there is one task only."""
+    modules = projected_modules(restored.backbone.model, restored.recipe.gems.modules)
+    spaces = _null_spaces(restored, corpus)
+    first = restored.recipe.training.steps
+    config = replace(restored.recipe.gems, seed=restored.recipe.seed)
+    cosines: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in modules} for stage in STAGES}
+    with progress("conflict", refresh_batches + batches) as shown:
+        chosen = []
+        for step in range(first, first + refresh_batches):
+            chosen.append(task_gradients(restored, modules, step))
+            shown.advance(1)
+        if any(set(found) != set(TASKS) for found in chosen):
+            raise TrainerError("the events hold one task only: there is nothing that could conflict")
+        subspaces = {name: TaskSubspaces(name, mean_gradients(chosen, name), spaces[name], config) for name in modules}
+        del chosen
+        for step in range(first + refresh_batches, first + refresh_batches + batches):
+            found = task_gradients(restored, modules, step)
+            for name in modules:
+                raw = [found[task][name] for task in TASKS]
+                images = [subspaces[name].image(task, found[task][name]) for task in TASKS]
+                cosines["before"][name].append(cosine(*raw))
+                cosines["after"][name].append(cosine(*images))
+            shown.advance(1)
+    return _summarize(cosines) | {"batches": batches, "refresh_batches": refresh_batches}
+
+
+def draw(figures: dict[str, Any], file: Path) -> None:
+    """Left the mean cosine of every layer with its interval, right the share of negative ones."""
+    names = list(figures["layers"])
+    place_N = np.arange(len(names))
+    with picture(file, columns=2, height=1.5 + 0.22 * len(names)) as panels:
+        for panel, key in zip(panels, ("cosine", "negative"), strict=True):
+            for stage, colour, offset in (("before", "tab:red", -0.15), ("after", "tab:blue", 0.15)):
+                own = [figures["layers"][name][stage][key] for name in names]
+                value_N = np.array([estimate["value"] for estimate in own])
+                low, high = ([estimate[end] for estimate in own] for end in ("low", "high"))
+                panel.hlines(place_N + offset, low, high, color=colour)
+                panel.plot(value_N, place_N + offset, "o", color=colour, markersize=3, label=stage)
+            panel.axvline(0 if key == "cosine" else 0.5, color="grey", linewidth=0.8)
+            panel.set_yticks(place_N, [name.removeprefix("model.") for name in names], fontsize=6)
+            panel.invert_yaxis()
+            panel.set_xlabel("cosine of search and recommendation" if key == "cosine" else "share of negative cosines")
+        panels[0].legend()
+
+
+def _summarize(cosines: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    layers: dict[str, dict[str, Any]] = {name: {} for name in cosines["before"]}
+    for stage in STAGES:
+        for name, values in cosines[stage].items():
+            layers[name][stage] = _figures(np.array(values)[:, None])
+    return {
+        "layers": layers,
+        "all": {stage: _figures(np.array(list(cosines[stage].values())).T) for stage in STAGES},
+    }
+
+
+def _figures(cosine_BN: np.ndarray) -> dict[str, Any]:
+    """Of the mean over N layers, where the B batches are what was drawn: layers of one batch belong together."""
+    negative_BN = np.where(np.isnan(cosine_BN), np.nan, cosine_BN < 0)
+    kept_B = ~np.isnan(cosine_BN).all(1)
+    if not kept_B.any():
+        raise TrainerError("a layer received no gradient from one of the tasks in any batch")
+    return {
+        "cosine": mean_estimate(np.nanmean(cosine_BN[kept_B], 1)).as_json(),
+        "negative": mean_estimate(np.nanmean(negative_BN[kept_B], 1)).as_json(),
+    }
+
+
+def _null_spaces(restored: Restored, corpus: Path | None) -> dict[str, NullSpace]:
+    recipe, backbone = restored.recipe.null_space, restored.backbone
+    named = corpus or (Path(recipe.corpus) if recipe.corpus else None)
+    documents = restored.bundle.items.texts() if named is None else read_corpus(named)
+    rows_NT = token_rows(token_stream(documents, backbone.text_tokenizer), recipe.text_tokens, recipe.texts, seed=0)
+    batches = list(text_batches(rows_NT))
+    if backbone.is_seq2seq:
+        batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
+    threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
+    modules = restored.recipe.gems.modules
+    spaces = estimate_null_spaces(backbone.model, batches, side=recipe.side, threshold=threshold, modules=modules)
+    return {name: space.to(backbone.model.device, space.factor_WK.dtype) for name, space in spaces.items()}
+
+
+def _measure(options: argparse.Namespace) -> None:
+    restored = restore(options.bundle, options.events)
+    figures = conflict(
+        restored, batches=options.batches, refresh_batches=options.refresh_batches, corpus=options.corpus
+    )
+    manifest = restored.bundle.manifest
+    figures = {"bundle": restored.bundle.version, "method": manifest.method} | figures
+    for stage in STAGES:
+        cosine_, negative = figures["all"][stage]["cosine"], figures["all"][stage]["negative"]
+        print(
+            f"{stage} decomposition: cosine {cosine_['value']:.4f} ({cosine_['low']:.4f} to {cosine_['high']:.4f}), "
+            f"negative {negative['value']:.1%} ({negative['low']:.1%} to {negative['high']:.1%})"
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if options.picture is not None:
+        draw(figures, options.picture)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""How well a decoder-only model predicts general text, token by token.
+
+Strided windows: every token is predicted once, with at least half a window of text before it where there is as much.
+The softmax runs over the base's own text tokens only. Item tokens came later and never stand in general text: leaving
+them in would count against a tuned model what a base without them cannot lose.
+
+T tokens of the text, W positions of a window, V text tokens of the vocabulary, B windows of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from catalog.text.prompts import MARKERS
+from trainer.core.errors import TrainerError
+from trainer.data.corpus import token_stream
+
+__all__ = ["Predictions", "TextModel", "predict_text", "read_text"]
+
+WINDOW = 256
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TextModel:
+    """rows: how many of the vocabulary's first rows are the base's text tokens."""
+
+    model: PreTrainedModel
+    tokens: dict[str, int]  # of those rows
+    rows: int
+
+    @classmethod
+    def load(cls, folder: Path) -> TextModel:
+        """A checkpoint's folder. Raises TrainerError where there is none, or one that writes no plain text."""
+        try:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            raise TrainerError(f"{folder} holds no decoder-only checkpoint: {error}") from error
+        vocabulary: dict[str, int] = tokenizer.get_vocab()
+        rows = vocabulary.get(MARKERS[0], len(tokenizer))
+        text = {token: row for token, row in vocabulary.items() if row < rows}
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(model.to(device).eval(), text, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Of every token but the first, in the text's order."""
+
+    loss_T: np.ndarray  # float32, negative log-likelihood in nats
+    right_T: np.ndarray  # bool, the likeliest token was the true one
+
+
+def read_text(documents: list[str], folder: Path, *, limit: int | None = None) -> np.ndarray:
+    """The first `limit` tokens of the documents, by the tokenizer of the checkpoint in `folder`: int64 [T]."""
+    tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    stream_T = token_stream(documents, tokenizer)[:limit]
+    if len(stream_T) < 2:
+        raise TrainerError("the text has fewer than two tokens: name a longer one")
+    return stream_T
+
+
+@torch.inference_mode()
+def predict_text(text: TextModel, ids_T: np.ndarray, *, window: int = WINDOW) -> Predictions:
+    """Of the tokens 1 … T-1, by windows of at most `window` positions that overlap by half."""
+    window = min(window, text.model.config.max_position_embeddings)
+    losses, rights = [], []
+    for start_B, first in _batches(len(ids_T), window):
+        length = min(window, len(ids_T) - start_B[0])
+        ids_BW = torch.from_numpy(np.stack([ids_T[start : start + length] for start in start_B]))
+        ids_BW = ids_BW.to(text.model.device)
+        states_BWH = text.model.base_model(input_ids=ids_BW, use_cache=False).last_hidden_state
+        head_VH = text.model.get_output_embeddings().weight[: text.rows]
+        logits_BWV = (states_BWH[:, first - 1 : -1] @ head_VH.T).float()
+        target_BW = ids_BW[:, first:]
+        losses.append(functional.cross_entropy(logits_BWV.flatten(0, 1), target_BW.flatten(), reduction="none").cpu())
+        rights.append((logits_BWV.argmax(-1) == target_BW).flatten().cpu())
+    return Predictions(torch.cat(losses).numpy(), torch.cat(rights).numpy())
+
+
+def _batches(tokens: int, window: int) -> list[tuple[list[int], int]]:
+    """Where windows of one length start, and their first predicted position; what follows on is predicted once.
+
+    The first window predicts all but its first token. The others go on half a window later and predict their second
+    half; the last may be shorter.
+    """
+    stride = max(1, window // 2)
+    batches: list[tuple[list[int], int]] = [([0], 1)]
+    full = list(range(stride, tokens - window + 1, stride))
+    batches += [(full[at : at + BATCH], window - stride) for at in range(0, len(full), BATCH)]
+    done = min(tokens, window) if not full else full[-1] + window
+    if done < tokens:
+        start = max(0, done - (window - stride))
+        batches.append(([start], done - start))
+    return batches

@@ -1,0 +1,179 @@
+"""What tuning left of the general knowledge of a base:
+
+    python -m trainer.analysis.retention --before BASE --after BUNDLE [BUNDLE …] \
+        --corpus ../shared/data/general-corpus/wikitext2_test.txt.gz [--events events.parquet] [--tokens 100000] \
+        [--json retention.json] [--picture retention.png]
+
+Perplexity of held-out general text before and after, over the base's text tokens alone (perplexity.py). And what was
+answered rightly before and wrongly after. A base knows no items, so what it can answer is the next token: `forgotten`
+is the share of the rightly predicted tokens that are wrongly predicted afterwards, `gained` that of the wrong ones that
+are right. Where `--before` is a bundle too, and `--events` is given, the same is told of the held-out questions: those
+whose item was among the first ten before and is not afterwards. Intervals are bootstrapped over stretches of text, or
+questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.analysis.errors import exit_status
+from trainer.analysis.hits import Answers, right_answers
+from trainer.analysis.perplexity import Predictions, TextModel, predict_text, read_text
+from trainer.analysis.plots import picture
+from trainer.core.errors import TrainerError
+from trainer.data.corpus import read_corpus
+from trainer.evaluation.confidence import mean_estimate, ratio_estimate
+
+STRETCH = 128  # tokens that are drawn together: neighbours are not independent
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.analysis.retention", description="What tuning has kept.")
+    parser.add_argument("--before", type=Path, required=True, help="the base's folder, or a bundle")
+    parser.add_argument("--after", type=Path, required=True, nargs="+", help="bundles, or checkpoints, tuned from it")
+    parser.add_argument("--corpus", type=Path, required=True, help="held-out general text (.gz too)")
+    parser.add_argument("--events", type=Path, help="events of the bundles' training, to compare rankings")
+    parser.add_argument("--tokens", type=int, help="read only so many of the text (default: all)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one line a model; the exit status is 0, or 2 where nothing could be compared."""
+    return exit_status("retention", partial(_measure, parse(arguments)))
+
+
+class TextRetention:
+    """Compares any number of tuned models with one base, on one text."""
+
+    def __init__(self, before: Path, corpus: Path, *, tokens: int | None = None) -> None:
+        self._folder = _checkpoint(before)
+        self._base = TextModel.load(self._folder)
+        self._ids_T = read_text(read_corpus(corpus), self._folder, limit=tokens)
+        self._before = predict_text(self._base, self._ids_T)
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """The base's own figures."""
+        return {"tokens": len(self._ids_T) - 1, **_own_figures(self._before)}
+
+    def after(self, folder: Path) -> dict[str, Any]:
+        """A tuned model's. Raises TrainerError where it does not read text as the base does."""
+        tuned = TextModel.load(_checkpoint(folder))
+        if tuned.tokens != self._base.tokens:
+            raise TrainerError(f"{folder} has other text tokens than {self._folder}: it was not tuned from this base")
+        after = predict_text(tuned, self._ids_T)
+        before = self._before
+        growth = ratio_estimate(*_stretches(after.loss_T - before.loss_T), then=np.exp)
+        forgotten = ratio_estimate(*_stretches(before.right_T & ~after.right_T, before.right_T))
+        gained = ratio_estimate(*_stretches(~before.right_T & after.right_T, ~before.right_T))
+        return {
+            **_own_figures(after),
+            "perplexity_ratio": growth.as_json(),
+            "forgotten": forgotten.as_json(),
+            "gained": gained.as_json(),
+        }
+
+
+def compare_answers(before: Answers, after: Answers) -> dict[str, Any]:
+    """Of the held-out questions by task: the shares of right ones before and after, forgotten ones and gained ones.
+
+    Raises TrainerError where the two were not asked the same.
+    """
+    if before.keys() != after.keys() or any(before[task].keys() != after[task].keys() for task in before):
+        raise TrainerError("the two bundles were asked different questions: they need the same items and split")
+    figures: dict[str, Any] = {}
+    for task, own in before.items():
+        right_Q = np.array(list(own.values()))
+        then_Q = np.array([after[task][question] for question in own])
+        kept = {"before": right_Q, "after": then_Q}
+        figures[task] = {
+            "questions": len(right_Q),
+            **{name: mean_estimate(values_Q.astype(float)).as_json() for name, values_Q in kept.items()},
+            "forgotten": mean_estimate((~then_Q[right_Q]).astype(float)).as_json() if right_Q.any() else None,
+            "gained": mean_estimate(then_Q[~right_Q].astype(float)).as_json() if not right_Q.all() else None,
+        }
+    return figures
+
+
+def draw(figures: dict[str, Any], file: Path) -> None:
+    """Left the perplexities, right the shares that were forgotten."""
+    names = list(figures["after"])
+    text = [figures["after"][name]["text"] for name in names]
+    place_N = np.arange(len(names))
+    with picture(file, columns=2, height=1.5 + 0.35 * len(names)) as (left, right):
+        left.barh(place_N, [own["perplexity"]["value"] for own in text], color="tab:blue")
+        left.axvline(figures["before"]["text"]["perplexity"]["value"], color="tab:red", label="before")
+        left.set_xlabel("perplexity of held-out text")
+        left.legend()
+        forgotten = [own["forgotten"] for own in text]
+        value_N = np.array([own["value"] for own in forgotten])
+        right.barh(place_N, value_N, color="tab:orange")
+        right.hlines(place_N, [own["low"] for own in forgotten], [own["high"] for own in forgotten], color="black")
+        right.set_xlabel("share of rightly predicted tokens that were forgotten")
+        for panel in (left, right):
+            panel.set_yticks(place_N, names)
+            panel.invert_yaxis()
+
+
+def _own_figures(predictions: Predictions) -> dict[str, Any]:
+    return {
+        "perplexity": ratio_estimate(*_stretches(predictions.loss_T), then=np.exp).as_json(),
+        "right": ratio_estimate(*_stretches(predictions.right_T)).as_json(),
+    }
+
+
+def _stretches(value_T: np.ndarray, counted_T: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of values, and of how many tokens they are taken over, by stretches of the text."""
+    starts = np.arange(0, len(value_T), STRETCH)
+    counted_T = np.ones(len(value_T)) if counted_T is None else counted_T
+    sums, counts = (np.add.reduceat(array_T.astype(np.float64), starts) for array_T in (value_T, counted_T))
+    return sums, counts
+
+
+def _checkpoint(folder: Path) -> Path:
+    return folder / "model" if (folder / "manifest.json").exists() else folder
+
+
+def _measure(options: argparse.Namespace) -> None:
+    retention = TextRetention(options.before, options.corpus, tokens=options.tokens)
+    figures: dict[str, Any] = {"before": {"folder": str(options.before), "text": retention.before}, "after": {}}
+    ranked = options.events is not None and (options.before / "manifest.json").exists()
+    answers = right_answers(options.before, options.events) if ranked else None
+    for folder in options.after:
+        own: dict[str, Any] = {"folder": str(folder), "text": retention.after(folder)}
+        own["ranking"] = None if answers is None else compare_answers(answers, right_answers(folder, options.events))
+        name = folder.resolve().name
+        figures["after"][str(folder) if name in figures["after"] else name] = own
+    _print(figures)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if options.picture is not None:
+        draw(figures, options.picture)
+
+
+def _print(figures: dict[str, Any]) -> None:
+    before = figures["before"]["text"]
+    print(f"before: perplexity {before['perplexity']['value']:.2f}, {before['right']['value']:.1%} of tokens right")
+    for name, own in figures["after"].items():
+        text = own["text"]
+        print(
+            f"{name}: perplexity {text['perplexity']['value']:.2f}, {text['right']['value']:.1%} of tokens right, "
+            f"{text['forgotten']['value']:.1%} of those right before forgotten"
+        )
+        for task, ranking in (own["ranking"] or {}).items():
+            forgotten = ranking["forgotten"]
+            lost = "nothing was right before" if forgotten is None else f"{forgotten['value']:.1%} of them forgotten"
+            print(f"  {task}: {ranking['before']['value']:.1%} right before, {lost}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""What every part of the trainer builds on: its errors and what a person sees while it works."""

@@ -1,0 +1,1 @@
+"""From events and items to training batches."""

@@ -1,0 +1,49 @@
+"""General text: what the base was taught to read, and what tuning must not overwrite."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from trainer.core.errors import TrainerError
+
+
+def read_corpus(file: Path) -> list[str]:
+    """Documents of a plain or gzipped UTF-8 text file, separated by blank lines. Raises TrainerError."""
+    if not file.is_file():
+        raise TrainerError(f"null_space.corpus: {file} does not exist; name a text file, or leave it out")
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
+        documents = [document.strip() for document in stream.read().split("\n\n")]
+    documents = [document for document in documents if document]
+    if not documents:
+        raise TrainerError(f"null_space.corpus: {file} holds no text")
+    return documents
+
+
+def token_stream(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
+    """All documents' token ids one after the other, int64, with a line break between them."""
+    encoded = tokenizer.encode_batch([document + "\n" for document in documents], add_special_tokens=False)
+    return np.concatenate([np.array(e.ids, dtype=np.int64) for e in encoded])
+
+
+def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torch.Tensor:
+    """int64 [rows, length]: pieces of the stream from random places, all different where there are enough."""
+    if len(stream) < 2 * length:
+        raise TrainerError(
+            f"the general corpus has {len(stream)} tokens, fewer than two texts of {length}: "
+            "name a larger null_space.corpus or lower null_space.text_tokens"
+        )
+    starts = np.arange(0, len(stream) - length, length)
+    chosen = np.random.default_rng(seed).permutation(starts)[:rows]
+    return torch.from_numpy(np.stack([stream[start : start + length] for start in chosen]))
+
+
+def text_batches(rows_NT: torch.Tensor, size: int = 16) -> Iterator[dict[str, torch.Tensor]]:
+    """Keyword arguments of a forward pass over `size` texts at a time."""
+    for batch_BT in torch.split(rows_NT, size):
+        yield {"input_ids": batch_BT}

@@ -1,0 +1,159 @@
+"""Training sequences: windows of users' histories, and made-up searches that tie words to items.
+
+A causal backbone learns at every item of a window; the half of the batch that a sequence belongs to says at which ones
+(search or recommendation). An encoder-decoder learns one item a sequence. What a step sees depends on the seed and the
+step alone, so a resumed run sees what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from catalog.data.items import Items
+from catalog.text.prompts import PromptFormat, Task
+from trainer.data.histories import NO_QUERY, Histories, length_before_run
+from trainer.data.synthetic_queries import invented_query
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSequence:
+    """Token ids, and the items to predict: `positions[i]` is where the identifier of `leaves[i]` begins.
+
+    For an encoder-decoder, whose answer stands apart from the ids, there is one leaf and no position.
+    """
+
+    ids: list[int]
+    leaves: list[int]
+    positions: list[int]
+
+
+class Source(Protocol):
+    """Draws the sequences of one half of a batch."""
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]: ...
+
+
+class HistoryWindows:
+    """Windows around uniformly drawn events of one task, with some items left out at random."""
+
+    def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
+        self._histories, self._prompts, self._task = histories, prompts, task
+        self._item_dropout = item_dropout
+        self._events, self._user_E = histories.events_of(task), histories.user_E
+        self._questions = {NO_QUERY: prompts.question(None)}
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        for event in generator.choice(self._events, count):
+            yield self._sequence(self._window(int(event), generator))
+
+    def _window(self, event: int, generator: np.random.Generator) -> np.ndarray:
+        """Numbers of the events that the sequence shows, the drawn one among them."""
+        span = self._histories.span(int(self._user_E[event]))
+        shown = self._prompts.max_history + 1
+        reach = int(shown / (1 - self._item_dropout))
+        start = max(span.start, min(event - int(generator.integers(0, reach)), span.stop - reach))
+        events = np.arange(start, min(start + reach, span.stop))
+        kept = generator.random(len(events)) >= self._item_dropout
+        kept[event - start] = True
+        events = _one_of_each_run(events[kept], self._histories.items_E[events[kept]], event, generator)
+        first = max(0, int(np.searchsorted(events, event)) - shown + 1)
+        return events[first : first + shown]
+
+    def _sequence(self, events: np.ndarray) -> TrainingSequence:
+        ids, leaves, positions = list(self._prompts.instruction), [], []
+        for event in events:
+            query, leaf = int(self._histories.queries_E[event]), int(self._histories.items_E[event])
+            ids += self._question(query)
+            if (query != NO_QUERY) == (self._task == "search"):
+                leaves.append(leaf)
+                positions.append(len(ids))
+            ids += self._prompts.answer(leaf)
+        return TrainingSequence(ids, leaves, positions)
+
+    def _question(self, query: int) -> list[int]:
+        if query not in self._questions:
+            self._questions[query] = self._prompts.question(self._histories.texts[query])
+        return self._questions[query]
+
+
+class InventedSearches:
+    """Searches that nobody typed: pieces of items' own texts lead to them. Auxiliary; never evaluated on."""
+
+    def __init__(self, items: Items, prompts: PromptFormat) -> None:
+        self._items, self._prompts = items, prompts
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        for _ in range(count):
+            ids, leaves, positions = list(self._prompts.instruction), [], []
+            for leaf in generator.integers(0, len(self._items), generator.integers(1, self._prompts.max_history + 1)):
+                ids += self._prompts.question(invented_query(self._items.record(int(leaf)), generator))
+                leaves.append(int(leaf))
+                positions.append(len(ids))
+                ids += self._prompts.answer(int(leaf))
+            yield TrainingSequence(ids, leaves, positions)
+
+
+class Prompted:
+    """For encoder-decoders: one item a sequence, behind exactly the prompt that a server renders."""
+
+    def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
+        self._histories, self._prompts, self._item_dropout = histories, prompts, item_dropout
+        self._events, self._user_E = histories.events_of(task), histories.user_E
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        for event in map(int, generator.choice(self._events, count)):
+            span = self._histories.span(int(self._user_E[event]))
+            before = np.arange(max(span.start, event - 2 * self._prompts.max_history), event)
+            kept = before[generator.random(len(before)) >= self._item_dropout]
+            leaf = int(self._histories.items_E[event])
+            kept = kept[: length_before_run(self._histories.items_E[kept], leaf)]  # or the answer could be copied
+            ids = self._prompts.render(self._histories.interactions(kept), self._histories.query(event))
+            yield TrainingSequence(ids, [leaf], [])
+
+
+class PromptedInventions:
+    """For encoder-decoders: one invented search a sequence."""
+
+    def __init__(self, items: Items, prompts: PromptFormat) -> None:
+        self._items, self._prompts = items, prompts
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        for leaf in map(int, generator.integers(0, len(self._items), count)):
+            query = invented_query(self._items.record(leaf), generator)
+            yield TrainingSequence(self._prompts.render([], query), [leaf], [])
+
+
+class Mixed:
+    """`share` of the sequences from `second`, the others from `first`."""
+
+    def __init__(self, first: Source, second: Source, share: float) -> None:
+        self._first, self._second, self._share = first, second, share
+
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        from_second = round(count * self._share)
+        yield from self._first.draw(count - from_second, generator)
+        yield from self._second.draw(from_second, generator)
+
+
+def _one_of_each_run(
+    events_W: np.ndarray, items_W: np.ndarray, needed: int, generator: np.random.Generator
+) -> np.ndarray:
+    """One event of every run of events with the same item, drawn at random; `needed` in its own run.
+
+    A prompt shows one interaction of a run, and no answer may be copied from the event just before it.
+    """
+    run_W = np.cumsum(np.r_[True, items_W[1:] != items_W[:-1]]) - 1
+    draws_W = np.where(events_W == needed, 1.0, generator.random(len(events_W)))
+    by_run = np.lexsort((draws_W, run_W))
+    drawn: np.ndarray = events_W[by_run[np.cumsum(np.bincount(run_W)) - 1]]
+    return drawn

@@ -1,0 +1,189 @@
+"""Who did what, in order: users' histories as flat arrays, and the splits that training and evaluation share.
+
+Shapes: U users, E events of all users together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from catalog.data.items import Items
+from catalog.text.prompts import Interaction, Task
+from trainer.core.errors import TrainerError
+
+NO_QUERY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """Events grouped by user, oldest first; consecutive repeats of one item for one reason are a single event."""
+
+    users: tuple[str, ...]
+    starts_U1: np.ndarray  # int64 [U+1]: a user's events are starts[u] … starts[u+1]
+    items_E: np.ndarray  # int64, item numbers
+    queries_E: np.ndarray  # int64, numbers into `texts`; NO_QUERY for recommendation behaviour
+    times_E: np.ndarray  # int64, Unix milliseconds
+    texts: tuple[str, ...]  # the distinct queries
+
+    @classmethod
+    def from_events(cls, events: pa.Table, items: Items) -> Histories:
+        """From an events table sorted by user and time. Events of items that are not in `items` are left out."""
+        table = events.select(["user_id", "item_id", "timestamp", "query"])
+        rows = np.array([_row(items, i) for i in table["item_id"].to_pylist()], dtype=np.int64)
+        encoded = table["query"].combine_chunks().dictionary_encode()
+        queries = encoded.indices.fill_null(NO_QUERY).to_numpy(zero_copy_only=False).astype(np.int64)
+        names = table["user_id"].combine_chunks().dictionary_encode()
+        user = names.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        times = table["timestamp"].to_numpy()
+        order = np.lexsort((np.arange(len(rows)), times, user))
+        kept = order[rows[order] >= 0]
+        kept = kept[_changes(user[kept], rows[kept], queries[kept])]
+        if len(kept) == 0:
+            raise TrainerError("no event names an item of the catalog: do --items and --events belong together?")
+        users = tuple(names.dictionary.to_pylist())
+        starts = np.r_[0, np.cumsum(np.bincount(user[kept], minlength=len(users)))]
+        texts = tuple(encoded.dictionary.to_pylist())
+        return cls(users, starts, rows[kept], queries[kept], times[kept], texts)
+
+    def __len__(self) -> int:
+        return len(self.items_E)
+
+    def span(self, user: int) -> slice:
+        return slice(int(self.starts_U1[user]), int(self.starts_U1[user + 1]))
+
+    @property
+    def user_E(self) -> np.ndarray:
+        """The user of every event, int64."""
+        return np.repeat(np.arange(len(self.users)), np.diff(self.starts_U1))
+
+    def events_of(self, task: Task) -> np.ndarray:
+        """Numbers of the events of one task, ascending."""
+        return np.flatnonzero((self.queries_E != NO_QUERY) == (task == "search"))
+
+    def query(self, event: int) -> str | None:
+        number = int(self.queries_E[event])
+        return None if number == NO_QUERY else self.texts[number]
+
+    def interactions(self, events: Iterable[int]) -> list[Interaction]:
+        """What a prompt shows of these events."""
+        return [Interaction(int(self.items_E[e]), self.query(e)) for e in events]
+
+    def sequences(self) -> Iterator[np.ndarray]:
+        """Item numbers of every user with any event, in time order."""
+        return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
+
+    def keep(self, mask_E: np.ndarray) -> Histories:
+        """The histories without the events where the mask is false."""
+        counts = np.add.reduceat(np.r_[mask_E, False], self.starts_U1[:-1])[: len(self.users)]
+        counts[np.diff(self.starts_U1) == 0] = 0
+        starts = np.r_[0, np.cumsum(counts)]
+        kept = self.items_E[mask_E], self.queries_E[mask_E], self.times_E[mask_E]
+        return Histories(self.users, starts, *kept, self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One held-out event: what would the user take next, given all that came before it?"""
+
+    user: int
+    start: int  # number of the user's first event, into the full histories
+    stop: int  # the history ends before this event
+    task: Task
+    item: int
+    query: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    full: Histories
+    train: Histories
+    validation: tuple[Question, ...]
+    test: tuple[Question, ...]
+
+
+def leave_one_out(histories: Histories) -> Split:
+    """For every user and task the last event is the test and the one before it the validation.
+
+    A recommendation shows what the user does not have yet, so only first encounters with an item are held out there;
+    a search may well lead to a known item. Users with fewer than three such events of a task hold nothing out for it.
+    Held-out events are no training input either.
+    """
+    held: dict[str, list[Question]] = {"validation": [], "test": []}
+    mask_E = np.ones(len(histories), dtype=bool)
+    for user in range(len(histories.users)):
+        span = histories.span(user)
+        for answerable in _answerable(histories, span):
+            events = span.start + np.flatnonzero(answerable)
+            if len(events) < 3:
+                continue
+            for name, event in (("validation", events[-2]), ("test", events[-1])):
+                held[name].append(_question(histories, user, int(event)))
+                mask_E[event] = False
+    return Split(histories, histories.keep(mask_E), tuple(held["validation"]), tuple(held["test"]))
+
+
+def time_cut(histories: Histories, share: float = 0.1) -> Split:
+    """Everything after one moment is held out: of what users did after it, the first event of each task is the test.
+
+    `share` of all events are after the cut; the validation questions come from as many events before it.
+    """
+    late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
+    questions = [tuple(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf))]
+    return Split(histories, histories.keep(histories.times_E < late), questions[0], questions[1])
+
+
+SPLITS = {"leave_one_out": leave_one_out, "time_cut": time_cut}
+
+
+def _first_after(histories: Histories, begin: float, end: float) -> Iterator[Question]:
+    for user in range(len(histories.users)):
+        span = histories.span(user)
+        inside = (histories.times_E[span] >= begin) & (histories.times_E[span] < end)
+        for answerable in _answerable(histories, span):
+            events = np.flatnonzero(inside & answerable)
+            if len(events):
+                yield _question(histories, user, span.start + int(events[0]))
+
+
+def _answerable(histories: Histories, span: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a user's events make a question: recommendations of an item not met before, and all searches."""
+    searched = histories.queries_E[span] != NO_QUERY
+    first = np.zeros(len(searched), dtype=bool)
+    first[np.unique(histories.items_E[span], return_index=True)[1]] = True
+    return first & ~searched, searched
+
+
+def _question(histories: Histories, user: int, event: int) -> Question:
+    """The history of a question ends before the run of events with its own item that leads to it.
+
+    People tag one film several times in a row, and a review dataset has a search and a purchase at one moment: with
+    those in the history the answer could be copied from it.
+    """
+    query, item = histories.query(event), int(histories.items_E[event])
+    start = histories.span(user).start
+    stop = start + length_before_run(histories.items_E[start:event], item)
+    return Question(user, start, stop, "recommendation" if query is None else "search", item, query)
+
+
+def length_before_run(items_W: np.ndarray, item: int) -> int:
+    """How many items are left when the run of `item` at the end is taken away."""
+    others = np.flatnonzero(items_W != item)
+    return int(others[-1]) + 1 if len(others) else 0
+
+
+def _row(items: Items, item_id: str) -> int:
+    row = items.row_of(item_id)
+    return -1 if row is None else row
+
+
+def _changes(*columns: np.ndarray) -> np.ndarray:
+    """True where a row differs from the one before it in any column."""
+    differs = np.zeros(len(columns[0]), dtype=bool)
+    differs[:1] = True
+    for column in columns:
+        differs[1:] |= column[1:] != column[:-1]
+    return differs

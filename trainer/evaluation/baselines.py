@@ -1,0 +1,74 @@
+"""What any model has to be compared with: popularity, item-kNN and BM25. N items, Q questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+import scipy.sparse as sp
+
+from catalog.data.items import Items
+from catalog.text.prompts import clean_text
+from trainer.data.histories import NO_QUERY, Histories, Question, Split
+from trainer.evaluation.candidates import Candidates
+
+LAST_ITEMS = 5  # of a history that item-kNN looks at
+DECAY = 0.7  # weight of each item against the one after it
+
+
+def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: int) -> list[np.ndarray]:
+    """The candidates that the training events took most. int64 [k] each."""
+    counts_N = np.bincount(split.train.items_E, minlength=items).astype(np.float64)
+    return [own.best(counts_N, k) for own in candidates]
+
+
+def item_knn(
+    split: Split, questions: Sequence[Question], candidates: Sequence[Candidates], items: int, k: int
+) -> list[np.ndarray]:
+    """Candidates whose takers overlap most (cosine) with those of the user's last items, newer ones weighing more."""
+    train = split.train
+    taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, train.user_E)), shape=(items, len(train.users)))
+    taken.data[:] = 1  # who took an item twice counts once
+    norms_N = np.sqrt(np.asarray(taken.sum(1)).ravel())
+    scaled = sp.diags(1 / np.maximum(norms_N, 1)) @ taken
+    by_user = scaled.T.tocsr()
+    rankings = []
+    for question, own in zip(questions, candidates, strict=True):
+        last = split.full.items_E[max(question.start, question.stop - LAST_ITEMS) : question.stop][::-1]
+        weights = sp.csr_matrix((DECAY ** np.arange(len(last)), (np.zeros(len(last), int), last)), shape=(1, items))
+        score_N = np.asarray((weights @ scaled @ by_user).todense()).ravel()
+        score_N[last] = 0  # an item is its own nearest neighbour, which tells nothing
+        rankings.append(own.best(score_N, k))
+    return rankings
+
+
+def bm25(
+    documents: Sequence[str], questions: Sequence[Question], candidates: Sequence[Candidates], k: int
+) -> list[np.ndarray]:
+    """Okapi BM25 (the bm25s library, its defaults) of each question's query over one document an item.
+
+    A candidate without any of the query's words is no answer, so a ranking may be shorter than k, or empty.
+    """
+    retriever = bm25s.BM25()
+    retriever.index(bm25s.tokenize([clean_text(d) for d in documents], show_progress=False), show_progress=False)
+    queries = bm25s.tokenize([clean_text(q.query or "") for q in questions], return_ids=False, show_progress=False)
+    rankings = []
+    for tokens, own in zip(queries, candidates, strict=True):
+        score_N = retriever.get_scores(tokens) if tokens else np.zeros(len(documents))
+        best = own.best(score_N, k)
+        rankings.append(best[score_N[best] > 0])
+    return rankings
+
+
+def documents_with_queries(items: Items, train: Histories) -> list[str]:
+    """Every item's text and, behind it, the training queries that led to it: the fairer opponent of a trained model."""
+    asked: dict[int, Counter[str]] = {}
+    for item, query in zip(train.items_E.tolist(), train.queries_E.tolist(), strict=True):
+        if query != NO_QUERY:
+            asked.setdefault(item, Counter())[train.texts[query]] += 1
+    return [
+        " ".join([text, *(q for q, n in asked.get(row, Counter()).items() for _ in range(n))])
+        for row, text in enumerate(items.texts())
+    ]

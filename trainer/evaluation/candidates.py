@@ -1,0 +1,63 @@
+"""What may answer a question: every item less those left out, or a few that were drawn beside the right one.
+
+N items, A allowed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.data.items import Items
+from catalog.text.prompts import TASKS
+from trainer.data.histories import Histories, Question
+
+NEGATIVES = 99  # drawn beside the right item
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Leaves, ascending. An answer is among the allowed (None: all) and not among the excluded."""
+
+    excluded: np.ndarray
+    allowed: np.ndarray | None = None
+
+    def best(self, score_N: np.ndarray, k: int) -> np.ndarray:
+        """The k leaves of the highest scores, best first; equal ones in leaf order."""
+        leaf_A = np.arange(len(score_N)) if self.allowed is None else self.allowed
+        leaf_A = leaf_A[~np.isin(leaf_A, self.excluded)]
+        return leaf_A[np.argsort(-score_N[leaf_A], kind="stable")[:k]]
+
+
+def whole_catalog(histories: Histories, questions: Sequence[Question], *, exclude_seen: bool) -> list[Candidates]:
+    """Every item; with `exclude_seen`, recommendations leave out what the user had before, as a server does."""
+    none = np.empty(0, np.int64)
+    return [
+        Candidates(
+            np.unique(histories.items_E[q.start : q.stop]) if exclude_seen and q.task == "recommendation" else none
+        )
+        for q in questions
+    ]
+
+
+def sampled_candidates(
+    histories: Histories, questions: Sequence[Question], items: Items, *, seed: int
+) -> list[Candidates]:
+    """The right item among NEGATIVES others, drawn uniformly from those the user never took, before or after.
+
+    Fewer where the catalog has no more. A draw depends on the seed, the question and the items' ids alone, so
+    bundles that number the same items differently, and other methods, are asked among the same ones.
+    """
+    leaf_of_rank_N = np.argsort(np.array(items.ids))
+    return [_drawn(histories, question, leaf_of_rank_N, seed) for question in questions]
+
+
+def _drawn(histories: Histories, question: Question, leaf_of_rank_N: np.ndarray, seed: int) -> Candidates:
+    own = np.unique(histories.items_E[histories.span(question.user)])  # the right item among them
+    generator = np.random.default_rng((seed, question.user, question.stop, TASKS.index(question.task)))
+    enough = min(len(leaf_of_rank_N), NEGATIVES + len(own))
+    drawn = leaf_of_rank_N[generator.choice(len(leaf_of_rank_N), enough, replace=False)]
+    negatives = drawn[~np.isin(drawn, own)][:NEGATIVES]
+    return Candidates(np.empty(0, np.int64), np.sort(np.append(negatives, question.item)))

@@ -1,0 +1,1 @@
+"""The null space of general knowledge: estimated, cached and projected on."""

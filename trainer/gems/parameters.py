@@ -1,0 +1,115 @@
+"""The weights of a model, sorted: projected ones, plain ones, and the rows of vocabulary weights that move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from trainer.config.gems import PROJECTED_MODULES, GemsConfig, Rows
+from trainer.core.errors import BackboneError, SettingsError
+from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.gems.layer import ProjectedLayer
+from trainer.gems.nullspace.space import NullSpace
+from trainer.gems.plain import PlainWeight
+
+__all__ = ["parameter_groups", "plain_weights", "projected_layers", "projected_modules"]
+
+
+def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Linear]:
+    """The trainable linear layers whose name ends in one of `names`, in the model's order.
+
+    Raises BackboneError, listing what linear layers there are, when nothing matches; SettingsError when one of
+    the names, chosen by the user, matches nothing.
+    """
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    found = {
+        name: module
+        for name, module in linear.items()
+        if name.rpartition(".")[2] in names and module.weight.requires_grad
+    }
+    present = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
+    if not found:
+        raise BackboneError(
+            f"{type(model).__name__} has no trainable linear layer named {', '.join(names)}; "
+            f"it has: {present}. Name those to project in gems.modules"
+        )
+    missing = set(names) - {name.rpartition(".")[2] for name in found} - set(PROJECTED_MODULES)
+    if missing:
+        raise SettingsError(f"gems.modules: no layer is named {', '.join(sorted(missing))}; there are: {present}")
+    return found
+
+
+def projected_layers(
+    model: nn.Module, config: GemsConfig, null_spaces: Mapping[str, NullSpace] | None, shards: ProcessGroup = ALONE
+) -> list[ProjectedLayer]:
+    """Every projected weight, in its null space; `shards` hold the rows of divided ones.
+
+    Raises SettingsError where a null space is asked for and missing.
+    """
+    modules = projected_modules(model, config.modules)
+    spaces = null_spaces or {}
+    missing = [name for name in modules if name not in spaces]
+    if config.null_space and missing:
+        raise SettingsError(
+            f"gems.null_space is on, but there is no null space for {missing[0]} ({len(missing)} of {len(modules)} "
+            "layers): pass what estimate_null_spaces returns, or set it to False"
+        )
+    return [
+        ProjectedLayer(
+            name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None, shards
+        )
+        for name, module in modules.items()
+    ]
+
+
+def plain_weights(
+    model: nn.Module, projected: Set[Tensor], config: GemsConfig, shards: ProcessGroup = ALONE
+) -> list[PlainWeight]:
+    """Every other trainable weight, each tied one once; `shards` hold the rows of divided ones."""
+    vocabulary = _vocabulary_weights(model)
+    return [
+        PlainWeight(
+            name,
+            weight,
+            _moving_rows(config.vocabulary_rows, name, weight) if weight in vocabulary else None,
+            shards,
+        )
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and weight not in projected
+    ]
+
+
+def parameter_groups(
+    layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], config: GemsConfig
+) -> list[dict[str, Any]]:
+    """The optimiser's groups: projected weights, other matrices, and vectors, which do not decay."""
+    shared = {"betas": config.betas, "eps": config.eps}
+    groups = [
+        {"name": "projected", "params": [layer.weight for layer in layers], "lr": config.lr},
+        {"name": "matrices", "params": [p.weight for p in plain if p.weight.ndim >= 2], "lr": config.adamw_lr},
+        {"name": "vectors", "params": [p.weight for p in plain if p.weight.ndim < 2], "lr": config.adamw_lr},
+    ]
+    decay = {"projected": config.weight_decay, "matrices": config.weight_decay, "vectors": 0.0}
+    return [group | shared | {"weight_decay": decay[str(group["name"])]} for group in groups]
+
+
+def _vocabulary_weights(model: nn.Module) -> set[nn.Parameter]:
+    """The weights of token embeddings and head (one and the same where they are tied) of a transformers model."""
+    modules = [getattr(model, get, lambda: None)() for get in ("get_input_embeddings", "get_output_embeddings")]
+    return {module.weight for module in modules if module is not None}
+
+
+def _moving_rows(rows: Rows, name: str, weight: nn.Parameter) -> slice | Tensor | None:
+    """The rows of a vocabulary weight that move; None for all. Raises SettingsError for rows it does not have."""
+    count = weight.shape[0]
+    if rows == "all":
+        return None
+    if isinstance(rows, str) or rows == ():
+        return slice(count, count)
+    last = rows if isinstance(rows, int) else max(rows)
+    if last >= count:
+        raise SettingsError(f"gems.vocabulary_rows names row {last}, but {name} has {count} rows")
+    return slice(rows, count) if isinstance(rows, int) else torch.tensor(sorted(set(rows)), device=weight.device)

@@ -1,0 +1,1 @@
+"""The language model that is tuned and the identifiers that it writes."""

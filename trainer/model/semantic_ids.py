@@ -1,0 +1,97 @@
+"""Gives every item its identifier and puts the catalog into leaf order.
+
+N items, L levels, D embedding dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from catalog.data.items import Items, write_items
+from catalog.ids.codes import Codebooks, atomic_codes, semantic_codes
+from catalog.ids.embeddings import (
+    FunctionEmbedder,
+    HashingEmbedder,
+    JoinedEmbedder,
+    TextEmbedder,
+    cooccurrence_factors,
+    sentence_transformer,
+)
+from catalog.ids.index import ItemIndex
+from trainer.config.recipe import IdentifierRecipe
+from trainer.data.histories import Histories
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """Items in leaf order, with their codes and what a new item would be coded with."""
+
+    items: Items
+    codes_NL: np.ndarray
+    index: ItemIndex
+    embedder: JoinedEmbedder
+    codebooks: Codebooks
+
+    def save(self, directory: Path) -> None:
+        """items.parquet, codes.npy, index/, and what codes a new item: embedder.npz and codebooks.npz."""
+        directory.mkdir(parents=True, exist_ok=True)
+        write_items(self.items.table, directory / "items.parquet")
+        np.save(directory / "codes.npy", self.codes_NL, allow_pickle=False)
+        self.index.save(directory / "index")
+        self.embedder.save(directory / "embedder.npz")
+        self.codebooks.save(directory / "codebooks.npz")
+
+
+def identify(
+    items: Items,
+    train: Histories,
+    recipe: IdentifierRecipe,
+    *,
+    seed: int,
+    backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None = None,
+) -> Identifiers:
+    """Codes for every item, from its text and what the training histories took together.
+
+    On one thread: others add up in another order, and a rounding can move an item to another code. So a seed gives the
+    same identifiers on every machine of the same kind, whatever its number of cores.
+    """
+    with threadpool_limits(1):
+        return _identify(items, train, recipe, seed, backbone_vectors)
+
+
+def _identify(
+    items: Items,
+    train: Histories,
+    recipe: IdentifierRecipe,
+    seed: int,
+    backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None,
+) -> Identifiers:
+    texts = items.texts()
+    text = _text_embedder(texts, recipe, seed, backbone_vectors)
+    factors_NE = cooccurrence_factors(list(train.sequences()), len(items), recipe.history_dimensions, seed=seed)
+    embedder, vectors_ND = JoinedEmbedder.fit(text, texts, factors_NE, weight=recipe.history_weight)
+    if recipe.scheme == "atomic":
+        codebooks, codes_NL = Codebooks((vectors_ND,)), atomic_codes(len(items))
+    else:
+        codebooks, codes_NL = semantic_codes(vectors_ND, recipe.code_sizes, seed=seed)
+    index, order_N = ItemIndex.build(codes_NL, codebooks.sizes)
+    in_order = Items(items.table.take(order_N))
+    return Identifiers(in_order, codes_NL[order_N], index, embedder, codebooks)
+
+
+def _text_embedder(
+    texts: list[str],
+    recipe: IdentifierRecipe,
+    seed: int,
+    backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None,
+) -> TextEmbedder:
+    if recipe.text == "sentence-transformers":
+        return sentence_transformer(recipe.sentence_transformer)
+    if backbone_vectors is not None:
+        return FunctionEmbedder(backbone_vectors)
+    return HashingEmbedder.fit(texts, recipe.text_dimensions, seed=seed)

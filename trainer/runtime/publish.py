@@ -1,0 +1,175 @@
+"""Turns a finished run into a bundle: a plain checkpoint, its catalog, its evaluation and a model card."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from catalog.bundle.bundle import Bundle, publish
+from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.manifest import Manifest
+from catalog.errors import VersionTaken
+from catalog.search.transformers import TransformersRanker
+from catalog.text.prompts import PROMPT_VERSION
+from catalog.text.query_terms import TypedWords
+from trainer.config.recipe import Recipe
+from trainer.data.histories import NO_QUERY, Histories
+from trainer.evaluation import Report
+from trainer.model.backbone import Backbone
+from trainer.runtime.step_log import FILE_NAME
+from trainer.runtime.workspace import Workspace
+
+
+def publish_run(
+    bundles: Path,
+    backbone: Backbone,
+    workspace: Workspace,
+    train: Histories,
+    report: Report,
+    recipe: Recipe,
+    code_sizes: tuple[int, ...],
+    inputs: dict[str, Path],
+    *,
+    warm_start: str | None = None,
+    make_current: bool = True,
+    events_erased: int = 0,
+) -> Path:
+    """Writes the bundle and, unless told otherwise, makes it current; returns its path.
+
+    train: the events that it learned from, so none that are held out. inputs: the files that it was trained on, which
+    may have changed since; events_erased: how many of their events users had erased.
+    """
+    now = datetime.now(UTC)
+    data: dict[str, Any] = {
+        name: {"file": str(file), "sha256": workspace.digests[file]} for name, file in inputs.items()
+    }
+    data["events"]["erased"] = events_erased
+    nameless = Manifest(
+        version="",
+        created=now.isoformat(timespec="seconds"),
+        engine="transformers" if backbone.is_seq2seq else "vllm",
+        method=recipe.method,
+        base_model=backbone.name,
+        identifiers=recipe.identifiers.scheme,
+        code_sizes=code_sizes,
+        prompt_version=PROMPT_VERSION,
+        items=report["catalog_size"],
+        settings=recipe.model_dump(mode="json"),
+        data=data,
+        metrics=_headline(report),
+        warm_start=warm_start,
+        code_commit=_commit(),
+    )
+
+    def fill(draft: Path, manifest: Manifest) -> None:
+        backbone.save(draft / "model")
+        shutil.copytree(workspace.catalog, draft / "catalog")
+        shutil.copy(workspace.record, draft / FILE_NAME)
+        (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
+        golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
+        typed_words(train).save(draft / "catalog" / "typed_words.json")
+
+    versions = _versions(now)
+    while True:
+        manifest = nameless.model_copy(update={"version": next(versions)})
+        try:
+            return publish(bundles, manifest, partial(fill, manifest=manifest), make_current=make_current)
+        except VersionTaken:
+            continue
+
+
+def golden_questions(bundle: Bundle) -> GoldenQuestions:
+    """Asked of the files as they were written, on the CPU: of what servers will read, not of what the run remembers."""
+    config = AutoConfig.from_pretrained(bundle.model_dir)
+    family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    exact = family.from_pretrained(bundle.model_dir, dtype=torch.float32)
+    ranker = TransformersRanker(exact, bundle.index, bundle.level_tokens, normalize="codes")
+    rounded = family.from_pretrained(bundle.model_dir, dtype=torch.bfloat16)
+    rounding = TransformersRanker(rounded, bundle.index, bundle.level_tokens, normalize="codes")
+    return GoldenQuestions.ask(ranker, rounding, bundle.prompts, bundle.items)
+
+
+def typed_words(train: Histories) -> TypedWords:
+    """Counted anew for every bundle, so that nothing is left of what users erased since the one before."""
+    queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
+    return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
+
+
+def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe: Recipe) -> Path:
+    """Writes what is left of a run whose model cannot be served, beside the bundles; returns the folder.
+
+    One file a report, by its name, the record of the training, and settings.json with every setting of the run.
+    """
+    folder = bundles / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".draft-{uuid.uuid4().hex}"
+    draft.mkdir()
+    for name, content in (reports | {"settings": recipe.model_dump(mode="json")}).items():
+        (draft / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    shutil.copy(record, draft / FILE_NAME)
+    versions = _versions(datetime.now(UTC))
+    while True:
+        try:
+            return draft.rename(folder / next(versions))
+        except OSError as error:  # another run that ended in the same second has the name
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def model_card(manifest: Manifest, report: Report) -> str:
+    """What the bundle's README.md says of the model."""
+    going_on = f", going on from {manifest.warm_start}," if manifest.warm_start else ""
+    lines = [
+        f"# {manifest.version}",
+        "",
+        f"`{manifest.base_model}` tuned with `{manifest.method}`{going_on} to answer search and recommendation over "
+        f"{manifest.items} items, on {manifest.created}. `model/` is a plain Hugging Face checkpoint; answers are "
+        f"item identifiers ({manifest.identifiers}, {' × '.join(map(str, manifest.code_sizes))} codes).",
+        "",
+        f"Protocol `{report['protocol']}`, beam width {report['beam_width']}, 95% bootstrap intervals.",
+        "",
+        "| task | method | Recall@10 | NDCG@10 | questions |",
+        "|---|---|---|---|---|",
+    ]
+    for task, methods in report["tasks"].items():
+        for name, figures in methods.items():
+            low, high = figures.get("intervals", {}).get("recall@10", (float("nan"),) * 2)
+            lines.append(
+                f"| {task} | {name} | {figures['recall@10']:.3f} ({low:.3f}–{high:.3f}) "
+                f"| {figures['ndcg@10']:.3f} | {figures['questions']} |"
+            )
+    return "\n".join([*lines, "", "Every setting of the run, and the data's hashes, are in manifest.json.", ""])
+
+
+def _headline(report: Report) -> dict[str, Any]:
+    return {
+        task: {name: figures["recall@10"] for name, figures in methods.items()}
+        for task, methods in report["tasks"].items()
+    }
+
+
+def _versions(now: datetime) -> Iterator[str]:
+    """Names to try, one after another: several runs may end in one second."""
+    stem = now.strftime("%Y%m%d-%H%M%S")
+    yield stem
+    yield from (f"{stem}-{number}" for number in count(2))
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None

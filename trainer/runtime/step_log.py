@@ -1,0 +1,84 @@
+"""What every step of a training run was like, one JSON object a line, so that it can be looked at afterwards.
+
+    {"step": 12, "losses": {"search": 3.1, "recommendation": 4.2}, "figures": {"α_s": 0.46, "α_r": 0.54}}
+
+`step` counts applied and skipped steps from 0; `figures` are the method's own, such as the gates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from trainer.core.errors import TrainerError
+
+__all__ = ["FILE_NAME", "StepRecord", "TrainingRecord", "read_record"]
+
+FILE_NAME = "training.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """Losses by task, figures by the method's names for them."""
+
+    step: int
+    losses: dict[str, float]
+    figures: dict[str, float]
+
+
+class TrainingRecord:
+    """Adds lines to a file, from `start` on: what an interrupted run wrote of later steps is dropped first."""
+
+    def __init__(self, file: Path, *, start: int = 0) -> None:
+        kept = [record for record in read_record(file) if record.step < start] if start and file.exists() else []
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}-draft")
+        draft.write_text("".join(_line(record) for record in kept), encoding="utf-8")
+        draft.replace(file)
+        self._stream = file.open("a", encoding="utf-8")
+
+    def add(self, step: int, losses: Mapping[str, float], figures: Mapping[str, float]) -> None:
+        self._stream.write(_line(StepRecord(step, dict(losses), dict(figures))))
+
+    def flush(self) -> None:
+        """To be called before a checkpoint is saved, which must not know of steps that the record lacks."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_record(file: Path) -> list[StepRecord]:
+    """All steps of a file; a last line that was cut off is left out. Raises TrainerError, naming file and line."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrainerError(f"{file} cannot be read ({error.strerror}): name a training record, {FILE_NAME}") from error
+    complete = text.split("\n")[:-1]  # behind the last line break is nothing, or a line that was cut off
+    records = []
+    for number, line in enumerate(complete, 1):
+        try:
+            fields = json.loads(line)
+            records.append(StepRecord(int(fields["step"]), dict(fields["losses"]), dict(fields["figures"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainerError(f"{file}, line {number} is no step of a training record ({error})") from error
+    return records
+
+
+def _line(record: StepRecord) -> str:
+    fields = {"step": record.step, "losses": record.losses, "figures": record.figures}
+    return json.dumps(fields, ensure_ascii=False) + "\n"

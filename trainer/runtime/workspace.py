@@ -1,0 +1,120 @@
+"""Where a run keeps what it has done so far, so that an interrupted one goes on instead of starting again.
+
+    <out>/.training/<fingerprint>/
+      catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
+      base/         the backbone with its item tokens, before tuning
+      checkpoint/   weights, optimiser and random state of the last saved step
+      training.jsonl   losses and gates of every step so far
+      tuned/        the whole model after the last step, where it was trained in shards
+
+A stage's folder appears by a rename when the stage is complete. One run at a time works here: it holds a lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from catalog.bundle.bundle import sha256_of
+from catalog.bundle.disk import lock, make_durable, make_durable_entry
+from trainer.config.recipe import Recipe
+from trainer.core.errors import TrainerError
+from trainer.runtime.step_log import FILE_NAME
+
+LOCK = "lock"
+
+
+class Workspace:
+    """digests: SHA-256 of every input file, as it was when the run began."""
+
+    def __init__(self, root: Path, digests: Mapping[Path, str]) -> None:
+        self.root = root
+        self.digests = digests
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog"
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "checkpoint"
+
+    @property
+    def tuned(self) -> Path:
+        return self.root / "tuned"
+
+    @property
+    def record(self) -> Path:
+        return self.root / FILE_NAME
+
+    def stage(self, directory: Path, fill: Callable[[Path], None]) -> None:
+        """Makes a stage's folder with `fill`, unless it is there already."""
+        if directory.exists():
+            return
+        draft = directory.with_name(f".{directory.name}-draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            fill(draft)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
+            raise
+        make_durable(draft)
+        draft.rename(directory)
+        make_durable_entry(directory.parent)
+
+    def check_inputs(self) -> None:
+        """To be called when the inputs have been read. Raises TrainerError naming one that was replaced meanwhile."""
+        for file, digest in self.digests.items():
+            if not file.is_file() or sha256_of(file) != digest:
+                raise TrainerError(f"{file} was changed while it was read: wait until it is written, and start again")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@contextmanager
+def open_workspace(
+    out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, first: bool = True
+) -> Iterator[Workspace]:
+    """The workspace of exactly this recipe and these input files; emptied first unless the run shall resume.
+
+    first: whether this is the process that works here for all of a run's, the others only join it.
+    Raises TrainerError naming an input file that does not exist, or where another run works here.
+    """
+    for file in inputs:
+        if not file.is_file():
+            raise TrainerError(f"{file} does not exist: `python -m catalog.importers` writes items and events files")
+    digests = {file: sha256_of(file) for file in inputs}
+    digest = hashlib.sha256(recipe.model_dump_json().encode())
+    for of_file in digests.values():
+        digest.update(of_file.encode())
+    workspace = Workspace(out / ".training" / digest.hexdigest()[:16], digests)
+    if not first:
+        yield workspace
+        return
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    with (workspace.root / LOCK).open("wb") as stream:
+        if not lock(stream):
+            raise TrainerError(
+                f"another run of this recipe and data is at work in {workspace.root}: "
+                "wait for it, or train with another --out or seed"
+            )
+        if not resume:
+            _empty(workspace.root)
+        yield workspace
+
+
+def _empty(root: Path) -> None:
+    for path in root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
