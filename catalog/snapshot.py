@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,6 @@ from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.ids.coding import ItemCoder
 from catalog.ids.index import ItemIndex
-
-if TYPE_CHECKING:
-    from catalog.bundle.bundle import Bundle
 
 __all__ = ["Snapshot"]
 
@@ -49,11 +46,6 @@ class Snapshot:
     def __post_init__(self) -> None:
         for array in (self.codes_NL, self.present_N):
             array.flags.writeable = False
-
-    @classmethod
-    def of_bundle(cls, bundle: Bundle) -> Snapshot:
-        """The catalog of a bundle as it was published."""
-        return cls.published(bundle.items, bundle.codes_NL, bundle.index)
 
     @classmethod
     def published(cls, items: Items, codes_NL: NDArray[np.int64], index: ItemIndex) -> Snapshot:

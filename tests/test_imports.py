@@ -1,6 +1,11 @@
-"""Imports point one way: trainer → catalog ← server; only server/engine/vllm knows vLLM; clients know HTTP alone."""
+"""Imports point one way: trainer → catalog ← server, and inside each from top to bottom of its layers.
+
+Only server/engine/vllm knows vLLM; clients know HTTP alone.
+"""
 
 import ast
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,43 @@ FORBIDDEN = {
     "clients": {"catalog", "trainer", "server", "loadtest", "torch", "vllm"},
     "loadtest": {"tests"},
 }
+
+LAYERS = {
+    "catalog": "errors printing data filters ids text search snapshot bundle importers",
+    "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
+    "server": "core storage engine retrieval serving query auth api app cli __main__",
+}
+"""The parts of each package, the lowest first: a part imports only those before it."""
+
+MAX_ENTRIES = 12
+WIDE = {
+    "catalog/importers/shop": "one invented shop: its generator and the word lists beside it",
+    "server/api/static/shop": "the page, whose parts a browser loads by name",
+}
+"""Folders of source with more entries than MAX_ENTRIES, and why."""
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for package in LAYERS for file in sources(package)}
+
+
+def imported_modules(file: Path) -> set[str]:
+    """The project's own modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= members & MODULES.keys() or {node.module}
+    return names & MODULES.keys()
 
 
 def imported(file: Path) -> set[str]:
@@ -35,6 +77,54 @@ def test_a_package_imports_only_what_it_may(package):
         if imported(file) & FORBIDDEN[package]
     }
     assert not offences
+
+
+def part_of(module: str) -> str:
+    """The part of its package that a module belongs to; empty for the package itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_parts_import_only_what_lies_below_them(package):
+    order = LAYERS[package].split()
+    parts = {part_of(module) for module in MODULES if module.startswith(f"{package}.")}
+    assert parts == set(order), "name every part of the package in LAYERS, in its place"
+    offences = []
+    for module, file in MODULES.items():
+        part = part_of(module)
+        for other in imported_modules(file):
+            if part and module.startswith(package) and other.startswith(f"{package}.") and part_of(other) != part:
+                offences += [f"{module} → {other}"] if order.index(part_of(other)) > order.index(part) else []
+    assert not offences
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = defaultdict(set, {module: imported_modules(file) - {module} for module, file in MODULES.items()})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("package", [*LAYERS, "loadtest", "clients/python"])
+def test_no_folder_is_wide_without_a_reason(package):
+    folders = {file.parent for file in sources(package)}
+    wide = {}
+    for folder in folders:
+        entries = {entry.name for entry in folder.iterdir()} - {"__init__.py", "__pycache__"}
+        if len(entries) > MAX_ENTRIES and str(folder.relative_to(ROOT)) not in WIDE:
+            wide[str(folder.relative_to(ROOT))] = len(entries)
+    assert not wide
+
+
+@pytest.mark.parametrize("package", [*LAYERS, "loadtest"])
+def test_every_package_says_what_it_is(package):
+    silent = [
+        str(file.relative_to(ROOT))
+        for file in sources(package)
+        if file.name == "__init__.py" and not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert not silent
 
 
 def test_only_the_vllm_engine_imports_vllm():

@@ -96,7 +96,7 @@ class Bundle:
     @cached_property
     def snapshot(self) -> Snapshot:
         """The catalog as published, from which every later state of it is made."""
-        return Snapshot.of_bundle(self)
+        return Snapshot.published(self.items, self.codes_NL, self.index)
 
     @cached_property
     def codebooks(self) -> Codebooks:
