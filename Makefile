@@ -4,6 +4,7 @@
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
 #   make serve BUNDLES=folder  bundles that trainer/run.py published
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
+#   make docs                  the documentation as a site in var/site
 #   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types | audit | licences
 PYTHON  ?= python3.11
 VENV    ?= .venv
@@ -30,10 +31,10 @@ export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences
+.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences docs
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 # --- environment -----------------------------------------------------------------------------------------------------
 
@@ -158,6 +159,10 @@ audit: packages setup-dev
 # docs/licences.md; a test fails where it is not current, or a licence is not allowed.
 licences: setup-dev
 	$(BIN)/python .ci/licences.py
+
+# The documentation as a site in var/site; a link that leads nowhere is an error.
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: setup-dev
 	$(BIN)/ruff format
