@@ -30,7 +30,7 @@ from server.core.logging import configure_logging
 from server.core.process import gc_freeze, raise_fd_limit
 from server.core.settings import Settings, read_settings
 from server.engine.errors import EngineError
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 
 REFUSED = 2
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -94,7 +94,7 @@ def redis_of(settings: Settings) -> Iterator[Settings]:
     if settings.own_redis is None:
         yield settings
         return
-    with own_redis(settings.own_redis, settings.own_redis_port) as url:
+    with managed_redis(settings.own_redis, settings.own_redis_port) as url:
         yield settings.model_copy(update={"redis": url})
 
 

@@ -12,7 +12,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.storage.client import Connection, Script
 from server.storage.keyspace import CHANGES_KEY, NUMBER_KEY, ORDER_KEY
-from server.storage.protocol import Recent
+from server.storage.protocol import ChangeBatch
 
 __all__ = ["RedisChanges"]
 
@@ -30,7 +30,7 @@ class RedisChanges:
         self._connection = Connection(url, CONNECTIONS)
         self._seconds = settings.redis_write_timeout_ms / 1000
 
-    async def since(self, number: int) -> Recent:
+    async def since(self, number: int) -> ChangeBatch:
         changes: dict[str, Change] = {}
         while True:
             last, page, whole = await self._page(number)
@@ -39,7 +39,7 @@ class RedisChanges:
                 changes[item_id] = change
                 number = at
             if whole:
-                return Recent(last, changes)
+                return ChangeBatch(last, changes)
 
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
         rows = [part for item_id, change in changes.items() for part in (item_id, _json(change))]

@@ -30,7 +30,7 @@ from redis.retry import Retry
 
 from server.core.errors import StartupError
 
-__all__ = ["free_port", "own_redis"]
+__all__ = ["free_port", "managed_redis"]
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +40,13 @@ START_SECONDS = 120.0  # without a word; one that says that it reads its data ba
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.1
-FIRST_PAUSE_SECONDS = 0.1  # before it is started again; doubled every time
-LONGEST_PAUSE_SECONDS = 30.0
+INITIAL_PAUSE_SECONDS = 0.1  # before it is started again; doubled every time
+MAX_PAUSE_SECONDS = 30.0
 WELL_SECONDS = 60.0  # a Redis that ends after so long is not one that cannot run
 
 LOG = "redis.log"
 LAST_LINES = 2
-LONGEST_LINE = 200
+MAX_LINE = 200
 DAMAGED = "Bad file format reading the append only file"
 
 CONFIGURATION = {
@@ -63,7 +63,7 @@ CONFIGURATION = {
 
 
 @contextlib.contextmanager
-def own_redis(folder: Path, port: int = 0) -> Iterator[str]:
+def managed_redis(folder: Path, port: int = 0) -> Iterator[str]:
     """The URL of a redis-server that keeps its data in `folder`; it ends with the context. Port 0 takes a free one.
 
     Raises StartupError where redis-server is not installed, the folder is in use, or Redis does not start. What ends it
@@ -142,7 +142,7 @@ class _Run:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError as error:
             return f"{self.log} cannot be read: {error.strerror}"
-        return " | ".join(line[:LONGEST_LINE] for line in lines[-LAST_LINES:]) or "it said nothing"
+        return " | ".join(line[:MAX_LINE] for line in lines[-LAST_LINES:]) or "it said nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class _Keeper:
     def running(self) -> Iterator[None]:
         """Raises StartupError where it does not start the first time."""
         # One thread for all: the kernel ends a child of ours as soon as the *thread* that started it ends.
-        with ThreadPoolExecutor(1, "own-redis") as thread:
+        with ThreadPoolExecutor(1, "managed-redis") as thread:
             start = thread.submit(self._start)
             watching = thread.submit(lambda: self._watch(start.result()))
             try:
@@ -180,22 +180,22 @@ class _Keeper:
 
     def _watch(self, run: _Run) -> None:
         """Starts it again whenever it has ended, until `stopping`."""
-        pause = FIRST_PAUSE_SECONDS
+        pause = INITIAL_PAUSE_SECONDS
         while not self.stopping.wait(WATCH_SECONDS):
             if run.process.poll() is None:
                 continue
             if run.lasted > WELL_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
-            log.error("own_redis_ended", how=run.end(), again_in_seconds=pause)
+                pause = INITIAL_PAUSE_SECONDS
+            log.error("managed_redis_ended", how=run.end(), again_in_seconds=pause)
             if self.stopping.wait(pause):
                 return
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
             try:
                 run = self._launch()
             except OSError as error:  # no memory, say: the next try may find some
-                log.error("own_redis_not_started", error=str(error))
+                log.error("managed_redis_not_started", error=str(error))
             else:
-                log.warning("own_redis_started_again", pid=run.process.pid)
+                log.warning("managed_redis_restarted", pid=run.process.pid)
         _stop(run.process)
 
     def _launch(self) -> _Run:

@@ -18,13 +18,13 @@ from catalog.text.prompts import Interaction
 
 __all__ = [
     "EMPTY",
+    "ChangeBatch",
     "ChangeStore",
     "Event",
     "History",
     "HistoryStore",
-    "Past",
     "PastEvent",
-    "Recent",
+    "PastEvents",
     "Visit",
     "interactions_of",
 ]
@@ -88,7 +88,7 @@ class PastEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastEvents:
     """events: of one user, the newest first. total: how many the history has."""
 
     events: tuple[PastEvent, ...]
@@ -105,7 +105,7 @@ class HistoryStore(Protocol):
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Writes events. True for a new one, False for one that its user's event ids already contain."""
 
-    async def past(self, user: str, limit: int) -> Past:
+    async def past_events(self, user: str, limit: int) -> PastEvents:
         """The latest `limit` events of a user's history."""
 
     async def merge(self, user: str, session: str) -> int:
@@ -138,7 +138,7 @@ def interactions_of(history: History, items: Items) -> list[Interaction]:
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class ChangeBatch:
     """number: of the last change there is. changes: by item id, those that were asked for, the oldest first."""
 
     number: int
@@ -148,7 +148,7 @@ class Recent:
 class ChangeStore(Protocol):
     """Keeps, for every item that was ever edited, the last change. Raises HistoryUnavailable when away or slow."""
 
-    async def since(self, number: int) -> Recent:
+    async def since(self, number: int) -> ChangeBatch:
         """The changes after that number."""
 
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:

@@ -20,7 +20,7 @@ from server.storage.client import Call, Connection, Script
 from server.storage.erase import erase
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
 from server.storage.merge import merge
-from server.storage.protocol import EMPTY, Event, History, Past, PastEvent
+from server.storage.protocol import EMPTY, Event, History, PastEvent, PastEvents
 
 __all__ = ["RedisHistory", "durability_warnings"]
 
@@ -60,13 +60,13 @@ class RedisHistory:
                 new += [result == 1 for result in await self._connection.run_all(RECORD_EVENT, calls)]
         return new
 
-    async def past(self, user: str, limit: int) -> Past:
+    async def past_events(self, user: str, limit: int) -> PastEvents:
         key = user_key("history", user)
         async with self._connection.limit("past", self._read_seconds), self._connection.pipeline() as pipeline:
             pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
             pipeline.zcard(key)
             found, total = await pipeline.execute()
-        return Past(tuple(_past_event(member, time) for member, time in found), total)
+        return PastEvents(tuple(_past_event(member, time) for member, time in found), total)
 
     async def merge(self, user: str, session: str) -> int:
         async with self._connection.limit("merge", self._write_seconds):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.clients.conftest import make_key
 from tests.support.server_process import ServerProcess
 
@@ -38,7 +38,7 @@ def locked_store(folder: Path, *flags: str) -> Iterator[Store]:
 
 @contextmanager
 def _running(folder: Path, key: str, *flags: str) -> Iterator[Store]:
-    with own_redis(folder / "redis") as redis:
+    with managed_redis(folder / "redis") as redis:
         started = ("--bundles", folder / "bundles", "--redis", redis, "--port", "0", *flags)
         server = ServerProcess(*started, module="tests.docs.store_server")
         try:

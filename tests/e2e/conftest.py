@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.core.settings import Settings
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.e2e.browser import Page
 from tests.e2e.serving import ServedShop, served
 from tests.support.small_shop import publish_names
@@ -18,7 +18,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     publish_names(bundles, "2025-11-20-a")
     # Redis may be slow on a busy machine, and an answer without a history is not what is tested here.
     patience = {"redis_read_timeout_ms": 10_000, "redis_write_timeout_ms": 10_000}
-    with own_redis(tmp_path_factory.mktemp("redis")) as url:
+    with managed_redis(tmp_path_factory.mktemp("redis")) as url:
         yield Settings(bundles=bundles, redis=url, port=0, **patience)
 
 

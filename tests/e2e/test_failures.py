@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from server.auth import key_file
 from server.auth.api_key import mint
 from server.core.settings import Settings
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.e2e.browser import Page
 from tests.e2e.serving import ServedShop, served
 
@@ -41,7 +41,7 @@ def test_a_lost_network_is_told_and_repaired_by_itself(page: Page) -> None:
 def test_without_redis_answers_are_marked_and_clicks_are_not_lost_silently(
     chromium_driver, settings: Settings, tmp_path: Path
 ) -> None:
-    with own_redis(tmp_path) as url:
+    with managed_redis(tmp_path) as url:
         pass  # what was at this address is gone
     with served(settings.model_copy(update={"redis": url})) as shop:
         page = Page(chromium_driver, shop.url)

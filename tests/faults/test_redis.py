@@ -14,7 +14,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from server.storage.managed_redis import free_port, own_redis
+from server.storage.managed_redis import free_port, managed_redis
 from tests.integration.test_redis_faults import EVENT, degraded, open_shop, pid_of_redis
 from tests.support.problems import assert_problem
 from tests.support.server_process import ServerProcess
@@ -136,7 +136,7 @@ async def test_a_full_disk_stops_events_and_nothing_else(tmp_path: Path, capsys:
                 assert "ada" not in told
             return response.status_code
 
-        with own_redis(tmp_path / "data", port):
+        with managed_redis(tmp_path / "data", port):
             assert await post("before") == 202
             (log,) = (tmp_path / "data" / "appendonlydir").glob("*.incr.aof")
             pid = pid_of_redis(port)
@@ -153,7 +153,7 @@ async def test_a_full_disk_stops_events_and_nothing_else(tmp_path: Path, capsys:
                 pass
             assert await post("refused") == 202
             assert pid_of_redis(port) == pid
-        with own_redis(tmp_path / "data", port):
+        with managed_redis(tmp_path / "data", port):
             past = (await shop.get("/users/ada/history", limit=100)).json()
             assert sorted(event["event_id"] for event in past["events"]) == sorted(acknowledged)
             assert past["total"] == len(acknowledged)

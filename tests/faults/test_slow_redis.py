@@ -79,7 +79,7 @@ async def test_a_late_reply_is_never_taken_for_anothers(proxy: Proxy, keep: Call
             for n in range(40):
                 try:
                     if n % 4 == 3:
-                        past = await history.past(user, 10)
+                        past = await history.past_events(user, 10)
                         found = [one.item_id for one in past.events][::-1]
                     else:
                         found = [item for item, _ in (await history.read(user)).visits]
@@ -108,7 +108,7 @@ async def test_time_limits_leak_neither_connections_nor_places(proxy: Proxy) -> 
         proxy.silent = False
         await history.append(of("ada"))
         for _ in range(3):
-            reads = (history.past("ada", 10) for _ in range(10 * CONNECTIONS))
+            reads = (history.past_events("ada", 10) for _ in range(10 * CONNECTIONS))
             assert {one.total for one in await asyncio.gather(*reads)} == {3}
         while len(proxy.links) > CONNECTIONS:
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.hostile.logged import Logged
 from tests.server.conftest import changes, deployments, engine, history, settings, shop
 from tests.support.server_process import ServerProcess
@@ -36,7 +36,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     """Its log is examined in the end, whatever the tests of the module sent."""
     flags: tuple[str, ...] = getattr(request, "param", SMALL)
     folder: Path = tmp_path_factory.mktemp("hostile")
-    with own_redis(folder) as redis:
+    with managed_redis(folder) as redis:
         process = ServerProcess(
             "--bundles",
             "unused",

@@ -7,7 +7,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.hostile.conftest import FAKE, Target
 from tests.hostile.wire import Wire, several
 from tests.support.server_process import ServerProcess
@@ -21,7 +21,7 @@ HISTORY = 200  # events of one user, the default of --history-length
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with own_redis(tmp_path_factory.mktemp("memory")) as url, Redis.from_url(url) as client:
+    with managed_redis(tmp_path_factory.mktemp("memory")) as url, Redis.from_url(url) as client:
         yield client
 
 

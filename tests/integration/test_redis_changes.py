@@ -11,7 +11,7 @@ from server.core.errors import HistoryUnavailable
 from server.storage.change_log import RedisChanges
 from server.storage.keyspace import CHANGES_KEY
 from server.storage.managed_redis import free_port
-from server.storage.protocol import Recent
+from server.storage.protocol import ChangeBatch
 from tests.support.redis_store import settings
 
 pytestmark = pytest.mark.integration
@@ -27,16 +27,16 @@ async def store(redis_url: str) -> AsyncIterator[RedisChanges]:
 
 
 async def test_nothing_was_ever_changed(store: RedisChanges) -> None:
-    assert await store.since(0) == Recent(0, {})
+    assert await store.since(0) == ChangeBatch(0, {})
 
 
 async def test_what_was_written_is_read(store: RedisChanges) -> None:
     assert await store.write({"tent/1": Upsert(RECORD), "b": Delete("b")}, expected=0, number=1)
-    assert await store.since(0) == Recent(1, {"tent/1": Upsert(RECORD), "b": Delete("b")})
+    assert await store.since(0) == ChangeBatch(1, {"tent/1": Upsert(RECORD), "b": Delete("b")})
     assert await store.write({"b": Upsert({"item_id": "b"})}, expected=1, number=2)
-    assert await store.since(1) == Recent(2, {"b": Upsert({"item_id": "b"})})
+    assert await store.since(1) == ChangeBatch(2, {"b": Upsert({"item_id": "b"})})
     assert list((await store.since(0)).changes) == ["tent/1", "b"]
-    assert await store.since(2) == Recent(2, {})
+    assert await store.since(2) == ChangeBatch(2, {})
 
 
 async def test_only_the_next_change_is_written(store: RedisChanges, raw: Redis) -> None:
@@ -69,7 +69,7 @@ async def test_a_redis_that_forgot_its_scripts_or_everything(store: RedisChanges
     await raw.script_flush()
     assert (await store.since(0)).number == 1
     await raw.flushall()
-    assert await store.since(1) == Recent(0, {})
+    assert await store.since(1) == ChangeBatch(0, {})
     assert not await store.write({"a": Delete("a")}, expected=1, number=2)
 
 

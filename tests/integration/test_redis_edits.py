@@ -10,7 +10,7 @@ import pytest
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.storage.managed_redis import free_port, own_redis
+from server.storage.managed_redis import free_port, managed_redis
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import make_deployments, publish_names
@@ -65,7 +65,7 @@ async def test_a_restarted_server_and_another_one_serve_the_same_items(bundles: 
 async def test_while_redis_is_away_the_bundle_is_served_and_edits_come_later(bundles: Path, tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "redis"
     url = f"redis://127.0.0.1:{port}/0"
-    with own_redis(data, port):
+    with managed_redis(data, port):
         async with open_shop(bundles, url) as shop:
             await shop.client.put("/items/new", json={"title": "new"})
     async with open_shop(bundles, url) as shop:
@@ -74,7 +74,7 @@ async def test_while_redis_is_away_the_bundle_is_served_and_edits_come_later(bun
         assert_problem(await shop.client.put("/items/item-9", json={}), 503, "history_unavailable")
         for method, path in (("GET", "/users/ada/history"), ("DELETE", "/users/ada")):
             assert_problem(await shop.client.request(method, path), 503, "history_unavailable")
-        with own_redis(data, port):
+        with managed_redis(data, port):
             await reaches(shop, 1)
             assert (await shop.get("/items/new")).json()["title"] == "new"
 
@@ -82,10 +82,10 @@ async def test_while_redis_is_away_the_bundle_is_served_and_edits_come_later(bun
 async def test_a_redis_that_restarts_empty_costs_no_request(bundles: Path, tmp_path: Path) -> None:
     port = free_port()
     async with open_shop(bundles, f"redis://127.0.0.1:{port}/0") as shop:
-        with own_redis(tmp_path / "first", port):
+        with managed_redis(tmp_path / "first", port):
             await shop.client.put("/items/new", json={"title": "new"})
             await shop.saw("ada", "item-9")
-        with own_redis(tmp_path / "second", port):
+        with managed_redis(tmp_path / "second", port):
             await reaches(shop, 2)  # brought back under another number
             assert (await shop.get("/users/ada/history")).json()["total"] == 0
             assert (await shop.client.post("/users/ada/merge", json={"session": "visit"})).json()["moved"] == 0

@@ -13,7 +13,7 @@ from redis import Redis
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.storage.managed_redis import free_port, own_redis
+from server.storage.managed_redis import free_port, managed_redis
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import make_deployments, publish_names
@@ -54,14 +54,14 @@ async def degraded(shop: Shop) -> bool:
 
 async def test_events_change_recommendations_and_outlive_redis_and_server(tmp_path: Path) -> None:
     port = free_port()
-    with own_redis(tmp_path, port):
+    with managed_redis(tmp_path, port):
         async with open_shop(tmp_path, port) as shop:
             before = await shop.ids("/recommend", user="ada")
             assert (await shop.post(EVENT | {"item_id": before[0]})).status_code == 202
             after = await shop.ids("/recommend", user="ada")
             assert after != before
             assert before[0] not in after
-    with own_redis(tmp_path, port):
+    with managed_redis(tmp_path, port):
         async with open_shop(tmp_path, port) as shop:
             assert await shop.ids("/recommend", user="ada") == after
             assert (await shop.post(EVENT)).json()["accepted"][0]["duplicate"] is True
@@ -76,7 +76,7 @@ async def test_answers_are_degraded_while_redis_is_away_and_recover_by_themselve
         assert_problem(response, 503, "history_unavailable")
         assert response.headers["retry-after"]
         for _ in range(2):
-            with own_redis(tmp_path, port):
+            with managed_redis(tmp_path, port):
                 assert not await degraded(shop)
                 assert (await shop.post(EVENT)).status_code == 202
                 assert (await shop.get("/health/ready")).json()["status"] == "ready"
@@ -86,12 +86,12 @@ async def test_answers_are_degraded_while_redis_is_away_and_recover_by_themselve
 async def test_acknowledged_events_outlive_a_killed_redis(tmp_path: Path) -> None:
     port = free_port()
     async with open_shop(tmp_path, port) as shop:
-        with own_redis(tmp_path, port):
+        with managed_redis(tmp_path, port):
             events = [EVENT | {"event_id": f"e{n}", "item_id": f"item-{n}"} for n in range(6, 12)]
             assert (await shop.post(events)).status_code == 202
             known = await shop.ids("/recommend", user="ada")
             os.kill(pid_of_redis(port), signal.SIGKILL)
-        with own_redis(tmp_path, port):
+        with managed_redis(tmp_path, port):
             assert not await degraded(shop)
             assert await shop.ids("/recommend", user="ada") == known
             again = await shop.post(events)
@@ -100,7 +100,7 @@ async def test_acknowledged_events_outlive_a_killed_redis(tmp_path: Path) -> Non
 
 async def test_a_silent_redis_costs_its_time_limit_and_nothing_else(tmp_path: Path) -> None:
     port = free_port()
-    with own_redis(tmp_path, port):
+    with managed_redis(tmp_path, port):
         async with open_shop(tmp_path, port) as shop:
             await shop.post(EVENT)
             known = await shop.ids("/recommend", user="ada")
@@ -120,7 +120,7 @@ async def test_a_silent_redis_costs_its_time_limit_and_nothing_else(tmp_path: Pa
 
 async def test_a_redis_that_refuses_writes_is_a_503_and_still_read(tmp_path: Path) -> None:
     port = free_port()
-    with own_redis(tmp_path, port), Redis(port=port) as client:
+    with managed_redis(tmp_path, port), Redis(port=port) as client:
         async with open_shop(tmp_path, port) as shop:
             await shop.post(EVENT)
             client.config_set("maxmemory", "1mb")

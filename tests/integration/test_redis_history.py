@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
-from server.storage import managed_redis
+from server.storage import managed_redis as module
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
 from server.storage.protocol import EMPTY, Event
 from server.storage.redis_history import RedisHistory, durability_warnings
@@ -231,9 +231,9 @@ async def test_our_own_redis_keeps_events_and_a_careless_one_is_told(connect: Co
 
 async def test_keys_of_one_script_share_a_slot_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of one node refuses a script whose keys lie in different slots."""
-    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-port", str(managed_redis.free_port()))
-    with managed_redis.own_redis(tmp_path) as url:
+    monkeypatch.setitem(module.CONFIGURATION, "cluster-enabled", "yes")
+    monkeypatch.setitem(module.CONFIGURATION, "cluster-port", str(module.free_port()))
+    with module.managed_redis(tmp_path) as url:
         async with Redis.from_url(url) as node:
             await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):

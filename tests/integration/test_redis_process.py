@@ -15,15 +15,15 @@ from redis.retry import Retry
 from structlog.testing import capture_logs
 
 from server.core.errors import StartupError
-from server.storage import managed_redis
-from server.storage.managed_redis import free_port, own_redis
+from server.storage import managed_redis as module
+from server.storage.managed_redis import free_port, managed_redis
 
 pytestmark = pytest.mark.integration
 
 HOLD = """
 import pathlib, sys, time
-from server.storage.managed_redis import own_redis
-with own_redis(pathlib.Path(sys.argv[1])) as url:
+from server.storage.managed_redis import managed_redis
+with managed_redis(pathlib.Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(600)
 """
@@ -51,7 +51,7 @@ def kill(url: str) -> int:
 
 def log_of_writes(folder: Path) -> Path:
     """After a hundred writes."""
-    with own_redis(folder) as url, Redis.from_url(url) as client:
+    with managed_redis(folder) as url, Redis.from_url(url) as client:
         for number in range(KEYS):
             client.set(f"key-{number}", "value " * 20)
     (log,) = (folder / "appendonlydir").glob("*.incr.aof")
@@ -59,7 +59,7 @@ def log_of_writes(folder: Path) -> Path:
 
 
 def test_it_listens_on_loopback_and_syncs_its_data_every_second(tmp_path: Path) -> None:
-    with own_redis(tmp_path) as url, Redis.from_url(url, decode_responses=True) as client:
+    with managed_redis(tmp_path) as url, Redis.from_url(url, decode_responses=True) as client:
         found = client.config_get("*")
     assert found["bind"] == "127.0.0.1"
     assert (found["appendonly"], found["appendfsync"], found["save"]) == ("yes", "everysec", "")
@@ -71,7 +71,7 @@ def test_data_outlive_a_restart_and_the_port_may_be_chosen(tmp_path: Path) -> No
     port = free_port()
     folder = tmp_path / "with spaces" / "and more"
     for expected in (None, b"1"):
-        with own_redis(folder, port) as url, Redis.from_url(url) as client:
+        with managed_redis(folder, port) as url, Redis.from_url(url) as client:
             assert url == f"redis://127.0.0.1:{port}/0"
             assert client.get("key") == expected
             client.set("key", 1)
@@ -80,12 +80,12 @@ def test_data_outlive_a_restart_and_the_port_may_be_chosen(tmp_path: Path) -> No
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(managed_redis, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.1)
     with (
-        own_redis(tmp_path) as url,
+        managed_redis(tmp_path) as url,
         Redis.from_url(url) as client,
     ):
-        with pytest.raises(StartupError, match="in use by another Redis"), own_redis(tmp_path):
+        with pytest.raises(StartupError, match="in use by another Redis"), managed_redis(tmp_path):
             pass
         assert client.ping()
 
@@ -93,33 +93,33 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_port_that_another_redis_has_is_refused(tmp_path: Path) -> None:
     port = free_port()
     with (
-        own_redis(tmp_path / "first", port),
+        managed_redis(tmp_path / "first", port),
         pytest.raises(StartupError, match="Address already in use"),
-        own_redis(tmp_path / "second", port),
+        managed_redis(tmp_path / "second", port),
     ):
         pass
 
 
 def test_a_missing_redis_server_is_told_with_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StartupError, match="apt-get install redis-server"), own_redis(tmp_path):
+    with pytest.raises(StartupError, match="apt-get install redis-server"), managed_redis(tmp_path):
         pass
 
 
 def test_a_redis_that_does_not_start_leaves_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("a file where Redis wants a folder")
-    with pytest.raises(StartupError, match=r"ended with status 1: .*append"), own_redis(tmp_path):
+    with pytest.raises(StartupError, match=r"ended with status 1: .*append"), managed_redis(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartupError, match="cannot be used"), own_redis(tmp_path / "file" / "data"):
+    with pytest.raises(StartupError, match="cannot be used"), managed_redis(tmp_path / "file" / "data"):
         pass
 
 
 def test_one_that_ends_is_started_again_with_its_data(tmp_path: Path) -> None:
-    with own_redis(tmp_path) as url, Redis.from_url(url, retry=Retry(NoBackoff(), 1)) as client:
+    with managed_redis(tmp_path) as url, Redis.from_url(url, retry=Retry(NoBackoff(), 1)) as client:
         client.set("key", 1)
         pids = [pid_of(url), kill(url), kill(url)]
         assert len(set(pids)) == 3
@@ -130,13 +130,13 @@ def test_one_that_ends_is_started_again_with_its_data(tmp_path: Path) -> None:
 def test_one_that_cannot_run_is_started_ever_more_seldom_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(managed_redis, "LONGEST_PAUSE_SECONDS", 0.4)
-    with capture_logs() as lines, own_redis(tmp_path) as url:
+    monkeypatch.setattr(module, "MAX_PAUSE_SECONDS", 0.4)
+    with capture_logs() as lines, managed_redis(tmp_path) as url:
         kept = tmp_path / "appendonlydir"
         kept.rename(tmp_path / "away")
         kept.write_text("a file where Redis wants a folder")
         os.kill(pid_of(url), signal.SIGKILL)
-        while len(ends := [line for line in lines if line["event"] == "own_redis_ended"]) < 5:
+        while len(ends := [line for line in lines if line["event"] == "managed_redis_ended"]) < 5:
             time.sleep(0.02)
         kept.unlink()
         (tmp_path / "away").rename(kept)
@@ -147,12 +147,12 @@ def test_one_that_cannot_run_is_started_ever_more_seldom_and_says_why(
 
 
 def test_the_end_need_not_wait_for_another_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(managed_redis, "FIRST_PAUSE_SECONDS", 3_600.0)
-    with capture_logs() as lines, own_redis(tmp_path) as url:
+    monkeypatch.setattr(module, "INITIAL_PAUSE_SECONDS", 3_600.0)
+    with capture_logs() as lines, managed_redis(tmp_path) as url:
         os.kill(pid_of(url), signal.SIGKILL)
         while not lines:
             time.sleep(0.02)
-    with own_redis(tmp_path) as url:
+    with managed_redis(tmp_path) as url:
         assert pid_of(url)
 
 
@@ -160,7 +160,7 @@ def test_a_last_write_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     log = log_of_writes(tmp_path)
     with log.open("r+b") as file:
         file.truncate(log.stat().st_size - 7)
-    with own_redis(tmp_path) as url, Redis.from_url(url) as client:
+    with managed_redis(tmp_path) as url, Redis.from_url(url) as client:
         assert client.dbsize() == KEYS - 1
 
 
@@ -170,7 +170,7 @@ def test_a_damaged_log_is_told_with_what_to_do_and_left_alone(tmp_path: Path) ->
         file.seek(log.stat().st_size // 2)
         file.write(b"?" * 300)
     damaged = log.read_bytes()
-    with pytest.raises(StartupError, match="redis-check-aof") as caught, own_redis(tmp_path):
+    with pytest.raises(StartupError, match="redis-check-aof") as caught, managed_redis(tmp_path):
         pass
     assert str(log.parent) in str(caught.value)
     assert log.read_bytes() == damaged
@@ -186,7 +186,7 @@ def test_it_ends_with_a_killed_server_and_its_folder_is_free_again(tmp_path: Pat
             client.set("key", 1)
         pid = kill(url) if killed_before else pid_of(url)
         os.kill(holder.pid, signal.SIGKILL)
-    with own_redis(tmp_path) as url, Redis.from_url(url) as client:
+    with managed_redis(tmp_path) as url, Redis.from_url(url) as client:
         assert client.get("key") == b"1"
     while Path(f"/proc/{pid}").exists():
         time.sleep(0.05)

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisGone
 from catalog.data.erasure import digest_of
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable, SessionTaken
-from server.storage import managed_redis
+from server.storage import managed_redis as module
 from server.storage.client import Connection
 from server.storage.keyspace import bucket_key, bucket_of, user_key
 from server.storage.protocol import Event
@@ -59,9 +59,9 @@ async def broken_after(monkeypatch: pytest.MonkeyPatch, rounds: int) -> AsyncIte
 
 async def test_the_past_is_told_newest_first(connect: Connect) -> None:
     history = connect()
-    assert (await history.past("ada", 50)).events == ()
+    assert (await history.past_events("ada", 50)).events == ()
     await history.append([event(1), event(2, query="tent"), event(3, late_ms=10_000)])
-    past = await history.past("ada", 2)
+    past = await history.past_events("ada", 2)
     assert past.total == 3
     assert [(e.item_id, e.query, e.type, e.timestamp, e.event_id) for e in past.events] == [
         ("i2", "tent", "click", START + 2_000, "e2"),
@@ -306,9 +306,9 @@ async def test_events_recorded_during_an_erasure_are_kept_or_gone_as_a_whole(con
 async def test_merging_and_erasing_stay_within_the_slots_of_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(managed_redis.CONFIGURATION, "cluster-port", str(managed_redis.free_port()))
-    with managed_redis.own_redis(tmp_path) as url:
+    monkeypatch.setitem(module.CONFIGURATION, "cluster-enabled", "yes")
+    monkeypatch.setitem(module.CONFIGURATION, "cluster-port", str(module.free_port()))
+    with module.managed_redis(tmp_path) as url:
         async with Redis.from_url(url) as node:
             await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):

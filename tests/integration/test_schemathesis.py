@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis import Case
 from schemathesis.config import SchemathesisConfig
 
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.clients.conftest import make_key
 from tests.docs.serving import Store, locked_store
 from tests.support import world
@@ -67,7 +67,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("shop")
     run(*world.write_world(folder), folder / "bundles", load_recipe("small", [*world.TINY]), resume=False)
     key, small = make_key(folder / "keys.json"), ("--engine.kv-cache-bytes", str(64 << 20))
-    with own_redis(folder / "redis") as redis:
+    with managed_redis(folder / "redis") as redis:
         flags = ("--bundles", folder / "bundles", "--redis", redis, "--keys", folder / "keys.json", "--port", "0")
         server = ServerProcess(*flags, "--redis-write-timeout-ms", "20000", "--log-level", "warning", *small)
         try:

@@ -13,7 +13,7 @@ from server.__main__ import Server, bind, uvicorn_config
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.storage.protocol import Event, History, Past
+from server.storage.protocol import Event, History, PastEvents
 from server.storage.redis_history import RedisHistory
 from tests.support.small_shop import RecordingEngine, make_deployments, make_items, publish_names
 
@@ -43,8 +43,8 @@ class FaultyHistory(RedisHistory):
     async def read(self, user: str, session: str | None = None) -> History:
         return await super().read(self._whose(user), session)
 
-    async def past(self, user: str, limit: int) -> Past:
-        return await super().past(self._whose(user), limit)
+    async def past_events(self, user: str, limit: int) -> PastEvents:
+        return await super().past_events(self._whose(user), limit)
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         self.last_user = events[-1].user_id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest import load
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 
 
@@ -16,7 +16,7 @@ from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyShop]:
     """On a Redis of its own, which no other test's edits are in."""
     with (
-        own_redis(tmp_path_factory.mktemp("redis")) as url,
+        managed_redis(tmp_path_factory.mktemp("redis")) as url,
         faulty_shop(tmp_path_factory.mktemp("shop"), url) as running,
     ):
         yield running

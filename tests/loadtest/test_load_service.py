@@ -10,7 +10,7 @@ from catalog.bundle.bundle import activate, current_bundle, published_versions
 from loadtest import load
 from loadtest.locust.redis_size import RedisSize
 from loadtest.locust.service import twin
-from server.storage.managed_redis import free_port, own_redis
+from server.storage.managed_redis import free_port, managed_redis
 
 
 def test_a_twin_is_the_current_bundle_under_another_name(tmp_path: Path):
@@ -43,7 +43,7 @@ def test_a_server_comes_from_bundles_or_from_an_address(given: list[str]):
 
 def test_what_redis_holds_is_measured_while_it_answers(tmp_path: Path):
     size = RedisSize(free_port(), tmp_path)
-    with own_redis(tmp_path, size.port), Redis(port=size.port) as client:
+    with managed_redis(tmp_path, size.port), Redis(port=size.port) as client:
         before = size.mib()
         client.set("key", bytes(4 << 20))
         after = size.mib()

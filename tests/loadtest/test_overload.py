@@ -12,7 +12,7 @@ import pytest
 from loadtest import overload
 from loadtest.overload import Stage, faults
 from loadtest.visitors import Reply, calls, closed_loop, open_loop
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.loadtest.faulty_shop import FaultyShop, faulty_shop
 
 STAGE = Stage(
@@ -85,7 +85,7 @@ def test_visitors_of_a_closed_loop_wait_for_each_other():
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyShop]:
     with (
-        own_redis(tmp_path_factory.mktemp("redis")) as url,
+        managed_redis(tmp_path_factory.mktemp("redis")) as url,
         faulty_shop(tmp_path_factory.mktemp("shop"), url) as running,
     ):
         yield running

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from catalog.data.changes import Change
 from server.core.errors import HistoryUnavailable
-from server.storage.protocol import Recent
+from server.storage.protocol import ChangeBatch
 
 
 class MemoryChanges:
@@ -13,10 +13,10 @@ class MemoryChanges:
         self.changes: dict[str, tuple[int, Change]] = {}
         self.away = False
 
-    async def since(self, number: int) -> Recent:
+    async def since(self, number: int) -> ChangeBatch:
         self._check()
         rows = sorted(self.changes.items(), key=lambda row: row[1][0])
-        return Recent(self.number, {item_id: change for item_id, (at, change) in rows if at > number})
+        return ChangeBatch(self.number, {item_id: change for item_id, (at, change) in rows if at > number})
 
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
         self._check()

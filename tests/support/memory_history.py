@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.core.errors import HistoryUnavailable, SessionTaken
-from server.storage.protocol import Event, History, Past, PastEvent
+from server.storage.protocol import Event, History, PastEvent, PastEvents
 
 
 class MemoryHistory:
@@ -25,11 +25,11 @@ class MemoryHistory:
         await self.check()
         return [self._record(event) for event in events]
 
-    async def past(self, user: str, limit: int) -> Past:
+    async def past_events(self, user: str, limit: int) -> PastEvents:
         await self.check()
         events = self._of(user)[::-1]
         shown = [PastEvent(e.item_id, e.query, e.type, e.timestamp, e.event_id) for e in events[:limit]]
-        return Past(tuple(shown), len(events))
+        return PastEvents(tuple(shown), len(events))
 
     async def merge(self, user: str, session: str) -> int:
         await self.check()

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running Redis that lasts as long as the session; tests that stop Redis start their own."""
-    with own_redis(tmp_path_factory.mktemp("redis")) as url:
+    with managed_redis(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 

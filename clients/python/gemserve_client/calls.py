@@ -18,7 +18,7 @@ from urllib.parse import quote
 from gemserve_client import answers
 from gemserve_client.answers import Answer, Item, Key, NewKey, Receipt
 from gemserve_client.errors import ApiError
-from gemserve_client.events import MOST_EVENTS, Event
+from gemserve_client.events import MAX_EVENTS, Event
 from gemserve_client.questions import Question, Recommend, Search, Similar
 from gemserve_client.reading import read, read_list
 
@@ -100,7 +100,7 @@ def events(sent: Sequence[Event]) -> Iterator[Call[Receipt]]:
     """One request for every 1,000. A receipt's indexes are places in the whole of what is sent."""
     rows = iter(sent)
     start = 0
-    while part := [event.parameters() for event in islice(rows, MOST_EVENTS)]:
+    while part := [event.parameters() for event in islice(rows, MAX_EVENTS)]:
         yield Call(
             "POST",
             "/events",

@@ -7,9 +7,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MOST_EVENTS", "Event"]
+__all__ = ["MAX_EVENTS", "Event"]
 
-MOST_EVENTS = 1_000  # of one request
+MAX_EVENTS = 1_000  # of one request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ export interface Call {
   timeoutMs?: number;
 }
 
-export const MOST_EVENTS = 1_000; // of one request
+export const MAX_EVENTS = 1_000; // of one request
 const ACTIVATION_MS = 600_000; // a model of some size takes minutes to load
 
 /** A path of plain words and names, the names quoted: path`/items/${id}`. */

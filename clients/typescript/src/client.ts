@@ -1,7 +1,7 @@
 /** The client of a gemserve server. */
 
 import { Batch, batches } from "./batches.js";
-import { MOST_EVENTS, ask, following, loading, newEvent, path, query } from "./calls.js";
+import { MAX_EVENTS, ask, following, loading, newEvent, path, query } from "./calls.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
 import type {
@@ -84,8 +84,8 @@ export class GemserveClient {
   async sendEvents(events: readonly Event[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
     const rows = events.map(newEvent);
     const whole: Omit<Receipt, "request_id"> = { accepted: [], rejected: [] };
-    for (let start = 0; start < rows.length; start += MOST_EVENTS) {
-      const { accepted, rejected } = await this.#sendEvents(rows.slice(start, start + MOST_EVENTS), options);
+    for (let start = 0; start < rows.length; start += MAX_EVENTS) {
+      const { accepted, rejected } = await this.#sendEvents(rows.slice(start, start + MAX_EVENTS), options);
       whole.accepted.push(...accepted.map((row) => ({ ...row, index: row.index + start })));
       whole.rejected.push(...rejected.map((row) => ({ ...row, index: row.index + start })));
     }

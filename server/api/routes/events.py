@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import IntakeDep, RequestIdDep, require
 from server.api.schemas.body import read_json
-from server.api.schemas.events import MOST_EVENTS, EventBody, ReceiptBody
+from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
@@ -22,7 +22,7 @@ BODY: dict[str, Any] = {
             "schema": {
                 "oneOf": [
                     EVENT_SCHEMA,
-                    {"type": "array", "items": EVENT_SCHEMA, "minItems": 1, "maxItems": MOST_EVENTS},
+                    {"type": "array", "items": EVENT_SCHEMA, "minItems": 1, "maxItems": MAX_EVENTS},
                 ]
             }
         }
@@ -37,9 +37,9 @@ async def post_events(request: Request, intake: IntakeDep, request_id: RequestId
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
     body = await read_json(request)
     rows = body if isinstance(body, list) else [body]
-    if not 1 <= len(rows) <= MOST_EVENTS:
+    if not 1 <= len(rows) <= MAX_EVENTS:
         kind = errors.TOO_MANY_EVENTS if rows else errors.INVALID_EVENT
-        raise Problem(kind, f"{len(rows):,} events came: send 1 to {MOST_EVENTS:,} at once")
+        raise Problem(kind, f"{len(rows):,} events came: send 1 to {MAX_EVENTS:,} at once")
     receipt = await intake.record(rows)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:

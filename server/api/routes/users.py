@@ -29,7 +29,7 @@ async def get_user_history(
     request_id: RequestIdDep,
 ) -> Response:
     """A user's latest events, the newest first; somebody unknown has none."""
-    past = await history.past(user, parameters.limit)
+    past = await history.past_events(user, parameters.limit)
     items = deployments.current.catalog.view.items
     rows = [items.row_of(event.item_id) for event in past.events]
     events = [

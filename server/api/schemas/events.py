@@ -8,9 +8,9 @@ from pydantic_core import PydanticCustomError
 from catalog.data.events import EventType
 from server.api.schemas.types import Identifier, Query
 
-__all__ = ["MOST_EVENTS", "EventBody", "ReceiptBody"]
+__all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody"]
 
-MOST_EVENTS = 1_000  # of one POST /events
+MAX_EVENTS = 1_000  # of one POST /events
 YEAR_1980_MS = 315_532_800_000
 
 

@@ -9,13 +9,13 @@ from server.api.schemas.types import Identifier
 
 __all__ = ["ErasedBody", "MergeBody", "MergedBody", "PastBody", "PastParameters"]
 
-MOST_PAST_EVENTS = 1_000
+MAX_PAST_EVENTS = 1_000
 
 
 class PastParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: Annotated[int, Field(ge=1, le=MOST_PAST_EVENTS, description="how many events, the newest first")] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_PAST_EVENTS, description="how many events, the newest first")] = 50
 
 
 class PastEventBody(BaseModel):

@@ -14,7 +14,7 @@ from server.app import create_app
 from server.core import metrics
 from server.core.settings import Settings
 from server.serving.manager import Deployments
-from server.storage.managed_redis import own_redis
+from server.storage.managed_redis import managed_redis
 from tests.support.http_shop import Shop
 from tests.support.paths import ROOT
 
@@ -43,7 +43,7 @@ async def samples(settings: Settings, deployments: Deployments, tmp_path: Path) 
     """By name, the labels of what /metrics has once everything has happened."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(ExitStack())
-        url = redis.enter_context(own_redis(tmp_path / "redis"))
+        url = redis.enter_context(managed_redis(tmp_path / "redis"))
         app = create_app(settings.model_copy(update={"redis": url}), deploy=lambda _: deployments)
         await stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app=app)

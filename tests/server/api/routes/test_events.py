@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from server.api.schemas.events import MOST_EVENTS
+from server.api.schemas.events import MAX_EVENTS
 from tests.support.http_shop import Shop
 from tests.support.memory_history import MemoryHistory
 from tests.support.problems import assert_problem
@@ -154,10 +154,10 @@ async def test_an_empty_list_is_refused(shop: Shop) -> None:
 
 
 async def test_a_list_may_be_long_but_not_too_long(shop: Shop, history: MemoryHistory) -> None:
-    rows = [without("event_id") for _ in range(MOST_EVENTS + 1)]
+    rows = [without("event_id") for _ in range(MAX_EVENTS + 1)]
     assert_problem(await shop.post(rows), 413, "too_many_events")
     assert history.events == []
-    assert len((await shop.post(rows[1:])).json()["accepted"]) == MOST_EVENTS
+    assert len((await shop.post(rows[1:])).json()["accepted"]) == MAX_EVENTS
 
 
 @pytest.mark.parametrize("content", [b"null", b"1", b'"text"', b"true"])
