@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from server.api.batch import Batches
+from server.api.batch import BatchRunner
 from server.api.dependencies import Parts
 from server.api.event_ingest import EventIngestor
 from server.api.health import Health
@@ -19,18 +19,22 @@ from server.api.openapi import document
 from server.api.problems import install_handlers
 from server.api.routes import (
     batch,
-    documentation,
     events,
     items,
     keys,
     models,
     operations,
-    page,
     search,
+    static,
     traffic,
     users,
 )
-from server.api.transport.middleware import REQUEST_ID, Requests, Safeguard
+from server.api.transport.middleware import (
+    REQUEST_ID,
+    BodyLimitMiddleware,
+    ProblemMiddleware,
+    RequestContextMiddleware,
+)
 from server.auth.authorizer import Access
 from server.auth.keyring import Keyring
 from server.auth.rate_limit import Limits, RateLimit
@@ -94,11 +98,11 @@ def create_app(
             stack.push_async_callback(history.close)
             stack.push_async_callback(deployments.stop)
             await deployments.start()
-            edits = CatalogSync(deployments, keep(settings))
-            stack.push_async_callback(edits.stop)
-            await edits.start()
+            catalog_sync = CatalogSync(deployments, keep(settings))
+            stack.push_async_callback(catalog_sync.stop)
+            await catalog_sync.start()
             await _warn_about_redis(history)
-            app.state.parts = _assemble(deployments, history, edits, keyring, settings)
+            app.state.parts = _assemble(deployments, history, catalog_sync, keyring, settings)
             yield
 
     app = FastAPI(
@@ -113,16 +117,17 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(Traces, provider=provider)
-    for part in (search, batch, events, items, models, traffic, keys, operations, documentation, page, users):
+    for part in (search, batch, events, items, models, traffic, keys, operations, static, users):
         app.include_router(part.router)
     return app
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
-    """The last one added is the outermost."""
+    """Adds the middleware, the innermost first."""
     app.add_middleware(
-        Safeguard, max_body_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
+        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
     )
+    app.add_middleware(ProblemMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -131,11 +136,11 @@ def _surround(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After"],
         )
-    app.add_middleware(Requests)
+    app.add_middleware(RequestContextMiddleware)
 
 
 def _assemble(
-    deployments: Deployments, history: HistoryStore, edits: CatalogSync, keyring: Keyring, settings: Settings
+    deployments: Deployments, history: HistoryStore, catalog_sync: CatalogSync, keyring: Keyring, settings: Settings
 ) -> Parts:
     queue = AnswerQueue(settings.concurrent_answers, settings.queue_length)
     queue.describe_in_metrics()
@@ -155,8 +160,8 @@ def _assemble(
         Health(deployments, history),
         _access(keyring, settings),
         history,
-        edits,
-        Batches(service, settings.batch_concurrency),
+        catalog_sync,
+        BatchRunner(service, settings.batch_concurrency),
     )
 
 

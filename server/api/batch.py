@@ -12,20 +12,20 @@ import structlog
 
 from catalog.errors import FilterError
 from server.api.problems import engine_problem, filter_problem, problem_members
-from server.api.schemas.answers import answer_body
 from server.api.schemas.batch import LINES
 from server.api.schemas.body import conform, parse_json
+from server.api.schemas.search import answer_body
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.errors import EngineError
 from server.query.service import Service
 
-__all__ = ["Batches"]
+__all__ = ["BatchRunner"]
 
 log = structlog.get_logger(__name__)
 
 
-class Batches:
+class BatchRunner:
     """Answers batches; `at_a_time` questions of each are under way or wait in the queue."""
 
     def __init__(self, service: Service, at_a_time: int) -> None:

@@ -1,4 +1,4 @@
-"""What routes are given. The application's parts are made once, in its lifespan."""
+"""What routes are given: the application's parts, which its lifespan makes once, and what is known of a request."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from server.api.batch import Batches
+from server.api.batch import BatchRunner
 from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.auth.api_key import Scope
@@ -20,12 +20,12 @@ from server.storage.protocol import HistoryStore
 __all__ = [
     "AccessDep",
     "AdmissionDep",
-    "BatchesDep",
+    "BatchRunnerDep",
+    "CatalogSyncDep",
     "DeploymentsDep",
-    "EditsDep",
+    "EventIngestorDep",
     "HealthDep",
     "HistoryDep",
-    "IntakeDep",
     "Parts",
     "RequestIdDep",
     "ServiceDep",
@@ -35,60 +35,68 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Of a running application, at `app.state.parts`."""
+    """The parts of a running application, at `app.state.parts`."""
 
     deployments: Deployments
     service: Service
-    intake: EventIngestor
+    event_ingestor: EventIngestor
     health: Health
     access: Access
     history: HistoryStore
-    edits: CatalogSync
-    batches: Batches
+    catalog_sync: CatalogSync
+    batch_runner: BatchRunner
 
 
 # All of these are coroutines: FastAPI would run plain functions in a thread, which costs more than they do.
-async def parts_of(request: Request) -> Parts:
+async def get_parts(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-PartsDep = Annotated[Parts, Depends(parts_of)]
+PartsDep = Annotated[Parts, Depends(get_parts)]
 
 
-async def deployments_of(parts: PartsDep) -> Deployments:
+async def get_deployments(parts: PartsDep) -> Deployments:
     return parts.deployments
 
 
-async def service_of(parts: PartsDep) -> Service:
+async def get_service(parts: PartsDep) -> Service:
     return parts.service
 
 
-async def intake_of(parts: PartsDep) -> EventIngestor:
-    return parts.intake
+async def get_event_ingestor(parts: PartsDep) -> EventIngestor:
+    return parts.event_ingestor
 
 
-async def health_of(parts: PartsDep) -> Health:
+async def get_health(parts: PartsDep) -> Health:
     return parts.health
 
 
-async def batches_of(parts: PartsDep) -> Batches:
-    return parts.batches
+async def get_batch_runner(parts: PartsDep) -> BatchRunner:
+    return parts.batch_runner
 
 
-async def history_of(parts: PartsDep) -> HistoryStore:
+async def get_history(parts: PartsDep) -> HistoryStore:
     return parts.history
 
 
-async def edits_of(parts: PartsDep) -> CatalogSync:
-    return parts.edits
+async def get_catalog_sync(parts: PartsDep) -> CatalogSync:
+    return parts.catalog_sync
 
 
-async def request_id_of(request: Request) -> str:
+async def get_access(parts: PartsDep) -> Access:
+    return parts.access
+
+
+async def get_request_id(request: Request) -> str:
     return cast(str, request.state.request_id)
 
 
-class Needed(SecurityBase):
-    """A scope that a route needs; being a security scheme, it is in the OpenAPI document too."""
+async def get_admission(request: Request) -> Admission:
+    return cast(Admission, request.state.admission)
+
+
+class RequiredScope(SecurityBase):
+    """The scope that a route needs. It is a security scheme of FastAPI's, so it is in the OpenAPI document too."""
 
     scheme_name = "key"
     model = HTTPBearer(description="`gsk_…`, as `python -m server.cli.keys create` printed it")
@@ -107,24 +115,16 @@ def require(scope: Scope) -> Any:
     Every route has this once, but for what operators and browsers ask first; tests/server/auth/test_authorizer.py
     holds it.
     """
-    return Security(Needed(scope), scopes=[scope])
+    return Security(RequiredScope(scope), scopes=[scope])
 
 
-async def admission_of(request: Request) -> Admission:
-    return cast(Admission, request.state.admission)
-
-
-async def access_of(parts: PartsDep) -> Access:
-    return parts.access
-
-
-DeploymentsDep = Annotated[Deployments, Depends(deployments_of)]
-BatchesDep = Annotated[Batches, Depends(batches_of)]
-ServiceDep = Annotated[Service, Depends(service_of)]
-IntakeDep = Annotated[EventIngestor, Depends(intake_of)]
-AdmissionDep = Annotated[Admission, Depends(admission_of)]
-AccessDep = Annotated[Access, Depends(access_of)]
-HistoryDep = Annotated[HistoryStore, Depends(history_of)]
-EditsDep = Annotated[CatalogSync, Depends(edits_of)]
-HealthDep = Annotated[Health, Depends(health_of)]
-RequestIdDep = Annotated[str, Depends(request_id_of)]
+AccessDep = Annotated[Access, Depends(get_access)]
+AdmissionDep = Annotated[Admission, Depends(get_admission)]
+BatchRunnerDep = Annotated[BatchRunner, Depends(get_batch_runner)]
+CatalogSyncDep = Annotated[CatalogSync, Depends(get_catalog_sync)]
+DeploymentsDep = Annotated[Deployments, Depends(get_deployments)]
+EventIngestorDep = Annotated[EventIngestor, Depends(get_event_ingestor)]
+HealthDep = Annotated[Health, Depends(get_health)]
+HistoryDep = Annotated[HistoryStore, Depends(get_history)]
+RequestIdDep = Annotated[str, Depends(get_request_id)]
+ServiceDep = Annotated[Service, Depends(get_service)]

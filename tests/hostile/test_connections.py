@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from server.api.transport.protocol import MOST_PIPELINED, REFUSALS
+from server.api.transport.protocol import MAX_PIPELINED, MAX_REFUSALS
 from tests.hostile.conftest import SMALL, Target
 from tests.hostile.wire import Wire, several
 
@@ -108,7 +108,7 @@ def test_clients_that_hold_all_connections_are_told_and_lose_them(target: Target
 
 
 def test_connections_far_above_the_most_are_closed_without_a_word(target: Target) -> None:
-    with several(target.port, CONNECTIONS + REFUSALS + 20) as held:
+    with several(target.port, CONNECTIONS + MAX_REFUSALS + 20) as held:
         ends = [[answer.status for answer in _answers(wire)] for wire in held]
     assert [] in ends
     assert [503] in ends
@@ -158,7 +158,7 @@ def test_pipelined_requests_are_answered_in_order_and_only_so_many(target: Targe
     *good, last = answers
     assert {answer.status for answer in good} == {200}
     assert [answer.headers["x-request-id"].encode() for answer in good] == ids[: len(good)]
-    assert len(good) >= MOST_PIPELINED
+    assert len(good) >= MAX_PIPELINED
     assert (last.status, last.problem()) == (429, "too_many_concurrent")
     assert_it_answers(target)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.api.schemas.body import DEEPEST
+from server.api.schemas.body import MAX_DEPTH
 from tests.hostile.conftest import Target
 from tests.hostile.texts import IDS, QUERIES, ids, queries
 from tests.support.problems import assert_problem
@@ -138,7 +138,7 @@ def test_a_line_of_a_batch_that_nests_too_deeply_costs_itself_alone(client: http
 
     kind = {"content-type": "application/x-ndjson"}
     response = client.post(
-        "/batch", content=line(DEEPEST - 1) + line(300) + line(2_000) + line(0)[:-2] + b"7}", headers=kind
+        "/batch", content=line(MAX_DEPTH - 1) + line(300) + line(2_000) + line(0)[:-2] + b"7}", headers=kind
     )
     answers = sorted(map(json.loads, response.text.splitlines()), key=lambda answer: answer["index"])
     assert ["answer" in answer for answer in answers] == [True, False, False, True]

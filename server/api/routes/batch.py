@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from server.api.dependencies import AdmissionDep, BatchesDep, RequestIdDep, require
-from server.api.schemas.batch import MOST_LINES, BatchLineBody, RecommendLine, SearchLine, SimilarLine
+from server.api.dependencies import AdmissionDep, BatchRunnerDep, RequestIdDep, require
+from server.api.schemas.batch import MAX_LINES, BatchLineBody, RecommendLine, SearchLine, SimilarLine
 from server.api.schemas.body import media_type_of, read_json
 from server.api.schemas.responses import problems
 from server.core import errors
@@ -25,7 +25,7 @@ BODY: dict[str, Any] = {
     "content": {
         NDJSON: {"schema": LINE_SCHEMA},
         "application/json": {
-            "schema": {"type": "array", "items": LINE_SCHEMA, "minItems": 1, "maxItems": MOST_LINES},
+            "schema": {"type": "array", "items": LINE_SCHEMA, "minItems": 1, "maxItems": MAX_LINES},
         },
     },
 }
@@ -56,13 +56,15 @@ class LineResponse(StreamingResponse):
     responses={200: {"model": BatchLineBody}},
     openapi_extra={"requestBody": BODY},
 )
-async def batch(request: Request, batches: BatchesDep, admission: AdmissionDep, request_id: RequestIdDep) -> Response:
+async def batch(
+    request: Request, runner: BatchRunnerDep, admission: AdmissionDep, request_id: RequestIdDep
+) -> Response:
     """Answers every line as soon as it is ready, in no particular order: `index` says which one it was."""
     rows = await _rows(request)
-    if not 1 <= len(rows) <= MOST_LINES:
+    if not 1 <= len(rows) <= MAX_LINES:
         kind = errors.TOO_MANY_QUESTIONS if rows else errors.INVALID_REQUEST
-        raise Problem(kind, f"{len(rows):,} questions came: send 1 to {MOST_LINES:,} at once")
-    return LineResponse(batches.answers(rows, request_id, admission.pace))
+        raise Problem(kind, f"{len(rows):,} questions came: send 1 to {MAX_LINES:,} at once")
+    return LineResponse(runner.answers(rows, request_id, admission.pace))
 
 
 async def _rows(request: Request) -> list[object]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import IntakeDep, RequestIdDep, require
+from server.api.dependencies import EventIngestorDep, RequestIdDep, require
 from server.api.schemas.body import read_json
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
 from server.api.schemas.responses import json_response, problems
@@ -33,14 +33,14 @@ router = APIRouter(tags=["events"], dependencies=[require("write")], responses=p
 
 
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})
-async def post_events(request: Request, intake: IntakeDep, request_id: RequestIdDep) -> Response:
+async def post_events(request: Request, ingestor: EventIngestorDep, request_id: RequestIdDep) -> Response:
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
     body = await read_json(request)
     rows = body if isinstance(body, list) else [body]
     if not 1 <= len(rows) <= MAX_EVENTS:
         kind = errors.TOO_MANY_EVENTS if rows else errors.INVALID_EVENT
         raise Problem(kind, f"{len(rows):,} events came: send 1 to {MAX_EVENTS:,} at once")
-    receipt = await intake.record(rows)
+    receipt = await ingestor.record(rows)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
         kind = errors.UNKNOWN_ITEM if rejected[0]["code"] == errors.UNKNOWN_ITEM.code else errors.INVALID_EVENT

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from catalog.data.changes import Change, Delete, Upsert
-from server.api.dependencies import DeploymentsDep, EditsDep, RequestIdDep, require
+from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.body import read_json
-from server.api.schemas.items import MOST_ITEMS, ChangeBody, ItemBody, shown
+from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
@@ -20,7 +20,7 @@ ITEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "the whole record: what it leaves out is null; `available` is true unless it says otherwise",
 }
-ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MOST_ITEMS}
+ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS}
 
 router = APIRouter(tags=["items"])
 changes = APIRouter(
@@ -50,19 +50,21 @@ async def get_item(
 
 
 @changes.post("/items", response_model=ChangeBody, openapi_extra=body_of(ITEMS_SCHEMA))
-async def post_items(request: Request, edits: EditsDep, request_id: RequestIdDep) -> Response:
+async def post_items(request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep) -> Response:
     """Writes whole items, all or, if one is not acceptable, none. New ones can be found when this has answered."""
     rows = await read_json(request)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Problem(errors.INVALID_CHANGE, "the body is a JSON list of items, each an object with its id")
-    if not 1 <= len(rows) <= MOST_ITEMS:
+    if not 1 <= len(rows) <= MAX_ITEMS:
         kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
-        raise Problem(kind, f"{len(rows):,} items came: send 1 to {MOST_ITEMS:,} at once")
-    return await _change(edits, [Upsert(_record(row)) for row in rows], request_id)
+        raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
+    return await _change(catalog_sync, [Upsert(_record(row)) for row in rows], request_id)
 
 
 @changes.put("/items/{item_id:id}", response_model=ChangeBody, openapi_extra=body_of(ITEM_SCHEMA))
-async def put_item(item_id: Identifier, request: Request, edits: EditsDep, request_id: RequestIdDep) -> Response:
+async def put_item(
+    item_id: Identifier, request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
+) -> Response:
     """Writes a whole item, new or in place of the one there was."""
     row = await read_json(request)
     if not isinstance(row, dict):
@@ -70,19 +72,19 @@ async def put_item(item_id: Identifier, request: Request, edits: EditsDep, reque
     record = _record(row | {"id": row.get("id", item_id)})
     if record["item_id"] != item_id:
         raise Problem(errors.INVALID_CHANGE, f"the body's id is {record['item_id']!r}, the address is {item_id!r}'s")
-    return await _change(edits, [Upsert(record)], request_id)
+    return await _change(catalog_sync, [Upsert(record)], request_id)
 
 
 @changes.delete("/items/{item_id:id}", response_model=ChangeBody, responses=problems(404))
 async def delete_item(
-    item_id: Identifier, deployments: DeploymentsDep, edits: EditsDep, request_id: RequestIdDep
+    item_id: Identifier, deployments: DeploymentsDep, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
 ) -> Response:
     """Takes an item out of all answers from the next request on. Histories keep it."""
     snapshot = deployments.current.catalog.view.snapshot
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
-    return await _change(edits, [Delete(item_id)], request_id)
+    return await _change(catalog_sync, [Delete(item_id)], request_id)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-async def _change(edits: CatalogSync, wanted: list[Change], request_id: str) -> Response:
-    outcome, version = await edits.change(wanted)
+async def _change(catalog_sync: CatalogSync, wanted: list[Change], request_id: str) -> Response:
+    outcome, version = await catalog_sync.change(wanted)
     return json_response(
         {
             "request_id": request_id,

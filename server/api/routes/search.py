@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from server.api.dependencies import RequestIdDep, ServiceDep, require
-from server.api.schemas.answers import (
+from server.api.schemas.body import body_of, read_model
+from server.api.schemas.responses import json_response, problems
+from server.api.schemas.search import (
     AnswerBody,
     RecommendBody,
     RecommendParameters,
@@ -15,10 +17,8 @@ from server.api.schemas.answers import (
     SimilarParameters,
     answer_body,
 )
-from server.api.schemas.body import body_of, read_model
-from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
-from server.api.transport.disconnect import present
+from server.api.transport.disconnect import cancel_on_disconnect
 from server.query.service import Service
 from server.query.types import Question
 
@@ -78,7 +78,7 @@ async def similar(
 
 async def _answer(request: Request, service: Service, question: Question) -> Response:
     started = time.monotonic()
-    with present(request):
+    with cancel_on_disconnect(request):
         answer = await service.answer(question, request.state.arrived)
     request.state.degraded = answer.degraded
     return json_response(answer_body(question, answer, time.monotonic() - started))

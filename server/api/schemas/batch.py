@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from server.api.schemas.answers import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.responses import ProblemBody
+from server.api.schemas.search import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.types import Identifier
 from server.query.types import Question
 
-__all__ = ["LINES", "MOST_LINES", "BatchLineBody", "RecommendLine", "SearchLine", "SimilarLine"]
+__all__ = ["LINES", "MAX_LINES", "BatchLineBody", "RecommendLine", "SearchLine", "SimilarLine"]
 
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 
 
 class Line(Parameters):

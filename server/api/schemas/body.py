@@ -14,7 +14,7 @@ __all__ = ["body_of", "conform", "media_type_of", "parse_json", "read_json", "re
 
 Body = TypeVar("Body", bound=BaseModel)
 
-DEEPEST = 32  # lists and objects in each other
+MAX_DEPTH = 32  # lists and objects in each other
 
 
 def media_type_of(request: Request) -> str:
@@ -37,14 +37,14 @@ def parse_json(text: bytes, what: str) -> object:
     except orjson.JSONDecodeError as error:
         raise Problem(errors.MALFORMED_JSON, f"{what} is not valid JSON: {error}") from error
     if _is_deep(value):
-        raise Problem(errors.MALFORMED_JSON, f"{what} has more than {DEEPEST} lists and objects in each other")
+        raise Problem(errors.MALFORMED_JSON, f"{what} has more than {MAX_DEPTH} lists and objects in each other")
     return value
 
 
 def _is_deep(value: object) -> bool:
     """Level by level: what calls itself for every level is what deep values break."""
     level: Sequence[object] = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = [part for outer in level for part in _parts(outer) if isinstance(part, dict | list)]
         if not inner:
             return False

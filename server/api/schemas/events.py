@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, W
 from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
-from server.api.schemas.types import Identifier, Query
+from server.api.schemas.types import Identifier, QueryText
 
 __all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody"]
 
@@ -47,7 +47,7 @@ class EventBody(BaseModel):
         Field(description="Unix milliseconds; the time of arrival where absent"),
     ] = None
     query: Annotated[
-        Query | None, BeforeValidator(no_blank), Field(description="what the user had typed, where it was a search")
+        QueryText | None, BeforeValidator(no_blank), Field(description="what the user had typed, where it was a search")
     ] = None
     event_id: Annotated[
         Identifier | None,

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["MOST_ITEMS", "ChangeBody", "ItemBody", "shown"]
+__all__ = ["MAX_ITEMS", "ChangeBody", "ItemBody", "shown"]
 
-MOST_ITEMS = 1_000  # of one POST /items
+MAX_ITEMS = 1_000  # of one POST /items
 
 
 class ItemBody(BaseModel):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["ActivationBody", "ModelsBody", "TrafficBody", "TrafficParameters"]
 
-MOST_MODELS = 4
+MAX_MODELS = 4
 """Each is an engine of its own."""
 
 Version = Annotated[str, Field(max_length=256)]
@@ -32,7 +32,7 @@ class TrafficParameters(BaseModel):
 
     weights: dict[Version, Weight] = Field(
         min_length=2,
-        max_length=MOST_MODELS,
+        max_length=MAX_MODELS,
         description="by version, the current one among them; a version's share is its weight's part of the sum",
         examples=[{"20261120-190454": 90, "20261121-101500": 10}],
     )

@@ -9,10 +9,10 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 from catalog.text.prompts import clean_text
 
-__all__ = ["LONGEST_ID", "LONGEST_QUERY", "Identifier", "Query", "clean_query"]
+__all__ = ["MAX_ID_LENGTH", "MAX_QUERY_LENGTH", "Identifier", "QueryText", "clean_query"]
 
-LONGEST_ID = 256
-LONGEST_QUERY = 1_000
+MAX_ID_LENGTH = 256
+MAX_QUERY_LENGTH = 1_000
 
 # C0 and C1 controls, line separators and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -31,8 +31,8 @@ register_url_convertor("id", IdConvertor())
 def check_id(text: str) -> str:
     if not text or text.isspace():
         raise PydanticCustomError("empty_id", "is empty: give an id")
-    if len(text) > LONGEST_ID:
-        raise PydanticCustomError("id_too_long", "is over {limit} characters", {"limit": LONGEST_ID})
+    if len(text) > MAX_ID_LENGTH:
+        raise PydanticCustomError("id_too_long", "is over {limit} characters", {"limit": MAX_ID_LENGTH})
     if UNPRINTABLE.search(text) or BROKEN in text:
         raise PydanticCustomError("unprintable_id", "has control characters or is not valid UTF-8")
     return text
@@ -40,8 +40,8 @@ def check_id(text: str) -> str:
 
 def clean_query(text: str) -> str:
     """The text in one line, without control characters and lone surrogates; case and spelling are kept."""
-    if len(text) > LONGEST_QUERY:
-        raise PydanticCustomError("query_too_long", "is over {limit} characters", {"limit": LONGEST_QUERY})
+    if len(text) > MAX_QUERY_LENGTH:
+        raise PydanticCustomError("query_too_long", "is over {limit} characters", {"limit": MAX_QUERY_LENGTH})
     query = " ".join(UNPRINTABLE.sub(" ", text).split())
     if not clean_text(query):
         raise PydanticCustomError("empty_query", "has no text: type something to search for")
@@ -51,5 +51,5 @@ def clean_query(text: str) -> str:
 Identifier = Annotated[str, AfterValidator(check_id)]
 """An id of a user, an item or an event: 1…256 characters of any script; spaces, slashes and colons are fine."""
 
-Query = Annotated[str, AfterValidator(clean_query)]
+QueryText = Annotated[str, AfterValidator(clean_query)]
 """What somebody typed, in one line and not blank."""

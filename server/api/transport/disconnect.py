@@ -1,7 +1,8 @@
-"""Work for a client ends when the client leaves, as pages do that search while somebody types.
+"""Cancels the work for a client that closes its connection, as pages do that search while somebody types.
 
-ASGI tells of it only to who asks, which would take a task for every request. So the protocol
-(server/api/transport/protocol.py) says it to the request's own task, by a function that waits in the request's state.
+ASGI reports a closed connection only to whoever awaits the next message, which would take a second task for every
+request. So the route leaves a callback in the request's state, and the protocol (server/api/transport/protocol.py)
+calls it when the connection is lost.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-__all__ = ["leave", "present"]
+__all__ = ["cancel_on_disconnect", "notify_disconnect"]
 
-LEAVE = "leave"
+ON_DISCONNECT = "on_disconnect"
 
 
 @contextmanager
-def present(request: Request) -> Iterator[None]:
-    """What runs inside is cancelled when the client leaves. Raises ClientDisconnect then."""
+def cancel_on_disconnect(request: Request) -> Iterator[None]:
+    """Cancels what runs inside when the request's client leaves, and raises ClientDisconnect then."""
     task = asyncio.current_task()
     assert task is not None, "a route runs in one"
     left = False
 
-    def end() -> None:
+    def cancel() -> None:
         nonlocal left
         left = True
         task.cancel()
 
     state = request.scope["state"]
-    state[LEAVE] = end
+    state[ON_DISCONNECT] = cancel
     try:
         yield
     except asyncio.CancelledError as error:
@@ -40,11 +41,11 @@ def present(request: Request) -> Iterator[None]:
             raise ClientDisconnect from error
         raise
     finally:
-        del state[LEAVE]
+        del state[ON_DISCONNECT]
 
 
-def leave(scope: Any) -> None:
-    """The client of this ASGI scope has left."""
-    end = scope.get("state", {}).get(LEAVE)
-    if end is not None:
-        end()
+def notify_disconnect(scope: Any) -> None:
+    """Tells the request of this ASGI scope that its client has left."""
+    callback = scope.get("state", {}).get(ON_DISCONNECT)
+    if callback is not None:
+        callback()

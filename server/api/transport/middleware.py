@@ -1,7 +1,8 @@
-"""What surrounds every request: an id, limits on its size, one log line, metrics, and an answer if all else fails.
+"""ASGI middleware around every request.
 
-Two plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every message through a queue. Between them
-goes what may change an answer but must be logged: cross-origin rules (server/app.py).
+From the outside in, as server/app.py stacks them: RequestContextMiddleware, cross-origin rules, ProblemMiddleware,
+BodyLimitMiddleware, the routes. They are plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every
+message through a queue.
 """
 
 import re
@@ -16,25 +17,28 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.problems import problem_response
-from server.api.transport.protocol import LONGEST_URL
+from server.api.transport.protocol import MAX_URL_BYTES
 from server.api.transport.security_headers import protect
 from server.auth.authorizer import Admission
 from server.core import errors, metrics
 from server.core.errors import Problem
 
-__all__ = ["REQUEST_ID", "Requests", "Safeguard"]
+__all__ = ["REQUEST_ID", "BodyLimitMiddleware", "ProblemMiddleware", "RequestContextMiddleware"]
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-CLIENT_LEFT = 499  # nginx's number for it; nobody receives it
+CLIENT_LEFT = 499  # nginx's status for a client that closed its connection; nobody receives it
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 log = structlog.get_logger(__name__)
 
 
-class Requests:
-    """Outermost. `request.state` gains `request_id`, `arrived` (by `time.monotonic`) and `status`, and what is within
-    may set `degraded` there."""
+class RequestContextMiddleware:
+    """Gives a request its id, and its answer the headers, the log line and the metrics that every one has.
+
+    `request.state` gains `request_id`, `arrived` (seconds of `time.monotonic`) and `status` (None until the answer
+    begins). Routes may set `degraded` there, and the authorizer sets `admission`, which is ended here.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,14 +72,11 @@ class Requests:
                 _report(scope, state["status"], time.monotonic() - started)
 
 
-class Safeguard:
-    """Innermost. Refuses what is too large, and answers what no handler of the application foresaw."""
+class ProblemMiddleware:
+    """Answers what no handler of the application foresaw: problems of the middleware inside, and a 500 for the rest."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
-        """max_bytes_at: paths whose bodies have another limit."""
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
-        self._max_bytes_at = max_bytes_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,9 +84,7 @@ class Safeguard:
             return
         request = Request(scope)
         try:
-            limit = self._max_bytes_at.get(scope["path"], self._max_body_bytes)
-            _check_size(request, limit)
-            await self._app(scope, _Body(receive, limit), send)
+            await self._app(scope, receive, send)
         except Problem as problem:
             await problem_response(request, problem)(scope, receive, send)
         except ClientDisconnect:
@@ -97,9 +96,32 @@ class Safeguard:
                 await problem_response(request, unforeseen)(scope, receive, send)
 
 
+class BodyLimitMiddleware:
+    """Raises Problem for a URL or a body that is too large, as soon as that is known."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
+        """
+        Args:
+            app: What is inside.
+            max_bytes: Of a body.
+            max_bytes_at: By path, of the bodies that have another limit.
+        """
+        self._app = app
+        self._max_bytes = max_bytes
+        self._max_bytes_at = max_bytes_at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._max_bytes_at.get(scope["path"], self._max_bytes)
+        _check_size(Request(scope), limit)
+        await self._app(scope, _LimitedBody(receive, limit), send)
+
+
 def _check_size(request: Request, limit: int) -> None:
-    if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > LONGEST_URL:
-        raise Problem(errors.URL_TOO_LONG, f"the URL is over {LONGEST_URL:,} bytes: shorten what it asks for")
+    if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > MAX_URL_BYTES:
+        raise Problem(errors.URL_TOO_LONG, f"the URL is over {MAX_URL_BYTES:,} bytes: shorten what it asks for")
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise body_too_large(limit)
@@ -109,7 +131,7 @@ def _check_size(request: Request, limit: int) -> None:
         raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
 
 
-class _Body:
+class _LimitedBody:
     """Receives a body and stops one that turns out to be too large."""
 
     def __init__(self, receive: Receive, limit: int) -> None:

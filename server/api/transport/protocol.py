@@ -16,19 +16,19 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.api.problems import PROBLEM_JSON, problem_body
-from server.api.transport.disconnect import leave
+from server.api.transport.disconnect import notify_disconnect
 from server.api.transport.security_headers import API
 from server.core import errors, metrics
 from server.core.errors import RETRY_LATER, Problem
 
-__all__ = ["LONGEST_URL", "Bounds", "HttpProtocol", "protocol_within"]
+__all__ = ["MAX_URL_BYTES", "Bounds", "HttpProtocol", "protocol_within"]
 
-LONGEST_URL = 16_384  # bytes; the middleware holds requests to it that arrive whole
-LARGEST_HEAD = 65_536  # bytes, request line and headers
-MOST_HEADERS = 100
-MOST_PIPELINED = 32  # requests of one connection that wait for the answers before them
+MAX_URL_BYTES = 16_384  # bytes; the middleware holds requests to it that arrive whole
+MAX_HEADER_BYTES = 65_536  # bytes, request line and headers
+MAX_HEADERS = 100
+MAX_PIPELINED = 32  # requests of one connection that wait for the answers before them
 LINGER_SECONDS = 2.0  # how long what a refused client still sends is thrown away, so that it gets to read why
-REFUSALS = 64  # connections above the most, which are told so; those above are closed without a word
+MAX_REFUSALS = 64  # connections above the most, which are told so; those above are closed without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         over = len(self.connections) - self._bounds.connections
-        if over > REFUSALS:
+        if over > MAX_REFUSALS:
             self._refused = True
             transport.abort()
         elif over > 0:
@@ -97,7 +97,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self._running.disconnected = True  # uvicorn tells the newest request alone
             self._running.message_event.set()
-            leave(self._running.scope)
+            notify_disconnect(self._running.scope)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -120,7 +120,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._refused or self.transport.is_closing():
             return
-        if self._in_head and self._head_bytes > LARGEST_HEAD:
+        if self._in_head and self._head_bytes > MAX_HEADER_BYTES:
             self.send_400_response("")
         elif self._in_message or self._head_bytes:
             self._await("head" if self._in_head else "body")
@@ -138,13 +138,13 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_header(name, value)
         else:
             self._trailers += 1
-        if len(self.headers) + self._trailers > MOST_HEADERS:
-            self._fault = Problem(errors.HEAD_TOO_LARGE, f"there are over {MOST_HEADERS} headers: send fewer")
+        if len(self.headers) + self._trailers > MAX_HEADERS:
+            self._fault = Problem(errors.HEAD_TOO_LARGE, f"there are over {MAX_HEADERS} headers: send fewer")
             raise ValueError("too many headers")
 
     def on_headers_complete(self) -> None:
-        if len(self.pipeline) >= MOST_PIPELINED:
-            detail = f"{MOST_PIPELINED} requests wait on this connection: await their answers before you send more"
+        if len(self.pipeline) >= MAX_PIPELINED:
+            detail = f"{MAX_PIPELINED} requests wait on this connection: await their answers before you send more"
             self._fault = Problem(errors.TOO_MANY_CONCURRENT, detail, headers=RETRY_LATER)
             raise ValueError("too many requests")
         if self.parser.get_http_version() not in {"1.0", "1.1"}:
@@ -194,10 +194,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _problem(self) -> Problem:
         if self._fault is not None:
             return self._fault
-        if len(getattr(self, "url", b"")) > LONGEST_URL:
-            return Problem(errors.URL_TOO_LONG, f"the URL is over {LONGEST_URL:,} bytes: shorten what it asks for")
-        if self._in_head and self._head_bytes > LARGEST_HEAD:
-            return Problem(errors.HEAD_TOO_LARGE, f"the headers are over {LARGEST_HEAD:,} bytes: send less")
+        if len(getattr(self, "url", b"")) > MAX_URL_BYTES:
+            return Problem(errors.URL_TOO_LONG, f"the URL is over {MAX_URL_BYTES:,} bytes: shorten what it asks for")
+        if self._in_head and self._head_bytes > MAX_HEADER_BYTES:
+            return Problem(errors.HEAD_TOO_LARGE, f"the headers are over {MAX_HEADER_BYTES:,} bytes: send less")
         return Problem(errors.MALFORMED_HTTP, "the request is not HTTP/1.1: check what is talking to this port")
 
     def _refuse(self, problem: Problem) -> None:

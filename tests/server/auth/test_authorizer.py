@@ -137,7 +137,7 @@ def routes_of(app: FastAPI) -> list[APIRoute]:
 
 
 def scopes_of(route: APIRoute) -> list[str]:
-    return [str(d.call.scope) for d in route.dependant.dependencies if type(d.call).__name__ == "Needed"]
+    return [str(d.call.scope) for d in route.dependant.dependencies if type(d.call).__name__ == "RequiredScope"]
 
 
 def test_every_route_needs_one_scope_but_for_the_open_ones(settings: Settings) -> None:

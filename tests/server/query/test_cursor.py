@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.api.transport.protocol import LONGEST_URL
+from server.api.transport.protocol import MAX_URL_BYTES
 from server.core.errors import Problem
 from server.query.cursor import LONGEST_URL_CURSOR, MOST_SHOWN, CursorCodec, Page
 from server.query.types import Question
@@ -101,7 +101,7 @@ def test_pages_end_where_fewer_came_back_and_after_a_thousand_items() -> None:
 def test_a_cursor_fits_a_url(make, fewest: int) -> None:  # type: ignore[no-untyped-def]
     question, page = replace(QUESTION, k=10, longest_cursor=LONGEST_URL_CURSOR), Page((), "r" * 64)
     while (cursor := PAGES.next_cursor(question, page, [make() for _ in range(10)])) is not None:
-        assert len(cursor) <= LONGEST_URL_CURSOR < LONGEST_URL - 4_000
+        assert len(cursor) <= LONGEST_URL_CURSOR < MAX_URL_BYTES - 4_000
         page = PAGES.open(replace(question, cursor=cursor))
     assert len(page.shown) >= fewest
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.types import LONGEST_QUERY, UNPRINTABLE, Identifier, clean_query
+from server.api.schemas.types import MAX_QUERY_LENGTH, UNPRINTABLE, Identifier, clean_query
 
 IDS = TypeAdapter(Identifier)
 any_text = st.text(st.characters(codec=None, categories=None), max_size=60)  # lone surrogates included
@@ -38,9 +38,9 @@ def test_what_becomes_of_a_query(typed: str, cleaned: str) -> None:
 
 
 def test_the_longest_query() -> None:
-    assert clean_query("x" * LONGEST_QUERY)
+    assert clean_query("x" * MAX_QUERY_LENGTH)
     with pytest.raises(PydanticCustomError, match="over 1000 characters"):
-        clean_query("x" * (LONGEST_QUERY + 1))
+        clean_query("x" * (MAX_QUERY_LENGTH + 1))
 
 
 @given(any_text)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from server.api.schemas.items import shown
-from server.api.schemas.types import Identifier, Query
+from server.api.schemas.types import Identifier, QueryText
 from server.core.settings import MAX_K
 from server.query.cursor import LONGEST_URL_CURSOR
 from server.query.types import Answer, Kind, Question, ReasonCode
@@ -26,10 +26,10 @@ __all__ = [
     "answer_body",
 ]
 
-MOST_CANDIDATES = 1_000
-MOST_FIELDS = 200
-MOST_VISITS = 200
-LONGEST_CURSOR = 1 << 17  # characters, more than the longest that is ever made
+MAX_CANDIDATES = 1_000
+MAX_FIELDS = 200
+MAX_VISITS = 200
+MAX_CURSOR_LENGTH = 1 << 17  # characters, more than the longest that is ever made
 
 
 def split_names(value: object) -> object:
@@ -51,7 +51,7 @@ class VisitBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     item_id: Identifier
-    query: Query | None = None
+    query: QueryText | None = None
 
 
 VISIT_SCHEMA = {
@@ -79,7 +79,7 @@ class Parameters(BaseModel):
     cursor: Annotated[
         str | None,
         Field(
-            max_length=LONGEST_CURSOR,
+            max_length=MAX_CURSOR_LENGTH,
             description="`next_cursor` of an answer to the same question: the items behind that answer's",
         ),
     ] = None
@@ -89,11 +89,11 @@ class Parameters(BaseModel):
     ] = None
     candidates: Annotated[
         list[Identifier] | None,
-        Field(max_length=MOST_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
+        Field(max_length=MAX_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
     ] = None
     fields: Annotated[
         list[str] | None,
-        Field(max_length=MOST_FIELDS),  # before the validator: behind it, it would count the names of None
+        Field(max_length=MAX_FIELDS),  # before the validator: behind it, it would count the names of None
         BeforeValidator(split_names),
         Field(
             description="columns of an item that are wanted, in a URL with commas; `id`,"
@@ -158,7 +158,7 @@ class PersonalParameters(Parameters):
 
 
 class SearchParameters(PersonalParameters):
-    q: Annotated[Query, Field(description="what was typed")]
+    q: Annotated[QueryText, Field(description="what was typed")]
     correct: Annotated[bool, Field(description="replace words that no item contains by the nearest that one does")] = (
         True
     )
@@ -192,7 +192,7 @@ class InlineHistory(PersonalParameters):
 
     history: Annotated[
         list[Annotated[VisitBody, BeforeValidator(visit_of), WithJsonSchema(VISIT_SCHEMA)]] | None,
-        Field(max_length=MOST_VISITS, description="oldest first; takes the place of a stored history"),
+        Field(max_length=MAX_VISITS, description="oldest first; takes the place of a stored history"),
     ] = None
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The page's files as a browser gets them; tests/e2e is about what it does with them."""
+"""The shop's page and /docs as a browser gets them; tests/e2e is about what it does with them."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.api.routes import page
+from server.api.routes import static
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 
-WEB = Path(page.__file__).parents[1] / "static/shop"
+WEB = Path(static.__file__).parents[1] / "static/shop"
 KINDS = {".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
 
 
@@ -47,12 +47,12 @@ async def test_files_have_their_type_and_are_kept_for_good(file: Path, shop: Sho
 def test_another_name_or_content_is_another_address(tmp_path: Path) -> None:
     (tmp_path / "app.js").write_text("1")
     (tmp_path / "base.css").write_text("2")
-    first = page.digest_of(tmp_path)
-    assert page.digest_of(tmp_path) == first
+    first = static.digest_of(tmp_path)
+    assert static.digest_of(tmp_path) == first
     (tmp_path / "app.js").write_text("3")
-    second = page.digest_of(tmp_path)
+    second = static.digest_of(tmp_path)
     (tmp_path / "app.js").rename(tmp_path / "shop.js")
-    assert len({first, second, page.digest_of(tmp_path)}) == 3
+    assert len({first, second, static.digest_of(tmp_path)}) == 3
 
 
 async def test_files_of_another_version_are_not_served(shop: Shop) -> None:
@@ -72,7 +72,7 @@ async def test_nothing_else_is_served(path: str, shop: Shop) -> None:
     assert_problem(await shop.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2froutes%2fpage.py", "%2fetc%2fpasswd"])
+@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2froutes%2fstatic.py", "%2fetc%2fpasswd"])
 async def test_nothing_else_is_served_beside_the_files(name: str, shop: Shop) -> None:
     assert_problem(await shop.get(folder_of(await shop.get("/")) + name), 404, "not_found")
 
@@ -95,3 +95,29 @@ def test_everything_that_is_named_exists_and_is_used() -> None:
     text = {file.name: file.read_text() for file in WEB.iterdir()}
     named = set(re.findall(r'(?:/static/|"\./)([\w.-]+)', "".join(text.values())))
     assert named == set(text) - {"index.html"}
+
+
+async def test_the_documentation_takes_everything_from_this_server(shop: Shop) -> None:
+    page = await shop.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    places = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(places) == 5
+    for place in places:
+        assert not re.match(r"\w+:|//", place)
+        response = await shop.client.get(f"/{place}")
+        assert response.status_code == 200, place
+        kept = await shop.client.get(f"/{place}", headers={"If-None-Match": response.headers.get("etag", "")})
+        assert kept.status_code == (304 if "assets" in place else 200)
+
+
+async def test_nothing_in_the_documentation_needs_an_exception_from_its_policy(shop: Shop) -> None:
+    page = (await shop.get("/docs")).text
+    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", page)
+    script = (await shop.get("/docs/assets/start.js")).text
+    assert 'url: "openapi.json"' in script
+    assert "validatorUrl: null" in script
+
+
+@pytest.mark.parametrize("path", ["/docs/assets/", "/docs/assets/none.js", "/docs/assets/..%2F..%2Fapp.py"])
+async def test_nothing_else_is_in_the_documentation(shop: Shop, path: str) -> None:
+    assert_problem(await shop.client.get(path), 404, "not_found")

@@ -1,0 +1,73 @@
+"""The two pages that the server brings along, and the files they load. They need no key; the API behind them does.
+
+/ is the shop, a small page over this API that people can try. Its files lie in server/api/static/shop as they are, with
+no build step. Their addresses carry a digest of all of them, so browsers keep them for good: a page that is opened
+again asks for index.html alone, and never runs with another version's scripts.
+
+/docs is the API to read and to try (Swagger UI), without anything from other servers. The package fastapi-swagger ships
+Swagger UI's files; the page and its few lines of script are ours, because Content-Security-Policy forbids the script
+that FastAPI's own page has inside of it.
+"""
+
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.datastructures import Headers
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+__all__ = ["router"]
+
+STATIC = Path(__file__).parents[1] / "static"
+SHOP = STATIC / "shop"
+INDEX = "index.html"
+SHOP_FILES = StaticFiles(directory=SHOP)
+SWAGGER_FILES = StaticFiles(directory=STATIC / "swagger", packages=[("fastapi_swagger", "resources")])
+REVALIDATED = {"Cache-Control": "no-cache"}
+KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of the names and contents of a folder's files."""
+    digests = (f"{sha256(file.read_bytes()).hexdigest()} {file.name}\n" for file in sorted(folder.iterdir()))
+    return sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+DIGEST = digest_of(SHOP)
+PAGE = (SHOP / INDEX).read_text(encoding="utf-8").replace('"/static/', f'"/static/{DIGEST}/')
+PAGE_HEADERS = REVALIDATED | {"ETag": f'"{DIGEST}"'}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def get_shop(request: Request) -> Response:
+    """The shop's page; 304 without a body where the browser has it already."""
+    if SHOP_FILES.is_not_modified(Headers(PAGE_HEADERS), request.headers):
+        return NotModifiedResponse(Headers(PAGE_HEADERS))
+    return HTMLResponse(PAGE, headers=PAGE_HEADERS)
+
+
+@router.api_route("/static/{digest}/{path:path}", methods=["GET", "HEAD"])
+async def get_shop_file(digest: str, path: str, request: Request) -> Response:
+    """What the shop's page loads. Raises HTTPException 404, for files of another version too."""
+    if digest != DIGEST or path == INDEX:
+        raise HTTPException(404)
+    response = await SHOP_FILES.get_response(path, request.scope)
+    response.headers.update(KEPT)
+    return response
+
+
+@router.get("/docs")
+async def get_swagger(request: Request) -> Response:
+    """Swagger UI's page."""
+    return await get_swagger_file(INDEX, request)
+
+
+@router.get("/docs/assets/{path:path}")
+async def get_swagger_file(path: str, request: Request) -> Response:
+    """What Swagger UI's page loads. Raises HTTPException 404."""
+    response = await SWAGGER_FILES.get_response(path, request.scope)
+    response.headers.update(REVALIDATED)
+    return response
