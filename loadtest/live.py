@@ -165,11 +165,11 @@ class Callers:
 
     async def ask(self) -> None:
         """One request, on the present catalog."""
-        with self._catalog.use() as view:
-            async with view.selection.limit(None) as leaf_set:
+        with self._catalog.use() as searcher:
+            async with searcher.eligible.limit(None) as leaf_set:
                 number = f"live-{next(self._numbers)}"
                 await self._engine.rank(
-                    RankRequest(next(self._prompts), BEAM, BEAM, number, leaf_set=leaf_set, snapshot=view.installed)
+                    RankRequest(next(self._prompts), BEAM, BEAM, number, leaf_set=leaf_set, snapshot=searcher.installed)
                 )
 
 

@@ -142,7 +142,7 @@ def ready_line(parts: Parts, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     deployment = parts.deployments.current
-    items = deployment.catalog.view.selection.present
+    items = deployment.catalog.searcher.eligible.present
     return f"gemserve: ready on http://{address} (model {deployment.version}, {items} items)"
 
 

@@ -41,7 +41,7 @@ from server.auth.rate_limit import Limits, RateLimit
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.core.tracing import Traces, otlp_provider
-from server.query.admission import AnswerQueue
+from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
@@ -142,7 +142,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: Deployments, history: HistoryStore, catalog_sync: CatalogSync, keyring: Keyring, settings: Settings
 ) -> Parts:
-    queue = AnswerQueue(settings.concurrent_answers, settings.queue_length)
+    queue = AdmissionQueue(settings.concurrent_answers, settings.queue_length)
     queue.describe_in_metrics()
     service = Service(
         deployments,
@@ -150,7 +150,7 @@ def _assemble(
         queue,
         CursorCodec(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
         beam_width=settings.beam_width,
-        widest=settings.engine.max_width,
+        max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
     )
     return Parts(

@@ -1,4 +1,4 @@
-"""Many questions in one request: some at a time, each answered as soon as it can be."""
+"""Many queries in one request: some at a time, each answered as soon as it can be."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class BatchRunner:
-    """Answers batches; `at_a_time` questions of each are under way or wait in the queue."""
+    """Answers batches; `at_a_time` queries of each are under way or wait in the queue."""
 
     def __init__(self, service: Service, at_a_time: int) -> None:
         self._service = service
@@ -90,6 +90,6 @@ class BatchRunner:
         if not isinstance(kind, str) or kind not in LINES:
             fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
             raise Problem(errors.INVALID_REQUEST, errors.in_words([fault]), errors=[fault])
-        question = conform(asked, LINES[kind]).question(request_id)
-        answer = await self._service.answer(question, started, patient=True)
-        return answer_body(question, answer, time.monotonic() - started)
+        query = conform(asked, LINES[kind]).to_query(request_id)
+        result = await self._service.execute(query, started, priority="batch")
+        return answer_body(query, result, time.monotonic() - started)

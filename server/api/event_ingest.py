@@ -75,7 +75,7 @@ class EventIngestor:
         except ValidationError as error:
             faults = describe(error.errors())
             return Rejected(index, faults[0]["code"], in_words(faults))
-        if self._deployments.current.catalog.view.items.row_of(body.item_id) is None:
+        if self._deployments.current.catalog.searcher.items.row_of(body.item_id) is None:
             return Rejected(index, UNKNOWN_ITEM.code, f"item_id: no item of the catalog is named {body.item_id!r}")
         timestamp = now if body.timestamp is None else body.timestamp
         if timestamp > now + FUTURE_MS:

@@ -23,7 +23,6 @@ __all__ = [
     "HISTORY_SECONDS",
     "IN_FLIGHT",
     "MODEL",
-    "PLACES_TAKEN",
     "PREFIX_CACHE_TOKENS",
     "PROBLEMS",
     "PROMPT_TOKENS",
@@ -33,6 +32,7 @@ __all__ = [
     "REDIS_ERRORS",
     "REJECTED_EVENTS",
     "REQUEST_SECONDS",
+    "SLOTS_TAKEN",
     "TRAFFIC_WEIGHT",
     "Outcome",
     "forget",
@@ -56,21 +56,21 @@ IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests being answered now")
 PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by its code", ["code"])
 DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
 
-QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Questions that wait for a place")
-PLACES_TAKEN = Gauge("gemserve_places_taken", "Places of --concurrent-answers that are taken")
+QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Queries that wait for a slot")
+SLOTS_TAKEN = Gauge("gemserve_places_taken", "Slots of --concurrent-answers that are taken")
 QUEUE_SECONDS = Histogram(
-    "gemserve_queue_seconds", "Time that questions waited for their places, of those that got one", buckets=SECONDS
+    "gemserve_queue_seconds", "Time that queries waited for their slots, of those that got one", buckets=SECONDS
 )
 QUEUE_REFUSED = Counter(
     "gemserve_queue_refused",
-    "Questions that got no place, by reason (full, deadline, gone: the client left while it waited)",
+    "Queries that got no slot, by reason (full, deadline, gone: the client left while it waited)",
     ["reason"],
 )
 for reason in ("full", "deadline", "gone"):
     QUEUE_REFUSED.labels(reason)
 
 ANSWERS = Counter(
-    "gemserve_answers", "Questions, by task, by the model they came to, and outcome", ["task", "model", "outcome"]
+    "gemserve_answers", "Queries, by task, by the model they came to, and outcome", ["task", "model", "outcome"]
 )
 ENGINE_SECONDS = Histogram(
     "gemserve_engine_seconds", "Time the engine took to rank, by task", ["task"], buckets=SECONDS

@@ -1,16 +1,15 @@
-"""Who is answered now, who waits, and who is told at once to come back later.
+"""Admission control: a bounded number of queries run and a bounded queue waits, first come, first served.
 
-An engine that is asked for more than it can do answers everybody too late, and work that nobody waits for any more is
-all it does. So a bounded number of questions is under way, a bounded number waits, first come, first served, and a
-question that is not expected to be answered by its deadline is refused: best when it comes, at the latest when its turn
-comes. `server/query/latency_estimator.py` learns what to expect.
+A query that cannot be expected to meet its deadline is refused with 503 and Retry-After, when it comes or at the latest
+when its turn comes. An engine that is asked for more than it can do would answer everybody too late.
+`server/query/latency_estimator.py` learns how long queries take.
 
-* Nobody is refused while nobody is under way, whatever is expected. So a wrong expectation, such as after an exchange
-  of the model, is put right by the next answers.
-* What answers cost is learnt only while there is more to do than is done at once: while questions wait, are refused or
-  come too late. Of an idle engine, an answer uses no more than what nobody else wants.
-* *Patient* questions, the lines of batches, wait as long as their deadline allows, however many they are, and hold a
-  quarter of the places at most.
+* While no query runs, none is refused, whatever the estimate is. So a wrong estimate, as after an exchange of the
+  model, is put right by the next queries.
+* The cost of queries is learnt only under load: while others wait, are refused or come too late. A query that runs
+  alone costs an idle engine nothing that another would want.
+* Queries of priority "batch", the lines of batches, do not count in the queue's length and wait as long as their
+  deadlines allow. They hold a quarter of the slots at most.
 """
 
 from __future__ import annotations
@@ -29,196 +28,205 @@ from server.core import errors, metrics
 from server.core.errors import Problem
 from server.query.latency_estimator import LatencyEstimator
 
-__all__ = ["AnswerQueue", "Place"]
+__all__ = ["AdmissionQueue", "Priority", "Slot"]
 
-PATIENT_SHARE = 4  # patient questions hold one place in so many, and one at least
-QUIET_SHARE = 4  # of so many places one taken: the engine has time left, and refusing one question helps no other
-LONGEST_RETRY = 60  # seconds that a client is told to wait
+BATCH_SHARE = 4  # batch queries hold one slot in so many, and one at least
+QUIET_SHARE = 4  # of so many slots one taken: the engine has time left, and refusing one query helps no other
+MAX_RETRY = 60  # seconds that a client is told to wait
 
+Priority = Literal["interactive", "batch"]
 Reason = Literal["full", "deadline", "gone"]
 
 
 @dataclass(slots=True)
 class Waiter:
-    """turn: whether it has a place, when that is decided."""
+    """A query in the queue. turn: whether it got its slot, once that is decided."""
 
     turn: asyncio.Future[bool]
-    place: Place
+    slot: Slot
 
 
-class AnswerQueue:
-    """concurrent: places, each for one question under way. length: most questions that wait, patient ones not counted.
+class AdmissionQueue:
+    """The slots of one event loop, and the queries that wait for one.
 
-    clock: in seconds. For one event loop.
+    slots: queries that run at the same time.
+    max_waiting: interactive queries that wait; more are refused.
+    clock: in seconds.
     """
 
-    def __init__(self, concurrent: int, length: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._concurrent = concurrent
-        self._length = length
-        self._patient_places = max(1, concurrent // PATIENT_SHARE)
+    def __init__(self, slots: int, max_waiting: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots
+        self._max_waiting = max_waiting
+        self._batch_slots = max(1, slots // BATCH_SHARE)
         self._clock = clock
-        self._expectation = LatencyEstimator()
+        self._estimator = LatencyEstimator()
         self._tickets = count()
-        self._waiting: OrderedDict[int, Waiter] = OrderedDict()
-        self._patient: OrderedDict[int, Waiter] = OrderedDict()
-        self._taken = 0
-        self._taken_patient = 0
-        self._pressed = -math.inf  # when there was last more to do than was done at once
-        self._work = 0.0  # questions under way, summed up over time, until _work_until
+        self._interactive: OrderedDict[int, Waiter] = OrderedDict()
+        self._batch: OrderedDict[int, Waiter] = OrderedDict()
+        self._running = 0
+        self._running_batch = 0
+        self._loaded_at = -math.inf  # when there was last more to do than ran at once
+        self._work = 0.0  # running queries, summed up over time, until _work_until
         self._work_until = clock()
 
     @property
-    def taken(self) -> int:
-        """Questions under way."""
-        return self._taken
+    def running(self) -> int:
+        """Queries that hold a slot."""
+        return self._running
 
     @property
     def waiting(self) -> int:
-        """Questions that wait, patient ones included."""
-        return len(self._waiting) + len(self._patient)
+        """Queries that wait, of both priorities."""
+        return len(self._interactive) + len(self._batch)
 
-    def place(self, deadline: float, *, patient: bool = False) -> Place:
-        """A place for one question; deadline: by the clock, when its answer is of no use any more."""
-        return Place(self, deadline, patient)
+    def slot(self, deadline: float, *, priority: Priority = "interactive") -> Slot:
+        """A slot for one query. deadline: by the clock, when its result is of no use any more."""
+        return Slot(self, deadline, priority)
 
     def describe_in_metrics(self) -> None:
         """Have the gauges show this queue from now on."""
         metrics.QUEUE_WAITING.set_function(lambda: self.waiting)
-        metrics.PLACES_TAKEN.set_function(lambda: self._taken)
+        metrics.SLOTS_TAKEN.set_function(lambda: self._running)
 
-    async def enter(self, place: Place) -> None:
-        """Returns when the place is taken. Raises Problem where there is none in time."""
+    async def acquire(self, slot: Slot) -> None:
+        """Returns when the slot is held. Raises Problem (`overloaded`) where it cannot be in time."""
         now = self._clock()
-        if self._is_free(place):
-            if not self._is_in_time(place, now):
-                raise self._refusal("deadline", self._seconds(self._taken + 1), place.deadline - now)
-            self._take(place, now)
+        if self._is_free(slot):
+            if not self._is_in_time(slot, now):
+                raise self._refusal("deadline", self._latency(self._running + 1), slot.deadline - now)
+            self._take(slot, now)
             metrics.QUEUE_SECONDS.observe(0.0)
             return
-        if not place.patient:
-            self._check_queue(place, now)
-        await self._wait(place, now)
+        if not slot.is_batch:
+            self._check_queue(slot, now)
+        await self._wait(slot, now)
         metrics.QUEUE_SECONDS.observe(self._clock() - now)
 
-    def leave(self, place: Place, *, answered: bool) -> None:
-        """Give the place to the next. answered: the question was, and not given up."""
+    def release(self, slot: Slot, *, complete: bool) -> None:
+        """Give the slot to the next query. complete: whether this one got its result, and was not given up."""
         now = self._clock()
         self._count_work(now)
-        if now >= place.deadline or self._waiting or (self._patient and self._taken == self._concurrent):
-            self._pressed = now
-        seconds = now - place.since
-        if seconds > 0 and self._pressed >= place.since:
-            together = (self._work - place.work) / seconds
-            self._expectation.learn(seconds / together, complete=answered)
-        self._taken -= 1
-        self._taken_patient -= place.patient
+        if now >= slot.deadline or self._interactive or (self._batch and self._running == self._slots):
+            self._loaded_at = now
+        seconds = now - slot.since
+        if seconds > 0 and self._loaded_at >= slot.since:
+            mean_running = (self._work - slot.work) / seconds
+            self._estimator.observe(seconds / mean_running, complete=complete)
+        self._running -= 1
+        self._running_batch -= slot.is_batch
         self._hand_on(now)
 
-    async def _wait(self, place: Place, now: float) -> None:
-        line = self._patient if place.patient else self._waiting
-        if self._taken == self._concurrent:
-            self._pressed = now
+    async def _wait(self, slot: Slot, now: float) -> None:
+        line = self._batch if slot.is_batch else self._interactive
+        if self._running == self._slots:
+            self._loaded_at = now
         loop = asyncio.get_running_loop()
-        waiter, ticket = Waiter(loop.create_future(), place), next(self._tickets)
+        waiter, ticket = Waiter(loop.create_future(), slot), next(self._tickets)
         line[ticket] = waiter
-        latest = place.deadline if place.patient else place.deadline - self._expectation.wait(self._concurrent)
+        latest = slot.deadline if slot.is_batch else slot.deadline - self._estimator.queue_seconds(self._slots)
         timer = loop.call_later(max(0.0, latest - now), self._give_up, waiter)
         try:
-            has_place = await waiter.turn
+            has_slot = await waiter.turn
         except asyncio.CancelledError:
             metrics.QUEUE_REFUSED.labels("gone").inc()
             if not waiter.turn.cancelled() and waiter.turn.result():
-                self.leave(place, answered=False)
+                self.release(slot, complete=False)
             raise
         finally:
             timer.cancel()
             line.pop(ticket, None)
-        if not has_place:
-            left = place.deadline - self._clock()
-            raise self._refusal("deadline", self._seconds(self._concurrent), left)
+        if not has_slot:
+            left = slot.deadline - self._clock()
+            raise self._refusal("deadline", self._latency(self._slots), left)
 
     def _hand_on(self, now: float) -> None:
-        """Give free places to those who wait, in the order in which they came."""
-        while self._taken < self._concurrent and (waiter := self._next()) is not None:
+        """Give free slots to the queries that wait, in the order in which they came."""
+        while self._running < self._slots and (waiter := self._next()) is not None:
             if waiter.turn.done():  # it left, or gave up, a moment ago
                 continue
-            in_time = self._is_in_time(waiter.place, now)
+            in_time = self._is_in_time(waiter.slot, now)
             if in_time:
-                self._take(waiter.place, now)
+                self._take(waiter.slot, now)
             waiter.turn.set_result(in_time)
 
     def _next(self) -> Waiter | None:
-        lines = [self._waiting] if self._taken_patient >= self._patient_places else [self._waiting, self._patient]
+        lines = [self._interactive]
+        if self._running_batch < self._batch_slots:
+            lines.append(self._batch)
         filled = [line for line in lines if line]
         if not filled:
             return None
         return min(filled, key=lambda line: next(iter(line))).popitem(last=False)[1]
 
-    def _take(self, place: Place, now: float) -> None:
+    def _take(self, slot: Slot, now: float) -> None:
         self._count_work(now)
-        self._taken += 1
-        self._taken_patient += place.patient
-        place.since, place.work = now, self._work
+        self._running += 1
+        self._running_batch += slot.is_batch
+        slot.since, slot.work = now, self._work
 
     def _count_work(self, now: float) -> None:
-        self._work += self._taken * (now - self._work_until)
+        self._work += self._running * (now - self._work_until)
         self._work_until = now
 
-    def _is_free(self, place: Place) -> bool:
-        return self._taken < self._concurrent and not (place.patient and self._taken_patient >= self._patient_places)
+    def _is_free(self, slot: Slot) -> bool:
+        return self._running < self._slots and not (slot.is_batch and self._running_batch >= self._batch_slots)
 
-    def _is_in_time(self, place: Place, now: float) -> bool:
-        """Whether it can be expected to be answered by its deadline, if it gets a place now."""
-        if place.patient or self._taken == 0:
+    def _is_in_time(self, slot: Slot, now: float) -> bool:
+        """Whether a query that gets its slot now can be expected to meet its deadline."""
+        if slot.is_batch or self._running == 0:
             return True
-        return now + self._seconds(self._taken + 1) <= place.deadline
+        return now + self._latency(self._running + 1) <= slot.deadline
 
-    def _seconds(self, together: int) -> float:
-        """To be expected of a question that is one of so many under way."""
-        return self._expectation.answer(together, surely=together * QUIET_SHARE > self._concurrent)
+    def _latency(self, running: int) -> float:
+        """Seconds to be expected of a query that is one of so many that run."""
+        return self._estimator.latency(running, pessimistic=running * QUIET_SHARE > self._slots)
 
-    def _check_queue(self, place: Place, now: float) -> None:
-        """Raises Problem for a question that cannot wait here."""
-        ahead = len(self._waiting)
-        if ahead >= self._length:
-            raise self._refusal("full", self._expectation.wait(ahead), 0.0)
-        ahead += min(len(self._patient), ahead // (PATIENT_SHARE - 1) + 1)  # no more of them come in between
-        seconds = self._expectation.wait(ahead + 1) + self._seconds(self._concurrent)
-        if now + seconds > place.deadline:
-            raise self._refusal("deadline", seconds, place.deadline - now)
+    def _check_queue(self, slot: Slot, now: float) -> None:
+        """Raises Problem for an interactive query that cannot wait here."""
+        ahead = len(self._interactive)
+        if ahead >= self._max_waiting:
+            raise self._refusal("full", self._estimator.queue_seconds(ahead), 0.0)
+        ahead += min(len(self._batch), ahead // (BATCH_SHARE - 1) + 1)  # no more of them come in between
+        seconds = self._estimator.queue_seconds(ahead + 1) + self._latency(self._slots)
+        if now + seconds > slot.deadline:
+            raise self._refusal("deadline", seconds, slot.deadline - now)
 
     def _give_up(self, waiter: Waiter) -> None:
         if not waiter.turn.done():
             waiter.turn.set_result(False)
 
     def _refusal(self, reason: Reason, seconds: float, left: float) -> Problem:
-        """seconds: that an answer would have taken, of those that were left; for a full queue, until it is empty."""
-        self._pressed = self._clock()
+        """seconds: what a result would have taken; for a full queue, until it is empty. left: before the deadline."""
+        self._loaded_at = self._clock()
         metrics.QUEUE_REFUSED.labels(reason).inc()
-        retry = min(LONGEST_RETRY, max(1, math.ceil(seconds - left)))
+        retry = min(MAX_RETRY, max(1, math.ceil(seconds - left)))
         if reason == "full":
-            detail = f"{self._length} questions wait already, which is the most: ask again in {retry} s"
+            detail = f"{self._max_waiting} queries wait already, which is the most: ask again in {retry} s"
         else:
             detail = f"no answer can be expected in time now: ask again in {retry} s, or allow more time"
         return Problem(errors.OVERLOADED, detail, headers={"Retry-After": str(retry)})
 
 
-class Place:
-    """`async with` it: inside, the question is under way. Raises Problem (`overloaded`) where it cannot be in time."""
+class Slot:
+    """One query's slot: `async with` it holds the slot. Entering raises Problem (`overloaded`) where it cannot be in
+    time.
 
-    __slots__ = ("_queue", "deadline", "patient", "since", "work")
+    since, work: when it was taken, and the queue's work until then.
+    """
 
-    def __init__(self, queue: AnswerQueue, deadline: float, patient: bool) -> None:
+    __slots__ = ("_queue", "deadline", "is_batch", "since", "work")
+
+    def __init__(self, queue: AdmissionQueue, deadline: float, priority: Priority) -> None:
         self._queue = queue
         self.deadline = deadline
-        self.patient = patient
+        self.is_batch = priority == "batch"
         self.since = 0.0
         self.work = 0.0
 
     async def __aenter__(self) -> None:
-        await self._queue.enter(self)
+        await self._queue.acquire(self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._queue.leave(self, answered=kind is None)
+        self._queue.release(self, complete=kind is None)

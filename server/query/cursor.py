@@ -24,12 +24,12 @@ import orjson
 
 from server.core import errors
 from server.core.errors import Problem
-from server.query.types import Question
+from server.query.types import Query
 
-__all__ = ["LONGEST_URL_CURSOR", "MOST_SHOWN", "CursorCodec", "Page"]
+__all__ = ["MAX_SHOWN", "MAX_URL_CURSOR", "CursorCodec", "Page"]
 
-MOST_SHOWN = 1_000
-LONGEST_URL_CURSOR = 12_288
+MAX_SHOWN = 1_000
+MAX_URL_CURSOR = 12_288
 """Characters of a cursor that is to come back in a URL, of the 16,384 bytes that one may have
 (api/transport/protocol.py)."""
 
@@ -41,10 +41,10 @@ JSON_BEGINS = b"["
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """shown: ids of all items on the pages before. thread: the request id of the first page."""
+    """shown: ids of all items on the pages before. first_request: the request id of the first page."""
 
     shown: tuple[str, ...]
-    thread: str
+    first_request: str
 
 
 class CursorCodec:
@@ -55,29 +55,29 @@ class CursorCodec:
         self._key = secrets.token_bytes(32) if secret is None else secret.encode()
         self._clock = clock
 
-    def open(self, question: Question) -> Page:
-        """The page that is asked for. Raises Problem for a cursor that is damaged, too old, or of another question."""
-        if question.cursor is None:
-            return Page((), question.request_id)
-        issued, fingerprint, thread, shown = orjson.loads(self._content(question.cursor))
-        if fingerprint != _fingerprint(question):
-            detail = "cursor: it belongs to another question: repeat its other parameters as they were, or leave it out"
+    def decode(self, query: Query) -> Page:
+        """The page that is asked for. Raises Problem for a cursor that is damaged, too old, or of another query."""
+        if query.cursor is None:
+            return Page((), query.request_id)
+        issued, fingerprint, thread, shown = orjson.loads(self._content(query.cursor))
+        if fingerprint != _fingerprint(query):
+            detail = "cursor: it belongs to another query: repeat its other parameters as they were, or leave it out"
             raise Problem(errors.FOREIGN_CURSOR, detail)
         if self._clock() - issued > LIFETIME_SECONDS:
             detail = f"cursor: it is older than {LIFETIME_SECONDS // 60} minutes: ask for the first page again"
             raise Problem(errors.EXPIRED_CURSOR, detail)
         return Page(tuple(shown), thread)
 
-    def next_cursor(self, question: Question, page: Page, item_ids: Sequence[str]) -> str | None:
+    def next_cursor(self, query: Query, page: Page, item_ids: Sequence[str]) -> str | None:
         """For the page after this one, which shows `item_ids`; None where there is none, or room for no more."""
         shown = [*page.shown, *item_ids]
-        if len(item_ids) < question.k or len(shown) >= MOST_SHOWN:
+        if len(item_ids) < query.k or len(shown) >= MAX_SHOWN:
             return None
-        content = orjson.dumps([int(self._clock()), _fingerprint(question), page.thread, shown])
+        content = orjson.dumps([int(self._clock()), _fingerprint(query), page.first_request, shown])
         if len(content) >= WORTH_DEFLATING:
             content = zlib.compress(content)
         cursor = base64.urlsafe_b64encode(self._signature(content) + content).rstrip(b"=").decode()
-        fits = question.longest_cursor is None or len(cursor) <= question.longest_cursor
+        fits = query.max_cursor is None or len(cursor) <= query.max_cursor
         return cursor if fits else None
 
     def _content(self, cursor: str) -> bytes:
@@ -94,8 +94,8 @@ class CursorCodec:
         return hmac.digest(self._key, content, "sha256")[:SIGNATURE_BYTES]
 
 
-def _fingerprint(question: Question) -> str:
-    asked = orjson.dumps(question.wanted)
+def _fingerprint(query: Query) -> str:
+    asked = orjson.dumps(query.identity)
     return hashlib.blake2b(asked, digest_size=12).hexdigest()
 
 

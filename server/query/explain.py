@@ -18,14 +18,14 @@ from catalog.data.events import EventType
 from catalog.ids.codes import token_name
 from catalog.text.prompts import Interaction
 from server.engine.protocol import Ranking
-from server.query.types import Explanation, LevelProbability, Question, Reason, ReasonCode
+from server.query.types import Explanation, LevelProbability, Query, Reason, ReasonCode
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History
 
 __all__ = ["explanations_of", "nearest", "reasons_of"]
 
 NONE = -1
-LONGEST_QUERY_SHOWN = 60  # characters
+MAX_QUERY_SHOWN = 60  # characters
 DEEDS = {
     EventType.VIEW: "viewed",
     EventType.CLICK: "opened",
@@ -48,31 +48,32 @@ def nearest(codes_KL: NDArray[np.integer], codes_HL: NDArray[np.integer]) -> NDA
 
 
 def reasons_of(
-    question: Question, view: Searcher, leaves: Sequence[int], past: Sequence[Interaction], history: History
+    query: Query, searcher: Searcher, leaves: Sequence[int], past: Sequence[Interaction], history: History
 ) -> list[Reason]:
     """One for each leaf of an answer. past: the history as the model saw it, oldest first; history: all of it."""
-    code = _code(question, has_past=len(past) > 0)
+    code = _code(query, has_past=len(past) > 0)
     if not past:
-        return [Reason(code, None, _text(code, question, None))] * len(leaves)
-    codes_NL = view.snapshot.codes_NL
+        return [Reason(code, None, _text(code, query, None))] * len(leaves)
+    codes_NL = searcher.snapshot.codes_NL
     near_K = nearest(codes_NL[list(leaves)], codes_NL[[interaction.leaf for interaction in past]])
-    if question.kind == "similar":
+    if query.kind == "similar":
         near_K[:] = len(past) - 1
-    known = {place: _reason(code, question, view, past[place], history) for place in set(near_K.tolist()) - {NONE}}
-    alone: ReasonCode = "query" if question.query is not None else "history"
-    strange = Reason(alone, None, _text(alone, question, None))
+    known = {place: _reason(code, query, searcher, past[place], history) for place in set(near_K.tolist()) - {NONE}}
+    alone: ReasonCode = "query" if query.text is not None else "history"
+    strange = Reason(alone, None, _text(alone, query, None))
     return [known.get(place, strange) for place in near_K.tolist()]
 
 
-def explanations_of(view: Searcher, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
+def explanations_of(searcher: Searcher, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
     """One for each leaf. without_history: the same leaves ranked as for a stranger; None where there is no history."""
     assert ranking.level_scores is not None, "the engine was asked for them"
+    codes_NL = searcher.snapshot.codes_NL
     plain = {} if without_history is None else dict(zip(without_history.leaves, without_history.scores, strict=True))
     return [
         Explanation(
             tuple(
                 LevelProbability(token_name(level, code), math.exp(logp))
-                for level, (code, logp) in enumerate(zip(view.snapshot.codes_NL[leaf].tolist(), score_L, strict=True))
+                for level, (code, logp) in enumerate(zip(codes_NL[leaf].tolist(), score_L, strict=True))
             ),
             score - plain[leaf] if leaf in plain else None,
         )
@@ -80,30 +81,30 @@ def explanations_of(view: Searcher, ranking: Ranking, without_history: Ranking |
     ]
 
 
-def _code(question: Question, *, has_past: bool) -> ReasonCode:
-    if question.kind == "similar":
+def _code(query: Query, *, has_past: bool) -> ReasonCode:
+    if query.kind == "similar":
         return "similar"
-    if question.query is not None:
+    if query.text is not None:
         return "query_and_history" if has_past else "query"
     return "history" if has_past else "general"
 
 
-def _reason(code: ReasonCode, question: Question, view: Searcher, like: Interaction, history: History) -> Reason:
-    item_id: str = view.items.table["item_id"][like.leaf].as_py()
-    title = view.items.title(like.leaf)
+def _reason(code: ReasonCode, query: Query, searcher: Searcher, like: Interaction, history: History) -> Reason:
+    item_id: str = searcher.items.table["item_id"][like.leaf].as_py()
+    title = searcher.items.title(like.leaf)
     kind = history.latest_type(item_id)
     found = like.query is not None and kind in (EventType.VIEW, EventType.CLICK)
     how = f"which you found with “{_short(like.query or '')}”" if found else f"which you {DEEDS[kind]}"
-    return Reason(code, item_id, _text(code, question, f"{title}" if code == "similar" else f"{title}, {how}"))
+    return Reason(code, item_id, _text(code, query, f"{title}" if code == "similar" else f"{title}, {how}"))
 
 
-def _text(code: ReasonCode, question: Question, like: str | None) -> str:
-    query = _short(question.query or "")
+def _text(code: ReasonCode, query: Query, like: str | None) -> str:
+    text = _short(query.text or "")
     match code:
         case "query":
-            return f"Found for “{query}”"
+            return f"Found for “{text}”"
         case "query_and_history":
-            return f"Found for “{query}”, and like {like}"
+            return f"Found for “{text}”, and like {like}"
         case "history" if like is None:
             return "Goes with what you viewed"
         case "history" | "similar":
@@ -113,4 +114,4 @@ def _text(code: ReasonCode, question: Question, like: str | None) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_QUERY_SHOWN else f"{text[:LONGEST_QUERY_SHOWN].rstrip()}…"
+    return text if len(text) <= MAX_QUERY_SHOWN else f"{text[:MAX_QUERY_SHOWN].rstrip()}…"

@@ -1,10 +1,9 @@
-"""A question in the terms of one state of one catalog: leaves and tokens to the engine, leaves and scores back."""
+"""A query in the terms of one state of one catalog: leaves and tokens to the engine, leaves and scores back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +12,7 @@ from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
 from server.query.explain import explanations_of, reasons_of
-from server.query.types import Explanation, Question, Reason
+from server.query.types import Query, ResultItem
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History, interactions_of
 
@@ -23,71 +22,88 @@ ALWAYS_SHOWN = {"id", "score", "reason"}
 
 
 class QueryPlan:
-    """past: all that is known of the history, oldest first; seen: what of it the model reads."""
+    """Writes a query's requests to the engine and reads the rankings that come back."""
 
     def __init__(
-        self, question: Question, query: str | None, history: History, shown: Sequence[str], view: Searcher
+        self, query: Query, text: str | None, history: History, shown: Sequence[str], searcher: Searcher
     ) -> None:
-        """query: as the model shall read it. shown: ids on the pages before.
+        """
+        text: of the query, as the model shall read it.
+        shown: ids on the pages before.
 
         Raises Problem for columns that no item has, and where the item that others should be like is none.
         """
-        self._question = question
         self._query = query
-        self._view = view
+        self._text = text
+        self._searcher = searcher
         self._shown = shown
-        self._columns = _columns(question.fields, view.items)
+        self._columns = _columns(query.fields, searcher.items)
         self._history = history
-        self.past = interactions_of(history, view.items)
-        if question.kind == "similar":
+        self._past = interactions_of(history, searcher.items)
+        if query.kind == "similar":
             self._check_item(history)
-        self._first = history.first(self.past)
-        self.seen = view.prompts.window(self.past, first=self._first)
+        self._first = history.first(self._past)
+        self._window = searcher.prompts.window(self._past, first=self._first)
 
-    def request(self, leaf_set: int | None, beam_width: int, widest: int) -> RankRequest:
-        """To the engine. beam_width: where the question needs no wider one; widest: that the engine takes."""
-        question, leaves_of = self._question, self._view.selection.leaves_of
-        included = None if question.candidates is None else leaves_of(question.candidates)
-        seen = {interaction.leaf for interaction in self.past} if question.exclude_seen else set()
+    def request(self, leaf_set: int | None, beam_width: int, max_width: int) -> RankRequest:
+        """The query itself. beam_width: where it needs no wider one; max_width: the widest that the engine takes."""
+        query, leaves_of = self._query, self._searcher.eligible.leaves_of
+        included = None if query.candidates is None else leaves_of(query.candidates)
+        seen = {interaction.leaf for interaction in self._past} if query.exclude_seen else set()
         return RankRequest(
-            prompt=self._view.prompts.render(self.past, self._query, first=self._first),
-            k=question.k,
+            prompt=self._searcher.prompts.render(self._past, self._text, first=self._first),
+            k=query.k,
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
-            width=max(question.k, beam_width, min(len(included or ()), widest)),
-            request_id=question.request_id,
+            width=max(query.k, beam_width, min(len(included or ()), max_width)),
+            request_id=query.request_id,
             excluded=sorted(seen.union(leaves_of(self._shown))),
             included=included,
             leaf_set=leaf_set,
-            snapshot=self._view.installed,
-            by_level=question.explain,
+            snapshot=self._searcher.installed,
+            by_level=query.explain,
         )
 
-    def request_without_history(self, leaves: Sequence[int]) -> RankRequest:
-        """To score these leaves, all of them, as for somebody without a past."""
+    def request_without_history(self, ranking: Ranking) -> RankRequest | None:
+        """To score the items of the result as for somebody without a history; None where that changes nothing."""
+        leaves = self._above_min_score(ranking).leaves
+        if not self._window or not leaves:
+            return None
         return RankRequest(
-            prompt=self._view.prompts.render([], self._query),
+            prompt=self._searcher.prompts.render([], self._text),
             k=len(leaves),
             width=len(leaves),
-            request_id=f"{self._question.request_id}-without-history",
+            request_id=f"{self._query.request_id}-without-history",
             included=sorted(leaves),
-            snapshot=self._view.installed,
+            snapshot=self._searcher.installed,
         )
 
-    def records(self, ranking: Ranking) -> list[dict[str, Any]]:
-        """What the engine found: its ids and the wanted columns."""
-        records: list[dict[str, Any]] = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
-        return records
+    def items(self, ranking: Ranking, without_history: Ranking | None) -> list[ResultItem]:
+        """The items of the result. without_history: the ranking of `request_without_history`, if there was one."""
+        ranking = self._above_min_score(ranking)
+        records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
+        reasons = reasons_of(self._query, self._searcher, ranking.leaves, self._window, self._history)
+        explanations = (
+            explanations_of(self._searcher, ranking, without_history)
+            if self._query.explain
+            else [None] * len(ranking.leaves)
+        )
+        return [
+            ResultItem(record, score, reason, explanation)
+            for record, score, reason, explanation in zip(records, ranking.scores, reasons, explanations, strict=True)
+        ]
 
-    def reasons(self, ranking: Ranking) -> list[Reason]:
-        return reasons_of(self._question, self._view, ranking.leaves, self.seen, self._history)
-
-    def explanations(self, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
-        """without_history: the answer to `request_without_history`."""
-        return explanations_of(self._view, ranking, without_history)
+    def _above_min_score(self, ranking: Ranking) -> Ranking:
+        """Without what scores less than the query wants; the best come first."""
+        least = self._query.min_score
+        if least is None:
+            return ranking
+        kept = sum(score >= least for score in ranking.scores)
+        levels = ranking.level_scores
+        return Ranking(ranking.leaves[:kept], ranking.scores[:kept], None if levels is None else levels[:kept])
 
     def _check_item(self, history: History) -> None:
         ((item_id, _),) = history.visits
-        if not self.past or not self._view.snapshot.present_N[self.past[0].leaf]:
+        if not self._past or not self._searcher.snapshot.present_N[self._past[0].leaf]:
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
 
 

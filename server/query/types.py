@@ -1,4 +1,4 @@
-"""A question to the model and the answer to it, as the service and everything around it know them."""
+"""What the service is asked and what it returns, without HTTP and without the engine's leaves and tokens."""
 
 from __future__ import annotations
 
@@ -9,28 +9,38 @@ from typing import Any, Literal
 from catalog.text.prompts import Task
 from server.storage.protocol import Visit
 
-__all__ = ["Answer", "Explanation", "Kind", "LevelProbability", "Question", "Reason", "ReasonCode"]
+__all__ = ["Explanation", "Kind", "LevelProbability", "Query", "QueryResult", "Reason", "ReasonCode", "ResultItem"]
 
 Kind = Literal["search", "recommend", "similar"]
 ReasonCode = Literal["query", "history", "query_and_history", "similar", "general"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """query: what was typed, None where nothing was. user, session: whose stored histories to read.
+class Query:
+    """One search, recommendation, or wish for similar items.
 
-    history: takes the place of a stored one; for `similar`, the one item that others should be like.
-    filter: an expression over item columns. candidates: the only items wanted, None for all. min_score: items of a
-    lower score are left out. correct: the model reads the query with its misspellings corrected.
+    These fields say which items are wanted, and a cursor holds only for a query that has them all as they were:
+        text: what was typed, None where nothing was.
+        user, session: whose stored histories to read.
+        history: takes the place of a stored one. For `similar` it is the one item that others should be like.
+        exclude_seen: leave out the items of the history.
+        filter: an expression over item columns (`catalog/filters`).
+        candidates: the only items wanted, None for all.
+        min_score: items of a lower score are left out.
+        correct: the model reads the text with its misspellings corrected.
 
-    The rest is not what is asked but how it is answered; a cursor goes on with an answer whatever they are.
-    k: items at most. cursor: where the answer before ended; longest_cursor: characters that the next one may have.
-    fields: columns that are wanted, None for all. timeout_ms: less than the service would wait, or None.
+    These say how to answer:
+        k: items at most.
+        cursor: `next_cursor` of the page before, None for the first page.
+        max_cursor: characters that the next cursor may have, None for any number.
+        fields: columns that are wanted, None for all.
+        explain: add an explanation to every item.
+        timeout_ms: a limit below the service's own, or None.
     """
 
     request_id: str
     kind: Kind
-    query: str | None = None
+    text: str | None = None
     user: str | None = None
     session: str | None = None
     history: tuple[Visit, ...] | None = None
@@ -42,7 +52,7 @@ class Question:
 
     k: int = 10
     cursor: str | None = None
-    longest_cursor: int | None = None
+    max_cursor: int | None = None
     fields: Sequence[str] | None = None
     explain: bool = False
     timeout_ms: int | None = None
@@ -52,11 +62,11 @@ class Question:
         return "search" if self.kind == "search" else "recommendation"
 
     @property
-    def wanted(self) -> tuple[object, ...]:
-        """What is asked: equal for two questions if one may go on with the other's answer."""
+    def identity(self) -> tuple[object, ...]:
+        """Equal for two queries iff a cursor of one is good for the other."""
         return (
             self.kind,
-            self.query,
+            self.text,
             self.user,
             self.session,
             self.history,
@@ -70,7 +80,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an item is there, in one word, one item of the user's past, and one sentence."""
+    """Why an item was found: one word, the item of the user's history that is most like it, and one sentence."""
 
     code: ReasonCode
     item: str | None
@@ -79,7 +89,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class LevelProbability:
-    """How likely the model found the code at its level of the identifier."""
+    """The probability that the model gave to one code of an identifier, after the codes before it."""
 
     code: str
     probability: float
@@ -87,21 +97,45 @@ class LevelProbability:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """history_effect: by how much the history lifted the score; None where there was no history."""
+    """How a score came about.
+
+    history_effect: the score less the score without any history; None where there was no history.
+    """
 
     levels: tuple[LevelProbability, ...]
     history_effect: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """records: of the catalog, the wanted columns, best first; beside them their scores (log-probabilities), reasons
-    and, where asked for, explanations. next_cursor: for the items behind them, None where there are none."""
+@dataclass(frozen=True, slots=True)
+class ResultItem:
+    """One item of a result.
 
-    records: list[dict[str, Any]]
-    scores: tuple[float, ...]
-    reasons: list[Reason]
-    explanations: list[Explanation] | None
+    record: its id and the wanted columns.
+    score: the log-probability of its identifier.
+    explanation: None where none was asked for.
+    """
+
+    record: dict[str, Any]
+    score: float
+    reason: Reason
+    explanation: Explanation | None
+
+    @property
+    def item_id(self) -> str:
+        return str(self.record["item_id"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryResult:
+    """The items found, the best first.
+
+    next_cursor: for the items behind these, None where there are none.
+    corrected_query: the text that the model read, where that is not what was typed.
+    model: version of the bundle that answered.
+    degraded: whether the user's history could not be read.
+    """
+
+    items: list[ResultItem]
     next_cursor: str | None
     corrected_query: str | None
     model: str

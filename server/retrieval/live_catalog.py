@@ -38,7 +38,7 @@ class Searcher:
 
     snapshot: Snapshot
     prompts: PromptFormat
-    selection: EligibleItems
+    eligible: EligibleItems
     installed: int
 
     @property
@@ -60,7 +60,7 @@ class LiveCatalog:
         self._leaf_sets = count(1)
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
-        self._current = Swappable(self._view(bundle.snapshot, PUBLISHED, bundle.prompts))
+        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts))
         self.spelling = Spelling(bundle.snapshot.items, bundle.typed_words)
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
@@ -72,15 +72,15 @@ class LiveCatalog:
             await asyncio.to_thread(getattr, self._bundle, "coder")
 
     @property
-    def view(self) -> Searcher:
+    def searcher(self) -> Searcher:
         """The present state, for a look."""
         return self._current.value
 
     @contextmanager
     def use(self) -> Iterator[Searcher]:
         """The present state, which stays usable inside whatever changes."""
-        with self._current.use() as view:
-            yield view
+        with self._current.use() as searcher:
+            yield searcher
 
     async def apply(
         self, changes: Sequence[Change], number: int | None = None, write: Callable[[], Awaitable[None]] | None = None
@@ -106,15 +106,15 @@ class LiveCatalog:
             old = self._current.value
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
-            # the leaf sets that the old view knows of are gone
-            self._current.replace(self._view(old.snapshot, old.installed, old.prompts))
+            # the leaf sets that the old searcher knows of are gone
+            self._current.replace(self._searcher(old.snapshot, old.installed, old.prompts))
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
-        view, model = self.view, self._bundle.version
-        metrics.CATALOG_ITEMS.labels(model, "true").set(view.selection.shown)
-        metrics.CATALOG_ITEMS.labels(model, "false").set(view.selection.present - view.selection.shown)
-        metrics.CATALOG_VERSION.labels(model).set(view.snapshot.number)
+        searcher, model = self.searcher, self._bundle.version
+        metrics.CATALOG_ITEMS.labels(model, "true").set(searcher.eligible.shown)
+        metrics.CATALOG_ITEMS.labels(model, "false").set(searcher.eligible.present - searcher.eligible.shown)
+        metrics.CATALOG_VERSION.labels(model).set(searcher.snapshot.number)
 
     async def close(self) -> None:
         """Stop waiting for requests to finish."""
@@ -124,7 +124,7 @@ class LiveCatalog:
         self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None
     ) -> Outcome:
         async with self._changing:
-            old = self.view.snapshot
+            old = self.searcher.snapshot
             snapshot = await asyncio.to_thread(self._changed, old, changes)
             if write is not None:
                 await write()
@@ -138,7 +138,7 @@ class LiveCatalog:
     async def _take_over(self, changes: Mapping[str, Change], number: int) -> None:
         async with self._changing:
             reasons: dict[str, str] = {}
-            snapshot = await asyncio.to_thread(self._fitting, self.view.snapshot, list(changes.items()), reasons)
+            snapshot = await asyncio.to_thread(self._fitting, self.searcher.snapshot, list(changes.items()), reasons)
             await self._learn(changes.values())
             await self._serve(replace(snapshot, number=number))
             self.changes |= changes
@@ -161,8 +161,8 @@ class LiveCatalog:
             installed = next(self._installed)
             await self._engine.install(installed, snapshot.index)
             prompts = old.prompts.with_codes(snapshot.codes_NL)
-        new = await asyncio.to_thread(self._view, snapshot, installed, prompts)
-        async with new.selection.limit(None):  # before anybody waits for it
+        new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts)
+        async with new.eligible.limit(None):  # before anybody waits for it
             self._retire(self._current.replace(new), index_too=installed != old.installed)
         self.describe_in_metrics()
 
@@ -183,7 +183,7 @@ class LiveCatalog:
         first = self._fitting(snapshot, changes[:middle], reasons)
         return self._fitting(first, changes[middle:], reasons)
 
-    def _view(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> Searcher:
+    def _searcher(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> Searcher:
         return Searcher(snapshot, prompts, EligibleItems(snapshot, self._engine, installed, self._leaf_sets), installed)
 
     def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
@@ -195,6 +195,6 @@ class LiveCatalog:
                 if index_too:
                     await self._engine.retire(old.value.installed)
                 else:
-                    await old.value.selection.retire()
+                    await old.value.eligible.retire()
 
         self._tasks.start(retire())

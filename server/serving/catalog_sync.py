@@ -69,7 +69,7 @@ class CatalogSync:
 
     @property
     def _number(self) -> int:
-        return self._deployments.current.catalog.view.snapshot.number
+        return self._deployments.current.catalog.searcher.snapshot.number
 
     async def _change(self, changes: Sequence[Change]) -> tuple[Outcome, int]:
         last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}

@@ -45,14 +45,14 @@ class Deployment:
         await verify(self.bundle, self.engine, self._settings)
         if before is not None:
             await self.follow(before)
-        with self.catalog.use() as view:
-            async with view.selection.limit(None):  # before anybody waits for it
+        with self.catalog.use() as searcher:
+            async with searcher.eligible.limit(None):  # before anybody waits for it
                 pass
 
     async def follow(self, before: LiveCatalog) -> None:
         """Take over what was changed in another catalog, and is not yet here. Raises CatalogError as `prepare`."""
-        number, taken = before.view.snapshot.number, self.catalog.changes
-        if number != self.catalog.view.snapshot.number:
+        number, taken = before.searcher.snapshot.number, self.catalog.changes
+        if number != self.catalog.searcher.snapshot.number:
             late = {item_id: change for item_id, change in before.changes.items() if taken.get(item_id) is not change}
             await self.catalog.apply_remote(late, number)
         for item_id, reason in self.catalog.rejected.items():

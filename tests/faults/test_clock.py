@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from catalog.bundle.bundle import current_bundle, publish, published_versions
 from server.query.cursor import CursorCodec
-from server.query.types import Question
+from server.query.types import Query
 from server.storage import redis_history as store
 from server.storage.keyspace import bucket_key, bucket_of
 from tests.support.redis_store import Connect, connect, event, items_of, log_of, raw
@@ -69,13 +69,13 @@ async def test_the_log_goes_on_when_the_clock_of_redis_steps_back(connect: Conne
 
 def test_a_cursor_from_the_future_is_taken() -> None:
     now = [1_750_000_000.0]
-    pages = CursorCodec("a secret of sixteen", clock=lambda: now[0])
-    question = Question(request_id="first", kind="search", query="tent", k=2)
-    cursor = pages.next_cursor(question, pages.open(question), ["a", "b"])
+    cursors = CursorCodec("a secret of sixteen", clock=lambda: now[0])
+    query = Query(request_id="first", kind="search", text="tent", k=2)
+    cursor = cursors.next_cursor(query, cursors.decode(query), ["a", "b"])
     now[0] -= 2 * 3_600
-    page = pages.open(replace(question, cursor=cursor))
+    page = cursors.decode(replace(query, cursor=cursor))
     assert page.shown == ("a", "b")
-    assert pages.next_cursor(question, page, ["c", "d"]) is not None
+    assert cursors.next_cursor(query, page, ["c", "d"]) is not None
 
 
 def test_a_bundle_with_a_name_of_earlier_is_made_current(tmp_path: Path) -> None:

@@ -7,26 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from server.core.errors import Problem
-from server.query.admission import AnswerQueue
+from server.query.admission import AdmissionQueue, Priority
 
 __all__ = ["CAPACITY", "Outcome", "SimulatedEngine", "Traffic", "percentile", "simulate"]
 
-CAPACITY = 100.0  # answers a second, while at least KNEE questions are under way
+CAPACITY = 100.0  # answers a second, while at least KNEE queries are under way
 KNEE = 8
-PATIENT_SECONDS = 30.0  # of a line of a batch
+BATCH_SECONDS = 30.0  # of a line of a batch
 
 
 class SimulatedEngine:
-    """Shares itself among the questions under way, as one that computes them in batches.
+    """Shares itself among the queries under way, as one that computes them in batches.
 
-    Up to KNEE of them go as fast as one alone, more share its capacity. What questions cost is lognormal.
+    Up to KNEE of them go as fast as one alone, more share its capacity. What queries cost is lognormal.
     """
 
     def __init__(self, draws: random.Random, spread: float, slowdown: Callable[[float], float]) -> None:
         self._draws = draws
         self._spread = spread
         self._slowdown = slowdown
-        self._left: dict[asyncio.Event, float] = {}  # by question, seconds of the engine alone
+        self._left: dict[asyncio.Event, float] = {}  # by query, seconds of the engine alone
         self._changed = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -43,7 +43,7 @@ class SimulatedEngine:
             self._plan()
 
     def _pace(self) -> float:
-        """Of each question."""
+        """Of each query."""
         return 1 / (max(len(self._left), KNEE) * self._slowdown(self._changed))
 
     def _advance(self) -> None:
@@ -71,7 +71,7 @@ class SimulatedEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """load: times the engine's capacity. deadlines: seconds, one of which each question has.
+    """load: times the engine's capacity. deadlines: seconds, one of which each query has.
 
     batch: lines, in one batch of sixteen at a time. slowdown: of the engine, by time.
     """
@@ -87,9 +87,9 @@ class Traffic:
 
 @dataclass(slots=True)
 class Outcome:
-    """times: when each answer came that came in time. refused: seconds until it was told, of questions without a place.
+    """times: when each answer came that came in time. refused: seconds until it was told, of queries without a slot.
 
-    used: the part of its deadline that each question with a place took; over 1 is late.
+    used: the part of its deadline that each query with a slot took; over 1 is late.
     """
 
     seconds: float
@@ -116,17 +116,17 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 async def simulate(traffic: Traffic, *, queue: bool = True) -> Outcome:
-    """What becomes of the traffic. A question that is late is given up at its deadline, as the server does."""
+    """What becomes of the traffic. A query that is late is given up at its deadline, as the server does."""
     loop, draws = asyncio.get_running_loop(), random.Random(traffic.seed)
     engine = SimulatedEngine(draws, traffic.spread, traffic.slowdown)
-    line = AnswerQueue(32, 256, loop.time)
+    line = AdmissionQueue(32, 256, loop.time)
     outcome = Outcome(traffic.seconds)
 
-    async def ask(seconds: float, *, patient: bool = False) -> bool:
+    async def ask(seconds: float, *, priority: Priority = "interactive") -> bool:
         arrived = loop.time()
-        place = line.place(arrived + seconds, patient=patient) if queue else contextlib.nullcontext()
+        slot = line.slot(arrived + seconds, priority=priority) if queue else contextlib.nullcontext()
         try:
-            async with place:
+            async with slot:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(arrived + seconds):
                         await engine.answer()
@@ -141,7 +141,7 @@ async def simulate(traffic: Traffic, *, queue: bool = True) -> Outcome:
     async def work(lines: list[int]) -> None:
         while lines:
             lines.pop()
-            answered = await ask(PATIENT_SECONDS, patient=True)
+            answered = await ask(BATCH_SECONDS, priority="batch")
             outcome.lines += answered
 
     asking: set[asyncio.Task[bool] | asyncio.Task[None]] = set()
@@ -152,5 +152,5 @@ async def simulate(traffic: Traffic, *, queue: bool = True) -> Outcome:
         while loop.time() < traffic.seconds:
             asking.add(group.create_task(ask(draws.choice(traffic.deadlines))))
             await asyncio.sleep(draws.expovariate(traffic.load * CAPACITY))
-    assert (line.taken, line.waiting) == (0, 0)
+    assert (line.running, line.waiting) == (0, 0)
     return outcome

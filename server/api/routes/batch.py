@@ -1,4 +1,4 @@
-"""POST /batch: many questions, answered line by line."""
+"""POST /batch: many queries, answered line by line."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -63,7 +63,7 @@ async def batch(
     rows = await _rows(request)
     if not 1 <= len(rows) <= MAX_LINES:
         kind = errors.TOO_MANY_QUESTIONS if rows else errors.INVALID_REQUEST
-        raise Problem(kind, f"{len(rows):,} questions came: send 1 to {MAX_LINES:,} at once")
+        raise Problem(kind, f"{len(rows):,} queries came: send 1 to {MAX_LINES:,} at once")
     return LineResponse(runner.answers(rows, request_id, admission.pace))
 
 

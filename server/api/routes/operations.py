@@ -42,7 +42,7 @@ async def metrics() -> Response:
 @router.get("/version", response_model=VersionBody)
 async def get_version(deployments: DeploymentsDep) -> Response:
     """Which model answers, over which catalog."""
-    manifest, view = deployments.current.manifest, deployments.current.catalog.view
+    manifest, searcher = deployments.current.manifest, deployments.current.catalog.searcher
     return json_response(
         {
             "gemserve": version("gemserve"),
@@ -52,7 +52,7 @@ async def get_version(deployments: DeploymentsDep) -> Response:
             "base_model": manifest.base_model,
             "identifiers": manifest.identifiers,
             "created": manifest.created,
-            "items": view.selection.present,
-            "catalog_version": view.snapshot.number,
+            "items": searcher.eligible.present,
+            "catalog_version": searcher.snapshot.number,
         }
     )

@@ -3,7 +3,8 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as QueryString
 
 from server.api.dependencies import RequestIdDep, ServiceDep, require
 from server.api.schemas.body import body_of, read_model
@@ -20,7 +21,7 @@ from server.api.schemas.search import (
 from server.api.schemas.types import Identifier
 from server.api.transport.disconnect import cancel_on_disconnect
 from server.query.service import Service
-from server.query.types import Question
+from server.query.types import Query
 
 __all__ = ["router"]
 
@@ -31,54 +32,54 @@ WITH_URL, WITH_BODY = problems(414), problems(400, 413, 415)
 @router.get("/search", response_model=AnswerBody, responses=WITH_URL)
 async def search(
     request: Request,
-    parameters: Annotated[SearchParameters, Query()],
+    parameters: Annotated[SearchParameters, QueryString()],
     service: ServiceDep,
     request_id: RequestIdDep,
 ) -> Response:
     """The items that fit what was typed, best first; with `user` or `session`, those that fit them too."""
-    return await _answer(request, service, parameters.question(request_id))
+    return await _execute(request, service, parameters.to_query(request_id))
 
 
 @router.post("/search", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(SearchBody))
 async def post_search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, SearchBody)
-    return await _answer(request, service, body.question(request_id))
+    return await _execute(request, service, body.to_query(request_id))
 
 
 @router.get("/recommend", response_model=AnswerBody, responses=WITH_URL)
 async def recommend(
     request: Request,
-    parameters: Annotated[RecommendParameters, Query()],
+    parameters: Annotated[RecommendParameters, QueryString()],
     service: ServiceDep,
     request_id: RequestIdDep,
 ) -> Response:
     """The items that somebody wants next, without those they had, best first."""
-    return await _answer(request, service, parameters.question(request_id))
+    return await _execute(request, service, parameters.to_query(request_id))
 
 
 @router.post("/recommend", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(RecommendBody))
 async def post_recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, RecommendBody)
-    return await _answer(request, service, body.question(request_id))
+    return await _execute(request, service, body.to_query(request_id))
 
 
 @router.get("/items/{item_id:id}/similar", response_model=AnswerBody, responses=WITH_URL | problems(404))
 async def similar(
     request: Request,
     item_id: Identifier,
-    parameters: Annotated[SimilarParameters, Query()],
+    parameters: Annotated[SimilarParameters, QueryString()],
     service: ServiceDep,
     request_id: RequestIdDep,
 ) -> Response:
     """Items like this one, best first: what somebody wants next who had only this one."""
-    return await _answer(request, service, parameters.question_about(request_id, item_id))
+    return await _execute(request, service, parameters.similar_query(request_id, item_id))
 
 
-async def _answer(request: Request, service: Service, question: Question) -> Response:
+async def _execute(request: Request, service: Service, query: Query) -> Response:
     started = time.monotonic()
     with cancel_on_disconnect(request):
-        answer = await service.answer(question, request.state.arrived)
-    request.state.degraded = answer.degraded
-    return json_response(answer_body(question, answer, time.monotonic() - started))
+        result = await service.execute(query, request.state.arrived)
+    request.state.degraded = result.degraded
+    return json_response(answer_body(query, result, time.monotonic() - started))

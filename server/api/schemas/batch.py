@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from server.api.schemas.responses import ProblemBody
 from server.api.schemas.search import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.types import Identifier
-from server.query.types import Question
+from server.query.types import Query
 
 __all__ = ["LINES", "MAX_LINES", "BatchLineBody", "RecommendLine", "SearchLine", "SimilarLine"]
 
@@ -32,8 +32,8 @@ class SimilarLine(SimilarParameters, Line):
     kind: Literal["similar"]
     item: Annotated[Identifier, Field(description="that others should be like")]
 
-    def question(self, request_id: str) -> Question:
-        return self.question_about(request_id, self.item)
+    def to_query(self, request_id: str) -> Query:
+        return self.similar_query(request_id, self.item)
 
     @property
     def in_url(self) -> bool:

@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from server.api.schemas.items import shown
 from server.api.schemas.types import Identifier, QueryText
 from server.core.settings import MAX_K
-from server.query.cursor import LONGEST_URL_CURSOR
-from server.query.types import Answer, Kind, Question, ReasonCode
+from server.query.cursor import MAX_URL_CURSOR
+from server.query.types import Kind, Query, QueryResult, ReasonCode, ResultItem
 from server.storage.protocol import Visit
 
 __all__ = [
@@ -71,7 +71,7 @@ VISIT_SCHEMA = {
 
 
 class Parameters(BaseModel):
-    """Of every question."""
+    """Of every query."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,7 +80,7 @@ class Parameters(BaseModel):
         str | None,
         Field(
             max_length=MAX_CURSOR_LENGTH,
-            description="`next_cursor` of an answer to the same question: the items behind that answer's",
+            description="`next_cursor` of an answer to the same query: the items behind that answer's",
         ),
     ] = None
     filter: Annotated[
@@ -108,13 +108,13 @@ class Parameters(BaseModel):
         int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
 
-    def _question(self, request_id: str, kind: Kind, **particulars: Any) -> Question:
-        return Question(
+    def _query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
+        return Query(
             request_id=request_id,
             kind=kind,
             k=self.k,
             cursor=self.cursor,
-            longest_cursor=LONGEST_URL_CURSOR if self.in_url else None,
+            max_cursor=MAX_URL_CURSOR if self.in_url else None,
             filter=self.filter,
             candidates=self.candidates,
             fields=self.fields,
@@ -131,7 +131,7 @@ class Parameters(BaseModel):
 
 
 class PersonalParameters(Parameters):
-    """Of questions with somebody's history."""
+    """Of queries with somebody's history."""
 
     user: Annotated[Identifier | None, Field(description="whose history to take into account")] = None
     session: Annotated[
@@ -140,8 +140,8 @@ class PersonalParameters(Parameters):
     ] = None
     exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = False
 
-    def _personal_question(self, request_id: str, kind: Kind, **particulars: Any) -> Question:
-        return self._question(
+    def _personal_query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
+        return self._query(
             request_id,
             kind,
             user=self.user,
@@ -163,8 +163,8 @@ class SearchParameters(PersonalParameters):
         True
     )
 
-    def question(self, request_id: str) -> Question:
-        return self._personal_question(request_id, "search", query=self.q, correct=self.correct)
+    def to_query(self, request_id: str) -> Query:
+        return self._personal_query(request_id, "search", text=self.q, correct=self.correct)
 
 
 class RecommendParameters(PersonalParameters):
@@ -178,13 +178,13 @@ class RecommendParameters(PersonalParameters):
             raise PydanticCustomError("nobody", "give the user, session or history to recommend for")
         return self
 
-    def question(self, request_id: str) -> Question:
-        return self._personal_question(request_id, "recommend")
+    def to_query(self, request_id: str) -> Query:
+        return self._personal_query(request_id, "recommend")
 
 
 class SimilarParameters(Parameters):
-    def question_about(self, request_id: str, item_id: str) -> Question:
-        return self._question(request_id, "similar", history=((item_id, None),))
+    def similar_query(self, request_id: str, item_id: str) -> Query:
+        return self._query(request_id, "similar", history=((item_id, None),))
 
 
 class InlineHistory(PersonalParameters):
@@ -264,27 +264,24 @@ class AnswerBody(BaseModel):
     degraded: bool = Field(description="true: the user's history could not be read and was not used")
 
 
-def answer_body(question: Question, answer: Answer, seconds: float) -> dict[str, Any]:
+def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, Any]:
     """The shape of AnswerBody. seconds: how long it took."""
     body: dict[str, Any] = {
-        "request_id": question.request_id,
-        "items": _item_bodies(answer),
-        "next_cursor": answer.next_cursor,
-        "model": answer.model,
-        "catalog_version": answer.catalog_version,
+        "request_id": query.request_id,
+        "items": [_item_body(item, explain=query.explain) for item in result.items],
+        "next_cursor": result.next_cursor,
+        "model": result.model,
+        "catalog_version": result.catalog_version,
         "took_ms": round(seconds * 1000, 2),
-        "degraded": answer.degraded,
+        "degraded": result.degraded,
     }
-    if question.kind == "search":
-        body["corrected_query"] = answer.corrected_query
+    if query.kind == "search":
+        body["corrected_query"] = result.corrected_query
     return body
 
 
-def _item_bodies(answer: Answer) -> list[dict[str, Any]]:
-    bodies = [
-        shown(record, {"score": round(score, 6), "reason": reason})
-        for record, score, reason in zip(answer.records, answer.scores, answer.reasons, strict=True)
-    ]
-    for body, explanation in zip(bodies, answer.explanations or (), strict=answer.explanations is not None):
-        body["explanation"] = explanation
-    return bodies
+def _item_body(item: ResultItem, *, explain: bool) -> dict[str, Any]:
+    body = shown(item.record, {"score": round(item.score, 6), "reason": item.reason})
+    if explain:
+        body["explanation"] = item.explanation
+    return body

@@ -10,7 +10,7 @@ from server.auth import key_file
 from server.auth.api_key import mint
 from server.core.settings import Settings
 from server.query.cursor import CursorCodec, Page
-from server.query.types import Question
+from server.query.types import Query
 from tests.support.http_shop import Shop
 from tests.support.memory_history import MemoryHistory
 from tests.support.problems import assert_problem
@@ -141,10 +141,10 @@ async def test_somebody_who_may_not(
 
 async def test_a_cursor_of_yesterday(shop: Shop, state: None) -> None:
     """As this server would have written it."""
-    question = Question(request_id="r", kind="search", query="tent", k=3, exclude_seen=False, correct=True)
+    query = Query(request_id="r", kind="search", text="tent", k=3, exclude_seen=False, correct=True)
     for age, status in ((3_500, 200), (3_700, 422)):
         past = CursorCodec(SECRET, clock=lambda age=age: time.time() - age)  # type: ignore[misc]
-        cursor = past.next_cursor(question, Page((), "r"), NAMES[:3])
+        cursor = past.next_cursor(query, Page((), "r"), NAMES[:3])
         response = await shop.get("/search", q="tent", k=3, cursor=cursor)
         assert response.status_code == status, response.text
     assert_problem(response, 422, "expired_cursor")

@@ -1,4 +1,4 @@
-"""The queue before the engine: what it is for under load, and that no place is ever lost."""
+"""The queue before the engine: what it is for under load, and that no slot is ever lost."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from server.core.errors import OVERLOADED, Problem
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.query.admission import AnswerQueue
+from server.query.admission import AdmissionQueue, Priority
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.simulated_engine import CAPACITY, Outcome, Traffic, percentile, simulate
@@ -29,7 +29,7 @@ def at_every_load(deadlines: Sequence[float], *, queue: bool) -> dict[float, Out
 
 
 @pytest.mark.parametrize("deadlines", [(1.0,), (0.2, 0.5, 1.0, 2.0, 5.0)])
-def test_too_many_questions_leave_as_many_answered_in_time_as_the_engine_can_answer(deadlines: Sequence[float]) -> None:
+def test_too_many_queries_leave_as_many_answered_in_time_as_the_engine_can_answer(deadlines: Sequence[float]) -> None:
     outcomes = at_every_load(deadlines, queue=True)
     peak = max(outcome.goodput for outcome in outcomes.values())
     assert peak > 0.9 * CAPACITY
@@ -76,13 +76,13 @@ def test_an_engine_that_stood_still_is_not_taken_to_stand_still_for_ever() -> No
 
 
 def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test, run in virtual time with a queue of two places, in which two more wait."""
+    """The test, run in virtual time with a queue of two slots, in which two more wait."""
 
     def run_it() -> None:
         async def with_queue() -> None:
-            queue = AnswerQueue(2, 2, asyncio.get_running_loop().time)
+            queue = AdmissionQueue(2, 2, asyncio.get_running_loop().time)
             await test(queue)
-            assert (queue.taken, queue.waiting) == (0, 0)
+            assert (queue.running, queue.waiting) == (0, 0)
 
         run(with_queue())
 
@@ -90,10 +90,12 @@ def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
     return run_it
 
 
-async def hold(queue: AnswerQueue, seconds: float, deadline: float = 1e9, *, patient: bool = False) -> float:
-    """Holds a place for so long; when it got it."""
+async def hold(
+    queue: AdmissionQueue, seconds: float, deadline: float = 1e9, *, priority: Priority = "interactive"
+) -> float:
+    """Holds a slot for so long; when it got it."""
     loop = asyncio.get_running_loop()
-    async with queue.place(loop.time() + deadline, patient=patient):
+    async with queue.slot(loop.time() + deadline, priority=priority):
         got = loop.time()
         await asyncio.sleep(seconds)
         return got
@@ -104,7 +106,7 @@ def start(*work: Coroutine[Any, Any, float]) -> list[asyncio.Task[float]]:
 
 
 async def results(tasks: Sequence[asyncio.Task[float]]) -> list[float | str]:
-    """Of each, when it got its place, or why it got none."""
+    """Of each, when it got its slot, or why it got none."""
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     return [
         end.kind.code if isinstance(end, Problem) else end if isinstance(end, float) else repr(end) for end in ended
@@ -128,13 +130,13 @@ def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 
 
 @virtual
-async def test_first_come_first_served(queue: AnswerQueue) -> None:
+async def test_first_come_first_served(queue: AdmissionQueue) -> None:
     tasks = start(hold(queue, 3), hold(queue, 1), hold(queue, 4), hold(queue, 1))
     assert await results(tasks) == [0.0, 0.0, 1.0, 3.0]
 
 
 @virtual
-async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(queue: AnswerQueue) -> None:
+async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(queue: AdmissionQueue) -> None:
     before = refused("full")
     tasks = start(*(hold(queue, 10) for _ in range(4)))
     await asyncio.sleep(0)
@@ -154,13 +156,13 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(queue: An
 
 
 @virtual
-async def test_before_anything_is_known_nobody_is_refused_for_it(queue: AnswerQueue) -> None:
+async def test_before_anything_is_known_nobody_is_refused_for_it(queue: AdmissionQueue) -> None:
     tasks = start(hold(queue, 1), hold(queue, 1), hold(queue, 1, deadline=2.5))
     assert await results(tasks) == [0.0, 0.0, 1.0]
 
 
 @virtual
-async def test_a_question_that_cannot_be_answered_in_time_is_refused_when_it_comes(queue: AnswerQueue) -> None:
+async def test_a_query_that_cannot_be_answered_in_time_is_refused_when_it_comes(queue: AdmissionQueue) -> None:
     await results(start(*(hold(queue, 4) for _ in range(4))))
     before = refused("deadline")
     tasks = start(hold(queue, 4), hold(queue, 4))
@@ -176,7 +178,7 @@ async def test_a_question_that_cannot_be_answered_in_time_is_refused_when_it_com
 
 
 @virtual
-async def test_a_question_is_refused_at_its_turn_if_too_little_is_left_of_its_time(queue: AnswerQueue) -> None:
+async def test_a_query_is_refused_at_its_turn_if_too_little_is_left_of_its_time(queue: AdmissionQueue) -> None:
     await results(start(*(hold(queue, 2) for _ in range(4))))
     now = asyncio.get_running_loop().time()
     tasks = start(hold(queue, 6), hold(queue, 5), hold(queue, 1, deadline=6), hold(queue, 1))
@@ -184,7 +186,7 @@ async def test_a_question_is_refused_at_its_turn_if_too_little_is_left_of_its_ti
 
 
 @virtual
-async def test_a_question_gives_up_when_its_turn_would_come_too_late(queue: AnswerQueue) -> None:
+async def test_a_query_gives_up_when_its_turn_would_come_too_late(queue: AdmissionQueue) -> None:
     tasks = start(hold(queue, 50), hold(queue, 50), hold(queue, 1, deadline=3))
     with pytest.raises(Problem):
         await tasks[2]
@@ -193,45 +195,47 @@ async def test_a_question_gives_up_when_its_turn_would_come_too_late(queue: Answ
 
 
 @virtual
-async def test_a_free_engine_answers_whatever_was_expected_of_it(queue: AnswerQueue) -> None:
+async def test_a_free_engine_answers_whatever_was_expected_of_it(queue: AdmissionQueue) -> None:
     await results(start(*(hold(queue, 1_000) for _ in range(4))))
     now = asyncio.get_running_loop().time()
     assert await hold(queue, 0.5, deadline=1) == now
 
 
 @virtual
-async def test_an_idle_server_learns_nothing(queue: AnswerQueue) -> None:
+async def test_an_idle_server_learns_nothing(queue: AdmissionQueue) -> None:
     for _ in range(20):
         await hold(queue, 100)
     tasks = start(hold(queue, 1), hold(queue, 1, deadline=1.5), hold(queue, 1, deadline=2.5))
     assert "overloaded" not in await results(tasks)
 
 
-def test_patient_questions_wait_however_many_they_are_and_hold_a_quarter_of_the_places() -> None:
+def test_batch_queries_wait_however_many_they_are_and_hold_a_quarter_of_the_slots() -> None:
     async def work() -> None:
-        queue = AnswerQueue(8, 1, asyncio.get_running_loop().time)
-        tasks = start(*(hold(queue, 1, patient=True) for _ in range(20)))
+        queue = AdmissionQueue(8, 1, asyncio.get_running_loop().time)
+        tasks = start(*(hold(queue, 1, priority="batch") for _ in range(20)))
         await asyncio.sleep(0)
-        assert (queue.taken, queue.waiting) == (2, 18)
+        assert (queue.running, queue.waiting) == (2, 18)
         others = start(*(hold(queue, 10) for _ in range(6)))
         assert await results(others) == [0.0] * 6
         assert await results(tasks) == [float(number // 2) for number in range(20)]
-        assert (queue.taken, queue.waiting) == (0, 0)
+        assert (queue.running, queue.waiting) == (0, 0)
 
     run(work())
 
 
-def test_patient_questions_are_refused_at_their_own_deadline() -> None:
+def test_batch_queries_are_refused_at_their_own_deadline() -> None:
     async def work() -> None:
-        queue = AnswerQueue(1, 1, asyncio.get_running_loop().time)
-        tasks = start(hold(queue, 9), hold(queue, 1, deadline=5, patient=True), hold(queue, 1, 20, patient=True))
+        queue = AdmissionQueue(1, 1, asyncio.get_running_loop().time)
+        tasks = start(
+            hold(queue, 9), hold(queue, 1, deadline=5, priority="batch"), hold(queue, 1, 20, priority="batch")
+        )
         assert await results(tasks) == [0.0, "overloaded", 9.0]
 
     run(work())
 
 
 @virtual
-async def test_who_leaves_while_waiting_is_dropped(queue: AnswerQueue) -> None:
+async def test_who_leaves_while_waiting_is_dropped(queue: AdmissionQueue) -> None:
     before = refused("gone")
     tasks = start(*(hold(queue, 5) for _ in range(4)))
     await asyncio.sleep(1)
@@ -241,14 +245,14 @@ async def test_who_leaves_while_waiting_is_dropped(queue: AnswerQueue) -> None:
 
 
 @virtual
-async def test_who_leaves_in_the_moment_of_their_turn_hands_it_on(queue: AnswerQueue) -> None:
+async def test_who_leaves_in_the_moment_of_their_turn_hands_it_on(queue: AdmissionQueue) -> None:
     tasks = start(hold(queue, 1), hold(queue, 9), hold(queue, 5), hold(queue, 5))
     asyncio.get_running_loop().call_later(1, lambda: asyncio.get_running_loop().call_soon(tasks[2].cancel))
     assert (await results(tasks))[3] == 1.0
 
 
 class Failure(Exception):
-    """Of a question."""
+    """Of a query."""
 
 
 ACTIONS = st.lists(
@@ -258,7 +262,7 @@ ACTIONS = st.lists(
         st.floats(0.01, 6),  # its deadline
         st.one_of(st.none(), st.floats(0, 4)),  # when it is cancelled, after it came
         st.booleans(),  # whether it fails
-        st.booleans(),  # whether it is patient
+        st.sampled_from(("interactive", "batch")),
     ),
     max_size=40,
 )
@@ -266,29 +270,29 @@ ACTIONS = st.lists(
 
 @examples(max_examples=150, deadline=None)
 @given(ACTIONS, st.integers(1, 5), st.integers(0, 5))
-def test_whatever_happens_every_place_is_given_back(actions: list[Any], places: int, length: int) -> None:
-    async def ask(queue: AnswerQueue, seconds: float, deadline: float, fails: bool, patient: bool) -> None:
+def test_whatever_happens_every_slot_is_given_back(actions: list[Any], slots: int, length: int) -> None:
+    async def ask(queue: AdmissionQueue, seconds: float, deadline: float, fails: bool, priority: Priority) -> None:
         until = asyncio.get_running_loop().time() + deadline
-        async with queue.place(until, patient=patient), asyncio.timeout_at(until):
-            assert queue.taken <= places
+        async with queue.slot(until, priority=priority), asyncio.timeout_at(until):
+            assert queue.running <= slots
             await asyncio.sleep(seconds)
             if fails:
                 raise Failure
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        queue = AnswerQueue(places, length, loop.time)
+        queue = AdmissionQueue(slots, length, loop.time)
         tasks = []
-        for at, seconds, deadline, cancelled, fails, patient in sorted(actions, key=lambda action: action[0]):
+        for at, seconds, deadline, cancelled, fails, priority in sorted(actions, key=lambda action: action[0]):
             await asyncio.sleep(max(0.0, at - loop.time()))
-            task = asyncio.create_task(ask(queue, seconds, deadline, fails, patient))
+            task = asyncio.create_task(ask(queue, seconds, deadline, fails, priority))
             if cancelled is not None:
                 loop.call_later(cancelled, task.cancel)
             tasks.append(task)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         expected = (Problem, Failure, TimeoutError, asyncio.CancelledError)
         assert all(end is None or isinstance(end, expected) for end in ended), ended
-        assert (queue.taken, queue.waiting) == (0, 0)
+        assert (queue.running, queue.waiting) == (0, 0)
         now = loop.time()
         assert await hold(queue, 1) == now
 
@@ -296,7 +300,7 @@ def test_whatever_happens_every_place_is_given_back(actions: list[Any], places: 
 
 
 @pytest.mark.parametrize("settings", [{"concurrent_answers": 1, "queue_length": 1}], indirect=True)
-async def test_over_http_a_question_too_many_is_a_503_and_lines_of_batches_are_answered(
+async def test_over_http_a_query_too_many_is_a_503_and_lines_of_batches_are_answered(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rank, gate = engine.rank, asyncio.Event()
@@ -323,7 +327,7 @@ async def test_over_http_a_question_too_many_is_a_503_and_lines_of_batches_are_a
 
 
 @pytest.mark.parametrize("settings", [{"concurrent_answers": 1, "activation": "in_place"}], indirect=True)
-async def test_what_waits_for_an_exchange_of_the_model_keeps_its_place_and_nobody_is_refused(
+async def test_what_waits_for_an_exchange_of_the_model_keeps_its_slot_and_nobody_is_refused(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Cursors: signed, of one question, for an hour, and small enough for a URL."""
+"""Cursors: signed, of one query, for an hour, and small enough for a URL."""
 
 import uuid
 from dataclasses import replace
@@ -7,46 +7,46 @@ import pytest
 
 from server.api.transport.protocol import MAX_URL_BYTES
 from server.core.errors import Problem
-from server.query.cursor import LONGEST_URL_CURSOR, MOST_SHOWN, CursorCodec, Page
-from server.query.types import Question
+from server.query.cursor import MAX_SHOWN, MAX_URL_CURSOR, CursorCodec, Page
+from server.query.types import Query
 
 NOW = {0: 1_700_000_000.0}
 SECRET = "a secret of sixteen"
-PAGES = CursorCodec(SECRET, clock=lambda: NOW[0])
-QUESTION = Question(request_id="first", kind="search", query="tent", k=3, candidates=["b", "a"])
+CURSORS = CursorCodec(SECRET, clock=lambda: NOW[0])
+QUERY = Query(request_id="first", kind="search", text="tent", k=3, candidates=["b", "a"])
 
 
-def cursor_of(question: Question = QUESTION, ids: tuple[str, ...] = ("1", "2", "3"), page: Page | None = None) -> str:
-    cursor = PAGES.next_cursor(question, page or PAGES.open(question), ids)
+def cursor_of(query: Query = QUERY, ids: tuple[str, ...] = ("1", "2", "3"), page: Page | None = None) -> str:
+    cursor = CURSORS.next_cursor(query, page or CURSORS.decode(query), ids)
     assert cursor is not None
     return cursor
 
 
-def refusal(pages: CursorCodec, question: Question) -> str:
+def refusal(cursors: CursorCodec, query: Query) -> str:
     with pytest.raises(Problem) as caught:
-        pages.open(question)
+        cursors.decode(query)
     assert caught.value.kind.status == 422
     return caught.value.kind.code
 
 
 def test_a_cursor_remembers_what_was_shown_and_the_first_request() -> None:
-    second = replace(QUESTION, request_id="second", cursor=cursor_of())
-    page = PAGES.open(second)
+    second = replace(QUERY, request_id="second", cursor=cursor_of())
+    page = CURSORS.decode(second)
     assert page == Page(("1", "2", "3"), "first")
-    third = replace(QUESTION, request_id="third", cursor=cursor_of(second, ("κ/\n", "5", "6"), page))
-    assert PAGES.open(third) == Page(("1", "2", "3", "κ/\n", "5", "6"), "first")
+    third = replace(QUERY, request_id="third", cursor=cursor_of(second, ("κ/\n", "5", "6"), page))
+    assert CURSORS.decode(third) == Page(("1", "2", "3", "κ/\n", "5", "6"), "first")
 
 
 def test_how_an_answer_is_given_may_change_between_pages() -> None:
-    other = replace(QUESTION, k=7, fields=["title"], explain=True, timeout_ms=5, candidates=["a", "b", "a"])
-    assert PAGES.open(replace(other, cursor=cursor_of())).shown == ("1", "2", "3")
+    other = replace(QUERY, k=7, fields=["title"], explain=True, timeout_ms=5, candidates=["a", "b", "a"])
+    assert CURSORS.decode(replace(other, cursor=cursor_of())).shown == ("1", "2", "3")
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"kind": "recommend"},
-        {"query": "Tent"},
+        {"text": "Tent"},
         {"user": "ada"},
         {"session": "s"},
         {"history": (("x", None),)},
@@ -57,16 +57,16 @@ def test_how_an_answer_is_given_may_change_between_pages() -> None:
         {"correct": True},
     ],
 )
-def test_a_cursor_of_another_question_is_refused(change: dict[str, object]) -> None:
-    assert refusal(PAGES, replace(QUESTION, cursor=cursor_of(), **change)) == "foreign_cursor"  # type: ignore[arg-type]
+def test_a_cursor_of_another_query_is_refused(change: dict[str, object]) -> None:
+    assert refusal(CURSORS, replace(QUERY, cursor=cursor_of(), **change)) == "foreign_cursor"  # type: ignore[arg-type]
 
 
 def test_a_cursor_is_good_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = replace(QUESTION, cursor=cursor_of())
+    asked = replace(QUERY, cursor=cursor_of())
     monkeypatch.setitem(NOW, 0, NOW[0] + 3_600)
-    assert PAGES.open(asked).shown
+    assert CURSORS.decode(asked).shown
     monkeypatch.setitem(NOW, 0, NOW[0] + 1)
-    assert refusal(PAGES, asked) == "expired_cursor"
+    assert refusal(CURSORS, asked) == "expired_cursor"
 
 
 def test_a_cursor_with_one_character_changed_is_refused() -> None:
@@ -74,39 +74,39 @@ def test_a_cursor_with_one_character_changed_is_refused() -> None:
     for place in range(0, len(cursor), 7):
         other = "A" if cursor[place] != "A" else "B"
         damaged = cursor[:place] + other + cursor[place + 1 :]
-        assert refusal(PAGES, replace(QUESTION, cursor=damaged)) == "invalid_cursor"
+        assert refusal(CURSORS, replace(QUERY, cursor=damaged)) == "invalid_cursor"
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "====", "A" * 5, "A" * 40, "a b", "0" * 100_000])
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
-    assert refusal(PAGES, replace(QUESTION, cursor=cursor)) == "invalid_cursor"
+    assert refusal(CURSORS, replace(QUERY, cursor=cursor)) == "invalid_cursor"
 
 
 def test_servers_share_cursors_if_they_share_the_secret() -> None:
-    asked = replace(QUESTION, cursor=cursor_of())
-    assert CursorCodec(SECRET, clock=lambda: NOW[0]).open(asked).shown
+    asked = replace(QUERY, cursor=cursor_of())
+    assert CursorCodec(SECRET, clock=lambda: NOW[0]).decode(asked).shown
     assert refusal(CursorCodec(None), asked) == refusal(CursorCodec("another"), asked) == "invalid_cursor"
 
 
 def test_pages_end_where_fewer_came_back_and_after_a_thousand_items() -> None:
-    assert PAGES.next_cursor(QUESTION, Page((), "r"), ("1", "2")) is None
-    before = Page(tuple(map(str, range(MOST_SHOWN - 4))), "r")
-    assert PAGES.next_cursor(QUESTION, before, ("x", "y", "z")) is not None
-    assert PAGES.next_cursor(QUESTION, Page((*before.shown, "w"), "r"), ("x", "y", "z")) is None
+    assert CURSORS.next_cursor(QUERY, Page((), "r"), ("1", "2")) is None
+    before = Page(tuple(map(str, range(MAX_SHOWN - 4))), "r")
+    assert CURSORS.next_cursor(QUERY, before, ("x", "y", "z")) is not None
+    assert CURSORS.next_cursor(QUERY, Page((*before.shown, "w"), "r"), ("x", "y", "z")) is None
 
 
 @pytest.mark.parametrize(
     ("make", "fewest"), [(lambda: str(uuid.uuid4()), 400), (lambda: f"SKU-{uuid.uuid4().int % 10**6}", 990)]
 )
 def test_a_cursor_fits_a_url(make, fewest: int) -> None:  # type: ignore[no-untyped-def]
-    question, page = replace(QUESTION, k=10, longest_cursor=LONGEST_URL_CURSOR), Page((), "r" * 64)
-    while (cursor := PAGES.next_cursor(question, page, [make() for _ in range(10)])) is not None:
-        assert len(cursor) <= LONGEST_URL_CURSOR < MAX_URL_BYTES - 4_000
-        page = PAGES.open(replace(question, cursor=cursor))
+    query, page = replace(QUERY, k=10, max_cursor=MAX_URL_CURSOR), Page((), "r" * 64)
+    while (cursor := CURSORS.next_cursor(query, page, [make() for _ in range(10)])) is not None:
+        assert len(cursor) <= MAX_URL_CURSOR < MAX_URL_BYTES - 4_000
+        page = CURSORS.decode(replace(query, cursor=cursor))
     assert len(page.shown) >= fewest
 
 
 def test_a_body_may_hold_longer_ones() -> None:
     page = Page(tuple(str(uuid.uuid4()) for _ in range(980)), "r")
-    cursor = cursor_of(QUESTION, tuple(str(uuid.uuid4()) for _ in range(3)), page)
-    assert len(PAGES.open(replace(QUESTION, cursor=cursor)).shown) == 983
+    cursor = cursor_of(QUERY, tuple(str(uuid.uuid4()) for _ in range(3)), page)
+    assert len(CURSORS.decode(replace(QUERY, cursor=cursor)).shown) == 983

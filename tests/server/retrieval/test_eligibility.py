@@ -27,10 +27,10 @@ async def test_shown_is_what_is_present_and_available_and_meets_the_filter(
     limit = data.draw(st.none() | st.integers(0, size))
     engine = FakeEngine(index)
     await engine.start()
-    selection = EligibleItems(snapshot, engine, 0, itertools.count())
+    eligible = EligibleItems(snapshot, engine, 0, itertools.count())
     shown = {row for row in range(size) if available[row] is not False} - deleted
-    assert selection.shown == len(shown)
-    async with selection.limit(None if limit is None else f"price < {limit}") as leaf_set:
+    assert eligible.shown == len(shown)
+    async with eligible.limit(None if limit is None else f"price < {limit}") as leaf_set:
         ranking = await engine.rank(RankRequest([1], size, size, "r", leaf_set=leaf_set))
     assert set(ranking.leaves) == {row for row in shown if limit is None or row < limit}
-    assert selection.leaves_of(["3", "x", "1", "3"]) == sorted({row for row in (1, 3) if row < size})
+    assert eligible.leaves_of(["3", "x", "1", "3"]) == sorted({row for row in (1, 3) if row < size})

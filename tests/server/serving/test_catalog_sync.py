@@ -42,13 +42,13 @@ async def server(settings: Settings, store: MemoryChanges) -> AsyncIterator[tupl
 
 def shown(deployments: Deployments) -> dict[str, object]:
     """What the current catalog has, by id, with its titles."""
-    snapshot = deployments.current.catalog.view.snapshot
+    snapshot = deployments.current.catalog.searcher.snapshot
     rows = zip(snapshot.items.table.select(["item_id", "title"]).to_pylist(), snapshot.present_N, strict=True)
     return {row["item_id"]: row["title"] for row, present in rows if present}
 
 
 def number(deployments: Deployments) -> int:
-    return deployments.current.catalog.view.snapshot.number
+    return deployments.current.catalog.searcher.snapshot.number
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -180,7 +180,7 @@ async def test_models_change_and_edits_stay(settings: Settings, changes: MemoryC
 
 
 def shown_by(deployment: object) -> set[str]:
-    snapshot = deployment.catalog.view.snapshot  # type: ignore[attr-defined]
+    snapshot = deployment.catalog.searcher.snapshot  # type: ignore[attr-defined]
     return {item_id for item_id, present in zip(snapshot.items.ids, snapshot.present_N, strict=True) if present}
 
 

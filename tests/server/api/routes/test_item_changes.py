@@ -112,12 +112,12 @@ async def test_a_request_under_way_finishes_on_the_catalog_it_began_with(
         return await rank(self, request)
 
     monkeypatch.setattr(RecordingEngine, "rank", slow)
-    before = deployments.current.catalog.view
+    before = deployments.current.catalog.searcher
     under_way = asyncio.create_task(shop.get("/search", q="tent", k=13, filter="price >= 0"))
     await ranking.wait()
     await shop.client.put("/items/aaa", json={"title": "shifts every leaf behind it"})
     await shop.client.delete("/items/item-9")
-    after = deployments.current.catalog.view
+    after = deployments.current.catalog.searcher
     assert (before.installed, after.installed) == (0, 1)
     go_on.set()
     body = (await under_way).json()
