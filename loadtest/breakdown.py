@@ -92,7 +92,7 @@ class _Engine:
         checkpoint = Checkpoint.read(bundle.model_dir)
         self._llm = LLM(**engine_arguments(bundle, checkpoint, settings, cpu=True))
         self._llm.collective_rpc("install_codes", args=(pack_tokens(bundle.level_tokens),))
-        self._llm.collective_rpc("install_snapshot", args=(0, str(bundle.index_dir)))
+        self._llm.collective_rpc("install_index", args=(0, str(bundle.index_dir)))
         self._options = options
         self._spent: defaultdict[str, float] = defaultdict(float)
         _watch(self._spent)
@@ -106,10 +106,11 @@ class _Engine:
     def _sample(self, prompts: Sequence[Sequence[int]]) -> Figures:
         from vllm import PoolingParams
 
-        from server.engine.vllm.messages import TASK, RankOptions
+        from server.engine.protocol import RankRequest
+        from server.engine.vllm.messages import TASK, to_extra_kwargs
 
-        options = RankOptions(10, self._options.beam, [], None, None, 0, by_level=False)
-        params = PoolingParams(task=TASK, extra_kwargs=options.to_extra_kwargs(), skip_reading_prefix_cache=False)
+        extra_kwargs = to_extra_kwargs(RankRequest([0], 10, self._options.beam, "breakdown"))
+        params = PoolingParams(task=TASK, extra_kwargs=extra_kwargs, skip_reading_prefix_cache=False)
         self._spent.clear()
         started = time.perf_counter()
         asked = [{"prompt_token_ids": prompt} for prompt in prompts]

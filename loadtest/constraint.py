@@ -13,7 +13,7 @@ from torch import Tensor
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
-from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.restriction import FilterBitmap, Restriction
 from catalog.search.tree import Tree
 from loadtest.steps import Step
 
@@ -53,11 +53,11 @@ class IndexConstraint:
         """The best children of all requests."""
         return standing.search.expand(standing.level, standing.beams, logp_BC)
 
-    def compile_filter(self, mask_N: NDArray[np.bool_]) -> LeafSet:
+    def compile_filter(self, mask_N: NDArray[np.bool_]) -> FilterBitmap:
         """The items a filter lets through, as requests share it."""
-        return LeafSet(self.index, np.flatnonzero(mask_N))
+        return FilterBitmap(self.index, np.flatnonzero(mask_N))
 
-    def search(self, width: int, chosen: LeafSet | None, logp_LBC: Sequence[Tensor]) -> Ranked:
+    def search(self, width: int, chosen: FilterBitmap | None, logp_LBC: Sequence[Tensor]) -> Ranked:
         """A whole search of one request, all that is done for it included; the same log-probabilities for any beams."""
         nothing = np.empty(0, np.int64)
         restriction = None if chosen is None else Restriction(self.index, [nothing], [chosen])

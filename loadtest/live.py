@@ -166,10 +166,12 @@ class Callers:
     async def ask(self) -> None:
         """One request, on the present catalog."""
         with self._catalog.use() as searcher:
-            async with searcher.eligible.limit(None) as leaf_set:
+            async with searcher.eligible.limit(None) as filter_id:
                 number = f"live-{next(self._numbers)}"
                 await self._engine.rank(
-                    RankRequest(next(self._prompts), BEAM, BEAM, number, leaf_set=leaf_set, snapshot=searcher.installed)
+                    RankRequest(
+                        next(self._prompts), BEAM, BEAM, number, filter_id=filter_id, index_id=searcher.installed
+                    )
                 )
 
 

@@ -3,7 +3,7 @@
 A heap of the best so far makes most of the work unnecessary: a child that does not beat the worst kept is passed over
 before anybody asks whether it is alive, and a beam that is itself no better than the worst kept is not opened at all.
 
-Shapes: R rows, G of them limited to one leaf set; B beams before and A after of all rows together, K after of one row;
+Shapes: R rows, G of them with one filter; B beams before and A after of all rows together, K after of one row;
 C codes of the level; D listed leaves.
 """
 
@@ -46,7 +46,7 @@ class CompiledExpansion:
             self._listed = (np.empty(0, np.int64), np.zeros(rows, np.int64), np.zeros(rows, bool))
             self._groups = [(np.arange(rows), EVERYTHING)]
         else:
-            self._listed = (restriction.listed_D, restriction.listed_end_R, restriction.including_R)
+            self._listed = (restriction.listed_D, restriction.listed_end_R, restriction.allowing_R)
             self._groups = [
                 (row_G, EVERYTHING if chosen is None else chosen.count) for chosen, row_G in restriction.groups
             ]
@@ -74,7 +74,7 @@ def _keep_best(
     count: NDArray[np.int32],
     listed_D: NDArray[np.int64],
     listed_end_R: NDArray[np.int64],
-    including_R: NDArray[np.bool_],
+    allowing_R: NDArray[np.bool_],
     cost_A: NDArray[np.float32],
     node_A: NDArray[np.int32],
     parent_A: NDArray[np.int32],
@@ -85,8 +85,8 @@ def _keep_best(
         first, last = _span(end_R, row)
         begin, end = _span(kept_end_R, row)
         listed_begin, listed_end = _span(listed_end_R, row)
-        own_D, including = listed_D[listed_begin:listed_end], including_R[row]
-        restricted = including or len(own_D) > 0 or len(count) > 0
+        own_D, allowing = listed_D[listed_begin:listed_end], allowing_R[row]
+        restricted = allowing or len(own_D) > 0 or len(count) > 0
         cost_K, edge_K, beam_K = cost_A[begin:end], node_A[begin:end], parent_A[begin:end]
         kept = 0
         for beam in range(first, last):
@@ -99,7 +99,7 @@ def _keep_best(
                 full = kept == end - begin
                 if full and not _before(cost, edge, cost_K[0], edge_K[0]):
                     continue
-                if restricted and not _alive(first_leaf[edge], first_leaf[edge + 1], count, own_D, including):
+                if restricted and not _alive(first_leaf[edge], first_leaf[edge + 1], count, own_D, allowing):
                     continue
                 if full:
                     _sink(cost_K, edge_K, beam_K, kept, cost, edge, beam)
@@ -124,9 +124,9 @@ def _before(cost: float, edge: int, other_cost: float, other_edge: int) -> bool:
 
 
 @compiled
-def _alive(low: int, high: int, count: NDArray[np.int32], listed_D: NDArray[np.int64], including: bool) -> bool:
+def _alive(low: int, high: int, count: NDArray[np.int32], listed_D: NDArray[np.int64], allowing: bool) -> bool:
     """Whether the leaves [low, high) hold a wanted one."""
-    if including:
+    if allowing:
         return bool(_below(listed_D, high) > _below(listed_D, low))
     wanted = count[high] - count[low] if len(count) > 0 else high - low
     if len(listed_D) > 0 and wanted > 0:

@@ -1,10 +1,10 @@
 """Which leaves each row of a batch wants.
 
-A *leaf set* (a filter, shared by many requests) has a running count of its leaves, so that one subtraction tells how
-many are in a node's interval. *Excluded* leaves (seen items) and *included* ones (candidates to rank) are few and a
-row's own: they are listed, in order. Both ways are exact at every level.
+A *filter bitmap*, which many requests share, keeps a running count of its leaves, so that one subtraction tells how
+many are in a node's interval. A row's *deny list* (seen items) and *allow list* (candidates to rank) are short and its
+own: their leaves are listed in order. Both ways are exact at every level.
 
-Shapes: N items, R rows, e edges of a level, D listed leaves of all rows together, G rows of one leaf set.
+Shapes: N items, R rows, e edges of a level, D listed leaves of all rows together, G rows of one filter bitmap.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
 
-__all__ = ["LeafSet", "Restriction", "check_leaves"]
+__all__ = ["FilterBitmap", "Restriction", "check_leaves"]
 
 Leaves = NDArray[np.integer]
 
@@ -32,21 +32,21 @@ def check_leaves(leaves: Leaves, index: ItemIndex, what: str) -> None:
         raise ItemIndexError(f"{what} leaves [{leaves[0]}, {leaves[-1]}] reach outside the {len(index)} of the index")
 
 
-class LeafSet:
-    """A set of leaves that requests may be limited to.
+class FilterBitmap:
+    """The leaves that a filter lets through.
 
-    count: how many of the set lie below each leaf number, int32 [N + 1].
+    count: how many of these leaves lie below each leaf number, int32 [N + 1].
     """
 
     def __init__(self, index: ItemIndex, leaves: Leaves) -> None:
         """Raises ItemIndexError if `leaves` is not strictly increasing, or reaches outside the index."""
-        check_leaves(leaves, index, "allowed")
+        check_leaves(leaves, index, "filtered")
         member = np.zeros(len(index), bool)
         member[leaves] = True
         self._count(member)
 
     @classmethod
-    def of_mask(cls, index: ItemIndex, member_N: NDArray[np.bool_]) -> "LeafSet":
+    def of_mask(cls, index: ItemIndex, member_N: NDArray[np.bool_]) -> "FilterBitmap":
         """The leaves where `member_N` is true. Raises ItemIndexError for a mask of another length."""
         if member_N.shape != (len(index),):
             raise ItemIndexError(f"a mask of shape {member_N.shape} does not fit the {len(index)} leaves of the index")
@@ -62,7 +62,7 @@ class LeafSet:
         return int(self.count[-1])
 
     def members(self, leaves: Leaves) -> NDArray[np.bool_]:
-        """Which of `leaves` are in the set."""
+        """Which of `leaves` the filter lets through."""
         member: NDArray[np.bool_] = self.count[leaves + 1] > self.count[leaves]
         return member
 
@@ -70,52 +70,55 @@ class LeafSet:
 class Restriction:
     """What the rows of one batch want of the catalog.
 
-    excluded: strictly increasing leaves for every row. allowed: the leaf set each row is limited to. included: strictly
-    increasing leaves each row is limited to. None, for a row or for all, does not limit. What is left is
-    (allowed and included) less excluded. Raises ItemIndexError for leaves out of order or out of range.
+    deny: per row, the leaves that must not come back, strictly increasing.
+    filters: per row, the bitmap of the leaves that may; None lets all through.
+    allow: per row, the only leaves that may, strictly increasing; None lets all through.
+
+    A leaf may come back if filter and allow list let it through and the deny list does not name it. Raises
+    ItemIndexError for leaves out of order or out of range.
 
     wanted_R: how many leaves each row can get.
-    groups: the distinct leaf sets, None for the whole catalog, each with its rows.
+    groups: the distinct filter bitmaps, None for the whole catalog, each with its rows.
     listed_D, listed_end_R: listed leaves, row after row, and where those of a row end.
-    including_R: True: a row wants just its listed leaves. False: it wants its set less its listed leaves, which are
-    all in the set.
+    allowing_R: True where a row wants just its listed leaves; False where it wants those of its filter except for its
+        listed leaves, all of which the filter lets through.
     """
 
     def __init__(
         self,
         index: ItemIndex,
-        excluded: Sequence[Leaves],
-        allowed: Sequence[LeafSet | None] | None = None,
-        included: Sequence[Leaves | None] | None = None,
+        deny: Sequence[Leaves],
+        filters: Sequence[FilterBitmap | None] | None = None,
+        allow: Sequence[Leaves | None] | None = None,
     ) -> None:
-        rows = len(excluded)
-        allowed = [None] * rows if allowed is None else allowed
-        included = [None] * rows if included is None else included
-        listed = [_listed(index, *row) for row in zip(excluded, allowed, included, strict=True)]
+        rows = len(deny)
+        filters = [None] * rows if filters is None else filters
+        allow = [None] * rows if allow is None else allow
+        listed = [_listed(index, *row) for row in zip(deny, filters, allow, strict=True)]
         length_R = np.array([len(leaves) for leaves in listed], np.int64)
-        self.including_R = np.array([leaves is not None for leaves in included], bool)
+        self.allowing_R = np.array([leaves is not None for leaves in allow], bool)
         self.listed_D = np.concatenate([*listed, np.empty(0, np.int64)])
         self.listed_end_R = np.cumsum(length_R)
-        whole_R = np.array([len(index) if chosen is None else len(chosen) for chosen in allowed], np.int64)
-        self.wanted_R: NDArray[np.int64] = np.where(self.including_R, length_R, whole_R - length_R)
-        self.groups = _groups(allowed)
+        whole_R = np.array([len(index) if chosen is None else len(chosen) for chosen in filters], np.int64)
+        self.wanted_R: NDArray[np.int64] = np.where(self.allowing_R, length_R, whole_R - length_R)
+        self.groups = _groups(filters)
 
 
-def _listed(index: ItemIndex, excluded: Leaves, allowed: LeafSet | None, included: Leaves | None) -> NDArray[np.int64]:
-    """The leaves that a row wants, if it includes some; else those of its set that it does not."""
-    check_leaves(excluded, index, "excluded")
-    out = excluded.astype(np.int64)
-    if included is None:
-        return out if allowed is None else out[allowed.members(out)]
-    check_leaves(included, index, "included")
-    only = included.astype(np.int64)
-    if allowed is not None:
-        only = only[allowed.members(only)]
+def _listed(index: ItemIndex, deny: Leaves, chosen: FilterBitmap | None, allow: Leaves | None) -> NDArray[np.int64]:
+    """The leaves that a row wants, if it has an allow list; else those of its filter that it does not want."""
+    check_leaves(deny, index, "denied")
+    out = deny.astype(np.int64)
+    if allow is None:
+        return out if chosen is None else out[chosen.members(out)]
+    check_leaves(allow, index, "allowed")
+    only = allow.astype(np.int64)
+    if chosen is not None:
+        only = only[chosen.members(only)]
     return np.setdiff1d(only, out, assume_unique=True)
 
 
-def _groups(allowed: Sequence[LeafSet | None]) -> list[tuple[LeafSet | None, NDArray[np.int64]]]:
+def _groups(filters: Sequence[FilterBitmap | None]) -> list[tuple[FilterBitmap | None, NDArray[np.int64]]]:
     rows: dict[int, list[int]] = {}
-    for row, chosen in enumerate(allowed):
+    for row, chosen in enumerate(filters):
         rows.setdefault(id(chosen), []).append(row)
-    return [(allowed[members[0]], np.array(members, np.int64)) for members in rows.values()]
+    return [(filters[members[0]], np.array(members, np.int64)) for members in rows.values()]

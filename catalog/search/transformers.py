@@ -19,7 +19,7 @@ from torch import Tensor
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Layout, Ranked
 from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
-from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.restriction import FilterBitmap, Restriction
 from catalog.search.tree import Tree, check_level_tokens
 
 __all__ = ["TransformersRanker"]
@@ -63,16 +63,16 @@ class TransformersRanker:
         prompts: Sequence[Sequence[int]],
         width: int,
         *,
-        excluded: Sequence[Leaves] | None = None,
-        included: Sequence[Leaves | None] | None = None,
-        leaf_sets: Sequence[LeafSet | None] | None = None,
+        deny: Sequence[Leaves] | None = None,
+        allow: Sequence[Leaves | None] | None = None,
+        filters: Sequence[FilterBitmap | None] | None = None,
     ) -> list[Ranked]:
         """The min(width, wanted) best leaves after every prompt, best first, with their log-probabilities.
 
-        excluded, included: strictly increasing leaf numbers for every prompt; leaf_sets: sets that prompts share. A row
-        wants what is in its set, included and not excluded. Raises ItemIndexError for leaves out of order or of range.
+        deny, allow, filters: per prompt, as `Restriction` takes them. Raises ItemIndexError for leaves out of order or
+        out of range.
         """
-        found = self.rank_by_level(prompts, width, excluded=excluded, included=included, leaf_sets=leaf_sets)
+        found = self.rank_by_level(prompts, width, deny=deny, allow=allow, filters=filters)
         return [ranked for ranked, _ in found]
 
     def rank_by_level(
@@ -80,22 +80,22 @@ class TransformersRanker:
         prompts: Sequence[Sequence[int]],
         width: int,
         *,
-        excluded: Sequence[Leaves] | None = None,
-        included: Sequence[Leaves | None] | None = None,
-        leaf_sets: Sequence[LeafSet | None] | None = None,
+        deny: Sequence[Leaves] | None = None,
+        allow: Sequence[Leaves | None] | None = None,
+        filters: Sequence[FilterBitmap | None] | None = None,
     ) -> list[tuple[Ranked, NDArray[np.float32]]]:
         """As `rank`, each with the log-probability of every code of its leaves, float32 [k, L]."""
-        excluded = [np.empty(0, np.int64)] * len(prompts) if excluded is None else excluded
-        included = [None] * len(prompts) if included is None else included
-        leaf_sets = [None] * len(prompts) if leaf_sets is None else leaf_sets
+        deny = [np.empty(0, np.int64)] * len(prompts) if deny is None else deny
+        allow = [None] * len(prompts) if allow is None else allow
+        filters = [None] * len(prompts) if filters is None else filters
         found: dict[int, tuple[Ranked, NDArray[np.float32]]] = {}
         with _evaluating(self._model), torch.inference_mode():
             for rows in self._groups(prompts, width):
                 restriction = Restriction(
                     self._index,
-                    [excluded[row] for row in rows],
-                    [leaf_sets[row] for row in rows],
-                    [included[row] for row in rows],
+                    [deny[row] for row in rows],
+                    [filters[row] for row in rows],
+                    [allow[row] for row in rows],
                 )
                 search = BeamSearch(self._tree, [width] * len(rows), restriction)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)

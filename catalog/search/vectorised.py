@@ -4,7 +4,7 @@ All children of all beams are gathered into one ragged list, and the best of eac
 rows or beams, and on CUDA no synchronisation with the host.
 
 Shapes: R rows; B beams of all rows together, row after row; X slots, a row's being as many as the widest row has
-beams, and one; T candidates of all rows; C codes of the level; F leaf sets; D dead edges of all rows.
+beams, and one; T candidates of all rows; C codes of the level; F filter bitmaps; D dead edges of all rows.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from catalog.search.layout import DEAD, Beams, Layout
-from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.restriction import FilterBitmap, Restriction
 from catalog.search.tree import Tree
 
 __all__ = ["VectorisedExpansion"]
@@ -76,26 +76,26 @@ class _DeadEdges:
 
 
 class _Limits:
-    """A restriction as tensors: per level, the living edges of every leaf set and the few edges exclusions kill."""
+    """A restriction as tensors: per level, each filter's living edges and the few edges that deny lists kill."""
 
     def __init__(self, tree: Tree, restriction: Restriction) -> None:
         self._tree = tree
-        sets, set_R = _leaf_sets(tree, restriction)
-        self._set_R = self._tensor(set_R)
+        filters, filter_R = _filters(tree, restriction)
+        self._filter_R = self._tensor(filter_R)
         self._alive = [
-            self._tensor(np.concatenate([_alive(tree, level, chosen) for chosen in sets])) if sets else None
+            self._tensor(np.concatenate([_alive(tree, level, chosen) for chosen in filters])) if filters else None
             for level in range(tree.depth)
         ]
-        excluding_R = ~restriction.including_R
-        row_D = np.repeat(np.arange(len(set_R)), np.diff(restriction.listed_end_R, prepend=0))
-        outside = excluding_R[row_D]
-        self._dead = self._dead_edges(row_D[outside], restriction.listed_D[outside], sets, set_R)
+        denying_R = ~restriction.allowing_R
+        row_D = np.repeat(np.arange(len(filter_R)), np.diff(restriction.listed_end_R, prepend=0))
+        outside = denying_R[row_D]
+        self._dead = self._dead_edges(row_D[outside], restriction.listed_D[outside], filters, filter_R)
 
     def bury(self, level: int, now: Layout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
         """Give candidates with no wanted leaf below them the cost of the dead."""
         alive, dead = self._alive[level], self._dead[level]
         if alive is not None:
-            entry_RT = edge_T.view(now.rows, -1) + self._set_R[:, None] * self._tree.edges[level]
+            entry_RT = edge_T.view(now.rows, -1) + self._filter_R[:, None] * self._tree.edges[level]
             cost_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
         if dead is not None:
             nodes = len(self._tree.children[level])
@@ -111,23 +111,27 @@ class _Limits:
         return torch.from_numpy(array).to(self._tree.device)
 
     def _dead_edges(
-        self, row_D: NDArray[np.int64], leaf_D: NDArray[np.int64], sets: list[LeafSet], set_R: NDArray[np.int64]
+        self,
+        row_D: NDArray[np.int64],
+        leaf_D: NDArray[np.int64],
+        filters: list[FilterBitmap],
+        filter_R: NDArray[np.int64],
     ) -> list[_DeadEdges | None]:
         index = self._tree.index
-        count_FN = np.stack([chosen.count for chosen in sets]) if sets else None
+        count_FN = np.stack([chosen.count for chosen in filters]) if filters else None
         dead: list[_DeadEdges | None] = []
         node_D, nodes = np.zeros_like(leaf_D), 1
         for level in range(index.depth):
             start = index.leaf_start(level + 1)
             edge_D = np.searchsorted(start, leaf_D, side="right") - 1
-            # the excluded leaves of one row below one edge are neighbours: a run
+            # the denied leaves of one row below one edge are neighbours: a run
             begins = np.ones(len(leaf_D), bool)
             begins[1:] = (edge_D[1:] != edge_D[:-1]) | (row_D[1:] != row_D[:-1])
             first = np.flatnonzero(begins)
             gone = np.diff(np.append(first, len(leaf_D)))
             row, edge, node = row_D[first], edge_D[first], node_D[first]
             low, high = start[edge], start[edge + 1]
-            wanted = high - low if count_FN is None else count_FN[set_R[row], high] - count_FN[set_R[row], low]
+            wanted = high - low if count_FN is None else count_FN[filter_R[row], high] - count_FN[filter_R[row], low]
             killed = gone == wanted
             keys = self._tensor((row * nodes + node)[killed])
             dead.append(_DeadEdges(keys, self._tensor(edge[killed])) if killed.any() else None)
@@ -135,25 +139,25 @@ class _Limits:
         return dead
 
 
-def _leaf_sets(tree: Tree, restriction: Restriction) -> tuple[list[LeafSet], NDArray[np.int64]]:
-    """Distinct leaf sets and the number of each row's; none if no row is limited to one."""
+def _filters(tree: Tree, restriction: Restriction) -> tuple[list[FilterBitmap], NDArray[np.int64]]:
+    """Distinct filter bitmaps and the number of each row's; none if no row is limited to one."""
     rows = len(restriction.wanted_R)
-    if not restriction.including_R.any() and all(chosen is None for chosen, _ in restriction.groups):
+    if not restriction.allowing_R.any() and all(chosen is None for chosen, _ in restriction.groups):
         return [], np.zeros(rows, np.int64)
-    sets: list[LeafSet] = []
-    set_R = np.zeros(rows, np.int64)
+    filters: list[FilterBitmap] = []
+    filter_R = np.zeros(rows, np.int64)
     for chosen, row_G in restriction.groups:
-        set_R[row_G] = len(sets)
-        sets.append(LeafSet(tree.index, np.arange(len(tree.index))) if chosen is None else chosen)
-    for row in np.flatnonzero(restriction.including_R):
-        set_R[row] = len(sets)
+        filter_R[row_G] = len(filters)
+        filters.append(FilterBitmap(tree.index, np.arange(len(tree.index))) if chosen is None else chosen)
+    for row in np.flatnonzero(restriction.allowing_R):
+        filter_R[row] = len(filters)
         begin = restriction.listed_end_R[row - 1] if row > 0 else 0
-        sets.append(LeafSet(tree.index, restriction.listed_D[begin : restriction.listed_end_R[row]]))
-    return sets, set_R
+        filters.append(FilterBitmap(tree.index, restriction.listed_D[begin : restriction.listed_end_R[row]]))
+    return filters, filter_R
 
 
-def _alive(tree: Tree, level: int, chosen: LeafSet) -> NDArray[np.bool_]:
-    """Which edges of `level` have a leaf of the set below them, bool [edges]."""
+def _alive(tree: Tree, level: int, chosen: FilterBitmap) -> NDArray[np.bool_]:
+    """Which edges of `level` have a leaf that the filter lets through below them, bool [edges]."""
     at_start = chosen.count[tree.index.leaf_start(level + 1)]
     alive: NDArray[np.bool_] = at_start[1:] > at_start[:-1]
     return alive

@@ -1,4 +1,4 @@
-"""The snapshots that an engine in this process holds, and the leaf sets of each."""
+"""The indexes that an engine in this process holds, each with the filter bitmaps that requests on it may name."""
 
 from dataclasses import dataclass, field
 
@@ -7,55 +7,57 @@ from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
-from catalog.search.restriction import LeafSet
+from catalog.search.restriction import FilterBitmap
 from server.engine.errors import EngineError
 
-__all__ = ["InstalledSnapshot", "Snapshots"]
+__all__ = ["InstalledIndex", "InstalledIndexes"]
 
 
 @dataclass(slots=True)
-class InstalledSnapshot:
+class InstalledIndex:
+    """One index and its filter bitmaps by number."""
+
     index: ItemIndex
-    leaf_sets: dict[int, LeafSet] = field(default_factory=dict)
+    filters: dict[int, FilterBitmap] = field(default_factory=dict)
 
-    def leaf_set(self, number: int | None) -> LeafSet | None:
-        """The set under this number, None for None. Raises EngineError."""
-        if number is None:
+    def filter(self, filter_id: int | None) -> FilterBitmap | None:
+        """The filter bitmap under this number, None for None. Raises EngineError."""
+        if filter_id is None:
             return None
-        if number not in self.leaf_sets:
-            raise EngineError(f"leaf set {number} is not installed: install it before it is asked for")
-        return self.leaf_sets[number]
+        if filter_id not in self.filters:
+            raise EngineError(f"filter {filter_id} is not installed: install it before it is asked for")
+        return self.filters[filter_id]
 
 
-class Snapshots:
-    """By number."""
+class InstalledIndexes:
+    """The installed indexes by number."""
 
     def __init__(self) -> None:
-        self._snapshots: dict[int, InstalledSnapshot] = {}
+        self._indexes: dict[int, InstalledIndex] = {}
 
-    def __getitem__(self, snapshot: int) -> InstalledSnapshot:
+    def __getitem__(self, index_id: int) -> InstalledIndex:
         """Raises EngineError."""
-        if snapshot not in self._snapshots:
-            raise EngineError(f"snapshot {snapshot} is not installed: install it before it is asked for")
-        return self._snapshots[snapshot]
+        if index_id not in self._indexes:
+            raise EngineError(f"index {index_id} is not installed: install it before it is asked for")
+        return self._indexes[index_id]
 
-    def install(self, snapshot: int, index: ItemIndex) -> None:
-        self._snapshots[snapshot] = InstalledSnapshot(index)
+    def install(self, index_id: int, index: ItemIndex) -> None:
+        self._indexes[index_id] = InstalledIndex(index)
 
-    def retire(self, snapshot: int) -> None:
-        self._snapshots.pop(snapshot, None)
+    def retire(self, index_id: int) -> None:
+        self._indexes.pop(index_id, None)
 
-    def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
-        """Raises EngineError for a set of another catalog."""
-        installed = self[snapshot]
+    def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
+        """Raises EngineError for a filter of another catalog."""
+        installed = self[index_id]
         try:
-            installed.leaf_sets[leaf_set] = LeafSet.of_mask(installed.index, member_N)
+            installed.filters[filter_id] = FilterBitmap.of_mask(installed.index, member_N)
         except ItemIndexError as error:
             raise EngineError(str(error)) from error
 
-    def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        if snapshot in self._snapshots:
-            self._snapshots[snapshot].leaf_sets.pop(leaf_set, None)
+    def retire_filter(self, index_id: int, filter_id: int) -> None:
+        if index_id in self._indexes:
+            self._indexes[index_id].filters.pop(filter_id, None)
 
     def clear(self) -> None:
-        self._snapshots.clear()
+        self._indexes.clear()

@@ -1,8 +1,8 @@
 """What the rest of the server knows about engines: give one a prompt, get the best leaves.
 
-An engine has the weights of one bundle and may hold several *snapshots* of its catalog, each an item index under a
-number, so that requests under way finish on the one they began with. Within a snapshot, *leaf sets* that many requests
-are limited to are installed once, under numbers of their own.
+An engine holds the weights of one bundle. It may hold several item indexes, each installed under a number, so that
+requests under way finish on the index they began with while the catalog changes. The filters that many requests share
+are installed once per index, as filter bitmaps under numbers of their own.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,22 @@ from server.engine.errors import EngineError
 __all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking", "check_limits"]
 
 PUBLISHED = 0
-"""The snapshot of a bundle's own index, which `start` and `reload` install."""
+"""The number of a bundle's own index, which `start` and `reload` install."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankRequest:
-    """One ranking wanted: the `k` best items after `prompt`, found with a beam of `width`.
+    """Asks for the `k` best items after a prompt.
 
-    `prompt` is token ids. Leaf numbers, strictly increasing: `excluded` must not come back; only `included` may, where
-    given. `snapshot` and `leaf_set` are numbers of what was installed; None is every leaf. `by_level` asks for every
-    level's scores too, which costs the engine some 50 µs.
+    prompt: token ids.
+    k: how many items to return.
+    width: how many beams the search keeps, at least `k`.
+    request_id: names the request in logs and in vLLM.
+    deny: leaves that must not come back, strictly increasing.
+    allow: the only leaves that may come back, strictly increasing; None for any.
+    filter_id: the number of an installed filter bitmap; None for every leaf.
+    index_id: the number of the installed index that is searched.
+    by_level: return the scores of every level too, which costs the engine some 50 µs.
 
     Raises EngineError when the fields contradict each other.
     """
@@ -39,10 +45,10 @@ class RankRequest:
     k: int
     width: int
     request_id: str
-    excluded: Sequence[int] = ()
-    included: Sequence[int] | None = None
-    leaf_set: int | None = None
-    snapshot: int = PUBLISHED
+    deny: Sequence[int] = ()
+    allow: Sequence[int] | None = None
+    filter_id: int | None = None
+    index_id: int = PUBLISHED
     by_level: bool = False
 
     def __post_init__(self) -> None:
@@ -54,8 +60,8 @@ class RankRequest:
             raise EngineError(
                 f"a beam of width {self.width} cannot give k = {self.k} items: raise the width to {self.k}"
             )
-        _check_leaves(self.excluded, "excluded")
-        _check_leaves(self.included or (), "included")
+        _check_leaves(self.deny, "denied")
+        _check_leaves(self.allow or (), "allowed")
 
 
 def _check_leaves(leaves: Sequence[int], what: str) -> None:
@@ -66,7 +72,7 @@ def _check_leaves(leaves: Sequence[int], what: str) -> None:
 
 
 def check_limits(request: RankRequest, settings: EngineSettings, leaves: int) -> None:
-    """Raises EngineError if the request is over a limit of an engine with these settings and `leaves` items."""
+    """Raise EngineError if a request exceeds the limits of an engine with these settings and `leaves` items."""
     if request.width > settings.max_width:
         raise EngineError(
             f"beam width {request.width} is over this engine's {settings.max_width}: ask for less or raise max_width"
@@ -76,15 +82,17 @@ def check_limits(request: RankRequest, settings: EngineSettings, leaves: int) ->
             f"the prompt has {len(request.prompt)} tokens, this engine takes {settings.max_prompt_tokens}:"
             " shorten the history, or raise max_prompt_tokens if the model has more positions"
         )
-    for what, named in (("excluded", request.excluded), ("included", request.included or ())):
+    for what, named in (("denied", request.deny), ("allowed", request.allow or ())):
         if len(named) > 0 and named[-1] >= leaves:
             raise EngineError(f"{what} leaf {named[-1]} is outside the catalog of {leaves} items")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """`min(k, allowed)` distinct leaves, best first, and the log-probability of each.
+    """What an engine found.
 
+    leaves: `min(k, eligible)` distinct leaves, best first.
+    scores: the log-probability of each.
     level_scores: where they were asked for, the log-probabilities of each leaf's codes, which sum to its score.
     """
 
@@ -124,37 +132,42 @@ class RankableBundle(Protocol):
 class Engine(Protocol):
     """Answers rank requests, many at a time: vLLM, transformers, or a fake for HTTP tests.
 
-    Everything here raises EngineUnavailable where no engine is running.
+    Every method raises EngineUnavailable while no engine runs.
     """
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked: started, not stopped, and its process has not died. Costs nothing, so every request
-        may look; one that hangs is alive until the engine gives it up."""
+        """Whether the engine can be asked: it was started, is not stopped, and its process has not died.
+
+        The look is free, so every request may take it. An engine that hangs counts as alive until it is given up.
+        """
 
     async def start(self) -> None:
-        """Load everything; return when requests can be answered. Raises EngineError."""
+        """Load everything; return when requests can be answered.
+
+        Raises EngineError. If it raises or is cancelled, nothing that it started goes on running.
+        """
 
     async def rank(self, request: RankRequest) -> Ranking:
-        """Raises EngineError for a request over the engine's limits or for a snapshot that is not installed."""
+        """Raises EngineError for a request over the engine's limits, or one that names what is not installed."""
 
-    async def install(self, snapshot: int, index: ItemIndex) -> None:
-        """Hold this index under a number, from the next step on. Raises EngineError."""
+    async def install(self, index_id: int, index: ItemIndex) -> None:
+        """Hold this index under a number, from the next step on. Raises EngineError; then nothing is held."""
 
-    async def retire(self, snapshot: int) -> None:
-        """Forget a snapshot and its leaf sets, once no request under way uses it."""
+    async def retire(self, index_id: int) -> None:
+        """Forget an index and its filter bitmaps, once no request under way uses it."""
 
-    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
-        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+    async def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold the leaves of an index that a filter lets through under a number. Raises EngineError."""
 
-    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        """Forget a leaf set, once no request under way uses it."""
+    async def retire_filter(self, index_id: int, filter_id: int) -> None:
+        """Forget a filter bitmap, once no request under way uses it."""
 
     async def reload(self, bundle: RankableBundle) -> None:
-        """Take another bundle's weights and index in place of all there was, while no request is under way.
+        """Replace weights and index by another bundle's, while no request is under way.
 
-        Raises EngineError, before anything is changed if the bundle cannot be loaded in place; an engine that fails
-        later may hold anything until the next `reload` succeeds.
+        Raises EngineError. A bundle that cannot be loaded in place is refused before anything is changed; after a later
+        failure the engine may hold anything until the next `reload` succeeds.
         """
 
     async def check(self) -> None:

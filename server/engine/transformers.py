@@ -13,7 +13,7 @@ from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
 from server.core.engine_settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.installed import Snapshots
+from server.engine.installed import InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
 
 __all__ = ["TransformersEngine"]
@@ -30,7 +30,7 @@ class TransformersEngine:
         self._settings = settings or EngineSettings()
         self._model: Any = None
         self._rankers: dict[int, TransformersRanker] = {}
-        self._snapshots = Snapshots()
+        self._installed = InstalledIndexes()
         self._thread: ThreadPoolExecutor | None = None
 
     @property
@@ -54,37 +54,37 @@ class TransformersEngine:
         self._model = await self._in_thread(self._load, bundle)
         self._bundle = bundle
         self._rankers.clear()
-        self._snapshots.clear()
+        self._installed.clear()
         await self.install(PUBLISHED, bundle.index)
 
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable when not started."""
         await self.check()
-        check_limits(request, self._settings, len(self._snapshots[request.snapshot].index))
+        check_limits(request, self._settings, len(self._installed[request.index_id].index))
         return await self._in_thread(self._rank, request)
 
-    async def install(self, snapshot: int, index: ItemIndex) -> None:
+    async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number. Raises EngineError if it does not fit the model."""
         try:
-            self._rankers[snapshot] = TransformersRanker(
+            self._rankers[index_id] = TransformersRanker(
                 self._model, index, self._bundle.level_tokens, normalize=self._settings.normalize
             )
         except (ItemIndexError, ValueError) as error:
             raise EngineError(str(error)) from error
-        self._snapshots.install(snapshot, index)
+        self._installed.install(index_id, index)
 
-    async def retire(self, snapshot: int) -> None:
-        """Forget a snapshot and its leaf sets."""
-        self._snapshots.retire(snapshot)
-        self._rankers.pop(snapshot, None)
+    async def retire(self, index_id: int) -> None:
+        """Forget an index and its filter bitmaps."""
+        self._installed.retire(index_id)
+        self._rankers.pop(index_id, None)
 
-    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
-        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
-        self._snapshots.install_set(snapshot, leaf_set, member_N)
+    async def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold the leaves of an index that a filter lets through under a number. Raises EngineError."""
+        self._installed.install_filter(index_id, filter_id, member_N)
 
-    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        """Forget a leaf set."""
-        self._snapshots.retire_set(snapshot, leaf_set)
+    async def retire_filter(self, index_id: int, filter_id: int) -> None:
+        """Forget a filter bitmap."""
+        self._installed.retire_filter(index_id, filter_id)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless started."""
@@ -114,15 +114,15 @@ class TransformersEngine:
             raise EngineError(f"transformers cannot load {bundle.model_dir}: {error}") from error
 
     def _rank(self, request: RankRequest) -> Ranking:
-        ranker, installed = self._rankers.get(request.snapshot), self._snapshots[request.snapshot]
+        ranker, installed = self._rankers.get(request.index_id), self._installed[request.index_id]
         if ranker is None:
             raise EngineUnavailable("the engine was stopped")
         (((leaves, scores), score_KL),) = ranker.rank_by_level(
             [request.prompt],
             request.width,
-            excluded=[np.asarray(request.excluded, np.int64)],
-            included=[None if request.included is None else np.asarray(request.included, np.int64)],
-            leaf_sets=[installed.leaf_set(request.leaf_set)],
+            deny=[np.asarray(request.deny, np.int64)],
+            allow=[None if request.allow is None else np.asarray(request.allow, np.int64)],
+            filters=[installed.filter(request.filter_id)],
         )
         k = request.k
         return Ranking.of(leaves[:k], scores[:k], score_KL[:k] if request.by_level else None)

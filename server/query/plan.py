@@ -45,21 +45,21 @@ class QueryPlan:
         self._first = history.first(self._past)
         self._window = searcher.prompts.window(self._past, first=self._first)
 
-    def request(self, leaf_set: int | None, beam_width: int, max_width: int) -> RankRequest:
+    def request(self, filter_id: int | None, beam_width: int, max_width: int) -> RankRequest:
         """The query itself. beam_width: where it needs no wider one; max_width: the widest that the engine takes."""
         query, leaves_of = self._query, self._searcher.eligible.leaves_of
-        included = None if query.candidates is None else leaves_of(query.candidates)
+        allow = None if query.candidates is None else leaves_of(query.candidates)
         seen = {interaction.leaf for interaction in self._past} if query.exclude_seen else set()
         return RankRequest(
             prompt=self._searcher.prompts.render(self._past, self._text, first=self._first),
             k=query.k,
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
-            width=max(query.k, beam_width, min(len(included or ()), max_width)),
+            width=max(query.k, beam_width, min(len(allow or ()), max_width)),
             request_id=query.request_id,
-            excluded=sorted(seen.union(leaves_of(self._shown))),
-            included=included,
-            leaf_set=leaf_set,
-            snapshot=self._searcher.installed,
+            deny=sorted(seen.union(leaves_of(self._shown))),
+            allow=allow,
+            filter_id=filter_id,
+            index_id=self._searcher.installed,
             by_level=query.explain,
         )
 
@@ -73,8 +73,8 @@ class QueryPlan:
             k=len(leaves),
             width=len(leaves),
             request_id=f"{self._query.request_id}-without-history",
-            included=sorted(leaves),
-            snapshot=self._searcher.installed,
+            allow=sorted(leaves),
+            index_id=self._searcher.installed,
         )
 
     def items(self, ranking: Ranking, without_history: Ranking | None) -> list[ResultItem]:

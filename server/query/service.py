@@ -92,9 +92,9 @@ class Service:
         if query.text is not None and query.correct:
             corrected = await deployment.catalog.spelling.correct(query.text)
         plan = QueryPlan(query, corrected or query.text, history, page.shown, searcher)
-        async with searcher.eligible.limit(query.filter) as leaf_set:
+        async with searcher.eligible.limit(query.filter) as filter_id:
             with tracing.span("prompt"):
-                request = plan.request(leaf_set, self._beam_width, self._max_width)
+                request = plan.request(filter_id, self._beam_width, self._max_width)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:

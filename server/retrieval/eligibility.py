@@ -24,7 +24,7 @@ class EligibleItems:
     """What of one state of the catalog may be shown: items that are present and available, of those the ones that a
     filter lets through.
 
-    installed: the number under which the engine holds the state's index. numbers: for new leaf sets.
+    installed: the number under which the engine holds the state's index. numbers: for new filter bitmaps.
     """
 
     def __init__(self, snapshot: Snapshot, engine: Engine, installed: int, numbers: Iterator[int]) -> None:
@@ -37,7 +37,7 @@ class EligibleItems:
 
     @asynccontextmanager
     async def limit(self, expression: str | None) -> AsyncIterator[int | None]:
-        """The engine's leaf set of what may be shown to a request with this filter; None: every leaf.
+        """The engine's filter bitmap of what may be shown to a request with this filter; None: every leaf.
 
         Raises FilterError for an expression that is none or does not fit the items, EngineError.
         """
@@ -50,8 +50,8 @@ class EligibleItems:
             holding = self._sets.hold(EVERYTHING_SHOWN, self._shown_N)
         else:
             holding = self._sets.hold(wanted.text, lambda: self._shown_N & wanted.mask(self._items))
-        async with holding as leaf_set:
-            yield leaf_set
+        async with holding as filter_id:
+            yield filter_id
 
     def leaves_of(self, item_ids: Iterable[str]) -> list[int]:
         """The leaves of those items that the catalog has, strictly increasing."""
@@ -59,5 +59,5 @@ class EligibleItems:
         return sorted(row for row in rows if row is not None)
 
     async def retire(self) -> None:
-        """Have the engine forget the leaf sets."""
+        """Have the engine forget the filter bitmaps."""
         await self._sets.retire()

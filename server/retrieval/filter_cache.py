@@ -1,4 +1,4 @@
-"""Leaf sets in the engine: installed when first asked for, and the least recently used forgotten."""
+"""Filter bitmaps in the engine: installed when first asked for, and the least recently used forgotten."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class FilterCache:
 
     async def _install(self, member_N: Mask) -> int:
         number = next(self._numbers)
-        await self._engine.install_set(self._snapshot, number, member_N)
+        await self._engine.install_filter(self._snapshot, number, member_N)
         return number
 
     async def _make_room(self) -> None:
@@ -97,4 +97,4 @@ class FilterCache:
         await leased.idle()
         await asyncio.wait([leased.value])  # one that nobody waits for any more may still be under way
         if not leased.value.cancelled() and leased.value.exception() is None:
-            await self._engine.retire_set(self._snapshot, leased.value.result())
+            await self._engine.retire_filter(self._snapshot, leased.value.result())

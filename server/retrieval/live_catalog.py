@@ -57,7 +57,7 @@ class LiveCatalog:
         self._bundle = bundle
         self._engine = engine
         self._installed = count(PUBLISHED + 1)
-        self._leaf_sets = count(1)
+        self._filter_ids = count(1)
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts))
@@ -106,7 +106,7 @@ class LiveCatalog:
             old = self._current.value
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
-            # the leaf sets that the old searcher knows of are gone
+            # the filter bitmaps that the old searcher knows of are gone
             self._current.replace(self._searcher(old.snapshot, old.installed, old.prompts))
 
     def describe_in_metrics(self) -> None:
@@ -184,7 +184,9 @@ class LiveCatalog:
         return self._fitting(first, changes[middle:], reasons)
 
     def _searcher(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> Searcher:
-        return Searcher(snapshot, prompts, EligibleItems(snapshot, self._engine, installed, self._leaf_sets), installed)
+        return Searcher(
+            snapshot, prompts, EligibleItems(snapshot, self._engine, installed, self._filter_ids), installed
+        )
 
     def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
         """Have the engine forget a state when the last request that uses it is answered."""

@@ -44,7 +44,7 @@ async def test_scores_by_level_are_those_of_the_whole_model(vllm_engine, small_m
         np.testing.assert_allclose(np.sum(ranking.level_scores, 1), ranking.scores, atol=1e-5)
         for leaf, score_L in zip(ranking.leaves, ranking.level_scores, strict=True):
             assert score_L == pytest.approx(log_probabilities(small_model, small_bundle, prompt, leaf), abs=1e-4)
-    nothing = request(prompts[0], 5, excluded=list(range(len(small_bundle.index))), by_level=True)
+    nothing = request(prompts[0], 5, deny=list(range(len(small_bundle.index))), by_level=True)
     assert (await vllm_engine.rank(nothing)).level_scores == ()
 
 
@@ -70,13 +70,13 @@ async def test_a_mixed_batch_is_ranked_like_each_alone(vllm_engine, ranker, smal
     before = await vllm_engine.statistics()
     rankings = await asyncio.gather(
         *(
-            vllm_engine.rank(request(prompt, int(width), excluded=out.tolist()))
+            vllm_engine.rank(request(prompt, int(width), deny=out.tolist()))
             for prompt, width, out in zip(prompts, widths, excluded, strict=True)
         )
     )
     after = await vllm_engine.statistics()
     for prompt, width, out, ranking in zip(prompts, widths, excluded, rankings, strict=True):
-        assert_same(ranking, ranker.rank([prompt], int(width), excluded=[out])[0])
+        assert_same(ranking, ranker.rank([prompt], int(width), deny=[out])[0])
         assert not set(ranking.leaves) & set(out.tolist())
     assert after["requests"] - before["requests"] == 24
     assert after["groups"] - before["groups"] < 24
@@ -86,10 +86,10 @@ async def test_a_mixed_batch_is_ranked_like_each_alone(vllm_engine, ranker, smal
 async def test_nearly_everything_excluded_leaves_exactly_the_rest(vllm_engine, ranker, small_bundle):
     prompt, left = words(3, 40), some_leaves(1, small_bundle.index, 5)
     excluded = np.setdiff1d(np.arange(len(small_bundle.index)), left)
-    ranking = await vllm_engine.rank(request(prompt, 50, excluded=excluded.tolist()))
+    ranking = await vllm_engine.rank(request(prompt, 50, deny=excluded.tolist()))
     assert sorted(ranking.leaves) == left.tolist()
     everything = list(range(len(small_bundle.index)))
-    assert (await vllm_engine.rank(request(prompt, 50, excluded=everything))).leaves == ()
+    assert (await vllm_engine.rank(request(prompt, 50, deny=everything))).leaves == ()
 
 
 async def test_fewer_are_returned_than_searched(vllm_engine, ranker):
@@ -134,9 +134,9 @@ async def test_requests_over_a_limit_are_refused(vllm_engine, small_bundle):
     with pytest.raises(EngineError, match="vocabulary of 512"):
         await vllm_engine.rank(request([1, 512], 5))
     with pytest.raises(EngineError, match="outside the catalog"):
-        await vllm_engine.rank(request([1], 5, excluded=[len(small_bundle.index)]))
-    with pytest.raises(EngineError, match="included leaf 3000 is outside the catalog"):
-        await vllm_engine.rank(request([1], 5, included=[len(small_bundle.index)]))
+        await vllm_engine.rank(request([1], 5, deny=[len(small_bundle.index)]))
+    with pytest.raises(EngineError, match="allowed leaf 3000 is outside the catalog"):
+        await vllm_engine.rank(request([1], 5, allow=[len(small_bundle.index)]))
 
 
 @pytest.mark.slow

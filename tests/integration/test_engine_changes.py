@@ -26,7 +26,7 @@ SIZES = (24, 32, 16)
 
 @st.composite
 def catalogs(draw):
-    """A random index of few items, and a search in it: width, excluded, filter and included leaves."""
+    """A random index of few items, and a search in it: width, denied, filtered and allowed leaves."""
     path = st.tuples(*(st.sampled_from(range(0, size, 5)) for size in SIZES))
     paths = draw(st.lists(path, min_size=1, max_size=40, unique=True))
     index, _ = ItemIndex.build(np.array(paths), SIZES)
@@ -36,7 +36,7 @@ def catalogs(draw):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def numbered(vllm_engine):
-    """Numbers for snapshots, which are forgotten after the test."""
+    """Numbers for indexes, which are forgotten after the test."""
     used = []
 
     def number():
@@ -65,15 +65,15 @@ def next_codes(model, bundle, prompt):
 async def test_any_catalog_and_limits_give_what_brute_force_gives(
     vllm_engine, small_bundle, small_model, catalog, seed
 ):
-    index, width, excluded, chosen, included = catalog
+    index, width, deny, chosen, allow = catalog
     await vllm_engine.install(9, index)
     if chosen is not None:
-        await vllm_engine.install_set(9, 1, np.isin(np.arange(len(index)), chosen))
+        await vllm_engine.install_filter(9, 1, np.isin(np.arange(len(index)), chosen))
     prompt = words(seed, 33 + seed)
-    limits = {"excluded": excluded, "included": included, "leaf_set": None if chosen is None else 1}
-    ranking = await vllm_engine.rank(request(prompt, width, snapshot=9, **limits))
-    wanted = set(range(len(index))) - set(excluded)
-    for limit in (chosen, included):
+    limits = {"deny": deny, "allow": allow, "filter_id": None if chosen is None else 1}
+    ranking = await vllm_engine.rank(request(prompt, width, index_id=9, **limits))
+    wanted = set(range(len(index))) - set(deny)
+    for limit in (chosen, allow):
         wanted &= wanted if limit is None else set(limit)
     expected = slow_search(index, width, wanted, next_codes(small_model, small_bundle, prompt)) if wanted else []
     assert list(ranking.leaves) == [leaf for leaf, _ in expected]
@@ -85,34 +85,34 @@ async def test_requests_of_one_batch_may_be_limited_in_every_way(vllm_engine, ra
     index = small_bundle.index
     tenth, few = (np.zeros(len(index), bool) for _ in range(2))
     tenth[some_leaves(1, index, len(index) // 10)], few[some_leaves(2, index, 3)] = True, True
-    await vllm_engine.install_set(0, 1, tenth)
-    await vllm_engine.install_set(0, 2, few)
+    await vllm_engine.install_filter(0, 1, tenth)
+    await vllm_engine.install_filter(0, 2, few)
     listed = some_leaves(3, index, 40)
     limits = [
         {},
-        {"leaf_set": 1},
-        {"leaf_set": 2},
-        {"included": listed.tolist()},
-        {"leaf_set": 1, "excluded": np.flatnonzero(tenth)[:-4].tolist()},
-        {"included": listed.tolist(), "excluded": listed[::2].tolist(), "leaf_set": 1},
+        {"filter_id": 1},
+        {"filter_id": 2},
+        {"allow": listed.tolist()},
+        {"filter_id": 1, "deny": np.flatnonzero(tenth)[:-4].tolist()},
+        {"allow": listed.tolist(), "deny": listed[::2].tolist(), "filter_id": 1},
     ]
     rankings = await asyncio.gather(
         *(vllm_engine.rank(request(words(i, 40), 30, **limit)) for i, limit in enumerate(limits))
     )
     sets = {None: np.ones(len(index), bool), 1: tenth, 2: few}
     for i, (limit, ranking) in enumerate(zip(limits, rankings, strict=True)):
-        wanted = np.flatnonzero(sets[limit.get("leaf_set")])
-        wanted = np.setdiff1d(wanted, limit.get("excluded", []))
-        wanted = np.intersect1d(wanted, limit.get("included", wanted))
-        assert_same(ranking, ranker.rank([words(i, 40)], 30, included=[wanted])[0])
-    await vllm_engine.retire_set(0, 1)
-    with pytest.raises(EngineError, match="leaf set 1 of snapshot 0 is not installed"):
-        await vllm_engine.rank(request([1], 3, leaf_set=1))
-    assert len((await vllm_engine.rank(request([1], 30, leaf_set=2))).leaves) == 3
-    await vllm_engine.retire_set(0, 2)
+        wanted = np.flatnonzero(sets[limit.get("filter_id")])
+        wanted = np.setdiff1d(wanted, limit.get("deny", []))
+        wanted = np.intersect1d(wanted, limit.get("allow", wanted))
+        assert_same(ranking, ranker.rank([words(i, 40)], 30, allow=[wanted])[0])
+    await vllm_engine.retire_filter(0, 1)
+    with pytest.raises(EngineError, match="filter 1 of index 0 is not installed"):
+        await vllm_engine.rank(request([1], 3, filter_id=1))
+    assert len((await vllm_engine.rank(request([1], 30, filter_id=2))).leaves) == 3
+    await vllm_engine.retire_filter(0, 2)
 
 
-async def test_requests_finish_on_the_snapshot_they_name(vllm_engine, small_model, small_bundle, numbered):
+async def test_requests_finish_on_the_index_they_name(vllm_engine, small_model, small_bundle, numbered):
     """Two catalogs in one batch, each ranked as by itself; one can be forgotten while the other answers."""
     paths = small_bundle.index.paths(np.arange(0, len(small_bundle.index), 3))
     smaller, _ = ItemIndex.build(paths, SIZES)
@@ -120,20 +120,20 @@ async def test_requests_finish_on_the_snapshot_they_name(vllm_engine, small_mode
     await vllm_engine.install(number, smaller)
     prompts = [words(50 + i, 20 + i) for i in range(8)]
     rankings = await asyncio.gather(
-        *(vllm_engine.rank(request(prompt, 20, snapshot=number * (i % 2))) for i, prompt in enumerate(prompts))
+        *(vllm_engine.rank(request(prompt, 20, index_id=number * (i % 2))) for i, prompt in enumerate(prompts))
     )
     for i, (prompt, ranking) in enumerate(zip(prompts, rankings, strict=True)):
         index = smaller if i % 2 else small_bundle.index
         assert_same(ranking, TransformersRanker(small_model, index, small_bundle.level_tokens).rank([prompt], 20)[0])
     await vllm_engine.retire(number)
-    with pytest.raises(EngineError, match=f"snapshot {number} is not installed"):
-        await vllm_engine.rank(request([1], 3, snapshot=number))
-    assert (await vllm_engine.statistics())["snapshots"] == 1
+    with pytest.raises(EngineError, match=f"index {number} is not installed"):
+        await vllm_engine.rank(request([1], 3, index_id=number))
+    assert (await vllm_engine.statistics())["indexes"] == 1
 
 
 async def test_a_set_of_another_catalog_is_refused(vllm_engine):
-    with pytest.raises(EngineError, match="5 leaves does not fit snapshot 0, which has 3000"):
-        await vllm_engine.install_set(0, 1, np.ones(5, bool))
+    with pytest.raises(EngineError, match="5 leaves does not fit index 0, which has 3000"):
+        await vllm_engine.install_filter(0, 1, np.ones(5, bool))
 
 
 async def test_another_bundle_can_take_the_place_of_the_first(vllm_engine, ranker, small_model, small_bundle, tmp_path):

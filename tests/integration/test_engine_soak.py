@@ -1,4 +1,4 @@
-"""Thousands of random requests, some given up, while snapshots and leaf sets come and go."""
+"""Thousands of random requests, some given up, while indexes and filter bitmaps come and go."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ async def test_no_crash_no_leak_no_invalid_and_no_repeated_item(small_bundle):
     assert soak.answered + soak.given_up == REQUESTS
     assert soak.given_up > 100
     assert statistics["scratch_peak"] <= settings.scratch_blocks
-    assert statistics["snapshots"] == 2
+    assert statistics["indexes"] == 2
     await engine.reload(small_bundle)  # refuses if a single block is still in use
     await engine.stop()
 
@@ -51,7 +51,7 @@ class Soak:
             for number, share in enumerate((1.0, 0.3, 0.01, 0.0)):
                 member_N = np.random.default_rng([snapshot, number]).random(len(index)) < share
                 self._sets[snapshot, number] = np.flatnonzero(member_N)
-                await self._engine.install_set(snapshot, number, member_N)
+                await self._engine.install_filter(snapshot, number, member_N)
 
     async def user(self, seed):
         generator = np.random.default_rng(seed)
@@ -65,11 +65,11 @@ class Soak:
         width = int(generator.choice([1, 5, 50, 128, 512], p=[0.2, 0.3, 0.3, 0.15, 0.05]))
         k = int(generator.integers(1, width + 1))
         listed = np.sort(generator.choice(leaves, int(generator.choice([0, 3, 300, leaves - 20])), replace=False))
-        limits = {"excluded": listed.tolist()} if generator.random() < 0.6 else {"included": listed.tolist()}
-        leaf_set = random.Random(int(generator.integers(1 << 30))).choice([None, 0, 1, 2, 3])
+        limits = {"deny": listed.tolist()} if generator.random() < 0.6 else {"allow": listed.tolist()}
+        filter_id = random.Random(int(generator.integers(1 << 30))).choice([None, 0, 1, 2, 3])
         prompt = words(int(generator.integers(1 << 30)), int(generator.integers(1, 700)))
         task = asyncio.create_task(
-            self._engine.rank(request(prompt, width, k=k, snapshot=snapshot, leaf_set=leaf_set, **limits))
+            self._engine.rank(request(prompt, width, k=k, index_id=snapshot, filter_id=filter_id, **limits))
         )
         if generator.random() < 0.1:
             await asyncio.sleep(generator.random() * 0.05)
@@ -79,8 +79,8 @@ class Soak:
         except asyncio.CancelledError:
             self.given_up += 1
             return
-        wanted = np.arange(leaves) if leaf_set is None else self._sets[snapshot, leaf_set]
-        wanted = np.setdiff1d(wanted, listed) if "excluded" in limits else np.intersect1d(wanted, listed)
+        wanted = np.arange(leaves) if filter_id is None else self._sets[snapshot, filter_id]
+        wanted = np.setdiff1d(wanted, listed) if "deny" in limits else np.intersect1d(wanted, listed)
         assert len(set(ranking.leaves)) == len(ranking.leaves) == min(k, len(wanted))
         assert set(ranking.leaves) <= set(wanted.tolist())
         assert list(ranking.scores) == sorted(ranking.scores, reverse=True)

@@ -99,7 +99,7 @@ def test_events_change_the_next_recommendations(client, bundle):
     model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
     prompt = bundle.prompts.render([Interaction(leaf, "tent") for leaf in leaves])
     ranker = TransformersRanker(model, bundle.index, bundle.level_tokens)
-    best, _ = ranker.rank([prompt], 50, excluded=[np.sort(leaves)])[0]
+    best, _ = ranker.rank([prompt], 50, deny=[np.sort(leaves)])[0]
     assert after == [bundle.items.ids[leaf] for leaf in best[:10]]
 
 

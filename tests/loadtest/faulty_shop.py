@@ -27,7 +27,7 @@ class FaultyEngine(RecordingEngine):
 
     async def rank(self, request: RankRequest) -> Ranking:
         if self.fault == "ignores filters":
-            request = replace(request, leaf_set=None)
+            request = replace(request, filter_id=None)
         ranking = await super().rank(request)
         if self.fault == "repeats" and len(ranking.leaves) > 1:
             return replace(ranking, leaves=(ranking.leaves[0], *ranking.leaves[:-1]))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
 from server.engine.errors import EngineUnavailable
-from server.engine.installed import Snapshots
+from server.engine.installed import InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 
 __all__ = ["FakeEngine"]
@@ -19,7 +19,7 @@ class FakeEngine:
 
     def __init__(self, index: ItemIndex) -> None:
         self._index = index
-        self._snapshots = Snapshots()
+        self._installed = InstalledIndexes()
         self._running = False
 
     @property
@@ -34,12 +34,12 @@ class FakeEngine:
     async def rank(self, request: RankRequest) -> Ranking:
         """The first `k` wanted leaves of the prompt's permutation. Raises EngineError."""
         await self.check()
-        installed = self._snapshots[request.snapshot]
-        leaf_set, leaf_N = installed.leaf_set(request.leaf_set), np.arange(len(installed.index))
-        wanted = set((leaf_N if leaf_set is None else leaf_N[leaf_set.members(leaf_N)]).tolist())
-        if request.included is not None:
-            wanted &= set(request.included)
-        wanted -= set(request.excluded)
+        installed = self._installed[request.index_id]
+        chosen, leaf_N = installed.filter(request.filter_id), np.arange(len(installed.index))
+        wanted = set((leaf_N if chosen is None else leaf_N[chosen.members(leaf_N)]).tolist())
+        if request.allow is not None:
+            wanted &= set(request.allow)
+        wanted -= set(request.deny)
         digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).digest()
         order: list[int] = leaf_N.tolist()
         random.Random(digest).shuffle(order)
@@ -50,28 +50,28 @@ class FakeEngine:
             tuple(best), scores, tuple((score / depth,) * depth for score in scores) if request.by_level else None
         )
 
-    async def install(self, snapshot: int, index: ItemIndex) -> None:
+    async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number."""
         await self.check()
-        self._snapshots.install(snapshot, index)
+        self._installed.install(index_id, index)
 
-    async def retire(self, snapshot: int) -> None:
-        """Forget a snapshot and its leaf sets."""
-        self._snapshots.retire(snapshot)
+    async def retire(self, index_id: int) -> None:
+        """Forget an index and its filter bitmaps."""
+        self._installed.retire(index_id)
 
-    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
-        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
+    async def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold the leaves of an index that a filter lets through under a number. Raises EngineError."""
         await self.check()
-        self._snapshots.install_set(snapshot, leaf_set, member_N)
+        self._installed.install_filter(index_id, filter_id, member_N)
 
-    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        """Forget a leaf set."""
-        self._snapshots.retire_set(snapshot, leaf_set)
+    async def retire_filter(self, index_id: int, filter_id: int) -> None:
+        """Forget a filter bitmap."""
+        self._installed.retire_filter(index_id, filter_id)
 
     async def reload(self, bundle: RankableBundle) -> None:
         """Take another bundle's index; there are no weights."""
         await self.check()
-        self._snapshots.clear()
+        self._installed.clear()
         await self.install(PUBLISHED, bundle.index)
 
     async def check(self) -> None:

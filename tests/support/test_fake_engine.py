@@ -37,27 +37,27 @@ async def test_scores_by_level_come_where_they_are_asked_for(engine):
     assert [sum(score_L) for score_L in detailed.level_scores] == list(detailed.scores) == list(plain.scores)
 
 
-async def test_excluded_leaves_do_not_come_back(engine):
+async def test_denied_leaves_do_not_come_back(engine):
     ranking = await engine.rank(RankRequest([1], 30, 30, "a", tuple(range(25))))
     assert sorted(ranking.leaves) == list(range(25, 30))
 
 
-async def test_only_what_is_included_and_in_the_set_comes_back(engine):
-    await engine.install_set(0, 1, np.arange(30) % 2 == 0)
-    ranking = await engine.rank(RankRequest([1], 30, 30, "a", (4,), (3, 4, 6, 8), leaf_set=1))
+async def test_only_what_is_allowed_and_filtered_comes_back(engine):
+    await engine.install_filter(0, 1, np.arange(30) % 2 == 0)
+    ranking = await engine.rank(RankRequest([1], 30, 30, "a", (4,), (3, 4, 6, 8), filter_id=1))
     assert sorted(ranking.leaves) == [6, 8]
-    await engine.retire_set(0, 1)
-    with pytest.raises(EngineError, match="leaf set 1 is not installed"):
-        await engine.rank(RankRequest([1], 30, 30, "a", leaf_set=1))
+    await engine.retire_filter(0, 1)
+    with pytest.raises(EngineError, match="filter 1 is not installed"):
+        await engine.rank(RankRequest([1], 30, 30, "a", filter_id=1))
 
 
-async def test_snapshots_are_kept_apart(engine):
+async def test_indexes_are_kept_apart(engine):
     await engine.install(1, an_index(5))
-    assert len((await engine.rank(RankRequest([1], 30, 30, "a", snapshot=1))).leaves) == 5
+    assert len((await engine.rank(RankRequest([1], 30, 30, "a", index_id=1))).leaves) == 5
     assert len((await engine.rank(RankRequest([1], 30, 30, "a"))).leaves) == 30
     await engine.retire(1)
-    with pytest.raises(EngineError, match="snapshot 1 is not installed"):
-        await engine.rank(RankRequest([1], 30, 30, "a", snapshot=1))
+    with pytest.raises(EngineError, match="index 1 is not installed"):
+        await engine.rank(RankRequest([1], 30, 30, "a", index_id=1))
 
 
 async def test_unavailable_before_the_start_and_after_the_stop(engine):

@@ -98,8 +98,8 @@ def rank_questions(
         found = ranker.rank(
             [rendered[i] for i in batch],
             recipe.width,
-            excluded=[candidates[i].excluded for i in batch],
-            included=allowed or None,
+            deny=[candidates[i].excluded for i in batch],
+            allow=allowed or None,
         )
         for i, (leaves, _) in zip(batch, found, strict=True):
             rankings[i] = leaves

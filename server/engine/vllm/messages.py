@@ -1,4 +1,4 @@
-"""What travels between the client and the engine's own process, as plain values."""
+"""Messages between the server's process and the engine's, made of plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,15 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from catalog.search.heads import Normalization
+from server.engine.protocol import RankRequest
 
 __all__ = [
     "NOT_INSTALLED",
     "TASK",
     "EngineOptions",
     "RankOptions",
-    "pack_members",
+    "pack_mask",
     "pack_tokens",
-    "unpack_members",
+    "to_extra_kwargs",
+    "unpack_mask",
     "unpack_tokens",
 ]
 
@@ -25,7 +27,7 @@ TASK = "plugin"
 """The pooling task of our requests."""
 
 NOT_INSTALLED = torch.zeros(0)
-"""The answer to a request that names a snapshot or leaf set which the worker does not have."""
+"""The answer to a request that names an index or a filter which the worker does not have."""
 
 KEY = "gemserve"
 
@@ -52,35 +54,53 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class RankOptions:
-    """Options of one request, in the `extra_kwargs` of its PoolingParams."""
+    """A rank request as the worker reads it: prompt and id reach it on vLLM's own way.
+
+    deny, allow: leaves, int64. The other fields are those of `RankRequest`.
+    """
 
     k: int
     width: int
-    excluded: Sequence[int]
-    included: Sequence[int] | None
-    leaf_set: int | None
-    snapshot: int
+    deny: NDArray[np.int64]
+    allow: NDArray[np.int64] | None
+    filter_id: int | None
+    index_id: int
     by_level: bool
-
-    def to_extra_kwargs(self) -> dict[str, Any]:
-        """For PoolingParams."""
-        listed = {"excluded": list(self.excluded), "included": None if self.included is None else list(self.included)}
-        numbers = {"k": self.k, "width": self.width, "leaf_set": self.leaf_set, "snapshot": self.snapshot}
-        return listed | numbers | {"by_level": self.by_level}
 
     @classmethod
     def of(cls, extra_kwargs: Mapping[str, Any]) -> "RankOptions":
-        """The options in PoolingParams."""
-        return cls(**extra_kwargs)
+        """From what `to_extra_kwargs` made."""
+        deny, allow = extra_kwargs["deny"], extra_kwargs["allow"]
+        leaves = {
+            "deny": np.frombuffer(deny, np.int64),
+            "allow": None if allow is None else np.frombuffer(allow, np.int64),
+        }
+        return cls(**{**extra_kwargs, **leaves})
 
 
-def pack_members(member_N: NDArray[np.bool_]) -> bytes:
-    """Which leaves are in a set, a bit each."""
+def to_extra_kwargs(request: RankRequest) -> dict[str, Any]:
+    """A request for the `extra_kwargs` of vLLM's PoolingParams.
+
+    The lists travel as bytes, because vLLM copies and encodes a list number by number.
+    """
+    return {
+        "k": request.k,
+        "width": request.width,
+        "deny": np.asarray(request.deny, np.int64).tobytes(),
+        "allow": None if request.allow is None else np.asarray(request.allow, np.int64).tobytes(),
+        "filter_id": request.filter_id,
+        "index_id": request.index_id,
+        "by_level": request.by_level,
+    }
+
+
+def pack_mask(member_N: NDArray[np.bool_]) -> bytes:
+    """Which leaves a filter lets through, a bit each."""
     return np.packbits(member_N).tobytes()
 
 
-def unpack_members(packed: bytes, leaves: int) -> NDArray[np.bool_]:
-    """The inverse of `pack_members`."""
+def unpack_mask(packed: bytes, leaves: int) -> NDArray[np.bool_]:
+    """The inverse of `pack_mask`."""
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=leaves).view(np.bool_)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import BeamSearch
-from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.restriction import FilterBitmap, Restriction
 from catalog.search.tree import Tree
 from tests.catalog.search.slow_search import slow_search
 
@@ -66,7 +66,7 @@ def models_of(index, seeds, coarse):
 def test_equals_the_slow_search_for_every_row_of_a_mixed_batch(compiled, batch, coarse):
     index, rows = batch
     widths, excluded, allowed, included, seeds = zip(*rows, strict=True)
-    sets = [None if leaves is None else LeafSet(index, leaves) for leaves in allowed]
+    sets = [None if leaves is None else FilterBitmap(index, leaves) for leaves in allowed]
     models = models_of(index, seeds, coarse)
     found = run(index, widths, Restriction(index, excluded, sets, included), models, compiled=compiled)
     for width, out, *limits, model, ranked in zip(widths, excluded, allowed, included, models, found, strict=True):
@@ -145,7 +145,7 @@ def test_both_ways_keep_the_same_beams_of_a_large_catalog(selectivity):
     generator = np.random.default_rng(1)
     paths = np.unique(generator.integers(0, [16, 256, 256], (30_000, 3)), axis=0)
     index, _ = ItemIndex.build(paths, [16, 256, 256])
-    chosen = LeafSet.of_mask(index, generator.random(len(index)) < selectivity)
+    chosen = FilterBitmap.of_mask(index, generator.random(len(index)) < selectivity)
     seen = np.unique(generator.integers(0, len(index), 300))
     restriction = Restriction(index, [seen] * 4, [chosen, None, chosen, None], [None, None, seen[::2], seen[::2]])
     models = models_of(index, range(4), coarse=False)

@@ -150,12 +150,12 @@ def test_exclusions_and_allowed_sets_are_exact(model, index):
     generator = np.random.default_rng(1)
     allowed = [np.sort(generator.choice(len(index), size, replace=False)) for size in (30, 5, 1, 60)]
     excluded = [np.sort(generator.choice(len(index), size, replace=False)) for size in (0, 40, 3, 20)]
-    for row, (leaves, scores) in enumerate(ranker.rank(PROMPTS, 1000, excluded=excluded, included=allowed)):
+    for row, (leaves, scores) in enumerate(ranker.rank(PROMPTS, 1000, deny=excluded, allow=allowed)):
         wanted = set(allowed[row].tolist()) - set(excluded[row].tolist())
         expected = score_every_item(model, index, PROMPTS[row], "codes")
         assert set(leaves.tolist()) == wanted
         np.testing.assert_allclose(scores, expected[leaves], atol=2e-5)
-    narrow = ranker.rank(PROMPTS, 6, excluded=excluded, included=allowed)
+    narrow = ranker.rank(PROMPTS, 6, deny=excluded, allow=allowed)
     for row, (leaves, _) in enumerate(narrow):
         wanted = set(allowed[row].tolist()) - set(excluded[row].tolist())
         assert set(leaves.tolist()) <= wanted
@@ -182,7 +182,7 @@ def test_training_goes_on_in_the_mode_it_was(model, index):
 
 def test_unsorted_exclusions_are_refused(model, index):
     with pytest.raises(ItemIndexError, match="strictly increasing"):
-        TransformersRanker(model, index, LEVEL_TOKENS).rank([[1]], 3, excluded=[np.array([2, 1])])
+        TransformersRanker(model, index, LEVEL_TOKENS).rank([[1]], 3, deny=[np.array([2, 1])])
 
 
 def test_sliding_windows_are_refused(index):

@@ -17,13 +17,13 @@ def test_a_sensible_request_is_accepted():
         ({"prompt": []}, "prompt is empty"),
         ({"k": 0}, "at least one item"),
         ({"k": 6}, "raise the width to 6"),
-        ({"excluded": (3, 3)}, "strictly increasing"),
-        ({"excluded": (4, 3)}, "strictly increasing"),
-        ({"excluded": (-1, 3)}, "negative"),
+        ({"deny": (3, 3)}, "strictly increasing"),
+        ({"deny": (4, 3)}, "strictly increasing"),
+        ({"deny": (-1, 3)}, "negative"),
     ],
 )
 def test_a_contradictory_request_is_refused(fields, message):
-    sensible = {"prompt": [1], "k": 5, "width": 5, "request_id": "r", "excluded": ()}
+    sensible = {"prompt": [1], "k": 5, "width": 5, "request_id": "r", "deny": ()}
     with pytest.raises(EngineError, match=message):
         RankRequest(**sensible | fields)
 

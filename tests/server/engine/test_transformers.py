@@ -41,7 +41,7 @@ async def test_answers_like_the_ranker(bundle):
     await engine.start()
     model = T5ForConditionalGeneration.from_pretrained(bundle.model_dir)
     ((leaves, scores),) = TransformersRanker(model, bundle.index, bundle.level_tokens).rank(
-        [[1, 2, 3]], 10, excluded=[np.array([0, 5])]
+        [[1, 2, 3]], 10, deny=[np.array([0, 5])]
     )
     rankings = await asyncio.gather(*(engine.rank(RankRequest([1, 2, 3], 7, 10, str(i), (0, 5))) for i in range(3)))
     for ranking in rankings:
@@ -82,23 +82,23 @@ async def test_a_missing_checkpoint_is_an_engine_error(bundle, tmp_path):
         await engine.start()
 
 
-async def test_sets_snapshots_and_included_leaves_limit_the_answer(bundle):
+async def test_indexes_filters_and_allowed_leaves_limit_the_answer(bundle):
     engine = TransformersEngine(bundle)
     await engine.start()
     smaller, _ = ItemIndex.build(bundle.index.paths(np.arange(10)), [6, 6])
     await engine.install(1, smaller)
-    await engine.install_set(1, 1, np.arange(10) < 4)
-    limited = await engine.rank(RankRequest([1, 2], 10, 10, "a", (0,), (0, 1, 2, 9), leaf_set=1, snapshot=1))
+    await engine.install_filter(1, 1, np.arange(10) < 4)
+    limited = await engine.rank(RankRequest([1, 2], 10, 10, "a", (0,), (0, 1, 2, 9), filter_id=1, index_id=1))
     assert sorted(limited.leaves) == [1, 2]
     assert len((await engine.rank(RankRequest([1, 2], 20, 20, "b"))).leaves) == 20
-    await engine.retire_set(1, 1)
-    with pytest.raises(EngineError, match="leaf set 1 is not installed"):
-        await engine.rank(RankRequest([1, 2], 10, 10, "c", leaf_set=1, snapshot=1))
+    await engine.retire_filter(1, 1)
+    with pytest.raises(EngineError, match="filter 1 is not installed"):
+        await engine.rank(RankRequest([1, 2], 10, 10, "c", filter_id=1, index_id=1))
     await engine.retire(1)
-    with pytest.raises(EngineError, match="snapshot 1 is not installed"):
-        await engine.rank(RankRequest([1, 2], 10, 10, "d", snapshot=1))
+    with pytest.raises(EngineError, match="index 1 is not installed"):
+        await engine.rank(RankRequest([1, 2], 10, 10, "d", index_id=1))
     with pytest.raises(EngineError, match="mask of shape"):
-        await engine.install_set(0, 1, np.ones(3, bool))
+        await engine.install_filter(0, 1, np.ones(3, bool))
     await engine.stop()
 
 

@@ -98,7 +98,7 @@ async def test_explanations_come_where_they_are_asked_for(shop: Shop, engine: Re
     assert "explanation" not in (await shop.get("/recommend", user="ada")).json()["items"][0]
     body = (await shop.get("/recommend", user="ada", explain="true", k=4)).json()
     *_, asked, plain = engine.requests
-    assert (plain.k, plain.width, list(plain.included or ())) == (
+    assert (plain.k, plain.width, list(plain.allow or ())) == (
         4,
         4,
         sorted(NAMES.index(i["id"]) for i in body["items"]),

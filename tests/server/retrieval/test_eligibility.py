@@ -30,7 +30,7 @@ async def test_shown_is_what_is_present_and_available_and_meets_the_filter(
     eligible = EligibleItems(snapshot, engine, 0, itertools.count())
     shown = {row for row in range(size) if available[row] is not False} - deleted
     assert eligible.shown == len(shown)
-    async with eligible.limit(None if limit is None else f"price < {limit}") as leaf_set:
-        ranking = await engine.rank(RankRequest([1], size, size, "r", leaf_set=leaf_set))
+    async with eligible.limit(None if limit is None else f"price < {limit}") as filter_id:
+        ranking = await engine.rank(RankRequest([1], size, size, "r", filter_id=filter_id))
     assert set(ranking.leaves) == {row for row in shown if limit is None or row < limit}
     assert eligible.leaves_of(["3", "x", "1", "3"]) == sorted({row for row in (1, 3) if row < size})

@@ -34,7 +34,7 @@ def every(step: int) -> np.ndarray:
 
 
 async def leaves_of(engine: FakeEngine, number: int) -> list[int]:
-    return sorted((await engine.rank(RankRequest([1], LEAVES, LEAVES, "r", leaf_set=number))).leaves)
+    return sorted((await engine.rank(RankRequest([1], LEAVES, LEAVES, "r", filter_id=number))).leaves)
 
 
 async def test_a_set_is_made_once_however_many_ask_for_it(engine: FakeEngine, sets: FilterCache) -> None:
@@ -60,7 +60,7 @@ async def test_the_least_recently_used_is_forgotten_but_never_one_in_use(engine:
             async with sets.hold(key, lambda: every(1)):
                 pass
         assert await leaves_of(engine, first) == [0, 2, 4]
-    with pytest.raises(EngineError, match=f"leaf set {second} is not installed"):
+    with pytest.raises(EngineError, match=f"filter {second} is not installed"):
         await leaves_of(engine, second)
     async with sets.hold("second", lambda: every(3)) as again:
         assert again != second

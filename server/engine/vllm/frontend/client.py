@@ -16,7 +16,7 @@ from server.engine.vllm.frontend.checkpoint import Checkpoint
 from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 from server.engine.vllm.frontend.index_files import IndexFiles
 from server.engine.vllm.frontend.watchdog import CHECK_SECONDS, Watchdog, answered
-from server.engine.vllm.messages import NOT_INSTALLED, TASK, RankOptions, pack_members, pack_tokens
+from server.engine.vllm.messages import NOT_INSTALLED, TASK, pack_mask, pack_tokens, to_extra_kwargs
 from server.engine.weights_digest import checkpoint_digest
 
 __all__ = ["VllmEngine"]
@@ -42,9 +42,9 @@ class VllmEngine:
         self._bundle = bundle
         self._settings = settings or EngineSettings()
         self._checkpoint: Checkpoint | None = None
-        self._shelf = IndexFiles()
+        self._index_files = IndexFiles()
         self._llm: Any = None
-        self._pulse: Watchdog | None = None
+        self._watchdog: Watchdog | None = None
 
     @property
     def alive(self) -> bool:
@@ -61,13 +61,13 @@ class VllmEngine:
         except BaseException:
             await self.stop()
             raise
-        self._pulse = Watchdog(self._running(), self._settings.hang_seconds)
+        self._watchdog = Watchdog(self._running(), self._settings.hang_seconds)
 
     async def reload(self, bundle: RankableBundle) -> None:
         """Take another bundle's weights and items in place of those there are. Raises EngineError."""
         await self._check_fits(bundle)
-        assert self._pulse is not None
-        with self._pulse.paused():
+        assert self._watchdog is not None
+        with self._watchdog.paused():
             await self._reset_prefix_cache()
             await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
             await self._reset_prefix_cache()  # its keys and values are of the old weights
@@ -81,19 +81,10 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         llm = self._running()
-        check_limits(request, self._settings, self._shelf.leaves(request.snapshot))
-        options = RankOptions(
-            request.k,
-            request.width,
-            request.excluded,
-            request.included,
-            request.leaf_set,
-            request.snapshot,
-            request.by_level,
-        )
+        check_limits(request, self._settings, self._index_files.leaves(request.index_id))
         params = PoolingParams(
             task=TASK,
-            extra_kwargs=options.to_extra_kwargs(),
+            extra_kwargs=to_extra_kwargs(request),
             skip_reading_prefix_cache=False,  # this task would skip it
         )
         prompt = tokens_input(self._known_tokens(request))
@@ -107,29 +98,29 @@ class VllmEngine:
                 raise EngineUnavailable(DIED) from error
             raise EngineError(f"the engine refused request {request.request_id}: {error}") from error
         if answer.shape == NOT_INSTALLED.shape:
-            raise EngineError(f"leaf set {request.leaf_set} of snapshot {request.snapshot} is not installed")
+            raise EngineError(f"filter {request.filter_id} of index {request.index_id} is not installed")
         return Ranking.of(answer[0], answer[1], answer[2:].T if request.by_level else None)
 
-    async def install(self, snapshot: int, index: ItemIndex) -> None:
+    async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number, from the next step on. Raises EngineError."""
-        directory = await asyncio.to_thread(self._shelf.put, snapshot, index)
-        await self._call("install_snapshot", snapshot, str(directory), timeout=INSTALL_SECONDS)
+        directory = await asyncio.to_thread(self._index_files.put, index_id, index)
+        await self._call("install_index", index_id, str(directory), timeout=INSTALL_SECONDS)
 
-    async def retire(self, snapshot: int) -> None:
-        """Forget a snapshot and its leaf sets."""
-        self._shelf.remove(snapshot)
-        await self._call("retire_snapshot", snapshot, timeout=INSTALL_SECONDS)
+    async def retire(self, index_id: int) -> None:
+        """Forget an index and its filter bitmaps."""
+        self._index_files.remove(index_id)
+        await self._call("retire_index", index_id, timeout=INSTALL_SECONDS)
 
-    async def install_set(self, snapshot: int, leaf_set: int, member_N: NDArray[np.bool_]) -> None:
-        """Hold a set of the snapshot's leaves under a number. Raises EngineError."""
-        leaves = self._shelf.leaves(snapshot)
+    async def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
+        """Hold the leaves of an index that a filter lets through under a number. Raises EngineError."""
+        leaves = self._index_files.leaves(index_id)
         if len(member_N) != leaves:
-            raise EngineError(f"a set of {len(member_N)} leaves does not fit snapshot {snapshot}, which has {leaves}")
-        await self._call("install_set", snapshot, leaf_set, pack_members(member_N), timeout=INSTALL_SECONDS)
+            raise EngineError(f"a filter of {len(member_N)} leaves does not fit index {index_id}, which has {leaves}")
+        await self._call("install_filter", index_id, filter_id, pack_mask(member_N), timeout=INSTALL_SECONDS)
 
-    async def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        """Forget a leaf set."""
-        await self._call("retire_set", snapshot, leaf_set, timeout=INSTALL_SECONDS)
+    async def retire_filter(self, index_id: int, filter_id: int) -> None:
+        """Forget a filter bitmap."""
+        await self._call("retire_filter", index_id, filter_id, timeout=INSTALL_SECONDS)
 
     async def check(self) -> None:
         """Return when the engine's process answers. Raises EngineUnavailable."""
@@ -147,15 +138,15 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         llm, self._llm = self._llm, None
-        if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
         llm.output_processor.propagate_error(EngineDeadError())
         if llm.output_handler is not None:
             llm.output_handler.cancel()
         await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
         llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind
-        self._shelf.clear()
+        self._index_files.clear()
 
     async def _begin(self, bundle: RankableBundle) -> None:
         """Install the items of the bundle whose weights are loaded, and answer a first request."""
@@ -163,10 +154,10 @@ class VllmEngine:
         if loaded != await asyncio.to_thread(checkpoint_digest, bundle.model_dir):
             raise EngineError(f"the weights that the engine has loaded are not those in {bundle.model_dir}")
         self._bundle = bundle
-        self._shelf.clear()
-        self._shelf.lend(PUBLISHED, bundle.index)
+        self._index_files.clear()
+        self._index_files.reference(PUBLISHED, bundle.index)
         directory = str(bundle.index_dir.resolve())
-        await self._call("install_snapshot", PUBLISHED, directory, timeout=INSTALL_SECONDS)
+        await self._call("install_index", PUBLISHED, directory, timeout=INSTALL_SECONDS)
         await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
 
     async def _check_fits(self, bundle: RankableBundle) -> None:

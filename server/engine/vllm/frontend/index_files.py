@@ -1,4 +1,4 @@
-"""The indexes that the engine's process has been told to map, as files that it can reach."""
+"""The files of the indexes that the engine's process maps into its memory."""
 
 import shutil
 import tempfile
@@ -11,38 +11,38 @@ __all__ = ["IndexFiles"]
 
 
 class IndexFiles:
-    """Saved indexes by the number of their snapshot, in temporary folders of its own."""
+    """Saved indexes by number, in temporary folders of its own."""
 
     def __init__(self) -> None:
         self._leaves: dict[int, int] = {}
         self._folders: dict[int, Path] = {}
 
-    def leaves(self, snapshot: int) -> int:
-        """How many leaves a snapshot has. Raises EngineError if it is not here."""
-        if snapshot not in self._leaves:
-            raise EngineError(f"snapshot {snapshot} is not installed: install it before it is asked for")
-        return self._leaves[snapshot]
+    def leaves(self, index_id: int) -> int:
+        """How many leaves an index has. Raises EngineError if it is not installed."""
+        if index_id not in self._leaves:
+            raise EngineError(f"index {index_id} is not installed: install it before it is asked for")
+        return self._leaves[index_id]
 
-    def put(self, snapshot: int, index: ItemIndex) -> Path:
+    def put(self, index_id: int, index: ItemIndex) -> Path:
         """Save an index; the folder it is in."""
         folder = Path(tempfile.mkdtemp(prefix="gemserve-index-"))
         index.save(folder)
-        self._folders[snapshot] = folder
-        self._leaves[snapshot] = len(index)
+        self._folders[index_id] = folder
+        self._leaves[index_id] = len(index)
         return folder
 
-    def lend(self, snapshot: int, index: ItemIndex) -> None:
+    def reference(self, index_id: int, index: ItemIndex) -> None:
         """Note an index that is saved elsewhere."""
-        self._leaves[snapshot] = len(index)
+        self._leaves[index_id] = len(index)
 
-    def remove(self, snapshot: int) -> None:
+    def remove(self, index_id: int) -> None:
         """Delete a folder of our own. What is mapped from it stays readable until it is no longer mapped."""
-        self._leaves.pop(snapshot, None)
-        folder = self._folders.pop(snapshot, None)
+        self._leaves.pop(index_id, None)
+        folder = self._folders.pop(index_id, None)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
     def clear(self) -> None:
         """Remove all."""
-        for snapshot in list(self._leaves):
-            self.remove(snapshot)
+        for index_id in list(self._leaves):
+            self.remove(index_id)

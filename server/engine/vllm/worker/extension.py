@@ -1,11 +1,11 @@
-"""What the client calls in the worker, through `collective_rpc`. vLLM mixes this class into its own worker."""
+"""What the server calls in the worker through `collective_rpc`. vLLM mixes this class into its own worker."""
 
 from pathlib import Path
 from typing import Any
 
 from catalog.ids.index import ItemIndex
-from catalog.search.restriction import LeafSet
-from server.engine.vllm.messages import unpack_members, unpack_tokens
+from catalog.search.restriction import FilterBitmap
+from server.engine.vllm.messages import unpack_mask, unpack_tokens
 from server.engine.vllm.worker.heads import CodeHeads
 from server.engine.vllm.worker.pooler import ItemPooler
 from server.engine.vllm.worker.runner import Runner
@@ -15,13 +15,13 @@ __all__ = ["ItemWorkerExtension"]
 
 
 class ItemWorkerExtension:
-    """Installs what is searched and reads statistics. All of it between two steps of the engine."""
+    """Installs what is searched and reads statistics, always between two steps of the engine."""
 
     model_runner: Any
     _code_heads: CodeHeads
 
     def install_codes(self, level_tokens: list[bytes]) -> str:
-        """Begin anew, with the code tokens of the weights that are loaded: no snapshot is installed any more.
+        """Begin anew, with the code tokens of the weights that are loaded: no index is installed any more.
 
         Returns the digest of the weights, as `checkpoint_digest` makes it.
         """
@@ -30,32 +30,39 @@ class ItemWorkerExtension:
         self._code_heads = CodeHeads(Runner(self.model_runner), unpack_tokens(level_tokens))
         return self._pooler.digest
 
-    def install_snapshot(self, snapshot: int, index_directory: str) -> None:
-        """Search the index saved in this directory for requests that name the snapshot."""
+    def install_index(self, index_id: int, index_directory: str) -> None:
+        """Search the index saved in this directory for requests that name this number."""
         index, runner = ItemIndex.open(Path(index_directory)), Runner(self.model_runner)
-        self._pooler.searches[snapshot] = ItemSearch(runner, index, self._code_heads, self._pooler.counts)
+        self._pooler.searches[index_id] = ItemSearch(runner, index, self._code_heads, self._pooler.counts)
 
-    def retire_snapshot(self, snapshot: int) -> None:
-        """Forget a snapshot and its leaf sets."""
-        self._pooler.searches.pop(snapshot, None)
+    def retire_index(self, index_id: int) -> None:
+        """Forget an index and its filter bitmaps."""
+        self._pooler.searches.pop(index_id, None)
 
-    def install_set(self, snapshot: int, leaf_set: int, members: bytes) -> None:
-        """Hold a leaf set of a snapshot."""
-        search = self._pooler.searches[snapshot]
-        search.leaf_sets[leaf_set] = LeafSet.of_mask(search.index, unpack_members(members, len(search.index)))
+    def install_filter(self, index_id: int, filter_id: int, mask: bytes) -> None:
+        """Hold the leaves of an index that a filter lets through under a number."""
+        search = self._pooler.searches[index_id]
+        search.filters[filter_id] = FilterBitmap.of_mask(search.index, unpack_mask(mask, len(search.index)))
 
-    def retire_set(self, snapshot: int, leaf_set: int) -> None:
-        """Forget a leaf set."""
-        search = self._pooler.searches.get(snapshot)
+    def retire_filter(self, index_id: int, filter_id: int) -> None:
+        """Forget a filter bitmap."""
+        search = self._pooler.searches.get(index_id)
         if search is not None:
-            search.leaf_sets.pop(leaf_set, None)
+            search.filters.pop(filter_id, None)
 
     def item_statistics(self) -> dict[str, int]:
-        """requests, groups (searched together), beams (one-token sequences computed), scratch_peak (blocks);
-        prompt_tokens, and computed_tokens: how many of them were not found in the prefix cache; snapshots, leaf_sets:
-        how many are held."""
+        """What was done since the weights were loaded, and what is held now.
+
+        requests: that were answered.
+        groups: of requests that were searched together.
+        beams: one-token sequences that were computed.
+        scratch_peak: the most scratch blocks that a group used.
+        prompt_tokens: of all requests.
+        computed_tokens: how many of these were not in the prefix cache.
+        indexes, filters: how many are installed.
+        """
         searches = self._pooler.searches.values()
-        held = {"snapshots": len(searches), "leaf_sets": sum(len(search.leaf_sets) for search in searches)}
+        held = {"indexes": len(searches), "filters": sum(len(search.filters) for search in searches)}
         return dict(self._pooler.counts) | held
 
     @property

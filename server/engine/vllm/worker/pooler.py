@@ -20,9 +20,9 @@ __all__ = ["ItemPooler"]
 
 class ItemPooler(Pooler):  # type: ignore[misc]
     """Answers each finished request with leaves and scores, float64 [2, k], and with a row of scores a level where it
-    asks for them; with NOT_INSTALLED if it names a snapshot or a leaf set that is not here.
+    asks for them; with NOT_INSTALLED if it names an index or a filter that is not here.
 
-    searches: by the number of the snapshot they search. digest: of the weights that were loaded last.
+    searches: by the number of the index they search. digest: of the weights that were loaded last.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class ItemPooler(Pooler):  # type: ignore[misc]
         answers: list[Tensor | None] = [None] * len(finished)
         params, lengths = pooling_metadata.pooling_params, cursor.prompt_lens_cpu.numpy().astype(np.int64)
         options = {row: RankOptions.of(params[row].extra_kwargs) for row, done in enumerate(finished) if done}
-        for number in sorted({option.snapshot for option in options.values()}):
-            rows = [row for row, option in options.items() if option.snapshot == number]
+        for number in sorted({option.index_id for option in options.values()}):
+            rows = [row for row, option in options.items() if option.index_id == number]
             search = self.searches.get(number)
             known = [row for row in rows if search is not None and search.can_answer(options[row])]
             for row in rows:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
-from catalog.search.restriction import LeafSet, Restriction
+from catalog.search.restriction import FilterBitmap, Restriction
 from catalog.search.tree import Tree
 from server.engine.vllm.messages import EngineOptions, RankOptions
 from server.engine.vllm.worker.heads import CodeHeads
@@ -24,10 +24,12 @@ __all__ = ["ItemSearch"]
 
 
 class ItemSearch:
-    """The search over one item index, with one model.
+    """Searches one item index with one model.
 
-    leaf_sets: by the number that requests name them with. counts: what was done, added to.
-    Raises ItemIndexError if index and heads do not belong together, ValueError for too long identifiers.
+    filters: the installed filter bitmaps by number.
+    counts: counters of what was done, which are added to.
+
+    Raises ItemIndexError if index and heads do not belong together, and ValueError for identifiers that are too long.
     """
 
     def __init__(self, runner: Runner, index: ItemIndex, heads: CodeHeads, counts: Counter[str]) -> None:
@@ -38,7 +40,7 @@ class ItemSearch:
         self._half = EngineOptions.of(runner.config).scratch_blocks // 2
         self._tree = Tree(index, runner.device)
         self._counts = counts
-        self.leaf_sets: dict[int, LeafSet] = {}
+        self.filters: dict[int, FilterBitmap] = {}
 
     @property
     def index(self) -> ItemIndex:
@@ -46,8 +48,8 @@ class ItemSearch:
         return self._tree.index
 
     def can_answer(self, option: RankOptions) -> bool:
-        """Whether the leaf set of a request is here."""
-        return option.leaf_set is None or option.leaf_set in self.leaf_sets
+        """Whether the filter that a request names is installed."""
+        return option.filter_id is None or option.filter_id in self.filters
 
     def run(
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
@@ -98,11 +100,11 @@ class ItemSearch:
         return zip(ranked, asked, strict=True)
 
     def _restriction(self, options: Sequence[RankOptions]) -> Restriction | None:
-        if all(option.leaf_set is None and option.included is None and len(option.excluded) == 0 for option in options):
+        if all(option.filter_id is None and option.allow is None and len(option.deny) == 0 for option in options):
             return None
         return Restriction(
             self.index,
-            [np.asarray(option.excluded, np.int64) for option in options],
-            [None if option.leaf_set is None else self.leaf_sets[option.leaf_set] for option in options],
-            [None if option.included is None else np.asarray(option.included, np.int64) for option in options],
+            [option.deny for option in options],
+            [None if option.filter_id is None else self.filters[option.filter_id] for option in options],
+            [option.allow for option in options],
         )

@@ -126,7 +126,7 @@ async def test_a_request_under_way_finishes_on_the_catalog_it_began_with(
     for item in body["items"]:
         assert item["title"] == before.items.record(NAMES.index(item["id"]))["title"]
     await asyncio.sleep(0.01)
-    with pytest.raises(Exception, match="snapshot 0 is not installed"):
+    with pytest.raises(Exception, match="index 0 is not installed"):
         await engine.rank(RankRequest([1], 1, 1, "r"))
 
 

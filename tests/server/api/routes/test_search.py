@@ -80,7 +80,7 @@ async def test_recommend_leaves_out_the_whole_kept_history(shop: Shop, engine: R
     await shop.saw("ada", *seen)
     ids = await shop.ids("/recommend", user="ada", k=200)
     assert set(ids) == AVAILABLE - set(seen)
-    assert list(engine.requests[0].excluded) == list(range(6, 30))
+    assert list(engine.requests[0].deny) == list(range(6, 30))
 
 
 async def test_recommend_shows_what_was_seen_where_asked_to(shop: Shop) -> None:
@@ -242,7 +242,7 @@ async def test_only_candidates_are_ranked_all_of_them(shop: Shop, engine: Record
     candidates = [NAMES[7], NAMES[3], "nobody knows me", NAMES[5]]
     ids = await shop.ids("/search", q="tent", candidates=candidates)
     assert set(ids) == {NAMES[3], NAMES[7]}, "item-5 is not available"
-    assert engine.requests[0].included == [3, 5, 7]
+    assert engine.requests[0].allow == [3, 5, 7]
     assert await shop.ids("/search", q="tent", candidates="nobody knows me") == []
     assert await shop.ids("/search", q="tent", candidates=candidates, filter="price > 5") == [NAMES[7]]
 
@@ -280,7 +280,7 @@ async def test_a_visitors_history_may_come_with_the_question(shop: Shop, engine:
     assert (await shop.post(events)).status_code == 202
     await shop.ids("/recommend", user="ada")
     inline, stored = engine.requests
-    assert (inline.prompt, inline.excluded) == (stored.prompt, stored.excluded)
+    assert (inline.prompt, inline.deny) == (stored.prompt, stored.deny)
 
 
 @pytest.mark.parametrize("other", [{"user": "ada"}, {"session": "s"}])
@@ -400,7 +400,7 @@ async def test_items_like_one(shop: Shop, engine: RecordingEngine) -> None:
     await shop.saw("ada", NAMES[0])
     await shop.ids("/recommend", user="ada", k=3)
     similar, recommended = engine.requests
-    assert (similar.prompt, similar.excluded) == (recommended.prompt, recommended.excluded)
+    assert (similar.prompt, similar.deny) == (recommended.prompt, recommended.deny)
     assert NAMES[0] not in await shop.ids("/items/tent%2F2%20person/similar", k=200)
     assert await shop.ids(f"/items/{NAMES[0]}/similar", filter="price = 9") == ["item-9"]
 
