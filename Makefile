@@ -108,7 +108,7 @@ bundle: setup
 serve: WANT_REDIS := $(if $(REDIS_URL),,yes)
 serve: packages setup bundle
 	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \
-	  $(if $(REDIS_URL),--redis $(REDIS_URL),--own-redis $(VAR)/redis)
+	  $(if $(REDIS_URL),--redis $(REDIS_URL),--managed-redis $(VAR)/redis)
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 

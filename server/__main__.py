@@ -1,7 +1,7 @@
 """Serves the current bundle:
 
     python -m server --bundles DIR --redis redis://127.0.0.1:6379/0 --port 8000
-    python -m server --bundles DIR --own-redis DATA_FOLDER
+    python -m server --bundles DIR --managed-redis DATA_FOLDER
 
 `python -m server --help` lists every setting. Status 2 means that it refused to start; the reason is on standard error.
 """
@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The process's exit status."""
     try:
+        configure_logging("info")  # for what there is to say about the settings themselves
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level)
         raise_fd_limit(settings.connections)
@@ -91,10 +92,10 @@ def bind(settings: Settings) -> socket.socket:
 @contextlib.contextmanager
 def redis_of(settings: Settings) -> Iterator[Settings]:
     """The settings, with the URL of a Redis of our own where one is asked for."""
-    if settings.own_redis is None:
+    if settings.managed_redis is None:
         yield settings
         return
-    with managed_redis(settings.own_redis, settings.own_redis_port) as url:
+    with managed_redis(settings.managed_redis, settings.managed_redis_port) as url:
         yield settings.model_copy(update={"redis": url})
 
 
@@ -110,11 +111,11 @@ async def serve(app: FastAPI, settings: Settings) -> None:
         server = Server(uvicorn_config(app, settings), ready_line(parts, listener))
 
         def stop() -> None:
-            log.info("stopping", drain_seconds=settings.drain_seconds)
+            log.info("stopping", shutdown_delay=settings.shutdown_delay)
             if parts.health.draining:
                 server.should_exit = server.force_exit = True
             parts.health.drain()
-            asyncio.get_running_loop().call_later(settings.drain_seconds, setattr, server, "should_exit", True)
+            asyncio.get_running_loop().call_later(settings.shutdown_delay, setattr, server, "should_exit", True)
 
         _on_signals(stop)
         gc_freeze()
@@ -126,7 +127,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         lifespan="off",  # `serve` enters it itself, so that a bundle's error is a message and not a traceback
         http=protocol_within(
-            Bounds(settings.connections, settings.head_seconds, settings.body_seconds, settings.read_seconds)
+            Bounds(settings.connections, settings.header_timeout, settings.body_timeout, settings.send_timeout)
         ),
         ws="none",
         log_config=None,

@@ -59,11 +59,11 @@ log = structlog.get_logger(__name__)
 
 
 def connect_redis(settings: Settings) -> HistoryStore:
-    return RedisHistory(settings.redis, settings)
+    return RedisHistory(settings.storage)
 
 
 def connect_changes(settings: Settings) -> ChangeStore:
-    return RedisChanges(settings.redis, settings)
+    return RedisChanges(settings.storage)
 
 
 def send_traces(settings: Settings) -> TracerProvider | None:
@@ -142,7 +142,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: Deployments, history: HistoryStore, catalog_sync: CatalogSync, keyring: Keyring, settings: Settings
 ) -> Parts:
-    queue = AdmissionQueue(settings.concurrent_answers, settings.queue_length)
+    queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
     service = Service(
         deployments,

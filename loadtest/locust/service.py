@@ -43,9 +43,9 @@ def serve(bundles: Path, folder: Path, options: Sequence[str] = ()) -> Iterator[
     """
     log, redis = folder / "server.log", folder / "redis"
     shutil.rmtree(redis, ignore_errors=True)
-    command = [sys.executable, "-m", "server", "--bundles", str(bundles), "--own-redis", str(redis), "--port", "0"]
+    command = [sys.executable, "-m", "server", "--bundles", str(bundles), "--managed-redis", str(redis), "--port", "0"]
     port = free_port()
-    command += ["--own-redis-port", str(port), "--open-admin", "true", "--log-level", "warning", *options]
+    command += ["--managed-redis-port", str(port), "--open-admin", "true", "--log-level", "warning", *options]
     environment = {name: value for name, value in os.environ.items() if name != "PORT"}
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)

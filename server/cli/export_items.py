@@ -22,7 +22,7 @@ from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.printing import printable
 from server.core.errors import ServerError
-from server.core.settings import Settings
+from server.core.storage_settings import StorageSettings
 from server.storage.change_log import RedisChanges
 
 __all__ = ["main", "served_items"]
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         items = open_bundle(options.bundle, verify=False).items
-        changes = asyncio.run(_changes(options.redis, options.bundle))
+        changes = asyncio.run(_changes(options.redis))
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:  # ValueError: a URL that is none
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _changes(redis: str, bundle: Path) -> Mapping[str, Change]:
-    store = RedisChanges(redis, Settings(bundles=bundle.parent))
+async def _changes(url: str) -> Mapping[str, Change]:
+    store = RedisChanges(StorageSettings(url=url))
     try:
         return (await store.since(0)).changes
     finally:

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m server.cli.openapi", description="Writes the OpenAPI document.")
     parser.add_argument("file", type=Path)
     path: Path = parser.parse_args(arguments).file
-    path.write_text(text_of(create_app(Settings(bundles=Path())).openapi()), encoding="utf-8")
+    path.write_text(text_of(create_app(Settings.model_construct(bundles=Path())).openapi()), encoding="utf-8")
     return 0
 
 

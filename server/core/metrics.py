@@ -57,7 +57,7 @@ PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by i
 DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
 
 QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Queries that wait for a slot")
-SLOTS_TAKEN = Gauge("gemserve_places_taken", "Slots of --concurrent-answers that are taken")
+SLOTS_TAKEN = Gauge("gemserve_places_taken", "Slots of --max-concurrency that are taken")
 QUEUE_SECONDS = Histogram(
     "gemserve_queue_seconds", "Time that queries waited for their slots, of those that got one", buckets=SECONDS
 )

@@ -12,18 +12,26 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from redis.asyncio.connection import parse_url
 
 from server.core.engine_settings import EngineSettings
 from server.core.errors import SettingsError
+from server.core.renamed_settings import FORMER_NAMES, current_flags, current_value, current_variables
 from server.core.settings_file import SettingsFile, nearest
+from server.core.storage_settings import StorageSettings
 
 __all__ = ["MAX_K", "Settings", "read_settings"]
 
 PREFIX = "GEMSERVE_"
 NESTED = "__"
-DAY_MS = 86_400_000
+STORAGE = StorageSettings()
 MAX_K = 200
 """Items that one request may ask for."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
@@ -57,29 +65,37 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
 
-    redis: str = Field("redis://127.0.0.1:6379/0", repr=False, description="where histories and events are kept")
-    own_redis: Path | None = Field(
+    redis: str = Field(STORAGE.url, repr=False, description="where histories and events are kept")
+    managed_redis: Path | None = Field(
         None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
     )
-    own_redis_port: int = Field(0, ge=0, le=65_535, description="port of --own-redis; 0 takes a free one")
-    redis_read_timeout_ms: int = Field(150, ge=1, description="longest wait for a history before answering without it")
-    redis_write_timeout_ms: int = Field(1_000, ge=1, description="longest wait for events to be written before a 503")
-    redis_connections: int = Field(32, ge=1, description="most connections to Redis")
+    managed_redis_port: int = Field(0, ge=0, le=65_535, description="port of --managed-redis; 0 takes a free one")
+    redis_read_timeout_ms: int = Field(
+        STORAGE.read_timeout_ms, ge=1, description="longest wait for a history before answering without it"
+    )
+    redis_write_timeout_ms: int = Field(
+        STORAGE.write_timeout_ms, ge=1, description="longest wait for events to be written before a 503"
+    )
+    redis_connections: int = Field(STORAGE.connections, ge=1, description="most connections to Redis")
 
-    history_length: int = Field(200, ge=1, le=10_000, description="events kept in a user's history")
-    history_days: int = Field(180, ge=1, description="a history is forgotten this long after its user's last event")
-    event_ids: int = Field(1_000, ge=1, description="event ids remembered for a user, against counting twice")
-    event_id_days: int = Field(7, ge=1, description="how long an event id is remembered")
+    history_length: int = Field(STORAGE.history_length, ge=1, le=10_000, description="events kept in a user's history")
+    history_days: int = Field(
+        STORAGE.history_days, ge=1, description="a history is forgotten this long after its user's last event"
+    )
+    event_ids: int = Field(
+        STORAGE.event_ids, ge=1, description="event ids remembered for a user, against counting twice"
+    )
+    event_id_days: int = Field(STORAGE.event_id_days, ge=1, description="how long an event id is remembered")
     event_log_length: int = Field(
-        1_000_000, ge=1_000, description="events kept for retraining, about, all users together"
+        STORAGE.event_log_length, ge=1_000, description="events kept for retraining, about, all users together"
     )
 
     beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
     engine: EngineSettings = EngineSettings()
-    activation: Literal["beside", "in_place"] = Field(
-        "beside",
-        description="how another model takes over: in a second engine, or in the first, which takes less memory and"
-        " lets requests wait meanwhile",
+    rollout: Literal["surge", "recreate"] = Field(
+        "surge",
+        description="how another model takes over: surge starts a second engine beside the first; recreate loads it"
+        " into the first, which takes less memory and lets requests wait meanwhile",
     )
     open_admin: bool = Field(
         False, description="while there are no keys, let everybody administer: for trusted networks only"
@@ -101,8 +117,8 @@ class Settings(BaseSettings):
     )
     cors_origins: Names = Field([], description="origins whose pages may call the server, as https://shop.example")
     answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
-    concurrent_answers: int = Field(32, ge=1, description="questions that are answered at a time; others wait")
-    queue_length: int = Field(256, ge=0, description="questions that wait for their turn before others get a 503")
+    max_concurrency: int = Field(32, ge=1, description="queries that are answered at a time; others wait")
+    max_queue: int = Field(256, ge=0, description="queries that may wait for their turn; others get a 503")
 
     otlp_endpoint: str | None = Field(
         None, description="send traces to this OTLP/HTTP collector, such as http://127.0.0.1:4318"
@@ -115,13 +131,18 @@ class Settings(BaseSettings):
     batch_concurrency: int = Field(16, ge=1, description="questions of one POST /batch that are asked at a time")
 
     connections: int = Field(1_000, ge=1, description="most connections of clients at a time")
-    head_seconds: float = Field(10.0, gt=0, description="longest time for the head of a request to arrive")
-    body_seconds: float = Field(60.0, gt=0, description="longest time for the body of a request to arrive after it")
-    read_seconds: float = Field(30.0, gt=0, description="longest time in which a client takes nothing of its answer")
+    header_timeout: float = Field(10.0, gt=0, description="seconds in which the head of a request must arrive")
+    body_timeout: float = Field(60.0, gt=0, description="seconds in which the body of a request must arrive after it")
+    send_timeout: float = Field(30.0, gt=0, description="seconds in which a client may take nothing of its answer")
     max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
     max_batch_bytes: int = Field(16 << 20, ge=1_024, description="largest body of a POST /batch")
-    drain_seconds: float = Field(0.0, ge=0, description="after SIGTERM: how long to answer while not ready")
-    shutdown_seconds: int = Field(20, ge=1, description="then: how long to wait for requests in flight")
+    shutdown_delay: float = Field(0.0, ge=0, description="seconds after SIGTERM in which it answers, but is not ready")
+    shutdown_seconds: int = Field(20, ge=1, description="seconds it then waits for requests in flight")
+
+    @field_validator("rollout", mode="before")
+    @classmethod
+    def _has_its_current_word(cls, value: object) -> object:
+        return current_value("rollout", value)
 
     @field_validator("redis")
     @classmethod
@@ -142,8 +163,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.own_redis is not None and "redis" in self.model_fields_set:
-            raise ValueError("--redis and --own-redis exclude each other: name a Redis, or have one started")
+        if self.managed_redis is not None and "redis" in self.model_fields_set:
+            raise ValueError("--redis and --managed-redis exclude each other: name a Redis, or have one started")
         if self.beam_width > self.engine.max_width:
             raise ValueError(f"beam_width {self.beam_width} is over engine.max_width {self.engine.max_width}")
         if self.engine.max_width < MAX_K:
@@ -159,15 +180,24 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = current_variables(env_settings.env_vars, PREFIX.lower())
         return init_settings, env_settings, SettingsFile(settings_cls)
 
     @property
-    def history_ms(self) -> int:
-        return self.history_days * DAY_MS
-
-    @property
-    def event_id_ms(self) -> int:
-        return self.event_id_days * DAY_MS
+    def storage(self) -> StorageSettings:
+        """What the storage in Redis needs of these settings."""
+        return StorageSettings(
+            url=self.redis,
+            read_timeout_ms=self.redis_read_timeout_ms,
+            write_timeout_ms=self.redis_write_timeout_ms,
+            connections=self.redis_connections,
+            history_length=self.history_length,
+            history_days=self.history_days,
+            event_ids=self.event_ids,
+            event_id_days=self.event_id_days,
+            event_log_length=self.event_log_length,
+        )
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -180,7 +210,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
         hint = nearest(unknown[0], [PREFIX + name.upper() for name in Settings.model_fields])
         raise SettingsError(f"no setting is named {', '.join(unknown)}{hint}: correct or unset it; --help lists them")
     try:
-        return Settings(_cli_parse_args=list(arguments))
+        return Settings(_cli_parse_args=current_flags(arguments))
     except ValidationError as error:
         problems = [f"{_flag(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise SettingsError("; ".join(problems)) from error
@@ -188,7 +218,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.
 
 def _is_setting(variable: str) -> bool:
     field = variable.removeprefix(PREFIX).split(NESTED)[0].lower()
-    return field in Settings.model_fields
+    return field in Settings.model_fields or field in FORMER_NAMES
 
 
 def _flag(location: tuple[int | str, ...]) -> str:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
 from server.core.errors import SettingsError
+from server.core.renamed_settings import current_keys
 
 __all__ = ["SettingsFile", "nearest"]
 
@@ -31,7 +32,7 @@ class SettingsFile(PydanticBaseSettingsSource):
         path = self.current_state.get("config")
         if path is None:
             return {}
-        values = _read(Path(path))
+        values = current_keys(_read(Path(path)))
         _check_names(values, self.settings_cls, "", path)
         if "config" in values:
             raise SettingsError(f"{path}: config is for flags and variables: a settings file names no other one")

@@ -66,7 +66,7 @@ class Rollouts:
         return Activation(version, old, seconds)
 
     async def _take_over(self, version: str) -> None:
-        if self._settings.activation == "in_place" and self._router.current.engine.alive:
+        if self._settings.rollout == "recreate" and self._router.current.engine.alive:
             await self._in_place(version)
         else:
             await self._beside(version)

@@ -26,9 +26,9 @@ class Sharing:
 
     async def share(self, traffic: Traffic) -> None:
         """Inside of `router.starting`. Raises RolloutFailed: then all is as before."""
-        if self._settings.activation == "in_place":
+        if self._settings.rollout == "recreate":
             raise RolloutFailed(
-                "this server has one engine, which holds one model: start it with --activation beside and memory for"
+                "this server has one engine, which holds one model: start it with --rollout surge and memory for"
                 " as many models as shall share the requests"
             )
         current = self._router.current.version

@@ -1,4 +1,4 @@
-"""A redis-server of our own, for `--own-redis FOLDER`: it starts and stops with the server, its data stay in FOLDER.
+"""A redis-server of our own, for `--managed-redis FOLDER`: it starts and ends with the server, its data stay there.
 
 It listens on loopback only and appends every write to a file that is synced each second. It runs in a session of its
 own, so that Ctrl-C reaches the server first and Redis is still there while the server closes; should the server be

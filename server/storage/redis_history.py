@@ -15,7 +15,7 @@ import orjson
 
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
-from server.core.settings import Settings
+from server.core.storage_settings import StorageSettings
 from server.storage.client import Call, Connection, Script
 from server.storage.erase import erase
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
@@ -35,25 +35,24 @@ Scored = list[tuple[bytes, float]]
 class RedisHistory:
     """It connects when first used, and again by itself after Redis was away."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
-        """url: `redis://`, `rediss://` or `unix://`; the settings give bounds, lifetimes and time limits."""
-        self._connection = Connection(url, settings.redis_connections)
-        self._read_seconds = settings.redis_read_timeout_ms / 1000
-        self._write_seconds = settings.redis_write_timeout_ms / 1000
+    def __init__(self, settings: StorageSettings) -> None:
+        self._connection = Connection(settings.url, settings.connections)
+        self._read_timeout = settings.read_timeout
+        self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
         self._log_length = max(1, settings.event_log_length // BUCKETS)
 
     async def read(self, user: str, session: str | None = None) -> History:
         if session is not None and session != user:
             return await self._read_both(user, session)
-        async with self._connection.limit("read", self._read_seconds):
+        async with self._connection.limit("read", self._read_timeout):
             command = self._connection.redis.zrange(user_key("history", user), 0, -1)
             return _history_of(await cast("Awaitable[list[bytes]]", command))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Each event atomically, a hundred in a round trip. If it raises, any of them may have been written."""
         new: list[bool] = []
-        async with self._connection.limit("append", self._write_seconds):
+        async with self._connection.limit("append", self._write_timeout):
             for start in range(0, len(events), BATCH):
                 now = _now()
                 calls = [self._recording(event, now) for event in events[start : start + BATCH]]
@@ -62,26 +61,26 @@ class RedisHistory:
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
         key = user_key("history", user)
-        async with self._connection.limit("past", self._read_seconds), self._connection.pipeline() as pipeline:
+        async with self._connection.limit("past", self._read_timeout), self._connection.pipeline() as pipeline:
             pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
             pipeline.zcard(key)
             found, total = await pipeline.execute()
         return PastEvents(tuple(_past_event(member, time) for member, time in found), total)
 
     async def merge(self, user: str, session: str) -> int:
-        async with self._connection.limit("merge", self._write_seconds):
+        async with self._connection.limit("merge", self._write_timeout):
             return await merge(self._connection, user, session, self._bounds)
 
     async def erase(self, user: str) -> int:
-        return await erase(self._connection, user, self._write_seconds)
+        return await erase(self._connection, user, self._write_timeout)
 
     async def check(self) -> None:
-        async with self._connection.limit("check", self._read_seconds):
+        async with self._connection.limit("check", self._read_timeout):
             await self._connection.redis.ping()
 
     async def warnings(self) -> list[str]:
         try:
-            async with self._connection.limit("check", self._write_seconds):
+            async with self._connection.limit("check", self._write_timeout):
                 found = await self._connection.redis.config_get("append*", "maxmemory-policy")
         except HistoryUnavailable:
             return []  # managed services keep their configuration to themselves
@@ -91,7 +90,7 @@ class RedisHistory:
         await self._connection.close()
 
     async def _read_both(self, user: str, session: str) -> History:
-        async with self._connection.limit("read", self._read_seconds), self._connection.pipeline() as pipeline:
+        async with self._connection.limit("read", self._read_timeout), self._connection.pipeline() as pipeline:
             for name in (user, session):
                 pipeline.zrange(user_key("history", name), 0, -1, withscores=True)
             return _merged(*await pipeline.execute())

@@ -26,7 +26,8 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
     bundles.mkdir()
     key = make_key(keys)
     server = ServerProcess(
-        *("--bundles", bundles, "--own-redis", redis, "--keys", keys, "--port", "0"), module="tests.clients.shop_server"
+        *("--bundles", bundles, "--managed-redis", redis, "--keys", keys, "--port", "0"),
+        module="tests.clients.shop_server",
     )
     try:
         yield LiveShop(server.url, key, server.lines)

@@ -260,7 +260,7 @@ def test_two_trainers_that_publish_in_the_same_second_both_do(bundles: Path, tmp
 @pytest.fixture
 def server(bundles: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     process = ServerProcess(
-        *("--bundles", bundles, "--port", "0", "--own-redis", tmp_path / "redis", "--open-admin", "true"),
+        *("--bundles", bundles, "--port", "0", "--managed-redis", tmp_path / "redis", "--open-admin", "true"),
         *("--engine.kv-cache-bytes", str(64 << 20), "--log-level", "error"),
     )
     yield process

@@ -78,7 +78,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     bundles = shutil.copytree(published, tmp_path_factory.mktemp("bundles") / "all", symlinks=True)
-    process = ServerProcess("--bundles", bundles, "--own-redis", tmp_path_factory.mktemp("redis"), *OPTIONS)
+    process = ServerProcess("--bundles", bundles, "--managed-redis", tmp_path_factory.mktemp("redis"), *OPTIONS)
     shop = Shop(process, bundles)
     new = {"title": "golden tent", "categories": ["outdoor", "tent"], "price": 12.0}
     shop.client.put("/items/tent-golden", json=new).raise_for_status()

@@ -31,7 +31,7 @@ def port() -> int:
 def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ServerProcess]:
     data = tmp_path_factory.mktemp("data")
     process = ServerProcess(
-        *("--bundles", "unused", "--port", "0", "--own-redis", data, "--own-redis-port", port),
+        *("--bundles", "unused", "--port", "0", "--managed-redis", data, "--managed-redis-port", port),
         module="tests.support.fake_server",
     )
     yield process

@@ -94,8 +94,19 @@ def start(tmp_path: Path) -> Iterator[Callable[[int], ServerProcess]]:
     started: list[ServerProcess] = []
 
     def start(redis_port: int) -> ServerProcess:
-        options = ("--bundles", "unused", "--port", "0", "--own-redis", tmp_path, "--own-redis-port", redis_port)
-        more = ("--history-length", "10000", "--event-ids", "100000", "--open-admin", "true", "--log-level", "error")
+        options = ("--bundles", "unused", "--port", "0", "--managed-redis", tmp_path)
+        more = (
+            "--managed-redis-port",
+            redis_port,
+            "--history-length",
+            "10000",
+            "--event-ids",
+            "100000",
+            "--open-admin",
+            "true",
+            "--log-level",
+            "error",
+        )
         started.append(ServerProcess(*options, *more, module="tests.support.fake_server"))
         return started[-1]
 

@@ -24,9 +24,7 @@ CONNECTIONS = 4
 
 @asynccontextmanager
 async def connected(proxy: Proxy, **changes: object) -> AsyncIterator[RedisHistory]:
-    history = RedisHistory(
-        f"redis://127.0.0.1:{proxy.port}/0", settings(**({"redis_connections": CONNECTIONS} | changes))
-    )
+    history = RedisHistory(settings(f"redis://127.0.0.1:{proxy.port}/0", **({"connections": CONNECTIONS} | changes)))
     try:
         yield history
     finally:
@@ -72,7 +70,7 @@ async def test_a_late_reply_is_never_taken_for_anothers(proxy: Proxy, keep: Call
     # Three in ten around the limit, so that some come a moment before it and some a moment after.
     proxy.delay = lambda: chance.uniform(0.02, 0.06) if chance.random() < 0.3 else 0.0
     answered = late = 0
-    async with connected(proxy, redis_read_timeout_ms=30, redis_write_timeout_ms=30) as history:
+    async with connected(proxy, read_timeout_ms=30, write_timeout_ms=30) as history:
 
         async def ask(user: str) -> None:
             nonlocal answered, late
@@ -99,7 +97,7 @@ async def test_a_late_reply_is_never_taken_for_anothers(proxy: Proxy, keep: Call
 
 
 async def test_time_limits_leak_neither_connections_nor_places(proxy: Proxy) -> None:
-    async with connected(proxy, redis_read_timeout_ms=100) as history:
+    async with connected(proxy, read_timeout_ms=100) as history:
         proxy.silent = True
         for _ in range(3):
             reads = (history.read(f"user-{n}") for n in range(3 * CONNECTIONS))
@@ -115,7 +113,7 @@ async def test_time_limits_leak_neither_connections_nor_places(proxy: Proxy) -> 
 
 
 async def test_connections_that_died_while_idle_cost_one_time_limit_together(proxy: Proxy) -> None:
-    async with connected(proxy, redis_read_timeout_ms=2_000) as history:
+    async with connected(proxy, read_timeout_ms=2_000) as history:
         await history.append(of("ada"))
         proxy.delay = lambda: 0.02  # so that all connections are used
 

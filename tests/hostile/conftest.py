@@ -14,7 +14,7 @@ from tests.support.server_process import ServerProcess
 __all__ = ["changes", "deployments", "engine", "history", "settings", "shop"]
 
 FAKE = "tests.support.fake_server"
-SMALL = ("--connections", "24", "--head-seconds", "1", "--body-seconds", "1.5", "--read-seconds", "1")
+SMALL = ("--connections", "24", "--header-timeout", "1", "--body-timeout", "1.5", "--send-timeout", "1")
 PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
 
 

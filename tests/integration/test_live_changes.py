@@ -28,10 +28,10 @@ def bundles(tmp_path_factory):
     return folder / "bundles"
 
 
-@pytest.fixture(scope="module", params=[pytest.param("in_place", marks=pytest.mark.slow), "beside"])
+@pytest.fixture(scope="module", params=[pytest.param("recreate", marks=pytest.mark.slow), "surge"])
 def client(request, bundles, tmp_path_factory):
     redis = tmp_path_factory.mktemp("redis")
-    process = ServerProcess("--bundles", bundles, "--own-redis", redis, "--activation", request.param, *SMALL)
+    process = ServerProcess("--bundles", bundles, "--managed-redis", redis, "--rollout", request.param, *SMALL)
     with httpx.Client(base_url=process.url, timeout=120) as client:
         yield client
     process.stop()

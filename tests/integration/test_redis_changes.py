@@ -21,7 +21,7 @@ RECORD = {"item_id": "tent/1", "title": "Zelt für 2", "price": 12.5, "categorie
 
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[RedisChanges]:
-    changes = RedisChanges(redis_url, settings())
+    changes = RedisChanges(settings(redis_url))
     yield changes
     await changes.close()
 
@@ -81,7 +81,7 @@ async def test_what_another_program_wrote_is_told(store: RedisChanges, raw: Redi
 
 
 async def test_no_redis() -> None:
-    away = RedisChanges(f"redis://127.0.0.1:{free_port()}/0", settings())
+    away = RedisChanges(settings(f"redis://127.0.0.1:{free_port()}/0"))
     with pytest.raises(HistoryUnavailable):
         await away.since(0)
     with pytest.raises(HistoryUnavailable):

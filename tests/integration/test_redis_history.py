@@ -208,7 +208,7 @@ async def test_a_write_that_redis_cannot_finish_is_not_remembered_as_done(connec
 
 
 async def test_a_busy_event_loop_does_not_blame_redis(connect: Connect) -> None:
-    history = connect(redis_read_timeout_ms=100)
+    history = connect(read_timeout_ms=100)
     await history.append([event(1)])
     read = asyncio.create_task(history.read("ada"))
     while not read.done():
@@ -240,7 +240,7 @@ async def test_keys_of_one_script_share_a_slot_of_a_cluster(tmp_path: Path, monk
                 await asyncio.sleep(0.05)
             with pytest.raises(ResponseError, match="same slot"):
                 await node.eval("return 1", 2, user_key("history", "ada"), user_key("history", "bob"))
-        history = RedisHistory(url, settings())
+        history = RedisHistory(settings(url))
         users = [*HOSTILE, *(f"user-{number}" for number in range(50))]
         assert all(await history.append([event(n, user=user) for n, user in enumerate(users)]))
         assert [await items_of(history, user) for user in users] == [[f"i{n}"] for n in range(len(users))]

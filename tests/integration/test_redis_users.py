@@ -313,7 +313,7 @@ async def test_merging_and_erasing_stay_within_the_slots_of_a_cluster(
             await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):
                 await asyncio.sleep(0.05)
-        history = RedisHistory(url, settings())
+        history = RedisHistory(settings(url))
         sessions = [f"visit-{n}" for n in range(8)]
         await history.append([replace(event(n), user_id=session) for n, session in enumerate(sessions)])
         assert [await history.merge("ada", session) for session in sessions] == [1] * 8

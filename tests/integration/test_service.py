@@ -44,7 +44,7 @@ def redis_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(bundles, redis_folder):
-    process = ServerProcess("--bundles", bundles, "--own-redis", redis_folder, *SMALL)
+    process = ServerProcess("--bundles", bundles, "--managed-redis", redis_folder, *SMALL)
     yield process
     process.stop()
 
@@ -177,7 +177,7 @@ def test_histories_survive_a_restart_of_server_and_redis(bundles, redis_folder, 
     client.post("/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"})
     before = ids(client.get("/recommend", params={"user": "cleo"}))
     assert server.stop() == 0
-    again = ServerProcess("--bundles", bundles, "--own-redis", redis_folder, *SMALL)
+    again = ServerProcess("--bundles", bundles, "--managed-redis", redis_folder, *SMALL)
     try:
         assert ids(httpx.get(f"{again.url}/recommend", params={"user": "cleo"}, timeout=30)) == before
         repeated = httpx.post(

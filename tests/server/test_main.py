@@ -132,7 +132,7 @@ def test_requests_in_flight_are_finished_before_it_ends(start: Start) -> None:
 
 
 def test_it_is_not_ready_while_it_drains_and_a_second_signal_hurries_it(start: Start) -> None:
-    program = start(*NO_REDIS, "--drain-seconds", "60").wait_until_ready()
+    program = start(*NO_REDIS, "--shutdown-delay", "60").wait_until_ready()
     assert program.get("/health/ready")[0] == 200
     program.process.send_signal(signal.SIGTERM)
     while program.get("/health/ready")[0] == 200:
@@ -153,7 +153,7 @@ def test_a_signal_while_it_starts_ends_it(start: Start) -> None:
 
 @pytest.mark.integration
 def test_with_its_own_redis_events_outlive_a_restart_of_both(start: Start, tmp_path: Path) -> None:
-    program = start("--own-redis", str(tmp_path)).wait_until_ready()
+    program = start("--managed-redis", str(tmp_path)).wait_until_ready()
     assert program.get("/health/ready")[1]["status"] == "ready"
     first = program.get("/recommend?user=ada")[1]["items"]
     event = {"user_id": "ada", "item_id": first[0]["id"], "event_id": "e1"}
@@ -161,7 +161,7 @@ def test_with_its_own_redis_events_outlive_a_restart_of_both(start: Start, tmp_p
     second = program.get("/recommend?user=ada")[1]["items"]
     assert second != first
     assert program.end() == 0
-    program = start("--own-redis", str(tmp_path)).wait_until_ready()
+    program = start("--managed-redis", str(tmp_path)).wait_until_ready()
     assert program.get("/recommend?user=ada")[1]["items"] == second
 
 
@@ -224,5 +224,5 @@ def test_damaged_keys_are_told_before_anything_is_loaded(refuse: Refuse, tmp_pat
 
 def test_a_missing_redis_server_is_told(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = refuse("--bundles", str(tmp_path), "--port", "0", "--own-redis", str(tmp_path / "data"))
+    said = refuse("--bundles", str(tmp_path), "--port", "0", "--managed-redis", str(tmp_path / "data"))
     assert "apt-get install redis-server" in said

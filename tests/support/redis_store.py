@@ -1,13 +1,12 @@
 """What tests of the store in Redis share: events, patient settings, and a look at the keys themselves."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from catalog.data.events import EventType
-from server.core.settings import Settings
+from server.core.storage_settings import StorageSettings
 from server.storage.keyspace import BUCKETS, bucket_key
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
@@ -23,9 +22,9 @@ def event(
     return Event(user, item, START + 1_000 * number - late_ms, EventType.CLICK, f"e{number}", query)
 
 
-def settings(**changes: object) -> Settings:
-    patient = {"redis_read_timeout_ms": 20_000, "redis_write_timeout_ms": 20_000}  # a busy machine is no fault
-    return Settings(bundles=Path("unused"), **(patient | changes))
+def settings(url: str, **changes: object) -> StorageSettings:
+    patient = {"read_timeout_ms": 20_000, "write_timeout_ms": 20_000}  # a busy machine is no fault
+    return StorageSettings(url=url, **(patient | changes))
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ async def connect(redis_url: str) -> AsyncIterator[Connect]:
     opened: list[RedisHistory] = []
 
     def open_history(**changes: object) -> RedisHistory:
-        opened.append(RedisHistory(redis_url, settings(**changes)))
+        opened.append(RedisHistory(settings(redis_url, **changes)))
         return opened[-1]
 
     yield open_history

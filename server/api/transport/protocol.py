@@ -40,9 +40,9 @@ class Bounds:
     """
 
     connections: int = 1_000
-    head_seconds: float = 10.0
-    body_seconds: float = 60.0
-    read_seconds: float = 30.0
+    header_timeout: float = 10.0
+    body_timeout: float = 60.0
+    send_timeout: float = 30.0
 
 
 Part = Literal["head", "body"]
@@ -169,7 +169,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._arrival = self.loop.call_later(self._seconds(part), self._give_up)
 
     def _seconds(self, part: Part) -> float:
-        return self._bounds.head_seconds if part == "head" else self._bounds.body_seconds
+        return self._bounds.header_timeout if part == "head" else self._bounds.body_timeout
 
     def _give_up(self) -> None:
         part = self._awaited
@@ -264,7 +264,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _depart_in_time(self) -> None:
         """From now on something of the answer must be taken in time, or all of it where the connection is closing."""
         if self._departure is None:
-            self._departure = self.loop.call_later(self._bounds.read_seconds, self.transport.abort)
+            self._departure = self.loop.call_later(self._bounds.send_timeout, self.transport.abort)
 
     def _stop_departure(self) -> None:
         if self._departure is not None:

@@ -9,7 +9,7 @@ from catalog.data.changes import Change, Delete, Upsert
 from catalog.data.items import Items, read_items
 from server.cli import export_items
 from server.cli.export_items import main, served_items
-from server.core.settings import Settings
+from server.core.storage_settings import StorageSettings
 from server.storage.change_log import RedisChanges
 from tests.support.small_shop import NAMES, make_items
 
@@ -42,7 +42,7 @@ def test_changes_come_from_redis(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def edit() -> None:
-        store = RedisChanges(redis_url, Settings(bundles=tmp_path))
+        store = RedisChanges(StorageSettings(url=redis_url))
         assert await store.write({"new": Upsert({"item_id": "new", "title": "New"})}, expected=0, number=1)
         await store.close()
 
@@ -50,6 +50,10 @@ def test_changes_come_from_redis(
         items = make_items()
 
     asyncio.run(edit())
+    # The environment of a server with a Redis of its own, whose address retraining is told.
+    monkeypatch.setenv("GEMSERVE_MANAGED_REDIS", str(tmp_path / "data"))
+    monkeypatch.setenv("GEMSERVE_REDIS", redis_url)
+    monkeypatch.setenv("GEMSERVE_LOG_LEVEL", "loud")  # no business of an export's
     monkeypatch.setattr(export_items, "open_bundle", lambda *_, **__: Published)
     out = tmp_path / "items.parquet"
     assert main(["--bundle", str(tmp_path / "bundle"), "--redis", redis_url, "--out", str(out)]) == 0

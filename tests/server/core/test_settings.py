@@ -4,6 +4,7 @@ import pytest
 
 from server.core.errors import SettingsError
 from server.core.settings import read_settings
+from server.core.storage_settings import StorageSettings
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_a_flag_wins_over_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--bundles", "out", "--port", "70000"], "--port: Input should be less than or equal to 65535"),
         (["--bundles", "out", "--redis", "localhost:6379"], "--redis: is no Redis URL"),
         (["--bundles", "out", "--redis", "redis://localhost:port/0"], "--redis: is no Redis URL"),
-        (["--bundles", "out", "--redis", "redis://a", "--own-redis", "data"], "exclude each other"),
+        (["--bundles", "out", "--redis", "redis://a", "--managed-redis", "data"], "exclude each other"),
         (["--bundles", "out", "--beam-width", "500"], "beam_width 500 is over engine.max_width 200"),
         (["--bundles", "out", "--engine.max-width", "100"], "under 200"),
         (["--bundles", "out", "--redis-read-timeout-ms", "0"], "--redis-read-timeout-ms: "),
@@ -102,3 +103,21 @@ def test_the_redis_password_is_not_printed() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(["--bundles", "out", "--redis", "http://:hunter2@host/0"])
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_storage_gets_its_part_of_the_settings() -> None:
+    assert read_settings(["--bundles", "out"]).storage == StorageSettings()
+    flags = ["--redis", "redis://a/1", "--redis-read-timeout-ms", "1", "--redis-write-timeout-ms", "2"]
+    flags += ["--redis-connections", "3", "--history-length", "4", "--history-days", "5", "--event-ids", "6"]
+    flags += ["--event-id-days", "7", "--event-log-length", "8000"]
+    assert read_settings(["--bundles", "out", *flags]).storage == StorageSettings(
+        url="redis://a/1",
+        read_timeout_ms=1,
+        write_timeout_ms=2,
+        connections=3,
+        history_length=4,
+        history_days=5,
+        event_ids=6,
+        event_id_days=7,
+        event_log_length=8_000,
+    )

@@ -299,7 +299,7 @@ def test_whatever_happens_every_slot_is_given_back(actions: list[Any], slots: in
     run(work())
 
 
-@pytest.mark.parametrize("settings", [{"concurrent_answers": 1, "queue_length": 1}], indirect=True)
+@pytest.mark.parametrize("settings", [{"max_concurrency": 1, "max_queue": 1}], indirect=True)
 async def test_over_http_a_query_too_many_is_a_503_and_lines_of_batches_are_answered(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,7 +326,7 @@ async def test_over_http_a_query_too_many_is_a_503_and_lines_of_batches_are_answ
     assert (value_of("gemserve_queue_waiting"), value_of("gemserve_places_taken")) == (0, 0)
 
 
-@pytest.mark.parametrize("settings", [{"concurrent_answers": 1, "activation": "in_place"}], indirect=True)
+@pytest.mark.parametrize("settings", [{"max_concurrency": 1, "rollout": "recreate"}], indirect=True)
 async def test_what_waits_for_an_exchange_of_the_model_keeps_its_slot_and_nobody_is_refused(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,12 +92,12 @@ def make_mortal(settings: Settings, engines: list[MortalEngine]) -> Deployments:
     return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), make)
 
 
-@pytest.fixture(params=["beside", "in_place"])
+@pytest.fixture(params=["surge", "recreate"])
 async def either(
     request: pytest.FixtureRequest, settings: Settings, engines: list[MortalEngine]
 ) -> AsyncIterator[Deployments]:
     """Started, in both ways of activating."""
-    deployments = make_mortal(settings.model_copy(update={"activation": request.param}), engines)
+    deployments = make_mortal(settings.model_copy(update={"rollout": request.param}), engines)
     await deployments.start()
     yield deployments
     MortalEngine.starts.set()
@@ -297,7 +297,7 @@ async def test_an_engine_that_can_load_neither_version_in_place_is_started_again
         raise EngineError(f"{bundle.version} cannot be read")
 
     monkeypatch.setattr(MortalEngine, "reload", reload)
-    deployments = make_mortal(settings.model_copy(update={"activation": "in_place"}), engines)
+    deployments = make_mortal(settings.model_copy(update={"rollout": "recreate"}), engines)
     await deployments.start()
     with pytest.raises(RolloutFailed, match=f"{OLD} still is: {NEW} cannot be read"):
         await deployments.activate(NEW)

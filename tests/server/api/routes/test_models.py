@@ -45,10 +45,10 @@ class ModelEngine(RecordingEngine):
         await super().stop()
 
 
-@pytest.fixture(params=["beside", "in_place"])
+@pytest.fixture(params=["surge", "recreate"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     publish_names(tmp_path, OLD, NEW)
-    return Settings(bundles=tmp_path, answer_timeout_seconds=5, open_admin=True, activation=request.param)
+    return Settings(bundles=tmp_path, answer_timeout_seconds=5, open_admin=True, rollout=request.param)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_activate_and_roll_back(shop: Shop, settings: Settings, engines: l
     assert await model_of(shop) == NEW
     assert current_bundle(settings.bundles).name == NEW
     await asyncio.sleep(0.01)
-    if settings.activation == "beside":
+    if settings.rollout == "surge":
         assert [engine.stopped for engine in engines] == [True, False]
     else:
         assert [engine.loaded for engine in engines] == [NEW]
@@ -127,7 +127,7 @@ async def test_requests_under_way_are_answered_by_the_model_they_came_to(
     under_way = asyncio.create_task(shop.get("/search", q="tent"))
     await asyncio.sleep(0.02)
     activating = asyncio.create_task(shop.client.post(f"/admin/models/{NEW}/activate"))
-    if settings.activation == "beside":
+    if settings.rollout == "surge":
         assert (await activating).status_code == 200
         assert not under_way.done()
     else:
@@ -137,7 +137,7 @@ async def test_requests_under_way_are_answered_by_the_model_they_came_to(
     assert (await under_way).json()["model"] == OLD
     assert (await activating).status_code == 200
     await asyncio.sleep(0.01)
-    assert engines[0].stopped is (settings.activation == "beside")
+    assert engines[0].stopped is (settings.rollout == "surge")
 
 
 async def test_pages_go_on_with_another_model(shop: Shop) -> None:
@@ -164,7 +164,7 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(
     assert "new" in ids
     assert current_bundle(settings.bundles).name == OLD
     assert engines[0].loaded == OLD
-    assert [engine.stopped for engine in engines][1:] == ([True] if settings.activation == "beside" else [])
+    assert [engine.stopped for engine in engines][1:] == ([True] if settings.rollout == "surge" else [])
 
 
 async def test_a_model_that_cannot_be_made_current_is_not_served(
@@ -180,7 +180,7 @@ async def test_a_model_that_cannot_be_made_current_is_not_served(
     assert await model_of(shop) == OLD
     assert current_bundle(settings.bundles).name == OLD
     assert engines[0].loaded == OLD
-    assert [engine.stopped for engine in engines][1:] == ([True] if settings.activation == "beside" else [])
+    assert [engine.stopped for engine in engines][1:] == ([True] if settings.rollout == "surge" else [])
 
 
 async def test_changes_to_the_catalog_are_taken_over(shop: Shop) -> None:

@@ -230,10 +230,10 @@ async def test_shares_that_are_refused(shop: Shop, body: object, status: int, co
 
 
 async def test_a_server_that_loads_in_place_says_why_it_cannot(tmp_path: Path, deployments: Deployments) -> None:
-    settings = Settings(bundles=tmp_path, activation="in_place")
+    settings = Settings(bundles=tmp_path, rollout="recreate")
     alone = Deployments(settings, lambda _, v: cast(Bundle, ShopBundle(v)), lambda b, _: OwnEngine(b.version))
     await alone.start()
-    with pytest.raises(Exception, match="--activation beside"):
+    with pytest.raises(Exception, match="--rollout surge"):
         await alone.share({OLD: 1, NEW: 1})
     await alone.stop()
 

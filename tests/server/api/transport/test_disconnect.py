@@ -47,7 +47,7 @@ def engine() -> RecordingEngine:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, port=0, concurrent_answers=1)
+    return Settings(bundles=tmp_path, port=0, max_concurrency=1)
 
 
 @pytest.fixture
