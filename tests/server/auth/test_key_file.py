@@ -12,10 +12,10 @@ from server.auth.key_file import KeyFileError, LastKey, NoSuchKey
 ADD_TEN = """
 import sys
 from pathlib import Path
-from server.cli.keys import file
+from server.auth import key_file
 from server.auth.api_key import mint
 for _ in range(10):
-    file.add(Path(sys.argv[1]), mint(name=sys.argv[2], scopes=("read",))[0])
+    key_file.add(Path(sys.argv[1]), mint(name=sys.argv[2], scopes=("read",))[0])
 """
 
 

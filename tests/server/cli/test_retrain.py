@@ -132,7 +132,7 @@ def test_passwords_are_in_no_command_line(bundles: Path, server: ThreadingHTTPSe
 def test_a_model_that_may_be_worse_is_left_alone(
     bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command(bundles, server), Steps(bundles, comparison=3)) == 3
+    assert main(command(bundles, server), Steps(bundles, compare=3)) == 3
     assert server.asked == []  # type: ignore[attr-defined]
     assert f"{NEW} is published and not activated" in capsys.readouterr().out
 
@@ -143,7 +143,7 @@ def test_a_model_that_may_be_worse_is_left_alone(
         ("export_events", "the export of events ended with status 2"),
         ("export_items", "the export of items ended with status 2"),
         ("run", "training ended with status 2"),
-        ("comparison", "the comparison ended with status 2"),
+        ("compare", "the comparison ended with status 2"),
     ],
 )
 def test_a_step_that_fails_ends_it(
