@@ -1,10 +1,10 @@
-"""Says where the time of a request goes, inside the engine, beside the floor: the model's own forward passes.
+"""Measures where the time of a request goes inside the engine:
 
     python -m loadtest.breakdown --json breakdown.json [--beam 50] [--prompt 300] [--concurrency 1,32] [--repeats 20]
 
-The engine of `loadtest.engine` in a single process, without its client, asked prompts that are in its prefix cache.
-Medians in milliseconds of a batch. `forward` is the floor: one pass over what is left of the prompt and one of all
-beams for every code but the last; matrix products and attention are as fast as vLLM's kernels on this machine.
+The engine of `loadtest.engine` runs in a single process, without its client, and answers prompts that are in its prefix
+cache. Figures are medians in milliseconds of a batch. `forward` is the floor, the model's own passes: one over the rest
+of the prompt, and one of all beams for every code but the last.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from loadtest.checkpoint import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
-from loadtest.machine import Machine
-from loadtest.tables import print_table
+from loadtest.measure.machine import Machine
+from loadtest.measure.tables import print_table
+from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
 from server.core.engine_settings import EngineSettings
 from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(options: argparse.Namespace, send: Connection) -> None:
-    """In a process of its own, started with the environment of an engine."""
+    """Run the benchmark. It needs a process that was started with the environment of an engine."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     shape = Shape(items=options.items)
@@ -79,7 +79,7 @@ def _measure(options: argparse.Namespace, send: Connection) -> None:
 
 
 class _Engine:
-    """Our engine inside vLLM's `LLM`, with a stopwatch at every part."""
+    """Our engine inside vLLM's `LLM`, every part of which is timed."""
 
     def __init__(self, bundle: RandomBundle, options: argparse.Namespace) -> None:
         from vllm import LLM
@@ -95,10 +95,10 @@ class _Engine:
         self._llm.collective_rpc("install_index", args=(0, str(bundle.index_dir)))
         self._options = options
         self._spent: defaultdict[str, float] = defaultdict(float)
-        _watch(self._spent)
+        _time_parts(self._spent)
 
     def breakdown(self, prompts: Sequence[Sequence[int]]) -> Figures:
-        """Medians of the parts, for these prompts asked together."""
+        """Medians of the parts' times, for these prompts in one batch."""
         samples = [self._sample(prompts) for _ in range(WARM_UP + self._options.repeats)][WARM_UP:]
         medians = {part: float(np.median([sample[part] for sample in samples])) for part in ("total", *PARTS)}
         return {"requests": len(prompts), **medians, "floor_share": medians["forward"] / medians["total"]}
@@ -113,28 +113,28 @@ class _Engine:
         params = PoolingParams(task=TASK, extra_kwargs=extra_kwargs, skip_reading_prefix_cache=False)
         self._spent.clear()
         started = time.perf_counter()
-        asked = [{"prompt_token_ids": prompt} for prompt in prompts]
-        self._llm.encode(asked, params, pooling_task=TASK, use_tqdm=False)
+        inputs = [{"prompt_token_ids": prompt} for prompt in prompts]
+        self._llm.encode(inputs, params, pooling_task=TASK, use_tqdm=False)
         total = (time.perf_counter() - started) * 1000
         spent = {part: seconds * 1000 for part, seconds in self._spent.items()}
         return {"total": total, **spent, "rest": total - sum(spent.values())}
 
 
-def _watch(spent: defaultdict[str, float]) -> None:
-    """Add what every part takes to `spent`, in seconds. No part calls another."""
+def _time_parts(spent: defaultdict[str, float]) -> None:
+    """Add the time of every part to `spent`, in seconds. No part calls another."""
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     from catalog.search.beam import BeamSearch
     from catalog.search.heads import LevelHeads
     from server.engine.vllm.worker.runner import Runner
 
-    watched: dict[str, list[tuple[type[Any], str]]] = {
+    parts: dict[str, list[tuple[type[Any], str]]] = {
         "forward": [(Runner, "decode"), (GPUModelRunner, "_model_forward")],
         "copies": [(Runner, "copy_prompts"), (Runner, "copy_scratch")],
         "heads": [(LevelHeads, "__call__")],
         "constraint": [(BeamSearch, "expand")],
     }
-    for part, methods in watched.items():
+    for part, methods in parts.items():
         for owner, name in methods:
             setattr(owner, name, _timed(getattr(owner, name), part, spent))
 

@@ -1,7 +1,7 @@
-"""What a benchmark raises: LoadtestError, when something it measures cannot start, fails or dies."""
+"""The exception of all benchmarks."""
 
 __all__ = ["LoadtestError"]
 
 
 class LoadtestError(Exception):
-    """A benchmark cannot go on; the message says where it stopped."""
+    """Something that is measured cannot start, fails or dies; the message says what and where."""

@@ -1,10 +1,10 @@
-"""Measures catalog changes in a running engine, from the request for the change until the next request sees it:
+"""Measures catalog changes in a running engine, from the change until the next request can see it:
 
     python -m loadtest.live --items 100000,1000000 --json live.json [--turns 9] [--seed 0]
 
-A real `VllmEngine` with the random model of `loadtest.engine`, and the server's own `LiveCatalog` over random items,
-while a few callers go on asking. Inserts, replacements and deletions of five items take turns. `p99_quiet_ms` and
-`p99_changing_ms` are of the callers' requests, without changes and during them.
+A real `VllmEngine` with the random model of `loadtest.engine` and the server's own `LiveCatalog` of random items serve
+a few callers. Inserts, replacements and deletions of five items take turns. `p99_quiet_ms` and `p99_changing_ms` are
+the 99th percentiles of the callers' requests, without changes and during them.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from catalog.ids.codes import token_name
 from catalog.ids.coding import ItemCoder
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
-from loadtest.changes import published, random_coder
-from loadtest.checkpoint import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
-from loadtest.machine import Machine
-from loadtest.tables import print_table
+from loadtest.measure.machine import Machine
+from loadtest.measure.tables import print_table
+from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
+from loadtest.synthetic.catalog import random_coder, random_snapshot
 from server.core.engine_settings import EngineSettings
 from server.engine.protocol import Engine, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
@@ -76,8 +76,8 @@ def measure(items: int, turns: int, seed: int) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogd:
-    """What LiveCatalog needs of a bundle."""
+class ServedCatalog:
+    """The part of a bundle that LiveCatalog uses."""
 
     snapshot: Snapshot
     prompts: PromptFormat
@@ -90,10 +90,10 @@ async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) ->
     engine = VllmEngine(bundle, EngineSettings(max_width=BEAM, max_prompt_tokens=PROMPT))
     await engine.start()
     try:
-        snapshot = published(bundle.index)
+        snapshot = random_snapshot(bundle.index)
         coder = random_coder(bundle.index, np.random.default_rng(seed))
-        catalogd = Catalogd(snapshot, _prompts(snapshot), coder)
-        catalog = LiveCatalog(cast(Bundle, catalogd), engine)
+        served = ServedCatalog(snapshot, _prompts(snapshot), coder)
+        catalog = LiveCatalog(cast(Bundle, served), engine)
         callers = Callers(engine, catalog, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
         with callers.asking() as quiet:
             await asyncio.sleep(QUIET_SECONDS)
@@ -117,7 +117,7 @@ def _prompts(snapshot: Snapshot) -> PromptFormat:
 
 
 async def _changes(catalog: LiveCatalog, callers: "Callers", turns: int) -> dict[str, list[float]]:
-    """Seconds of every change, seen by a request that came after it."""
+    """Seconds of every change, after which a request uses the changed catalog."""
     taken: dict[str, list[float]] = {"insert": [], "replace": [], "delete": []}
     for turn in range(turns):
         ids = [f"new-{turn}-{i}" for i in range(CHANGED)]
@@ -139,7 +139,7 @@ async def _timed(action: Callable[[], Awaitable[object]]) -> float:
 
 
 class Callers:
-    """A few who go on asking; their times in milliseconds."""
+    """Concurrent callers, each of whom sends one request after another."""
 
     def __init__(self, engine: Engine, catalog: LiveCatalog, prompts: Sequence[Sequence[int]]) -> None:
         self._engine = engine
@@ -149,7 +149,7 @@ class Callers:
 
     @contextmanager
     def asking(self) -> Any:
-        """Ask inside; the list of times, which grows."""
+        """Send requests within the context; the list of their times in milliseconds, which grows meanwhile."""
         times: list[float] = []
 
         async def call() -> None:
@@ -164,7 +164,7 @@ class Callers:
                 task.cancel()
 
     async def ask(self) -> None:
-        """One request, on the present catalog."""
+        """Send one request, on the present catalog."""
         with self._catalog.use() as searcher:
             async with searcher.eligible.limit(None) as filter_id:
                 number = f"live-{next(self._numbers)}"

@@ -1,5 +1,5 @@
-"""Shoppers who load a server and check what it answers: `python -m loadtest.load` starts them.
+"""The Locust process of the load test: simulated users, and the test oracle that checks their answers.
 
-Importing Locust patches the standard library for gevent. So only `customer`, `people`, `staff` and `__main__`, which
-run in a process of their own, may import it; what judges an answer is plain Python and tested as such.
+Importing Locust patches the standard library for gevent, so only `users` and `__main__`, which run in a process of
+their own, may import it. The oracle is plain Python and tested as such.
 """

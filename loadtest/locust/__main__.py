@@ -1,6 +1,6 @@
-"""Sends the customers of one profile to a server, and writes down what it answered:
+"""Sends the users of one profile to a server and writes down what it answered:
 
-    python -m loadtest.locust --url http://127.0.0.1:8000 --items items.parquet --profile smoke --out record.json
+    python -m loadtest.locust --url http://127.0.0.1:8000 --items items.parquet --profile smoke --out results.json
 
 `python -m loadtest.load` starts this beside a server of its own and makes a report of it.
 """
@@ -19,42 +19,44 @@ from pathlib import Path
 
 from locust.env import Environment
 
-from loadtest.locust.customer import Customer
-from loadtest.locust.people import Mailer, Newcomer, Shopper, Visitor
+from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, read_records
 from loadtest.locust.profiles import PROFILES
-from loadtest.locust.shop import Shop, open_shop
-from loadtest.locust.staff import Merchant, Operator
-from loadtest.locust.stock import Stock, read_records
+from loadtest.locust.scenario import Scenario, make_scenario
+from loadtest.locust.users.admins import Merchant, Operator
+from loadtest.locust.users.base import ShopUser
+from loadtest.locust.users.shoppers import Mailer, Newcomer, Shopper, Visitor
 
 STOP_SECONDS = 120.0
 """How long requests under way may take at the end."""
 
 
 class StageShape(LoadTestShape):
-    """As many customers as the profile's stages say, until they have sent enough, where there is a limit."""
+    """As many users as the profile's stages say, until they have sent `requests`, where there is such a limit."""
 
-    def __init__(self, shop: Shop, requests: int | None) -> None:
+    def __init__(self, scenario: Scenario, requests: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._shop = shop
+        self._scenario = scenario
         self._requests = requests
 
     def tick(self) -> tuple[int, float] | None:
-        number = self._shop.profile.stage_at(self.get_run_time())  # type: ignore[no-untyped-call]
-        enough = self._requests is not None and len(self._shop.record.samples) >= self._requests
+        """The number of users and how many may start per second; None ends the run. Locust calls this."""
+        profile = self._scenario.profile
+        number = profile.stage_at(self.get_run_time())  # type: ignore[no-untyped-call]
+        enough = self._requests is not None and len(self._scenario.results.samples) >= self._requests
         if number is None or enough:
             return None
-        stage = self._shop.profile.stages[number]
+        stage = profile.stages[number]
         return stage.users, stage.per_second
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.locust", description="Load a server and judge answers.")
+    parser = argparse.ArgumentParser(prog="python -m loadtest.locust", description="Load a server and check answers.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--items", type=Path, required=True, help="the items of the served bundle, a Parquet file")
     parser.add_argument("--profile", choices=list(PROFILES), required=True)
-    parser.add_argument("--out", type=Path, required=True, help="where to write the record, as JSON")
-    parser.add_argument("--scale", type=float, default=1.0, help="so many times the profile's customers")
+    parser.add_argument("--out", type=Path, required=True, help="where to write the results, as JSON")
+    parser.add_argument("--scale", type=float, default=1.0, help="so many times the profile's users")
     parser.add_argument("--seconds", type=float, help="in place of the profile's own time")
     parser.add_argument("--requests", type=int, help="end after about so many, however much time is left")
     parser.add_argument("--seed", type=int, default=0)
@@ -62,32 +64,33 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit status: 0 whatever was answered."""
+    """Run the profile; returns the process's exit status, 0 whatever was answered."""
     options = parse(arguments)
     profile = PROFILES[options.profile].scaled(options.scale, options.seconds)
-    shop = open_shop(profile, Stock(read_records(options.items)), options.seed)
-    environment = send_customers(shop, options.url, options.requests)
-    body = shop.record.to_json() | {
-        "started": min((sample.began for sample in shop.record.samples), default=time.time()),
+    scenario = make_scenario(profile, ExpectedCatalog(read_records(options.items)), options.seed)
+    environment = run_users(scenario, options.url, options.requests)
+    results = scenario.results
+    body = results.to_json() | {
+        "started": min((sample.began for sample in results.samples), default=time.time()),
         "locust": locust_counts(environment),
     }
     options.out.write_text(json.dumps(body) + "\n", encoding="utf-8")
     return 0
 
 
-def send_customers(shop: Shop, url: str, requests: int | None = None) -> Environment:
-    """Returns when every customer has left."""
-    classes: list[type[Customer]] = [Shopper, Visitor, Newcomer, Mailer, Merchant]
-    if shop.profile.swaps:
+def run_users(scenario: Scenario, url: str, requests: int | None = None) -> Environment:
+    """Run the scenario's users against a server; returns when all of them have ended."""
+    classes: list[type[ShopUser]] = [Shopper, Visitor, Newcomer, Mailer, Merchant]
+    if scenario.profile.swaps:
         classes.append(Operator)
-    Customer.shop = shop
-    Merchant.fixed_count = shop.profile.merchants
+    ShopUser.scenario = scenario
+    Merchant.fixed_count = scenario.profile.merchants
     environment = Environment(
-        user_classes=list(classes), host=url, shape_class=StageShape(shop, requests), stop_timeout=STOP_SECONDS
+        user_classes=list(classes), host=url, shape_class=StageShape(scenario, requests), stop_timeout=STOP_SECONDS
     )
 
     def remember(exception: Exception, **_: object) -> None:
-        shop.record.errors.append("".join(traceback.format_exception(exception)))
+        scenario.results.errors.append("".join(traceback.format_exception(exception)))
 
     environment.events.user_error.add_listener(remember)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
@@ -99,7 +102,7 @@ def send_customers(shop: Shop, url: str, requests: int | None = None) -> Environ
 
 
 def locust_counts(environment: Environment) -> dict[str, int]:
-    """Requests by route, as Locust counted them."""
+    """Number of requests by route, as Locust counted them."""
     counts: Counter[str] = Counter()
     for (route, _), entry in environment.stats.entries.items():
         counts[route] += entry.num_requests

@@ -1,4 +1,4 @@
-"""Profiles: how many customers there are, stage by stage, and what they do beside shopping. All are bounded in time."""
+"""Load profiles: the number of users by stage, and what they do beside shopping. All end by themselves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,7 +8,10 @@ __all__ = ["PROFILES", "Profile", "Stage"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """users: those there are when it begins, within `users / per_second` seconds."""
+    """A part of a profile with a constant number of users.
+
+    users: reached within `users / per_second` seconds, because at most `per_second` start or stop in a second.
+    """
 
     seconds: float
     users: int
@@ -17,11 +20,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """think_seconds: mean pause between two steps of a customer. deadline_ms: what p99 should be under.
+    """A load and what is expected under it.
 
-    merchants: people who edit the catalog meanwhile. swaps: another model is activated every two minutes. overloads:
-    meant to ask for more than the server can do, so answers that come too late do not fail it; wrong ones do.
-    server: options of a server that is started for it.
+    think_seconds: the mean pause between two steps of a user.
+    deadline_ms: the bound for the 99th percentile of the latency.
+    merchants: number of users who edit the catalog meanwhile.
+    swaps: whether another model is activated every two minutes.
+    overloads: whether it asks for more than the server can do; late answers do not fail such a run, wrong ones do.
+    server: command-line options of a server that is started for it.
     """
 
     stages: tuple[Stage, ...]
@@ -33,7 +39,7 @@ class Profile:
     server: tuple[str, ...] = ()
 
     def scaled(self, users: float, seconds: float | None) -> "Profile":
-        """With so many times the customers, and stages that take so long together."""
+        """The profile with `users` times the users, and with stages that take `seconds` together where it is given."""
         share = 1.0 if seconds is None else seconds / self.seconds
         stages = (
             Stage(stage.seconds * share, max(2, round(stage.users * users)), stage.per_second * max(1.0, users))
@@ -43,14 +49,15 @@ class Profile:
 
     @property
     def seconds(self) -> float:
+        """The time of all stages together."""
         return sum(stage.seconds for stage in self.stages)
 
     def stage_at(self, seconds: float) -> int | None:
-        """The number of the stage at this time after the start; None when all are over."""
+        """The number of the stage at this time after the start; None after the last one."""
         return next((number for number, (_, end) in enumerate(self.spans()) if seconds < end), None)
 
     def spans(self) -> Iterator[tuple[float, float]]:
-        """Begin and end of every stage, seconds after the start."""
+        """The begin and end of every stage, in seconds after the start."""
         begin = 0.0
         for stage in self.stages:
             yield begin, begin + stage.seconds
@@ -73,4 +80,4 @@ PROFILES = {
         server=("--event-log-length", "2000"),  # full long before the end, so that its bound is seen too
     ),
 }
-"""By name. The numbers of customers are for two cores; `--scale` multiplies them."""
+"""By name. The numbers of users are for two cores; `--scale` multiplies them."""

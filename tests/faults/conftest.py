@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.machine import Machine
+from loadtest.measure.machine import Machine
 from tests.support import world
 from trainer.config.recipe import load_recipe
 from trainer.pipeline import run

@@ -1,0 +1,1 @@
+"""Locust's user classes: shoppers of several kinds, merchants, and an operator."""

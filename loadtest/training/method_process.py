@@ -1,0 +1,198 @@
+"""A process for each training method of the benchmark, which works only while it has a step to make."""
+
+import ctypes
+import gc
+import multiprocessing
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from catalog.text.prompts import Task
+from loadtest.errors import LoadtestError
+from loadtest.training.released_gems import Part, ReleasedGems
+from loadtest.training.setup import Setup, draw_halves, draw_null_spaces, make_backbone, recipe_of
+from trainer.data.batches import TaskBatch, half_loss
+from trainer.gems.nullspace import cache
+from trainer.gems.parameters import plain_weights, projected_modules
+from trainer.methods import create_method
+from trainer.methods.gems import gems_config
+from trainer.model.backbone import Backbone
+
+__all__ = ["NAMES", "RELEASED", "MethodProcess", "StepCost"]
+
+RELEASED = "released"
+NAMES = ("gems", RELEASED, "adamw", "single_subspace", "lora")
+M_MMAP_THRESHOLD = -3  # of mallopt, in glibc's malloc.h
+FRUGAL_BYTES = 1 << 20  # larger tensors get a mapping of their own
+GLIBC_LARGEST = 32 << 20  # what glibc's own threshold grows to in a process with such tensors
+START_SECONDS = 300.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """The cost of one step.
+
+    cpu_seconds: processor time of all threads.
+    peak_bytes: the most memory that any step so far has needed, with weights and optimiser state.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+class MethodProcess:
+    """The process starts when the object is made. Raises LoadtestError with the traceback where the method fails."""
+
+    def __init__(self, name: str, setup: Setup, threads: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.name = name
+        self._connection, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_work, args=(theirs, name, setup, threads), name=f"process-{name}")
+        self._process.start()
+        theirs.close()
+
+    def wait_until_ready(self) -> None:
+        if not self._connection.poll(START_SECONDS):
+            raise LoadtestError(f"{self.name} has not started within {START_SECONDS} s")
+        self._receive()
+
+    def step(self, *, frugal: bool = False) -> StepCost:
+        """Have the method make one step.
+
+        frugal: give all freed memory back at once, which is slower and shows the peak.
+        """
+        self._connection.send("frugal" if frugal else "fast")
+        cost = self._receive()
+        assert isinstance(cost, StepCost)
+        return cost
+
+    def stop(self) -> None:
+        self._connection.close()  # which ends the process by itself
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _receive(self) -> object:
+        try:
+            reply = self._connection.recv()
+        except EOFError as error:
+            raise LoadtestError(f"the process of {self.name} died; the machine may be out of memory") from error
+        if isinstance(reply, str):
+            raise LoadtestError(f"{self.name} failed:\n{reply}")
+        return reply
+
+
+def _work(connection: Connection, name: str, setup: Setup, threads: int) -> None:
+    """The main function of the method's process. It sends the traceback of an error and ends."""
+    try:
+        torch.set_num_threads(threads)
+        memory = _Memory(setup.device)
+        step = make_step(name, setup)
+        memory.begin()
+        connection.send(True)
+        while manner := connection.recv():
+            memory.be_frugal(manner == "frugal")
+            began, busy = time.perf_counter(), time.process_time()
+            step()
+            if setup.device != "cpu":
+                torch.cuda.synchronize()
+            seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - busy
+            connection.send(StepCost(seconds, cpu_seconds, memory.peak()))
+    except (EOFError, KeyboardInterrupt):
+        return  # the benchmark has ended
+    except Exception:
+        connection.send(traceback.format_exc())
+
+
+def make_step(name: str, setup: Setup) -> Callable[[], None]:
+    """A function that makes one training step of the method on a model and a batch of its own."""
+    backbone = make_backbone(setup)
+    halves, level_tokens = draw_halves(setup, backbone)
+    if name == RELEASED:
+        return _released_step(backbone, setup, halves, level_tokens)
+    recipe = recipe_of(name, setup)
+    with tempfile.TemporaryDirectory() as folder, patch.object(cache, "estimate_null_spaces", draw_null_spaces):
+        method = create_method(backbone, recipe, ["a text of a few words " * 100], Path(folder))
+    batch_tokens = sum(half.tokens for half in halves)
+
+    def step() -> None:
+        for half in halves:
+            loss = half_loss(backbone.model, half, level_tokens, recipe.training)
+            method.backward(loss, half.task, tokens=half.tokens, batch_tokens=batch_tokens)
+        if not method.step(1.0).applied:
+            raise LoadtestError(f"{name}: a loss or gradient was not finite")
+
+    return step
+
+
+def _released_step(
+    backbone: Backbone, setup: Setup, halves: list[TaskBatch], level_tokens: list[torch.Tensor]
+) -> Callable[[], None]:
+    recipe = recipe_of("gems", setup)
+    config, model = gems_config(recipe, backbone), backbone.model
+    weights = {name: module.weight for name, module in projected_modules(model, config.modules).items()}
+    spaces = draw_null_spaces(model, (), modules=config.modules)
+    plain = plain_weights(model, set(weights.values()), config)
+    opponent = ReleasedGems(weights, plain, spaces, config, rank=setup.rank)
+    tokens: dict[Task, int] = {half.task: half.tokens for half in halves}
+    total = sum(tokens.values())
+
+    def loss_of(half: TaskBatch) -> torch.Tensor:
+        return half_loss(model, half, level_tokens, recipe.training)
+
+    losses: dict[Part, Callable[[], torch.Tensor]] = {half.task: lambda half=half: loss_of(half) for half in halves}  # type: ignore[misc]
+    losses["shared"] = lambda: torch.stack([loss_of(half) * (half.tokens / total) for half in halves]).sum()
+    return lambda: opponent.step(losses, tokens)
+
+
+class _Memory:
+    """The memory that this process uses beyond what it used at first: resident memory, or what CUDA's allocator counts.
+
+    glibc keeps most memory that is freed, and how much it keeps depends on the order of calls more than on the method.
+    So while steps are `frugal` every large tensor has a mapping of its own, which ends with the tensor. Only the peak
+    of such steps counts.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device != "cpu"
+        self._libc = ctypes.CDLL("libc.so.6")
+        self.be_frugal(True)
+        gc.collect()
+        self._before = 0 if self._cuda else _status("VmRSS")
+        self._peak = 0
+
+    def be_frugal(self, frugal: bool) -> None:
+        self._libc.mallopt(M_MMAP_THRESHOLD, FRUGAL_BYTES if frugal else GLIBC_LARGEST)
+        self._frugal = frugal
+
+    def begin(self) -> None:
+        """Begin to measure; the peak while the model was made does not count."""
+        gc.collect()
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            self._libc.malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def peak(self) -> int:
+        """The peak so far, in bytes."""
+        if self._cuda:
+            return torch.cuda.max_memory_allocated()
+        if self._frugal:
+            self._peak = _status("VmHWM") - self._before
+        return self._peak
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))

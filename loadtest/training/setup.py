@@ -1,0 +1,117 @@
+"""The training step that every method makes: the same Qwen2-shaped model, batch and null spaces.
+
+Everything is drawn from fixed seeds, so each process makes its own copy.
+
+Shapes: B sequences, T positions, P predicted items, L levels, D numbers of a code's vector, W width, K directions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from catalog.ids.codes import Codebooks
+from catalog.text.prompts import TASKS, level_token_ids
+from trainer.config.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
+from trainer.data.batches import TaskBatch
+from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.parameters import projected_modules
+from trainer.model.backbone import Backbone, add_item_tokens, build_backbone
+
+__all__ = ["METHODS", "Setup", "draw_halves", "draw_null_spaces", "make_backbone", "recipe_of"]
+
+METHODS = {"gems": "gems", "adamw": "full", "single_subspace": "single_subspace", "lora": "lora"}
+"""The methods of the benchmark, and the trainer's names for them."""
+
+HEAD = 64
+CODE_SIZES = (256, 256, 256)
+ITEM_EVERY = 8
+"""Positions from one predicted item to the next: about those of a query of four words and of three codes."""
+PROTECTED = 0.17
+"""Share of the directions of a layer's outputs that are protected, as an energy of 0.95 gave for the base of
+docs/method.md's table. Estimating them takes minutes and is no part of a step."""
+WORDS = tuple(f"word {number} of a text" for number in range(400))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The size of the training step.
+
+    parameters: the least number of the model's parameters.
+    sequences: number of sequences in each half of the batch.
+    length: positions of a sequence.
+    rank: of GEMS' shared subspace and of the single subspace.
+    """
+
+    parameters: int = 100_000_000
+    sequences: int = 8
+    length: int = 128
+    device: str = "cpu"
+    dtype: str = "float32"
+    rank: int = 128
+    gradient_checkpointing: bool = False
+
+    @property
+    def backbone(self) -> BackboneRecipe:
+        """The model's shape, with about as many layers as heads of 64 dimensions: 11 of 768 for 100 M parameters."""
+        heads = next(n for n in range(1, 256) if 16 * (n * HEAD) ** 2 * n >= self.parameters)
+        hidden = heads * HEAD
+        return BackboneRecipe(hidden=hidden, heads=heads, layers=math.ceil(self.parameters / (16 * hidden**2)))
+
+
+def make_backbone(setup: Setup) -> Backbone:
+    """A model with random weights and with item tokens of CODE_SIZES."""
+    backbone = build_backbone(setup.backbone, WORDS, max(512, setup.length), seed=0)
+    draw = np.random.default_rng(0)
+    add_item_tokens(backbone, Codebooks(tuple(draw.standard_normal((n, 8), np.float32) for n in CODE_SIZES)), seed=0)
+    backbone.model.to(setup.device, getattr(torch, setup.dtype)).train()
+    if setup.gradient_checkpointing:
+        backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return backbone
+
+
+def recipe_of(method: str, setup: Setup) -> Recipe:
+    """The settings of one of METHODS: LoRA of rank 16, subspaces of `setup.rank`, and defaults."""
+    return Recipe.model_validate(
+        {
+            "method": METHODS[method],
+            "gems": GemsConfig(rank=setup.rank),
+            "lora": LoraRecipe(rank=16, alpha=32),
+            "null_space": NullSpaceRecipe(texts=4, text_tokens=16),
+        }
+    )
+
+
+def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], list[Tensor]]:
+    """Both halves of the batch, of random tokens and items, and the vocabulary ids of every level's codes."""
+    draw = np.random.default_rng(1)
+    tokens = level_token_ids(backbone.text_tokenizer, CODE_SIZES)
+    starts = np.arange(ITEM_EVERY - len(tokens), setup.length - len(tokens) + 1, ITEM_EVERY)
+    halves = []
+    for task in TASKS:
+        ids_BT = draw.integers(2, backbone.text_rows, (setup.sequences, setup.length))
+        codes_PL = np.stack([draw.integers(0, n, setup.sequences * len(starts)) for n in CODE_SIZES], 1)
+        rows_P = np.repeat(np.arange(setup.sequences), len(starts))
+        starts_P = np.tile(starts, setup.sequences)
+        for level, ids in enumerate(tokens):
+            ids_BT[rows_P, starts_P + level] = ids[codes_PL[:, level]]
+        arrays = (ids_BT, np.ones_like(ids_BT), codes_PL, rows_P, starts_P)
+        halves.append(TaskBatch(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
+    return halves, [torch.from_numpy(ids).to(setup.device) for ids in tokens]
+
+
+def draw_null_spaces(
+    model: nn.Module, batches: Iterable[Mapping[str, Tensor]], **settings: Any
+) -> dict[str, NullSpace]:
+    """Null spaces that protect random directions of the outputs, in place of `estimate_null_spaces`."""
+    draw = torch.Generator().manual_seed(2)
+    spaces = {}
+    for name, module in projected_modules(model, settings["modules"]).items():
+        width = module.weight.shape[0]
+        gaussian_WK = torch.randn(width, int(PROTECTED * width), generator=draw)
+        spaces[name] = NullSpace("output", "protected", torch.linalg.qr(gaussian_WK)[0])
+    return spaces

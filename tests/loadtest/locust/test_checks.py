@@ -1,0 +1,195 @@
+"""Every rule that an answer is held to, broken on purpose; and what must not be taken for a mistake."""
+
+from dataclasses import replace
+
+import pytest
+
+from loadtest.locust.oracle.checks import check_answer, check_history, check_item, check_receipt
+from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, Interval
+from loadtest.locust.oracle.expected_history import ExpectedHistories
+from loadtest.locust.oracle.filter_cases import FilterCase
+from loadtest.locust.oracle.query import Query
+
+CHEAP = FilterCase("price < 3", lambda record: record["price"] < 3)
+NOW = Interval(10.0, 11.0)
+
+
+def record(number: int, **changes: object) -> dict:
+    return {"id": f"i{number}", "title": f"Item {number}", "price": float(number), "available": True} | changes
+
+
+@pytest.fixture
+def catalog() -> ExpectedCatalog:
+    return ExpectedCatalog([record(number) for number in range(6)], clock=lambda: 5.0)
+
+
+@pytest.fixture
+def histories() -> ExpectedHistories:
+    return ExpectedHistories(clock=lambda: 5.0)
+
+
+def answer(query: Query, *numbers: int, code: str | None = None, **changes: object) -> dict:
+    """A true one, if these are items that may be shown."""
+    codes = {"search": "query", "recommend": "general", "similar": "similar"}
+    items = [
+        record(number) | {"score": -float(place), "reason": {"code": code or codes[query.kind], "item": None}}
+        for place, number in enumerate(numbers)
+    ]
+    cursor = "next" if len(items) == query.k else None
+    return {"items": items, "next_cursor": cursor, "degraded": False} | changes
+
+
+def rules(query: Query, body: dict, catalog: ExpectedCatalog, histories: ExpectedHistories) -> set[str]:
+    return {fault.rule for fault in check_answer(query, body, NOW, catalog, histories)}
+
+
+SEARCH = Query(kind="search", q="item", k=3)
+
+
+def test_a_true_answer_has_no_fault(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    assert rules(SEARCH, answer(SEARCH, 4, 0, 2), catalog, histories) == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers", "rule"),
+    [
+        (SEARCH, (1, 1, 2), "distinct"),
+        (SEARCH, (1, 2), "count"),
+        (SEARCH, (1, 2, 77), "unknown item"),
+        (replace(SEARCH, filter=CHEAP), (0, 1, 4), "filter"),
+        (replace(SEARCH, filter=CHEAP), (0, 1), "count"),
+        (replace(SEARCH, shown=("i1",), cursor="c"), (1, 2, 3), "page"),
+        (replace(SEARCH, candidates=("i1", "i2")), (1, 3), "candidates"),
+        (Query(kind="similar", item="i1", k=3), (0, 1, 2), "seen"),
+        (Query(kind="recommend", history=("i1",), k=3, exclude_seen=True), (0, 1, 2), "seen"),
+    ],
+)
+def test_a_wrong_list_is_told(
+    catalog: ExpectedCatalog, histories: ExpectedHistories, query: Query, numbers: tuple[int, ...], rule: str
+):
+    assert rule in rules(query, answer(query, *numbers), catalog, histories)
+
+
+def test_scores_that_rise_are_told(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    body = answer(SEARCH, 1, 2, 3)
+    body["items"][2]["score"] = 5.0
+    assert rules(SEARCH, body, catalog, histories) == {"order"}
+
+
+def test_a_column_that_differs_is_told(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    body = answer(SEARCH, 1, 2, 3)
+    body["items"][0]["price"] = 0.5
+    assert rules(SEARCH, body, catalog, histories) == {"record"}
+
+
+def test_only_the_wanted_columns_may_come(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = replace(SEARCH, fields=("title",))
+    body = answer(query, 1, 2, 3)
+    assert rules(query, body, catalog, histories) == {"record"}
+    for item in body["items"]:
+        del item["price"], item["available"]
+    assert rules(query, body, catalog, histories) == set()
+
+
+@pytest.mark.parametrize(("cursor", "numbers"), [(None, (1, 2, 3)), ("next", (1, 2))])
+def test_a_cursor_comes_if_and_only_if_the_page_is_full(
+    catalog: ExpectedCatalog, histories: ExpectedHistories, cursor: str | None, numbers: tuple[int, ...]
+):
+    body = answer(SEARCH, *numbers) | {"next_cursor": cursor}
+    assert "cursor" in rules(SEARCH, body, catalog, histories)
+
+
+def test_what_was_seen_may_not_come_back(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = Query(kind="recommend", user="ann", k=3, exclude_seen=True)
+    histories.acknowledge(histories.send("ann", "i1", "click"))
+    assert rules(query, answer(query, 1, 2, 3, code="history"), catalog, histories) == {"seen"}
+    assert rules(query, answer(query, 0, 2, 3, code="history"), catalog, histories) == set()
+
+
+def test_an_event_under_way_may_be_seen_or_not(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = Query(kind="recommend", user="ann", k=6, exclude_seen=True)
+    histories.send("ann", "i1", "click")
+    assert rules(query, answer(query, 0, 1, 2, 3, 4, 5), catalog, histories) == set()
+    assert rules(query, answer(query, 0, 2, 3, 4, 5), catalog, histories) == set()
+    assert rules(query, answer(query, 0, 2, 3, 4), catalog, histories) == {"count"}
+
+
+def test_a_degraded_answer_need_not_know_the_history(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = Query(kind="recommend", user="ann", k=3, exclude_seen=True)
+    histories.acknowledge(histories.send("ann", "i1", "click"))
+    assert rules(query, answer(query, 1, 2, 3, degraded=True), catalog, histories) == set()
+    assert rules(SEARCH, answer(SEARCH, 1, 2, 3, degraded=True), catalog, histories) == {"degraded"}
+
+
+def test_a_reason_from_somebody_elses_history_is_told(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = Query(kind="recommend", user="ann", k=3)
+    histories.acknowledge(histories.send("bob", "i5", "click"))
+    body = answer(query, 1, 2, 3)
+    body["items"][0]["reason"] = {"code": "history", "item": "i5"}
+    assert rules(query, body, catalog, histories) == {"reason", "strange history"}
+    histories.acknowledge(histories.send("ann", "i5", "click"))
+    assert rules(query, body, catalog, histories) == set()
+
+
+def test_an_explanation_must_add_up(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = replace(SEARCH, explain=True)
+    body = answer(query, 0, 1, 2)
+    for item in body["items"]:
+        item["explanation"] = {"levels": [{"probability": 0.5}, {"probability": 0.5}]}
+    assert rules(query, body, catalog, histories) == {"explanation"}
+
+
+def test_a_deleted_item_may_not_be_shown_once_acknowledged(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    edit = catalog.begin_edit("i1", None)
+    assert rules(SEARCH, answer(SEARCH, 1, 2, 3), catalog, histories) == set()
+    catalog.acknowledge(edit)
+    assert rules(SEARCH, answer(SEARCH, 1, 2, 3), catalog, histories) == {"gone item"}
+
+
+def test_an_item_is_what_it_was_written_as(catalog: ExpectedCatalog):
+    assert check_item("i1", 200, record(1), NOW, catalog) == []
+    assert check_item("i1", 200, record(1, price=9.0), NOW, catalog)[0].rule == "record"
+    assert check_item("i1", 404, {}, NOW, catalog)[0].rule == "missing"
+    catalog.acknowledge(catalog.begin_edit("i1", None))
+    assert check_item("i1", 404, {}, NOW, catalog) == []
+    assert check_item("i1", 200, record(1), NOW, catalog)[0].rule == "record"
+
+
+def event_of(event) -> dict:
+    return {
+        "item_id": event.item_id,
+        "query": event.query,
+        "type": event.kind,
+        "timestamp": event.timestamp,
+        "event_id": event.event_id,
+        "title": None,
+    }
+
+
+def test_a_history_is_what_its_user_did(histories: ExpectedHistories):
+    events = [histories.send("ann", f"i{n}", "click", "item") for n in range(3)]
+    for event in events[:2]:
+        histories.acknowledge(event)
+    other = histories.send("bob", "i5", "click")
+
+    def told(*shown, limit: int = 50) -> set[str]:
+        body = {"events": [event_of(event) for event in shown], "total": len(shown)}
+        return {fault.rule for fault in check_history("ann", limit, body, 10.0, histories)}
+
+    assert told(events[1], events[0]) == set()
+    assert told(*reversed(events)) == set()
+    assert told(events[1], limit=1) == set()
+    assert told(events[0], limit=1) == {"lost event"}
+    assert told(events[0]) == {"lost event"}
+    assert told(events[0], events[1]) == {"order"}
+    assert told(events[1], events[1], events[0]) == {"distinct"}
+    assert told(other, events[1], events[0]) == {"strange history"}
+    assert told(replace(events[1], item_id="i4"), events[0]) == {"event"}
+
+
+def test_a_receipt_says_whether_an_event_was_there_before(histories: ExpectedHistories):
+    event = histories.send("ann", "i1", "click")
+    body = {"accepted": [{"index": 0, "event_id": event.event_id, "duplicate": False}], "rejected": []}
+    assert check_receipt([event], set(), body) == []
+    assert check_receipt([event], {event.event_id}, body)[0].rule == "receipt"
+    assert check_receipt([event], set(), body | {"rejected": [{"index": 0}]})[0].rule == "rejected"
