@@ -1,6 +1,5 @@
 """The columns of a table of items, as far as a filter can ask for them."""
 
-import difflib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -10,6 +9,7 @@ from catalog.data.contract import in_words
 from catalog.filters.ast import Column
 from catalog.filters.faults import fault, shorten
 from catalog.filters.unparse import write_name
+from catalog.nearest import nearest_name
 
 __all__ = ["Holding", "ItemColumn", "find_column"]
 
@@ -55,17 +55,11 @@ _ALIASES = {"category": "categories", "id": "item_id"}
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    nearest = _nearest(name, names)
+    nearest = nearest_name(name, names)
     hint = f"; did you mean {write_name(nearest)}?" if nearest is not None else "."
     listed = ", ".join(write_name(known) for known in names[:MOST_NAMES])
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"the items have no column {shorten(write_name(name))}{hint} The columns are {listed}{more}"
-
-
-def _nearest(name: str, names: list[str]) -> str | None:
-    by_lowered = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), by_lowered, n=1)
-    return by_lowered[close[0]] if close else None
 
 
 def _holding(kind: pa.DataType) -> Holding | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import pyarrow as pa
 
 from catalog.data.items import Items
+from catalog.nearest import nearest_name
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
@@ -114,8 +114,8 @@ def _columns(fields: Sequence[str] | None, items: Items) -> pa.Table:
     names = [name for name in items.table.column_names if name != "item_id"]
     for name in fields:
         if name not in names and name not in ALWAYS_SHOWN:
-            near = get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"items have {', '.join(names)}"
+            near = nearest_name(name, names)
+            hint = f"did you mean {near!r}?" if near is not None else f"items have {', '.join(names)}"
             fault = {
                 "field": "fields",
                 "code": "unknown_column",

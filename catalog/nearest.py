@@ -1,0 +1,27 @@
+"""The known name that is most like an unknown one, for messages that ask "did you mean …?"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+__all__ = ["nearest_name"]
+
+MAX_NAME_LENGTH = 100  # of a name that is looked up: a longer one is no slip of the fingers, and would take long
+MIN_SIMILARITY = 0.6
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `name` probably stands for, case aside; None where none is like it.
+
+    It takes microseconds a known name, whatever `name` holds, so it may be called in an event loop.
+    """
+    if len(name) > MAX_NAME_LENGTH:
+        return None
+    by_lowered = {other.lower(): other for other in known}
+    found = process.extractOne(
+        name.lower(), list(by_lowered), scorer=Indel.normalized_similarity, score_cutoff=MIN_SIMILARITY
+    )
+    return None if found is None else by_lowered[found[0]]
