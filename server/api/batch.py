@@ -1,10 +1,10 @@
-"""Many queries in one request: some at a time, each answered as soon as it can be."""
+"""Runs a batch: many queries of one request, a bounded number of them at a time, each answered by a line of JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -24,65 +24,59 @@ __all__ = ["BatchRunner"]
 
 log = structlog.get_logger(__name__)
 
+Line = dict[str, Any]
+
 
 class BatchRunner:
-    """Answers batches; `at_a_time` queries of each are under way or wait in the queue."""
+    """Answers batches. Of each, at most `concurrency` lines are under way or wait to be sent, whatever its size."""
 
-    def __init__(self, service: Service, at_a_time: int) -> None:
+    def __init__(self, service: Service, concurrency: int) -> None:
         self._service = service
-        self._at_a_time = at_a_time
+        self._concurrency = concurrency
 
     async def answers(
-        self, rows: Sequence[object], request_id: str, pace: Callable[[], Awaitable[None]]
+        self, rows: Sequence[object], request_id: str, pace: Callable[[], Awaitable[None]], *, ordered: bool = False
     ) -> AsyncGenerator[bytes, None]:
-        """A line of JSON for every row, as it is ready. Closing the generator stops the work.
+        """Yields a line of JSON for every row. Closing the generator stops the work.
 
-        rows: a parsed line, or its bytes. pace: awaited before each row but the first.
+        rows: the queries; each is a parsed line, or its bytes.
+        request_id: of the batch; a line's own is this one with its index behind it.
+        pace: awaited before each row but the first; it waits until the caller's rate allows one more.
+        ordered: lines come in the order of the rows, so a slow one holds back those behind it; otherwise each comes as
+          soon as it is ready.
         """
-        waiting = enumerate(rows)
-        ready: asyncio.Queue[bytes] = asyncio.Queue(self._at_a_time)
-        workers = [
-            asyncio.create_task(self._work(waiting, request_id, pace, ready))
-            for _ in range(min(self._at_a_time, len(rows)))
-        ]
+        running: dict[asyncio.Task[Line], int] = {}  # the index of each task's row, the oldest first
         try:
-            for _ in rows:
-                yield await ready.get()
+            for index, row in enumerate(rows):
+                work = self._answer_line(row, f"{request_id}-{index}", pace if index > 0 else None)
+                running[asyncio.create_task(work)] = index
+                if len(running) == self._concurrency:
+                    yield await _next_line(running, request_id, ordered)
+            while running:
+                yield await _next_line(running, request_id, ordered)
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
-    async def _work(
-        self,
-        waiting: Iterator[tuple[int, object]],
-        request_id: str,
-        pace: Callable[[], Awaitable[None]],
-        ready: asyncio.Queue[bytes],
-    ) -> None:
-        for index, row in waiting:
-            if index > 0:
-                await pace()
-            line = {"index": index} | await self._line(row, f"{request_id}-{index}")
-            await ready.put(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
-
-    async def _line(self, row: object, request_id: str) -> dict[str, Any]:
-        about: dict[str, Any] = {}
+    async def _answer_line(self, row: object, request_id: str, pace: Callable[[], Awaitable[None]] | None) -> Line:
+        if pace is not None:
+            await pace()
+        given: Line = {}
         try:
             asked = parse_json(row, "the line") if isinstance(row, bytes) else row
             if isinstance(asked, dict) and "id" in asked:
-                about = {"id": asked["id"]}
-            return about | {"answer": await self._answer(asked, request_id)}
-        except Problem as refused:
-            problem = refused
+                given = {"id": asked["id"]}
+            return given | {"answer": await self._answer(asked, request_id)}
+        except Problem as error:
+            problem = error
         except FilterError as error:
             problem = filter_problem(error)
         except EngineError as error:
             problem = engine_problem(error)
-        except Exception:
-            log.exception("internal_error", line=request_id)
-            problem = Problem(errors.INTERNAL_ERROR, "the log has the reason under this request_id")
-        return about | {"problem": problem_members(problem, request_id)}
+        except Exception as error:
+            problem = _internal_error(error, request_id)
+        return given | {"problem": problem_members(problem, request_id)}
 
     async def _answer(self, asked: object, request_id: str) -> dict[str, Any]:
         started = time.monotonic()
@@ -93,3 +87,33 @@ class BatchRunner:
         query = conform(asked, LINES[kind]).to_query(request_id)
         result = await self._service.execute(query, started, priority="batch")
         return answer_body(query, result, time.monotonic() - started)
+
+
+async def _next_line(running: dict[asyncio.Task[Line], int], request_id: str, ordered: bool) -> bytes:
+    """The oldest task's line, or that of any which is ready. Its task is no longer among those that run.
+
+    Whatever becomes of a task, its row is answered. One that was cancelled was so by something that it waited for:
+    the runner itself cancels tasks only when nobody waits for their lines.
+    """
+    oldest = next(iter(running))
+    done, _ = await asyncio.wait([oldest] if ordered else running, return_when=asyncio.FIRST_COMPLETED)
+    task = oldest if oldest in done else done.pop()
+    index = running.pop(task)
+    try:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            return _as_json({"index": index} | task.result())
+    except Exception as failure:
+        error = failure
+    line_id = f"{request_id}-{index}"
+    return _as_json({"index": index, "problem": problem_members(_internal_error(error, line_id), line_id)})
+
+
+def _internal_error(error: BaseException, request_id: str) -> Problem:
+    """What a client is told of an error that nobody foresaw; the log has the rest."""
+    log.error("internal_error", line=request_id, exc_info=error)
+    return Problem(errors.INTERNAL_ERROR, "the log has the reason under this request_id")
+
+
+def _as_json(line: Line) -> bytes:
+    return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)

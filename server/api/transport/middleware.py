@@ -101,10 +101,8 @@ class BodyLimitMiddleware:
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
         """
-        Args:
-            app: What is inside.
-            max_bytes: Of a body.
-            max_bytes_at: By path, of the bodies that have another limit.
+        max_bytes: of a body.
+        max_bytes_at: by path, of the bodies that have another limit.
         """
         self._app = app
         self._max_bytes = max_bytes

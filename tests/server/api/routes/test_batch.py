@@ -4,8 +4,11 @@ import asyncio
 
 import orjson
 import pytest
+import structlog
 
 from server.app import create_app
+from server.auth.authorizer import Admission
+from server.core.errors import HistoryUnavailable
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
@@ -170,3 +173,53 @@ def batch_scope() -> dict[str, object]:
         "scheme": "http", "path": "/batch", "raw_path": b"/batch", "query_string": b"", "root_path": "",
         "headers": [(b"content-type", b"application/x-ndjson")], "client": ("1.2.3.4", 5), "server": ("shop", 80),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("a secret"), HistoryUnavailable("away")])
+async def test_what_goes_wrong_outside_of_a_line_is_a_problem_of_that_line_and_nobody_waits_forever(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    async def fail(admission: Admission) -> None:
+        raise failure
+
+    monkeypatch.setattr(Admission, "pace", fail)
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(30):
+            first, *others = await ask(shop, *[{"kind": "search", "q": "tent", "id": "mine"}] * 40)
+    assert [entry["exc_info"] for entry in logs if entry["event"] == "internal_error"] == [failure] * 39
+    assert "answer" in first
+    for line in others:
+        assert line["problem"]["code"] == "internal_error"  # type: ignore[index]
+        assert "secret" not in str(line)
+
+
+async def test_what_waits_for_something_that_is_cancelled_is_a_problem_of_its_line(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(admission: Admission) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Admission, "pace", fail)
+    with structlog.testing.capture_logs():
+        async with asyncio.timeout(30):
+            first, *others = await ask(shop, *[{"kind": "search", "q": "tent"}] * 40)
+    assert "answer" in first
+    assert {line["problem"]["code"] for line in others} == {"internal_error"}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("place", [1, 5])
+async def test_an_engine_that_gives_up_a_question_spoils_no_other_line(
+    shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    rank = engine.rank
+
+    async def give_up(request: RankRequest) -> Ranking:
+        if request.k == 13:
+            raise asyncio.CancelledError
+        return await rank(request)
+
+    monkeypatch.setattr(engine, "rank", give_up)
+    with structlog.testing.capture_logs():
+        async with asyncio.timeout(30):
+            lines = await ask(shop, *[{"kind": "search", "q": "tent", "k": 13 if n == place else 1} for n in range(40)])
+    assert [n for n, line in enumerate(lines) if "problem" in line] == [place]
