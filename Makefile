@@ -14,6 +14,8 @@ VAR     ?= var
 DATA    ?= $(VAR)/shop
 BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
 PROFILE ?= smoke
+WORKERS ?= 2
+EXAMPLES ?= quick
 RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
 
 BIN     := $(VENV)/bin
@@ -135,15 +137,18 @@ client-types: openapi $(NODE_MODULES)/.ready
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --hypothesis-profile $(EXAMPLES) \
+  $(if $(TIMINGS),--timings $(TIMINGS))
 test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
-	$(BIN)/pytest
+	$(PYTEST) --timeout 30
 
+# What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100).
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m "slow or hypothesis" --timeout 600 -o faulthandler_timeout=1800
 
 lint: setup-dev
 	$(BIN)/ruff format --check

@@ -1,5 +1,7 @@
-"""Fixtures that more than one folder uses."""
+"""Fixtures that more than one folder uses, and how the tests are run: their examples, their limits, their processes."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +9,41 @@ import structlog
 from hypothesis import settings
 
 from tests.e2e.chromium_driver import chromium_driver
+from tests.support import workers
 from tests.support.redis_server import redis_server, redis_url
 
 __all__ = ["chromium_driver", "redis_server", "redis_url"]
 
-settings.register_profile("gemserve", deadline=None)  # machines here are shared and slow: no test asserts a time
-settings.load_profile("gemserve")
+# Machines here are shared and slow: no test asserts a time. `--hypothesis-profile ci` is for thoroughness.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
+settings.load_profile("quick")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread more in each only makes them wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--timings", type=Path, metavar="FILE", help="write the run's slowest tests as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    file, is_worker = config.getoption("timings"), hasattr(config, "workerinput")
+    if file is not None and not is_worker:
+        from tests.support.timings import Timings  # torch, which is asked for its version
+
+        config.pluginmanager.register(Timings(file, config.getoption("numprocesses", 0) or 1))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> object:
+    shared = hasattr(config, "workerinput")
+    if shared:
+        workers.assign(items, config.rootpath)
+    result = yield
+    if shared:
+        workers.order(items)
+    return result
 
 
 @pytest.fixture(autouse=True)

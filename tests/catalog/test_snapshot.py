@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.changes import Delete, Upsert
@@ -70,7 +70,6 @@ def check_consistent(snapshot):
     assert len(snapshot.present_N) == len(snapshot.items) == len(snapshot.codes_NL)
 
 
-@settings(max_examples=60)
 @given(st.lists(changes, max_size=5))
 def test_any_changes_leave_what_a_dict_of_records_has(batches):
     snapshot, oracle, states = PUBLISHED, present(PUBLISHED), []

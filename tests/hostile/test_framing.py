@@ -169,7 +169,7 @@ PIECES = [
 pieces = st.sampled_from(PIECES)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(pieces, max_size=14).map(b"".join) | st.binary(max_size=64))
 def test_any_bytes_get_an_answer_of_ours_or_none(target: Target, data: bytes) -> None:
     with Wire(target.port) as wire:

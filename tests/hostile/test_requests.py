@@ -15,7 +15,7 @@ from tests.hostile.texts import IDS, QUERIES, ids, queries
 from tests.support.problems import assert_problem
 from tests.support.small_shop import NAMES
 
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.ids.index import ItemIndex
@@ -60,7 +60,6 @@ def next_codes(model, bundle, prompt):
     return after
 
 
-@settings(max_examples=25)
 @given(catalog=catalogs(), seed=st.integers(0, 5))
 async def test_any_catalog_and_limits_give_what_brute_force_gives(
     vllm_engine, small_bundle, small_model, catalog, seed

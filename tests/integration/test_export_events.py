@@ -72,7 +72,7 @@ async def test_events_go_to_redis_and_come_back_in_a_file(connect: Connect, redi
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.erased.json", "events.parquet"]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS, st.integers(1, 7), st.sampled_from([(0, None), (START + 2, START + 4)]))
 def test_a_file_is_in_order_of_time_and_then_of_arrival(
     redis: Redis, tmp_path: Path, rows: list[Event], run: int, span: tuple[int, int | None]

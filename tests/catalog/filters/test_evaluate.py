@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.items import Items
@@ -193,7 +193,6 @@ def test_a_mask_is_what_a_plain_evaluation_says(table: pa.Table, expression: Exp
     assert mask(expression, Items(table).table).tolist() == expected
 
 
-@settings(max_examples=50)
 @given(tables(), st.lists(suitable_conditions(), min_size=20, max_size=20))
 def test_a_mask_of_one_condition_is_what_a_plain_evaluation_says(
     table: pa.Table, conditions: Sequence[Condition]

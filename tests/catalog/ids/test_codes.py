@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import CatalogError
 from catalog.ids.codes import Codebooks, atomic_codes, semantic_codes, token_name
 
 
-@settings(max_examples=25)
 @given(
     items=st.integers(3, 120),
     distinct=st.integers(1, 12),

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import CatalogError
@@ -43,7 +43,6 @@ def index_of(paths, sizes):
     return ItemIndex.build(np.array(paths), sizes)[0]
 
 
-@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     seed=st.integers(0, 99),
@@ -65,7 +64,6 @@ def test_a_space_of_codes_fills_to_its_last_path(sizes, seed, batch, distinct):
         coder.code(["0 0 0"], index_of(paths, sizes))
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 999))
 def test_with_room_an_item_is_coded_as_in_training(seed):
     sizes = (4, 4, 4)
@@ -85,7 +83,6 @@ def test_with_room_an_item_is_coded_as_in_training(seed):
     assert coder.code(spelt(np.stack([vector] * 2)), index_of([elsewhere], sizes)).tolist() == nearest[:2]
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 999))
 def test_beyond_a_full_node_the_nearest_of_all_free_paths_is_found(seed):
     sizes = (3, 3, 3)  # so small that the beam of 16 follows every node: exact, by brute force

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -268,7 +267,6 @@ ACTIONS = st.lists(
 )
 
 
-@examples(max_examples=150, deadline=None)
 @given(ACTIONS, st.integers(1, 5), st.integers(0, 5))
 def test_whatever_happens_every_slot_is_given_back(actions: list[Any], slots: int, length: int) -> None:
     async def ask(queue: AdmissionQueue, seconds: float, deadline: float, fails: bool, priority: Priority) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.methods.small_world import make_backbone
@@ -29,7 +29,6 @@ def first_seen(position, window):
     return 0 if position < window else ((position - window) // stride + 1) * stride
 
 
-@settings(deadline=None, max_examples=25)
 @given(tokens=st.integers(2, 60), window=st.integers(2, 20))
 def test_every_token_is_predicted_once_from_its_window(text, tokens, window):
     ids_T = np.random.default_rng(tokens).integers(0, text.rows, tokens)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.evaluation.confidence import mean_estimate, ratio_estimate
@@ -13,7 +13,6 @@ def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.88 * 200 < covered < 200
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=20), st.integers(0, 1000))
 def test_a_ratio_is_the_mean_over_all_values_of_all_blocks(sizes, seed):
     draw = np.random.default_rng(seed)
