@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.machine import Machine
+from loadtest.measure.machine import Machine
 
 __all__ = ["Timings"]
 
