@@ -25,14 +25,14 @@ from tokenizers import Tokenizer, models
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Delete, Upsert
+from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import token_name
-from catalog.ids.coding import ItemCoder
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
-from loadtest.synthetic.catalog import random_coder, random_snapshot
+from loadtest.synthetic.catalog import random_code_assigner, random_snapshot
 from server.core.engine_settings import EngineSettings
 from server.engine.protocol import Engine, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
@@ -81,7 +81,7 @@ class ServedCatalog:
 
     snapshot: Snapshot
     prompts: PromptFormat
-    coder: ItemCoder
+    code_assigner: CodeAssigner
 
 
 async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
@@ -91,8 +91,8 @@ async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) ->
     await engine.start()
     try:
         snapshot = random_snapshot(bundle.index)
-        coder = random_coder(bundle.index, np.random.default_rng(seed))
-        served = ServedCatalog(snapshot, _prompts(snapshot), coder)
+        code_assigner = random_code_assigner(bundle.index, np.random.default_rng(seed))
+        served = ServedCatalog(snapshot, _prompts(snapshot), code_assigner)
         catalog = LiveCatalog(cast(Bundle, served), engine)
         callers = Callers(engine, catalog, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
         with callers.asking() as quiet:

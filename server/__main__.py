@@ -21,7 +21,7 @@ import uvloop
 from fastapi import FastAPI
 
 from catalog.errors import CatalogError
-from catalog.printing import printable
+from catalog.terminal import printable
 from server.api.dependencies import Parts
 from server.api.transport.protocol import Bounds, protocol_within
 from server.app import create_app

@@ -21,7 +21,7 @@ FORBIDDEN = {
 }
 
 LAYERS = {
-    "catalog": "errors printing nearest data filters ids text search snapshot bundle importers",
+    "catalog": "errors terminal nearest data filters ids text search snapshot bundle importers",
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
     "server": "core storage engine retrieval serving query auth api app cli __main__",
 }

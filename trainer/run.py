@@ -27,9 +27,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle
-from catalog.bundle.disk import disk_refusal
+from catalog.bundle.disk import disk_full_reason
 from catalog.errors import CatalogError
-from catalog.printing import printable
+from catalog.terminal import printable
 from trainer.config.recipe import Recipe, load_recipe
 from trainer.core.errors import TrainerError
 from trainer.distributed.group import join_processes
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"trainer: {printable(error)}", file=sys.stderr)
         return 2
     except Exception as error:
-        reason = disk_refusal(error)
+        reason = disk_full_reason(error)
         if reason is None:
             raise
         print(

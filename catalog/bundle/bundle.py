@@ -21,13 +21,13 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-from catalog.bundle.disk import is_locked, lock, make_durable, make_durable_entry
-from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.disk import fsync, fsync_tree, is_locked, lock
+from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
 from catalog.data.items import Items, read_items
 from catalog.errors import BundleError, CatalogError, VersionTaken
+from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks
-from catalog.ids.coding import ItemCoder
 from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
@@ -113,19 +113,19 @@ class Bundle:
         return JoinedEmbedder.open(file)
 
     @cached_property
-    def coder(self) -> ItemCoder:
+    def code_assigner(self) -> CodeAssigner:
         """What gives new items their codes. Raises CatalogError where this bundle cannot, saying what to train."""
         if self.manifest.identifiers == "atomic":
             raise CatalogError(
                 f"{self.path} has atomic identifiers, where a new item would need a new token: {_CODE_NEW_ITEMS}"
             )
-        return ItemCoder(self.embedder, self.codebooks)
+        return CodeAssigner(self.embedder, self.codebooks)
 
     @cached_property
-    def golden(self) -> GoldenQuestions | None:
+    def golden(self) -> GoldenQueries | None:
         """Questions whose answers are known, or None in a bundle of before there were any."""
         file = self.catalog_dir / "golden.json"
-        return GoldenQuestions.open(file) if file.is_file() else None
+        return GoldenQueries.open(file) if file.is_file() else None
 
     @cached_property
     def typed_words(self) -> TypedWords:
@@ -191,9 +191,9 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, 
         complete = manifest.model_copy(update={"files": files}).sealed()
         stream.write(complete.model_dump_json(indent=2).encode() + b"\n")
         stream.flush()
-        make_durable(draft)
+        fsync_tree(draft)
         draft.rename(final)
-    make_durable_entry(bundles)
+    fsync(bundles)
     if make_current:
         activate(bundles, manifest.version)
     return final
@@ -207,7 +207,7 @@ def activate(bundles: Path, version: str) -> None:
     try:
         link.symlink_to(version)
         link.replace(bundles / CURRENT)
-        make_durable_entry(bundles)
+        fsync(bundles)
     except OSError as error:
         raise BundleError(
             f"{bundles / CURRENT} cannot be pointed at {version} ({error.strerror}): see that the folder can be "

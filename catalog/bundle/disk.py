@@ -9,14 +9,14 @@ import re
 from pathlib import Path
 from typing import IO
 
-__all__ = ["disk_refusal", "is_locked", "lock", "make_durable", "make_durable_entry"]
+__all__ = ["disk_full_reason", "fsync", "fsync_tree", "is_locked", "lock"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Rust libraries (safetensors, tokenizers) raise errors of their own, numpy an OSError without a number.
 _TOLD = re.compile(r"(No space left on device|Disk quota exceeded|File too large|\d+ requested and \d+ written)")
 
 
-def disk_refusal(error: BaseException) -> str | None:
+def disk_full_reason(error: BaseException) -> str | None:
     """Why the disk took no more bytes, where that is what `error` or an error behind it says; else None."""
     seen: BaseException | None = error
     while seen is not None:
@@ -29,13 +29,13 @@ def disk_refusal(error: BaseException) -> str | None:
     return None
 
 
-def make_durable(folder: Path) -> None:
+def fsync_tree(folder: Path) -> None:
     """Returns when everything below a folder, and the folder's list of names, would survive a power cut."""
     for path in [*folder.rglob("*"), folder]:
-        make_durable_entry(path)
+        fsync(path)
 
 
-def make_durable_entry(path: Path) -> None:
+def fsync(path: Path) -> None:
     """One file's content, or one folder's list of names. To be called before and after the rename that shows it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -23,7 +23,7 @@ from catalog.data.items import Items, item_text
 from catalog.errors import BundleError
 from catalog.text.prompts import Interaction, PromptFormat
 
-__all__ = ["GoldenQuestion", "GoldenQuestions"]
+__all__ = ["GoldenQueries", "GoldenQuery"]
 
 WIDTH = 50  # of the beam; all that it finds is compared, so that near ties may change places
 KEPT = 10  # best items of every question
@@ -46,7 +46,7 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class GoldenQuestion(_Kept):
+class GoldenQuery(_Kept):
     """history: item ids, oldest first, each with the query that led to it. ids, leaves, scores: the best items."""
 
     query: str | None
@@ -57,16 +57,16 @@ class GoldenQuestion(_Kept):
     scores: tuple[float, ...]
 
 
-class GoldenQuestions(_Kept):
+class GoldenQueries(_Kept):
     """golden.json. `tolerance`: how far off, in nats, the median score of a question's best items may be."""
 
     width: int
     normalize: Literal["codes"]
     tolerance: float
-    questions: tuple[GoldenQuestion, ...]
+    questions: tuple[GoldenQuery, ...]
 
     @classmethod
-    def open(cls, path: Path) -> GoldenQuestions:
+    def open(cls, path: Path) -> GoldenQueries:
         """Raises BundleError for a file that is none."""
         try:
             return cls.model_validate_json(path.read_bytes())
@@ -77,7 +77,7 @@ class GoldenQuestions(_Kept):
         path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def ask(cls, exact: Ranker, rounded: Ranker, prompts: PromptFormat, items: Items) -> GoldenQuestions:
+    def ask(cls, exact: Ranker, rounded: Ranker, prompts: PromptFormat, items: Items) -> GoldenQueries:
         """Makes questions about the items as published and has them answered.
 
         exact: ranks in float32, normalised over the codes of a level; rounded: the same model in bfloat16.
@@ -86,7 +86,7 @@ class GoldenQuestions(_Kept):
         tokens = [_render(query, history, prompts, items) for query, history in asked]
         answers = exact.rank(tokens, WIDTH)
         questions = tuple(
-            GoldenQuestion(
+            GoldenQuery(
                 query=query,
                 history=history,
                 tokens=tuple(prompt),
@@ -101,7 +101,7 @@ class GoldenQuestions(_Kept):
         tolerance = max(LEAST_TOLERANCE, ROUNDING * max(rounding))
         return cls(width=WIDTH, normalize="codes", tolerance=tolerance, questions=questions)
 
-    def check_prompt(self, question: GoldenQuestion, prompts: PromptFormat, items: Items) -> str | None:
+    def check_prompt(self, question: GoldenQuery, prompts: PromptFormat, items: Items) -> str | None:
         """What is wrong with tokenizer, codes or items, or None. `items`: as published, before any change."""
         unknown = [item_id for item_id, _ in question.history if items.row_of(item_id) is None]
         if unknown:
@@ -111,7 +111,7 @@ class GoldenQuestions(_Kept):
         found = [items.row_of(item_id) for item_id in question.ids]
         return None if found == list(question.leaves) else "items have other leaves than when they were published"
 
-    def check(self, question: GoldenQuestion, leaves: Sequence[int], scores: Sequence[float]) -> str | None:
+    def check(self, question: GoldenQuery, leaves: Sequence[int], scores: Sequence[float]) -> str | None:
         """What is wrong with an engine's answer, or None.
 
         leaves, scores: all that a beam of `width` finds after the question's tokens with nothing excluded, scores
@@ -130,7 +130,7 @@ _CAUSES = "weights, tokenizer, codes and index do not belong together, or a cach
 
 
 def _difference(
-    question: GoldenQuestion, leaves: Sequence[int] | NDArray[np.int64], scores: Sequence[float] | NDArray[np.float32]
+    question: GoldenQuery, leaves: Sequence[int] | NDArray[np.int64], scores: Sequence[float] | NDArray[np.float32]
 ) -> float:
     """The median difference of the scores of the best items that were found."""
     score_of = dict(zip(leaves, scores, strict=True))

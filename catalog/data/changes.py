@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.data.contract import in_words
-from catalog.data.items import ITEMS, clean_items
-from catalog.data.report import LINE, Report
+from catalog.data.items import ITEMS_SCHEMA, clean_items
+from catalog.data.schema import in_words
 from catalog.data.tables import typed_values
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import ItemsError
 
 __all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table"]
@@ -84,7 +84,7 @@ def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -
     Raises ItemsError that names each bad record and its field.
     """
     _refuse_unknown(records, schema.names)
-    report = Report("items", place="change", read=len(records))
+    report = ValidationReport("items", place="change", read=len(records))
     columns = {field.name: _column(records, field, report) for field in schema}
     table = clean_items(pa.table({**columns, LINE: pa.array(records, pa.int64())}), report)
     if report.faults:
@@ -102,7 +102,7 @@ def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Iterable[st
             )
 
 
-def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: Report) -> pa.Array:
+def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: ValidationReport) -> pa.Array:
     """One column of the records; values of a wrong type are null in it and counted."""
     # Parquet names the elements of a list otherwise: equal for arrow, but another key of a dict.
     kind = next((kind for kind in _JSON_TYPES if kind == field.type), field.type)
@@ -121,7 +121,7 @@ def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: R
 def _value(value: Any, field: pa.Field) -> Any:
     """A value as `pa.array` takes it for the field. Raises one of several exceptions where it has a wrong type."""
     if field.type in _JSON_TYPES:
-        array, wrong = typed_values([value], field, identifier=field.name in ITEMS.identifiers)
+        array, wrong = typed_values([value], field, identifier=field.name in ITEMS_SCHEMA.identifiers)
         if wrong:
             raise TypeError
         return array[0].as_py()

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalog.data.events import read_events
-from catalog.data.report import Report
+from catalog.data.validation_report import ValidationReport
 from catalog.errors import EventsError
 
 __all__ = [
@@ -89,7 +89,7 @@ def tombstone_files(events: Path, erased: Path | None = None) -> list[Path]:
     return files if erased is None or erased in files else [*files, erased]
 
 
-def read_kept_events(path: Path, tombstones: Sequence[Path]) -> tuple[pa.Table, Report]:
+def read_kept_events(path: Path, tombstones: Sequence[Path]) -> tuple[pa.Table, ValidationReport]:
     """As `read_events`, without the events of erased users; they are counted as omissions of the report, under ERASED.
 
     Raises EventsError, for a file of tombstones too.

@@ -14,12 +14,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.data.contract import Contract, conform
-from catalog.data.report import LINE, Report
+from catalog.data.schema import TableSchema, conform
 from catalog.data.tables import first_occurrences, read_table, write_table
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import EventsError
 
-__all__ = ["EVENTS", "EventType", "clean_events", "drop_unknown_items", "read_events", "write_events"]
+__all__ = ["EVENTS_SCHEMA", "EventType", "clean_events", "drop_unknown_items", "read_events", "write_events"]
 
 
 class EventType(StrEnum):
@@ -32,8 +32,8 @@ class EventType(StrEnum):
     RATING = "rating"
 
 
-EVENTS = Contract(
-    schema=pa.schema(
+EVENTS_SCHEMA = TableSchema(
+    columns=pa.schema(
         {
             "user_id": pa.string(),
             "item_id": pa.string(),
@@ -53,14 +53,14 @@ _YEAR_2100 = 4_102_444_800_000
 _YEAR_1980 = 315_532_800_000
 
 
-def read_events(path: Path, *, strict: bool = False) -> tuple[pa.Table, Report]:
+def read_events(path: Path, *, strict: bool = False) -> tuple[pa.Table, ValidationReport]:
     """The sound events of a `.parquet` or `.jsonl` file, sorted by user and time, ties in the order of the file.
 
     Broken events are dropped and counted in the report; with `strict` a single one raises EventsError, which shows
     them. Raises EventsError for a file or a column that cannot be used at all.
     """
-    report = Report("events")
-    events = clean_events(read_table(path, EVENTS, report), report)
+    report = ValidationReport("events")
+    events = clean_events(read_table(path, EVENTS_SCHEMA, report), report)
     if strict and report.faults:
         faults = "\n".join(report.fault_lines())
         raise EventsError(f"{path}: {report.broken:,} of {report.read:,} events are broken\n{faults}")
@@ -72,13 +72,13 @@ def write_events(table: pa.Table, path: Path) -> None:
     write_table(table, path)
 
 
-def clean_events(table: pa.Table, report: Report) -> pa.Table:
+def clean_events(table: pa.Table, report: ValidationReport) -> pa.Table:
     """The sound rows of `table` in the contract's columns, sorted stably by user and time; the others are counted.
 
     `report.read` is left alone: whoever read the rows has counted them. Of several events of a user with one `event_id`
     the first is kept. A blank query is no query. Raises EventsError for a missing column or one of a wrong type.
     """
-    table = conform(table, EVENTS, "events")
+    table = conform(table, EVENTS_SCHEMA, "events")
     for name in ("user_id", "item_id"):
         nameless = pc.equal(pc.fill_null(table[name], ""), "")
         table = report.drop(table, nameless, f"missing {name}", show=("user_id", "item_id"))
@@ -98,13 +98,13 @@ def clean_events(table: pa.Table, report: Report) -> pa.Table:
     return table.drop_columns([LINE]) if LINE in table.column_names else table
 
 
-def drop_unknown_items(events: pa.Table, item_ids: pa.ChunkedArray, report: Report) -> pa.Table:
+def drop_unknown_items(events: pa.Table, item_ids: pa.ChunkedArray, report: ValidationReport) -> pa.Table:
     """The events whose item is among `item_ids`; the others are counted as faults."""
     unknown = pc.invert(pc.is_in(events["item_id"], item_ids.combine_chunks()))
     return report.drop(events, unknown, "unknown item", show=("item_id", "user_id"))
 
 
-def _without_blank_queries(table: pa.Table, report: Report) -> pa.Table:
+def _without_blank_queries(table: pa.Table, report: ValidationReport) -> pa.Table:
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(table["query"]), ""), False)
     number = pc.sum(blank).as_py() or 0
     if number == 0:
@@ -114,7 +114,7 @@ def _without_blank_queries(table: pa.Table, report: Report) -> pa.Table:
     return table.set_column(table.column_names.index("query"), "query", query)
 
 
-def _note_seconds(table: pa.Table, report: Report) -> None:
+def _note_seconds(table: pa.Table, report: ValidationReport) -> None:
     latest = pc.max(table["timestamp"]).as_py()
     if latest is not None and latest < _YEAR_1980:
         report.notes.append("every event is dated before 1980: are the timestamps seconds, not milliseconds?")

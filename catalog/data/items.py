@@ -14,16 +14,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.data.contract import Contract, conform
-from catalog.data.report import LINE, Report
-from catalog.data.row_map import RowMap
+from catalog.data.row_lookup import RowLookup
+from catalog.data.schema import TableSchema, conform
 from catalog.data.tables import first_occurrences, read_table, write_table
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import ItemsError
 
-__all__ = ["ITEMS", "Items", "clean_items", "item_text", "load_items", "read_items", "write_items"]
+__all__ = ["ITEMS_SCHEMA", "Items", "clean_items", "item_text", "load_items", "read_items", "write_items"]
 
-ITEMS = Contract(
-    schema=pa.schema(
+ITEMS_SCHEMA = TableSchema(
+    columns=pa.schema(
         {
             "item_id": pa.string(),
             "title": pa.string(),
@@ -43,14 +43,14 @@ ITEMS = Contract(
 class Items:
     """Immutable view on a validated table of items; row numbers are what the rest of the code passes around."""
 
-    def __init__(self, table: pa.Table, row_map: RowMap | None = None) -> None:
-        """`row_map`: the rows of these items, where they are known already.
+    def __init__(self, table: pa.Table, row_lookup: RowLookup | None = None) -> None:
+        """`row_lookup`: the rows of these items, where they are known already.
 
         Raises ItemsError if the table has no `item_id` column; `read_items` is what validates the contents.
         """
-        self.table: pa.Table = conform(table, ITEMS, "items")
-        if row_map is not None:
-            self.row_map = row_map
+        self.table: pa.Table = conform(table, ITEMS_SCHEMA, "items")
+        if row_lookup is not None:
+            self.row_lookup = row_lookup
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -62,7 +62,7 @@ class Items:
 
     def row_of(self, item_id: str) -> int | None:
         """The row of an item, or None where there is no such item."""
-        return self.row_map.row_of(item_id)
+        return self.row_lookup.row_of(item_id)
 
     def record(self, row: int) -> dict[str, Any]:
         """Python values of one row, every column. Raises IndexError outside [0, len)."""
@@ -88,9 +88,9 @@ class Items:
         return list(self.table["item_id"].to_pylist())
 
     @functools.cached_property
-    def row_map(self) -> RowMap:
+    def row_lookup(self) -> RowLookup:
         """What finds rows; half a second for a million items when it is first asked for."""
-        return RowMap.of(self._ids)
+        return RowLookup.of(self._ids)
 
 
 def read_items(path: Path) -> pa.Table:
@@ -108,10 +108,10 @@ def read_items(path: Path) -> pa.Table:
     return table
 
 
-def load_items(path: Path) -> tuple[pa.Table, Report]:
+def load_items(path: Path) -> tuple[pa.Table, ValidationReport]:
     """As `read_items`, but broken records are dropped and counted. Raises ItemsError for an unusable file."""
-    report = Report("items")
-    return clean_items(read_table(path, ITEMS, report), report), report
+    report = ValidationReport("items")
+    return clean_items(read_table(path, ITEMS_SCHEMA, report), report), report
 
 
 def write_items(table: pa.Table, path: Path) -> None:
@@ -119,13 +119,13 @@ def write_items(table: pa.Table, path: Path) -> None:
     write_table(table, path)
 
 
-def clean_items(table: pa.Table, report: Report) -> pa.Table:
+def clean_items(table: pa.Table, report: ValidationReport) -> pa.Table:
     """The sound rows of `table` in the contract's columns and defaults; the others are counted in `report`.
 
     `report.read` is left alone: whoever read the rows has counted them. The first of several items with one id is kept.
     Raises ItemsError for a missing column or one of a wrong type.
     """
-    table = conform(table, ITEMS, "items")
+    table = conform(table, ITEMS_SCHEMA, "items")
     nameless = pc.equal(pc.fill_null(table["item_id"], ""), "")
     table = report.drop(table, nameless, "missing item_id", show=("title",))
     repeated = pc.invert(first_occurrences(table["item_id"]))

@@ -9,28 +9,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from catalog.data.contract import Contract, conform, in_words
-from catalog.data.report import LINE, Report
+from catalog.data.schema import TableSchema, conform, in_words
+from catalog.data.validation_report import LINE, ValidationReport
 
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
 
-def read_table(path: Path, contract: Contract, report: Report) -> pa.Table:
-    """All records of a `.parquet` or `.jsonl` file, typed as `contract` says, plus a `LINE` column.
+def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
+    """All records of a `.parquet` or `.jsonl` file, typed as `schema` says, plus a `LINE` column.
 
     Lines that are not JSON objects and values of a wrong type are counted in `report` as faults.
-    Raises the contract's error for a missing or unreadable file, a missing column, or a column of a wrong type.
+    Raises the schema's error for a missing or unreadable file, a missing column, or a column of a wrong type.
     """
     if not path.is_file():
-        raise contract.error(f"{path}: there is no such file")
-    readers: dict[str, Callable[[Path, Contract, Report], pa.Table]] = {
+        raise schema.error(f"{path}: there is no such file")
+    readers: dict[str, Callable[[Path, TableSchema, ValidationReport], pa.Table]] = {
         ".parquet": _read_parquet,
         ".jsonl": _read_jsonl,
     }
     reader = readers.get(path.suffix)
     if reader is None:
-        raise contract.error(f"{path}: the name must end in .parquet or .jsonl")
-    return conform(reader(path, contract, report), contract, str(path))
+        raise schema.error(f"{path}: the name must end in .parquet or .jsonl")
+    return conform(reader(path, schema, report), schema, str(path))
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -67,17 +67,17 @@ def _shifted(values: Any) -> Any:
     return shifted
 
 
-def _read_parquet(path: Path, contract: Contract, report: Report) -> pa.Table:
+def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as fault:
-        raise contract.error(f"{path}: not a readable Parquet file ({fault})") from fault
+        raise schema.error(f"{path}: not a readable Parquet file ({fault})") from fault
     report.place = "row"
     report.read += len(table)
     return table.append_column(LINE, pa.array(range(1, len(table) + 1), pa.int64()))
 
 
-def _read_jsonl(path: Path, contract: Contract, report: Report) -> pa.Table:
+def _read_jsonl(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     with path.open("rb") as stream:
@@ -95,22 +95,22 @@ def _read_jsonl(path: Path, contract: Contract, report: Report) -> pa.Table:
                 lines.append(number)
             else:
                 report.count("line that is not a JSON object", 1, [f"line {number}: {line[:40]!r}"])
-    return _from_rows(rows, lines, contract, report, path)
+    return _from_rows(rows, lines, schema, report, path)
 
 
 def _from_rows(
-    rows: list[dict[str, Any]], lines: list[int], contract: Contract, report: Report, path: Path
+    rows: list[dict[str, Any]], lines: list[int], schema: TableSchema, report: ValidationReport, path: Path
 ) -> pa.Table:
-    names = list(dict.fromkeys(name for row in rows for name in row)) if rows else contract.schema.names
+    names = list(dict.fromkeys(name for row in rows for name in row)) if rows else schema.columns.names
     columns: dict[str, Any] = {}
     sound = [True] * len(rows)
     for name in names:
         values = [row.get(name) for row in rows]
-        if name not in contract.schema.names:
-            columns[name] = _inferred(values, name, contract, path)
+        if name not in schema.columns.names:
+            columns[name] = _inferred(values, name, schema, path)
             continue
-        expected = contract.schema.field(name)
-        columns[name], wrong = typed_values(values, expected, identifier=name in contract.identifiers)
+        expected = schema.columns.field(name)
+        columns[name], wrong = typed_values(values, expected, identifier=name in schema.identifiers)
         for row in wrong:
             if sound[row]:  # a record broken twice is one broken record
                 example = f"line {lines[row]}: {name}={rows[row][name]!r}"
@@ -146,10 +146,10 @@ _ACCEPTS: Mapping[pa.DataType, Callable[[Any], bool]] = {
 }
 
 
-def _inferred(values: list[Any], name: str, contract: Contract, path: Path) -> pa.Array:
+def _inferred(values: list[Any], name: str, schema: TableSchema, path: Path) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowException, TypeError, OverflowError) as fault:
-        raise contract.error(
+        raise schema.error(
             f"{path}: the column {name!r} mixes types ({fault}); give all its values one type, or remove it"
         ) from fault

@@ -5,7 +5,7 @@ from enum import Enum
 
 import pyarrow as pa
 
-from catalog.data.contract import in_words
+from catalog.data.schema import in_words
 from catalog.filters.ast import Column
 from catalog.filters.faults import fault, shorten
 from catalog.filters.unparse import write_name

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from catalog.data.events import EventType
-from catalog.data.report import Report
+from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.records import parse_record
@@ -69,7 +69,7 @@ def read_amazon(source: Path, *, seed: int = 0, all_items: bool = False) -> Data
     ambiguous.
     """
     reviews_path, meta_path = _find(source)
-    items_report, events_report = Report("items"), Report("events")
+    items_report, events_report = ValidationReport("items"), ValidationReport("events")
     reviews = list(_reviews(reviews_path, events_report))
     wanted = None if all_items else {review.item for review in reviews}
     items, queries = _products(meta_path, wanted, items_report)
@@ -108,7 +108,7 @@ def _find(source: Path) -> tuple[Path, Path]:
     return reviews[0], metas[0]
 
 
-def _records(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(path: Path, report: ValidationReport) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and records; what cannot be read is counted as a fault."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         try:
@@ -132,7 +132,7 @@ class _Review(NamedTuple):
     stars: float | None
 
 
-def _reviews(path: Path, report: Report) -> Iterator[_Review]:
+def _reviews(path: Path, report: ValidationReport) -> Iterator[_Review]:
     for number, record in _records(path, report):
         user, item, seconds = (record.get(name) for name in ("reviewerID", "asin", "unixReviewTime"))
         where = f"{path.name} line {number}: reviewerID={user!r}, asin={item!r}, unixReviewTime={seconds!r}"
@@ -161,7 +161,7 @@ def _events(reviews: Sequence[_Review], queries: dict[str, list[str]], chance: r
     return pa.table(columns, schema=_EVENT_SCHEMA)
 
 
-def _products(path: Path, wanted: set[str] | None, report: Report) -> tuple[pa.Table, dict[str, list[str]]]:
+def _products(path: Path, wanted: set[str] | None, report: ValidationReport) -> tuple[pa.Table, dict[str, list[str]]]:
     """The products as an items table, and the queries of each."""
     products: list[dict[str, Any]] = []
     queries: dict[str, list[str]] = {}

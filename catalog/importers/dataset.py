@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from catalog.data.events import clean_events, drop_unknown_items, write_events
 from catalog.data.items import clean_items, write_items
-from catalog.data.report import Report
+from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 
 __all__ = ["EVENTS_FILE", "ITEMS_FILE", "Dataset", "assemble", "write_dataset"]
@@ -23,8 +23,8 @@ class Dataset:
 
     items: pa.Table
     events: pa.Table
-    items_report: Report
-    events_report: Report
+    items_report: ValidationReport
+    events_report: ValidationReport
 
     @property
     def broken(self) -> int:
@@ -35,7 +35,9 @@ class Dataset:
         return f"{self.items_report}\n{self.events_report}"
 
 
-def assemble(items: pa.Table, events: pa.Table, items_report: Report, events_report: Report) -> Dataset:
+def assemble(
+    items: pa.Table, events: pa.Table, items_report: ValidationReport, events_report: ValidationReport
+) -> Dataset:
     """The dataset of the sound rows of both tables; what is dropped here is added to the reports.
 
     Raises DatasetError where no sound item or no sound event is left.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from catalog.data.report import LINE, Report
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import DatasetError
 
 __all__ = ["batches", "decimals", "find_file", "read_columns", "whole_numbers"]
@@ -31,7 +31,7 @@ def find_file(folder: Path, name: str) -> Path:
 def read_columns(
     path: Path,
     columns: Sequence[str],
-    report: Report,
+    report: ValidationReport,
     *,
     delimiter: str = ",",
     quoted: bool = True,
@@ -49,7 +49,7 @@ def read_columns(
 def batches(
     path: Path,
     columns: Sequence[str],
-    report: Report,
+    report: ValidationReport,
     *,
     delimiter: str = ",",
     quoted: bool = True,

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.data.events import EventType
-from catalog.data.report import LINE, Report
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import find_file, read_columns, whole_numbers
 
@@ -43,7 +43,7 @@ def read_lastfm(source: Path) -> Dataset:
     """
     names = ("artists", "tags", "user_artists", "user_taggedartists")
     files = {name: find_file(source, f"{name}.dat") for name in names}
-    items_report, events_report = Report("items"), Report("events")
+    items_report, events_report = ValidationReport("items"), ValidationReport("events")
     items = _artists(files["artists"], items_report)
     tagged = _tagged(files["user_taggedartists"], _tag_texts(files["tags"]), events_report)
     played = _played(files["user_artists"], tagged, events_report)
@@ -51,7 +51,7 @@ def read_lastfm(source: Path) -> Dataset:
     return assemble(items, events, items_report, events_report)
 
 
-def _read(path: Path, columns: tuple[str, ...], report: Report) -> pa.Table:
+def _read(path: Path, columns: tuple[str, ...], report: ValidationReport) -> pa.Table:
     # Names hold quotation marks that quote nothing.
     return read_columns(path, columns, report, delimiter="\t", quoted=False, encoding=_encoding(path))
 
@@ -65,20 +65,20 @@ def _encoding(path: Path) -> str:
     return "utf8"
 
 
-def _artists(path: Path, report: Report) -> pa.Table:
-    mine = Report("items", place=f"{path.name} line")
+def _artists(path: Path, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("items", place=f"{path.name} line")
     table = _read(path, ("id", "name", "url"), mine)
     report.merge(mine)
     return pa.table({"item_id": table["id"], "title": table["name"], "url": table["url"]})
 
 
 def _tag_texts(path: Path) -> pa.Table:
-    report = Report("tags", place=f"{path.name} line")
+    report = ValidationReport("tags", place=f"{path.name} line")
     return _read(path, ("tagID", "tagValue"), report).drop_columns([LINE])
 
 
-def _tagged(path: Path, texts: pa.Table, report: Report) -> pa.Table:
-    mine = Report("events", place=f"{path.name} line")
+def _tagged(path: Path, texts: pa.Table, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("events", place=f"{path.name} line")
     columns = ("userID", "artistID", "tagID", "day", "month", "year")
     table = _read(path, columns, mine)
     dates = _milliseconds(table)
@@ -109,8 +109,8 @@ def _milliseconds(table: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(plausible, dates.cast(pa.int64()), pa.scalar(None, pa.int64()))
 
 
-def _played(path: Path, tagged: pa.Table, report: Report) -> pa.Table:
-    mine = Report("events", place=f"{path.name} line")
+def _played(path: Path, tagged: pa.Table, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("events", place=f"{path.name} line")
     columns = ("userID", "artistID", "weight")
     table = _read(path, columns, mine)
     wordy = pc.is_null(whole_numbers(table["weight"]))

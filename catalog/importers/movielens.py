@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.data.events import EventType
-from catalog.data.report import Report
+from catalog.data.validation_report import ValidationReport
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import decimals, find_file, read_columns, whole_numbers
 
@@ -32,7 +32,7 @@ def read_movielens(source: Path, *, junk_tags: Collection[str] = JUNK_TAGS) -> D
     Raises DatasetError if a file is missing or is not what MovieLens publishes.
     """
     files = {name: find_file(source, f"{name}.csv") for name in ("movies", "ratings", "tags")}
-    items_report, events_report = Report("items"), Report("events")
+    items_report, events_report = ValidationReport("items"), ValidationReport("events")
     items = _films(files["movies"], items_report)
     ratings = _ratings(files["ratings"], events_report)
     tags = _tags(files["tags"], junk_tags, events_report)
@@ -61,8 +61,8 @@ def _gap(article: str) -> str:
     return "" if article.endswith("'") else " "
 
 
-def _films(path: Path, report: Report) -> pa.Table:
-    mine = Report("items", place=f"{path.name} line")
+def _films(path: Path, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("items", place=f"{path.name} line")
     table = read_columns(path, ("movieId", "title", "genres"), mine)
     titles = [plain_title(title) for title in table["title"].to_pylist()]
     genres = [
@@ -80,8 +80,8 @@ def _films(path: Path, report: Report) -> pa.Table:
     )
 
 
-def _ratings(path: Path, report: Report) -> pa.Table:
-    mine = Report("events", place=f"{path.name} line")
+def _ratings(path: Path, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("events", place=f"{path.name} line")
     columns = ("userId", "movieId", "rating", "timestamp")
     table = _timed(read_columns(path, columns, mine), mine)
     wordy = pc.is_null(decimals(table["rating"]))
@@ -90,8 +90,8 @@ def _ratings(path: Path, report: Report) -> pa.Table:
     return _events(table, EventType.RATING).append_column("rating", decimals(table["rating"]))
 
 
-def _tags(path: Path, junk_tags: Collection[str], report: Report) -> pa.Table:
-    mine = Report("events", place=f"{path.name} line")
+def _tags(path: Path, junk_tags: Collection[str], report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("events", place=f"{path.name} line")
     columns = ("userId", "movieId", "tag", "timestamp")
     table = _timed(read_columns(path, columns, mine), mine)
     tags = pc.utf8_lower(pc.utf8_trim_whitespace(table["tag"]))
@@ -101,7 +101,7 @@ def _tags(path: Path, junk_tags: Collection[str], report: Report) -> pa.Table:
     return _events(table, EventType.CLICK).append_column("query", pc.utf8_trim_whitespace(table["tag"]))
 
 
-def _timed(table: pa.Table, report: Report) -> pa.Table:
+def _timed(table: pa.Table, report: ValidationReport) -> pa.Table:
     timeless = pc.is_null(whole_numbers(table["timestamp"]))
     return report.drop(table, timeless, "broken timestamp", show=("userId", "movieId", "timestamp"))
 

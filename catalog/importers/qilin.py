@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.data.events import EventType
-from catalog.data.report import LINE, Report
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import batches, find_file
@@ -80,7 +80,7 @@ def read_qilin(source: Path, *, all_items: bool = False) -> Dataset:
     Raises DatasetError if a file is missing or has other columns than Qilin's.
     """
     notes = find_file(source, "notes.csv")
-    items_report, events_report = Report("items"), Report("events")
+    items_report, events_report = ValidationReport("items"), ValidationReport("events")
     rows = [row for log in _LOGS for path in _files(source, log) for row in _clicks(path, log, events_report)]
     events = pa.Table.from_pylist(rows, schema=_EVENT_SCHEMA)
     wanted = None if all_items else pc.unique(events["item_id"])
@@ -96,10 +96,10 @@ def _files(source: Path, log: _Log) -> list[Path]:
     return found
 
 
-def _clicks(path: Path, log: _Log, report: Report) -> Iterator[dict[str, Any]]:
+def _clicks(path: Path, log: _Log, report: ValidationReport) -> Iterator[dict[str, Any]]:
     """The clicked impressions of a file, each once; everything else is counted."""
     columns = ["user_idx", log.request, log.details] + (["query"] if log.queried else [])
-    requests = Report("requests", place=f"{path.name} record")
+    requests = ValidationReport("requests", place=f"{path.name} record")
     seen: set[tuple[Any, ...]] = set()
     for table in batches(path, columns, requests, multiline=True):
         for row in table.to_pylist():
@@ -116,7 +116,7 @@ def _clicks(path: Path, log: _Log, report: Report) -> Iterator[dict[str, Any]]:
     report.merge(requests)
 
 
-def _impressions(cell: str, where: str, report: Report) -> Iterator[dict[str, Any]]:
+def _impressions(cell: str, where: str, report: ValidationReport) -> Iterator[dict[str, Any]]:
     dicts = re.findall(r"\{[^{}]*\}", cell)
     if not dicts and re.sub(r"[\[\]\s]", "", cell):
         report.read += 1
@@ -131,7 +131,7 @@ def _impressions(cell: str, where: str, report: Report) -> Iterator[dict[str, An
 
 
 def _event(
-    impression: dict[str, Any], row: dict[str, Any], log: _Log, where: str, report: Report
+    impression: dict[str, Any], row: dict[str, Any], log: _Log, where: str, report: ValidationReport
 ) -> dict[str, Any] | None:
     if impression["click"] != 1:
         report.count("impression without a click", 1, fault=False)
@@ -156,8 +156,8 @@ def _event(
     }
 
 
-def _notes(path: Path, wanted: pa.Array | None, report: Report) -> pa.Table:
-    mine = Report("items", place=f"{path.name} record")
+def _notes(path: Path, wanted: pa.Array | None, report: ValidationReport) -> pa.Table:
+    mine = ValidationReport("items", place=f"{path.name} record")
     parts: list[dict[str, Any]] = []
     for batch in batches(path, _NOTE_COLUMNS, mine, multiline=True):
         notes = batch

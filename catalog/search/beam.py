@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.search.layout import Beams, Layout, layouts_of
+from catalog.search.beam_layout import BeamLayout, Beams, layouts_of
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import Restriction
-from catalog.search.tree import Tree
-from catalog.search.vectorised import VectorisedExpansion
+from catalog.search.torch_expansion import TorchExpansion
 
-__all__ = ["BeamSearch", "Beams", "Layout", "Ranked"]
+__all__ = ["BeamLayout", "BeamSearch", "Beams", "Ranked"]
 
 
 class Ranked(NamedTuple):
@@ -41,23 +41,23 @@ class BeamSearch:
 
     def __init__(
         self,
-        tree: Tree,
+        device_index: DeviceIndex,
         widths: Sequence[int],
         restriction: Restriction | None = None,
         *,
         compiled: bool | None = None,
     ) -> None:
-        self._tree = tree
+        self._device_index = device_index
         limit_R = np.asarray(widths, np.int64)
         if restriction is not None:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
-        self.layouts = layouts_of(limit_R, tree.edges, tree.device)
+        self.layouts = layouts_of(limit_R, device_index.edges, device_index.device)
         """Level l expands the beams of layout l into those of layout l + 1."""
         self._trail: list[Beams] = []
-        if tree.device.type == "cpu" if compiled is None else compiled:
-            self._expansion: Expansion = _compiled(tree, restriction, len(limit_R))
+        if device_index.device.type == "cpu" if compiled is None else compiled:
+            self._expansion: Expansion = _compiled(device_index, restriction, len(limit_R))
         else:
-            self._expansion = VectorisedExpansion(tree, restriction)
+            self._expansion = TorchExpansion(device_index, restriction)
 
     def run(self, logp_RC: Tensor, decode: Callable[[int, Beams], Tensor]) -> list[Ranked]:
         """Search all levels.
@@ -67,7 +67,7 @@ class BeamSearch:
         """
         beams = self.expand(0, self.roots(), logp_RC)
         self._trail = [beams]
-        for level in range(1, self._tree.depth):
+        for level in range(1, self._device_index.depth):
             if self.layouts[level].beams == 0:
                 break
             beams = self.expand(level, beams, decode(level, beams))
@@ -86,14 +86,14 @@ class BeamSearch:
             beam_B = beams.parent_B[beam_B].long()
         found = self.layouts[-1]
         if found.beams == 0:
-            return [np.empty((0, self._tree.depth), np.float32)] * found.rows
+            return [np.empty((0, self._device_index.depth), np.float32)] * found.rows
         cost_LB = torch.stack(costs[::-1]).cpu().numpy()
         score_BL = -np.diff(cost_LB, axis=0, prepend=np.float32(0)).T
         return np.split(score_BL, found.end_R[:-1])
 
     def roots(self) -> Beams:
         """One beam a row, at the root."""
-        rows, device = self.layouts[0].rows, self._tree.device
+        rows, device = self.layouts[0].rows, self._device_index.device
         zero = torch.zeros(rows, dtype=torch.int32, device=device)
         return Beams(torch.zeros(rows, device=device), zero, zero, zero)
 
@@ -112,12 +112,12 @@ class BeamSearch:
 class Expansion(Protocol):
     """One way to advance all beams of a batch by a level."""
 
-    def expand(self, level: int, now: Layout, then: Layout, beams: Beams, logp_BC: Tensor) -> Beams:
+    def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
         """See `BeamSearch.expand`."""
 
 
-def _compiled(tree: Tree, restriction: Restriction | None, rows: int) -> Expansion:
+def _compiled(device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> Expansion:
     # imported late: vLLM's engine process does not start where numba's compiler is loaded already
-    from catalog.search.compiled import CompiledExpansion
+    from catalog.search.numba_expansion import NumbaExpansion
 
-    return CompiledExpansion(tree, restriction, rows)
+    return NumbaExpansion(device_index, restriction, rows)

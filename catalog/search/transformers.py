@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from catalog.ids.index import ItemIndex
-from catalog.search.beam import Beams, BeamSearch, Layout, Ranked
+from catalog.search.beam import BeamLayout, Beams, BeamSearch, Ranked
+from catalog.search.device_index import DeviceIndex, check_level_tokens
 from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
 from catalog.search.restriction import FilterBitmap, Restriction
-from catalog.search.tree import Tree, check_level_tokens
 
 __all__ = ["TransformersRanker"]
 
@@ -52,7 +52,7 @@ class TransformersRanker:
         self._model = model
         self._device = torch.device(model.device if device is None else device)
         self._index = index
-        self._tree = Tree(index, self._device)
+        self._device_index = DeviceIndex(index, self._device)
         self._tokens = [torch.as_tensor(tokens, device=self._device) for tokens in level_tokens]
         self._normalize = normalize
         if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
@@ -97,7 +97,7 @@ class TransformersRanker:
                     [filters[row] for row in rows],
                     [allow[row] for row in rows],
                 )
-                search = BeamSearch(self._tree, [width] * len(rows), restriction)
+                search = BeamSearch(self._device_index, [width] * len(rows), restriction)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(prompts))]
 
@@ -146,7 +146,7 @@ class _Decoder(Protocol):
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """The hidden state that predicts the first code, [R, H]."""
 
-    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+    def step(self, token_B: Tensor, parent_B: Tensor, before: BeamLayout, now: BeamLayout) -> Tensor:
         """Append a token to every beam; the hidden state that predicts its next code, [B, H]."""
 
 
@@ -170,7 +170,7 @@ class _CausalDecoder:
         hidden_RH: Tensor = output.last_hidden_state[rows, self._length_R - 1]
         return hidden_RH
 
-    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+    def step(self, token_B: Tensor, parent_B: Tensor, before: BeamLayout, now: BeamLayout) -> Tensor:
         parent_RK = now.unpack(before.rank_B.index_select(0, parent_B))
         own_RK = torch.arange(now.widest, device=self._device).expand(now.rows, -1)
         self._ancestors = [*(place.gather(1, parent_RK) for place in self._ancestors), own_RK]
@@ -185,7 +185,7 @@ class _CausalDecoder:
         )
         return now.pack(output.last_hidden_state)
 
-    def _mask(self, now: Layout) -> Tensor:
+    def _mask(self, now: BeamLayout) -> Tensor:
         """Additive, [R, 1, K, keys]: a beam sees its prompt and its ancestors."""
         prompt_RP = torch.arange(self._token_RP.shape[1], device=self._device) < self._length_R[:, None]
         seen = [prompt_RP[:, None].expand(-1, now.widest, -1)]
@@ -210,7 +210,7 @@ class _T5:
         self._encoded = self._model.encoder(input_ids=token_RP, attention_mask=self._mask).last_hidden_state
         return self._decode(length_R.new_full((len(prompts),), self._model.config.decoder_start_token_id))
 
-    def step(self, token_B: Tensor, parent_B: Tensor, before: Layout, now: Layout) -> Tensor:
+    def step(self, token_B: Tensor, parent_B: Tensor, before: BeamLayout, now: BeamLayout) -> Tensor:
         self._cache.batch_select_indices(parent_B.long())
         self._encoded = self._encoded.index_select(0, parent_B)
         self._mask = self._mask.index_select(0, parent_B)

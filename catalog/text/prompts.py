@@ -29,7 +29,7 @@ PROMPT_VERSION = 1
 SEARCH_MARKER = "<|search|>"
 RECOMMEND_MARKER = "<|recommend|>"
 MARKERS = (SEARCH_MARKER, RECOMMEND_MARKER)
-LONGEST_TEXT = 2_000  # characters of a query that are looked at; far more than `max_query_tokens` can hold
+MAX_TEXT_CHARACTERS = 2_000  # characters of a query that are looked at; far more than `max_query_tokens` can hold
 
 Task = Literal["search", "recommendation"]
 TASKS: tuple[Task, Task] = ("search", "recommendation")
@@ -100,7 +100,7 @@ class PlainText:
 
 def clean_text(text: str) -> str:
     """NFKC, lower case, one space between words, without control, format and surrogate characters."""
-    text = unicodedata.normalize("NFKC", text[:LONGEST_TEXT])
+    text = unicodedata.normalize("NFKC", text[:MAX_TEXT_CHARACTERS])
     kept = (
         "" if unicodedata.category(c) in {"Cf", "Cs", "Co", "Cn"} else " " if unicodedata.category(c) == "Cc" else c
         for c in text

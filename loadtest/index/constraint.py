@@ -13,8 +13,8 @@ from torch import Tensor
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import FilterBitmap, Restriction
-from catalog.search.tree import Tree
 from loadtest.index.beam_steps import Step
 
 __all__ = ["IndexConstraint", "SearchState"]
@@ -34,7 +34,7 @@ class IndexConstraint:
 
     def __init__(self, index: ItemIndex) -> None:
         self.index = index
-        self._tree = Tree(index)
+        self._device_index = DeviceIndex(index)
 
     @classmethod
     def build(cls, codes_NL: NDArray[np.int64], sizes: Sequence[int]) -> "IndexConstraint":
@@ -43,7 +43,7 @@ class IndexConstraint:
 
     def locate(self, step: Step) -> SearchState:
         """The state of a search whose beams are those of `step`."""
-        search = BeamSearch(self._tree, [step.width] * len(step.leaf_RW))
+        search = BeamSearch(self._device_index, [step.width] * len(step.leaf_RW))
         node_B = np.searchsorted(self.index.leaf_start(step.level), step.leaf_RW.ravel(), side="right") - 1
         zero_B = torch.zeros(len(node_B), dtype=torch.int32)
         beams = Beams(step.cost_RW.flatten(), torch.from_numpy(node_B.astype(np.int32)), zero_B, zero_B)
@@ -64,6 +64,6 @@ class IndexConstraint:
         """
         nothing = np.empty(0, np.int64)
         restriction = None if chosen is None else Restriction(self.index, [nothing], [chosen])
-        search = BeamSearch(self._tree, [width], restriction)
+        search = BeamSearch(self._device_index, [width], restriction)
         (ranked,) = search.run(logp_LBC[0][:1], lambda level, beams: logp_LBC[level][: len(beams.cost_B)])
         return ranked

@@ -1,4 +1,4 @@
-"""A catalog of made-up records for the leaves of an index, and a coder that gives new items random codes.
+"""A catalog of made-up records for the leaves of an index, and a code_assigner that gives new items random codes.
 
 Shapes: N items, K new items, D embedding dimensions.
 """
@@ -10,12 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
+from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks
-from catalog.ids.coding import ItemCoder
 from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
 
-__all__ = ["random_coder", "random_snapshot"]
+__all__ = ["random_code_assigner", "random_snapshot"]
 
 DIMENSIONS = 64
 
@@ -31,11 +31,11 @@ class RandomEmbedder:
         return self._generator.standard_normal((len(texts), DIMENSIONS), np.float32)
 
 
-def random_coder(index: ItemIndex, generator: np.random.Generator) -> ItemCoder:
-    """A coder of new items with random vectors and codebooks, whose codes are those of the index."""
+def random_code_assigner(index: ItemIndex, generator: np.random.Generator) -> CodeAssigner:
+    """A code_assigner of new items with random vectors and codebooks, whose codes are those of the index."""
     centroids = generator.standard_normal((index.depth, max(index.sizes), DIMENSIONS), np.float32)
     codebooks = Codebooks(tuple(level[:size] for level, size in zip(centroids, index.sizes, strict=True)))
-    return ItemCoder(RandomEmbedder(generator), codebooks)
+    return CodeAssigner(RandomEmbedder(generator), codebooks)
 
 
 def random_snapshot(index: ItemIndex) -> Snapshot:

@@ -34,8 +34,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from catalog.data.erasure import RECORDED_AT, digest_of, tombstones_beside, write_tombstones
-from catalog.data.events import EVENTS
-from catalog.printing import printable
+from catalog.data.events import EVENTS_SCHEMA
+from catalog.terminal import printable
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
 
 __all__ = ["Counts", "export_events", "main"]
@@ -44,7 +44,7 @@ PIECE = 2_000  # entries of the log in one round trip
 RUN = 100_000  # events sorted in memory at a time: about 80 MB
 GROUP = 50_000  # events of a row group
 
-SCHEMA = EVENTS.schema.append(pa.field(RECORDED_AT, pa.int64()))
+SCHEMA = EVENTS_SCHEMA.columns.append(pa.field(RECORDED_AT, pa.int64()))
 
 
 class Row(NamedTuple):

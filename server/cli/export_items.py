@@ -20,7 +20,7 @@ from catalog.bundle.bundle import open_bundle
 from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
-from catalog.printing import printable
+from catalog.terminal import printable
 from server.core.errors import ServerError
 from server.core.storage_settings import StorageSettings
 from server.storage.change_log import RedisChanges

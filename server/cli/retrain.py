@@ -32,9 +32,9 @@ import pyarrow as pa
 
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
 from catalog.data.erasure import drop_erased, read_tombstones, tombstones_beside
-from catalog.data.events import EVENTS, read_events, write_events
+from catalog.data.events import EVENTS_SCHEMA, read_events, write_events
 from catalog.errors import CatalogError
-from catalog.printing import printable
+from catalog.terminal import printable
 from server.core.errors import ServerError
 
 __all__ = ["main", "retrain"]
@@ -112,7 +112,7 @@ def _kept(file: Path, tombstones: Mapping[str, int]) -> pa.Table:
     events, report = read_events(file)
     if report.dropped:
         print(f"{file}: {report}")
-    return drop_erased(events, tombstones).select(EVENTS.schema.names)
+    return drop_erased(events, tombstones).select(EVENTS_SCHEMA.columns.names)
 
 
 def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:

@@ -69,7 +69,7 @@ class LiveCatalog:
         """Make ready what the first request of its kind would wait for: words to correct by, what codes new items."""
         await self.spelling.load()
         with suppress(CatalogError):  # whoever writes a new item is told
-            await asyncio.to_thread(getattr, self._bundle, "coder")
+            await asyncio.to_thread(getattr, self._bundle, "code_assigner")
 
     @property
     def searcher(self) -> Searcher:
@@ -169,7 +169,7 @@ class LiveCatalog:
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
         written = (str(change.item_id) for change in changes if isinstance(change, Upsert))
         new = any(snapshot.items.row_of(item_id) is None for item_id in written)
-        return snapshot.apply(changes, self._bundle.coder if new else None)
+        return snapshot.apply(changes, self._bundle.code_assigner if new else None)
 
     def _fitting(self, snapshot: Snapshot, changes: Sequence[tuple[str, Change]], reasons: dict[str, str]) -> Snapshot:
         """With those of the changes that it can take; the others are halved until each has its reason."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from catalog.data.changes import Delete, Upsert
 from catalog.data.items import Items
 from catalog.errors import CatalogError, ItemsError
+from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import semantic_codes
-from catalog.ids.coding import ItemCoder
 from catalog.ids.embeddings import HashingEmbedder
 from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
@@ -27,7 +27,7 @@ def shop():
     embedder = HashingEmbedder.fit(items.texts(), 16)
     books, codes = semantic_codes(embedder.embed(items.texts()), SIZES, seed=0)
     index, order = ItemIndex.build(codes, SIZES)
-    return Snapshot.published(Items(items.table.take(order)), codes[order], index), ItemCoder(embedder, books)
+    return Snapshot.published(Items(items.table.take(order)), codes[order], index), CodeAssigner(embedder, books)
 
 
 PUBLISHED, CODER = shop()

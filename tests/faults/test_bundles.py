@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from catalog.bundle.bundle import activate, current_bundle, open_bundle, publish, published_versions
-from catalog.bundle.disk import disk_refusal
+from catalog.bundle.disk import disk_full_reason
 from catalog.data.events import read_events
 from catalog.errors import BundleError, VersionTaken
 from tests.faults.file_system import NEW, OLD, at, fill, manifest, watched
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_at_any_call_leaves_whole_bundles_and_no_draft(tmp_p
             with watched(at(number, refuse)):
                 publish(folder, manifest(NEW), fill)
         except (OSError, BundleError) as error:
-            reasons.append(disk_refusal(error))
+            reasons.append(disk_full_reason(error))
             assert whole(folder) in [([OLD], OLD), ([OLD, NEW], OLD), ([OLD, NEW], NEW)]
         assert hidden(folder) == []
     assert whole(folder) == ([OLD, NEW], NEW), "no call is left to refuse"

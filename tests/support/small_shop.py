@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from catalog.bundle.bundle import Bundle, activate
-from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
 from catalog.data.items import Items
 from catalog.errors import CatalogError
@@ -95,7 +95,7 @@ def make_index() -> ItemIndex:
 class FirstFree:
     """Codes new items with the first free paths, whatever their texts."""
 
-    def code(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+    def assign(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
         paths = (divmod(number, SIZES[1]) for number in range(SIZES[0] * SIZES[1]))
         free = [path for path in paths if index.leaf(path) is None]
         if len(texts) > len(free):
@@ -108,12 +108,17 @@ class ShopBundle:
     """What a server needs of a bundle."""
 
     version: str = "2025-11-20-a"
-    golden: GoldenQuestions | None = None
+    golden: GoldenQueries | None = None
     typed_words: TypedWords = field(default_factory=TypedWords)
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})
-        self.items, self.prompts, self.index, self.coder = make_items(), make_prompts(), make_index(), FirstFree()
+        self.items, self.prompts, self.index, self.code_assigner = (
+            make_items(),
+            make_prompts(),
+            make_index(),
+            FirstFree(),
+        )
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 

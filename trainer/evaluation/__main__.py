@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import open_bundle
 from catalog.errors import CatalogError
-from catalog.printing import printable
+from catalog.terminal import printable
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.data.histories import SPLITS

@@ -94,7 +94,7 @@ def _codes(start: Bundle, items: Items) -> np.ndarray:
     if new:
         index, _ = ItemIndex.build(codes_NL[known], start.manifest.code_sizes)
         with threadpool_limits(1):  # see trainer/model/semantic_ids.py
-            codes_NL[new] = start.coder.code(Items(items.table.take(new)).texts(), index)
+            codes_NL[new] = start.code_assigner.assign(Items(items.table.take(new)).texts(), index)
     gone = len(start.items) - len(known)
     say(f"warm start from {start.version}: {len(known)} items keep their identifiers, {len(new)} are new, {gone} gone")
     return codes_NL

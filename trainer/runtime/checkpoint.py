@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from catalog.bundle.disk import make_durable, make_durable_entry
+from catalog.bundle.disk import fsync, fsync_tree
 from trainer.core.errors import CheckpointError, TrainerError
 from trainer.distributed.group import ALONE, ProcessGroup
 
@@ -91,13 +91,13 @@ def _bring_back(directory: Path) -> None:
 
 
 def _replace(directory: Path, draft: Path) -> None:
-    make_durable(draft)
+    fsync_tree(draft)
     old = _old(directory)
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
         directory.rename(old)
     draft.rename(directory)
-    make_durable_entry(directory.parent)
+    fsync(directory.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -19,7 +19,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from catalog.bundle.bundle import Bundle, publish
-from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
 from catalog.errors import VersionTaken
 from catalog.search.transformers import TransformersRanker
@@ -92,7 +92,7 @@ def publish_run(
             continue
 
 
-def golden_questions(bundle: Bundle) -> GoldenQuestions:
+def golden_questions(bundle: Bundle) -> GoldenQueries:
     """Asked of the files as they were written, on the CPU: of what servers will read, not of what the run remembers."""
     config = AutoConfig.from_pretrained(bundle.model_dir)
     family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
@@ -100,7 +100,7 @@ def golden_questions(bundle: Bundle) -> GoldenQuestions:
     ranker = TransformersRanker(exact, bundle.index, bundle.level_tokens, normalize="codes")
     rounded = family.from_pretrained(bundle.model_dir, dtype=torch.bfloat16)
     rounding = TransformersRanker(rounded, bundle.index, bundle.level_tokens, normalize="codes")
-    return GoldenQuestions.ask(ranker, rounding, bundle.prompts, bundle.items)
+    return GoldenQueries.ask(ranker, rounding, bundle.prompts, bundle.items)
 
 
 def typed_words(train: Histories) -> TypedWords:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalog.bundle.bundle import sha256_of
-from catalog.bundle.disk import lock, make_durable, make_durable_entry
+from catalog.bundle.disk import fsync, fsync_tree, lock
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.runtime.step_log import FILE_NAME
@@ -66,9 +66,9 @@ class Workspace:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
             raise
-        make_durable(draft)
+        fsync_tree(draft)
         draft.rename(directory)
-        make_durable_entry(directory.parent)
+        fsync(directory.parent)
 
     def check_inputs(self) -> None:
         """To be called when the inputs have been read. Raises TrainerError naming one that was replaced meanwhile."""

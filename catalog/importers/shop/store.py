@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from catalog.data.report import Report
+from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.shop.assortment import Assortment, load_assortment
@@ -36,7 +36,9 @@ def build_shop(*, seed: int = 0, products: int = 2000, shoppers: int = 1500, eve
     acts = [act for person, rng in zip(people, chances, strict=True) for act in make_visits(shelves, person, rng)]
     acts.sort(key=lambda act: act.milliseconds)
     items, happened = _items(assortment, goods), _events(goods, acts)
-    return assemble(items, happened, Report("items", read=len(items)), Report("events", read=len(happened)))
+    return assemble(
+        items, happened, ValidationReport("items", read=len(items)), ValidationReport("events", read=len(happened))
+    )
 
 
 def _items(assortment: Assortment, goods: list[Product]) -> pa.Table:

@@ -149,7 +149,7 @@ def bundle(tmp_path):
 
 
 def test_the_catalog_of_a_bundle_takes_changes(bundle):
-    after = bundle.snapshot.upsert([{"item_id": "tent-pink", "title": "pink tent"}], bundle.coder)
+    after = bundle.snapshot.upsert([{"item_id": "tent-pink", "title": "pink tent"}], bundle.code_assigner)
     row = after.items.row_of("tent-pink")
     assert after.index.leaf(after.codes_NL[row].tolist()) == row
     assert bundle.snapshot.number == 0
@@ -159,10 +159,10 @@ def test_the_catalog_of_a_bundle_takes_changes(bundle):
 def test_a_bundle_that_cannot_code_new_items_says_what_to_train(bundle):
     atomic = Bundle(bundle.path, bundle.manifest.model_copy(update={"identifiers": "atomic"}))
     with pytest.raises(CatalogError, match=r"atomic.*identifiers\.text=hashing"):
-        _ = atomic.coder
+        _ = atomic.code_assigner
     (bundle.path / "catalog/embedder.npz").unlink()
     with pytest.raises(CatalogError, match=r"embedder\.npz does not exist.*identifiers\.text=hashing"):
-        _ = bundle.coder
+        _ = bundle.code_assigner
     assert bundle.snapshot.delete(["tent-red"]).outcome.deleted == ("tent-red",)
 
 

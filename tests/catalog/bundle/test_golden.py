@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from catalog.bundle.golden import GoldenQuestions
+from catalog.bundle.golden import GoldenQueries
 from catalog.data.items import Items
 from catalog.errors import BundleError
 from catalog.text.prompts import Interaction
@@ -27,7 +27,7 @@ class Scripted:
 
 
 def ask(rounding=0.01):
-    return GoldenQuestions.ask(Scripted(), Scripted(rounding), PROMPTS, ITEMS)
+    return GoldenQueries.ask(Scripted(), Scripted(rounding), PROMPTS, ITEMS)
 
 
 GOLDEN = ask()
@@ -47,7 +47,7 @@ def test_both_tasks_are_asked_with_and_without_a_history():
 
 def test_a_question_is_what_a_server_renders_and_its_answer_what_was_ranked():
     exact = Scripted()
-    golden = GoldenQuestions.ask(exact, Scripted(), PROMPTS, ITEMS)
+    golden = GoldenQueries.ask(exact, Scripted(), PROMPTS, ITEMS)
     for question, prompt in zip(golden.questions, exact.asked, strict=True):
         history = [Interaction(NAMES.index(item_id), query) for item_id, query in question.history]
         assert list(question.tokens) == prompt == PROMPTS.render(history, question.query)
@@ -61,14 +61,14 @@ def test_a_question_is_what_a_server_renders_and_its_answer_what_was_ranked():
 
 def test_they_survive_saving(tmp_path):
     GOLDEN.save(tmp_path / "golden.json")
-    assert GoldenQuestions.open(tmp_path / "golden.json") == GOLDEN
+    assert GoldenQueries.open(tmp_path / "golden.json") == GOLDEN
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"width": 50}'])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "golden.json").write_text(content)
     with pytest.raises(BundleError, match=r"golden\.json.*publish the bundle again"):
-        GoldenQuestions.open(tmp_path / "golden.json")
+        GoldenQueries.open(tmp_path / "golden.json")
 
 
 def test_the_tolerance_follows_the_rounding_of_the_model():
@@ -120,6 +120,6 @@ def test_a_catalog_of_one_item_has_questions_too():
         def rank(self, prompts, width):
             return [(np.array([0]), np.array([-0.5], np.float32))] * len(prompts)
 
-    golden = GoldenQuestions.ask(Only(), Only(), PROMPTS, one)
+    golden = GoldenQueries.ask(Only(), Only(), PROMPTS, one)
     assert all(golden.check_prompt(question, PROMPTS, one) is None for question in golden.questions)
     assert all(golden.check(question, [0], [-0.5]) is None for question in golden.questions)

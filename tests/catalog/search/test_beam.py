@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import BeamSearch
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import FilterBitmap, Restriction
-from catalog.search.tree import Tree
 from tests.catalog.search.slow_search import slow_search
 
 EITHER_WAY = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "vectorised"])
@@ -44,7 +44,7 @@ def run(index, widths, restriction, models, *, compiled=True):
 
 def searched(index, widths, restriction, models, *, compiled=True):
     """The search, and what it found."""
-    search = BeamSearch(Tree(index), widths, restriction, compiled=compiled)
+    search = BeamSearch(DeviceIndex(index), widths, restriction, compiled=compiled)
     paths = {}
 
     def decode(level, beams):
@@ -135,7 +135,7 @@ def test_a_row_that_wants_nothing_gets_nothing_and_disturbs_nobody(compiled):
 def test_certain_codes_tie_whatever_the_sign_of_their_zero(compiled):
     index, _ = ItemIndex.build(np.arange(4)[:, None], [4])
     logp = torch.tensor([[-3.0, 0.0, -1e-7, -0.0]])
-    (ranked,) = BeamSearch(Tree(index), [4], compiled=compiled).run(logp, lambda level, beams: logp)
+    (ranked,) = BeamSearch(DeviceIndex(index), [4], compiled=compiled).run(logp, lambda level, beams: logp)
     assert ranked.leaves.tolist() == [1, 3, 2, 0]
     assert ranked.scores.tolist() == [0.0, 0.0, logp[0, 2].item(), -3.0]
 

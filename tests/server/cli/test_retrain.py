@@ -14,7 +14,7 @@ import pytest
 from catalog.bundle.bundle import activate, sha256_of
 from catalog.bundle.manifest import Manifest
 from catalog.data.erasure import digest_of, tombstones_beside, write_tombstones
-from catalog.data.events import EVENTS, write_events
+from catalog.data.events import EVENTS_SCHEMA, write_events
 from server.cli.retrain import main
 from tests.support.small_shop import make_manifest
 
@@ -23,7 +23,7 @@ OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
 def events(*rows: tuple[str, str, int]) -> pa.Table:
     columns = [{"user_id": user, "item_id": item, "timestamp": time, "type": "view"} for user, item, time in rows]
-    return pa.Table.from_pylist(columns, EVENTS.schema)
+    return pa.Table.from_pylist(columns, EVENTS_SCHEMA.columns)
 
 
 def publish(bundles: Path, version: str, events_sha256: str | None = None) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from catalog.search.beam import Layout
+from catalog.search.beam import BeamLayout
 from server.engine.vllm.worker.runner import Runner
 
 __all__ = ["PagedDecoder", "scratch_blocks_each"]
@@ -53,7 +53,7 @@ class PagedDecoder:
         self._second_B = torch.empty(0, dtype=torch.long)
         """As of the last step, the second scratch block of every beam, counted from the start of its half."""
 
-    def step(self, level: int, token_B: Tensor, parent_B: Tensor, now: Layout) -> Tensor:
+    def step(self, level: int, token_B: Tensor, parent_B: Tensor, now: BeamLayout) -> Tensor:
         """Append the code of `level - 1` to every beam; hidden states [B, H]."""
         size = self._runner.block_size
         row_B = np.repeat(np.arange(now.rows), now.beams_R)
@@ -79,7 +79,7 @@ class PagedDecoder:
             int(position_B.max()) + 1,
         )
 
-    def _copy_prompt(self, base: int, now: Layout) -> None:
+    def _copy_prompt(self, base: int, now: BeamLayout) -> None:
         """Begin every beam's scratch block with its prompt's last block; where that is full, with anything."""
         last_R = self._blocks_RM.gather(1, self._tensor(self._full_R)[:, None]).view(-1).long()
         self._runner.copy_prompts(last_R.index_select(0, now.row_B), base)
@@ -92,7 +92,7 @@ class PagedDecoder:
             source_B = torch.cat([source_B, self._second_B.index_select(0, parent_S)])
         self._runner.copy_scratch(source_B, self._half - base, base)
 
-    def _tables(self, base: int, now: Layout, row_B: NDArray[np.int64], crossing_S: NDArray[np.int64]) -> Tensor:
+    def _tables(self, base: int, now: BeamLayout, row_B: NDArray[np.int64], crossing_S: NDArray[np.int64]) -> Tensor:
         """The blocks of every beam, int32 [B, M]."""
         blocks_BM = self._blocks_RM.index_select(0, now.row_B)
         first_B = np.arange(now.beams) * blocks_BM.shape[1] + self._full_R[row_B]

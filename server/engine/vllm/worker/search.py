@@ -13,8 +13,8 @@ from torch import Tensor
 
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import FilterBitmap, Restriction
-from catalog.search.tree import Tree
 from server.engine.vllm.messages import EngineOptions, RankOptions
 from server.engine.vllm.worker.heads import CodeHeads
 from server.engine.vllm.worker.paged_beams import PagedDecoder, scratch_blocks_each
@@ -38,14 +38,14 @@ class ItemSearch:
         self._runner = runner
         self._heads = heads
         self._half = EngineOptions.of(runner.config).scratch_blocks // 2
-        self._tree = Tree(index, runner.device)
+        self._device_index = DeviceIndex(index, runner.device)
         self._counts = counts
         self.filters: dict[int, FilterBitmap] = {}
 
     @property
     def index(self) -> ItemIndex:
         """What is searched."""
-        return self._tree.index
+        return self._device_index.index
 
     def can_answer(self, option: RankOptions) -> bool:
         """Whether the filter that a request names is installed."""
@@ -67,7 +67,7 @@ class ItemSearch:
 
     def _groups(self, length_R: NDArray[np.int64], options: Sequence[RankOptions]) -> Iterator[list[int]]:
         """Requests, in order, as many together as the scratch blocks hold the beams of."""
-        each_R = scratch_blocks_each(length_R, self._tree.depth, self._runner.block_size)
+        each_R = scratch_blocks_each(length_R, self._device_index.depth, self._runner.block_size)
         group: list[int] = []
         used = 0
         for i, option in enumerate(options):
@@ -84,8 +84,8 @@ class ItemSearch:
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
     ) -> Iterator[tuple[Ranked, NDArray[np.float32] | None]]:
         """What each request finds, and the scores by level of those that ask for them."""
-        search = BeamSearch(self._tree, [option.width for option in options], self._restriction(options))
-        decoder = PagedDecoder(self._runner, rows, length_R, self._tree.depth, self._half)
+        search = BeamSearch(self._device_index, [option.width for option in options], self._restriction(options))
+        decoder = PagedDecoder(self._runner, rows, length_R, self._device_index.depth, self._half)
 
         def decode(level: int, beams: Beams) -> Tensor:
             layout = search.layouts[level]

@@ -12,10 +12,10 @@ from torch import Tensor
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
 
-__all__ = ["Tree", "check_level_tokens"]
+__all__ = ["DeviceIndex", "check_level_tokens"]
 
 
-class Tree:
+class DeviceIndex:
     """An ItemIndex in the memory of the device that searches it. What no search asks for is not made.
 
     edges: per level, how many there are.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["DEAD", "Beams", "Layout", "layouts_of"]
+__all__ = ["DEAD", "BeamLayout", "Beams", "layouts_of"]
 
 DEAD = float("inf")
 """The cost of a dead beam, which never comes back."""
@@ -36,7 +36,7 @@ class Beams:
     code_B: Tensor
 
 
-class Layout:
+class BeamLayout:
     """How many beams every row has at a level, and where they lie. Known before anything is computed.
 
     beams_R: beams of every row, on the host. end_R: where the beams of every row end, on the host.
@@ -82,13 +82,13 @@ class Layout:
         return value if self._even else value.index_select(0, self._place_B)
 
 
-def layouts_of(limit_R: NDArray[np.int64], edges: Sequence[int], device: torch.device) -> list[Layout]:
+def layouts_of(limit_R: NDArray[np.int64], edges: Sequence[int], device: torch.device) -> list[BeamLayout]:
     """The layouts before the first level and after each, for rows that keep at most so many beams."""
     beams_R = [np.ones_like(limit_R), *(np.minimum(limit_R, most) for most in edges)]
     return [_layout(tuple(beams.tolist()), device) for beams in beams_R]
 
 
 @lru_cache(maxsize=1024)
-def _layout(beams: tuple[int, ...], device: torch.device) -> Layout:
+def _layout(beams: tuple[int, ...], device: torch.device) -> BeamLayout:
     """The same few widths come again and again."""
-    return Layout(np.array(beams, np.int64), device)
+    return BeamLayout(np.array(beams, np.int64), device)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["LINE", "Report", "Tally"]
+__all__ = ["LINE", "Tally", "ValidationReport"]
 
 LINE = "@line"
 """Column that carries a record's line (or row) number while the record is being checked; it is never written."""
@@ -28,7 +28,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Report:
+class ValidationReport:
     """Counts of one kind of record (`subject`: "items" or "events"), filled by readers and importers.
 
     `place` is written before a record's number in an example: "line", or "ratings.csv.gz line".
@@ -76,7 +76,7 @@ class Report:
         self.count(reason, number, examples, fault=fault)
         return table.filter(pc.invert(bad))
 
-    def merge(self, other: "Report") -> None:
+    def merge(self, other: "ValidationReport") -> None:
         """Add the counts of another report, of another file or a later stage, to this one."""
         self.read += other.read
         self.notes.extend(other.notes)

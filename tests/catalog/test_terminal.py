@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.printing import printable
+from catalog.terminal import printable
 
 
 @given(st.text())

@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
-from catalog.data.report import LINE, Report
+from catalog.data.validation_report import LINE, ValidationReport
 
 
 def test_faults_and_omissions_are_counted_apart():
-    report = Report("events", read=10)
+    report = ValidationReport("events", read=10)
     report.count("broken", 2, ["line 1", "line 2"])
     report.count("junk", 3, fault=False)
     report.count("never", 0)
@@ -23,7 +23,7 @@ def test_faults_and_omissions_are_counted_apart():
 
 
 def test_dropping_returns_the_other_rows_and_takes_unknown_for_bad():
-    report = Report("events", place="tags.csv line", read=3)
+    report = ValidationReport("events", place="tags.csv line", read=3)
     table = pa.table({"tag": ["x", "y", "z"], LINE: [2, 3, 4]})
     rest = report.drop(table, pa.array([False, True, None]), "odd", show=("tag",))
     assert rest["tag"].to_pylist() == ["x"]
@@ -31,7 +31,7 @@ def test_dropping_returns_the_other_rows_and_takes_unknown_for_bad():
 
 
 def test_examples_are_few_short_and_different():
-    report = Report("items", read=9)
+    report = ValidationReport("items", read=9)
     table = pa.table({"title": ["a" * 100, "a" * 100, "b", "c", "d"]})
     report.drop(table, pa.array([True] * 5), "odd", show=("title",))
     assert len(report.faults["odd"].examples) == 3
@@ -39,7 +39,7 @@ def test_examples_are_few_short_and_different():
 
 
 def test_merged_reports_add_up():
-    one, other = Report("events", read=5), Report("events", read=4, notes=["look here"])
+    one, other = ValidationReport("events", read=5), ValidationReport("events", read=4, notes=["look here"])
     one.count("broken", 1, ["a"])
     other.count("broken", 2, ["b", "c", "d"])
     other.count("junk", 1, fault=False)

@@ -14,23 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.search.layout import DEAD, Beams, Layout
+from catalog.search.beam_layout import DEAD, BeamLayout, Beams
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import FilterBitmap, Restriction
-from catalog.search.tree import Tree
 
-__all__ = ["VectorisedExpansion"]
+__all__ = ["TorchExpansion"]
 
 
-class VectorisedExpansion:
-    """Expands the beams of one batch on the tree's device."""
+class TorchExpansion:
+    """Expands the beams of one batch on the device_index's device."""
 
-    def __init__(self, tree: Tree, restriction: Restriction | None) -> None:
-        self._tree = tree
-        self._limits = None if restriction is None else _Limits(tree, restriction)
+    def __init__(self, device_index: DeviceIndex, restriction: Restriction | None) -> None:
+        self._device_index = device_index
+        self._limits = None if restriction is None else _Limits(device_index, restriction)
 
-    def expand(self, level: int, now: Layout, then: Layout, beams: Beams, logp_BC: Tensor) -> Beams:
+    def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
         """See BeamSearch.expand."""
-        low_B, high_B = self._tree.children[level].index_select(0, beams.node_B).unbind(1)
+        low_B, high_B = self._device_index.children[level].index_select(0, beams.node_B).unbind(1)
         count_B = (high_B - low_B) * (beams.cost_B != DEAD)
         low_X, count_X = now.spread(torch.stack([low_B, count_B], 1), 0).unbind(1)
         length = self._equalise(level, now, then, count_X.view(now.rows, -1))
@@ -40,7 +40,7 @@ class VectorisedExpansion:
         slot_T = torch.repeat_interleave(count_X, output_size=now.rows * length)
         edge_T = torch.arange(len(slot_T), dtype=torch.int32, device=slot_T.device)
         edge_T += shift_X.index_select(0, slot_T)
-        code_T = self._tree.code[level].index_select(0, edge_T)
+        code_T = self._device_index.code[level].index_select(0, edge_T)
         cost_T = cost_XC.view(-1).index_select(0, slot_T * cost_XC.shape[1] + code_T)
         if self._limits is not None:
             self._limits.bury(level, now, cost_T, edge_T, beams, shift_X)
@@ -55,11 +55,11 @@ class VectorisedExpansion:
             code_B=code_T.index_select(0, chosen_B),
         )
 
-    def _equalise(self, level: int, now: Layout, then: Layout, count_RS: Tensor) -> int:
+    def _equalise(self, level: int, now: BeamLayout, then: BeamLayout, count_RS: Tensor) -> int:
         """Give the last slot of every row as many dead candidates as make all rows equally long; that length."""
         total_R = count_RS.sum(1, dtype=torch.int32)
         if count_RS.is_cuda:  # a bound, because reading the sum would wait for the device
-            most = min(self._tree.edges[level], now.widest * self._tree.index.fan_out[level])
+            most = min(self._device_index.edges[level], now.widest * self._device_index.index.fan_out[level])
         else:
             most = int(total_R.max())
         length = max(most, then.widest)
@@ -78,27 +78,29 @@ class _DeadEdges:
 class _Limits:
     """A restriction as tensors: per level, each filter's living edges and the few edges that deny lists kill."""
 
-    def __init__(self, tree: Tree, restriction: Restriction) -> None:
-        self._tree = tree
-        filters, filter_R = _filters(tree, restriction)
+    def __init__(self, device_index: DeviceIndex, restriction: Restriction) -> None:
+        self._device_index = device_index
+        filters, filter_R = _filters(device_index, restriction)
         self._filter_R = self._tensor(filter_R)
         self._alive = [
-            self._tensor(np.concatenate([_alive(tree, level, chosen) for chosen in filters])) if filters else None
-            for level in range(tree.depth)
+            self._tensor(np.concatenate([_alive(device_index, level, chosen) for chosen in filters]))
+            if filters
+            else None
+            for level in range(device_index.depth)
         ]
         denying_R = ~restriction.allowing_R
         row_D = np.repeat(np.arange(len(filter_R)), np.diff(restriction.listed_end_R, prepend=0))
         outside = denying_R[row_D]
         self._dead = self._dead_edges(row_D[outside], restriction.listed_D[outside], filters, filter_R)
 
-    def bury(self, level: int, now: Layout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
+    def bury(self, level: int, now: BeamLayout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
         """Give candidates with no wanted leaf below them the cost of the dead."""
         alive, dead = self._alive[level], self._dead[level]
         if alive is not None:
-            entry_RT = edge_T.view(now.rows, -1) + self._filter_R[:, None] * self._tree.edges[level]
+            entry_RT = edge_T.view(now.rows, -1) + self._filter_R[:, None] * self._device_index.edges[level]
             cost_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
         if dead is not None:
-            nodes = len(self._tree.children[level])
+            nodes = len(self._device_index.children[level])
             key_B = torch.where(beams.cost_B != DEAD, now.row_B * nodes + beams.node_B, -1)
             key_B, beam_B = key_B.sort()
             found_D = torch.searchsorted(key_B, dead.key_D).clamp_(max=len(key_B) - 1)
@@ -108,7 +110,7 @@ class _Limits:
             cost_T.index_add_(0, position_D, torch.where(reached_D, DEAD, 0.0))
 
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(array).to(self._tree.device)
+        return torch.from_numpy(array).to(self._device_index.device)
 
     def _dead_edges(
         self,
@@ -117,7 +119,7 @@ class _Limits:
         filters: list[FilterBitmap],
         filter_R: NDArray[np.int64],
     ) -> list[_DeadEdges | None]:
-        index = self._tree.index
+        index = self._device_index.index
         count_FN = np.stack([chosen.count for chosen in filters]) if filters else None
         dead: list[_DeadEdges | None] = []
         node_D, nodes = np.zeros_like(leaf_D), 1
@@ -139,7 +141,7 @@ class _Limits:
         return dead
 
 
-def _filters(tree: Tree, restriction: Restriction) -> tuple[list[FilterBitmap], NDArray[np.int64]]:
+def _filters(device_index: DeviceIndex, restriction: Restriction) -> tuple[list[FilterBitmap], NDArray[np.int64]]:
     """Distinct filter bitmaps and the number of each row's; none if no row is limited to one."""
     rows = len(restriction.wanted_R)
     if not restriction.allowing_R.any() and all(chosen is None for chosen, _ in restriction.groups):
@@ -148,17 +150,19 @@ def _filters(tree: Tree, restriction: Restriction) -> tuple[list[FilterBitmap], 
     filter_R = np.zeros(rows, np.int64)
     for chosen, row_G in restriction.groups:
         filter_R[row_G] = len(filters)
-        filters.append(FilterBitmap(tree.index, np.arange(len(tree.index))) if chosen is None else chosen)
+        filters.append(
+            FilterBitmap(device_index.index, np.arange(len(device_index.index))) if chosen is None else chosen
+        )
     for row in np.flatnonzero(restriction.allowing_R):
         filter_R[row] = len(filters)
         begin = restriction.listed_end_R[row - 1] if row > 0 else 0
-        filters.append(FilterBitmap(tree.index, restriction.listed_D[begin : restriction.listed_end_R[row]]))
+        filters.append(FilterBitmap(device_index.index, restriction.listed_D[begin : restriction.listed_end_R[row]]))
     return filters, filter_R
 
 
-def _alive(tree: Tree, level: int, chosen: FilterBitmap) -> NDArray[np.bool_]:
+def _alive(device_index: DeviceIndex, level: int, chosen: FilterBitmap) -> NDArray[np.bool_]:
     """Which edges of `level` have a leaf that the filter lets through below them, bool [edges]."""
-    at_start = chosen.count[tree.index.leaf_start(level + 1)]
+    at_start = chosen.count[device_index.index.leaf_start(level + 1)]
     alive: NDArray[np.bool_] = at_start[1:] > at_start[:-1]
     return alive
 

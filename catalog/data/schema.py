@@ -11,57 +11,57 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.data.report import LINE
+from catalog.data.validation_report import LINE
 from catalog.errors import CatalogError
 
-__all__ = ["Contract", "conform", "in_words"]
+__all__ = ["TableSchema", "conform", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class TableSchema:
     """The columns a file must or may have.
 
     `schema`: name and arrow type of every column; `required`: those that must be there; `identifiers`: string columns
     in which integers are accepted and turned to strings; `error`: what a breach raises.
     """
 
-    schema: pa.Schema
+    columns: pa.Schema
     required: frozenset[str]
     identifiers: frozenset[str]
     error: type[CatalogError]
 
 
-def conform(table: pa.Table, contract: Contract, where: str) -> pa.Table:
-    """`table` with every column of the contract first, in its type (absent ones all null), then the other columns.
+def conform(table: pa.Table, schema: TableSchema, where: str) -> pa.Table:
+    """`table` with every column of the schema first, in its type (absent ones all null), then the other columns.
 
-    Raises the contract's error, saying `where`, for a missing required column or one whose type cannot be converted.
+    Raises the schema's error, saying `where`, for a missing required column or one whose type cannot be converted.
     """
-    missing = sorted(contract.required - set(table.column_names))
+    missing = sorted(schema.required - set(table.column_names))
     if missing:
         have = ", ".join(name for name in table.column_names if name != LINE) or "none"
-        raise contract.error(f"{where}: the column {missing[0]!r} is missing; the columns are: {have}")
+        raise schema.error(f"{where}: the column {missing[0]!r} is missing; the columns are: {have}")
     columns: dict[str, Any] = {}
-    for expected in contract.schema:
+    for expected in schema.columns:
         if expected.name not in table.column_names:
             columns[expected.name] = pa.nulls(len(table), expected.type)
         else:
-            columns[expected.name] = _cast(table[expected.name], expected, contract, where)
+            columns[expected.name] = _cast(table[expected.name], expected, schema, where)
     for name in table.column_names:
         if name not in columns:
-            columns[name] = _extra(table[name], name, contract, where)
+            columns[name] = _extra(table[name], name, schema, where)
     return pa.table(columns)
 
 
-def _cast(column: pa.ChunkedArray, expected: pa.Field, contract: Contract, where: str) -> pa.ChunkedArray:
+def _cast(column: pa.ChunkedArray, expected: pa.Field, schema: TableSchema, where: str) -> pa.ChunkedArray:
     have = column.type
     if pa.types.is_dictionary(have):
         column = column.cast(have.value_type)
         have = column.type
-    if not _convertible(have, expected, contract):
+    if not _convertible(have, expected, schema):
         hint = " (integers with gaps become floats in pandas: store them as strings)"
-        raise contract.error(
+        raise schema.error(
             f"{where}: the column {expected.name!r} is {have}, it must be {in_words(expected.type)}"
-            + (hint if expected.name in contract.identifiers and pa.types.is_floating(have) else "")
+            + (hint if expected.name in schema.identifiers and pa.types.is_floating(have) else "")
         )
     if pa.types.is_timestamp(have) and pa.types.is_int64(expected.type):
         column = column.cast(pa.timestamp("ms", have.tz), safe=False)
@@ -72,15 +72,15 @@ def _cast(column: pa.ChunkedArray, expected: pa.Field, contract: Contract, where
     try:
         return column if column.type == expected.type else column.cast(expected.type)
     except pa.ArrowInvalid as fault:
-        raise contract.error(f"{where}: the column {expected.name!r}: {fault}") from fault
+        raise schema.error(f"{where}: the column {expected.name!r}: {fault}") from fault
 
 
-def _convertible(have: pa.DataType, expected: pa.Field, contract: Contract) -> bool:
+def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> bool:
     want, kinds = expected.type, pa.types
     if kinds.is_null(have) or have == want:
         return True
     if kinds.is_string(want):
-        return _is_text(have) or (expected.name in contract.identifiers and kinds.is_integer(have))
+        return _is_text(have) or (expected.name in schema.identifiers and kinds.is_integer(have))
     if kinds.is_floating(want):
         return bool(kinds.is_integer(have) or kinds.is_floating(have) or kinds.is_decimal(have))
     if kinds.is_int64(want):
@@ -88,7 +88,7 @@ def _convertible(have: pa.DataType, expected: pa.Field, contract: Contract) -> b
     return bool(kinds.is_list(want) and _is_list_of_text(have))
 
 
-def _extra(column: pa.ChunkedArray, name: str, contract: Contract, where: str) -> pa.ChunkedArray:
+def _extra(column: pa.ChunkedArray, name: str, schema: TableSchema, where: str) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type)
@@ -97,7 +97,7 @@ def _extra(column: pa.ChunkedArray, name: str, contract: Contract, where: str) -
     if _is_list_of_text(kind):
         return column.cast(pa.list_(pa.string()))
     if pa.types.is_nested(kind):
-        raise contract.error(
+        raise schema.error(
             f"{where}: the column {name!r} is {kind}; a further column holds scalars or lists of strings: remove it"
         )
     return column

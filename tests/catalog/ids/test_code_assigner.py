@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import CatalogError
+from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks, semantic_codes
-from catalog.ids.coding import ItemCoder
 from catalog.ids.embeddings import HashingEmbedder
 from catalog.ids.index import ItemIndex
 from tests.support import world
@@ -51,17 +51,17 @@ def index_of(paths, sizes):
 )
 def test_a_space_of_codes_fills_to_its_last_path(sizes, seed, batch, distinct):
     generator = np.random.default_rng(seed)
-    coder = ItemCoder(Coordinates(), random_books(sizes, seed))
+    code_assigner = CodeAssigner(Coordinates(), random_books(sizes, seed))
     space = [list(path) for path in product(*(range(size) for size in sizes))]
     paths = [space[generator.integers(len(space))]]
     while len(paths) < len(space):
         new = min(batch, len(space) - len(paths))
         vectors = np.random.default_rng(seed).normal(size=(distinct, 3))[generator.integers(0, distinct, new)]
-        paths += coder.code(spelt(vectors), index_of(paths, sizes)).tolist()
+        paths += code_assigner.assign(spelt(vectors), index_of(paths, sizes)).tolist()
         index_of(paths, sizes)  # raises for two of one path
     assert sorted(paths) == space
     with pytest.raises(CatalogError, match=rf"0 of the {len(space)} paths.*identifiers.code_sizes"):
-        coder.code(["0 0 0"], index_of(paths, sizes))
+        code_assigner.assign(["0 0 0"], index_of(paths, sizes))
 
 
 @given(seed=st.integers(0, 999))
@@ -74,13 +74,13 @@ def test_with_room_an_item_is_coded_as_in_training(seed):
         greedy.append(int(((residual - centroids) ** 2).sum(1).argmin()))
         residual = residual - centroids[greedy[-1]]
     elsewhere = [(code + 1) % 4 for code in greedy]
-    coder = ItemCoder(Coordinates(), books)
-    assert coder.code(spelt(vector[None]), index_of([elsewhere], sizes)).tolist() == [greedy]
+    code_assigner = CodeAssigner(Coordinates(), books)
+    assert code_assigner.assign(spelt(vector[None]), index_of([elsewhere], sizes)).tolist() == [greedy]
     siblings = [[*greedy[:-1], code] for code in range(4)]
     nearest = sorted(siblings, key=lambda path: error_of(path, vector, books))
     assert nearest[0] == greedy
-    assert coder.code(spelt(vector[None]), index_of([greedy], sizes)).tolist() == [nearest[1]]
-    assert coder.code(spelt(np.stack([vector] * 2)), index_of([elsewhere], sizes)).tolist() == nearest[:2]
+    assert code_assigner.assign(spelt(vector[None]), index_of([greedy], sizes)).tolist() == [nearest[1]]
+    assert code_assigner.assign(spelt(np.stack([vector] * 2)), index_of([elsewhere], sizes)).tolist() == nearest[:2]
 
 
 @given(seed=st.integers(0, 999))
@@ -89,12 +89,12 @@ def test_beyond_a_full_node_the_nearest_of_all_free_paths_is_found(seed):
     generator = np.random.default_rng(seed)
     books, vector = random_books(sizes, seed), generator.normal(size=3)
     space = list(product(range(3), repeat=3))
-    coder = ItemCoder(Coordinates(), books)
-    (greedy,) = coder.code(spelt(vector[None]), index_of([space[0]], sizes)).tolist()
+    code_assigner = CodeAssigner(Coordinates(), books)
+    (greedy,) = code_assigner.assign(spelt(vector[None]), index_of([space[0]], sizes)).tolist()
     full = [path for path in space if path[:2] == tuple(greedy[:2])]
     others = [path for path in space if path not in full]
     taken = full + [others[i] for i in generator.permutation(len(others))[: generator.integers(0, len(others))]]
-    (found,) = coder.code(spelt(vector[None]), index_of(taken, sizes)).tolist()
+    (found,) = code_assigner.assign(spelt(vector[None]), index_of(taken, sizes)).tolist()
     free = [path for path in space if path not in taken]
     assert error_of(found, vector, books) == pytest.approx(min(error_of(p, vector, books) for p in free), abs=1e-5)
 
@@ -103,15 +103,15 @@ def test_an_item_that_left_and_came_back_stands_near_its_old_place():
     texts = world.items().texts()
     embedder = HashingEmbedder.fit(texts, 16)
     books, codes = semantic_codes(embedder.embed(texts), [8, 8], seed=0)
-    coder = ItemCoder(embedder, books)
+    code_assigner = CodeAssigner(embedder, books)
     kept = 0
     for row, text in enumerate(texts):
-        again = coder.code([text], index_of(np.delete(codes, row, axis=0), [8, 8]))
+        again = code_assigner.assign([text], index_of(np.delete(codes, row, axis=0), [8, 8]))
         kept += again[0, 0] == codes[row, 0]
     assert kept == len(texts)  # the first code is the nearest, then as now
 
 
 def test_an_index_of_other_sizes_is_refused():
-    coder = ItemCoder(Coordinates(), random_books((2, 2), 0))
+    code_assigner = CodeAssigner(Coordinates(), random_books((2, 2), 0))
     with pytest.raises(CatalogError, match=r"sizes \(2, 2\).*\(2, 3\)"):
-        coder.code(["0 0 0"], index_of([[0, 0]], (2, 3)))
+        code_assigner.assign(["0 0 0"], index_of([[0, 0]], (2, 3)))

@@ -16,11 +16,11 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalog.search.layout import DEAD, Beams, Layout
+from catalog.search.beam_layout import DEAD, BeamLayout, Beams
+from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import Restriction
-from catalog.search.tree import Tree
 
-__all__ = ["CompiledExpansion"]
+__all__ = ["NumbaExpansion"]
 
 EVERYTHING = np.empty(0, np.int32)
 """The count of no set."""
@@ -37,11 +37,11 @@ def compiled(function: Function) -> Function:
     return machine_code
 
 
-class CompiledExpansion:
+class NumbaExpansion:
     """Expands the beams of one batch on the CPU."""
 
-    def __init__(self, tree: Tree, restriction: Restriction | None, rows: int) -> None:
-        self._tree = tree
+    def __init__(self, device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> None:
+        self._device_index = device_index
         if restriction is None:
             self._listed = (np.empty(0, np.int64), np.zeros(rows, np.int64), np.zeros(rows, bool))
             self._groups = [(np.arange(rows), EVERYTHING)]
@@ -51,12 +51,14 @@ class CompiledExpansion:
                 (row_G, EVERYTHING if chosen is None else chosen.count) for chosen, row_G in restriction.groups
             ]
 
-    def expand(self, level: int, now: Layout, then: Layout, beams: Beams, logp_BC: Tensor) -> Beams:
+    def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
         """See BeamSearch.expand."""
         before = (beams.cost_B.numpy(), beams.node_B.numpy(), logp_BC.contiguous().numpy())
         after: list[NDArray[Any]] = [np.empty(then.beams, kind) for kind in KINDS]
         for row_G, count in self._groups:
-            _keep_best(row_G, now.end_R, then.end_R, *before, *self._tree.levels[level], count, *self._listed, *after)
+            _keep_best(
+                row_G, now.end_R, then.end_R, *before, *self._device_index.levels[level], count, *self._listed, *after
+            )
         return Beams(*map(torch.from_numpy, after))
 
 

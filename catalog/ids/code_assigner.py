@@ -18,7 +18,7 @@ from catalog.errors import CatalogError
 from catalog.ids.codes import Codebooks, squared_distances
 from catalog.ids.index import ItemIndex
 
-__all__ = ["ItemCoder"]
+__all__ = ["CodeAssigner"]
 
 ALTERNATIVES = 16  # paths that the beam follows; more find nearer ones, at a cost that only full nodes have
 
@@ -31,14 +31,14 @@ class Embedder(Protocol):
         ...
 
 
-class ItemCoder:
+class CodeAssigner:
     """Codes new items with the embedder and the codebooks of the training run. Safe to use from several threads."""
 
     def __init__(self, embedder: Embedder, codebooks: Codebooks) -> None:
         self._embedder = embedder
         self._codebooks = codebooks
 
-    def code(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+    def assign(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
         """Codes of items with these texts, int64 [K, L], all different and none of them in `index`.
 
         Raises CatalogError where the index has no room for so many.

@@ -13,12 +13,12 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowMap"]
+__all__ = ["RowLookup"]
 
 ABSENT = -1
 
 
-class RowMap:
+class RowLookup:
     """Rows of one state of a catalog. Never changes, and may be read while another is made from it."""
 
     def __init__(self, numbers: dict[str, int], unused: Iterator[int], row_I: NDArray[np.int32]) -> None:
@@ -28,7 +28,7 @@ class RowMap:
         self._rows = row_I.data  # one value of it is read twice as fast as one of the array
 
     @classmethod
-    def of(cls, ids: Sequence[str]) -> "RowMap":
+    def of(cls, ids: Sequence[str]) -> "RowLookup":
         """Of items whose identifiers are given by row."""
         numbers = {item_id: row for row, item_id in enumerate(ids)}
         return cls(numbers, count(len(ids)), np.arange(len(ids), dtype=np.int32))
@@ -41,11 +41,11 @@ class RowMap:
         row: int = self._rows[number]
         return None if row == ABSENT else row
 
-    def inserted(self, moved_N: NDArray[np.int64], ids: Sequence[str], row_K: NDArray[np.int64]) -> "RowMap":
+    def inserted(self, moved_N: NDArray[np.int64], ids: Sequence[str], row_K: NDArray[np.int64]) -> "RowLookup":
         """After an insertion: row r has become row moved_N[r], and the new items `ids` have the rows `row_K`."""
         # Two states made from one may insert the same identifier: it keeps the number that it got first.
         number_K = [self._numbers.setdefault(item_id, next(self._unused)) for item_id in ids]
         row_I = np.full(max(len(self._row_I), 1 + max(number_K, default=0)), ABSENT, np.int32)
         row_I[: len(self._row_I)] = np.append(moved_N, ABSENT)[self._row_I]
         row_I[number_K] = row_K
-        return RowMap(self._numbers, self._unused, row_I)
+        return RowLookup(self._numbers, self._unused, row_I)
