@@ -1,10 +1,11 @@
-"""Words that several people typed: the spelling knows them beside the catalog's own.
+"""Words that several people typed, which spelling correction knows beside the catalog's own.
 
-People say `pullover` where every title says `fleece`, and nothing should turn that into `plover`. A bundle has the
-words of its training searches, in `typed_words.json`. A word that fewer than LEAST_PEOPLE people typed is never
-published: it may name somebody. Nor is one that is within the forgiven edits of a word which MISSPELLING_SHARE times as
-many people typed: it is the misspelling that many make. On the bundled store that leaves out `hikign`, and keeps `sack`
-beside `pack`.
+People say `pullover` where every title says `fleece`, and nothing should turn that into `plover`. A bundle keeps the
+words of its training searches in `typed_words.json`, with two exceptions:
+
+* A word that fewer than MIN_PEOPLE people typed is left out: it may name somebody.
+* A word within the forgiven edits of one that MISSPELLING_SHARE times as many people typed is left out: it is a common
+  misspelling. On the bundled store that drops `hikign`, and keeps `sack` beside `pack`.
 """
 
 from __future__ import annotations
@@ -14,20 +15,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from catalog.errors import BundleError
-from catalog.text.spelling import LETTERS, SHORTEST_CANDIDATE, forgiven_edits, words_of
+from catalog.text.delete_index import DeleteIndex
+from catalog.text.spelling import LETTERS, MIN_CANDIDATE_LENGTH, forgiven_edits, words_of
 
 __all__ = ["TypedWords"]
 
-LEAST_PEOPLE = 5
+MIN_PEOPLE = 5
 MISSPELLING_SHARE = 10
 
 
 class TypedWords(BaseModel):
-    """typed_words.json. people: how many typed a word; lower case, letters only."""
+    """The contents of typed_words.json.
+
+    people: how many people typed each word; lower case, letters only.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,10 +43,11 @@ class TypedWords(BaseModel):
         shared = {
             word: count
             for word, count in people.items()
-            if count >= LEAST_PEOPLE and len(word) >= SHORTEST_CANDIDATE and LETTERS.fullmatch(word)
+            if count >= MIN_PEOPLE and len(word) >= MIN_CANDIDATE_LENGTH and LETTERS.fullmatch(word)
         }
-        frequent = {word: count for word, count in shared.items() if count >= LEAST_PEOPLE * MISSPELLING_SHARE}
-        kept = {word: shared[word] for word in sorted(shared) if not _is_misspelling(word, shared[word], frequent)}
+        frequent = {word: count for word, count in shared.items() if count >= MIN_PEOPLE * MISSPELLING_SHARE}
+        index = DeleteIndex([*frequent])
+        kept = {word: shared[word] for word in sorted(shared) if not _is_misspelling(word, shared, index)}
         return cls(people=kept)
 
     @classmethod
@@ -58,6 +62,6 @@ class TypedWords(BaseModel):
         path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def _is_misspelling(word: str, count: int, frequent: Mapping[str, int]) -> bool:
-    others = [other for other, people in frequent.items() if people >= count * MISSPELLING_SHARE]
-    return process.extractOne(word, others, scorer=OSA.distance, score_cutoff=forgiven_edits(word)) is not None
+def _is_misspelling(word: str, people: Mapping[str, int], frequent: DeleteIndex) -> bool:
+    near = frequent.near(word, forgiven_edits(word))
+    return any(people[other] >= people[word] * MISSPELLING_SHARE for other, _ in near)

@@ -22,7 +22,7 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
-from server.retrieval.spell_checker import Spelling
+from server.retrieval.spell_checker import SpellChecker
 
 __all__ = ["LiveCatalog", "Searcher"]
 
@@ -61,7 +61,7 @@ class LiveCatalog:
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts))
-        self.spelling = Spelling(bundle.snapshot.items, bundle.typed_words)
+        self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
 
@@ -146,7 +146,7 @@ class LiveCatalog:
 
     async def _learn(self, changes: Iterable[Change]) -> None:
         """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one."""
-        await self.spelling.learn([change.record for change in changes if isinstance(change, Upsert)])
+        await self.spelling.add([change.record for change in changes if isinstance(change, Upsert)])
 
     def _leave_out(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
         kept = {item_id: reason for item_id, reason in self.rejected.items() if item_id not in changes}

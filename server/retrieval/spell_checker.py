@@ -1,4 +1,4 @@
-"""The words that are known while a catalog serves: counted in a thread, then joined by those of new items."""
+"""Spelling correction while a catalog serves: its words are counted in a thread, and joined by those of new items."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from catalog.data.items import Items
 from catalog.text.query_terms import TypedWords
 from catalog.text.spelling import Lexicon
 
-__all__ = ["Spelling"]
+__all__ = ["SpellChecker"]
 
 
-class Spelling:
-    """Corrects queries by the words of the catalog and of those who searched it before the model was trained.
+class SpellChecker:
+    """Corrects queries by the words of the catalog, and by those that people typed before the model was trained.
 
-    Words of items that are deleted stay known until a restart.
+    Words of deleted items stay known until a restart.
     """
 
     def __init__(self, items: Items, typed: TypedWords) -> None:
@@ -32,8 +32,8 @@ class Spelling:
                 self._lexicon = await asyncio.to_thread(Lexicon.of, self._items, self._typed.people)
             return self._lexicon
 
-    async def learn(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Know the words of these items too, so that nothing turns them into others."""
+    async def add(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add the words of these items, so that none of them is corrected from now on."""
         await self.load()
         async with self._loading:
             assert self._lexicon is not None

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from catalog.data.items import Items
 from catalog.errors import BundleError
-from catalog.text.query_terms import LEAST_PEOPLE, MISSPELLING_SHARE, TypedWords
+from catalog.text.query_terms import MIN_PEOPLE, MISSPELLING_SHARE, TypedWords
 from catalog.text.spelling import Lexicon
 
 
@@ -23,13 +23,13 @@ def typed_by(people: dict[str, int]) -> TypedWords:
 
 
 def test_people_are_counted_and_not_queries() -> None:
-    assert typed_by({"pullover": 7, "палатка": LEAST_PEOPLE}).people == {"pullover": 7, "палатка": LEAST_PEOPLE}
+    assert typed_by({"pullover": 7, "палатка": MIN_PEOPLE}).people == {"pullover": 7, "палатка": MIN_PEOPLE}
     together = TypedWords.of([["warm pullover", "pullover"], *[["pullover"]] * 4])
     assert together.people == {"pullover": 5}
 
 
 def test_a_word_of_few_people_is_not_published() -> None:
-    words = typed_by({"pullover": LEAST_PEOPLE, "smith": LEAST_PEOPLE - 1})
+    words = typed_by({"pullover": MIN_PEOPLE, "smith": MIN_PEOPLE - 1})
     assert set(words.people) == {"pullover"}
     assert TypedWords.of([["smith"] * 100]).people == {}
 
@@ -40,11 +40,11 @@ def test_what_is_no_word_of_an_alphabet_is_not_published(word: str) -> None:
 
 
 def test_the_misspelling_that_many_make_is_not_published() -> None:
-    often = LEAST_PEOPLE * MISSPELLING_SHARE
-    assert set(typed_by({"hiking": often, "hikign": LEAST_PEOPLE}).people) == {"hiking"}
-    assert set(typed_by({"hiking": often - 1, "hikign": LEAST_PEOPLE}).people) == {"hiking", "hikign"}
-    assert set(typed_by({"sock": often, "sack": LEAST_PEOPLE + 1}).people) == {"sock", "sack"}
-    assert set(typed_by({"waterproof": often, "wtaerprof": LEAST_PEOPLE}).people) == {"waterproof"}
+    often = MIN_PEOPLE * MISSPELLING_SHARE
+    assert set(typed_by({"hiking": often, "hikign": MIN_PEOPLE}).people) == {"hiking"}
+    assert set(typed_by({"hiking": often - 1, "hikign": MIN_PEOPLE}).people) == {"hiking", "hikign"}
+    assert set(typed_by({"sock": often, "sack": MIN_PEOPLE + 1}).people) == {"sock", "sack"}
+    assert set(typed_by({"waterproof": often, "wtaerprof": MIN_PEOPLE}).people) == {"waterproof"}
 
 
 def test_words_that_people_typed_are_known_and_corrected_to(shop_items) -> None:

@@ -1,5 +1,8 @@
 """Corrections by the catalog's words, against edits made one by one."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.items import Items
-from catalog.text.spelling import Lexicon, words_of
+from catalog.text import spelling
+from catalog.text.spelling import MAX_LENGTH, MAX_LOOKUPS, Lexicon, words_of
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 SHOP = Lexicon(
@@ -119,3 +123,50 @@ def test_a_large_vocabulary_is_counted_whole() -> None:
     assert len(lexicon) == len(set(words))
     assert all(word in lexicon for word in words)
     assert words_of("One-two  3THREE") == ["one", "two", "3three"]
+
+
+def test_of_a_long_query_so_many_words_are_looked_up_and_the_others_stay() -> None:
+    typed = ["tnet"] * MAX_LOOKUPS + ["jaket"] * 3
+    assert SHOP.correct(" ".join(typed)).split() == ["tent"] * MAX_LOOKUPS + ["jaket"] * 3
+    known = ["tent"] * 500 + ["tnet"]
+    assert SHOP.correct(" ".join(known)).split() == ["tent"] * 501
+
+
+def test_words_of_any_length_are_known_and_no_giant_is_looked_up_or_found() -> None:
+    giant = "ab" * 500_000
+    lexicon = Lexicon({giant: 1, "a" * MAX_LENGTH: 1}, {})
+    assert giant in lexicon
+    assert lexicon.correct("a" * (MAX_LENGTH - 1) + "b") == "a" * MAX_LENGTH
+    for typed in ("b" + giant, giant + "b", "a" * (MAX_LENGTH + 1)):
+        assert lexicon.correct(typed) == typed
+
+
+def test_many_later_words_join_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spelling, "MAX_ADDED", 3)
+    lexicon = SHOP
+    for title in ("anorak", "gaiters", "carabiner", "bivouac", "headlamp"):
+        lexicon = lexicon.with_records([{"title": title}])
+    for typed, corrected in (
+        ("anorok", "anorak"),
+        ("bivouak", "bivouac"),
+        ("hedlamp", "headlamp"),
+        ("jaket", "jacket"),
+    ):
+        assert lexicon.correct(typed) == corrected
+    assert len(lexicon) == len(SHOP) + 5
+
+
+def test_threads_share_a_lexicon_which_no_correction_changes() -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        return {name: (id(value), len(value)) for name, value in vars(SHOP).items()}
+
+    before, interval = state(), sys.getswitchinterval()
+    queries = [f"tnet {'jaket' if i % 2 else 'waterprof'} {'abcdefgh'[i % 8] * (4 + i % 9)}" for i in range(400)]
+    expected = [SHOP.correct(query) for query in queries]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(SHOP.correct, queries * 5)) == expected * 5
+    finally:
+        sys.setswitchinterval(interval)
+    assert state() == before

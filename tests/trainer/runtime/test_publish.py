@@ -14,7 +14,7 @@ from catalog.bundle.bundle import open_bundle
 from catalog.data.items import Items
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat, level_token_ids
-from catalog.text.query_terms import LEAST_PEOPLE
+from catalog.text.query_terms import MIN_PEOPLE
 from catalog.text.spelling import words_of
 from tests.support import world
 from trainer.config.recipe import load_recipe
@@ -70,7 +70,7 @@ def test_what_people_typed_is_sealed_with_it_as_far_as_it_was_trained_on(bundle,
     for event in train.events_of("search"):
         for word in words_of(train.query(event)):
             users[word].add(train.user_E[event])
-    assert bundle.typed_words.people == {word: len(them) for word, them in users.items() if len(them) >= LEAST_PEOPLE}
+    assert bundle.typed_words.people == {word: len(them) for word, them in users.items() if len(them) >= MIN_PEOPLE}
     assert any(question.query is not None for question in split.test)
 
 
