@@ -20,12 +20,12 @@ from catalog.ids.index import ItemIndex
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
-from trainer.core.progress import progress, say
+from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches
 from trainer.data.corpus import read_corpus
 from trainer.data.histories import SPLITS, Histories, Split
-from trainer.distributed.fsdp import check_sharding, collect, evaluation_device, shard
-from trainer.distributed.group import ALONE, CPU, ProcessGroup
+from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
+from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
 from trainer.evaluation import Protocol, Report, evaluate, with_protocol
 from trainer.methods import create_method
 from trainer.model.backbone import (
@@ -67,7 +67,7 @@ def run(
     recipe: Recipe,
     *,
     resume: bool,
-    processes: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     start: Bundle | None = None,
     make_current: bool = True,
     erased: Path | None = None,
@@ -79,21 +79,21 @@ def run(
     Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
     Raises TrainerError or CatalogError.
     """
-    check_sharding(recipe, processes)
+    check_sharding(recipe, group)
     tombstones = tombstone_files(events, erased)
     read = [items, events, *tombstones]
     if start is not None:
         check_fits(recipe, start)
         read.append(start.path / MANIFEST)
-    first = processes.rank == 0
+    first = group.rank == 0
     inputs = {"items": items, "events": events}
     inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
     with ExitStack() as held:
-        workspace = processes.first(
+        workspace = group.rank0_first(
             lambda: held.enter_context(open_workspace(out, recipe, read, resume=resume, first=first))
         )
-        prepared = processes.first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
-        return _run_in(workspace, prepared, inputs, out, recipe, processes, start, make_current)
+        prepared = group.rank0_first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
+        return _run_in(workspace, prepared, inputs, out, recipe, group, start, make_current)
 
 
 def _run_in(
@@ -102,21 +102,21 @@ def _run_in(
     inputs: dict[str, Path],
     out: Path,
     recipe: Recipe,
-    processes: ProcessGroup,
+    group: ProcessGroup,
     start: Bundle | None,
     make_current: bool,
 ) -> Path:
     documents = _documents(recipe, prepared.items)
-    device = CPU if recipe.training.shard else processes.device
-    backbone = processes.first(lambda: _backbone(recipe, prepared, documents, workspace, device, start))
+    device = CPU if recipe.training.shard else group.device
+    backbone = group.rank0_first(lambda: _backbone(recipe, prepared, documents, workspace, device, start))
     if recipe.training.shard:
-        shard(backbone.model, processes)
+        shard_model(backbone.model, group)
     tokens = level_token_ids(backbone.text_tokenizer, prepared.sizes)
     prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
     level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
-    method = create_method(backbone, recipe, documents, workspace.root / "null_spaces", processes)
-    if method.obstacle is not None:
-        say(f"{recipe.method} cannot be served: {method.obstacle}. The run will end in reports, without a bundle")
+    method = create_method(backbone, recipe, documents, workspace.root / "null_spaces", group)
+    if method.unservable_reason is not None:
+        print_line(f"{recipe.method} cannot be served: {method.unservable_reason}. The run ends without a bundle")
     batches = Batches(
         prepared.split.train,
         prepared.items,
@@ -126,17 +126,17 @@ def _run_in(
         seq2seq=backbone.is_seq2seq,
         pad=int(backbone.tokenizer.pad_token_id or 0),
         seed=recipe.seed,
-        processes=processes,
+        group=group,
     )
-    kept = (workspace.checkpoint, workspace.record)
-    train(backbone, method, batches, level_tokens, recipe.training, *kept, seed=recipe.seed, processes=processes)
+    kept = (workspace.checkpoint, workspace.step_log)
+    train(backbone, method, batches, level_tokens, recipe.training, *kept, seed=recipe.seed, group=group)
     method.finish()
-    weights = collect(backbone.model, processes) if recipe.training.shard else {}
+    weights = gather_weights(backbone.model, group) if recipe.training.shard else {}
 
     def publish() -> Path:
-        tuned = _in_one_piece(backbone, weights, recipe, workspace, processes.device) if weights else backbone
+        tuned = _in_one_piece(backbone, weights, recipe, workspace, group.device) if weights else backbone
         report_by = partial(_evaluate, tuned, prepared, tokens, prompts, recipe)
-        if method.obstacle is None:
+        if method.unservable_reason is None:
             prompts.settings.save(workspace.catalog / "prompt.json")
             result = publish_run(
                 out,
@@ -151,15 +151,15 @@ def _run_in(
                 make_current=make_current,
                 events_erased=prepared.erased,
             )
-            say(f"published {result}")
+            print_line(f"published {result}")
         else:  # nothing will be left to evaluate later
             reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
-            result = keep_reports(out, reports, workspace.record, recipe)
-            say(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
+            result = keep_reports(out, reports, workspace.step_log, recipe)
+            print_line(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
         workspace.remove()
         return result
 
-    return processes.once(publish)
+    return group.on_rank0(publish)
 
 
 def _prepare(
@@ -172,7 +172,7 @@ def _prepare(
 ) -> Prepared:
     events, met = read_kept_events(events_file, tombstones)
     workspace.check_inputs()
-    say(str(met))
+    print_line(str(met))
     split_of = SPLITS[recipe.evaluation.split]
 
     def fill(draft: Path) -> None:
@@ -190,7 +190,7 @@ def _prepare(
     codes_NL = np.load(workspace.catalog / "codes.npy", allow_pickle=False)
     split = split_of(Histories.from_events(events, items))
     index = ItemIndex.open(workspace.catalog / "index")
-    say(
+    print_line(
         f"{len(items)} items as {'×'.join(map(str, index.sizes))} codes; {len(split.full)} events of "
         f"{len(split.full.users)} users, {len(split.test)} held out for the test"
     )
@@ -230,7 +230,7 @@ def _backbone(
         backbone = reload_base(workspace.base, recipe.backbone)
     backbone.model.to(device)
     millions = sum(p.numel() for p in backbone.model.parameters()) / 1e6
-    say(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
+    print_line(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
     return backbone
 
 
@@ -241,16 +241,15 @@ def _in_one_piece(
     workspace.stage(workspace.tuned, lambda draft: backbone.save(draft, weights))
     whole = replace(backbone, model=load_backbone(str(workspace.tuned), recipe.backbone).model)
     chosen = evaluation_device(weights, device)
-    say(f"the tuned model is evaluated on {chosen}")
+    print_line(f"the tuned model is evaluated on {chosen}")
     whole.model.to(chosen)
     return whole
 
 
 def _build(recipe: Recipe, prepared: Prepared, documents: Sequence[str]) -> Backbone:
     texts = [*prepared.items.texts(), *prepared.split.train.texts, *documents]
-    prompt = recipe.prompt
-    longest = (prompt.max_history + 1) * (prompt.max_query_tokens + 1 + len(prepared.sizes)) + 256
-    backbone = build_backbone(recipe.backbone, texts, longest, seed=recipe.seed)
+    positions = recipe.prompt.max_positions(len(prepared.sizes))
+    backbone = build_backbone(recipe.backbone, texts, positions, seed=recipe.seed)
     if recipe.backbone.pretrain_steps:
         with progress("pretraining", recipe.backbone.pretrain_steps) as shown:
             for loss in pretrain(backbone, documents, recipe.backbone, seed=recipe.seed):

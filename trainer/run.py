@@ -32,7 +32,7 @@ from catalog.errors import CatalogError
 from catalog.terminal import printable
 from trainer.config.recipe import Recipe, load_recipe
 from trainer.core.errors import TrainerError
-from trainer.distributed.group import join_processes
+from trainer.distributed.group import init_process_group
 from trainer.model.warm_start import open_start, settings_of
 from trainer.pipeline import run
 
@@ -77,19 +77,19 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         start = None if options.warm_start is None else open_start(options.warm_start, options.out)
-        with join_processes() as processes:
+        with init_process_group() as group:
             result = run(
                 options.items,
                 options.events,
                 options.out,
                 _recipe(options, start),
                 resume=options.resume,
-                processes=processes,
+                group=group,
                 start=start,
                 make_current=not options.no_activate,
                 erased=options.erased,
             )
-            first = processes.rank == 0
+            first = group.rank == 0
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {printable(error)}", file=sys.stderr)
         return 2

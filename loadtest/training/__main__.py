@@ -86,7 +86,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--sequences", type=int, default=8, help="of each half of the batch")
+    parser.add_argument("--sequences", type=int, default=8, help="of each task in the batch")
     parser.add_argument("--length", type=int, default=128, help="positions of a sequence")
     parser.add_argument("--rank", type=int, default=128, help="of GEMS' shared subspace and the single one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every process")

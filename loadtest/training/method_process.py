@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
@@ -17,8 +18,8 @@ import torch
 from catalog.text.prompts import Task
 from loadtest.errors import LoadtestError
 from loadtest.training.released_gems import Part, ReleasedGems
-from loadtest.training.setup import Setup, draw_halves, draw_null_spaces, make_backbone, recipe_of
-from trainer.data.batches import TaskBatch, half_loss
+from loadtest.training.setup import Setup, draw_batches, draw_null_spaces, make_backbone, recipe_of
+from trainer.data.batches import TaskBatch, task_loss
 from trainer.gems.nullspace import cache
 from trainer.gems.parameters import plain_weights, projected_modules
 from trainer.methods import create_method
@@ -117,18 +118,18 @@ def _work(connection: Connection, name: str, setup: Setup, threads: int) -> None
 def make_step(name: str, setup: Setup) -> Callable[[], None]:
     """A function that makes one training step of the method on a model and a batch of its own."""
     backbone = make_backbone(setup)
-    halves, level_tokens = draw_halves(setup, backbone)
+    batches, level_tokens = draw_batches(setup, backbone)
     if name == RELEASED:
-        return _released_step(backbone, setup, halves, level_tokens)
+        return _released_step(backbone, setup, batches, level_tokens)
     recipe = recipe_of(name, setup)
     with tempfile.TemporaryDirectory() as folder, patch.object(cache, "estimate_null_spaces", draw_null_spaces):
         method = create_method(backbone, recipe, ["a text of a few words " * 100], Path(folder))
-    batch_tokens = sum(half.tokens for half in halves)
+    batch_tokens = sum(batch.tokens for batch in batches)
 
     def step() -> None:
-        for half in halves:
-            loss = half_loss(backbone.model, half, level_tokens, recipe.training)
-            method.backward(loss, half.task, tokens=half.tokens, batch_tokens=batch_tokens)
+        for batch in batches:
+            loss = task_loss(backbone.model, batch, level_tokens, recipe.training)
+            method.backward(loss, batch.task, tokens=batch.tokens, batch_tokens=batch_tokens)
         if not method.step(1.0).applied:
             raise LoadtestError(f"{name}: a loss or gradient was not finite")
 
@@ -136,7 +137,7 @@ def make_step(name: str, setup: Setup) -> Callable[[], None]:
 
 
 def _released_step(
-    backbone: Backbone, setup: Setup, halves: list[TaskBatch], level_tokens: list[torch.Tensor]
+    backbone: Backbone, setup: Setup, batches: list[TaskBatch], level_tokens: list[torch.Tensor]
 ) -> Callable[[], None]:
     recipe = recipe_of("gems", setup)
     config, model = gems_config(recipe, backbone), backbone.model
@@ -144,14 +145,14 @@ def _released_step(
     spaces = draw_null_spaces(model, (), modules=config.modules)
     plain = plain_weights(model, set(weights.values()), config)
     opponent = ReleasedGems(weights, plain, spaces, config, rank=setup.rank)
-    tokens: dict[Task, int] = {half.task: half.tokens for half in halves}
+    tokens: dict[Task, int] = {batch.task: batch.tokens for batch in batches}
     total = sum(tokens.values())
 
-    def loss_of(half: TaskBatch) -> torch.Tensor:
-        return half_loss(model, half, level_tokens, recipe.training)
+    def loss_of(batch: TaskBatch) -> torch.Tensor:
+        return task_loss(model, batch, level_tokens, recipe.training)
 
-    losses: dict[Part, Callable[[], torch.Tensor]] = {half.task: lambda half=half: loss_of(half) for half in halves}  # type: ignore[misc]
-    losses["shared"] = lambda: torch.stack([loss_of(half) * (half.tokens / total) for half in halves]).sum()
+    losses: dict[Part, Callable[[], torch.Tensor]] = {batch.task: partial(loss_of, batch) for batch in batches}
+    losses["shared"] = lambda: torch.stack([loss_of(batch) * (batch.tokens / total) for batch in batches]).sum()
     return lambda: opponent.step(losses, tokens)
 
 

@@ -1,6 +1,6 @@
 """GEMS as its authors released it (Polaris-JZ/GEMS), so that the cost of a step can be compared with ours.
 
-Three passes a step, of the whole batch, of its search half and of its recommendation half, each with a full gradient
+Three passes a step, of the whole batch, of its search part and of its recommendation part, each with a full gradient
 of every weight that is kept until the update. The projector on the null space is a dense matrix for every layer; it
 multiplies all three gradients. Each gradient has a subspace of its own, with Adam's moments inside. Written here from
 the method's description, as well as it allows: singular vectors are randomised, and a gradient is taken over from
@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from catalog.text.prompts import TASKS, Task
 from trainer.gems import GemsConfig, NullSpace
-from trainer.gems.adam import Adam, Moments
-from trainer.gems.plain import PlainWeight
+from trainer.gems.adam import AdamSettings, Moments, PlainWeight
 
 __all__ = ["ReleasedGems"]
 
@@ -50,11 +49,11 @@ class ReleasedGems:
         # It never receives a gradient: its loss is a plain number in the released code.
         layers = (nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 2))
         self._gate = nn.Sequential(*layers).to(device)
-        self._adam = Adam(config.betas, config.eps)
+        self._adam = AdamSettings(config.betas, config.eps)
         self._steps = 0
 
     def step(self, losses: dict[Part, Callable[[], Tensor]], tokens: dict[Task, int]) -> None:
-        """`losses`: how to compute the mean loss of the whole batch and of each half."""
+        """`losses`: how to compute the mean loss of the whole batch and of each task."""
         found: dict[Part, float] = {}
         for part in PARTS:
             loss = losses[part]()
@@ -64,7 +63,7 @@ class ReleasedGems:
                 layer.keep(part)
             for weight in self._plain:
                 if part == "shared":
-                    weight.observe(tokens=1)
+                    weight.accumulate(tokens=1)
                 else:
                     weight.weight.grad = None
         with torch.no_grad():
@@ -125,7 +124,7 @@ class _Layer:
         for part, rank in self._ranks.items():
             self._bases_SR[part] = torch.svd_lowrank(self._short_first(part), q=rank)[0]
 
-    def update(self, gates: dict[Part, float], lr: float, adam: Adam) -> None:
+    def update(self, gates: dict[Part, float], lr: float, adam: AdamSettings) -> None:
         change_SL: Tensor | None = None
         for part, basis_SR in self._bases_SR.items():
             self._moments[part].update(basis_SR.T @ self._short_first(part), adam)

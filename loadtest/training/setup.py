@@ -22,7 +22,7 @@ from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.parameters import projected_modules
 from trainer.model.backbone import Backbone, add_item_tokens, build_backbone
 
-__all__ = ["METHODS", "Setup", "draw_halves", "draw_null_spaces", "make_backbone", "recipe_of"]
+__all__ = ["METHODS", "Setup", "draw_batches", "draw_null_spaces", "make_backbone", "recipe_of"]
 
 METHODS = {"gems": "gems", "adamw": "full", "single_subspace": "single_subspace", "lora": "lora"}
 """The methods of the benchmark, and the trainer's names for them."""
@@ -42,7 +42,7 @@ class Setup:
     """The size of the training step.
 
     parameters: the least number of the model's parameters.
-    sequences: number of sequences in each half of the batch.
+    sequences: number of sequences of each task in the batch.
     length: positions of a sequence.
     rank: of GEMS' shared subspace and of the single subspace.
     """
@@ -86,12 +86,12 @@ def recipe_of(method: str, setup: Setup) -> Recipe:
     )
 
 
-def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], list[Tensor]]:
-    """Both halves of the batch, of random tokens and items, and the vocabulary ids of every level's codes."""
+def draw_batches(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], list[Tensor]]:
+    """Both tasks' batches, of random tokens and items, and the vocabulary ids of every level's codes."""
     draw = np.random.default_rng(1)
     tokens = level_token_ids(backbone.text_tokenizer, CODE_SIZES)
     starts = np.arange(ITEM_EVERY - len(tokens), setup.length - len(tokens) + 1, ITEM_EVERY)
-    halves = []
+    batches = []
     for task in TASKS:
         ids_BT = draw.integers(2, backbone.text_rows, (setup.sequences, setup.length))
         codes_PL = np.stack([draw.integers(0, n, setup.sequences * len(starts)) for n in CODE_SIZES], 1)
@@ -100,8 +100,8 @@ def draw_halves(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], list
         for level, ids in enumerate(tokens):
             ids_BT[rows_P, starts_P + level] = ids[codes_PL[:, level]]
         arrays = (ids_BT, np.ones_like(ids_BT), codes_PL, rows_P, starts_P)
-        halves.append(TaskBatch(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
-    return halves, [torch.from_numpy(ids).to(setup.device) for ids in tokens]
+        batches.append(TaskBatch(task, *(torch.from_numpy(array).to(setup.device) for array in arrays)))
+    return batches, [torch.from_numpy(ids).to(setup.device) for ids in tokens]
 
 
 def draw_null_spaces(

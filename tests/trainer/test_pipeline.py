@@ -19,7 +19,7 @@ from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.pipeline import run
 from trainer.runtime import loop
-from trainer.runtime.step_log import FILE_NAME, read_record
+from trainer.runtime.step_log import FILE_NAME, read_step_log
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_an_interrupted_run_resumes_to_the_same_weights(files, tmp_path, monkeyp
     assert steps == [4, 5]
     resumed, uninterrupted = weights(published), weights(bundle.path)
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in uninterrupted)
-    assert read_record(published / FILE_NAME) == read_record(bundle.path / FILE_NAME)
+    assert read_step_log(published / FILE_NAME) == read_step_log(bundle.path / FILE_NAME)
 
 
 def test_the_bundle_tells_losses_and_gates_of_every_step(bundle, tmp_path):
-    record = read_record(bundle.path / FILE_NAME)
+    record = read_step_log(bundle.path / FILE_NAME)
     assert [kept.step for kept in record] == list(range(6))
     assert all(set(kept.losses) == {"search", "recommendation"} for kept in record)
     assert all(sum(kept.figures.values()) == pytest.approx(1) for kept in record)

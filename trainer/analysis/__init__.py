@@ -1,8 +1,9 @@
-"""What tuning does to a model, as commands that write JSON and a picture.
+"""Analyses of tuned models: commands that print a summary, and write figures as JSON and a picture.
 
-conflict    how far search and recommendation ask the same of each layer
-retention   what of the base's knowledge is left
-ablation    every method and every part left out, over several seeds, in one table
-gate        the learned gate over the steps of a run
-base        pretrains a base, so that there is knowledge to keep
+python -m trainer.analysis.ablation        every method, and GEMS without each of its parts, in one table
+python -m trainer.analysis.conflict        how far the two tasks' gradients agree in each layer
+python -m trainer.analysis.gate            the learned gate over the steps of a run
+python -m trainer.analysis.misspellings    what misspelled queries cost, and what correcting them brings back
+python -m trainer.analysis.pretrain_base   pretrains a base, so that a model has general knowledge to keep
+python -m trainer.analysis.retention       how much of the base's general knowledge tuning has kept
 """

@@ -1,14 +1,17 @@
-"""How far search and recommendation ask the same of each layer of a tuned model:
+"""Measures how far the gradients of search and recommendation agree in each layer of a tuned model:
 
     python -m trainer.analysis.conflict --bundle bundles/current --events data/events.parquet \
         [--batches 32] [--refresh-batches 4] [--corpus FILE] [--json conflict.json] [--picture conflict.png]
 
-Per layer the cosine between the two tasks' gradients, its mean over batches and the share of batches where it is
-negative: `before` decomposition, of the raw gradients, and `after`, of what each task's subspace lets through inside
-the null space. Bundles of every method are treated alike: null spaces are estimated on the bundle's own model, from
-`--corpus` or the text its recipe names, and bases from the first `--refresh-batches` batches, which are not counted
-after that. Batches are drawn by the bundle's recipe as for the steps after its last. Two random subspaces of a large
-space are almost orthogonal, so cosines shrink towards zero by decomposition alone; the share of negative ones does not.
+For every layer it reports the cosine between the two tasks' gradients, as the mean over batches and as the share of
+batches where it is negative: `before` decomposition, of the raw gradients, and `after`, of their projections on each
+task's subspace inside the null space. Bundles of every method are treated alike: null spaces are estimated on the
+bundle's own model, from `--corpus` or the text that its recipe names, and bases from the first `--refresh-batches`
+batches, which are not measured on. Batches are drawn by the bundle's recipe, as for the steps after its last one. Two
+random subspaces of a large space are almost orthogonal, so cosines shrink towards zero by decomposition alone; the
+share of negative ones does not.
+
+B batches, N layers.
 """
 
 from __future__ import annotations
@@ -24,17 +27,18 @@ from typing import Any
 import numpy as np
 
 from catalog.text.prompts import TASKS
-from trainer.analysis.errors import exit_status
 from trainer.analysis.plots import picture
-from trainer.analysis.restored import Restored, restore
 from trainer.analysis.task_gradients import TaskSubspaces, cosine, mean_gradients, task_gradients
+from trainer.analysis.training_setup import TrainingSetup, load_training_setup
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
-from trainer.data.corpus import read_corpus, text_batches, token_rows, token_stream
+from trainer.data.corpus import read_corpus
 from trainer.evaluation.confidence import mean_estimate
 from trainer.gems.nullspace.estimate import estimate_null_spaces
-from trainer.gems.nullspace.space import Energy, NullSpace, Relative, Threshold
+from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.parameters import projected_modules
+from trainer.methods.gems import general_text_batches, threshold_of
 
 STAGES = ("before", "after")
 
@@ -53,38 +57,45 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the means; the exit status is 0, or 2 where nothing could be measured."""
-    return exit_status("conflict", partial(_measure, parse(arguments)))
+    return exit_status("trainer.analysis.conflict", partial(_measure, parse(arguments)))
 
 
-def conflict(restored: Restored, *, batches: int, refresh_batches: int, corpus: Path | None = None) -> dict[str, Any]:
-    """The figures, `layers` by name and `all` of their mean. Raises TrainerError where there is one task only."""
-    modules = projected_modules(restored.backbone.model, restored.recipe.gems.modules)
-    spaces = _null_spaces(restored, corpus)
-    first = restored.recipe.training.steps
-    config = replace(restored.recipe.gems, seed=restored.recipe.seed)
+def conflict(setup: TrainingSetup, *, batches: int, refresh_batches: int, corpus: Path | None = None) -> dict[str, Any]:
+    """The figures: `layers` by name, and `all` for the mean over the layers.
+
+    batches: how many batches to measure on.
+    refresh_batches: how many batches before those choose the subspaces.
+    corpus: general text for the null spaces; None for what the recipe names.
+
+    Raises TrainerError where the events hold one task only.
+    """
+    modules = projected_modules(setup.backbone.model, setup.recipe.gems.modules)
+    spaces = _null_spaces(setup, corpus)
+    first = setup.recipe.training.steps
+    config = replace(setup.recipe.gems, seed=setup.recipe.seed)
     cosines: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in modules} for stage in STAGES}
     with progress("conflict", refresh_batches + batches) as shown:
         chosen = []
         for step in range(first, first + refresh_batches):
-            chosen.append(task_gradients(restored, modules, step))
+            chosen.append(task_gradients(setup, modules, step))
             shown.advance(1)
         if any(set(found) != set(TASKS) for found in chosen):
             raise TrainerError("the events hold one task only: there is nothing that could conflict")
         subspaces = {name: TaskSubspaces(name, mean_gradients(chosen, name), spaces[name], config) for name in modules}
         del chosen
         for step in range(first + refresh_batches, first + refresh_batches + batches):
-            found = task_gradients(restored, modules, step)
+            found = task_gradients(setup, modules, step)
             for name in modules:
                 raw = [found[task][name] for task in TASKS]
-                images = [subspaces[name].image(task, found[task][name]) for task in TASKS]
+                projected = [subspaces[name].project(task, found[task][name]) for task in TASKS]
                 cosines["before"][name].append(cosine(*raw))
-                cosines["after"][name].append(cosine(*images))
+                cosines["after"][name].append(cosine(*projected))
             shown.advance(1)
     return _summarize(cosines) | {"batches": batches, "refresh_batches": refresh_batches}
 
 
 def draw(figures: dict[str, Any], file: Path) -> None:
-    """Left the mean cosine of every layer with its interval, right the share of negative ones."""
+    """Draws the mean cosine of every layer with its interval on the left, the share of negative ones on the right."""
     names = list(figures["layers"])
     place_N = np.arange(len(names))
     with picture(file, columns=2, height=1.5 + 0.22 * len(names)) as panels:
@@ -114,7 +125,7 @@ def _summarize(cosines: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def _figures(cosine_BN: np.ndarray) -> dict[str, Any]:
-    """Of the mean over N layers, where the B batches are what was drawn: layers of one batch belong together."""
+    """Estimates of the mean over layers. The samples are the batches: layers of one batch are not independent."""
     negative_BN = np.where(np.isnan(cosine_BN), np.nan, cosine_BN < 0)
     kept_B = ~np.isnan(cosine_BN).all(1)
     if not kept_B.any():
@@ -125,27 +136,25 @@ def _figures(cosine_BN: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _null_spaces(restored: Restored, corpus: Path | None) -> dict[str, NullSpace]:
-    recipe, backbone = restored.recipe.null_space, restored.backbone
+def _null_spaces(setup: TrainingSetup, corpus: Path | None) -> dict[str, NullSpace]:
+    recipe, backbone = setup.recipe.null_space, setup.backbone
     named = corpus or (Path(recipe.corpus) if recipe.corpus else None)
-    documents = restored.bundle.items.texts() if named is None else read_corpus(named)
-    rows_NT = token_rows(token_stream(documents, backbone.text_tokenizer), recipe.text_tokens, recipe.texts, seed=0)
-    batches = list(text_batches(rows_NT))
-    if backbone.is_seq2seq:
-        batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
-    threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
-    modules = restored.recipe.gems.modules
-    spaces = estimate_null_spaces(backbone.model, batches, side=recipe.side, threshold=threshold, modules=modules)
+    documents = setup.bundle.items.texts() if named is None else read_corpus(named)
+    spaces = estimate_null_spaces(
+        backbone.model,
+        general_text_batches(backbone, recipe, documents),
+        side=recipe.side,
+        threshold=threshold_of(recipe),
+        modules=setup.recipe.gems.modules,
+    )
     return {name: space.to(backbone.model.device, space.factor_WK.dtype) for name, space in spaces.items()}
 
 
 def _measure(options: argparse.Namespace) -> None:
-    restored = restore(options.bundle, options.events)
-    figures = conflict(
-        restored, batches=options.batches, refresh_batches=options.refresh_batches, corpus=options.corpus
-    )
-    manifest = restored.bundle.manifest
-    figures = {"bundle": restored.bundle.version, "method": manifest.method} | figures
+    setup = load_training_setup(options.bundle, options.events)
+    figures = conflict(setup, batches=options.batches, refresh_batches=options.refresh_batches, corpus=options.corpus)
+    manifest = setup.bundle.manifest
+    figures = {"bundle": setup.bundle.version, "method": manifest.method} | figures
     for stage in STAGES:
         cosine_, negative = figures["all"][stage]["cosine"], figures["all"][stage]["negative"]
         print(

@@ -1,8 +1,8 @@
-"""The gate over the steps of a training run, and the losses beside it:
+"""Shows the gate over the steps of a training run, and the losses beside it:
 
     python -m trainer.analysis.gate --log bundles/current [--json gate.json] [--picture gate.png] [--smooth 25]
 
-`--log` is a training record (`training.jsonl`) or a bundle that holds one.
+`--log` is a step log (`training.jsonl`) or a bundle that holds one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from trainer.analysis.errors import exit_status
 from trainer.analysis.plots import picture
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
-from trainer.runtime.step_log import FILE_NAME, StepRecord, read_record
+from trainer.runtime.step_log import FILE_NAME, StepRecord, read_step_log
 
 GATES = {"search": "α_s", "recommendation": "α_r"}
-"""Which figure of a step is which task's gate."""
+"""The figure of a step that is each task's gate."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.analysis.gate", description="The gate of a training run.")
-    parser.add_argument("--log", type=Path, required=True, help=f"a training record, or a bundle that has {FILE_NAME}")
+    parser.add_argument("--log", type=Path, required=True, help=f"a step log, or a bundle that has {FILE_NAME}")
     parser.add_argument("--smooth", type=int, default=25, help="steps that the drawn lines average over (default: 25)")
     parser.add_argument("--json", type=Path, help="write the values to this file")
     parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
@@ -36,17 +36,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the first and last gates; the exit status is 0, or 2 where there is none to show."""
-    return exit_status("gate", partial(_show, parse(arguments)))
+    return exit_status("trainer.analysis.gate", partial(_show, parse(arguments)))
 
 
 def gate_series(records: Sequence[StepRecord]) -> dict[str, Any]:
-    """`steps` and, by task, `gates` and `losses`; a step without a loss of a task has None there.
+    """The steps' numbers as `steps` and, by task, `gates` and `losses`; None where a step has no loss of a task.
 
-    Raises TrainerError where no step has gates: the method has none.
+    Raises TrainerError where no step has gates, because the method has none.
     """
     gated = [record for record in records if all(name in record.figures for name in GATES.values())]
     if not gated:
-        raise TrainerError("no step of the record has gates: only method=gems with gems.decomposition has them")
+        raise TrainerError("no step of the log has gates: only method=gems with gems.decomposition has them")
     return {
         "steps": [record.step for record in gated],
         "gates": {task: [record.figures[name] for record in gated] for task, name in GATES.items()},
@@ -55,7 +55,7 @@ def gate_series(records: Sequence[StepRecord]) -> dict[str, Any]:
 
 
 def draw(series: dict[str, Any], file: Path, *, smooth: int) -> None:
-    """Gates on the left, losses on the right: every step pale, their running mean strong."""
+    """Draws gates on the left and losses on the right: every step in pale, their running mean in strong colour."""
     with picture(file, columns=2) as panels:
         for panel, name in zip(panels, ("gates", "losses"), strict=True):
             for colour, (task, values) in zip(("tab:blue", "tab:orange"), series[name].items(), strict=True):
@@ -67,7 +67,7 @@ def draw(series: dict[str, Any], file: Path, *, smooth: int) -> None:
 
 
 def running_mean(value_N: np.ndarray, width: int) -> np.ndarray:
-    """The mean of each value and up to width - 1 before it, of those that are numbers. float64 [N]."""
+    """The mean of each value and the width - 1 values before it, without those that are nan. float64 [N]."""
     known_N = ~np.isnan(value_N)
     sum_N1 = np.r_[0, np.cumsum(np.where(known_N, value_N, 0))]
     count_N1 = np.r_[0, np.cumsum(known_N)]
@@ -79,7 +79,7 @@ def running_mean(value_N: np.ndarray, width: int) -> np.ndarray:
 
 def _show(options: argparse.Namespace) -> None:
     file = options.log / FILE_NAME if options.log.is_dir() else options.log
-    series = gate_series(read_record(file))
+    series = gate_series(read_step_log(file))
     for task, values in series["gates"].items():
         print(f"{task}: {values[0]:.3f} at step {series['steps'][0]}, {values[-1]:.3f} at step {series['steps'][-1]}")
     if options.json is not None:

@@ -1,11 +1,11 @@
-"""What misspelled queries cost, and what correcting them (`catalog/text/spelling.py`) brings back:
+"""Measures what misspelled queries cost, and what correcting them (`catalog/text/spelling.py`) brings back:
 
     python -m trainer.analysis.misspellings --bundle var/bundles/shop/current --events var/shop/events.parquet \
         [--seed 0] [--json misspellings.json]
 
-The held-out searches of the bundle's evaluation are asked four times: as they were typed, and with one slip of the
-fingers in one word of four letters or more, each without and with correction. All four get the same questions. What
-people typed has slips of its own, so the report lists every word of it that is changed, for somebody to look at.
+The held-out searches of the bundle's evaluation are asked four times: as they were typed, and with one typo in one word
+of four letters or more, each without and with correction. All four are the same questions. What people typed has typos
+of its own, so the report lists every word of it that correction changes, for somebody to look at.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import numpy as np
 from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle, open_bundle
-from catalog.errors import CatalogError
 from catalog.search.transformers import TransformersRanker
 from catalog.text.spelling import Lexicon, words_of
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.histories import Question
 from trainer.evaluation.bundle import bundle_settings, held_out, load_model
@@ -38,23 +38,24 @@ __all__ = ["measure", "misspell"]
 
 KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 WORD = re.compile("[a-z]{4,}", re.IGNORECASE)
-SLIPS = ("swap", "drop", "double", "neighbour")
+TYPOS = ("swap", "drop", "double", "neighbour")
 
 
 def misspell(query: str, generator: np.random.Generator) -> str | None:
-    """With one slip in one word: two letters swapped, one dropped, doubled, or a key beside it hit instead.
+    """The query with one typo in one word: two letters swapped, one dropped or doubled, or a neighbouring key hit.
 
-    None where there is no word of four letters or more. The first letter is hit as it should be, as people mostly do.
+    The first letter of the word is kept, as it mostly is when people type. None for a query without a word of four
+    letters or more.
     """
     words = list(WORD.finditer(query))
     if not words:
         return None
     word = words[generator.integers(len(words))]
-    typed = _slip(word[0], str(generator.choice(SLIPS)), generator)
+    typed = _typo(word[0], str(generator.choice(TYPOS)), generator)
     return query[: word.start()] + typed + query[word.end() :]
 
 
-def _slip(word: str, kind: str, generator: np.random.Generator) -> str:
+def _typo(word: str, kind: str, generator: np.random.Generator) -> str:
     at = int(generator.integers(1, len(word)))
     if kind == "swap":
         unequal = [i for i in range(1, len(word) - 1) if word[i] != word[i + 1]]
@@ -76,9 +77,12 @@ def _beside(letter: str) -> str:
 
 
 def measure(bundle: Bundle, events: Path, seed: int) -> dict[str, Any]:
-    """Figures of the clean and the misspelled queries, both also corrected.
+    """The figures of clean and misspelled queries, each without and with correction.
 
-    With them how many queries came back as they were, and which words of the clean ones are changed how many times.
+    Beside them: the share of misspelled queries that correction restores, the share of clean queries that it changes,
+    and the changed words of clean queries with their counts.
+
+    seed: of the typos.
 
     Raises TrainerError where no search is held out.
     """
@@ -119,15 +123,15 @@ def measure(bundle: Bundle, events: Path, seed: int) -> dict[str, Any]:
 
 
 def _changes(typed: Sequence[Question], read: Sequence[Question]) -> list[tuple[str, str, int]]:
-    """Each word that was changed, what it became, and how many times, the most frequent first."""
+    """Each word that was changed, what it became, and how many times, in descending order of the count."""
     texts = ((before.query or "", after.query or "") for before, after in zip(typed, read, strict=True))
     words = (pair for before, after in texts for pair in zip(words_of(before), words_of(after), strict=True))
     times = Counter((before, after) for before, after in words if before != after)
     return [(*pair, count) for pair, count in times.most_common()]
 
 
-def _share(told: Any) -> float:
-    return round(float(np.mean(list(told))), 6)
+def _share(flags: Iterable[bool]) -> float:
+    return round(float(np.mean(list(flags))), 6)
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -136,7 +140,7 @@ def _table(report: dict[str, Any]) -> str:
         figures = report[name]
         low, high = figures["intervals"]["recall@10"]
         lines.append(f"{name:16}{figures['recall@10']:10.3f}  {low:.3f}–{high:.3f}")
-    lines.append(f"{report['restored']:.0%} of the queries came back as they were before the slip")
+    lines.append(f"{report['restored']:.0%} of the queries came back as they were before the typo")
     lines.append(f"{report['clean_queries_changed']:.1%} of the clean queries are changed")
     return "\n".join(lines)
 
@@ -148,19 +152,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
     parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
-    parser.add_argument("--seed", type=int, default=0, help="of the slips (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the typos (default: 0)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)
     disable_progress_bar()
-    try:
-        report = measure(open_bundle(options.bundle), options.events, options.seed)
-    except (CatalogError, TrainerError, OSError) as error:
-        print(f"trainer.analysis.misspellings: {error}", file=sys.stderr)
-        return 2
+    return exit_status("trainer.analysis.misspellings", partial(_report, options))
+
+
+def _report(options: argparse.Namespace) -> None:
+    report = measure(open_bundle(options.bundle), options.events, options.seed)
     print(_table(report))
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How well a decoder-only model predicts general text, token by token.
 
-Strided windows: every token is predicted once, with at least half a window of text before it where there is as much.
-The softmax runs over the base's own text tokens only. Item tokens came later and never stand in general text: leaving
-them in would count against a tuned model what a base without them cannot lose.
+Windows overlap, so that every token is predicted once, with at least half a window of text before it where there is
+that much. The softmax runs over the base's own text tokens only. Item tokens were added later and never occur in
+general text: with them a tuned model would be charged for probability that a base cannot lose.
 
 T tokens of the text, W positions of a window, V text tokens of the vocabulary, B windows of a batch.
 """
@@ -29,15 +29,19 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
-    """rows: how many of the vocabulary's first rows are the base's text tokens."""
+    """A model and the part of its vocabulary that its base came with.
+
+    tokens: the base's text tokens and their ids.
+    rows: how many of the vocabulary's first rows those are.
+    """
 
     model: PreTrainedModel
-    tokens: dict[str, int]  # of those rows
+    tokens: dict[str, int]
     rows: int
 
     @classmethod
     def load(cls, folder: Path) -> TextModel:
-        """A checkpoint's folder. Raises TrainerError where there is none, or one that writes no plain text."""
+        """Loads a checkpoint's folder. Raises TrainerError where it holds no decoder-only checkpoint."""
         try:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
             tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -52,14 +56,21 @@ class TextModel:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Of every token but the first, in the text's order."""
+    """The predictions of every token but the first, in the text's order.
 
-    loss_T: np.ndarray  # float32, negative log-likelihood in nats
-    right_T: np.ndarray  # bool, the likeliest token was the true one
+    loss_T: float32, the negative log-likelihood in nats.
+    right_T: bool, whether the likeliest token was the true one.
+    """
+
+    loss_T: np.ndarray
+    right_T: np.ndarray
 
 
 def read_text(documents: list[str], folder: Path, *, limit: int | None = None) -> np.ndarray:
-    """The first `limit` tokens of the documents, by the tokenizer of the checkpoint in `folder`: int64 [T]."""
+    """The first `limit` tokens of the documents, by the tokenizer of the checkpoint in `folder`, int64 [T].
+
+    Raises TrainerError for a text of fewer than two tokens.
+    """
     tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
     stream_T = token_stream(documents, tokenizer)[:limit]
     if len(stream_T) < 2:
@@ -69,7 +80,7 @@ def read_text(documents: list[str], folder: Path, *, limit: int | None = None) -
 
 @torch.inference_mode()
 def predict_text(text: TextModel, ids_T: np.ndarray, *, window: int = WINDOW) -> Predictions:
-    """Of the tokens 1 … T-1, by windows of at most `window` positions that overlap by half."""
+    """Predicts the tokens 1 … T-1, in windows of at most `window` positions that overlap by half."""
     window = min(window, text.model.config.max_position_embeddings)
     losses, rights = [], []
     for start_B, first in _batches(len(ids_T), window):
@@ -86,10 +97,10 @@ def predict_text(text: TextModel, ids_T: np.ndarray, *, window: int = WINDOW) ->
 
 
 def _batches(tokens: int, window: int) -> list[tuple[list[int], int]]:
-    """Where windows of one length start, and their first predicted position; what follows on is predicted once.
+    """Batches of windows of one length: where the windows start, and the first position that they predict.
 
-    The first window predicts all but its first token. The others go on half a window later and predict their second
-    half; the last may be shorter.
+    The first window predicts all but its first token. Each later one starts half a window after the one before it and
+    predicts its second half; the last may be shorter.
     """
     stride = max(1, window // 2)
     batches: list[tuple[list[int], int]] = [([0], 1)]

@@ -1,4 +1,4 @@
-"""Pictures of results, drawn without a display."""
+"""Pictures of results, drawn by matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ DOTS_PER_INCH = 120
 
 @contextmanager
 def picture(file: Path | None, *, columns: int = 1, height: float = 4.0, width: float = 6.0) -> Iterator[Any]:
-    """Axes to draw on, an array of `columns`, each of so many inches; written to `file` on leaving. None: thrown away.
+    """A context with an array of axes to draw on, which writes the picture at its end.
 
-    Made without pyplot, which keeps figures and a back end for the whole process.
+    file: the PNG to write; None to write nothing.
+    columns: how many axes there are, side by side.
+    height, width: of each, in inches.
+
+    pyplot is avoided because it keeps figures and a back end for the whole process.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -13,14 +13,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.analysis.errors import exit_status
 from trainer.config.recipe import Recipe, load_recipe
+from trainer.core.command import exit_status
 from trainer.core.errors import SettingsError, TrainerError
-from trainer.core.progress import progress, say
+from trainer.core.progress import print_line, progress
 from trainer.data.corpus import read_corpus
 from trainer.model.backbone import build_backbone, pretrain
-
-SPARE_POSITIONS = 256  # for an instruction
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,34 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         pretrain_base(options.corpus, options.out, load_recipe(options.recipe, options.settings))
 
-    return exit_status("base", work)
+    return exit_status("trainer.analysis.pretrain_base", work)
 
 
 def pretrain_base(corpus: Path, out: Path, recipe: Recipe) -> None:
-    """A plain Hugging Face checkpoint in `out`, which appears when it is complete.
+    """Writes a plain Hugging Face checkpoint to the folder `out`, which appears when it is complete.
 
-    Raises TrainerError where `out` exists or the corpus does not, SettingsError for a recipe without pretraining.
+    Raises TrainerError where `out` exists or the corpus does not, and SettingsError for a recipe without pretraining.
     """
     if out.exists():
         raise TrainerError(f"{out} exists already: delete it, or name another --out")
     if not recipe.backbone.pretrain_steps or recipe.backbone.path is not None:
         raise SettingsError("backbone.pretrain_steps must be above 0, and backbone.path left out, to pretrain a base")
     documents = read_corpus(corpus)
-    backbone = build_backbone(recipe.backbone, documents, longest_prompt(recipe), seed=recipe.seed)
+    positions = recipe.prompt.max_positions(len(recipe.identifiers.code_sizes))
+    backbone = build_backbone(recipe.backbone, documents, positions, seed=recipe.seed)
     with progress("pretraining", recipe.backbone.pretrain_steps) as shown:
         for loss in pretrain(backbone, documents, recipe.backbone, seed=recipe.seed):
             shown.advance(1, loss=loss)
     draft = out.with_name(f".{out.name}-draft")
     backbone.save(draft)
     draft.rename(out)
-    say(f"a base of {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.1f} M parameters is in {out}")
-
-
-def longest_prompt(recipe: Recipe) -> int:
-    """Positions that the model must have for any prompt of the recipe."""
-    prompt = recipe.prompt
-    interaction = prompt.max_query_tokens + 1 + len(recipe.identifiers.code_sizes)
-    return (prompt.max_history + 1) * interaction + SPARE_POSITIONS
+    print_line(f"a base of {sum(p.numel() for p in backbone.model.parameters()) / 1e6:.1f} M parameters is in {out}")
 
 
 if __name__ == "__main__":

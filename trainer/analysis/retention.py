@@ -1,15 +1,15 @@
-"""What tuning left of the general knowledge of a base:
+"""Measures what tuning has kept of the general knowledge of a base:
 
     python -m trainer.analysis.retention --before BASE --after BUNDLE [BUNDLE …] \
         --corpus ../shared/data/general-corpus/wikitext2_test.txt.gz [--events events.parquet] [--tokens 100000] \
         [--json retention.json] [--picture retention.png]
 
-Perplexity of held-out general text before and after, over the base's text tokens alone (perplexity.py). And what was
-answered rightly before and wrongly after. A base knows no items, so what it can answer is the next token: `forgotten`
-is the share of the rightly predicted tokens that are wrongly predicted afterwards, `gained` that of the wrong ones that
-are right. Where `--before` is a bundle too, and `--events` is given, the same is told of the held-out questions: those
-whose item was among the first ten before and is not afterwards. Intervals are bootstrapped over stretches of text, or
-questions.
+It compares the perplexity of held-out general text before and after, over the base's text tokens alone (perplexity.py),
+and the predictions themselves. A base knows no items, so what it can be asked for is the next token: `forgotten` is the
+share of the rightly predicted tokens that are wrongly predicted afterwards, `gained` the share of the wrong ones that
+are right afterwards. Where `--before` is a bundle too, and `--events` is given, the same two shares are measured of
+held-out questions, which count as right where the item is among the first ten. Intervals are bootstrapped over blocks
+of text, or over questions.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from trainer.analysis.errors import exit_status
-from trainer.analysis.hits import Answers, right_answers
+from trainer.analysis.held_out_hits import Hits, held_out_hits
 from trainer.analysis.perplexity import Predictions, TextModel, predict_text, read_text
 from trainer.analysis.plots import picture
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.corpus import read_corpus
 from trainer.evaluation.confidence import mean_estimate, ratio_estimate
 
-STRETCH = 128  # tokens that are drawn together: neighbours are not independent
+BLOCK = 128  # tokens that the bootstrap draws together, because neighbours are not independent
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line a model; the exit status is 0, or 2 where nothing could be compared."""
-    return exit_status("retention", partial(_measure, parse(arguments)))
+    return exit_status("trainer.analysis.retention", partial(_measure, parse(arguments)))
 
 
 class TextRetention:
@@ -62,19 +62,19 @@ class TextRetention:
 
     @property
     def before(self) -> dict[str, Any]:
-        """The base's own figures."""
+        """The figures of the base itself."""
         return {"tokens": len(self._ids_T) - 1, **_own_figures(self._before)}
 
     def after(self, folder: Path) -> dict[str, Any]:
-        """A tuned model's. Raises TrainerError where it does not read text as the base does."""
+        """The figures of a tuned model. Raises TrainerError where its text tokens are not those of the base."""
         tuned = TextModel.load(_checkpoint(folder))
         if tuned.tokens != self._base.tokens:
             raise TrainerError(f"{folder} has other text tokens than {self._folder}: it was not tuned from this base")
         after = predict_text(tuned, self._ids_T)
         before = self._before
-        growth = ratio_estimate(*_stretches(after.loss_T - before.loss_T), then=np.exp)
-        forgotten = ratio_estimate(*_stretches(before.right_T & ~after.right_T, before.right_T))
-        gained = ratio_estimate(*_stretches(~before.right_T & after.right_T, ~before.right_T))
+        growth = ratio_estimate(*_block_sums(after.loss_T - before.loss_T), then=np.exp)
+        forgotten = ratio_estimate(*_block_sums(before.right_T & ~after.right_T, before.right_T))
+        gained = ratio_estimate(*_block_sums(~before.right_T & after.right_T, ~before.right_T))
         return {
             **_own_figures(after),
             "perplexity_ratio": growth.as_json(),
@@ -83,10 +83,10 @@ class TextRetention:
         }
 
 
-def compare_answers(before: Answers, after: Answers) -> dict[str, Any]:
-    """Of the held-out questions by task: the shares of right ones before and after, forgotten ones and gained ones.
+def compare_hits(before: Hits, after: Hits) -> dict[str, Any]:
+    """For each task, the shares of questions that are hits before and after, that were forgotten and that were gained.
 
-    Raises TrainerError where the two were not asked the same.
+    Raises TrainerError where the two bundles were not asked the same questions.
     """
     if before.keys() != after.keys() or any(before[task].keys() != after[task].keys() for task in before):
         raise TrainerError("the two bundles were asked different questions: they need the same items and split")
@@ -105,7 +105,7 @@ def compare_answers(before: Answers, after: Answers) -> dict[str, Any]:
 
 
 def draw(figures: dict[str, Any], file: Path) -> None:
-    """Left the perplexities, right the shares that were forgotten."""
+    """Draws perplexities on the left, and the shares of forgotten tokens on the right."""
     names = list(figures["after"])
     text = [figures["after"][name]["text"] for name in names]
     place_N = np.arange(len(names))
@@ -126,14 +126,14 @@ def draw(figures: dict[str, Any], file: Path) -> None:
 
 def _own_figures(predictions: Predictions) -> dict[str, Any]:
     return {
-        "perplexity": ratio_estimate(*_stretches(predictions.loss_T), then=np.exp).as_json(),
-        "right": ratio_estimate(*_stretches(predictions.right_T)).as_json(),
+        "perplexity": ratio_estimate(*_block_sums(predictions.loss_T), then=np.exp).as_json(),
+        "right": ratio_estimate(*_block_sums(predictions.right_T)).as_json(),
     }
 
 
-def _stretches(value_T: np.ndarray, counted_T: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of values, and of how many tokens they are taken over, by stretches of the text."""
-    starts = np.arange(0, len(value_T), STRETCH)
+def _block_sums(value_T: np.ndarray, counted_T: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """For each block of the text, the sum of the values and the number of tokens that they are taken over."""
+    starts = np.arange(0, len(value_T), BLOCK)
     counted_T = np.ones(len(value_T)) if counted_T is None else counted_T
     sums, counts = (np.add.reduceat(array_T.astype(np.float64), starts) for array_T in (value_T, counted_T))
     return sums, counts
@@ -147,10 +147,10 @@ def _measure(options: argparse.Namespace) -> None:
     retention = TextRetention(options.before, options.corpus, tokens=options.tokens)
     figures: dict[str, Any] = {"before": {"folder": str(options.before), "text": retention.before}, "after": {}}
     ranked = options.events is not None and (options.before / "manifest.json").exists()
-    answers = right_answers(options.before, options.events) if ranked else None
+    hits = held_out_hits(options.before, options.events) if ranked else None
     for folder in options.after:
         own: dict[str, Any] = {"folder": str(folder), "text": retention.after(folder)}
-        own["ranking"] = None if answers is None else compare_answers(answers, right_answers(folder, options.events))
+        own["ranking"] = None if hits is None else compare_hits(hits, held_out_hits(folder, options.events))
         name = folder.resolve().name
         figures["after"][str(folder) if name in figures["after"] else name] = own
     _print(figures)

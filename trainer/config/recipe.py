@@ -18,6 +18,7 @@ from trainer.config.gems import GemsConfig
 from trainer.core.errors import TrainerError
 
 RECIPES = Path(__file__).parent / "recipes"
+INSTRUCTION_POSITIONS = 256  # of a built base, reserved for the instruction
 
 
 class Section(BaseModel):
@@ -53,6 +54,11 @@ class PromptRecipe(Section):
     max_history: int = Field(20, ge=1)
     history_block: int = Field(5, ge=1)
     max_query_tokens: int = Field(24, ge=1)
+
+    def max_positions(self, levels: int) -> int:
+        """How many positions a model needs for any prompt, with identifiers of so many levels and an instruction."""
+        interaction = self.max_query_tokens + 1 + levels
+        return (self.max_history + 1) * interaction + INSTRUCTION_POSITIONS
 
 
 class TrainingRecipe(Section):

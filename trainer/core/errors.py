@@ -1,11 +1,11 @@
-"""The errors of the trainer, one tree.
+"""The errors of the trainer, one tree. A message says what was wrong, where, and what to change.
 
-TrainerError            what a run cannot go on with; the message says what was wrong, where, and what to change
-├── SettingsError       a setting, or settings that do not fit each other
+TrainerError            something that stops a run and that its user can mend
+├── SettingsError       a setting is out of range, or two settings do not fit each other
 ├── BackboneError       the model lacks what training needs, such as layers of the expected names
 ├── NullSpaceError      the null space cannot be estimated from this corpus, or a saved one does not fit
-├── OptimizerUseError   the optimiser's calls came in an order that has no meaning
-└── CheckpointError     saved state is damaged or belongs to another model or setting
+├── OptimizerUseError   the optimiser was called in an order that has no meaning
+└── CheckpointError     saved state is damaged, or belongs to another model, setting or version
 """
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class TrainerError(Exception):
-    """What a training run cannot go on with."""
+    """Something that stops a run and that its user can mend."""
 
 
 class SettingsError(TrainerError):
@@ -39,4 +39,4 @@ class OptimizerUseError(TrainerError):
 
 
 class CheckpointError(TrainerError):
-    """Saved state is damaged, or belongs to another model or setting."""
+    """Saved state is damaged, or belongs to another model, setting or version."""

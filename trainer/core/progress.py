@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: bars on a terminal, plain lines otherwise."""
+"""What a person sees while a run works: progress bars on a terminal, plain lines otherwise. Bars are tqdm's."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-LINE_EVERY = 10.0  # seconds between plain lines
+SECONDS_BETWEEN_LINES = 10.0
 
 
-def say(text: str) -> None:
-    """One line that stays, also above a running bar."""
+def print_line(text: str) -> None:
+    """Prints a line that stays, also above a running progress bar."""
     tqdm.write(text, file=sys.stdout)
     sys.stdout.flush()
 
 
 class Progress:
-    """Counts towards `total` and shows the latest figures beside the remaining time."""
+    """Counts towards a total and shows the latest figures beside the remaining time.
+
+    name: what is done, as shown in front.
+    total: the count at which it is done.
+    start: the count it begins at, for work that is resumed.
+    """
 
     def __init__(self, name: str, total: int, *, start: int = 0) -> None:
-        self._name, self._total, self._done, self._first = name, total, start, start
+        self._name, self._total, self._done, self._start = name, total, start, start
         self._began = self._last_line = time.monotonic()
         self._bar = None
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=start, desc=name, dynamic_ncols=True, file=sys.stderr)
 
     def advance(self, count: int = 1, **figures: float) -> None:
+        """Adds to the count. `figures` are shown behind it."""
         self._done += count
         text = " ".join(f"{key}={value:.3f}" for key, value in figures.items())
         if self._bar is not None:
@@ -36,10 +42,10 @@ class Progress:
             self._bar.set_postfix_str(text, refresh=False)
             return
         now = time.monotonic()
-        if self._done >= self._total or now - self._last_line >= LINE_EVERY:
+        if self._done >= self._total or now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = (now - self._began) / max(1, self._done - self._first) * (self._total - self._done)
-            say(f"{self._name}: {self._done}/{self._total} {text} ({left:.0f} s left)".replace("  ", " "))
+            left = (now - self._began) / max(1, self._done - self._start) * (self._total - self._done)
+            print_line(f"{self._name}: {self._done}/{self._total} {text} ({left:.0f} s left)".replace("  ", " "))
 
     def close(self) -> None:
         if self._bar is not None:
@@ -48,6 +54,7 @@ class Progress:
 
 @contextmanager
 def progress(name: str, total: int, *, start: int = 0) -> Iterator[Progress]:
+    """A Progress that is closed at the end of the context."""
     shown = Progress(name, total, start=start)
     try:
         yield shown

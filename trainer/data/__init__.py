@@ -1,1 +1,1 @@
-"""From events and items to training batches."""
+"""Training data: users' histories and their splits, training sequences and batches, and general text."""

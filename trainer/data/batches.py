@@ -1,4 +1,4 @@
-"""A batch: its search half and its recommendation half, as tensors, and the loss of a half.
+"""Training batches as tensors: sequences of one task each, and the loss of such a task batch.
 
 B sequences, T positions, H hidden size, P predicted items, L levels, C codes of a level.
 """
@@ -19,45 +19,59 @@ from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.config.recipe import TrainingRecipe
 from trainer.core.errors import SettingsError
 from trainer.data.examples import (
+    HistoryPrompts,
     HistoryWindows,
-    InventedSearches,
-    Mixed,
-    Prompted,
-    PromptedInventions,
-    Source,
+    MixedSource,
+    SequenceSource,
+    SyntheticSearchPrompts,
+    SyntheticSearchWindows,
     TrainingSequence,
 )
 from trainer.data.histories import Histories
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 
 @dataclass(frozen=True, slots=True)
 class TaskBatch:
-    """Sequences of one task, padded on the right."""
+    """A micro-batch: sequences of one task, padded on the right. All tensors are int64.
+
+    ids_BT: token ids.
+    mask_BT: 1 where there is a token, 0 for padding.
+    codes_PL: the codes of the predicted items.
+    rows_P: the sequence, a row of `ids_BT`, that every predicted item belongs to.
+    starts_P: the position of every predicted item's first code; 0 for encoder-decoders.
+    dummy: whether it is there only so that all ranks run equally many passes; its loss has no weight.
+    """
 
     task: Task
-    ids_BT: torch.Tensor  # int64
-    mask_BT: torch.Tensor  # int64, 1 where there is a token
-    codes_PL: torch.Tensor  # int64, codes of the predicted items
-    rows_P: torch.Tensor  # int64, the sequence of every predicted item
-    starts_P: torch.Tensor  # int64, the position of its first code; 0 for encoder-decoders
-    counts: bool = field(default=True, kw_only=True)  # False: there so that all processes run as many passes
+    ids_BT: torch.Tensor
+    mask_BT: torch.Tensor
+    codes_PL: torch.Tensor
+    rows_P: torch.Tensor
+    starts_P: torch.Tensor
+    dummy: bool = field(default=False, kw_only=True)
 
     @property
     def tokens(self) -> int:
-        """Target tokens: the weight of this half in the batch."""
-        return self.codes_PL.numel() if self.counts else 0
+        """The number of target tokens, which is this micro-batch's weight in the batch."""
+        return 0 if self.dummy else self.codes_PL.numel()
 
     def to(self, device: torch.device) -> TaskBatch:
         tensors = (self.ids_BT, self.mask_BT, self.codes_PL, self.rows_P, self.starts_P)
-        return TaskBatch(self.task, *(tensor.to(device, non_blocking=True) for tensor in tensors), counts=self.counts)
+        return TaskBatch(self.task, *(tensor.to(device, non_blocking=True) for tensor in tensors), dummy=self.dummy)
 
 
 class Batches:
-    """Draws the batch of any step; the same seed and step give the same batch, whatever the number of processes.
+    """Draws the batch of any step. The same seed and step give the same batch, whatever the number of ranks.
 
-    Each of several draws the whole batch, item dropout and all, and keeps its share of the sequences of either half.
-    Raises SettingsError where there are more processes than sequences.
+    train: the histories to draw from.
+    items, codes_NL: the catalog and its codes, numbered by leaf.
+    seq2seq: whether the model is an encoder-decoder, which learns one item a sequence.
+    pad: the id of the padding token.
+    group: the ranks that share each batch. Each draws the whole batch, item dropout included, and keeps its slice of
+        the sequences of either task.
+
+    Raises SettingsError where there are more ranks than sequences.
     """
 
     def __init__(
@@ -71,43 +85,45 @@ class Batches:
         seq2seq: bool,
         pad: int,
         seed: int,
-        processes: ProcessGroup = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self._processes = processes
+        self._group = group
         self._codes_NL, self._recipe, self._pad, self._seed = codes_NL, recipe, pad, seed
-        self._sources: dict[Task, Source] = {}
+        self._sources: dict[Task, SequenceSource] = {}
         self._counts = {"search": recipe.search_sequences, "recommendation": recipe.recommendation_sequences}
-        most = max(self._counts.values())
-        if processes.world > max(1, most):
+        max_sequences = max(self._counts.values())
+        if group.world_size > max(1, max_sequences):
             raise SettingsError(
-                f"{processes.world} processes cannot share halves of at most {most} sequences: start fewer, or raise "
-                "training.search_sequences and training.recommendation_sequences"
+                f"{group.world_size} processes cannot share at most {max_sequences} sequences of a task: start fewer, "
+                "or raise training.search_sequences and training.recommendation_sequences"
             )
-        windows, inventions = (Prompted, PromptedInventions) if seq2seq else (HistoryWindows, InventedSearches)
+        causal, encoder_decoder = (HistoryWindows, SyntheticSearchWindows), (HistoryPrompts, SyntheticSearchPrompts)
+        from_histories, from_texts = encoder_decoder if seq2seq else causal
         for task in TASKS:
-            own = windows(train, prompts, task, item_dropout=recipe.item_dropout)
+            typed = from_histories(train, prompts, task, item_dropout=recipe.item_dropout)
             share = recipe.alignment_share if task == "search" else 0.0
-            if len(own) and share:
-                self._sources[task] = Mixed(own, inventions(items, prompts), share)
-            elif len(own):
-                self._sources[task] = own
+            if len(typed) and share:
+                self._sources[task] = MixedSource(typed, from_texts(items, prompts), share)
+            elif len(typed):
+                self._sources[task] = typed
             elif share:
-                self._sources[task] = inventions(items, prompts)
+                self._sources[task] = from_texts(items, prompts)
 
-    def halves(self, step: int) -> Iterator[list[TaskBatch]]:
-        """Per task, the micro-batches of this process's share of that half; a task without any is skipped.
+    def micro_batches(self, step: int) -> Iterator[list[TaskBatch]]:
+        """For each task, the micro-batches of this rank's slice of the step's sequences.
 
-        Where the weights are sharded all processes get equally many, some of which may not count.
+        A task without sequences is skipped. Where the weights are sharded, all ranks get equally many micro-batches of
+        each task, some of which may be dummies.
         """
         for task, source in self._sources.items():
             generator = np.random.default_rng((self._seed, step, TASKS.index(task)))
             drawn = sorted(source.draw(self._counts[task], generator), key=lambda s: len(s.ids))
-            sequences = self._processes.share_of(drawn)  # of long ones as many as the others
+            sequences = self._group.local_slice(drawn)  # sorted, so every rank gets as many long ones
             size = self._recipe.micro_batch
             parts = [self._collate(task, sequences[at : at + size]) for at in range(0, len(sequences), size)]
             if self._recipe.shard and drawn:
-                most = math.ceil(math.ceil(len(drawn) / self._processes.world) / size)
-                parts += [replace(self._collate(task, drawn[:1]), counts=False)] * (most - len(parts))
+                passes = math.ceil(math.ceil(len(drawn) / self._group.world_size) / size)
+                parts += [replace(self._collate(task, drawn[:1]), dummy=True)] * (passes - len(parts))
             if parts:
                 yield parts
 
@@ -124,18 +140,19 @@ class Batches:
         return TaskBatch(task, *(torch.from_numpy(array) for array in arrays))
 
 
-def half_loss(
-    model: PreTrainedModel, half: TaskBatch, level_tokens: Sequence[torch.Tensor], recipe: TrainingRecipe
+def task_loss(
+    model: PreTrainedModel, batch: TaskBatch, level_tokens: Sequence[torch.Tensor], recipe: TrainingRecipe
 ) -> torch.Tensor:
-    """Mean cross-entropy of the target tokens of a half: over the codes of their level, or over the vocabulary.
+    """The mean cross-entropy of a micro-batch's target tokens, a scalar.
 
-    level_tokens: vocabulary ids of every level's codes, int64 [C] each.
+    level_tokens: the vocabulary ids of every level's codes, int64 [C] each.
+    recipe: `loss` says whether the softmax runs over the codes of a level or over the vocabulary.
     """
-    states_PLH = target_states(model, half, level_tokens)
+    states_PLH = target_states(model, batch, level_tokens)
     head_VH = model.get_output_embeddings().weight
     total = states_PLH.new_zeros((), dtype=torch.float32)
     for level, tokens_C in enumerate(level_tokens):
-        target_P = half.codes_PL[:, level]
+        target_P = batch.codes_PL[:, level]
         if recipe.loss == "codes":
             logits = states_PLH[:, level] @ head_VH[tokens_C].T
         else:
@@ -143,23 +160,23 @@ def half_loss(
         total = total + functional.cross_entropy(
             logits.float(), target_P, reduction="sum", label_smoothing=recipe.label_smoothing
         )
-    return total / half.codes_PL.numel()
+    return total / batch.codes_PL.numel()
 
 
-def target_states(model: PreTrainedModel, half: TaskBatch, level_tokens: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The hidden states that predict each code, [P, L, H]."""
-    depth = half.codes_PL.shape[1]
+def target_states(model: PreTrainedModel, batch: TaskBatch, level_tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The hidden states from which each code is predicted, [P, L, H]. `level_tokens`: as of task_loss."""
+    depth = batch.codes_PL.shape[1]
     if not model.config.is_encoder_decoder:
-        states_BTH: torch.Tensor = model.base_model(input_ids=half.ids_BT, use_cache=False).last_hidden_state
-        steps_PL = half.starts_P[:, None] - 1 + torch.arange(depth, device=half.ids_BT.device)
-        return states_BTH[half.rows_P[:, None], steps_PL]
-    tokens_PL = torch.stack([level_tokens[i][half.codes_PL[:, i]] for i in range(depth)], 1)
+        states_BTH: torch.Tensor = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state
+        steps_PL = batch.starts_P[:, None] - 1 + torch.arange(depth, device=batch.ids_BT.device)
+        return states_BTH[batch.rows_P[:, None], steps_PL]
+    tokens_PL = torch.stack([level_tokens[i][batch.codes_PL[:, i]] for i in range(depth)], 1)
     start_P1 = tokens_PL.new_full((len(tokens_PL), 1), model.config.decoder_start_token_id)
-    encoded = model.get_encoder()(input_ids=half.ids_BT, attention_mask=half.mask_BT).last_hidden_state
+    encoded = model.get_encoder()(input_ids=batch.ids_BT, attention_mask=batch.mask_BT).last_hidden_state
     states_PLH: torch.Tensor = model.get_decoder()(
         input_ids=torch.cat([start_P1, tokens_PL[:, :-1]], 1),
         encoder_hidden_states=encoded,
-        encoder_attention_mask=half.mask_BT,
+        encoder_attention_mask=batch.mask_BT,
         use_cache=False,
     ).last_hidden_state
     return states_PLH * model.config.d_model**-0.5 if model.config.scale_decoder_outputs else states_PLH

@@ -1,4 +1,7 @@
-"""General text: what the base was taught to read, and what tuning must not overwrite."""
+"""General text, for pretraining a base, for null spaces and for measuring what tuning has kept.
+
+N rows, T tokens, B rows of a batch.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from trainer.core.errors import TrainerError
 
 
 def read_corpus(file: Path) -> list[str]:
-    """Documents of a plain or gzipped UTF-8 text file, separated by blank lines. Raises TrainerError."""
+    """The documents of a plain or gzipped UTF-8 text file, which blank lines separate.
+
+    Raises TrainerError where the file is missing or holds no text.
+    """
     if not file.is_file():
         raise TrainerError(f"null_space.corpus: {file} does not exist; name a text file, or leave it out")
     with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
@@ -26,13 +32,16 @@ def read_corpus(file: Path) -> list[str]:
 
 
 def token_stream(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """All documents' token ids one after the other, int64, with a line break between them."""
+    """The token ids of all documents in a row, int64 [T], with a line break behind each document."""
     encoded = tokenizer.encode_batch([document + "\n" for document in documents], add_special_tokens=False)
     return np.concatenate([np.array(e.ids, dtype=np.int64) for e in encoded])
 
 
 def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torch.Tensor:
-    """int64 [rows, length]: pieces of the stream from random places, all different where there are enough."""
+    """Pieces of the stream from random places, no piece twice, int64 [N, length] with at most `rows` pieces.
+
+    Raises TrainerError where the stream is shorter than two pieces.
+    """
     if len(stream) < 2 * length:
         raise TrainerError(
             f"the general corpus has {len(stream)} tokens, fewer than two texts of {length}: "
@@ -44,6 +53,6 @@ def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torc
 
 
 def text_batches(rows_NT: torch.Tensor, size: int = 16) -> Iterator[dict[str, torch.Tensor]]:
-    """Keyword arguments of a forward pass over `size` texts at a time."""
+    """The keyword arguments of forward passes over `size` rows at a time, the last of them possibly fewer."""
     for batch_BT in torch.split(rows_NT, size):
         yield {"input_ids": batch_BT}

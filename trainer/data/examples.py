@@ -1,8 +1,10 @@
-"""Training sequences: windows of users' histories, and made-up searches that tie words to items.
+"""Training sequences: windows of users' histories, and synthetic searches that connect words with items.
 
-A causal backbone learns at every item of a window; the half of the batch that a sequence belongs to says at which ones
-(search or recommendation). An encoder-decoder learns one item a sequence. What a step sees depends on the seed and the
-step alone, so a resumed run sees what an uninterrupted one would.
+A causal model learns at every item of a window that belongs to the sequence's task, search or recommendation. An
+encoder-decoder learns one item a sequence. What a step draws depends on the seed and the step alone, so a resumed run
+draws what an uninterrupted one would.
+
+W events of a window.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ import numpy as np
 from catalog.data.items import Items
 from catalog.text.prompts import PromptFormat, Task
 from trainer.data.histories import NO_QUERY, Histories, length_before_run
-from trainer.data.synthetic_queries import invented_query
+from trainer.data.synthetic_queries import synthetic_query
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """Token ids, and the items to predict: `positions[i]` is where the identifier of `leaves[i]` begins.
+    """Token ids, and the items to predict in them.
 
-    For an encoder-decoder, whose answer stands apart from the ids, there is one leaf and no position.
+    leaves: the items, by leaf number. An encoder-decoder's sequence has exactly one.
+    positions: where in `ids` the identifier of each of these items begins. An encoder-decoder's sequence has none,
+        because its answer stands apart from the ids.
     """
 
     ids: list[int]
@@ -31,14 +35,17 @@ class TrainingSequence:
     positions: list[int]
 
 
-class Source(Protocol):
-    """Draws the sequences of one half of a batch."""
+class SequenceSource(Protocol):
+    """Draws the sequences of one task for a batch."""
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]: ...
 
 
 class HistoryWindows:
-    """Windows around uniformly drawn events of one task, with some items left out at random."""
+    """For causal models: windows around uniformly drawn events of one task.
+
+    item_dropout: the share of a window's other events that is left out at random.
+    """
 
     def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
         self._histories, self._prompts, self._task = histories, prompts, task
@@ -54,7 +61,7 @@ class HistoryWindows:
             yield self._sequence(self._window(int(event), generator))
 
     def _window(self, event: int, generator: np.random.Generator) -> np.ndarray:
-        """Numbers of the events that the sequence shows, the drawn one among them."""
+        """The numbers of the events in the sequence, among them the drawn one. int64 [W]."""
         span = self._histories.span(int(self._user_E[event]))
         shown = self._prompts.max_history + 1
         reach = int(shown / (1 - self._item_dropout))
@@ -83,8 +90,8 @@ class HistoryWindows:
         return self._questions[query]
 
 
-class InventedSearches:
-    """Searches that nobody typed: pieces of items' own texts lead to them. Auxiliary; never evaluated on."""
+class SyntheticSearchWindows:
+    """For causal models: searches made of pieces of items' own texts. An auxiliary task, which is never evaluated."""
 
     def __init__(self, items: Items, prompts: PromptFormat) -> None:
         self._items, self._prompts = items, prompts
@@ -93,15 +100,18 @@ class InventedSearches:
         for _ in range(count):
             ids, leaves, positions = list(self._prompts.instruction), [], []
             for leaf in generator.integers(0, len(self._items), generator.integers(1, self._prompts.max_history + 1)):
-                ids += self._prompts.question(invented_query(self._items.record(int(leaf)), generator))
+                ids += self._prompts.question(synthetic_query(self._items.record(int(leaf)), generator))
                 leaves.append(int(leaf))
                 positions.append(len(ids))
                 ids += self._prompts.answer(int(leaf))
             yield TrainingSequence(ids, leaves, positions)
 
 
-class Prompted:
-    """For encoder-decoders: one item a sequence, behind exactly the prompt that a server renders."""
+class HistoryPrompts:
+    """For encoder-decoders: one item a sequence, behind exactly the prompt that a server would render.
+
+    item_dropout: the share of the history's events that is left out at random.
+    """
 
     def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
         self._histories, self._prompts, self._item_dropout = histories, prompts, item_dropout
@@ -121,22 +131,22 @@ class Prompted:
             yield TrainingSequence(ids, [leaf], [])
 
 
-class PromptedInventions:
-    """For encoder-decoders: one invented search a sequence."""
+class SyntheticSearchPrompts:
+    """For encoder-decoders: one search made of pieces of an item's own text a sequence."""
 
     def __init__(self, items: Items, prompts: PromptFormat) -> None:
         self._items, self._prompts = items, prompts
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
         for leaf in map(int, generator.integers(0, len(self._items), count)):
-            query = invented_query(self._items.record(leaf), generator)
+            query = synthetic_query(self._items.record(leaf), generator)
             yield TrainingSequence(self._prompts.render([], query), [leaf], [])
 
 
-class Mixed:
-    """`share` of the sequences from `second`, the others from `first`."""
+class MixedSource:
+    """Draws `share` of the sequences from `second` and the others from `first`."""
 
-    def __init__(self, first: Source, second: Source, share: float) -> None:
+    def __init__(self, first: SequenceSource, second: SequenceSource, share: float) -> None:
         self._first, self._second, self._share = first, second, share
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
@@ -148,7 +158,7 @@ class Mixed:
 def _one_of_each_run(
     events_W: np.ndarray, items_W: np.ndarray, needed: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """One event of every run of events with the same item, drawn at random; `needed` in its own run.
+    """Keeps one event of every run of events with the same item, drawn at random; of its own run always `needed`.
 
     A prompt shows one interaction of a run, and no answer may be copied from the event just before it.
     """

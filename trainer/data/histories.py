@@ -1,6 +1,6 @@
-"""Who did what, in order: users' histories as flat arrays, and the splits that training and evaluation share.
+"""Users' histories as flat arrays, and the splits into training, validation and test that evaluation shares.
 
-Shapes: U users, E events of all users together.
+Shapes: U users, E events of all users together, W events of a window.
 """
 
 from __future__ import annotations
@@ -20,18 +20,29 @@ NO_QUERY = -1
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Events grouped by user, oldest first; consecutive repeats of one item for one reason are a single event."""
+    """Events grouped by user, oldest first. Consecutive events with the same item and query are one event.
+
+    users: the users' ids.
+    starts_U1: int64 [U+1], the events of user u are those from starts[u] up to starts[u+1].
+    items_E: int64, item numbers.
+    queries_E: int64, numbers into `texts`; NO_QUERY for events that no search led to.
+    times_E: int64, Unix milliseconds.
+    texts: the distinct queries.
+    """
 
     users: tuple[str, ...]
-    starts_U1: np.ndarray  # int64 [U+1]: a user's events are starts[u] … starts[u+1]
-    items_E: np.ndarray  # int64, item numbers
-    queries_E: np.ndarray  # int64, numbers into `texts`; NO_QUERY for recommendation behaviour
-    times_E: np.ndarray  # int64, Unix milliseconds
-    texts: tuple[str, ...]  # the distinct queries
+    starts_U1: np.ndarray
+    items_E: np.ndarray
+    queries_E: np.ndarray
+    times_E: np.ndarray
+    texts: tuple[str, ...]
 
     @classmethod
     def from_events(cls, events: pa.Table, items: Items) -> Histories:
-        """From an events table sorted by user and time. Events of items that are not in `items` are left out."""
+        """The histories of an events table, without events of items that are not in `items`.
+
+        Raises TrainerError where no event is left.
+        """
         table = events.select(["user_id", "item_id", "timestamp", "query"])
         rows = np.array([_row(items, i) for i in table["item_id"].to_pylist()], dtype=np.int64)
         encoded = table["query"].combine_chunks().dictionary_encode()
@@ -53,27 +64,29 @@ class Histories:
         return len(self.items_E)
 
     def span(self, user: int) -> slice:
+        """The numbers of a user's events."""
         return slice(int(self.starts_U1[user]), int(self.starts_U1[user + 1]))
 
     @property
     def user_E(self) -> np.ndarray:
-        """The user of every event, int64."""
+        """The user number of every event, int64."""
         return np.repeat(np.arange(len(self.users)), np.diff(self.starts_U1))
 
     def events_of(self, task: Task) -> np.ndarray:
-        """Numbers of the events of one task, ascending."""
+        """The numbers of the events of one task, ascending."""
         return np.flatnonzero((self.queries_E != NO_QUERY) == (task == "search"))
 
     def query(self, event: int) -> str | None:
+        """The query that led to an event, or None."""
         number = int(self.queries_E[event])
         return None if number == NO_QUERY else self.texts[number]
 
     def interactions(self, events: Iterable[int]) -> list[Interaction]:
-        """What a prompt shows of these events."""
+        """These events as a prompt shows them."""
         return [Interaction(int(self.items_E[e]), self.query(e)) for e in events]
 
     def sequences(self) -> Iterator[np.ndarray]:
-        """Item numbers of every user with any event, in time order."""
+        """The item numbers of every user who has events, in time order."""
         return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
 
     def keep(self, mask_E: np.ndarray) -> Histories:
@@ -87,11 +100,18 @@ class Histories:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One held-out event: what would the user take next, given all that came before it?"""
+    """One held-out event: which item does the user take next, given the history before it?
+
+    user: the user's number.
+    start: the number of the user's first event, in the full histories.
+    stop: the number of the event before which the history ends.
+    item: the right answer.
+    query: what the user searched for; None where the task is recommendation.
+    """
 
     user: int
-    start: int  # number of the user's first event, into the full histories
-    stop: int  # the history ends before this event
+    start: int
+    stop: int
     task: Task
     item: int
     query: str | None
@@ -99,6 +119,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """All histories, those without the held-out events, and the questions that the held-out events make."""
+
     full: Histories
     train: Histories
     validation: tuple[Question, ...]
@@ -106,11 +128,11 @@ class Split:
 
 
 def leave_one_out(histories: Histories) -> Split:
-    """For every user and task the last event is the test and the one before it the validation.
+    """Holds out the last event of every user and task for the test, and the one before it for validation.
 
-    A recommendation shows what the user does not have yet, so only first encounters with an item are held out there;
-    a search may well lead to a known item. Users with fewer than three such events of a task hold nothing out for it.
-    Held-out events are no training input either.
+    A recommendation shows what the user does not have yet, so only first events with an item are held out there; a
+    search may well lead to a known item. Of users with fewer than three such events of a task nothing is held out for
+    it. Held-out events are no training input either.
     """
     held: dict[str, list[Question]] = {"validation": [], "test": []}
     mask_E = np.ones(len(histories), dtype=bool)
@@ -127,9 +149,9 @@ def leave_one_out(histories: Histories) -> Split:
 
 
 def time_cut(histories: Histories, share: float = 0.1) -> Split:
-    """Everything after one moment is held out: of what users did after it, the first event of each task is the test.
+    """Holds out everything after one moment; of each user's events after it, the first of each task is the test.
 
-    `share` of all events are after the cut; the validation questions come from as many events before it.
+    share: of all events, those that lie after the cut. The validation questions come from as many events before it.
     """
     late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
     questions = [tuple(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf))]
@@ -150,7 +172,7 @@ def _first_after(histories: Histories, begin: float, end: float) -> Iterator[Que
 
 
 def _answerable(histories: Histories, span: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Which of a user's events make a question: recommendations of an item not met before, and all searches."""
+    """Two masks of a user's events: recommendations of an item for the first time, and all searches."""
     searched = histories.queries_E[span] != NO_QUERY
     first = np.zeros(len(searched), dtype=bool)
     first[np.unique(histories.items_E[span], return_index=True)[1]] = True
@@ -158,10 +180,10 @@ def _answerable(histories: Histories, span: slice) -> tuple[np.ndarray, np.ndarr
 
 
 def _question(histories: Histories, user: int, event: int) -> Question:
-    """The history of a question ends before the run of events with its own item that leads to it.
+    """The question of an event. Its history ends before the run of events with the same item that leads to it.
 
-    People tag one film several times in a row, and a review dataset has a search and a purchase at one moment: with
-    those in the history the answer could be copied from it.
+    People tag one film several times in a row, and a review dataset has a search and a purchase at one moment. With
+    those events in the history, the answer could be copied from it.
     """
     query, item = histories.query(event), int(histories.items_E[event])
     start = histories.span(user).start
@@ -170,7 +192,7 @@ def _question(histories: Histories, user: int, event: int) -> Question:
 
 
 def length_before_run(items_W: np.ndarray, item: int) -> int:
-    """How many items are left when the run of `item` at the end is taken away."""
+    """How many items are left when the run of `item` at the end of the window is removed."""
     others = np.flatnonzero(items_W != item)
     return int(others[-1]) + 1 if len(others) else 0
 
@@ -181,7 +203,7 @@ def _row(items: Items, item_id: str) -> int:
 
 
 def _changes(*columns: np.ndarray) -> np.ndarray:
-    """True where a row differs from the one before it in any column."""
+    """True where a row differs in any column from the row before it, and for the first row."""
     differs = np.zeros(len(columns[0]), dtype=bool)
     differs[:1] = True
     for column in columns:

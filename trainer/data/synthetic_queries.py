@@ -1,4 +1,4 @@
-"""Searches that an item's own text suggests: what people might type to find it, slips of the keyboard included."""
+"""Synthetic search queries: what people might type to find an item, made of its own text, sometimes with a typo."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-TYPO_SHARE = 0.15  # of the queries get one slip
+TYPO_SHARE = 0.15  # of the queries get one typo
 WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
-def invented_query(record: Mapping[str, Any], generator: np.random.Generator) -> str:
+def synthetic_query(record: Mapping[str, Any], generator: np.random.Generator) -> str:
     """A query of one to six words from the item's title, brand and categories; never blank."""
     title = WORD.findall(record.get("title") or "")
     facets = [*WORD.findall(record.get("brand") or ""), *_words(record.get("categories") or [])]
     words = _pick(title, facets, generator) or [str(record["item_id"])]
     if generator.random() < TYPO_SHARE:
-        slip = int(generator.integers(len(words)))
-        words[slip] = _misspelt(words[slip], generator)
+        chosen = int(generator.integers(len(words)))
+        words[chosen] = _misspelled(words[chosen], generator)
     return " ".join(words)
 
 
@@ -38,13 +38,13 @@ def _pick(title: list[str], facets: list[str], generator: np.random.Generator) -
     return words + (_sample(facets, 1, generator) if facets and kind > 0.85 else [])
 
 
-def _sample(words: list[str], most: int, generator: np.random.Generator) -> list[str]:
-    count = min(len(words), int(generator.integers(1, most + 1)))
+def _sample(words: list[str], max_words: int, generator: np.random.Generator) -> list[str]:
+    count = min(len(words), int(generator.integers(1, max_words + 1)))
     return [words[i] for i in sorted(generator.choice(len(words), count, replace=False))] if words else []
 
 
-def _misspelt(word: str, generator: np.random.Generator) -> str:
-    """Two letters swapped, one left out, or one doubled."""
+def _misspelled(word: str, generator: np.random.Generator) -> str:
+    """The word with two letters swapped, one left out, or one doubled. Words below four letters stay as they are."""
     if len(word) < 4:
         return word
     at = int(generator.integers(1, len(word) - 1))

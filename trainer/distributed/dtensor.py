@@ -1,4 +1,4 @@
-"""Tensors that FSDP2 may have divided among processes (`DTensor`), and plain ones, by the same three functions."""
+"""Access to tensors that FSDP2 may have sharded (`DTensor`), alike for sharded and for plain ones."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from torch.distributed.tensor import DTensor
 from trainer.distributed.group import ProcessGroup
 from trainer.distributed.shard_range import ShardRange
 
-__all__ = ["local", "rows_here", "whole"]
+__all__ = ["full_tensor", "local_rows", "local_tensor"]
 
 
-def local(tensor: Tensor) -> Tensor:
-    """What is here of a tensor that may be divided among processes: the same memory."""
+def local_tensor(tensor: Tensor) -> Tensor:
+    """The rows that this rank holds, detached and in the same memory; all rows of a plain tensor."""
     return tensor.to_local().detach() if isinstance(tensor, DTensor) else tensor.detach()
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor that may be divided among processes: then all of them must call it."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """All rows. Of a sharded tensor they are gathered, so all ranks must call this together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def rows_here(weight: Tensor, shards: ProcessGroup) -> ShardRange:
-    """Which rows of a weight are here, where `shards` hold those of a divided one."""
-    return ShardRange.cut(weight.shape[0], shards) if isinstance(weight, DTensor) else ShardRange.whole(weight.shape[0])
+def local_rows(weight: Tensor, shard_group: ProcessGroup) -> ShardRange:
+    """Which rows of a weight this rank holds. `shard_group`: the ranks among which a sharded weight is split."""
+    rows = weight.shape[0]
+    return ShardRange.split(rows, shard_group) if isinstance(weight, DTensor) else ShardRange.full(rows)

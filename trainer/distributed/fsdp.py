@@ -1,14 +1,14 @@
-"""Backbones that no single device has room for: every process holds a part of every weight, by torch's FSDP2.
+"""Sharded training by torch's FSDP2, for models that do not fit on one device.
 
     torchrun --nproc-per-node 8 trainer/run.py … training.shard=true
 
-Each process has its rows of every weight, of its gradient, and of what the optimiser keeps (gems/rows.py). A block's
-weights are put together while it computes, forward and backward, so that one whole block at a time is on a device.
-Batches are shared as without it. Gathering a block's weights is something all processes do at the same moment, so they
-must run as many passes in the same order: batches.py gives them equally many micro-batches.
+Every rank holds its rows of each weight, of the weight's gradient and of the optimiser's state (gems/sharded.py).
+A block's weights are gathered while it computes, forward and backward, so a device holds one complete block at a time.
+Gathering is a collective, so all ranks must run equally many passes in the same order: `data/batches.py` gives them
+equally many micro-batches.
 
-What is never divided: the checkpoint is read into each process's main memory first, and at the end the tuned weights
-are gathered in process 0's, for evaluation and for the bundle, which is the plain checkpoint it is without this.
+Two things are not sharded. Each rank reads the complete checkpoint into main memory at the start. At the end rank 0
+gathers the tuned weights in main memory, evaluates them and publishes them as the usual plain checkpoint.
 """
 
 from __future__ import annotations
@@ -23,82 +23,97 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from trainer.config.recipe import Recipe
 from trainer.core.errors import SettingsError
-from trainer.distributed.dtensor import whole
+from trainer.distributed.dtensor import full_tensor
 from trainer.distributed.group import CPU, ProcessGroup
 
-__all__ = ["SHARDED_METHODS", "apply", "check_sharding", "collect", "evaluation_device", "shard", "share_loss"]
+__all__ = [
+    "SHARDABLE_METHODS",
+    "call_gathered",
+    "check_sharding",
+    "evaluation_device",
+    "gather_weights",
+    "global_mean_loss",
+    "shard_model",
+]
 
 T = TypeVar("T")
 
-SHARDED_METHODS = ("gems", "single_subspace")
+SHARDABLE_METHODS = ("gems", "single_subspace")
 
 
-def check_sharding(recipe: Recipe, processes: ProcessGroup) -> None:
-    """Raises SettingsError where `training.shard` is asked for and cannot be."""
+def check_sharding(recipe: Recipe, group: ProcessGroup) -> None:
+    """Raises SettingsError where the recipe asks for `training.shard` and it is impossible."""
     if not recipe.training.shard:
         return
-    if recipe.method not in SHARDED_METHODS:
+    if recipe.method not in SHARDABLE_METHODS:
         raise SettingsError(
             f"training.shard is on, but method={recipe.method} keeps whole weights in every process: "
-            f"turn it off, or take one of {', '.join(SHARDED_METHODS)}"
+            f"turn it off, or take one of {', '.join(SHARDABLE_METHODS)}"
         )
-    if processes.world == 1:
+    if group.world_size == 1:
         raise SettingsError(
             "training.shard divides the weights among processes, but there is one: start the run by "
             "torchrun --nproc-per-node N, or turn it off"
         )
 
 
-def shard(model: nn.Module, processes: ProcessGroup) -> None:
-    """Divides a model's weights, which all processes hold alike, among them, on each one's device.
+def shard_model(model: nn.Module, group: ProcessGroup) -> None:
+    """Splits the weights of a model among the ranks of the group, each part on its rank's device.
 
-    Its blocks are put together one at a time; embeddings, head and last norm with the model itself. Gradients are
-    summed, in float32, not averaged.
+    All ranks must hold the same weights beforehand. Blocks are gathered one at a time; embeddings, head and last norm
+    are gathered for the whole forward pass. Gradients are summed over the ranks in float32, not averaged.
     """
-    mesh = init_device_mesh(processes.device.type, (processes.world,))
+    mesh = init_device_mesh(group.device.type, (group.world_size,))
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
-    model.apply_whole = lambda function, *args: function(model, *args)  # type: ignore[assignment]
+    model.call_gathered = lambda function, *args: function(model, *args)  # type: ignore[assignment]
     for module in (*_blocks(model), model):
         sharded = fully_shard(module, mesh=mesh, reshard_after_forward=True, mp_policy=policy)
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
-    register_fsdp_forward_method(model, "apply_whole")
+    register_fsdp_forward_method(model, "call_gathered")
 
 
-def apply(model: nn.Module, function: Callable[..., T], *args: Any) -> T:
-    """function(model, *args), which may use any part of the model: its own weights are whole meanwhile."""
+def call_gathered(model: nn.Module, function: Callable[..., T], *args: Any) -> T:
+    """Returns `function(model, *args)`, run as a forward pass of the model, whose own weights are gathered meanwhile.
+
+    A plain model is passed to the function as it is.
+    """
     if isinstance(model, FSDPModule):
-        result: T = model.apply_whole(function, *args)  # type: ignore[operator]
+        result: T = model.call_gathered(function, *args)  # type: ignore[operator]
         return result
     return function(model, *args)
 
 
-def share_loss(loss: Tensor, tokens: int, shards: ProcessGroup) -> tuple[Tensor, Tensor, int]:
-    """What one process sends backward, the mean loss over all of them, and their target tokens together.
+def global_mean_loss(loss: Tensor, tokens: int, shard_group: ProcessGroup) -> tuple[Tensor, Tensor, int]:
+    """Turns a rank's mean loss into its part of the mean over all ranks.
 
-    `loss`: the mean over this process's `tokens`, which may be none. The parts sent backward add up to the mean.
+    loss: the mean over the rank's own target tokens.
+    tokens: how many those are; a rank may have none.
+
+    Returns the part that this rank sends backward (the parts add up to the mean), the mean itself, detached, and the
+    number of target tokens of all ranks together.
     """
-    if shards.world == 1:
+    if shard_group.world_size == 1:
         return loss, loss.detach(), tokens
-    everyone = round(shards.sum_numbers([tokens])[0])
-    part = loss * (tokens / everyone)
+    total_tokens = round(shard_group.all_reduce_numbers([tokens])[0])
+    part = loss * (tokens / total_tokens)
     mean = part.detach().clone()
-    shards.sum_([mean])
-    return part, mean, everyone
+    shard_group.all_reduce([mean])
+    return part, mean, total_tokens
 
 
-def collect(model: nn.Module, processes: ProcessGroup) -> dict[str, Tensor]:
-    """The whole weights in main memory, each tied one once, in process 0; empty in the others."""
+def gather_weights(model: nn.Module, group: ProcessGroup) -> dict[str, Tensor]:
+    """The complete weights in rank 0's main memory, each tied one once; an empty dictionary on other ranks."""
     weights = {}
     for name, weight in model.named_parameters():
-        together = whole(weight.detach())
-        if processes.rank == 0:
-            weights[name] = together.to(CPU, copy=True)
+        gathered = full_tensor(weight.detach())
+        if group.rank == 0:
+            weights[name] = gathered.to(CPU, copy=True)
     return weights
 
 
 def evaluation_device(weights: dict[str, Tensor], device: torch.device) -> torch.device:
-    """`device`, or the CPU where the whole model, and half as much for what it computes, do not fit there any more."""
+    """`device`, or the CPU where a GPU lacks room for the complete weights and half as much for activations."""
     needed = 1.5 * sum(weight.numel() * weight.element_size() for weight in weights.values())
     if device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < needed:
         return CPU
@@ -106,7 +121,7 @@ def evaluation_device(weights: dict[str, Tensor], device: torch.device) -> torch
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The members of the outermost lists of modules: the layers of a decoder, or of an encoder and a decoder."""
+    """The members of the outermost module lists: the layers of a decoder, or of an encoder and a decoder."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from child

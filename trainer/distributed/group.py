@@ -1,11 +1,14 @@
-"""The processes of one run, and all that they say to each other. Without torchrun there is one, and nothing is sent.
+"""The ranks of a training run and their collectives, in the terms of `torch.distributed`.
 
     torchrun --nproc-per-node 2 trainer/run.py …
 
-Data parallel: all processes hold the same weights, each takes its share of every batch's sequences, what the backward
-passes left is summed, and all make the same step. So a run ends in the weights that one process reaches, up to how
-sums of floats round. With `training.shard=true` each holds a part of every weight only (fsdp.py), and the rest of
-this is the same. The processes share the run's folders: one machine, or one file system.
+By default training is data parallel: every rank holds the same weights and trains on its slice of each batch, the
+accumulated gradients are summed over the ranks, and all ranks make the same step. A run therefore ends in the weights
+that a single process reaches, up to the rounding of floating-point sums. With `training.shard=true` every rank holds
+only some rows of each weight (fsdp.py). All ranks must see the same folders: one machine, or a shared file system.
+
+`torch.distributed` needs an initialised group even for one process. `ProcessGroup` makes every collective a no-op
+there, so that the code which calls it is written once.
 """
 
 from __future__ import annotations
@@ -24,34 +27,37 @@ from torch import Tensor, distributed
 
 from trainer.core.errors import TrainerError
 
-__all__ = ["ALONE", "ProcessGroup", "join_processes"]
+__all__ = ["SINGLE_PROCESS", "ProcessGroup", "init_process_group"]
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=2)  # process 0 may pretrain or evaluate for hours while the others wait for it
+TIMEOUT = timedelta(days=2)  # rank 0 may pretrain or evaluate for hours while the others wait for it
 CPU = torch.device("cpu")
-BUCKET = 1 << 24  # numbers summed in one message: many small messages cost more than the copy
+MAX_BUCKET_ELEMENTS = 1 << 24  # tensors are reduced in buckets: many small messages cost more than the copy
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """This process's number, of how many. All of them must call the same methods in the same order."""
+    """The rank of this process and the number of ranks. All ranks must call the same methods in the same order."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
     def device(self) -> torch.device:
-        """Where this process's model belongs."""
+        """The device on which this rank keeps its model."""
         return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
-    def share_of(self, values: Sequence[T]) -> Sequence[T]:
-        """This process's part of what all have: disjoint, together everything, every `world`-th one. Sends nothing."""
-        return values[self.rank :: self.world]
+    def local_slice(self, values: Sequence[T]) -> Sequence[T]:
+        """Every `world_size`-th value, from number `rank` on: the ranks' slices are disjoint and together everything.
 
-    def sum_(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces every tensor by its sum over the processes, the same bits in each."""
-        if self.world == 1:
+        Nothing is sent: all ranks must pass the same values.
+        """
+        return values[self.rank :: self.world_size]
+
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces every tensor by its sum over the ranks, in place; all ranks get the same bits."""
+        if self.world_size == 1:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.flatten() for tensor in bucket]) if len(bucket) > 1 else bucket[0].contiguous()
@@ -59,52 +65,55 @@ class ProcessGroup:
             for tensor, part in zip(bucket, torch.split(flat.flatten(), [t.numel() for t in bucket]), strict=True):
                 tensor.copy_(part.view(tensor.shape))
 
-    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Their sums over the processes, in float64."""
-        if self.world == 1:
+    def all_reduce_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of every number over the ranks, computed in float64."""
+        if self.world_size == 1:
             return list(numbers)
         total = torch.tensor(numbers, dtype=torch.float64)
         distributed.all_reduce(total)
         return [float(number) for number in total]
 
-    def any(self, flags: Sequence[bool]) -> list[bool]:
-        """Of each flag, whether it is set in some process."""
-        return [count > 0 for count in self.sum_numbers([float(flag) for flag in flags])]
+    def all_reduce_any(self, flags: Sequence[bool]) -> list[bool]:
+        """For every flag, whether it is set on any rank."""
+        return [count > 0 for count in self.all_reduce_numbers([float(flag) for flag in flags])]
 
-    def copy_first_(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces every tensor by process 0's."""
-        if self.world == 1:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces every tensor by rank 0's, in place."""
+        if self.world_size == 1:
             return
         for tensor in tensors:
-            whole = tensor.contiguous()
-            distributed.broadcast(whole, src=0)
-            tensor.copy_(whole)
+            contiguous = tensor.contiguous()
+            distributed.broadcast(contiguous, src=0)
+            tensor.copy_(contiguous)
 
-    def join(self, part: Tensor, size: int) -> Tensor:
-        """The tensor [size, …] that was cut along its first dimension into equal parts, the last shorter or empty."""
-        if self.world == 1:
-            return part
-        most = -(-size // self.world)
-        padded = part.new_zeros(most, *part.shape[1:])
-        padded[: len(part)] = part
-        whole = part.new_empty(most * self.world, *part.shape[1:])
-        distributed.all_gather_single(whole, padded)
-        return whole[:size]
+    def all_gather(self, part: Tensor, size: int) -> Tensor:
+        """The tensor [size, …] that was split along its first dimension, from the ranks' parts in their order.
 
-    def gather(self, value: T) -> list[T]:
-        """All processes' values, by number."""
-        if self.world == 1:
-            return [value]
-        values: list[T | None] = [None] * self.world
-        distributed.all_gather_object(values, value)
-        return values  # type: ignore[return-value]  # every place has been filled
-
-    def once(self, make: Callable[[], T]) -> T:
-        """Process 0 calls `make`; all wait for it and get what it returned, which is sent: keep it small.
-
-        Raises TrainerError in the others where it failed in process 0.
+        All parts have ceil(size / world_size) rows, except that the last ones may be shorter or empty.
         """
-        if self.world == 1:
+        if self.world_size == 1:
+            return part
+        rows = -(-size // self.world_size)
+        padded = part.new_zeros(rows, *part.shape[1:])
+        padded[: len(part)] = part
+        gathered = part.new_empty(rows * self.world_size, *part.shape[1:])
+        distributed.all_gather_single(gathered, padded)
+        return gathered[:size]
+
+    def all_gather_object(self, value: T) -> list[T]:
+        """The values of all ranks, in the order of the ranks."""
+        if self.world_size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.world_size
+        distributed.all_gather_object(values, value)
+        return values  # type: ignore[return-value]  # every entry has been filled
+
+    def on_rank0(self, make: Callable[[], T]) -> T:
+        """Rank 0 calls `make`; all ranks wait for it and return its result, which is sent and should be small.
+
+        Where `make` fails on rank 0, the other ranks raise TrainerError with the same message.
+        """
+        if self.world_size == 1:
             return make()
         outcome: list[tuple[T | None, str | None]] = [(None, None)]
         if self.rank == 0:
@@ -117,57 +126,58 @@ class ProcessGroup:
         value, fault = outcome[0]
         if fault is not None:
             raise TrainerError(f"process {self.rank} stops because process 0 failed: {fault}")
-        return value  # type: ignore[return-value]  # no fault: `make` returned it
+        return value  # type: ignore[return-value]  # without a fault it is what `make` returned
 
-    def wait(self) -> None:
-        """Until all are here."""
-        self.sum_numbers([0.0])
+    def rank0_first(self, make: Callable[[], T]) -> T:
+        """Rank 0 calls `make`, then all other ranks do, and find on disk what rank 0 has written.
 
-    def first(self, make: Callable[[], T]) -> T:
-        """Process 0 calls `make`, then all others do and find what it left on the disk.
-
-        Raises TrainerError in the others where it failed in process 0.
+        Where `make` fails on rank 0, the other ranks raise TrainerError with the same message.
         """
         made: list[T] = []
-        self.once(lambda: made.append(make()))
+        self.on_rank0(lambda: made.append(make()))
         return made[0] if made else make()
 
+    def barrier(self) -> None:
+        """Waits until all ranks have called this."""
+        self.all_reduce_numbers([0.0])
 
-ALONE = ProcessGroup()
+
+SINGLE_PROCESS = ProcessGroup()
 
 
 @contextmanager
-def join_processes() -> Iterator[ProcessGroup]:
-    """Those that torchrun started, by the variables it sets. All but process 0 are silent meanwhile.
+def init_process_group() -> Iterator[ProcessGroup]:
+    """The group that torchrun started, as its environment variables describe it; SINGLE_PROCESS without torchrun.
 
-    Tensors on CPUs travel by gloo, those on GPUs by nccl. Raises TrainerError for a launch that cannot work.
+    Inside the context all ranks but rank 0 print nothing. Tensors on CPUs are sent by gloo, those on GPUs by nccl.
+    Raises TrainerError where the launch cannot work.
     """
-    local, world = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield ALONE
+    local_rank, world_size = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield SINGLE_PROCESS
         return
-    backend = _backend(local, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    backend = _select_backend(local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
-        processes = ProcessGroup(distributed.get_rank(), world)
-        with _silence(processes.rank > 0):
-            yield processes
+        group = ProcessGroup(distributed.get_rank(), world_size)
+        with _silence(group.rank > 0):
+            yield group
     finally:
         distributed.destroy_process_group()
 
 
-def _backend(local: int, here: int) -> str:
-    """Also makes GPU number `local` this process's, of the `here` processes on this machine."""
+def _select_backend(local_rank: int, local_world_size: int) -> str:
+    """The back end for this machine's devices. Makes GPU number `local_rank` this process's current device."""
     if not torch.cuda.is_available():
         return "gloo"
-    if here > torch.cuda.device_count():
+    if local_world_size > torch.cuda.device_count():
         raise TrainerError(
-            f"torchrun started {here} processes here, but there are {torch.cuda.device_count()} GPUs: "
+            f"torchrun started {local_world_size} processes here, but there are {torch.cuda.device_count()} GPUs: "
             "lower --nproc-per-node, or set CUDA_VISIBLE_DEVICES= to train on CPUs"
         )
     if not distributed.is_nccl_available():
         raise TrainerError("this torch has no nccl, which several GPUs need: install one with it, or use one process")
-    torch.cuda.set_device(local)
+    torch.cuda.set_device(local_rank)
     return "cpu:gloo,cuda:nccl"
 
 
@@ -175,19 +185,19 @@ def _backend(local: int, here: int) -> str:
 def _silence(wanted: bool) -> Iterator[None]:
     with ExitStack() as stack:
         if wanted:
-            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
-            stack.enter_context(redirect_stdout(nowhere))
-            stack.enter_context(redirect_stderr(nowhere))
+            devnull = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(devnull))
+            stack.enter_context(redirect_stderr(devnull))
         yield
         sys.stdout.flush()
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Runs of tensors of one type and device, of up to BUCKET numbers together."""
+    """Consecutive tensors of one type and device, at most MAX_BUCKET_ELEMENTS of them together (or one larger)."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         alike = bool(bucket) and (bucket[0].dtype, bucket[0].device) == (tensor.dtype, tensor.device)
-        if bucket and (not alike or sum(t.numel() for t in bucket) + tensor.numel() > BUCKET):
+        if bucket and (not alike or sum(t.numel() for t in bucket) + tensor.numel() > MAX_BUCKET_ELEMENTS):
             yield bucket
             bucket = []
         bucket.append(tensor)

@@ -1,7 +1,7 @@
-"""A dimension that several processes hold between them, each a stretch of it.
+"""The part of a dimension that one rank holds: a range of indices.
 
-FSDP2 cuts the rows of a weight so; this package cuts the columns of low-rank images and the rows of null spaces in the
-same way. Where one process holds everything a stretch is the whole dimension, and nothing is sent.
+FSDP2 splits the rows of a weight into such ranges. The columns of projected gradients and the rows of null spaces are
+split in the same way. Where one process holds everything, the range is the whole dimension and nothing is sent.
 """
 
 from __future__ import annotations
@@ -10,52 +10,53 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 __all__ = ["ShardRange"]
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRange:
-    """Of `size` indices those from `start` up to `stop` are here; `processes` hold all of them."""
+    """This rank's indices, `start` up to but without `stop`, of the `size` indices that the group's ranks hold."""
 
     size: int
     start: int
     stop: int
-    processes: ProcessGroup
+    group: ProcessGroup
 
     @classmethod
-    def whole(cls, size: int) -> ShardRange:
-        return cls(size, 0, size, ALONE)
+    def full(cls, size: int) -> ShardRange:
+        """All indices, held by every process on its own."""
+        return cls(size, 0, size, SINGLE_PROCESS)
 
     @classmethod
-    def cut(cls, size: int, processes: ProcessGroup) -> ShardRange:
-        """This process's stretch of equal ones, the last of them shorter or empty, as FSDP2 cuts."""
-        most = -(-size // processes.world)
-        return cls(size, min(size, processes.rank * most), min(size, (processes.rank + 1) * most), processes)
+    def split(cls, size: int, group: ProcessGroup) -> ShardRange:
+        """This rank's of equal ranges, the last of which may be shorter or empty, as FSDP2 splits rows."""
+        length = -(-size // group.world_size)
+        return cls(size, min(size, group.rank * length), min(size, (group.rank + 1) * length), group)
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def of(self, whole: Tensor, dim: int = 0) -> Tensor:
-        """What is here of a tensor that every process has: a view."""
-        return whole.narrow(dim, self.start, len(self))
+    def local_part(self, tensor: Tensor, dim: int = 0) -> Tensor:
+        """The part of a complete tensor that belongs to this rank, as a view."""
+        return tensor.narrow(dim, self.start, len(self))
 
-    def join(self, part: Tensor, dim: int = 0) -> Tensor:
-        """The whole tensor from every process's part. All processes must call it."""
-        if self.processes.world == 1:
+    def all_gather(self, part: Tensor, dim: int = 0) -> Tensor:
+        """The complete tensor, from the parts of all ranks. All ranks must call it."""
+        if self.group.world_size == 1:
             return part
-        return self.processes.join(part.movedim(dim, 0), self.size).movedim(0, dim).contiguous()
+        return self.group.all_gather(part.movedim(dim, 0), self.size).movedim(0, dim).contiguous()
 
-    def within(self, indices: slice | Tensor | None) -> slice | Tensor | None:
-        """Those of some indices of the whole (None: all) that are here, counted from the first one here."""
+    def all_reduce(self, partial_sums: list[Tensor]) -> None:
+        """Adds up, in place, products that every rank has summed over its own range only."""
+        self.group.all_reduce(partial_sums)
+
+    def local_indices(self, indices: slice | Tensor | None) -> slice | Tensor | None:
+        """Those of the given global indices that this rank holds, counted from its first one. None stands for all."""
         if indices is None:
             return None
         if isinstance(indices, Tensor):
             return indices[(indices >= self.start) & (indices < self.stop)] - self.start
         first, last, _ = indices.indices(self.size)
         return slice(*(min(max(index - self.start, 0), len(self)) for index in (first, max(first, last))))
-
-    def sum_(self, parts: list[Tensor]) -> None:
-        """Replaces products that each process made over its own stretch by their sums: products over the whole."""
-        self.processes.sum_(parts)

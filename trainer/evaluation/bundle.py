@@ -13,7 +13,7 @@ from catalog.data.erasure import read_kept_events, tombstone_files
 from catalog.data.events import drop_unknown_items
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
-from trainer.core.progress import progress, say
+from trainer.core.progress import print_line, progress
 from trainer.data.histories import SPLITS, Histories, Split
 from trainer.evaluation.report import Protocol, Report, evaluate
 
@@ -29,7 +29,7 @@ def evaluate_bundle(bundle: Bundle, events: Path, recipe: EvaluationRecipe, prot
         raise TrainerError(f"{events}: the split {recipe.split} holds out no question; users have too few events")
     same = bundle.manifest.data.get("events", {}).get("sha256") == sha256_of(events)
     if not same:
-        say(f"{events} is not the file the bundle was trained on: it may have learned from what is asked here")
+        print_line(f"{events} is not the file the bundle was trained on: it may have learned from what is asked here")
     with progress("evaluating", len(split.test)) as shown:
         report = evaluate(
             load_model(bundle),
@@ -69,6 +69,6 @@ def held_out(bundle: Bundle, events: Path, recipe: EvaluationRecipe) -> tuple[Sp
     table, met = read_kept_events(events, tombstone_files(events))
     known = drop_unknown_items(table, bundle.items.table["item_id"], met)
     if met.dropped:
-        say(str(met))
+        print_line(str(met))
     split = SPLITS[recipe.split](Histories.from_events(known, bundle.items))
     return split, {"read": met.read, "unknown_items": len(table) - len(known)}

@@ -1,9 +1,9 @@
-"""The gate: how much each task's own subspace contributes to the update.
+"""The gate: the weights with which each task's own subspace contributes to the update.
 
-The released code has nothing to call `backward` on here, as its loss is a plain number, so its gate never learns. This
-one is trained by the one-step hypergradient. With W' = W - rate·Σ α·Δ, the next batch's loss has the derivative
-∂L'/∂α = -rate·⟨G', Δ⟩. It is known one step later, from thin products, and goes back through the softmax and the
-network that made α.
+In the released code the gate's loss is a plain number without a graph, so its gate never learns. This one learns by the
+one-step hypergradient. With W' = W - step size · Σ α·Δ, the next batch's loss L' has the derivative
+∂L'/∂α = -step size · ⟨G', Δ⟩. It becomes known one step later, from products of thin matrices, and is backpropagated
+through the softmax and the network that made α.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config.gems import GemsConfig
-from trainer.gems.adam import Adam
-from trainer.gems.plain import PlainWeight
-from trainer.gems.randomness import generator_for
+from trainer.gems.adam import AdamSettings, PlainWeight
+from trainer.gems.numerics import generator_for
 from trainer.gems.state import restore_
 from trainer.gems.stats import Gates, PerTask
 
@@ -26,53 +25,56 @@ CPU = torch.device("cpu")
 
 
 def heuristic_gates(losses: PerTask, grad_norms: PerTask, tokens: PerTask) -> PerTask:
-    """0.4 of the loss share, 0.4 of the gradient-norm share, 0.2 of the token share (the released heuristic)."""
-    loss, norm, part = losses.shares(), grad_norms.shares(), tokens.shares()
-    search = 0.4 * loss.search + 0.4 * norm.search + 0.2 * part.search
+    """0.4 · loss share + 0.4 · gradient-norm share + 0.2 · token share (the released code's heuristic)."""
+    loss, norm, token = losses.shares(), grad_norms.shares(), tokens.shares()
+    search = 0.4 * loss.search + 0.4 * norm.search + 0.2 * token.search
     return PerTask(search, 1 - search)
 
 
 class GateNetwork:
-    """softmax(network(six shares) / temperature), on the CPU: it is far too small for anything else.
+    """softmax(network(six shares) / temperature), computed on the CPU because the network is tiny.
 
     The output layer starts at zero, so training starts from equal gates.
+
+    lr: of the network's AdamW. seed: of the network's first weights.
     """
 
     def __init__(self, lr: float, seed: int) -> None:
         self._lr = lr
         self._network = _network(seed)
         self._weights = [PlainWeight(name, weight) for name, weight in self._network.named_parameters()]
-        self._asked: tuple[list[float], float] | None = None  # features and temperature of the last answer
+        self._last_input: tuple[list[float], float] | None = None  # features and temperature of the last decision
 
     def decide(self, losses: PerTask, grad_norms: PerTask, tokens: PerTask, temperature: float) -> PerTask:
+        """The tasks' gates, which add up to 1, from the tasks' shares of losses, gradient norms and tokens."""
         shares = (losses.shares(), grad_norms.shares(), tokens.shares())
         features = [value for share in shares for value in (share.search, share.recommendation)]
-        self._asked = (features, temperature)
+        self._last_input = (features, temperature)
         with torch.no_grad():
             search, recommendation = self._gates(features, temperature).tolist()
         return PerTask(search, recommendation)
 
     def learn(self, hypergradient: PerTask) -> None:
-        """One Adam step on the network; `hypergradient` is ∂loss/∂α of the gates decided last."""
-        if self._asked is None:
+        """Makes one Adam step on the network. `hypergradient` is ∂loss/∂α of the gates decided last."""
+        if self._last_input is None:
             return
         with torch.enable_grad():
-            gates = self._gates(*self._asked)
+            gates = self._gates(*self._last_input)
         torch.autograd.backward(gates, torch.tensor([hypergradient.search, hypergradient.recommendation]))
         for weight in self._weights:
-            weight.observe(tokens=1)
-            weight.update(lr=self._lr, adam=Adam(), weight_decay=0, factor=1)
+            weight.accumulate(tokens=1)
+            weight.update(lr=self._lr, adam=AdamSettings(), weight_decay=0, factor=1)
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "asked": None if self._asked is None else list(self._asked),
+            "last_input": None if self._last_input is None else list(self._last_input),
             "weights": {weight.name: weight.weight.detach() for weight in self._weights},
             "moments": {weight.name: weight.state_dict() for weight in self._weights},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        asked = state["asked"]
-        self._asked = None if asked is None else (list(asked[0]), float(asked[1]))
+        last_input = state["last_input"]
+        self._last_input = None if last_input is None else (list(last_input[0]), float(last_input[1]))
         for weight in self._weights:
             restore_(weight.weight.data, state["weights"][weight.name], "the gate")
             weight.load_state_dict(state["moments"][weight.name])
@@ -83,23 +85,26 @@ class GateNetwork:
 
 
 class Gate:
-    """The gates in the mode that the settings name, with what carries over from step to step."""
+    """The gates in the mode that the settings name (learned, heuristic or fixed), and its state between steps."""
 
     def __init__(self, config: GemsConfig) -> None:
         self._config = config
         self.learns = config.gate == "learned" and config.decomposition
         self._network = GateNetwork(config.gate_lr, config.seed) if self.learns else None
-        self._last_norms = PerTask(0, 0)  # of each task's gradient, when it was last there
+        self._last_norms = PerTask(0, 0)  # of each task's gradient in the last batch that had the task
 
     def temperature(self, step: int) -> float | None:
-        """Of the softmax after `step` applied steps; None where none is learned."""
+        """The softmax's temperature after `step` applied steps; None where no gate is learned."""
         config = self._config
         if not self.learns:
             return None
         return max(config.temperature_end, config.temperature_start * config.temperature_decay**step)
 
     def decide(self, step: int, losses: PerTask, grad_norms: PerTask, tokens: PerTask) -> Gates:
-        """The gates of one step. The gradient norms that count are the step before's, these are kept for the next."""
+        """The gates of one step, from the batch's losses and tokens and from the gradient norms of the step before.
+
+        grad_norms: this batch's, which are kept for the next step's decision.
+        """
         norms = self._last_norms
         self._last_norms = PerTask(
             grad_norms.search if tokens.search else norms.search,
@@ -117,7 +122,7 @@ class Gate:
         return Gates(1.0, chosen.search, chosen.recommendation)
 
     def learn(self, hypergradient: PerTask | None) -> None:
-        """Takes in how the gates decided last served the next batch, where that is known."""
+        """Learns from the hypergradient of the gates decided last, where it is known and the gate learns."""
         if self._network is not None and hypergradient is not None:
             self._network.learn(hypergradient)
 
@@ -134,13 +139,13 @@ class Gate:
 
 
 def _network(seed: int) -> nn.Sequential:
-    draw = generator_for(seed, "gate", device=CPU)
+    generator = generator_for(seed, "gate", device=CPU)
     layers = [nn.Linear(6, 128), nn.Linear(128, 64), nn.Linear(64, 2)]
     with torch.no_grad():
         for layer in layers:
             bound = layer.in_features**-0.5
-            layer.weight.uniform_(-bound, bound, generator=draw)
-            layer.bias.uniform_(-bound, bound, generator=draw)
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
         layers[-1].weight.zero_()
         layers[-1].bias.zero_()
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])

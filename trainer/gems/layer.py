@@ -1,14 +1,16 @@
-"""One projected weight: takes gradients apart into low-rank images, and puts low-rank directions together to an update.
+"""One projected weight: reduces its gradients to low-rank projections, and builds its update from low-rank directions.
 
-Where processes hold the weight between them this is about the rows that are here, and sharded.py says what is summed.
-The bases lie on the weight's shorter side; a weight with more rows than columns is looked at through its transpose. The
-null space protects the rows (side "output") or the columns ("input"), which is the shorter or the longer side:
+The bases lie on the weight's shorter side; a weight with more rows than columns is handled through its transpose. The
+null space protects the rows (side "output") or the columns ("input") of the weight, which is its shorter or its longer
+side:
 
-- shorter: the bases themselves lie in the null space, so whatever they carry does;
-- longer: images, and directions after Adam's division, are multiplied by the projector, as thin matrices.
+- shorter: the bases themselves lie in the null space, and so does every update made of them;
+- longer: projected gradients, and directions after Adam's division, are projected on the null space, as thin matrices.
+
+Of a sharded weight this handles the rows on this rank, and sharded.py tells what is summed and what is gathered.
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of the sketch; small letters:
-what is here of a divided one.
+this rank's part of a sharded weight.
 """
 
 from __future__ import annotations
@@ -22,21 +24,28 @@ from torch import Tensor, nn
 from catalog.text.prompts import TASKS, Task
 from trainer.config.gems import GemsConfig
 from trainer.core.errors import BackboneError, NullSpaceError, SettingsError
-from trainer.distributed.group import ALONE, ProcessGroup
-from trainer.gems.adam import Adam
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
+from trainer.gems.adam import AdamSettings
 from trainer.gems.nullspace.space import NullSpace
-from trainer.gems.precision import add_rounded_, compute_dtype
-from trainer.gems.randomness import generator_for
-from trainer.gems.sharded import LocalRows
+from trainer.gems.numerics import add_rounded_, compute_dtype, generator_for
+from trainer.gems.sharded import ShardedWeight
 from trainer.gems.state import check_names
-from trainer.gems.stats import Gates, Part, PerTask
+from trainer.gems.stats import Gates, PerTask, SubspaceName
 from trainer.gems.subspace import Subspace
 
 __all__ = ["ProjectedLayer"]
 
 
 class ProjectedLayer:
-    """Raises SettingsError for a rank the layer has no room for, NullSpaceError for a null space of another width."""
+    """The subspaces of one weight, and what the backward passes of the current batch have left in them.
+
+    name: the layer's, without ".weight".
+    null_space: of this layer; None where updates may go anywhere.
+    shard_group: the ranks among which a sharded weight is split.
+
+    Raises SettingsError for a rank that the layer has no room for, NullSpaceError for a null space of another width,
+    and BackboneError for a weight that is neither float32, float64 nor bfloat16.
+    """
 
     def __init__(
         self,
@@ -44,10 +53,10 @@ class ProjectedLayer:
         weight: nn.Parameter,
         config: GemsConfig,
         null_space: NullSpace | None,
-        shards: ProcessGroup = ALONE,
+        shard_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.name, self.weight = name, weight
-        self._here = LocalRows(weight, shards)
+        self._shard = ShardedWeight(weight, shard_group)
         self._config = config
         if weight.dtype not in (torch.float32, torch.float64, torch.bfloat16):
             raise BackboneError(f"{name} is {weight.dtype}: load the model in float32 or bfloat16")
@@ -56,213 +65,231 @@ class ProjectedLayer:
         self._null_space = None
         if null_space is not None:
             _check_width(null_space, name, weight)
-            self._null_space = self._here.cut(null_space).to(weight.device, self._dtype)
-        rows_are_short = not self._here.transposed
+            self._null_space = self._shard.shard_null_space(null_space).to(weight.device, self._dtype)
+        rows_are_short = not self._shard.transposed
         protects_short = null_space is not None and (null_space.side == "output") == rows_are_short
-        self._short = self._null_space if protects_short else None
-        self._long = None if protects_short else self._null_space
+        self._short_null_space = self._null_space if protects_short else None
+        self._long_null_space = None if protects_short else self._null_space
 
-        self._room = min(rows, columns) if self._short is None else self._short.free
+        self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
         ranks = self._ranks()
-        self._columns = min(self._room, max(ranks.values()) + config.oversampling)
-        self.subspaces = {part: self._subspace(part, rank) for part, rank in ranks.items()}
-        self._directions: dict[Part, Tensor] | None = None  # the tasks' last ones, which slopes are taken along
-        self.sketches: dict[Task, Tensor] = {}  # on refresh steps, tokens · gradient · Ω, summed over micro-batches
+        self._sketch_columns = min(self._max_rank, max(ranks.values()) + config.oversampling)
+        self.subspaces = {subspace: self._make_subspace(subspace, rank) for subspace, rank in ranks.items()}
+        self._directions: dict[SubspaceName, Tensor] | None = None  # the tasks' last ones; the gate learns along them
+        self.sketches: dict[Task, Tensor] = {}  # in refresh steps: tokens · gradient · Ω, summed over micro-batches
 
-    def observe(self, task: Task, *, tokens: int, step: int, probe: Adam | None) -> dict[Task, Tensor]:
-        """Takes in and frees the weight's `.grad`, of one task's mean loss over `tokens`.
+    def accumulate(self, task: Task, *, tokens: int, step: int, adam: AdamSettings | None) -> dict[Task, Tensor]:
+        """Projects the weight's `.grad`, of one task's mean loss over `tokens`, adds it to the batch, and frees it.
 
-        With `probe`, returns ⟨gradient, direction⟩ for the tasks whose subspace moved in the last step.
+        step: steps applied so far.
+        adam: where given, the directional derivatives ⟨gradient, last direction⟩ are returned, as scalars, for the
+            tasks whose subspace the last step updated.
         """
-        grad_sl = self._here.take_gradient()
-        adding: list[Part] = [part for part in self.subspaces if part in ("shared", task)]
-        probed = [owner for owner in TASKS if self._moved(owner)] if probe is not None else []
-        images = self._images([*adding, *(owner for owner in probed if owner not in adding)], grad_sl)
-        for part in adding:
-            self.subspaces[part].add(images[part], tokens=tokens)
-        slopes = {owner: self._slope(owner, images[owner], grad_sl, probe) for owner in probed if probe is not None}
-        if self._due(task, step):
+        grad_sl = self._shard.take_gradient()
+        own: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
+        updated = [] if adam is None else [other for other in TASKS if self._was_updated(other)]
+        projected = self._project([*own, *(other for other in updated if other not in own)], grad_sl)
+        for name in own:
+            self.subspaces[name].accumulate(projected[name], tokens=tokens)
+        derivatives = {
+            other: self._directional_derivative(other, projected[other], grad_sl, adam)
+            for other in updated
+            if adam is not None
+        }
+        if self._refresh_due(task, step):
             sketch_sC = (grad_sl @ self._test_matrix(step).to(grad_sl.dtype)).to(self._dtype).mul_(tokens)
             self.sketches[task] = self.sketches[task] + sketch_sC if task in self.sketches else sketch_sC
-        return slopes
+        return derivatives
 
-    def finish_images(self, tokens: PerTask) -> None:
-        """Turns sums into means, inside the null space: the shared one over all tokens, each task's over its own."""
-        images: dict[Part, Tensor] = {}
-        for part, subspace in self.subspaces.items():
-            count = tokens.total if part == "shared" else tokens.of(part)
-            if subspace.image_RL is not None:
-                images[part] = subspace.image_RL.mul_(1 / count if count else 0)
-        images = dict(zip(images, self._here.sum_images(list(images.values())), strict=True))
-        for part, image_RL in self._projected(images).items():
-            self.subspaces[part].image_RL = image_RL
+    def average_projected(self, tokens: PerTask) -> None:
+        """Turns accumulated sums into means inside the null space, over all tokens or each task's own."""
+        projected: dict[SubspaceName, Tensor] = {}
+        for name, subspace in self.subspaces.items():
+            count = tokens.total if name == "shared" else tokens.of(name)
+            if subspace.projected_grad_RL is not None:
+                projected[name] = subspace.projected_grad_RL.mul_(1 / count if count else 0)
+        projected = dict(zip(projected, self._shard.reduce_projected(list(projected.values())), strict=True))
+        for name, grad_RL in self._into_long_null_space(projected).items():
+            self.subspaces[name].projected_grad_RL = grad_RL
 
-    def update(self, gates: Gates, *, factor: float, rate: float, decay: float, adam: Adam, step: int) -> Tensor | None:
-        """Makes one step, of `factor` times the images: -rate · directions - decay · (weight in the null space).
+    def update(
+        self, gates: Gates, *, factor: float, step_size: float, decay: float, adam: AdamSettings, step: int
+    ) -> Tensor | None:
+        """Moves the weight by -step_size · Σ gate · basis · direction - decay · (the weight's part in the null space).
 
-        Returns the norm of that, a scalar; None where no gradient arrived. Consumes the images.
+        factor: multiplies the projected gradients before Adam sees them; they are consumed.
+        step: steps applied so far, on which the rounding of bfloat16 weights depends.
+
+        Returns the norm of the change, a scalar; None where no gradient arrived.
         """
         at_refresh = self._config.moments_at_refresh
-        moved = [part for part, subspace in self.subspaces.items() if subspace.update(factor, adam, at_refresh)]
+        updated = [name for name, own in self.subspaces.items() if own.update_moments(factor, adam, at_refresh)]
         self._directions = None
-        if not moved:
+        if not updated:
             return None
         directions = self._last_directions(adam)
-        change_mN = self._back([self.subspaces[part].basis_SR for part in moved], directions, gates).mul_(-rate)
+        change_mN = self._combine([self.subspaces[name].basis_SR for name in updated], directions, gates)
+        change_mN.mul_(-step_size)
         if decay:
-            change_mN.add_(self._decaying(), alpha=-decay)
-        first_row = self._here.rows.start
+            change_mN.add_(self._decayed_part(), alpha=-decay)
         add_rounded_(
-            self._here.weight_mN, change_mN, seed=self._config.seed, name=self.name, step=step, first_row=first_row
+            self._shard.weight_mN,
+            change_mN,
+            seed=self._config.seed,
+            name=self.name,
+            step=step,
+            first_row=self._shard.rows.start,
         )
         if self._config.gate == "learned":
-            self._directions = {owner: directions[owner].clone() for owner in TASKS if owner in directions}
+            self._directions = {task: directions[task].clone() for task in TASKS if task in directions}
         norm: Tensor = torch.linalg.vector_norm(change_mN)
         return norm
 
     def choose_bases(self, step: int) -> bool:
-        """Chooses the next bases where sketches were made, and drops them. True if there was one."""
-        sketches = {task: self._here.join_sketch(sketch_sC) for task, sketch_sC in self.sketches.items()}
+        """Chooses the next bases from the sketches of this batch, and drops those. False if there was no sketch."""
+        sketches = {task: self._shard.gather_sketch(sketch_sC) for task, sketch_sC in self.sketches.items()}
         self.sketches = {}
-        for part, subspace in self.subspaces.items():
-            mine = list(sketches.values()) if part == "shared" else [s for t, s in sketches.items() if t == part]
-            if mine and subspace.due(step, self._config.refresh_every):
-                draw = generator_for(self._config.seed, "fill", self.name, part, step, device=self.weight.device)
-                subspace.choose_basis(torch.stack(mine).sum(0), step, draw)
+        for name, subspace in self.subspaces.items():
+            own = [sketch_SC for task, sketch_SC in sketches.items() if name in ("shared", task)]
+            if own and subspace.refresh_due(step, self._config.refresh_every):
+                generator = generator_for(self._config.seed, "fill", self.name, name, step, device=self.weight.device)
+                subspace.choose_basis(torch.stack(own).sum(0), step, generator)
         return bool(sketches)
 
     def accumulators(self) -> list[Tensor | None]:
-        """Images, then sketches: always as many, in one order. None where no gradient arrived."""
-        images = [subspace.image_RL for subspace in self.subspaces.values()]
-        return [*images, *(self.sketches.get(task) for task in TASKS)]
+        """Projected gradients, then sketches: always as many, in the same order; None where no gradient arrived."""
+        projected = [subspace.projected_grad_RL for subspace in self.subspaces.values()]
+        return [*projected, *(self.sketches.get(task) for task in TASKS)]
 
-    def complete(self, present: Sequence[bool]) -> None:
-        """Puts zeros where `present`, a flag for each accumulator, says that another process has something."""
-        length, size = self._here.image_columns, self._here.sketch_rows
+    def fill_missing(self, present: Sequence[bool]) -> None:
+        """Sets missing accumulators to zeros where `present`, a flag for each, says that another rank has them."""
+        length, size = self._shard.projected_columns, self._shard.sketch_rows
         wanted = iter(present)
         for subspace in self.subspaces.values():
-            if next(wanted) and subspace.image_RL is None:
-                subspace.image_RL = subspace.basis_SR.new_zeros(subspace.rank, length)
+            if next(wanted) and subspace.projected_grad_RL is None:
+                subspace.projected_grad_RL = subspace.basis_SR.new_zeros(subspace.rank, length)
         for task in TASKS:
             if next(wanted) and task not in self.sketches:
-                self.sketches[task] = torch.zeros(size, self._columns, dtype=self._dtype, device=self.weight.device)
+                shape = (size, self._sketch_columns)
+                self.sketches[task] = torch.zeros(shape, dtype=self._dtype, device=self.weight.device)
 
     def bases(self) -> list[Tensor]:
-        """Those that the next gradients are imaged in."""
-        return [subspace.imaging_basis_SR for subspace in self.subspaces.values()]
+        """The bases that the next gradients are projected on."""
+        return [subspace.projection_basis_SR for subspace in self.subspaces.values()]
 
     def discard(self) -> None:
         """Drops what the current batch has left so far."""
         self.sketches = {}
         for subspace in self.subspaces.values():
-            subspace.image_RL = None
+            subspace.projected_grad_RL = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {part: subspace.state_dict() for part, subspace in self.subspaces.items()}
+        return {name: subspace.state_dict() for name, subspace in self.subspaces.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         check_names(state, self.subspaces, f"subspaces of {self.name}")
-        for part, subspace in self.subspaces.items():
-            subspace.load_state_dict(state[part], f"{self.name} ({part})")
+        for name, subspace in self.subspaces.items():
+            subspace.load_state_dict(state[name], f"{self.name} ({name})")
         self._directions = None
 
-    def _due(self, task: Task, step: int) -> bool:
-        parts = [self.subspaces["shared"]]
-        if task in self.subspaces:
-            parts.append(self.subspaces[task])
-        return any(subspace.due(step, self._config.refresh_every) for subspace in parts)
+    def _refresh_due(self, task: Task, step: int) -> bool:
+        names: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
+        return any(self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in names)
 
     def _test_matrix(self, step: int) -> Tensor:
         """Ω [l, C], the same for every part of a step's gradient; drawn anew each time, so that it takes no memory."""
-        draw = generator_for(self._config.seed, "sketch", self.name, step, device=self.weight.device)
-        length = max(self.weight.shape)
-        omega_LC = torch.randn(length, self._columns, dtype=self._dtype, device=draw.device, generator=draw)
-        if self._long is not None:
-            omega_LC = self._long.projected(omega_LC)
-        return self._here.test_matrix_here(omega_LC)
+        generator = generator_for(self._config.seed, "sketch", self.name, step, device=self.weight.device)
+        shape = (max(self.weight.shape), self._sketch_columns)
+        omega_LC = torch.randn(shape, dtype=self._dtype, device=generator.device, generator=generator)
+        if self._long_null_space is not None:
+            omega_LC = self._long_null_space.projected(omega_LC)
+        return self._shard.local_test_matrix(omega_LC)
 
-    def _images(self, parts: Sequence[Part], grad_sl: Tensor) -> dict[Part, Tensor]:
-        """basisᵀ · gradient of several subspaces by one product."""
-        joint_SR = torch.cat([self.subspaces[part].imaging_basis_SR for part in parts], 1)
-        return self._split(self._image(joint_SR, grad_sl), parts)
+    def _project(self, names: Sequence[SubspaceName], grad_sl: Tensor) -> dict[SubspaceName, Tensor]:
+        """basisᵀ · gradient of several subspaces, by one product."""
+        joint_SR = torch.cat([self.subspaces[name].projection_basis_SR for name in names], 1)
+        return self._split(self._project_on(joint_SR, grad_sl), names)
 
-    def _image(self, basis_SR: Tensor, grad_sl: Tensor) -> Tensor:
-        """[R, l], in the gradient's own type (fast units), then ours."""
-        return (self._here.basis_here(basis_SR).to(grad_sl.dtype).T @ grad_sl).to(self._dtype)
+    def _project_on(self, basis_SR: Tensor, grad_sl: Tensor) -> Tensor:
+        """[R, l] in the compute type, multiplied in the gradient's own type, which is fast for bfloat16."""
+        return (self._shard.local_basis(basis_SR).to(grad_sl.dtype).T @ grad_sl).to(self._dtype)
 
-    def _slope(self, owner: Task, image_RL: Tensor, grad_sl: Tensor, adam: Adam) -> Tensor:
-        """⟨gradient, this task's last direction⟩, in the basis that it was made in."""
+    def _directional_derivative(self, task: Task, projected_RL: Tensor, grad_sl: Tensor, adam: AdamSettings) -> Tensor:
+        """⟨gradient, the task's last direction⟩, computed in the basis that the direction was made in."""
         if self._directions is None:  # right after a checkpoint was loaded
             self._directions = self._last_directions(adam)
-        basis_SR = self.subspaces[owner].basis_SR
-        if basis_SR is not self.subspaces[owner].imaging_basis_SR:
-            image_RL = self._image(basis_SR, grad_sl)
-        return torch.vdot(self._directions[owner].flatten(), image_RL.flatten())
+        basis_SR = self.subspaces[task].basis_SR
+        if basis_SR is not self.subspaces[task].projection_basis_SR:
+            projected_RL = self._project_on(basis_SR, grad_sl)
+        return torch.vdot(self._directions[task].flatten(), projected_RL.flatten())
 
-    def _last_directions(self, adam: Adam) -> dict[Part, Tensor]:
-        """Adam's, of the subspaces that moved last; it leaves the null space of the longer side, so project again."""
-        own = self._projected({part: own.direction(adam) for part, own in self.subspaces.items() if own.moved})
-        return dict(zip(own, self._here.join_directions(list(own.values())), strict=True))
+    def _last_directions(self, adam: AdamSettings) -> dict[SubspaceName, Tensor]:
+        """Adam's directions of the subspaces updated last; Adam leaves the long side's null space, so project again."""
+        raw = {name: subspace.direction(adam) for name, subspace in self.subspaces.items() if subspace.updated}
+        inside = self._into_long_null_space(raw)
+        return dict(zip(inside, self._shard.gather_directions(list(inside.values())), strict=True))
 
-    def _projected(self, matrices: dict[Part, Tensor]) -> dict[Part, Tensor]:
-        """[R, k] each, inside the null space of the longer side."""
-        if self._long is None or not matrices:
+    def _into_long_null_space(self, matrices: dict[SubspaceName, Tensor]) -> dict[SubspaceName, Tensor]:
+        """Projects the rows of matrices [R, k] on the null space of the longer side, if it is protected."""
+        if self._long_null_space is None or not matrices:
             return matrices
         joint_RL = torch.cat(list(matrices.values()))
-        self._long.project_(joint_RL.T)
+        self._long_null_space.project_(joint_RL.T)
         return self._split(joint_RL, list(matrices))
 
-    def _split(self, joint_RL: Tensor, parts: Sequence[Part]) -> dict[Part, Tensor]:
-        ranks = [self.subspaces[part].rank for part in parts]
-        return dict(zip(parts, torch.split(joint_RL, ranks), strict=True))
+    def _split(self, joint_RL: Tensor, names: Sequence[SubspaceName]) -> dict[SubspaceName, Tensor]:
+        ranks = [self.subspaces[name].rank for name in names]
+        return dict(zip(names, torch.split(joint_RL, ranks), strict=True))
 
-    def _back(self, bases: Sequence[Tensor], directions: dict[Part, Tensor], gates: Gates) -> Tensor:
-        """The sum of gate · basis · direction over the subspaces [m, N]."""
-        joint_sR = self._here.basis_here(torch.cat(list(bases), 1))
-        joint_Rl = torch.cat([direction_Rl * gates.of(part) for part, direction_Rl in directions.items()])
-        return joint_Rl.T @ joint_sR.T if self._here.transposed else joint_sR @ joint_Rl
+    def _combine(self, bases: Sequence[Tensor], directions: dict[SubspaceName, Tensor], gates: Gates) -> Tensor:
+        """The sum of gate · basis · direction over the subspaces, [m, N]."""
+        joint_sR = self._shard.local_basis(torch.cat(list(bases), 1))
+        joint_Rl = torch.cat([direction_Rl * gates.of(name) for name, direction_Rl in directions.items()])
+        return joint_Rl.T @ joint_sR.T if self._shard.transposed else joint_sR @ joint_Rl
 
-    def _moved(self, owner: Task) -> bool:
-        return owner in self.subspaces and self.subspaces[owner].moved
+    def _was_updated(self, task: Task) -> bool:
+        return task in self.subspaces and self.subspaces[task].updated
 
-    def _decaying(self) -> Tensor:
-        """What weight decay may shrink [m, N]: the weight's part in the null space. The rest stays what it was."""
-        weight_mN = self._here.weight_mN.to(self._dtype, copy=True)
+    def _decayed_part(self) -> Tensor:
+        """What weight decay shrinks [m, N]: the weight's part in the null space. The rest of the weight stays."""
+        weight_mN = self._shard.weight_mN.to(self._dtype, copy=True)
         if self._null_space is None:
             return weight_mN
         if self._null_space.side == "output":
             self._null_space.project_(weight_mN)
-        else:  # all columns are here
-            self._null_space.joined().project_(weight_mN.T)
+        else:  # this rank holds all columns of its rows
+            self._null_space.gathered().project_(weight_mN.T)
         return weight_mN
 
-    def _ranks(self) -> dict[Part, int]:
-        shared = self._rank("rank", self._config.rank)
+    def _ranks(self) -> dict[SubspaceName, int]:
+        shared = self._rank_of("rank", self._config.rank)
         if not self._config.decomposition:
             return {"shared": shared}
         task_rank = self._config.task_rank
-        own = max(1, shared // 2) if task_rank is None else self._rank("task_rank", task_rank)
+        own = max(1, shared // 2) if task_rank is None else self._rank_of("task_rank", task_rank)
         return {"shared": shared, "search": own, "recommendation": own}
 
-    def _rank(self, setting: str, rank: int | float) -> int:
+    def _rank_of(self, setting: str, rank: int | float) -> int:
+        """A rank in directions. Raises SettingsError, naming the setting, for more directions than the layer has."""
         if isinstance(rank, float):
-            return max(1, int(rank * self._room))
-        if rank > self._room:
+            return max(1, int(rank * self._max_rank))
+        if rank > self._max_rank:
             rows, columns = self.weight.shape
-            protected = "" if self._short is None else ", less what the null space protects of its shorter side"
+            on_short_side = self._short_null_space is not None
+            protected = ", less what the null space protects of its shorter side" if on_short_side else ""
             raise SettingsError(
-                f"gems.{setting} is {rank}, but {self.name} [{rows}, {columns}] has room for {self._room}{protected}: "
-                f"set it to {self._room} or less, or to a share such as 0.5"
+                f"gems.{setting} is {rank}, but {self.name} [{rows}, {columns}] has room for {self._max_rank}"
+                f"{protected}: set it to {self._max_rank} or less, or to a share such as 0.5"
             )
         return rank
 
-    def _subspace(self, part: str, rank: int) -> Subspace:
+    def _make_subspace(self, name: str, rank: int) -> Subspace:
         return Subspace(
-            (min(self.weight.shape), self._here.moment_columns),
+            (min(self.weight.shape), self._shard.moment_columns),
             rank,
-            short=self._short,
+            null_space=self._short_null_space,
             dtype=self._dtype,
-            draw=generator_for(self._config.seed, "basis", self.name, part, device=self.weight.device),
+            generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),
         )
 
 

@@ -1,4 +1,4 @@
-"""The weights of a model, sorted: projected ones, plain ones, and the rows of vocabulary weights that move."""
+"""Sorts a model's weights into projected ones and plain ones, and finds the trained rows of vocabulary weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from trainer.config.gems import PROJECTED_MODULES, GemsConfig, Rows
 from trainer.core.errors import BackboneError, SettingsError
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
+from trainer.gems.adam import PlainWeight
 from trainer.gems.layer import ProjectedLayer
 from trainer.gems.nullspace.space import NullSpace
-from trainer.gems.plain import PlainWeight
 
 __all__ = ["parameter_groups", "plain_weights", "projected_layers", "projected_modules"]
 
@@ -21,33 +21,38 @@ __all__ = ["parameter_groups", "plain_weights", "projected_layers", "projected_m
 def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Linear]:
     """The trainable linear layers whose name ends in one of `names`, in the model's order.
 
-    Raises BackboneError, listing what linear layers there are, when nothing matches; SettingsError when one of
-    the names, chosen by the user, matches nothing.
+    Raises BackboneError, listing the linear layers that there are, when nothing matches, and SettingsError when one of
+    the names is no default and matches nothing.
     """
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    found = {
+    matching = {
         name: module
         for name, module in linear.items()
         if name.rpartition(".")[2] in names and module.weight.requires_grad
     }
     present = ", ".join(sorted({name.rpartition(".")[2] for name in linear})) or "none"
-    if not found:
+    if not matching:
         raise BackboneError(
             f"{type(model).__name__} has no trainable linear layer named {', '.join(names)}; "
             f"it has: {present}. Name those to project in gems.modules"
         )
-    missing = set(names) - {name.rpartition(".")[2] for name in found} - set(PROJECTED_MODULES)
+    missing = set(names) - {name.rpartition(".")[2] for name in matching} - set(PROJECTED_MODULES)
     if missing:
         raise SettingsError(f"gems.modules: no layer is named {', '.join(sorted(missing))}; there are: {present}")
-    return found
+    return matching
 
 
 def projected_layers(
-    model: nn.Module, config: GemsConfig, null_spaces: Mapping[str, NullSpace] | None, shards: ProcessGroup = ALONE
+    model: nn.Module,
+    config: GemsConfig,
+    null_spaces: Mapping[str, NullSpace] | None,
+    shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> list[ProjectedLayer]:
-    """Every projected weight, in its null space; `shards` hold the rows of divided ones.
+    """A ProjectedLayer for every weight to project, with its null space where `config.null_space` is on.
 
-    Raises SettingsError where a null space is asked for and missing.
+    shard_group: the ranks among which sharded weights are split.
+
+    Raises SettingsError where a null space is missing.
     """
     modules = projected_modules(model, config.modules)
     spaces = null_spaces or {}
@@ -59,23 +64,26 @@ def projected_layers(
         )
     return [
         ProjectedLayer(
-            name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None, shards
+            name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None, shard_group
         )
         for name, module in modules.items()
     ]
 
 
 def plain_weights(
-    model: nn.Module, projected: Set[Tensor], config: GemsConfig, shards: ProcessGroup = ALONE
+    model: nn.Module, projected: Set[Tensor], config: GemsConfig, shard_group: ProcessGroup = SINGLE_PROCESS
 ) -> list[PlainWeight]:
-    """Every other trainable weight, each tied one once; `shards` hold the rows of divided ones."""
+    """A PlainWeight for every trainable weight that is not in `projected`, each tied one once.
+
+    shard_group: the ranks among which sharded weights are split.
+    """
     vocabulary = _vocabulary_weights(model)
     return [
         PlainWeight(
             name,
             weight,
-            _moving_rows(config.vocabulary_rows, name, weight) if weight in vocabulary else None,
-            shards,
+            _trained_rows(config.vocabulary_rows, name, weight) if weight in vocabulary else None,
+            shard_group,
         )
         for name, weight in model.named_parameters()
         if weight.requires_grad and weight not in projected
@@ -85,7 +93,7 @@ def plain_weights(
 def parameter_groups(
     layers: Sequence[ProjectedLayer], plain: Sequence[PlainWeight], config: GemsConfig
 ) -> list[dict[str, Any]]:
-    """The optimiser's groups: projected weights, other matrices, and vectors, which do not decay."""
+    """The optimiser's parameter groups: projected weights, other matrices, and vectors, which do not decay."""
     shared = {"betas": config.betas, "eps": config.eps}
     groups = [
         {"name": "projected", "params": [layer.weight for layer in layers], "lr": config.lr},
@@ -97,13 +105,13 @@ def parameter_groups(
 
 
 def _vocabulary_weights(model: nn.Module) -> set[nn.Parameter]:
-    """The weights of token embeddings and head (one and the same where they are tied) of a transformers model."""
+    """The weights of a transformers model's token embeddings and head, which are one where they are tied."""
     modules = [getattr(model, get, lambda: None)() for get in ("get_input_embeddings", "get_output_embeddings")]
     return {module.weight for module in modules if module is not None}
 
 
-def _moving_rows(rows: Rows, name: str, weight: nn.Parameter) -> slice | Tensor | None:
-    """The rows of a vocabulary weight that move; None for all. Raises SettingsError for rows it does not have."""
+def _trained_rows(rows: Rows, name: str, weight: nn.Parameter) -> slice | Tensor | None:
+    """The trained rows of a vocabulary weight, None for all of them. Raises SettingsError for rows it does not have."""
     count = weight.shape[0]
     if rows == "all":
         return None

@@ -1,17 +1,17 @@
-"""A projected weight as this process holds it: all of it, or the rows that FSDP2 left here.
+"""A projected weight as one rank holds it: all of it, or the rows that FSDP2 gave to this rank.
 
-Everything the optimiser does to a weight [M, N] is a product with its gradient or with itself. When each process holds
-some rows of both, a product runs over the rows, and its parts are summed, or it leaves the rows where they are:
+Everything the optimiser does to a weight [M, N] is a product with its gradient or with the weight itself. When every
+rank holds some rows of both, there are two cases:
 
-- rows on the shorter side (M ≤ N): the bases lie along the rows, Uᵀ·G is the sum of the processes' U_mᵀ·G_m. Its
-  columns are then cut, so that moments and directions are computed, and kept, for some of the columns only; the
-  directions' columns are joined for the update;
-- rows on the longer side (M > N): every process has its own columns of the image, and of moments and directions.
+- rows on the shorter side (M ≤ N): the bases lie along the rows, so the projected gradient Uᵀ·G is the sum of the
+  ranks' products U_mᵀ·G_m. Its columns are then split, so that every rank computes and keeps moments and directions
+  for some of the columns only; the directions' columns are gathered for the update;
+- rows on the longer side (M > N): every rank has its own columns of the projected gradient, moments and directions.
 
-Where one process holds the weight the sums and joins do nothing, so layer.py is written once.
+Where one process holds the weight, the sums and gathers do nothing, so layer.py is written once.
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank, of one or several subspaces; C columns of
-the sketch; m, s, l what is here of M, S, L, as the gradient has them; k the columns of L whose moments are here.
+the sketch; m, s, l this rank's part of M, S, L, as its gradient has them; k the columns of L whose moments it keeps.
 """
 
 from __future__ import annotations
@@ -21,75 +21,82 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainer.distributed.dtensor import local, rows_here
+from trainer.distributed.dtensor import local_rows, local_tensor
 from trainer.distributed.group import ProcessGroup
 from trainer.distributed.shard_range import ShardRange
 from trainer.gems.nullspace.space import NullSpace
 
-__all__ = ["LocalRows"]
+__all__ = ["ShardedWeight"]
 
 
-class LocalRows:
-    def __init__(self, weight: nn.Parameter, shards: ProcessGroup) -> None:
+class ShardedWeight:
+    """A weight with what this rank holds of its rows and columns, and the collectives that complete products.
+
+    transposed: whether the rows are the longer side, so that everything is computed on the transpose.
+    rows: the rows of the weight that this rank holds.
+    """
+
+    def __init__(self, weight: nn.Parameter, shard_group: ProcessGroup) -> None:
         self._weight = weight
         rows, columns = weight.shape
         self.transposed = rows > columns
-        self.rows = rows_here(weight, shards)
-        self._columns = ShardRange.cut(columns, self.rows.processes)
-        self._short = ShardRange.whole(columns) if self.transposed else self.rows
-        self._long = self.rows if self.transposed else ShardRange.whole(columns)
-        self._kept = ShardRange.whole(len(self.rows)) if self.transposed else self._columns
+        self.rows = local_rows(weight, shard_group)
+        self._columns = ShardRange.split(columns, self.rows.group)
+        self._short = ShardRange.full(columns) if self.transposed else self.rows
+        self._long = self.rows if self.transposed else ShardRange.full(columns)
+        self._kept = ShardRange.full(len(self.rows)) if self.transposed else self._columns
 
     @property
     def weight_mN(self) -> Tensor:
-        return local(self._weight)
+        """This rank's rows of the weight, in the same memory."""
+        return local_tensor(self._weight)
 
     @property
-    def image_columns(self) -> int:
-        """l: of the images that gradients here have."""
+    def projected_columns(self) -> int:
+        """l: the columns of this rank's projected gradients."""
         return len(self._long)
 
     @property
     def sketch_rows(self) -> int:
-        """s: of the sketches of gradients here."""
+        """s: the rows of this rank's sketches."""
         return len(self._short)
 
     @property
     def moment_columns(self) -> int:
-        """k: of the images and moments that the update here computes with."""
+        """k: the columns of the moments that this rank keeps."""
         return len(self._kept)
 
     def take_gradient(self) -> Tensor:
-        """The weight's gradient [s, l], which is freed."""
+        """This rank's part [s, l] of the weight's gradient, which is freed on the weight."""
         grad, self._weight.grad = self._weight.grad, None
         assert grad is not None  # the hook runs when there is one
-        return local(grad).T if self.transposed else local(grad)
+        return local_tensor(grad).T if self.transposed else local_tensor(grad)
 
-    def basis_here(self, basis_SR: Tensor) -> Tensor:
-        """What a gradient [s, l] is multiplied by from the left [s, R]."""
-        return self._short.of(basis_SR)
+    def local_basis(self, basis_SR: Tensor) -> Tensor:
+        """The rows [s, R] of a basis that belong to this rank's gradient [s, l]."""
+        return self._short.local_part(basis_SR)
 
-    def test_matrix_here(self, omega_LC: Tensor) -> Tensor:
-        """What a gradient [s, l] is multiplied by from the right [l, C]."""
-        return self._long.of(omega_LC)
+    def local_test_matrix(self, omega_LC: Tensor) -> Tensor:
+        """The rows [l, C] of a sketch's test matrix that belong to this rank's gradient [s, l]."""
+        return self._long.local_part(omega_LC)
 
-    def sum_images(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """From products with the gradients here [R, l], those columns of the whole images that are kept here [R, k]."""
-        self._short.sum_(list(images))
-        return [self._kept.of(image_Rl, 1).contiguous() for image_Rl in images]
+    def reduce_projected(self, projected: Sequence[Tensor]) -> list[Tensor]:
+        """Sums projected gradients [R, l] over the ranks and returns the columns [R, k] that this rank keeps."""
+        self._short.all_reduce(list(projected))
+        return [self._kept.local_part(grad_Rl, 1).contiguous() for grad_Rl in projected]
 
-    def join_directions(self, directions: Sequence[Tensor]) -> list[Tensor]:
-        """From kept columns [R, k] those that gradients here have [R, l]."""
-        if self._kept.processes.world == 1 or not directions:
+    def gather_directions(self, directions: Sequence[Tensor]) -> list[Tensor]:
+        """Turns directions of the columns that each rank keeps [R, k] into those of its gradient's columns [R, l]."""
+        if self._kept.group.world_size == 1 or not directions:
             return list(directions)
-        joint_Rl = self._kept.join(torch.cat(list(directions)), 1)
+        joint_Rl = self._kept.all_gather(torch.cat(list(directions)), 1)
         return list(torch.split(joint_Rl, [len(direction_Rk) for direction_Rk in directions]))
 
-    def join_sketch(self, sketch_sC: Tensor) -> Tensor:
-        """The whole gradient's sketch [S, C], from the product with the gradients here."""
-        self._long.sum_([sketch_sC])
-        return self._short.join(sketch_sC)
+    def gather_sketch(self, sketch_sC: Tensor) -> Tensor:
+        """The sketch [S, C] of the complete gradient, from those of the ranks' parts."""
+        self._long.all_reduce([sketch_sC])
+        return self._short.all_gather(sketch_sC)
 
-    def cut(self, null_space: NullSpace) -> NullSpace:
-        """The part of it that is kept here: by rows of the weight for its outputs, by columns for its inputs."""
-        return null_space.cut(self.rows if null_space.side == "output" else self._columns)
+    def shard_null_space(self, null_space: NullSpace) -> NullSpace:
+        """The part of a null space that this rank keeps: split by the weight's rows for outputs, columns for inputs."""
+        return null_space.shard(self.rows if null_space.side == "output" else self._columns)

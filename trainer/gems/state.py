@@ -1,4 +1,4 @@
-"""Saved tensors back into their places."""
+"""Checked loading of the optimiser's saved state."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from trainer.core.errors import CheckpointError
 __all__ = ["check_names", "restore_"]
 
 
-def restore_(target: Tensor, saved: Tensor, where: str) -> None:
-    """Copies into `target`, whatever the saved tensor's device. Raises CheckpointError for another shape."""
+def restore_(target: Tensor, saved: Tensor, name: str) -> None:
+    """Copies a saved tensor, on any device, into `target`. Raises CheckpointError, naming it, for another shape."""
     if saved.shape != target.shape:
         raise CheckpointError(
-            f"the saved state of {where} has shape {list(saved.shape)}, here it is {list(target.shape)}: "
+            f"the saved state of {name} has shape {list(saved.shape)}, here it is {list(target.shape)}: "
             "resume with the model, gems.rank and gems.task_rank it was saved with"
         )
     target.copy_(saved)
 
 
 def check_names(saved: Collection[str], expected: Collection[str], what: str) -> None:
-    """Raises CheckpointError unless the saved names are the expected ones."""
+    """Raises CheckpointError unless the saved names are the expected ones. `what`: what they are names of."""
     if set(saved) != set(expected):
         different = sorted(set(saved) ^ set(expected))
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""What one optimiser step reports."""
+"""Figures of one optimiser step: per task, per subspace, and the report that `GemsOptimizer.step` returns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 from catalog.text.prompts import TASKS, Task
 
-__all__ = ["PARTS", "Gates", "Part", "PerTask", "StepStats"]
+__all__ = ["SUBSPACES", "Gates", "PerTask", "StepStats", "SubspaceName"]
 
-Part = Literal["shared"] | Task  # of an update: one for each subspace
-PARTS: tuple[Part, ...] = ("shared", *TASKS)
+SubspaceName = Literal["shared"] | Task
+SUBSPACES: tuple[SubspaceName, ...] = ("shared", *TASKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +28,48 @@ class PerTask:
         return self.search + self.recommendation
 
     def shares(self) -> PerTask:
-        """Each one's part of the sum; a half each where the sum is zero."""
+        """Each task's share of the sum; one half each where the sum is zero."""
         total = self.total
         return PerTask(self.search / total, self.recommendation / total) if total > 0 else PerTask(0.5, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """The weights of the three subspaces' updates."""
+    """The weights with which the three subspaces' updates are added."""
 
     shared: float
     search: float
     recommendation: float
 
-    def of(self, part: Part) -> float:
-        return {"shared": self.shared, "search": self.search, "recommendation": self.recommendation}[part]
+    def of(self, subspace: SubspaceName) -> float:
+        return {"shared": self.shared, "search": self.search, "recommendation": self.recommendation}[subspace]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStats:
-    """`applied` is False when a loss or a gradient was not finite: then nothing at all was changed."""
+    """What a step did.
 
-    step: int  # steps applied so far
+    step: steps applied so far.
+    applied: False where a loss or a gradient was not finite; then nothing at all was changed.
+    gates: the weights of the subspaces' updates in this step.
+    temperature: of the gate's softmax; None where no gate is learned.
+    tokens: target tokens of each task in the batch.
+    losses: each task's mean loss over its tokens, 0 for an absent task; None where `task()` was not given losses.
+    grad_norms: norms of each task's gradient projected on its own subspaces; None without decomposition.
+    grad_norm: norm of the whole batch's gradient as the optimiser sees it, before clipping.
+    update_norm: norm of the change of all projected weights together.
+    hypergradient: derivative of this batch's loss by the gates of the step before; None where it is not known.
+    refreshed: whether new bases were chosen.
+    """
+
+    step: int
     applied: bool
     gates: Gates
-    temperature: float | None  # of the gate's softmax; None where no gate is learned
+    temperature: float | None
     tokens: PerTask
-    losses: PerTask | None  # token-weighted means; None where task() was not given them; 0 for an absent task
-    grad_norms: PerTask | None  # of the tasks' own low-rank images; None without decomposition
-    grad_norm: float  # of the whole batch's gradient as the optimiser sees it, before clipping
-    update_norm: float  # of the projected weights' change, all layers together
-    hypergradient: PerTask | None  # derivative of this batch's loss by the gates of the step before, where known
-    refreshed: bool  # new subspaces were chosen
+    losses: PerTask | None
+    grad_norms: PerTask | None
+    grad_norm: float
+    update_norm: float
+    hypergradient: PerTask | None
+    refreshed: bool

@@ -1,4 +1,4 @@
-"""How the weights move. Each method is one way to turn a batch's losses into an update."""
+"""Training methods: each turns the losses of a batch into an update of the weights. Start reading at protocol.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.config.recipe import Recipe
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.full import FullTuning
 from trainer.methods.gems import GemsTuning
 from trainer.methods.lora import LoraTuning
@@ -18,17 +18,24 @@ __all__ = ["Method", "StepResult", "create_method"]
 
 
 def create_method(
-    backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: ProcessGroup = ALONE
+    backbone: Backbone,
+    recipe: Recipe,
+    documents: Sequence[str],
+    cache: Path,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Method:
-    """The method that the recipe names, ready to train this backbone. It may change the model's modules.
+    """The method that the recipe names, ready to train this backbone, whose modules it may replace.
 
-    documents: general text whose null spaces are kept in the folder `cache`. processes: those that share each batch.
+    documents: general text whose null spaces are protected.
+    cache: folder in which null spaces are kept.
+    group: the ranks that share each batch.
+
     Raises TrainerError.
     """
     if recipe.method == "full":
-        return FullTuning(backbone.model, recipe.full, processes)
+        return FullTuning(backbone.model, recipe.full, group)
     if recipe.method == "lora":
-        return LoraTuning(backbone, recipe, processes)
+        return LoraTuning(backbone, recipe, group)
     if recipe.method == "lora_moe":
-        return LoraMoeTuning(backbone, recipe, processes)
-    return GemsTuning(backbone, recipe, documents, cache, processes)
+        return LoraMoeTuning(backbone, recipe, group)
+    return GemsTuning(backbone, recipe, documents, cache, group)

@@ -1,14 +1,16 @@
-"""Full fine-tuning with AdamW: every weight moves, both tasks share one gradient."""
+"""Full fine-tuning with AdamW: every weight is trained, and both tasks share one gradient."""
 
 from __future__ import annotations
 
 from transformers import PreTrainedModel
 
 from trainer.config.recipe import FullRecipe
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.adamw import AdamWTuning
 
 
 class FullTuning(AdamWTuning):
-    def __init__(self, model: PreTrainedModel, recipe: FullRecipe, processes: ProcessGroup = ALONE) -> None:
-        super().__init__([p for p in model.parameters() if p.requires_grad], recipe, processes=processes)
+    """torch's AdamW on every trainable weight of the model."""
+
+    def __init__(self, model: PreTrainedModel, recipe: FullRecipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
+        super().__init__([p for p in model.parameters() if p.requires_grad], recipe, group=group)

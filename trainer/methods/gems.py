@@ -1,8 +1,8 @@
-"""GEMS in the training loop: the null spaces of the backbone, then `GemsOptimizer` with the recipe's settings.
+"""GEMS for the training loop: estimates the backbone's null spaces and runs `GemsOptimizer` with the recipe's settings.
 
-`single_subspace` is the same optimiser with the shared subspace alone, and no null space: gradient low-rank projection
-as in GaLore (Zhao et al., arXiv 2403.03507). Unlike GaLore, as GEMS does: a refresh takes a sketch of the gradient in
-place of its SVD, serves from the next step on, and turns Adam's moments into the new basis.
+The method `single_subspace` is the same optimiser with the shared subspace alone and no null space: gradient low-rank
+projection as in GaLore (Zhao et al., arXiv 2403.03507). Unlike GaLore, but like GEMS, it refreshes the subspace by a
+sketch of the gradient instead of its SVD, uses the new basis from the next step on, and rotates Adam's moments into it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from catalog.text.prompts import Task
 from trainer.config.gems import GemsConfig
 from trainer.config.recipe import NullSpaceRecipe, Recipe
-from trainer.core.progress import say
+from trainer.core.progress import print_line
 from trainer.data.corpus import text_batches, token_rows, token_stream
-from trainer.distributed.fsdp import share_loss
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.fsdp import global_mean_loss
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems.nullspace.cache import cached_null_spaces
 from trainer.gems.nullspace.space import Energy, NullSpace, Relative, Threshold
 from trainer.gems.optimizer import GemsOptimizer
@@ -29,29 +29,43 @@ from trainer.model.backbone import Backbone
 
 
 class GemsTuning:
-    """Adapts GemsOptimizer to what the loop calls."""
+    """Adapts GemsOptimizer to the interface of the training loop.
 
-    obstacle: str | None = None
+    documents: general text whose null spaces are protected.
+    cache: folder in which null spaces are kept.
+    group: the ranks that share each batch, and with `training.shard` the weights.
+    """
+
+    unservable_reason: str | None = None
 
     def __init__(
-        self, backbone: Backbone, recipe: Recipe, documents: Sequence[str], cache: Path, processes: ProcessGroup = ALONE
+        self,
+        backbone: Backbone,
+        recipe: Recipe,
+        documents: Sequence[str],
+        cache: Path,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         config = gems_config(recipe, backbone)
         sharded = recipe.training.shard
-        self._shards, sharers = (processes, ALONE) if sharded else (ALONE, processes)
-        spaces = None
-        if config.null_space:  # process 0 estimates them, or all do with what each holds; the others read what it wrote
-            spaces = sharers.first(
-                lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config, self._shards)
+        self._shard_group, replica_group = (group, SINGLE_PROCESS) if sharded else (SINGLE_PROCESS, group)
+        null_spaces = None
+        if config.null_space:  # replicas read what rank 0 has estimated; shards estimate together
+            null_spaces = replica_group.rank0_first(
+                lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config, self._shard_group)
             )
         self._optimizer = GemsOptimizer(
-            backbone.model, config, null_spaces=spaces, processes=sharers, shards=self._shards
+            backbone.model,
+            config,
+            null_spaces=null_spaces,
+            replica_group=replica_group,
+            shard_group=self._shard_group,
         )
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
 
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
-        part, mean, everyone = share_loss(loss, tokens, self._shards)
-        with self._optimizer.task(task, tokens=everyone, loss=mean):
+        part, mean, total_tokens = global_mean_loss(loss, tokens, self._shard_group)
+        with self._optimizer.task(task, tokens=total_tokens, loss=mean):
             torch.autograd.backward(part)
 
     def step(self, lr_share: float) -> StepResult:
@@ -62,7 +76,7 @@ class GemsTuning:
         return StepResult(stats.applied, gates if self._optimizer.config.decomposition else {})
 
     def finish(self) -> None:
-        """The weights are in place; only the hooks have to go."""
+        """Removes the hooks; the weights are the tuned ones already."""
         self._optimizer.close()
 
     def state_dict(self) -> dict[str, Any]:
@@ -73,12 +87,33 @@ class GemsTuning:
 
 
 def gems_config(recipe: Recipe, backbone: Backbone) -> GemsConfig:
-    """The recipe's `gems` section; of the vocabulary only the added rows move unless it says otherwise."""
+    """The recipe's `gems` section. Of the vocabulary it trains the added rows, unless the section names others."""
     rows = backbone.text_rows if recipe.gems.vocabulary_rows == "none" else recipe.gems.vocabulary_rows
     config = replace(recipe.gems, vocabulary_rows=rows, seed=recipe.seed)
     if recipe.method == "single_subspace":
         return replace(config, decomposition=False, null_space=False)
     return config
+
+
+def general_text_batches(
+    backbone: Backbone, recipe: NullSpaceRecipe, documents: Sequence[str]
+) -> list[dict[str, torch.Tensor]]:
+    """The batches of general text from which null spaces are estimated, as the recipe's `null_space` section says.
+
+    documents: general text. Both the encoder and the decoder of an encoder-decoder read it.
+
+    Raises TrainerError where the documents are too short.
+    """
+    stream = token_stream(documents, backbone.text_tokenizer)
+    batches = list(text_batches(token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)))
+    if backbone.is_seq2seq:
+        return [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
+    return batches
+
+
+def threshold_of(recipe: NullSpaceRecipe) -> Threshold:
+    """How much the recipe's `null_space` section protects."""
+    return Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
 
 
 def _null_spaces(
@@ -87,17 +122,19 @@ def _null_spaces(
     documents: Sequence[str],
     cache: Path,
     config: GemsConfig,
-    shards: ProcessGroup,
+    shard_group: ProcessGroup,
 ) -> dict[str, NullSpace]:
-    stream = token_stream(documents, backbone.text_tokenizer)
-    rows_NT = token_rows(stream, recipe.text_tokens, recipe.texts, seed=0)
-    batches = list(text_batches(rows_NT))
-    if backbone.is_seq2seq:  # the decoder reads the same text
-        batches = [batch | {"decoder_input_ids": batch["input_ids"]} for batch in batches]
-    threshold: Threshold = Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
+    batches = general_text_batches(backbone, recipe, documents)
     spaces = cached_null_spaces(
-        cache, backbone.model, batches, side=recipe.side, threshold=threshold, modules=config.modules, shards=shards
+        cache,
+        backbone.model,
+        batches,
+        side=recipe.side,
+        threshold=threshold_of(recipe),
+        modules=config.modules,
+        shard_group=shard_group,
     )
     free = sum(space.free / space.width for space in spaces.values()) / len(spaces)
-    say(f"null spaces of {len(spaces)} layers from {len(rows_NT)} texts: {free:.0%} of the directions are free")
+    texts = sum(len(batch["input_ids"]) for batch in batches)
+    print_line(f"null spaces of {len(spaces)} layers from {texts} texts: {free:.0%} of the directions are free")
     return spaces

@@ -1,11 +1,11 @@
-"""LoRA (Hu et al., arXiv 2106.09685) with peft, on the layers that GEMS projects; merged into them at the end."""
+"""LoRA (Hu et al., arXiv 2106.09685) by peft, on the layers that GEMS projects, and merged into them at the end."""
 
 from __future__ import annotations
 
 import torch
 
 from trainer.config.recipe import Recipe
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.adamw import AdamWTuning
 from trainer.methods.gems import gems_config
 from trainer.methods.targets import adapter_targets
@@ -13,13 +13,13 @@ from trainer.model.backbone import Backbone
 
 
 class LoraTuning(AdamWTuning):
-    """peft's adapters go into the backbone's model itself, so the loop trains and evaluates the model it always does.
+    """Training of peft's adapters, which replace layers of the backbone's model itself.
 
-    peft freezes every other weight; those that GEMS gives to AdamW are let move again, beside peft. So tied embeddings
-    stay tied, and only the rows that `gems.vocabulary_rows` names move.
+    peft freezes every other weight; those that GEMS trains by AdamW are unfrozen again and trained in the same way
+    here. So tied embeddings stay tied, and only the rows that `gems.vocabulary_rows` names are trained.
     """
 
-    def __init__(self, backbone: Backbone, recipe: Recipe, processes: ProcessGroup = ALONE) -> None:
+    def __init__(self, backbone: Backbone, recipe: Recipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
         from peft import LoraConfig, get_peft_model
 
         settings, config = recipe.lora, gems_config(recipe, backbone)
@@ -35,10 +35,10 @@ class LoraTuning(AdamWTuning):
             ),
         )
         adapters = [weight for weight in backbone.model.parameters() if weight.requires_grad]
-        for weight in targets.beside:
+        for weight in targets.plain:
             weight.weight.requires_grad_(True)
-        super().__init__(adapters, settings, targets.beside, config, processes)
+        super().__init__(adapters, settings, targets.plain, config, group)
 
     def finish(self) -> None:
-        """Adds every adapter's product to its layer, rounded to the layer's type, and takes the adapters out."""
+        """Adds every adapter's product to its layer, rounded to the layer's type, and removes the adapters."""
         self._adapted.merge_and_unload()

@@ -1,8 +1,8 @@
-"""A mixture of LoRA experts (arXiv 2312.09979) on the layers that GEMS projects; see experts.py.
+"""A mixture of LoRA experts (arXiv 2312.09979) on the layers that GEMS projects; the layer is in experts.py.
 
-The router looks at every token, so no weight matrix does what the mixture does: it cannot be merged, and a bundle is a
-plain checkpoint. Averaging the experts would publish another model than the one that was evaluated. So a run with this
-method ends in its evaluation, to stand beside the others, and publishes nothing.
+The router weighs the experts anew for every token, so no single weight matrix computes what the mixture does: it cannot
+be merged, and a bundle holds a plain checkpoint. Averaging the experts would publish another model than the one that
+was evaluated. A run with this method therefore ends in its evaluation, for comparison, and publishes no bundle.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from trainer.config.recipe import LoraMoeRecipe, Recipe
-from trainer.distributed.group import ALONE, ProcessGroup
-from trainer.gems.randomness import generator_for
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
+from trainer.gems.numerics import generator_for
 from trainer.methods.adamw import AdamWTuning
 from trainer.methods.experts import LoraExperts
 from trainer.methods.gems import gems_config
@@ -21,16 +21,18 @@ from trainer.model.backbone import Backbone
 
 
 class LoraMoeTuning(AdamWTuning):
-    obstacle = "its experts are weighed anew for every token, which no plain checkpoint can do"
+    """Training of the experts and routers, and by AdamW of the weights that GEMS does not project."""
 
-    def __init__(self, backbone: Backbone, recipe: Recipe, processes: ProcessGroup = ALONE) -> None:
+    unservable_reason = "its experts are weighed anew for every token, which no plain checkpoint can do"
+
+    def __init__(self, backbone: Backbone, recipe: Recipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
         settings, config = recipe.lora_moe, gems_config(recipe, backbone)
         targets = adapter_targets(backbone.model, config, setting="lora_moe.rank", rank=settings.rank)
         layers = [
             _replace(backbone.model, name, module, settings, recipe.seed) for name, module in targets.modules.items()
         ]
         super().__init__(
-            [weight for layer in layers for weight in layer.adapters()], settings, targets.beside, config, processes
+            [weight for layer in layers for weight in layer.adapters()], settings, targets.plain, config, group
         )
 
 
@@ -41,7 +43,7 @@ def _replace(model: PreTrainedModel, name: str, module: nn.Linear, recipe: LoraM
         rank=recipe.rank,
         alpha=recipe.alpha,
         dropout=recipe.dropout,
-        draw=generator_for(seed, "experts", name, device=module.weight.device),
+        generator=generator_for(seed, "experts", name, device=module.weight.device),
     )
     module.weight.requires_grad_(False)
     parent, _, own = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""What the training loop asks of a method: take the losses of a batch, then make one step."""
+"""What the training loop needs of a method: take the losses of a batch, then make one step."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ from catalog.text.prompts import Task
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    applied: bool  # False: a loss or gradient was not finite, and nothing was changed
-    figures: dict[str, float]  # what the progress line shows, such as the gates
+    """applied: False where a loss or gradient was not finite, and nothing was changed.
+    figures: what the progress line and the step log show beside the losses, such as the gates.
+    """
+
+    applied: bool
+    figures: dict[str, float]
 
 
 class Method(Protocol):
+    """A way to turn the losses of a batch into an update of the weights."""
+
     @property
-    def obstacle(self) -> str | None:
-        """Why what `finish` leaves is no checkpoint of the base's architecture and cannot be served; None if it is."""
+    def unservable_reason(self) -> str | None:
+        """Why the model cannot be served, because `finish` leaves no checkpoint of the base's architecture; or None."""
         ...
 
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
-        """Takes the mean loss of `tokens` target tokens, of `batch_tokens` in the whole batch."""
+        """Sends one micro-batch backward.
+
+        loss: the mean over its target tokens.
+        tokens: how many those are.
+        batch_tokens: target tokens of the whole batch.
+        """
         ...
 
     def step(self, lr_share: float) -> StepResult:

@@ -1,4 +1,4 @@
-"""What an adapter method works on: the layers that GEMS projects, and beside them the weights it leaves to AdamW."""
+"""The weights that adapter methods train: adapters on the layers that GEMS projects, and GEMS's plain weights."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from transformers import PreTrainedModel
 
 from trainer.config.gems import GemsConfig
 from trainer.core.errors import SettingsError
+from trainer.gems.adam import PlainWeight
 from trainer.gems.parameters import plain_weights, projected_modules
-from trainer.gems.plain import PlainWeight
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    modules: dict[str, nn.Linear]  # get adapters; their own weights stay as they are
-    beside: list[PlainWeight]  # norms, biases and the moving rows of the vocabulary
+    """modules: the layers that get adapters, by name; their own weights are frozen.
+    plain: norms, biases and the trained rows of the vocabulary, which AdamW trains.
+    """
+
+    modules: dict[str, nn.Linear]
+    plain: list[PlainWeight]
 
 
 def adapter_targets(model: PreTrainedModel, config: GemsConfig, *, setting: str, rank: int) -> Targets:
-    """To be asked before the adapters are put in.
+    """The targets in a model that has no adapters yet.
 
-    Raises BackboneError where the model has none of `config.modules`, and SettingsError where a layer has no room for
-    `rank`, naming the layer and the `setting` to lower.
+    setting: name of the rank's setting, for the message of an error.
+    rank: of the adapters.
+
+    Raises BackboneError where the model has none of `config.modules`, and SettingsError where a layer is too narrow for
+    the rank.
     """
     modules = projected_modules(model, config.modules)
     room = {name: min(module.weight.shape) for name, module in modules.items()}

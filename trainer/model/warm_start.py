@@ -23,7 +23,7 @@ from catalog.ids.index import ItemIndex
 from catalog.text.prompts import MARKERS
 from trainer.config.recipe import Recipe, complete_recipe
 from trainer.core.errors import TrainerError
-from trainer.core.progress import say
+from trainer.core.progress import print_line
 from trainer.model.backbone import Backbone, load_backbone
 
 CURRENT = "current"
@@ -96,5 +96,7 @@ def _codes(start: Bundle, items: Items) -> np.ndarray:
         with threadpool_limits(1):  # see trainer/model/semantic_ids.py
             codes_NL[new] = start.code_assigner.assign(Items(items.table.take(new)).texts(), index)
     gone = len(start.items) - len(known)
-    say(f"warm start from {start.version}: {len(known)} items keep their identifiers, {len(new)} are new, {gone} gone")
+    print_line(
+        f"warm start from {start.version}: {len(known)} items keep their identifiers, {len(new)} are new, {gone} gone"
+    )
     return codes_NL

@@ -1,1 +1,1 @@
-"""The training loop and what a run leaves on disk."""
+"""A training run: the loop, its checkpoints, step log and workspace, and the publishing of its bundle."""

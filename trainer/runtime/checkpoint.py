@@ -1,7 +1,10 @@
 """Training state on disk, without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the one before it. Where
-processes hold the model between them each writes its own part, two files with its number.
+A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the old one. Where the model
+is sharded, every rank writes its own part: two files with the rank in their names.
+
+`torch.distributed.checkpoint` can write shards too, but it pickles its metadata and everything that is no tensor, and a
+checkpoint must be safe to read wherever it comes from.
 """
 
 from __future__ import annotations
@@ -17,60 +20,64 @@ from safetensors.torch import load_file, save_file
 
 from catalog.bundle.disk import fsync, fsync_tree
 from trainer.core.errors import CheckpointError, TrainerError
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 TENSOR = "__tensor__"
-PAIRS = "__pairs__"  # a dictionary with keys that JSON would turn into strings
+PAIRS = "__pairs__"  # a dictionary as a list of pairs, whose keys JSON would otherwise turn into strings
 
 
-def save_checkpoint(directory: Path, state: dict[str, Any], shards: ProcessGroup = ALONE) -> None:
-    """`state`: nested dictionaries, lists, tensors, numbers, strings, None; each of the `shards` has its own."""
+def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: ProcessGroup = SINGLE_PROCESS) -> None:
+    """Replaces the checkpoint in a folder.
+
+    state: nested dictionaries and lists of tensors, numbers, strings and None. Anything else raises TypeError.
+    shard_group: the ranks that each save their own state and must all call this.
+    """
     draft = directory.with_name(f".{directory.name}-draft")
-    shards.once(lambda: _make_empty(draft))
+    shard_group.on_rank0(lambda: _make_empty(draft))
     tensors: dict[str, torch.Tensor] = {}
     structure = _flatten(state, tensors)
     try:
-        save_file(tensors, draft / _tensors_of(shards.rank))
-        (draft / _structure_of(shards.rank)).write_text(json.dumps(structure), encoding="utf-8")
+        save_file(tensors, draft / _tensors_file(shard_group.rank))
+        (draft / _structure_file(shard_group.rank)).write_text(json.dumps(structure), encoding="utf-8")
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
         raise
-    shards.wait()
-    shards.once(lambda: _replace(directory, draft))
+    shard_group.barrier()
+    shard_group.on_rank0(lambda: _replace(directory, draft))
 
 
-def load_checkpoint(directory: Path, shards: ProcessGroup = ALONE) -> dict[str, Any] | None:
-    """The state that this process saved last, or None where nothing was saved.
+def load_checkpoint(directory: Path, shard_group: ProcessGroup = SINGLE_PROCESS) -> dict[str, Any] | None:
+    """The state that this rank saved last, or None where nothing was saved.
 
-    Raises TrainerError for a damaged checkpoint, CheckpointError for one of another number of shards.
+    Raises TrainerError for a damaged checkpoint, and CheckpointError for one of another number of shard_group.
     """
-    _bring_back(directory)
+    _undo_half_replacement(directory)
     if not directory.exists():
         return None
-    saved = len(list(directory.glob(_structure_of("*"))))
-    if saved != shards.world:
-        raise other_number(directory, saved, shards.world)
+    saved = len(list(directory.glob(_structure_file("*"))))
+    if saved != shard_group.world_size:
+        raise world_size_mismatch(directory, saved, shard_group.world_size)
     try:
-        structure = json.loads((directory / _structure_of(shards.rank)).read_text(encoding="utf-8"))
-        state: dict[str, Any] = _restore(structure, load_file(directory / _tensors_of(shards.rank)))
+        structure = json.loads((directory / _structure_file(shard_group.rank)).read_text(encoding="utf-8"))
+        state: dict[str, Any] = _restore(structure, load_file(directory / _tensors_file(shard_group.rank)))
     except Exception as error:
         raise TrainerError(f"{directory} is damaged ({error}): delete it, or start again without --resume") from error
     return state
 
 
-def other_number(directory: Path, saved: int, here: int) -> CheckpointError:
-    """What to raise for a checkpoint of `saved` processes where there are others."""
+def world_size_mismatch(directory: Path, saved: int, present: int) -> CheckpointError:
+    """The error for a checkpoint of `saved` ranks where a run has `present` ranks."""
     return CheckpointError(
-        f"{directory} was saved by {saved} processes, here are {here}: "
+        f"{directory} was saved by {saved} processes, here are {present}: "
         f"resume with --nproc-per-node {saved}, or start again without --resume"
     )
 
 
-def _structure_of(rank: int | str) -> str:
+def _structure_file(rank: int | str) -> str:
     return f"state-{rank}.json"
 
 
-def _tensors_of(rank: int) -> str:
+def _tensors_file(rank: int) -> str:
     return f"tensors-{rank}.safetensors"
 
 
@@ -83,10 +90,11 @@ def _old(directory: Path) -> Path:
     return directory.with_name(f".{directory.name}-old")
 
 
-def _bring_back(directory: Path) -> None:
+def _undo_half_replacement(directory: Path) -> None:
+    """Restores the old checkpoint where `_replace` was interrupted between its two renames."""
     old = _old(directory)
-    if not directory.exists() and old.exists():  # interrupted between the two renames
-        with suppress(FileNotFoundError):  # another of the shards did
+    if not directory.exists() and old.exists():
+        with suppress(FileNotFoundError):  # another rank has done it
             old.rename(directory)
 
 
@@ -118,7 +126,7 @@ def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 def _restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         if TENSOR in value:
-            return tensors[value[TENSOR]].clone()  # aligned memory: matrix products of unaligned ones round otherwise
+            return tensors[value[TENSOR]].clone()  # into aligned memory, where matrix products round as before
         return {_restore(k, tensors): _restore(v, tensors) for k, v in value[PAIRS]}
     if isinstance(value, list):
         return [_restore(entry, tensors) for entry in value]

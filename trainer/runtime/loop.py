@@ -1,4 +1,4 @@
-"""The training loop: draw a batch, send its two halves backward, make one step; save now and then."""
+"""The training loop: draws a batch, sends each task's part backward, makes one step, and saves now and then."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 
 from catalog.text.prompts import TASKS
 from trainer.config.recipe import TrainingRecipe
-from trainer.core.errors import TrainerError
+from trainer.core.errors import CheckpointError, TrainerError
 from trainer.core.progress import progress
-from trainer.data.batches import Batches, TaskBatch, half_loss
-from trainer.distributed.dtensor import local
-from trainer.distributed.fsdp import apply
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.data.batches import Batches, TaskBatch, task_loss
+from trainer.distributed.dtensor import local_tensor
+from trainer.distributed.fsdp import call_gathered
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.protocol import Method, StepResult
 from trainer.model.backbone import Backbone, dropout
-from trainer.runtime.checkpoint import load_checkpoint, other_number, save_checkpoint
-from trainer.runtime.step_log import TrainingRecord
+from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint, world_size_mismatch
+from trainer.runtime.step_log import StepLog
 
-SKIPS_ALLOWED = 10  # steps in a row that may be not finite
+MAX_SKIPPED_STEPS = 10  # in a row, because a loss or gradient is not finite
 
 
 def train(
@@ -33,47 +33,53 @@ def train(
     level_tokens: Sequence[torch.Tensor],
     recipe: TrainingRecipe,
     checkpoint: Path,
-    record: Path,
+    step_log: Path,
     *,
     seed: int,
-    processes: ProcessGroup = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
-    """Trains to the last step, from the checkpoint on where there is one; `record` gets a line for every step.
+    """Trains to the last step, starting from the checkpoint where there is one.
 
-    Dropout masks differ from process to process, so with dropout the number of processes matters as a seed does.
+    level_tokens: the vocabulary ids of every level's codes.
+    checkpoint: the folder that the state is saved in.
+    step_log: the file that gets a line for every step.
+    group: the ranks that share each batch. Dropout masks differ between ranks, so with dropout the number of ranks
+        matters as a seed does.
+
     Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
     """
-    torch.manual_seed(seed + processes.rank)
-    shards = processes if recipe.shard else ALONE
-    start = _resume(checkpoint, backbone, method, processes, shards)
-    if shards.world == 1:
-        processes.copy_first_([weight.detach() for weight in backbone.model.parameters()])
+    torch.manual_seed(seed + group.rank)
+    shard_group = group if recipe.shard else SINGLE_PROCESS
+    start = _resume(checkpoint, backbone, method, group, shard_group)
+    if not recipe.shard:
+        group.broadcast([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
     skipped = 0
-    keeping = TrainingRecord(record, start=start) if processes.rank == 0 else nullcontext()
-    showing = progress("training", recipe.steps, start=start)
-    with dropout(backbone.model, recipe.dropout), showing as shown, keeping as kept:
+    opened_log = StepLog(step_log, start=start) if group.rank == 0 else nullcontext()
+    opened_progress = progress("training", recipe.steps, start=start)
+    with dropout(backbone.model, recipe.dropout), opened_progress as shown, opened_log as log:
         for step in range(start, recipe.steps):
-            losses, result = _step(backbone, method, list(batches.halves(step)), level_tokens, recipe, processes, step)
+            task_batches = list(batches.micro_batches(step))
+            losses, result = _step(backbone, method, task_batches, level_tokens, recipe, group, step)
             skipped = 0 if result.applied else skipped + 1
-            if skipped > SKIPS_ALLOWED:
+            if skipped > MAX_SKIPPED_STEPS:
                 raise TrainerError(
                     f"the loss was not finite for {skipped} steps up to step {step}: lower the learning rate "
                     "(gems.lr and gems.adamw_lr; the other methods' own are full.lr, lora.lr, lora_moe.lr); "
                     f"the last sound state is in {checkpoint}"
                 )
             shown.advance(1, **losses, **result.figures)
-            if kept is not None:
-                kept.add(step, losses, result.figures)
+            if log is not None:
+                log.add(step, losses, result.figures)
             if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
-                if kept is not None:
-                    kept.flush()
-                _save(checkpoint, backbone, method, step + 1, processes, shards)
+                if log is not None:
+                    log.flush()
+                _save(checkpoint, backbone, method, step + 1, group, shard_group)
     backbone.model.eval()
 
 
 def learning_rate_share(step: int, recipe: TrainingRecipe) -> float:
-    """Of the peak: a linear warm-up, then a cosine down to `final_lr`."""
+    """The share of the peak learning rate at a step: a linear warm-up, then a cosine down to `final_lr`."""
     warmup = max(1, round(recipe.warmup * recipe.steps))
     if step < warmup:
         return (step + 1) / warmup
@@ -84,21 +90,21 @@ def learning_rate_share(step: int, recipe: TrainingRecipe) -> float:
 def _step(
     backbone: Backbone,
     method: Method,
-    halves: list[list[TaskBatch]],
+    task_batches: list[list[TaskBatch]],
     level_tokens: Sequence[torch.Tensor],
     recipe: TrainingRecipe,
-    processes: ProcessGroup,
+    group: ProcessGroup,
     step: int,
 ) -> tuple[dict[str, float], StepResult]:
-    """Also the tasks' mean losses over the whole batch, of which `halves` are this process's share."""
-    parts = [half for half_parts in halves for half in half_parts]
-    tokens = processes.sum_numbers([sum(half.tokens for half in parts if half.task == task) for task in TASKS])
+    """Makes one step, on this rank's slice of the batch; returns the tasks' mean losses over all ranks as well."""
+    parts = [part for task_parts in task_batches for part in task_parts]
+    tokens = group.all_reduce_numbers([sum(part.tokens for part in parts if part.task == task) for task in TASKS])
     summed = dict.fromkeys(TASKS, 0.0)
-    for half in parts:
-        loss = apply(backbone.model, half_loss, half.to(backbone.model.device), level_tokens, recipe)
-        method.backward(loss, half.task, tokens=half.tokens, batch_tokens=round(sum(tokens)))
-        summed[half.task] += float(loss.detach()) * half.tokens
-    sums = processes.sum_numbers([summed[task] for task in TASKS])
+    for part in parts:
+        loss = call_gathered(backbone.model, task_loss, part.to(backbone.model.device), level_tokens, recipe)
+        method.backward(loss, part.task, tokens=part.tokens, batch_tokens=round(sum(tokens)))
+        summed[part.task] += float(loss.detach()) * part.tokens
+    sums = group.all_reduce_numbers([summed[task] for task in TASKS])
     losses: dict[str, float] = {
         task: total / count for task, total, count in zip(TASKS, sums, tokens, strict=True) if count
     }
@@ -110,40 +116,53 @@ def _save(
     backbone: Backbone,
     method: Method,
     step: int,
-    processes: ProcessGroup,
-    shards: ProcessGroup = ALONE,
+    group: ProcessGroup,
+    shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
-    """Process 0's state, which is everybody's, or with several `shards` each one's own."""
-    weights = {name: local(weight) for name, weight in backbone.model.named_parameters()}  # tied ones once
+    """Saves rank 0's state, which is that of all ranks, or with a `shard_group` every rank's own."""
+    weights = {name: local_tensor(weight) for name, weight in backbone.model.named_parameters()}  # tied ones once
     state: dict[str, Any] = {
         "step": step,
         "weights": weights,
         "method": method.state_dict(),
-        "random": processes.gather(torch.get_rng_state()),
+        "random": group.all_gather_object(torch.get_rng_state()),
     }
     if torch.cuda.is_available():
-        state["cuda_random"] = processes.gather(torch.cuda.get_rng_state())
-    if shards.world > 1:
-        save_checkpoint(directory, state, shards)
+        state["cuda_random"] = group.all_gather_object(torch.cuda.get_rng_state())
+    if shard_group.world_size > 1:
+        save_checkpoint(directory, state, shard_group)
     else:
-        processes.once(lambda: save_checkpoint(directory, state))
+        group.on_rank0(lambda: save_checkpoint(directory, state))
 
 
 def _resume(
-    directory: Path, backbone: Backbone, method: Method, processes: ProcessGroup, shards: ProcessGroup = ALONE
+    directory: Path,
+    backbone: Backbone,
+    method: Method,
+    group: ProcessGroup,
+    shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> int:
-    """The step to go on at. Raises CheckpointError for a checkpoint of another number of processes."""
-    state = processes.first(lambda: load_checkpoint(directory, shards))
+    """Loads the checkpoint, if there is one, and returns the step to continue at.
+
+    Raises CheckpointError for a checkpoint of another number of ranks, or of another version of the trainer.
+    """
+    state = group.rank0_first(lambda: load_checkpoint(directory, shard_group))
     if state is None:
         return 0
-    saved = len(state["random"])
-    if saved != processes.world:
-        raise other_number(directory, saved, processes.world)
-    with torch.no_grad():
-        for name, parameter in backbone.model.named_parameters():
-            local(parameter).copy_(state["weights"][name])
-    method.load_state_dict(state["method"])
-    torch.set_rng_state(state["random"][processes.rank])
-    if "cuda_random" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda_random"][processes.rank])
-    return int(state["step"])
+    try:
+        saved = len(state["random"])
+        if saved != group.world_size:
+            raise world_size_mismatch(directory, saved, group.world_size)
+        with torch.no_grad():
+            for name, parameter in backbone.model.named_parameters():
+                local_tensor(parameter).copy_(state["weights"][name])
+        method.load_state_dict(state["method"])
+        torch.set_rng_state(state["random"][group.rank])
+        if "cuda_random" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda_random"][group.rank])
+        return int(state["step"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"{directory} was saved by another version of the trainer (it has no {error}): "
+            "finish the run with that version, or start again without --resume"
+        ) from error

@@ -77,7 +77,7 @@ def publish_run(
     def fill(draft: Path, manifest: Manifest) -> None:
         backbone.save(draft / "model")
         shutil.copytree(workspace.catalog, draft / "catalog")
-        shutil.copy(workspace.record, draft / FILE_NAME)
+        shutil.copy(workspace.step_log, draft / FILE_NAME)
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")

@@ -1,8 +1,8 @@
-"""What every step of a training run was like, one JSON object a line, so that it can be looked at afterwards.
+"""The step log of a training run: losses and figures of every step, one JSON object a line.
 
     {"step": 12, "losses": {"search": 3.1, "recommendation": 4.2}, "figures": {"α_s": 0.46, "α_r": 0.54}}
 
-`step` counts applied and skipped steps from 0; `figures` are the method's own, such as the gates.
+`step` counts applied and skipped steps from 0. `figures` are the method's own, such as the gates.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from typing import Self
 
 from trainer.core.errors import TrainerError
 
-__all__ = ["FILE_NAME", "StepRecord", "TrainingRecord", "read_record"]
+__all__ = ["FILE_NAME", "StepLog", "StepRecord", "read_step_log"]
 
 FILE_NAME = "training.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """Losses by task, figures by the method's names for them."""
+    """One step: losses by task, and figures by the names that the method gives them."""
 
     step: int
     losses: dict[str, float]
     figures: dict[str, float]
 
 
-class TrainingRecord:
-    """Adds lines to a file, from `start` on: what an interrupted run wrote of later steps is dropped first."""
+class StepLog:
+    """A step log open for writing.
+
+    file: made where it does not exist.
+    start: the first step that will be written; what an interrupted run wrote of it and of later steps is dropped.
+    """
 
     def __init__(self, file: Path, *, start: int = 0) -> None:
-        kept = [record for record in read_record(file) if record.step < start] if start and file.exists() else []
+        kept = [record for record in read_step_log(file) if record.step < start] if start and file.exists() else []
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_name(f".{file.name}-draft")
         draft.write_text("".join(_line(record) for record in kept), encoding="utf-8")
@@ -46,7 +50,7 @@ class TrainingRecord:
         self._stream.write(_line(StepRecord(step, dict(losses), dict(figures))))
 
     def flush(self) -> None:
-        """To be called before a checkpoint is saved, which must not know of steps that the record lacks."""
+        """Writes everything to disk. Call it before a checkpoint is saved, whose steps the log must not lack."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
@@ -62,8 +66,8 @@ class TrainingRecord:
         self.close()
 
 
-def read_record(file: Path) -> list[StepRecord]:
-    """All steps of a file; a last line that was cut off is left out. Raises TrainerError, naming file and line."""
+def read_step_log(file: Path) -> list[StepRecord]:
+    """All steps of a log, without a last line that was cut off. Raises TrainerError, naming file and line."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:

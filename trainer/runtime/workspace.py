@@ -1,13 +1,13 @@
-"""Where a run keeps what it has done so far, so that an interrupted one goes on instead of starting again.
+"""The workspace of a run: the results of its stages, with which an interrupted run continues.
 
     <out>/.training/<fingerprint>/
       catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
       training.jsonl   losses and gates of every step so far
-      tuned/        the whole model after the last step, where it was trained in shards
+      tuned/        the complete model after the last step, where training was sharded
 
-A stage's folder appears by a rename when the stage is complete. One run at a time works here: it holds a lock.
+A stage's folder appears by a rename when the stage is complete. A lock keeps a second run out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOCK = "lock"
 
 
 class Workspace:
-    """digests: SHA-256 of every input file, as it was when the run began."""
+    """root: the workspace's folder. digests: the SHA-256 of every input file when the run began."""
 
     def __init__(self, root: Path, digests: Mapping[Path, str]) -> None:
         self.root = root
@@ -51,11 +51,11 @@ class Workspace:
         return self.root / "tuned"
 
     @property
-    def record(self) -> Path:
+    def step_log(self) -> Path:
         return self.root / FILE_NAME
 
     def stage(self, directory: Path, fill: Callable[[Path], None]) -> None:
-        """Makes a stage's folder with `fill`, unless it is there already."""
+        """Makes the folder of a stage by calling `fill` with a draft of it, unless the folder is there already."""
         if directory.exists():
             return
         draft = directory.with_name(f".{directory.name}-draft")
@@ -64,14 +64,14 @@ class Workspace:
         try:
             fill(draft)
         except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
+            shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space back
             raise
         fsync_tree(draft)
         draft.rename(directory)
         fsync(directory.parent)
 
     def check_inputs(self) -> None:
-        """To be called when the inputs have been read. Raises TrainerError naming one that was replaced meanwhile."""
+        """Raises TrainerError naming an input file that has changed since the run began. Call it after reading them."""
         for file, digest in self.digests.items():
             if not file.is_file() or sha256_of(file) != digest:
                 raise TrainerError(f"{file} was changed while it was read: wait until it is written, and start again")
@@ -84,10 +84,12 @@ class Workspace:
 def open_workspace(
     out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, first: bool = True
 ) -> Iterator[Workspace]:
-    """The workspace of exactly this recipe and these input files; emptied first unless the run shall resume.
+    """The workspace of exactly this recipe and these input files, locked while the context is open.
 
-    first: whether this is the process that works here for all of a run's, the others only join it.
-    Raises TrainerError naming an input file that does not exist, or where another run works here.
+    resume: whether to keep what an earlier run has left; otherwise the workspace is emptied.
+    first: whether this is rank 0, which takes the lock for all ranks.
+
+    Raises TrainerError naming an input file that does not exist, or where another run holds the lock.
     """
     for file in inputs:
         if not file.is_file():

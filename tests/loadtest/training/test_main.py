@@ -12,11 +12,11 @@ from loadtest.training import __main__ as training
 from loadtest.training.__main__ import LIMITS, group_by_memory, main, summarize
 from loadtest.training.method_process import NAMES, make_step
 from loadtest.training.released_gems import ReleasedGems
-from loadtest.training.setup import Setup, draw_halves, make_backbone, recipe_of
-from trainer.data.batches import half_loss
+from loadtest.training.setup import Setup, draw_batches, make_backbone, recipe_of
+from trainer.data.batches import task_loss
 from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.adam import PlainWeight
 from trainer.gems.parameters import projected_modules
-from trainer.gems.plain import PlainWeight
 
 TINY = Setup(parameters=50_000, sequences=2, length=24, rank=8)
 
@@ -48,8 +48,8 @@ def test_every_method_moves_the_projected_weights(name, monkeypatch):
     step = make_step(name, TINY)
     for _ in range(2):  # LoRA's first step leaves the product of the adapters small
         step()
-    halves, level_tokens = draw_halves(TINY, made)
-    loss = half_loss(made.model, halves[0], level_tokens, recipe_of("gems", TINY).training)
+    batches, level_tokens = draw_batches(TINY, made)
+    loss = task_loss(made.model, batches[0], level_tokens, recipe_of("gems", TINY).training)
     assert loss.detach().isfinite()
     after = {key.replace("base_layer.", ""): weight for key, weight in made.model.named_parameters()}
     moved = [not torch.equal(before[f"{key}.weight"], after[f"{key}.weight"]) for key in names]
@@ -67,12 +67,12 @@ def test_a_model_is_as_large_as_asked(parameters):
 
 def test_a_batch_predicts_the_codes_that_it_shows():
     backbone = make_backbone(TINY)
-    halves, level_tokens = draw_halves(TINY, backbone)
-    assert [half.task for half in halves] == list(TASKS)
-    for half in halves:
-        assert half.ids_BT.shape == (2, 24)
-        for row, start, codes in zip(half.rows_P, half.starts_P, half.codes_PL, strict=True):
-            shown = half.ids_BT[row, start : start + len(level_tokens)]
+    batches, level_tokens = draw_batches(TINY, backbone)
+    assert [batch.task for batch in batches] == list(TASKS)
+    for batch in batches:
+        assert batch.ids_BT.shape == (2, 24)
+        for row, start, codes in zip(batch.rows_P, batch.starts_P, batch.codes_PL, strict=True):
+            shown = batch.ids_BT[row, start : start + len(level_tokens)]
             assert shown.tolist() == [int(tokens[code]) for tokens, code in zip(level_tokens, codes, strict=True)]
 
 

@@ -5,8 +5,8 @@ import statistics
 import pytest
 
 from tests.support import world
-from trainer.analysis.ablation import ROWS, main
-from trainer.analysis.ablation_table import across_seeds
+from trainer.analysis.ablation.__main__ import ROWS, main
+from trainer.analysis.ablation.table import across_seeds
 from trainer.config.recipe import load_recipe
 
 

@@ -7,16 +7,16 @@ from torch.nn.functional import cosine_similarity
 
 from catalog.text.prompts import TASKS
 from trainer.analysis.conflict import conflict, main
-from trainer.analysis.restored import restore
 from trainer.analysis.task_gradients import TaskSubspaces, cosine, task_gradients
-from trainer.data.batches import half_loss
+from trainer.analysis.training_setup import load_training_setup
+from trainer.data.batches import task_loss
 from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.parameters import projected_modules
 
 
 @pytest.fixture(scope="module")
-def restored(bundles, files):
-    return restore(bundles["gems"].path, files[1])
+def setup(bundles, files):
+    return load_training_setup(bundles["gems"].path, files[1])
 
 
 def gradients(rows, columns, rank, seed=0):
@@ -36,38 +36,38 @@ def test_a_gradient_of_low_rank_passes_whole(shape):
     own = gradients(*shape, rank=3)
     subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=6))
     for task in TASKS:
-        torch.testing.assert_close(subspaces.image(task, own[task]), own[task], atol=2e-3, rtol=0)
+        torch.testing.assert_close(subspaces.project(task, own[task]), own[task], atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
 @pytest.mark.parametrize("side", ["output", "input"])
 @pytest.mark.parametrize("spans", ["protected", "free"])
-def test_images_lie_in_the_null_space_and_have_the_tasks_rank(shape, side, spans):
+def test_projected_gradients_lie_in_the_null_space_and_have_the_tasks_rank(shape, side, spans):
     own = gradients(*shape, rank=12)
     space = null_space(side, spans, shape[0 if side == "output" else 1], 5)
     subspaces = TaskSubspaces("layer", own, space, GemsConfig(rank=4))
     for task in TASKS:
-        image_MN = subspaces.image(task, own[task])
-        assert torch.linalg.matrix_rank(image_MN, rtol=1e-4) == 2
-        touched = space.protected(image_MN if side == "output" else image_MN.T)
-        assert float(touched.norm()) < 1e-5 * float(image_MN.norm())
-        torch.testing.assert_close(subspaces.image(task, image_MN), image_MN, atol=1e-4, rtol=0)
+        projected_MN = subspaces.project(task, own[task])
+        assert torch.linalg.matrix_rank(projected_MN, rtol=1e-4) == 2
+        touched = space.protected(projected_MN if side == "output" else projected_MN.T)
+        assert float(touched.norm()) < 1e-5 * float(projected_MN.norm())
+        torch.testing.assert_close(subspaces.project(task, projected_MN), projected_MN, atol=1e-4, rtol=0)
 
 
 def test_a_share_of_the_rank_is_of_the_free_directions():
     own = gradients(12, 20, rank=12)
     subspaces = TaskSubspaces("layer", own, null_space("output", "free", 12, 8), GemsConfig(rank=1.0, task_rank=0.5))
-    assert torch.linalg.matrix_rank(subspaces.image("search", own["search"]), rtol=1e-4) == 4
+    assert torch.linalg.matrix_rank(subspaces.project("search", own["search"]), rtol=1e-4) == 4
 
 
-def test_gradients_are_those_of_the_mean_loss_of_a_half(restored):
-    model, step = restored.backbone.model, 3
-    modules = projected_modules(model, restored.recipe.gems.modules)
-    found = task_gradients(restored, modules, step)
-    for parts in restored.batches.halves(step):
-        loss = sum(half_loss(model, h, restored.level_tokens, restored.recipe.training) * h.tokens for h in parts)
+def test_gradients_are_those_of_the_mean_loss_of_a_task(setup):
+    model, step = setup.backbone.model, 3
+    modules = projected_modules(model, setup.recipe.gems.modules)
+    found = task_gradients(setup, modules, step)
+    for parts in setup.batches.micro_batches(step):
+        loss = sum(task_loss(model, part, setup.level_tokens, setup.recipe.training) * part.tokens for part in parts)
         weights = [module.weight for module in modules.values()]
-        expected = torch.autograd.grad(loss / sum(half.tokens for half in parts), weights)
+        expected = torch.autograd.grad(loss / sum(part.tokens for part in parts), weights)
         for name, grad_MN in zip(modules, expected, strict=True):
             torch.testing.assert_close(found[parts[0].task][name], grad_MN, atol=1e-6, rtol=1e-4)
     assert all(weight.grad is None for weight in model.parameters())
@@ -80,10 +80,10 @@ def test_the_cosine_is_that_of_torch():
     assert np.isnan(cosine(one, torch.zeros_like(one)))
 
 
-def test_one_batch_gives_its_own_cosines(restored):
-    figures = conflict(restored, batches=1, refresh_batches=1)
-    modules = projected_modules(restored.backbone.model, restored.recipe.gems.modules)
-    found = task_gradients(restored, modules, restored.recipe.training.steps + 1)
+def test_one_batch_gives_its_own_cosines(setup):
+    figures = conflict(setup, batches=1, refresh_batches=1)
+    modules = projected_modules(setup.backbone.model, setup.recipe.gems.modules)
+    found = task_gradients(setup, modules, setup.recipe.training.steps + 1)
     assert set(figures["layers"]) == set(modules)
     for name, own in figures["layers"].items():
         expected = cosine(found["search"][name], found["recommendation"][name])

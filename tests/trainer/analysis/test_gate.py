@@ -5,12 +5,12 @@ import pytest
 
 from trainer.analysis.gate import gate_series, main, running_mean
 from trainer.core.errors import TrainerError
-from trainer.runtime.step_log import FILE_NAME, StepRecord, TrainingRecord
+from trainer.runtime.step_log import FILE_NAME, StepLog, StepRecord
 
 
 @pytest.fixture
 def bundle(tmp_path):
-    with TrainingRecord(tmp_path / FILE_NAME) as record:
+    with StepLog(tmp_path / FILE_NAME) as record:
         for step in range(40):
             losses = {"recommendation": 5.0 - step / 20} | ({"search": 4.0} if step % 2 else {})
             record.add(step, losses, {"α_s": 0.5 + step / 100, "α_r": 0.5 - step / 100})

@@ -6,8 +6,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support import world
-from trainer.analysis.hits import right_answers
-from trainer.analysis.retention import TextRetention, compare_answers, main
+from trainer.analysis.held_out_hits import held_out_hits
+from trainer.analysis.retention import TextRetention, compare_hits, main
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.pipeline import run
@@ -75,7 +75,7 @@ def test_rankings_of_two_bundles_are_compared_question_by_question(bundles, corp
         for name, bundle in (("before", before), ("after", after)):
             report = json.loads((bundle.path / "report.json").read_text())
             assert own[name]["value"] == pytest.approx(report["tasks"][task]["model"]["recall@10"], abs=1e-6)
-    right = {name: right_answers(bundle.path, files[1])["search"] for name, bundle in bundles.items()}
+    right = {name: held_out_hits(bundle.path, files[1])["search"] for name, bundle in bundles.items()}
     then = [right["full"][question] for question, found in right["gems"].items() if found]
     assert ranking["search"]["forgotten"]["value"] == pytest.approx(1 - np.mean(then), abs=1e-6)
 
@@ -83,4 +83,4 @@ def test_rankings_of_two_bundles_are_compared_question_by_question(bundles, corp
 def test_answers_to_different_questions_cannot_be_compared():
     one = {"search": {("u", 3, "a"): True}}
     with pytest.raises(TrainerError, match="different questions"):
-        compare_answers(one, {"search": {("u", 3, "b"): True}})
+        compare_hits(one, {"search": {("u", 3, "b"): True}})

@@ -10,9 +10,9 @@ from catalog.text.prompts import MARKERS, Interaction, PromptFormat, PromptSetti
 from tests.support import world
 from trainer.config.recipe import BackboneRecipe, IdentifierRecipe, TrainingRecipe
 from trainer.data.batches import Batches
-from trainer.data.examples import HistoryWindows, InventedSearches, Prompted
+from trainer.data.examples import HistoryPrompts, HistoryWindows, SyntheticSearchWindows
 from trainer.data.histories import Histories
-from trainer.data.synthetic_queries import invented_query
+from trainer.data.synthetic_queries import synthetic_query
 from trainer.model.backbone import add_item_tokens, build_backbone
 from trainer.model.semantic_ids import identify
 
@@ -74,7 +74,7 @@ def _ends_with(histories, events, leaf):
 
 
 def test_encoder_decoder_prompts_hold_one_question(parts):
-    questions = Prompted(parts.histories, parts.prompts, "search", item_dropout=0.2)
+    questions = HistoryPrompts(parts.histories, parts.prompts, "search", item_dropout=0.2)
     for sequence in questions.draw(20, np.random.default_rng(2)):
         assert len(sequence.leaves) == 1
         assert sequence.ids[-1] == parts.tokenizer.token_to_id(MARKERS[0])
@@ -85,11 +85,11 @@ def test_invented_searches_use_the_items_own_words(parts):
     generator = np.random.default_rng(3)
     record = parts.identifiers.items.record(7)
     words = " ".join([record["title"], record["brand"] or "", *record["categories"]]).lower().split()
-    queries = [invented_query(record, generator).lower().split() for _ in range(200)]
+    queries = [synthetic_query(record, generator).lower().split() for _ in range(200)]
     exact = sum(all(word in words for word in query) for query in queries)
     assert 100 < exact < 200  # most are exact, some are misspelt
-    assert "k" in invented_query({"item_id": "sku-1", "title": None}, generator)  # an item without words is its id
-    for sequence in InventedSearches(parts.identifiers.items, parts.prompts).draw(5, generator):
+    assert "k" in synthetic_query({"item_id": "sku-1", "title": None}, generator)  # an item without words is its id
+    for sequence in SyntheticSearchWindows(parts.identifiers.items, parts.prompts).draw(5, generator):
         assert 1 <= len(sequence.leaves) <= parts.prompts.max_history
 
 
@@ -102,8 +102,8 @@ def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
     def ids(halves):
         return [half.ids_BT.tolist() for part in halves for half in part]
 
-    assert ids(batches().halves(5)) == ids(batches().halves(5)) != ids(batches().halves(6))
-    search, recommendation = batches().halves(5)
+    assert ids(batches().micro_batches(5)) == ids(batches().micro_batches(5)) != ids(batches().micro_batches(6))
+    search, recommendation = batches().micro_batches(5)
     assert [len(half.ids_BT) for half in search] == [4, 2]
     assert [len(half.ids_BT) for half in recommendation] == [4, 1]
     for half in (*search, *recommendation):
@@ -115,7 +115,7 @@ def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
 def test_without_searches_the_search_half_is_made_of_inventions(parts):
     browsing = parts.histories.keep(parts.histories.queries_E < 0)
     recipe = TrainingRecipe(alignment_share=0.5, search_sequences=4)
-    halves = make_batches(parts, browsing, recipe).halves(0)
+    halves = make_batches(parts, browsing, recipe).micro_batches(0)
     assert {half.task for part in halves for half in part} == {"search", "recommendation"}
 
 

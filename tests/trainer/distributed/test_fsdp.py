@@ -21,8 +21,8 @@ from tests.trainer.gems.small_models import (
 from tests.trainer.methods.small_world import small_world
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import CheckpointError, SettingsError
-from trainer.distributed.fsdp import collect, shard, share_loss
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.fsdp import gather_weights, global_mean_loss, shard_model
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems import GemsConfig, GemsOptimizer
 from trainer.pipeline import run
 from trainer.runtime import loop
@@ -65,23 +65,23 @@ def model_of(case: str):
     return model
 
 
-def tuned(case: str, processes: ProcessGroup):
+def tuned(case: str, group: ProcessGroup):
     """Weights, what the steps reported, and how many numbers of moments this process has kept."""
     model = model_of(case)
     spaces = random_null_spaces(model, case, 0.3) if case in ("output", "input") else None
-    if processes.world > 1:
-        shard(model, processes)
+    if group.world_size > 1:
+        shard_model(model, group)
     config = GemsConfig(**SETTINGS, null_space=spaces is not None)
-    optimizer = GemsOptimizer(model, config, null_spaces=spaces, shards=processes)
+    optimizer = GemsOptimizer(model, config, null_spaces=spaces, shard_group=group)
     figures = []
     for step in range(STEPS):
         for task, count, shift in (("search", 1 if step == LONELY else 3, 0), ("recommendation", 6, 500)):
             rows = ids(count, step + shift)
-            mine = processes.share_of(rows).contiguous()
+            mine = group.local_slice(rows).contiguous()
             loss = language_loss(model, mine if len(mine) else rows[:1])
-            if step == BROKEN and processes.rank == processes.world - 1:
+            if step == BROKEN and group.rank == group.world_size - 1:
                 loss = loss + torch.nan
-            part, mean, everyone = share_loss(loss, len(mine), processes)
+            part, mean, everyone = global_mean_loss(loss, len(mine), group)
             with optimizer.task(task, tokens=everyone, loss=mean):
                 part.backward()
         stats = optimizer.step()
@@ -98,7 +98,7 @@ def tuned(case: str, processes: ProcessGroup):
             ]
         )
     return {
-        "weights": collect(model, processes),
+        "weights": gather_weights(model, group),
         "figures": torch.tensor(figures, dtype=torch.float64),
         "moments": sum(
             subspace["moments"]["second"].numel()
@@ -108,11 +108,11 @@ def tuned(case: str, processes: ProcessGroup):
     }
 
 
-def every_case(processes, _folder):
-    return {case: tuned(case, processes) for case in CASES}
+def every_case(group, _folder):
+    return {case: tuned(case, group) for case in CASES}
 
 
-def trained(folder: Path, processes: ProcessGroup, *, stop_at: int | None = None):
+def trained(folder: Path, group: ProcessGroup, *, stop_at: int | None = None):
     """The weights of a whole small run; with `stop_at` it is stopped at that step, and resumed in a new model."""
     settings = [*RUN, SHARD, "gems.rank=8", "null_space.energy=0.5"]
     step = loop._step
@@ -123,13 +123,11 @@ def trained(folder: Path, processes: ProcessGroup, *, stop_at: int | None = None
         return step(*args)
 
     def go():
-        shop = small_world(folder, *settings, processes=processes)
+        shop = small_world(folder, *settings, group=group)
         kept = (folder / "checkpoint", folder / "record.jsonl")
         recipe = shop.recipe.training
-        loop.train(
-            shop.backbone, shop.method, shop.batches, shop.level_tokens, recipe, *kept, seed=0, processes=processes
-        )
-        return collect(shop.backbone.model, processes)
+        loop.train(shop.backbone, shop.method, shop.batches, shop.level_tokens, recipe, *kept, seed=0, group=group)
+        return gather_weights(shop.backbone.model, group)
 
     if stop_at is not None:
         loop._step = stopping
@@ -139,19 +137,19 @@ def trained(folder: Path, processes: ProcessGroup, *, stop_at: int | None = None
     return go()
 
 
-def resumed(processes, folder):
+def resumed(group, folder):
     """Weights of a run that went through, and of one that was stopped between two checkpoints."""
-    return [trained(folder / "through", processes), trained(folder / "stopped", processes, stop_at=3)]
+    return [trained(folder / "through", group), trained(folder / "stopped", group, stop_at=3)]
 
 
-def published(processes, folder):
-    files = world.write_world(folder / f"files-{processes.rank}")
-    return str(run(*files, folder / "out", load_recipe("small", [*RUN, SHARD]), resume=False, processes=processes))
+def published(group, folder):
+    files = world.write_world(folder / f"files-{group.rank}")
+    return str(run(*files, folder / "out", load_recipe("small", [*RUN, SHARD]), resume=False, group=group))
 
 
-def everything(processes, folder):
+def everything(group, folder):
     """One start for all tests: it is most of the time."""
-    return {part.__name__: part(processes, folder) for part in (every_case, resumed, published)}
+    return {part.__name__: part(group, folder) for part in (every_case, resumed, published)}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +160,7 @@ def both(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_two_shards_reach_the_weights_of_one_model(case, both):
     with one_thread():
-        alone = tuned(case, ALONE)
+        alone = tuned(case, SINGLE_PROCESS)
     first, second = (result["every_case"][case] for result in both)
     start = weights_of(model_of(case))
     assert first["weights"].keys() == alone["weights"].keys()
@@ -201,13 +199,13 @@ def test_all_processes_make_as_many_passes_and_count_every_sequence_once(tmp_pat
     parts = []
     for rank in range(2):
         shop.batches._recipe = shop.recipe.training.model_copy(update={"shard": True})
-        shop.batches._processes = ProcessGroup(rank, 2)
-        parts.append(shop.halves())
-    shop.batches._processes = ALONE
-    alone = shop.halves()
+        shop.batches._group = ProcessGroup(rank, 2)
+        parts.append(shop.micro_batches())
+    shop.batches._group = SINGLE_PROCESS
+    alone = shop.micro_batches()
     assert [half.task for half in parts[0]] == [half.task for half in parts[1]]
     assert sum(half.tokens for half in (*parts[0], *parts[1])) == sum(half.tokens for half in alone)
-    assert [half.counts for half in parts[1]] == [True, False, True, True]
+    assert [half.dummy for half in parts[1]] == [False, True, False, False]
 
 
 def test_what_cannot_be_sharded_is_refused(tmp_path):

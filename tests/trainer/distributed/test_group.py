@@ -18,7 +18,7 @@ from tests.trainer.gems.small_models import one_thread
 from tests.trainer.methods.small_world import small_world
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import SettingsError, TrainerError
-from trainer.distributed.group import ALONE, ProcessGroup, join_processes
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup, init_process_group
 from trainer.pipeline import run
 from trainer.runtime import loop
 
@@ -33,36 +33,36 @@ RUN = (  # small steps: at 2e-3, micro-batches of 1 and 2 in one process end 3e-
 BROKEN = 2  # the step whose loss is no number in process 1, though its gradient is finite
 
 
-def tuned(method, folder, processes):
+def tuned(method, folder, group):
     """Weights after five steps, and which of them were applied."""
     # search halves of one sequence: the second process has none of those
     settings = ("training.search_sequences=1", "training.micro_batch=1", "gems.refresh_every=2", "gems.rank=8")
-    shop = small_world(folder, f"method={method}", *settings, "null_space.energy=0.5", processes=processes)
+    shop = small_world(folder, f"method={method}", *settings, "null_space.energy=0.5", group=group)
     applied = []
     for step in range(5):
         loss = shop.loss
-        if step == BROKEN and processes.rank == processes.world - 1:
+        if step == BROKEN and group.rank == group.world_size - 1:
             shop.loss = lambda half, loss=loss: loss(half) + torch.nan
         applied.append(shop.train_step(step).applied)
         shop.loss = loss
     return {"weights": shop.weights(), "applied": applied}
 
 
-def every_method(processes, folder):
-    return {method: tuned(method, folder, processes) for method in METHODS}
+def every_method(group, folder):
+    return {method: tuned(method, folder, group) for method in METHODS}
 
 
-def messages(processes, _folder):
+def messages(group, _folder):
     """What the primitives give in process 0 and 1."""
-    many = [torch.full((3, 2), 1.0 + processes.rank), torch.arange(4) * processes.rank, torch.ones(2, 3).T]
-    processes.sum_(many)
-    copied = torch.full((2, 2), 5.0 + processes.rank).T
-    processes.copy_first_([copied])
+    many = [torch.full((3, 2), 1.0 + group.rank), torch.arange(4) * group.rank, torch.ones(2, 3).T]
+    group.all_reduce(many)
+    copied = torch.full((2, 2), 5.0 + group.rank).T
+    group.broadcast([copied])
     calls = []
-    once = processes.once(lambda: calls.append("once") or "made")
-    first = processes.first(lambda: calls.append("first") or processes.rank)
+    once = group.on_rank0(lambda: calls.append("once") or "made")
+    first = group.rank0_first(lambda: calls.append("first") or group.rank)
     try:
-        processes.once(lambda: fail(processes.rank))
+        group.on_rank0(lambda: fail(group.rank))
     except (TrainerError, ZeroDivisionError) as error:
         fault = f"{type(error).__name__}: {error}"
     return {
@@ -71,9 +71,9 @@ def messages(processes, _folder):
         "calls": calls,
         "made": [once, first],
         "fault": fault,
-        "any": processes.any([processes.rank == 1, False]),
-        "gathered": processes.gather(processes.rank),
-        "share": list(processes.share_of(range(5))),
+        "any": group.all_reduce_any([group.rank == 1, False]),
+        "gathered": group.all_gather_object(group.rank),
+        "share": list(group.local_slice(range(5))),
     }
 
 
@@ -81,9 +81,9 @@ def fail(rank):
     raise ZeroDivisionError(f"in {rank}")
 
 
-def interrupted_then_resumed(processes, folder):
+def interrupted_then_resumed(group, folder):
     """A run stopped after its fourth step and resumed; the steps that were made."""
-    files, step, steps = world.write_world(folder / f"files-{processes.rank}"), loop._step, []
+    files, step, steps = world.write_world(folder / f"files-{group.rank}"), loop._step, []
 
     def stepping(*args):
         if args[-1] == 5 and len(steps) == 5:
@@ -94,14 +94,14 @@ def interrupted_then_resumed(processes, folder):
     loop._step = stepping
     recipe = load_recipe("small", RUN)
     with suppress(KeyboardInterrupt):
-        run(*files, folder / "out", recipe, resume=False, processes=processes)
-    result = run(*files, folder / "out", recipe, resume=True, processes=processes)
+        run(*files, folder / "out", recipe, resume=False, group=group)
+    result = run(*files, folder / "out", recipe, resume=True, group=group)
     return {"steps": steps, "result": str(result)}
 
 
-def everything(processes, folder):
+def everything(group, folder):
     """One start for all tests: it is most of the time."""
-    return {part.__name__: part(processes, folder) for part in (messages, every_method, interrupted_then_resumed)}
+    return {part.__name__: part(group, folder) for part in (messages, every_method, interrupted_then_resumed)}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_the_first_process_works_and_the_others_get_its_result_or_its_fault(both
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_tune_as_one(method, both, tmp_path):
     with one_thread():
-        alone = tuned(method, tmp_path, ALONE)
+        alone = tuned(method, tmp_path, SINGLE_PROCESS)
     first, second = (result["every_method"][method] for result in both)
     start = small_world(tmp_path, f"method={method}").weights()
     assert first["applied"] == second["applied"] == alone["applied"] == [step != BROKEN for step in range(5)]
@@ -180,16 +180,16 @@ def test_torchrun(bundle_of_one, tmp_path):
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
     shop = small_world(tmp_path, "method=full")
-    loop._save(tmp_path / "c", shop.backbone, shop.method, 1, ALONE)
+    loop._save(tmp_path / "c", shop.backbone, shop.method, 1, SINGLE_PROCESS)
     state = loop.load_checkpoint(tmp_path / "c")
     loop.save_checkpoint(tmp_path / "c", state | {"random": state["random"] * 2})
     with pytest.raises(TrainerError, match="saved by 2 processes, here are 1: resume with --nproc-per-node 2"):
-        loop._resume(tmp_path / "c", shop.backbone, shop.method, ALONE)
+        loop._resume(tmp_path / "c", shop.backbone, shop.method, SINGLE_PROCESS)
 
 
 def test_more_processes_than_sequences_are_refused(tmp_path):
-    with pytest.raises(SettingsError, match=r"5 processes cannot share halves of at most 4 .*start fewer"):
-        small_world(tmp_path, "method=full", processes=ProcessGroup(4, 5))
+    with pytest.raises(SettingsError, match=r"5 processes cannot share at most 4 sequences .*start fewer"):
+        small_world(tmp_path, "method=full", group=ProcessGroup(4, 5))
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
@@ -197,5 +197,5 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     for name, value in (("WORLD_SIZE", "2"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    with pytest.raises(TrainerError, match="started 2 processes here, but there are 1 GPUs"), join_processes():
+    with pytest.raises(TrainerError, match="started 2 processes here, but there are 1 GPUs"), init_process_group():
         pass

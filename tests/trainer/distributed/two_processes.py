@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import multiprocessing
 
-from trainer.distributed.group import join_processes
+from trainer.distributed.group import init_process_group
 
 
 def in_two_processes(function, folder: Path) -> list:
-    """What `function(processes, folder)`, of a module's top level, returns in each; tensors, numbers, strings."""
+    """What `function(group, folder)`, of a module's top level, returns in each; tensors, numbers, strings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -30,5 +30,5 @@ def _work(rank: int, function, folder: Path, port: int) -> None:
         "MASTER_PORT": str(port),
         "CUDA_VISIBLE_DEVICES": "",
     }
-    with join_processes() as processes:
-        torch.save(function(processes, folder), folder / f"{function.__name__}-{rank}.pt")
+    with init_process_group() as group:
+        torch.save(function(group, folder), folder / f"{function.__name__}-{rank}.pt")

@@ -12,7 +12,7 @@ from tests.trainer.gems.small_models import (
     random_null_spaces,
     weights_of,
 )
-from trainer.distributed.group import ALONE
+from trainer.distributed.group import SINGLE_PROCESS
 from trainer.gems import GemsConfig, GemsOptimizer
 
 STEPS = 7
@@ -32,19 +32,19 @@ SETTINGS = {
 SIDES = ("output", "input", "none")
 
 
-def tuned(side: str, processes):
+def tuned(side: str, group):
     """Weights, steps' applied, losses, norms and gates after steps with refreshes, accumulation and clipping."""
     model = qwen2()
     spaces = None if side == "none" else random_null_spaces(model, side, 0.3)
     config = GemsConfig(**SETTINGS, null_space=spaces is not None)
-    optimizer = GemsOptimizer(model, config, null_spaces=spaces, processes=processes)
+    optimizer = GemsOptimizer(model, config, null_spaces=spaces, replica_group=group)
     figures = []
     for step in range(STEPS):
         for task, count, shift in (("search", 1 if step == LONELY else 3, 0), ("recommendation", 6, 500)):
-            mine = processes.share_of(ids(count, step + shift))
+            mine = group.local_slice(ids(count, step + shift))
             for rows in torch.split(mine, 2) if len(mine) else ():
                 loss = language_loss(model, rows)
-                fault = torch.nan if step == BROKEN and task == "search" and processes.rank == 0 else 0.0
+                fault = torch.nan if step == BROKEN and task == "search" and group.rank == 0 else 0.0
                 with optimizer.task(task, tokens=len(rows), loss=loss.detach() + fault):
                     loss.backward()
         stats = optimizer.step()
@@ -63,8 +63,8 @@ def tuned(side: str, processes):
     return {"weights": weights_of(model), "figures": torch.tensor(figures, dtype=torch.float64)}
 
 
-def all_sides(processes, _folder):
-    return {side: tuned(side, processes) for side in SIDES}
+def all_sides(group, _folder):
+    return {side: tuned(side, group) for side in SIDES}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def shared(tmp_path_factory):
 @pytest.mark.parametrize("side", SIDES)
 def test_two_processes_reach_the_weights_of_one(side, shared):
     with one_thread():
-        alone = tuned(side, ALONE)
+        alone = tuned(side, SINGLE_PROCESS)
     start = weights_of(qwen2())
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=1e-5)

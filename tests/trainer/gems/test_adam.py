@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.gems.adam import Adam, Moments
+from trainer.gems.adam import AdamSettings, Moments
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ def _after(grads, adam):
 
 @pytest.mark.parametrize("shape", [(6, 9), (4,), ()])
 def test_equals_torch_adam(shape):
-    adam = Adam((0.8, 0.95), 1e-6)
+    adam = AdamSettings((0.8, 0.95), 1e-6)
     weight = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
     reference = torch.optim.Adam([weight], lr=1.0, betas=adam.betas, eps=adam.eps)
     moments = Moments(weight.shape, dtype=torch.float64, device=CPU)
@@ -36,17 +36,17 @@ def test_equals_torch_adam(shape):
 
 
 def test_rotation_by_a_permutation_is_exact():
-    adam, grads = Adam(), _grads(12)
+    adam, grads = AdamSettings(), _grads(12)
     turn = torch.eye(6, dtype=torch.float64)[[3, 1, 5, 0, 2, 4]]
     moments, expected = _after(grads, adam), _after([turn @ grad for grad in grads], adam)
     moments.rotate(turn)
-    for name in ("first", "second", "mass"):
+    for name in ("first", "second", "weight_sum"):
         torch.testing.assert_close(getattr(moments, name), getattr(expected, name))
 
 
 def test_rotation_within_the_subspace_is_right_on_average():
     """For independent rows of different size the rotated second moment is the one of the rotated gradients."""
-    adam = Adam((0.9, 0.999))
+    adam = AdamSettings((0.9, 0.999))
     size = torch.linspace(0.2, 3, 6, dtype=torch.float64).unsqueeze(1)
     grads = [size * grad for grad in _grads(3000, columns=40)]
     turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
@@ -57,12 +57,12 @@ def test_rotation_within_the_subspace_is_right_on_average():
 
 
 def test_a_direction_never_seen_starts_from_its_own_gradients():
-    adam, grads = Adam(), _grads(50)
+    adam, grads = AdamSettings(), _grads(50)
     moments = _after(grads, adam)
     turn = torch.zeros(6, 6, dtype=torch.float64)
     turn[:4, :4] = torch.eye(4)  # the last two new rows are orthogonal to the old basis
     moments.rotate(turn)
-    assert torch.equal(moments.mass[4:], torch.zeros(2, 1, dtype=torch.float64))
+    assert torch.equal(moments.weight_sum[4:], torch.zeros(2, 1, dtype=torch.float64))
     big = torch.full((6, 9), 100.0, dtype=torch.float64)
     moments.update(big.clone(), adam)
     direction = moments.direction(adam)
@@ -71,6 +71,6 @@ def test_a_direction_never_seen_starts_from_its_own_gradients():
 
 
 def test_reset_forgets():
-    moments = _after(_grads(3), Adam())
+    moments = _after(_grads(3), AdamSettings())
     moments.reset()
-    assert moments.direction(Adam()).count_nonzero() == 0
+    assert moments.direction(AdamSettings()).count_nonzero() == 0

@@ -71,7 +71,7 @@ def test_one_learning_step_lowers_what_the_hypergradient_predicts():
         return 0.3 * gates.search - 0.7 * gates.recommendation
 
     before = predicted()
-    asked, temperature = network._asked
+    asked, temperature = network._last_input
     gates = torch.softmax(network._network(torch.tensor(asked)) / temperature, 0)
     gradients = torch.autograd.grad(gates @ slope, list(network._network.parameters()))
     network.learn(PerTask(0.3, -0.7))

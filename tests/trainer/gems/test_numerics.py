@@ -5,7 +5,7 @@ import torch
 
 from tests.trainer.gems.small_models import Pair, one_step
 from trainer.gems import GemsConfig, GemsOptimizer
-from trainer.gems.precision import add_rounded_, full_precision
+from trainer.gems.numerics import add_rounded_, full_precision
 
 
 def test_rounding_is_right_on_average():

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainer.gems.small_models import chain, language_loss, qwen2
 from trainer.gems import GemsConfig, NullSpace
-from trainer.gems.basis import random_basis, sketch_basis
+from trainer.gems.subspace import random_basis, sketch_basis
 
 OVERSAMPLING = GemsConfig().oversampling
 
@@ -35,7 +35,7 @@ def test_subspace_error_against_the_exact_decomposition(gap, largest, energy):
     values[16:] *= gap
     matrix = _with_spectrum(values, 300)
     exact = torch.linalg.svd(matrix)[0][:, :16]
-    basis = sketch_basis(_sketch(matrix, 16 + OVERSAMPLING), 16, None, draw=_draw())
+    basis = sketch_basis(_sketch(matrix, 16 + OVERSAMPLING), 16, None, generator=_draw())
     assert torch.linalg.matrix_norm(exact - basis @ (basis.T @ exact), 2) <= largest
     assert _energy(basis, matrix) >= energy * _energy(exact, matrix)
 
@@ -53,7 +53,7 @@ def test_energy_caught_of_the_gradients_to_come(share):
     for name, matrix in now.items():
         rank = matrix.shape[0] // share
         columns = min(rank + OVERSAMPLING, matrix.shape[0])
-        basis = sketch_basis(_sketch(matrix, columns), rank, None, draw=_draw())
+        basis = sketch_basis(_sketch(matrix, columns), rank, None, generator=_draw())
         exact = torch.linalg.svd(matrix)[0][:, :rank]
         caught.append(sum(_energy(basis, m[name]) for m in later) / sum(_energy(exact, m[name]) for m in later))
     assert sum(caught) / len(caught) > 0.94  # single layers at the smallest rank scatter from 0.8 to 1.1
@@ -70,8 +70,8 @@ def _gradients(model, seed):
 def test_sketches_of_parts_add_up():
     matrix = _with_spectrum(torch.arange(1, 33).float() ** -1, 50)
     noise = torch.randn(matrix.shape, generator=_draw(5))
-    whole = sketch_basis(_sketch(matrix, 16), 8, None, draw=_draw())
-    parts = sketch_basis(_sketch(noise, 16) + _sketch(matrix - noise, 16), 8, None, draw=_draw())
+    whole = sketch_basis(_sketch(matrix, 16), 8, None, generator=_draw())
+    parts = sketch_basis(_sketch(noise, 16) + _sketch(matrix - noise, 16), 8, None, generator=_draw())
     torch.testing.assert_close(whole @ whole.T, parts @ parts.T, atol=1e-3, rtol=0)
 
 
@@ -87,8 +87,8 @@ def test_bases_are_orthonormal_and_in_the_null_space(spans, content):
     matrix = matrix * 0 if content == "zero" else matrix
     for rank in (5, 20):
         for basis in (
-            sketch_basis(_sketch(matrix, min(rank + 8, 20)), rank, space, draw=_draw()),
-            random_basis(32, rank, space, dtype=torch.float32, draw=_draw()),
+            sketch_basis(_sketch(matrix, min(rank + 8, 20)), rank, space, generator=_draw()),
+            random_basis(32, rank, space, dtype=torch.float32, generator=_draw()),
         ):
             torch.testing.assert_close(basis.T @ basis, torch.eye(rank), atol=3e-6, rtol=0)
             assert torch.linalg.matrix_norm(kept.T @ basis, 2) < 1e-6

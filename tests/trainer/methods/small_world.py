@@ -10,10 +10,10 @@ from catalog.ids.codes import Codebooks
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from tests.support import world
 from trainer.config.recipe import BackboneRecipe, Recipe, load_recipe
-from trainer.data.batches import Batches, TaskBatch, half_loss
+from trainer.data.batches import Batches, TaskBatch, task_loss
 from trainer.data.histories import Histories
-from trainer.distributed.fsdp import apply, shard
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.fsdp import call_gathered, shard_model
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods import Method, create_method
 from trainer.methods.protocol import StepResult
 from trainer.model.backbone import Backbone, add_item_tokens, build_backbone, byte_level_tokenizer
@@ -29,22 +29,22 @@ class SmallWorld:
     method: Method
     batches: Batches
     level_tokens: list[torch.Tensor]
-    processes: ProcessGroup = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
 
-    def halves(self, step: int = 0) -> list[TaskBatch]:
-        return [half for parts in self.batches.halves(step) for half in parts]
+    def micro_batches(self, step: int = 0) -> list[TaskBatch]:
+        return [half for parts in self.batches.micro_batches(step) for half in parts]
 
     def loss(self, half: TaskBatch) -> torch.Tensor:
-        return apply(self.backbone.model, half_loss, half, self.level_tokens, self.recipe.training)
+        return call_gathered(self.backbone.model, task_loss, half, self.level_tokens, self.recipe.training)
 
     def batch_loss(self, step: int = 0) -> torch.Tensor:
         """The token-weighted mean of both halves."""
-        halves = self.halves(step)
+        halves = self.micro_batches(step)
         return sum(self.loss(h) * h.tokens for h in halves) / sum(h.tokens for h in halves)
 
     def train_step(self, step: int = 0) -> StepResult:
-        halves = self.halves(step)
-        batch_tokens = round(self.processes.sum_numbers([sum(h.tokens for h in halves)])[0])
+        halves = self.micro_batches(step)
+        batch_tokens = round(self.group.all_reduce_numbers([sum(h.tokens for h in halves)])[0])
         for half in halves:
             self.method.backward(self.loss(half), half.task, tokens=half.tokens, batch_tokens=batch_tokens)
         return self.method.step(1.0)
@@ -75,17 +75,21 @@ def make_backbone(kind: str = "qwen2") -> Backbone:
 
 
 def small_world(
-    tmp_path, *settings: str, kind: str = "qwen2", backbone: Backbone | None = None, processes: ProcessGroup = ALONE
+    tmp_path,
+    *settings: str,
+    kind: str = "qwen2",
+    backbone: Backbone | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> SmallWorld:
     """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
     backbone = backbone or make_backbone(kind)
     recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *settings])
     if recipe.training.shard:
-        shard(backbone.model, processes)
+        shard_model(backbone.model, group)
     items = world.items()
     tokens = level_token_ids(backbone.text_tokenizer, (5, 6))
     prompts = PromptFormat(backbone.text_tokenizer, CODES_NL, tokens, PromptSettings())
-    method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces", processes)
+    method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces", group)
     histories = Histories.from_events(world.event_table(), items)
     batches = Batches(
         histories,
@@ -96,7 +100,7 @@ def small_world(
         seq2seq=backbone.is_seq2seq,
         pad=0,
         seed=recipe.seed,
-        processes=processes,
+        group=group,
     )
     backbone.model.train()
-    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens], processes)
+    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens], group)

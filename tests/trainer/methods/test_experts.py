@@ -11,7 +11,7 @@ from trainer.methods.experts import LoraExperts
 def layer(experts=4, rank=2, *, alpha=6.0, dropout=0.0, dtype=torch.float32, seed=0):
     draw = torch.Generator().manual_seed(seed)
     base = nn.Linear(8, 5).to(dtype)
-    made = LoraExperts(base, experts=experts, rank=rank, alpha=alpha, dropout=dropout, draw=draw)
+    made = LoraExperts(base, experts=experts, rank=rank, alpha=alpha, dropout=dropout, generator=draw)
     with torch.no_grad():
         for weight in made.adapters():
             weight.normal_(generator=draw)
@@ -21,7 +21,7 @@ def layer(experts=4, rank=2, *, alpha=6.0, dropout=0.0, dtype=torch.float32, see
 @given(seed=st.integers(0, 1000), experts=st.integers(2, 6), size=st.floats(0.01, 100))
 def test_shares_are_a_distribution_over_the_experts(seed, experts, size):
     made = layer(experts, seed=seed)
-    shares = made.shares(size * torch.randn(3, 7, 8, generator=torch.Generator().manual_seed(seed)))
+    shares = made.routing(size * torch.randn(3, 7, 8, generator=torch.Generator().manual_seed(seed)))
     assert shares.shape == (3, 7, experts)
     assert (shares >= 0).all()
     torch.testing.assert_close(shares.sum(-1), torch.ones(3, 7))
@@ -63,10 +63,10 @@ def test_the_mixture_is_the_weighted_sum_of_the_experts():
 
 def test_it_starts_as_the_layer_it_wraps():
     base = nn.Linear(8, 5)
-    made = LoraExperts(base, experts=4, rank=2, alpha=8, dropout=0.5, draw=torch.Generator())
+    made = LoraExperts(base, experts=4, rank=2, alpha=8, dropout=0.5, generator=torch.Generator())
     inputs = torch.randn(3, 8)
     assert torch.equal(made(inputs), base(inputs))
-    torch.testing.assert_close(made.shares(inputs), torch.full((3, 4), 0.25))
+    torch.testing.assert_close(made.routing(inputs), torch.full((3, 4), 0.25))
 
 
 def test_dropout_acts_in_training_only():

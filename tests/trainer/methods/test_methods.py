@@ -34,7 +34,7 @@ def test_a_method_works_on_bfloat16_weights_with_gradient_checkpointing(method, 
     assert all(world.train_step().applied for _ in range(20))
     world.method.finish()
     assert world.batch_loss().detach() < 0.75 * before
-    if world.method.obstacle is None:
+    if world.method.unservable_reason is None:
         assert {weight.dtype for weight in backbone.model.parameters()} == {torch.bfloat16}
 
 
@@ -67,7 +67,7 @@ def test_a_method_resumes_bit_for_bit(method, tmp_path):
 def test_a_step_that_is_not_finite_changes_nothing_and_says_so(method, bad, tmp_path):
     world = small_world(tmp_path, f"method={method}", *RATES)
     world.train_step()
-    before, half = world.weights(), world.halves()[0]
+    before, half = world.weights(), world.micro_batches()[0]
     world.method.backward(world.loss(half) * bad, half.task, tokens=half.tokens, batch_tokens=half.tokens)
     assert not world.method.step(1.0).applied
     after = world.weights()
@@ -101,7 +101,7 @@ def test_two_micro_batches_weigh_as_their_tokens(method, tmp_path):
     )
     for world in (whole, parts):
         world.train_step()
-    assert len(parts.halves()) > len(whole.halves())
+    assert len(parts.micro_batches()) > len(whole.micro_batches())
     start = small_world(tmp_path, f"method={method}", *RATES).weights()
     pieces = parts.weights()
     for name, weight in whole.weights().items():

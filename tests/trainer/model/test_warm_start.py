@@ -21,7 +21,7 @@ from trainer.model.warm_start import check_fits, keep_identifiers, open_start, s
 from trainer.pipeline import run
 from trainer.run import main
 from trainer.runtime import loop
-from trainer.runtime.step_log import FILE_NAME, read_record
+from trainer.runtime.step_log import FILE_NAME, read_step_log
 
 LEARNED = [*world.TINY, "training.steps=40", "training.dropout=0", "gems.lr=0.01"]
 NEW = ("kite-red", "kite-blue")
@@ -40,14 +40,14 @@ def later(tmp_path_factory):
     """The shop a week later: kites are sold and liked, red tents are not sold any more."""
     folder = tmp_path_factory.mktemp("later")
     table = world.item_table()
-    kites = table.slice(0, len(NEW)).to_pylist()
+    kites = table.local_part(0, len(NEW)).to_pylist()
     kites = [row | {"item_id": name, "title": name.replace("-", " ")} for row, name in zip(kites, NEW, strict=True)]
     left = table.filter(pa.compute.not_equal(table["item_id"], GONE))
     write_items(pa.concat_tables([left, pa.Table.from_pylist(kites, table.schema)]), folder / "items.parquet")
     events = world.event_table(seed=1)
     likes = [
         row | {"item_id": NEW[place % 2], "timestamp": row["timestamp"] + 10_000, "event_id": f"kite{place}"}
-        for place, row in enumerate(events.slice(0, 60).to_pylist())
+        for place, row in enumerate(events.local_part(0, 60).to_pylist())
     ]
     write_events(pa.concat_tables([events, pa.Table.from_pylist(likes, events.schema)]), folder / "events.parquet")
     return folder / "items.parquet", folder / "events.parquet"
@@ -92,7 +92,7 @@ def test_a_run_goes_on_where_the_bundle_stopped(old, later, tmp_path):
     assert f"going on from {old.version}" in (warm.path / "README.md").read_text()
     assert len(warm.items) == 31
     assert warm.tokenizer.get_vocab() == old.tokenizer.get_vocab()
-    first_warm, first_cold = (sum(read_record(b.path / FILE_NAME)[0].losses.values()) for b in (warm, cold))
+    first_warm, first_cold = (sum(read_step_log(b.path / FILE_NAME)[0].losses.values()) for b in (warm, cold))
     assert first_warm < first_cold - 0.3
     assert warm.golden is not None
 
@@ -156,7 +156,7 @@ def test_atomic_identifiers_have_no_room_for_new_items(later, tmp_path):
     atomic = load_recipe("small", [*world.TINY, "identifiers.scheme=atomic", "training.steps=2"])
     start = open_bundle(run(*files, tmp_path / "bundles", atomic, resume=False))
     fewer = tmp_path / "fewer.parquet"
-    write_items(world.item_table().slice(1), fewer)
+    write_items(world.item_table().local_part(1), fewer)
     again = open_bundle(run(fewer, files[1], tmp_path / "bundles", atomic, resume=False, start=start))
     assert codes_of(again.catalog_dir) == {
         item: codes for item, codes in codes_of(start.catalog_dir).items() if item != GONE

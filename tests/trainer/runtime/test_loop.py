@@ -5,7 +5,7 @@ import torch
 
 from tests.trainer.methods.small_world import small_world
 from trainer.core.errors import TrainerError
-from trainer.distributed.group import ALONE
+from trainer.distributed.group import SINGLE_PROCESS
 from trainer.runtime import loop
 from trainer.runtime.checkpoint import load_checkpoint
 
@@ -14,17 +14,17 @@ SOUND = 3  # steps before the loss stops being a number
 
 def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path, monkeypatch):
     shop = small_world(tmp_path, "training.steps=40", "training.checkpoint_every=1", "null_space.energy=0.5")
-    kept, half_loss, one_step = [], loop.half_loss, loop._step
+    kept, task_loss, one_step = [], loop.task_loss, loop._step
 
     def breaking(*args):
-        loss = half_loss(*args)
+        loss = task_loss(*args)
         return loss * torch.nan if len(kept) > SOUND else loss
 
     def step(*args):
         kept.append(shop.weights())
         return one_step(*args)
 
-    monkeypatch.setattr(loop, "half_loss", breaking)
+    monkeypatch.setattr(loop, "task_loss", breaking)
     monkeypatch.setattr(loop, "_step", step)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(TrainerError, match=r"not finite for 11 steps .*gems\.lr.* last sound state is in .*checkpoint"):
@@ -37,7 +37,7 @@ def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path,
             checkpoint,
             tmp_path / "record.jsonl",
             seed=0,
-            processes=ALONE,
+            group=SINGLE_PROCESS,
         )
     saved = load_checkpoint(checkpoint)
     assert saved["step"] > SOUND, "it went on being saved"

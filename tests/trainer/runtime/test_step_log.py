@@ -1,18 +1,18 @@
 import pytest
 
 from trainer.core.errors import TrainerError
-from trainer.runtime.step_log import StepRecord, TrainingRecord, read_record
+from trainer.runtime.step_log import StepLog, StepRecord, read_step_log
 
 
 def write(file, steps, **options):
-    with TrainingRecord(file, **options) as record:
+    with StepLog(file, **options) as record:
         for step in steps:
             record.add(step, {"search": step + 0.5}, {"α_s": 0.25})
 
 
 def test_what_was_added_is_read_again(tmp_path):
     write(tmp_path / "deep" / "training.jsonl", range(3))
-    assert read_record(tmp_path / "deep" / "training.jsonl") == [
+    assert read_step_log(tmp_path / "deep" / "training.jsonl") == [
         StepRecord(step, {"search": step + 0.5}, {"α_s": 0.25}) for step in range(3)
     ]
 
@@ -21,21 +21,21 @@ def test_a_resumed_run_replaces_the_steps_it_repeats(tmp_path):
     file = tmp_path / "training.jsonl"
     write(file, range(6))
     write(file, [4, 5, 6], start=4)
-    assert [record.step for record in read_record(file)] == list(range(7))
+    assert [record.step for record in read_step_log(file)] == list(range(7))
 
 
 def test_a_run_that_starts_again_forgets_the_old_record(tmp_path):
     file = tmp_path / "training.jsonl"
     write(file, range(6))
     write(file, range(2))
-    assert [record.step for record in read_record(file)] == [0, 1]
+    assert [record.step for record in read_step_log(file)] == [0, 1]
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     file = tmp_path / "training.jsonl"
     write(file, range(3))
     file.write_bytes(file.read_bytes()[:-4])
-    assert [record.step for record in read_record(file)] == [0, 1]
+    assert [record.step for record in read_step_log(file)] == [0, 1]
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", "nonsense", '{"step": "x", "losses": {}, "figures": {}}'])
@@ -44,9 +44,9 @@ def test_a_line_that_is_no_step_is_named(tmp_path, line):
     write(file, [0])
     file.write_text(file.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     with pytest.raises(TrainerError, match="line 2"):
-        read_record(file)
+        read_step_log(file)
 
 
 def test_a_file_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(TrainerError, match="nowhere"):
-        read_record(tmp_path / "nowhere.jsonl")
+        read_step_log(tmp_path / "nowhere.jsonl")

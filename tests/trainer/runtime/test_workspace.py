@@ -41,10 +41,10 @@ def test_a_second_run_of_the_same_is_refused_while_the_first_is_at_work(files, r
 def test_a_run_that_does_not_resume_begins_with_nothing(files, recipe, tmp_path):
     with open_workspace(tmp_path, recipe, files, resume=False) as workspace:
         workspace.stage(workspace.base, fill)
-        workspace.record.write_text("")
+        workspace.step_log.write_text("")
     with open_workspace(tmp_path, recipe, files, resume=False) as workspace:
         assert not workspace.base.exists()
-        assert not workspace.record.exists()
+        assert not workspace.step_log.exists()
 
 
 def test_a_stage_that_fails_leaves_nothing_and_can_be_repeated(files, recipe, tmp_path):

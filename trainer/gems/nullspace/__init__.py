@@ -1,1 +1,1 @@
-"""The null space of general knowledge: estimated, cached and projected on."""
+"""The null spaces of general text: estimation, files, and projection. The public names are in trainer.gems."""

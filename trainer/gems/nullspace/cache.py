@@ -1,10 +1,10 @@
-"""Null spaces on disk, found again by what they were estimated from."""
+"""Null spaces on disk, in files named after a hash of everything that they were estimated from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from trainer.config.gems import PROJECTED_MODULES
 from trainer.core.errors import NullSpaceError
-from trainer.distributed.dtensor import whole
-from trainer.distributed.group import ALONE, ProcessGroup
+from trainer.distributed.dtensor import full_tensor
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems.nullspace.estimate import estimate_null_spaces
 from trainer.gems.nullspace.space import Energy, NullSpace, Side, Threshold
 
@@ -31,26 +31,26 @@ def cached_null_spaces(
     side: Side = "output",
     threshold: Threshold = Energy(),  # noqa: B008 -- frozen
     modules: Sequence[str] = PROJECTED_MODULES,
-    announce: Callable[[Path], None] = lambda file: None,
-    shards: ProcessGroup = ALONE,
+    shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> dict[str, NullSpace]:
     """`estimate_null_spaces`, or its result from `directory` for the same weights, texts, side, threshold and modules.
 
-    `announce` is called with the file before an estimate is made. `shards`: those that hold the model's weights between
-    them; all must call this. Raises NullSpaceError for a damaged file, naming it.
+    batches, side, threshold, modules: as of `estimate_null_spaces`.
+    shard_group: the ranks among which the model's weights are split; all of them must call this.
+
+    Raises NullSpaceError for a damaged file, naming it.
     """
     key = json.dumps([_model_hash(model), _corpus_hash(batches), side, repr(threshold), sorted(modules)])
     file = directory / f"null-spaces-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-    if shards.once(file.exists):
+    if shard_group.on_rank0(file.exists):
         return load_null_spaces(file)
-    announce(file)
     spaces = estimate_null_spaces(model, batches, side=side, threshold=threshold, modules=modules)
-    shards.once(lambda: save_null_spaces(spaces, file))
+    shard_group.on_rank0(lambda: save_null_spaces(spaces, file))
     return load_null_spaces(file)  # memory laid out as a later run will have it, so that both round alike
 
 
 def save_null_spaces(spaces: Mapping[str, NullSpace], file: Path) -> None:
-    """One safetensors file: a factor for each layer, and in its metadata what the factor spans."""
+    """Writes one safetensors file: a factor for each layer, and in its metadata the side and what the factor spans."""
     about = {name: [space.side, space.spans] for name, space in spaces.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}-draft")
@@ -60,7 +60,7 @@ def save_null_spaces(spaces: Mapping[str, NullSpace], file: Path) -> None:
 
 
 def load_null_spaces(file: Path) -> dict[str, NullSpace]:
-    """Raises NullSpaceError, naming the file, when it is missing, damaged, or something else."""
+    """Reads what `save_null_spaces` wrote. Raises NullSpaceError, naming the file, when it is missing or damaged."""
     try:
         with safe_open(file, framework="pt") as tensors:
             about: dict[str, Any] = json.loads(tensors.metadata()["null_spaces"])
@@ -76,7 +76,7 @@ def _model_hash(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, weight in model.state_dict().items():
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())
-        digest.update(_bytes(whole(weight)))
+        digest.update(_bytes(full_tensor(weight)))
     return digest.hexdigest()
 
 

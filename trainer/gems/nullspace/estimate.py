@@ -1,6 +1,6 @@
-"""Null spaces of all projected layers, from one pass over a corpus of general text.
+"""Estimates the null spaces of all projected layers, in one pass over a corpus of general text.
 
-(The released code runs the corpus once for every layer.)
+The released code runs the corpus once for every layer.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ def estimate_null_spaces(
 ) -> dict[str, NullSpace]:
     """The null space of every projected layer, by the layer's name.
 
-    `batches`: keyword arguments of the model, as tensors [batch, positions]: input_ids, attention_mask (and for an
-    encoder-decoder decoder_input_ids, decoder_attention_mask). Positions with mask 0 do not count. Layers wider than
-    `exact_width` on the side are estimated from a sketch of `sketch_rows` directions.
+    batches: keyword arguments of the model, as tensors [batch, positions]: input_ids and attention_mask, and for an
+        encoder-decoder decoder_input_ids and decoder_attention_mask. Positions with mask 0 do not count.
+    side: whether the layers' outputs or their inputs are protected.
+    threshold: how many directions are protected.
+    modules: the last part of the projected layers' names.
+    exact_width: layers wider than this on the side are estimated from a sketch.
+    sketch_rows: how many directions the sketch holds.
 
     Raises NullSpaceError, naming the layer, when a layer saw no token, or fewer than it is wide: a direction that the
-    corpus could not show would pass for one that general text does not use.
+    corpus could not show would be taken for one that general text does not use.
     """
     layers = projected_modules(model, modules)
     spectra: dict[str, Spectrum] = {}
@@ -70,7 +74,7 @@ def estimate_null_spaces(
 
 
 def _mask_of(name: str, batch: Mapping[str, Tensor]) -> Tensor | None:
-    """Of the positions that a layer sees: cross-attention's keys and values see the encoder's."""
+    """The mask of the positions that a layer sees. Keys and values of cross-attention see the encoder's positions."""
     parts = name.split(".")
     cross = "EncDecAttention" in parts and parts[-1] in ("k", "v")
     return batch.get("decoder_attention_mask" if "decoder" in parts and not cross else "attention_mask")

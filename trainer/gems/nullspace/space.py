@@ -1,13 +1,13 @@
-"""Where an update may go without touching what a layer does to general text.
+"""The null space of a layer: the directions an update may take without changing what the layer does to general text.
 
 The second moment of a layer's representation of general text has dominant eigenvectors D and others U. The projector
 on the null space, P = U·Uᵀ = I - D·Dᵀ, is never formed; only the thinner of D and U is kept.
 
-Two sides. "output" (as released): D spans the layer's outputs and P multiplies the update from the left, so the
-layer's output changes only in directions that general text hardly uses. "input": D spans the layer's inputs and P
-multiplies from the right, so general inputs are mapped to what they were mapped to before.
+There are two sides. "output" (as in the released code): D lies among the layer's outputs and P multiplies the update
+from the left, so the layer's output changes only in directions that general text hardly uses. "input": D lies among the
+layer's inputs and P multiplies from the right, so general inputs are mapped to what they were mapped to before.
 
-W width of the side, K directions kept, X anything.
+W width of the side, K directions kept, X any number of columns.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["Energy", "NullSpace", "Relative", "Side", "Threshold", "protected_co
 
 Side = Literal["output", "input"]
 
-FREE_SHARE = 0.05  # of the directions stays free whatever the threshold says (as released)
+MIN_FREE_SHARE = 0.05  # of the directions stays free whatever the threshold says (as in the released code)
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Protects the fewest dominant directions that hold this share of the second moment's trace."""
+    """Protects the fewest dominant directions that hold the given share of the second moment's trace."""
 
     share: float = 0.95
 
@@ -42,7 +42,7 @@ class Energy:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """Protects the directions whose eigenvalue is at least this part of the largest one."""
+    """Protects the directions whose eigenvalue is at least the given part of the largest one."""
 
     part: float = 1e-3
 
@@ -56,65 +56,74 @@ Threshold = Energy | Relative
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NullSpace:
-    """The null space of one layer, as an orthonormal factor that spans either what is protected or what is free."""
+    """The null space of one layer, as an orthonormal factor that spans either what is protected or what is free.
+
+    side: whether it is a space of the layer's outputs or of its inputs.
+    spans: whether the factor's columns span the protected directions or the free ones.
+    factor_WK: the factor, or this rank's rows of it.
+    rows: which rows of the factor this rank holds; None for a complete factor.
+    """
 
     side: Side
     spans: Literal["protected", "free"]
     factor_WK: Tensor
-    along: ShardRange | None = None  # which of the factor's rows are here; None: all
+    rows: ShardRange | None = None
 
     @property
     def width(self) -> int:
-        return self.factor_WK.shape[0] if self.along is None else self.along.size
+        """W of the complete factor."""
+        return self.factor_WK.shape[0] if self.rows is None else self.rows.size
 
     @property
     def free(self) -> int:
-        """Dimension of the null space: how many directions an update may use."""
+        """The dimension of the null space: how many directions an update may use."""
         kept = self.factor_WK.shape[1]
         return self.width - kept if self.spans == "protected" else kept
 
     def project_(self, matrix_WX: Tensor) -> Tensor:
-        """Projects the columns on the null space, in place, and returns them. Give a transpose to project rows.
+        """Projects the columns of a matrix on the null space, in place, and returns it. Pass a transpose for rows.
 
-        Of a factor that was cut, `matrix_WX` has those rows that the factor has here.
+        Of a sharded factor, the matrix must have those rows that the factor has on this rank.
         """
         coefficients_KX = self.factor_WK.T @ matrix_WX
-        if self.along is not None:
-            self.along.sum_([coefficients_KX])
+        if self.rows is not None:
+            self.rows.all_reduce([coefficients_KX])
         if self.spans == "protected":
             return matrix_WX.addmm_(self.factor_WK, coefficients_KX, alpha=-1)
         return matrix_WX.copy_(self.factor_WK @ coefficients_KX)
 
     def projected(self, matrix_WX: Tensor) -> Tensor:
-        """A projected copy of columns that are here as a whole, whether the factor was cut or not."""
-        if self.along is None:
+        """A copy of the matrix with its columns projected. The matrix is complete, whether the factor is or not."""
+        if self.rows is None:
             return self.project_(matrix_WX.clone())
-        return self.along.join(self.project_(self.along.of(matrix_WX).clone()))
+        return self.rows.all_gather(self.project_(self.rows.local_part(matrix_WX).clone()))
 
     def protected(self, matrix_WX: Tensor) -> Tensor:
         """The part of the columns that lies in the protected space: zero for anything an update may be."""
         return matrix_WX - self.projected(matrix_WX)
 
-    def cut(self, along: ShardRange) -> NullSpace:
-        """The same null space with only those rows of the factor here."""
-        part = along.of(self.factor_WK)
-        own = part if len(along) == along.size else part.clone()  # a view would keep all of it in memory
-        return replace(self, factor_WK=own, along=along)
+    def shard(self, rows: ShardRange) -> NullSpace:
+        """The same null space with only these rows of the factor on this rank."""
+        part = rows.local_part(self.factor_WK)
+        own = part if len(rows) == rows.size else part.clone()  # a view would keep all of it in memory
+        return replace(self, factor_WK=own, rows=rows)
 
-    def joined(self) -> NullSpace:
-        """The same null space with all rows of the factor here."""
-        return self if self.along is None else replace(self, factor_WK=self.along.join(self.factor_WK), along=None)
+    def gathered(self) -> NullSpace:
+        """The same null space with all rows of the factor on this rank."""
+        return self if self.rows is None else replace(self, factor_WK=self.rows.all_gather(self.factor_WK), rows=None)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> NullSpace:
         return replace(self, factor_WK=self.factor_WK.to(device, dtype))
 
 
 def protected_count(values: Tensor, trace: float, width: int, threshold: Threshold) -> int | None:
-    """How many of the eigenvalues (descending, possibly only the largest of them) the threshold protects.
+    """How many eigenvalues the threshold protects; None where more than the given ones would be protected.
 
-    `trace` is the sum of all eigenvalues. None: more than the given ones, so they do not tell.
+    values: the eigenvalues in descending order, or only the largest of them.
+    trace: the sum of all eigenvalues.
+    width: how many eigenvalues there are.
     """
-    most = width - math.ceil(width * FREE_SHARE)
+    max_protected = width - math.ceil(width * MIN_FREE_SHARE)
     if isinstance(threshold, Energy):
         reached = (values.cumsum(0) >= threshold.share * trace).nonzero()
         count = int(reached[0]) + 1 if len(reached) else None
@@ -122,5 +131,5 @@ def protected_count(values: Tensor, trace: float, width: int, threshold: Thresho
         count = int((values >= threshold.part * values[0]).sum())
         count = None if count == len(values) < width else count
     if count is None:
-        return most if len(values) >= most else None
-    return min(count, most)
+        return max_protected if len(values) >= max_protected else None
+    return min(count, max_protected)

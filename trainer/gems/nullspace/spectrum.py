@@ -1,9 +1,9 @@
-"""The eigenvectors of a second moment that is gathered batch by batch.
+"""The eigenvectors of the second moment of a layer's representations, which arrive batch by batch.
 
-Narrow layers keep the whole second moment. For wide ones it would be too large (an MLP of 11,008 units: half a gigabyte
-for each layer), so they keep a sketch of its dominant part, by frequent directions (Ghashami, Liberty, Phillips,
-Woodruff 2016): rows that are shrunk by the smallest kept singular value whenever they overflow. Their Gram matrix is at
-most the true one, and in any direction short of it by at most trace / rows.
+Narrow layers keep the whole second moment. For wide layers it would be too large (for an MLP of 11,008 units half a
+gigabyte a layer), so they keep a sketch of its dominant part by frequent directions (Ghashami, Liberty, Phillips,
+Woodruff 2016): rows that are shrunk by the smallest kept singular value whenever they overflow. The sketch's Gram
+matrix is at most the true one, and in any direction it falls short of it by at most trace / rows.
 
 T tokens, W width of the layer, K rows kept.
 """
@@ -22,20 +22,22 @@ __all__ = ["ExactSpectrum", "SketchedSpectrum", "Spectrum"]
 
 
 class Spectrum(Protocol):
+    """Collects the representations of tokens and turns them into a null space. `tokens`: how many there were."""
+
     tokens: int
 
     @property
     def trace(self) -> float: ...
 
     def add(self, rows_TW: Tensor) -> None:
-        """Takes in the representations of some tokens, float32."""
+        """Adds the representations of some tokens, float32."""
         ...
 
     def null_space(self, side: Side, threshold: Threshold) -> NullSpace: ...
 
 
 class ExactSpectrum:
-    """The whole second moment, in float64."""
+    """Keeps the whole second moment, in float64."""
 
     def __init__(self, width: int, device: torch.device) -> None:
         self.tokens = 0
@@ -61,7 +63,7 @@ class ExactSpectrum:
 
 
 class SketchedSpectrum:
-    """The dominant part of a second moment, in `rows` rows and as many again to gather new ones in."""
+    """Keeps the dominant part of a second moment in `rows` rows, and as many again as a buffer for new ones."""
 
     def __init__(self, width: int, rows: int, device: torch.device) -> None:
         self.tokens = 0
@@ -84,7 +86,8 @@ class SketchedSpectrum:
             held = float(values_K[: self._rows].sum()) / self.trace
             raise NullSpaceError(
                 f"the {self._rows} directions kept of a layer {len(vectors_WK)} wide hold {held:.0%} of its energy, "
-                f"too few for {threshold}: raise sketch_rows, or protect less"
+                f"too few for {threshold}: raise sketch_rows of estimate_null_spaces, or protect less by a lower "
+                "null_space.energy or a higher null_space.relative"
             )
         return NullSpace(side, "protected", vectors_WK[:, :count].contiguous())
 
@@ -94,6 +97,6 @@ class SketchedSpectrum:
         self._kept_KW = vectors_WK[:, : self._rows].T * left_K.sqrt().unsqueeze(1)
 
     def _dominant(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues [K] and eigenvectors [W, K] of the kept rows' Gram matrix, dominant first."""
+        """The eigenvalues [K] and eigenvectors [W, K] of the kept rows' Gram matrix, in descending order."""
         _, singular_K, vectors_KW = torch.linalg.svd(self._kept_KW, full_matrices=False)
         return singular_K.square(), vectors_KW.T

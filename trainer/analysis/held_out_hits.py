@@ -1,4 +1,7 @@
-"""Which held-out questions a bundle answers rightly: the item is among the first ten of the whole catalog."""
+"""Which held-out questions a bundle answers with a hit: the right item is among the first ten of the whole catalog.
+
+Q questions.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,28 @@ import numpy as np
 from catalog.bundle.bundle import open_bundle
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, Task
-from trainer.analysis.restored import split_of
 from trainer.core.progress import progress
-from trainer.evaluation.bundle import bundle_settings, load_model
+from trainer.evaluation.bundle import bundle_settings, held_out, load_model
 from trainer.evaluation.candidates import whole_catalog
-from trainer.evaluation.metrics import MISSED, ranks_of
+from trainer.evaluation.metrics import gains, ranks_of
 from trainer.evaluation.report import rank_questions
 
-__all__ = ["CUTOFF", "Answers", "right_answers"]
+__all__ = ["CUTOFF", "Hits", "held_out_hits"]
 
 CUTOFF = 10
 
-Answers = dict[Task, dict[tuple[str, int, str], bool]]
-"""By task; a question is the user, the place in their history and the item's id, which all bundles share."""
+Hits = dict[Task, dict[tuple[str, int, str], bool]]
+"""For each task, whether each question is a hit. A question is named by what all bundles share: the user's id, the
+number of the event in the histories, and the item's id."""
 
 
-def right_answers(folder: Path, events: Path) -> Answers:
-    """Asked as in the bundle's own evaluation. Raises TrainerError or CatalogError."""
+def held_out_hits(folder: Path, events: Path) -> Hits:
+    """The hits of the bundle in `folder`, asked as in its own evaluation. Raises TrainerError or CatalogError."""
     bundle = open_bundle(folder)
-    recipe, split = bundle_settings(bundle), split_of(bundle, events)
+    recipe = bundle_settings(bundle)
+    split, _ = held_out(bundle, events, recipe)
     ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)
-    answers: Answers = {}
+    hits: Hits = {}
     with progress("ranking", len(split.test)) as shown:
         for task in TASKS:
             questions = [question for question in split.test if question.task == task]
@@ -42,5 +46,5 @@ def right_answers(folder: Path, events: Path) -> Answers:
                 (split.full.users[question.user], question.stop, bundle.items.ids[question.item])
                 for question in questions
             ]
-            answers[task] = dict(zip(names, ((rank_Q != MISSED) & (rank_Q <= CUTOFF)).tolist(), strict=True))
-    return answers
+            hits[task] = dict(zip(names, (gains(rank_Q, "hit", CUTOFF) > 0).tolist(), strict=True))
+    return hits

@@ -1,14 +1,13 @@
-"""Every method, and GEMS with each of its parts left out, trained alike over several seeds, in one table:
+"""Trains every method, and GEMS without each of its parts, alike over several seeds, and prints one table:
 
     python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \
         --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \
         [--recipe comparison] [--rows gems,full …] [--json ablation.json] [--picture ablation.png] \
         [null_space.corpus=../shared/data/general-corpus/wikipedia_en_sample.txt.gz …]
 
-`--base` is what every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that are in
-`--out` already
-are not made again, so the same command goes on with a table that was interrupted. The table is printed as Markdown.
-A mixture of LoRA experts leaves no checkpoint, so nothing can be told of what it keeps.
+`--base` is the checkpoint that every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that
+`--out` already holds are not repeated, so the same command continues a table that was interrupted. The table is printed
+as Markdown. A mixture of LoRA experts leaves no checkpoint, so its row has no figures of what is kept.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.analysis.ablation_run import Run, complete
-from trainer.analysis.ablation_table import baselines_of, draw_table, markdown, summarize_row
-from trainer.analysis.errors import exit_status
+from trainer.analysis.ablation.run import Run, result_of
+from trainer.analysis.ablation.table import baselines_of, draw_table, markdown, summarize_row
 from trainer.config.recipe import load_recipe
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
-from trainer.core.progress import say
+from trainer.core.progress import print_line
 
 ROWS: dict[str, tuple[str, ...]] = {
     "gems": (),
@@ -39,21 +38,21 @@ ROWS: dict[str, tuple[str, ...]] = {
     "lora": ("method=lora",),
     "lora_moe": ("method=lora_moe",),
 }
-"""Names of rows, and what each changes in the recipe."""
+"""The rows of the table, and the settings that each changes in the recipe."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.analysis.ablation", description="Compare all methods.")
     parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
     parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; what is there is not made again")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs; those it holds are not repeated")
     parser.add_argument("--recipe", default="comparison", help="a recipe's name or a YAML file (default: comparison)")
     parser.add_argument("--seeds", type=_numbers, default=(0, 1, 2), help="numbers with commas (default: 0,1,2)")
     parser.add_argument(
         "--rows", type=_rows, default=tuple(ROWS), help=f"names with commas (default: {','.join(ROWS)})"
     )
     parser.add_argument("--base", type=Path, help="a checkpoint's folder that every run starts from")
-    parser.add_argument("--held-out", type=Path, help="general text to measure on what is kept of the base")
+    parser.add_argument("--held-out", type=Path, help="general text on which is measured what is kept of the base")
     parser.add_argument("--tokens", type=int, default=100_000, help="of that text, at most (default: 100000)")
     parser.add_argument("--json", type=Path, help="write the table to this file")
     parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
@@ -64,37 +63,37 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; the exit status is 0, 2 where a run is impossible, 130 after an interruption."""
     try:
-        return exit_status("ablation", partial(_compare, parse(arguments)))
+        return exit_status("trainer.analysis.ablation", partial(_compare, parse(arguments)))
     except KeyboardInterrupt:
-        print("trainer.analysis.ablation: interrupted; the same command goes on", flush=True)
+        print("trainer.analysis.ablation: interrupted; the same command continues the table", flush=True)
         return 130
 
 
 def _compare(options: argparse.Namespace) -> None:
-    found: dict[str, list[dict[str, Any]]] = {row: [] for row in options.rows}
-    wanted = _runs(options)  # all settings are read before the first run begins
-    for place, one in enumerate(wanted, 1):
-        say(f"run {place} of {len(wanted)}: {one.row}, seed {one.seed}")
-        found[one.row].append(complete(one))
-    everything = [one for runs in found.values() for one in runs]
-    retentions = [one["retention"] for one in everything if one["retention"] is not None]
+    results: dict[str, list[dict[str, Any]]] = {row: [] for row in options.rows}
+    runs = _runs(options)  # all settings are read before the first run begins
+    for number, run in enumerate(runs, 1):
+        print_line(f"run {number} of {len(runs)}: {run.row}, seed {run.seed}")
+        results[run.row].append(result_of(run))
+    all_results = [result for of_row in results.values() for result in of_row]
+    retentions = [result["retention"] for result in all_results if result["retention"] is not None]
     table: dict[str, Any] = {
         "recipe": options.recipe,
         "settings": options.settings,
-        "rows": {row: summarize_row(runs) for row, runs in found.items()},
-        "baselines": baselines_of(everything[0]),
+        "rows": {row: summarize_row(of_row) for row, of_row in results.items()},
+        "baselines": baselines_of(all_results[0]),
         "base": retentions[0]["before"] if retentions else None,
     }
     table["markdown"] = markdown(table)
     print(table["markdown"])
     if options.json is not None:
-        options.json.write_text(json.dumps(table | {"runs": everything}, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(table | {"runs": all_results}, indent=2) + "\n", encoding="utf-8")
     if options.picture is not None:
         draw_table(table, options.picture)
 
 
 def _runs(options: argparse.Namespace) -> list[Run]:
-    """Seed by seed, so that an unfinished table has complete rows of fewer seeds rather than fewer rows."""
+    """All runs, seed by seed, so that an unfinished table has complete rows of fewer seeds rather than fewer rows."""
     base = [] if options.base is None else [f"backbone.path={options.base}"]
     if options.held_out is not None and options.base is None:
         raise TrainerError("--held-out needs --base: without one there is nothing that could be kept")

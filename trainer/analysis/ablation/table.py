@@ -1,4 +1,4 @@
-"""Several runs of every row, as one row of figures each, a Markdown table and a picture. S seeds."""
+"""Summarises the runs of every row over their seeds, as Markdown and as a picture. S seeds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trainer.analysis.plots import picture
 __all__ = ["across_seeds", "baselines_of", "draw_table", "markdown", "summarize_row"]
 
 METRICS = ("recall@10", "ndcg@10")
-NORMAL_95 = 1.96  # standard errors to either side
+NORMAL_95 = 1.96  # standard errors to either side of the mean, for an interval of 95%
 MODEL = "model"
 
 Figures = dict[str, Any]
 
 
 def summarize_row(runs: Sequence[Figures]) -> Figures:
-    """Means over the runs of one row, with 95% intervals where there is a spread."""
+    """The means over the runs of one row, with 95% intervals of the ranking metrics."""
     tasks = {
         task: {metric: across_seeds([run["tasks"][task][MODEL] for run in runs], metric) for metric in METRICS}
         for task in TASKS
@@ -38,22 +38,21 @@ def summarize_row(runs: Sequence[Figures]) -> Figures:
 
 
 def across_seeds(reports: Sequence[Figures], metric: str) -> Figures:
-    """The mean over S runs, and an interval for another seed's run on other questions of the same kind.
+    """The mean over S runs, and a 95% interval for another seed's run on other questions of the same kind.
 
-    All seeds are asked the same questions, so their number does not make the questions more: the variance is that of
-    the questions, from the reports' bootstrap intervals, plus that of the seeds divided by S. With few seeds the latter
-    is rough.
+    All seeds are asked the same questions, so more seeds are not more questions: the variance is that of the questions,
+    from the reports' bootstrap intervals, plus that of the seeds divided by S. With few seeds the latter is rough.
     """
     values = [float(report[metric]) for report in reports]
-    halves = [(high - low) / 2 for low, high in _intervals(reports, metric)]
-    questions = statistics.mean((half / NORMAL_95) ** 2 for half in halves) if halves else 0.0
+    half_widths = [(high - low) / 2 for low, high in _intervals(reports, metric)]
+    questions = statistics.mean((half_width / NORMAL_95) ** 2 for half_width in half_widths) if half_widths else 0.0
     seeds = statistics.variance(values) / len(values) if len(values) > 1 else 0.0
-    mean, half = statistics.mean(values), NORMAL_95 * math.sqrt(questions + seeds)
-    return {"value": mean, "low": mean - half, "high": mean + half, "by_seed": values}
+    mean, half_width = statistics.mean(values), NORMAL_95 * math.sqrt(questions + seeds)
+    return {"value": mean, "low": mean - half_width, "high": mean + half_width, "by_seed": values}
 
 
 def markdown(table: Figures) -> str:
-    """One line a row, then the baselines that need no training."""
+    """The table as Markdown: one line a row, then the base, then the baselines that need no training."""
     header = ["method", *(f"{task} {metric}" for task in TASKS for metric in METRICS), "perplexity", "forgotten"]
     lines = [[*header, "minutes", "peak MiB"]]
     for name, own in table["rows"].items():
@@ -73,7 +72,7 @@ def markdown(table: Figures) -> str:
 
 
 def baselines_of(run: Figures) -> Figures:
-    """What popularity and the others, which no seed changes, reached in the run's report."""
+    """The figures of popularity and the other baselines in a run's report; no seed changes them."""
     names = {name for task in run["tasks"].values() for name in task if name != MODEL}
     return {
         name: {
@@ -86,7 +85,7 @@ def baselines_of(run: Figures) -> Figures:
 
 
 def draw_table(table: Figures, file: Path) -> None:
-    """Recall@10 of both tasks, and where it was measured the perplexity of held-out text."""
+    """Draws Recall@10 of both tasks and, where it was measured, the perplexity of held-out text."""
     names = list(table["rows"])
     kept = [own["retention"] for own in table["rows"].values()]
     with picture(file, columns=3 if any(kept) else 2, height=1.5 + 0.35 * len(names), width=4.5) as panels:

@@ -1,0 +1,1 @@
+"""The ablation table: `python -m trainer.analysis.ablation` compares all methods. Its command is in __main__.py."""

@@ -1,0 +1,119 @@
+"""One run of the ablation table: training, evaluation and retention, in a process of its own.
+
+A run's folder is `<out>/<row>/seed-<seed>/`. Its `run.json` appears when everything is done, so a table that was
+interrupted continues with the runs that lack one. A run that was interrupted in its training continues from its
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catalog.bundle.bundle import sha256_of
+from catalog.data.erasure import tombstone_files
+from trainer.analysis.retention import TextRetention
+from trainer.config.recipe import Recipe
+from trainer.core.errors import TrainerError
+from trainer.pipeline import run as run_pipeline
+
+__all__ = ["Run", "result_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The settings and files of one run.
+
+    row: the row of the table that it belongs to.
+    out: the folder of all runs.
+    held_out: general text that the base, if the recipe names one, and the tuned model predict; None to skip that.
+    held_out_tokens: how many tokens of that text at most.
+    """
+
+    row: str
+    seed: int
+    recipe: Recipe
+    items: Path
+    events: Path
+    out: Path
+    held_out: Path | None
+    held_out_tokens: int
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.row / f"seed-{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "run.json"
+
+    def fingerprint(self) -> str:
+        """A SHA-256 over the settings and every file that the run reads."""
+        digest = hashlib.sha256(self.recipe.model_dump_json().encode())
+        files = [self.items, self.events, *tombstone_files(self.events), *([self.held_out] if self.held_out else [])]
+        if self.recipe.backbone.path is not None:
+            files += sorted(Path(self.recipe.backbone.path).glob("*.safetensors"))
+        for file in files:
+            digest.update(sha256_of(file).encode())
+        digest.update(str(self.held_out_tokens).encode())
+        return digest.hexdigest()
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    """The run's result: from its folder if it is there, otherwise by performing the run.
+
+    Raises TrainerError where the folder holds a run of other settings or files, and whatever training raises.
+    """
+    if run.result.exists():
+        found: dict[str, Any] = json.loads(run.result.read_text(encoding="utf-8"))
+        if found["fingerprint"] != run.fingerprint():
+            raise TrainerError(f"{run.result} is of other settings or files: delete it, or name another --out")
+        return found
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # to measure its peak memory alone
+        return process.submit(_perform, run).result()
+
+
+def _perform(run: Run) -> dict[str, Any]:
+    began = time.monotonic()
+    published = run_pipeline(run.items, run.events, run.folder, run.recipe, resume=True)
+    seconds, peak = time.monotonic() - began, _peak_bytes()
+    report = json.loads((published / "report.json").read_text(encoding="utf-8"))
+    result = {
+        "row": run.row,
+        "seed": run.seed,
+        "fingerprint": run.fingerprint(),
+        "folder": str(published),
+        "seconds": seconds,
+        "peak_bytes": peak,
+        "tasks": report["tasks"],
+        "retention": _retention(run, published),
+    }
+    draft = run.result.with_suffix(".draft")
+    draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    draft.replace(run.result)
+    return result
+
+
+def _retention(run: Run, published: Path) -> dict[str, Any] | None:
+    """The retention figures; None where there is no base to compare with, or the method leaves no model."""
+    base = run.recipe.backbone.path
+    if run.held_out is None or base is None or not (published / "model").exists():
+        return None
+    retention = TextRetention(Path(base), run.held_out, tokens=run.held_out_tokens)
+    return {"before": retention.before, "after": retention.after(published)}
+
+
+def _peak_bytes() -> int:
+    """The peak memory of this process: what torch allocated on a GPU, else resident memory with all libraries."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
