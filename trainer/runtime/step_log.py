@@ -71,7 +71,7 @@ def read_step_log(file: Path) -> list[StepRecord]:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise TrainerError(f"{file} cannot be read ({error.strerror}): name a training record, {FILE_NAME}") from error
+        raise TrainerError(f"{file} cannot be read ({error.strerror}): name a step log, {FILE_NAME}") from error
     complete = text.split("\n")[:-1]  # behind the last line break is nothing, or a line that was cut off
     records = []
     for number, line in enumerate(complete, 1):
@@ -79,7 +79,7 @@ def read_step_log(file: Path) -> list[StepRecord]:
             fields = json.loads(line)
             records.append(StepRecord(int(fields["step"]), dict(fields["losses"]), dict(fields["figures"])))
         except (ValueError, KeyError, TypeError) as error:
-            raise TrainerError(f"{file}, line {number} is no step of a training record ({error})") from error
+            raise TrainerError(f"{file}, line {number} is no step of a step log ({error})") from error
     return records
 
 

@@ -31,7 +31,7 @@ def test_a_bundle_and_its_record_give_the_same_values_and_a_picture(bundle, caps
 
 
 def test_a_run_without_gates_is_explained(tmp_path, capsys):
-    with pytest.raises(TrainerError, match="no step of the record has gates"):
+    with pytest.raises(TrainerError, match="no step of the log has gates"):
         gate_series([StepRecord(0, {"search": 1.0}, {})])
     assert main(["--log", str(tmp_path / "none")]) == 2
     assert "cannot be read" in capsys.readouterr().err

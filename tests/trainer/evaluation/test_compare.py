@@ -55,7 +55,7 @@ def test_exit_status_table_and_figures(poor, good, files, tmp_path, capsys):
 
 
 def test_events_without_a_held_out_question_are_refused(poor, good, tmp_path):
-    write_events(world.event_table().local_part(0, 1), tmp_path / "few.parquet")
+    write_events(world.event_table().slice(0, 1), tmp_path / "few.parquet")
     with pytest.raises(TrainerError, match="no held-out question in common"):
         compare(poor, good, tmp_path / "few.parquet", "ndcg@10")
     assert main(["--old", str(poor.path), "--new", str(good.path), "--events", str(tmp_path / "few.parquet")]) == 2

@@ -113,7 +113,7 @@ def test_what_cannot_be_evaluated_is_explained(options, message, bundle, files, 
 
 
 def test_events_without_any_question_are_explained(bundle, tmp_path, capsys):
-    write_events(world.event_table(3).local_part(0, 2), tmp_path / "few.parquet")
+    write_events(world.event_table(3).slice(0, 2), tmp_path / "few.parquet")
     assert main(["--bundle", str(bundle.path), "--events", str(tmp_path / "few.parquet")]) == 2
     assert "holds out no question" in capsys.readouterr().err
 

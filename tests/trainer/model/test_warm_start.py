@@ -40,14 +40,14 @@ def later(tmp_path_factory):
     """The shop a week later: kites are sold and liked, red tents are not sold any more."""
     folder = tmp_path_factory.mktemp("later")
     table = world.item_table()
-    kites = table.local_part(0, len(NEW)).to_pylist()
+    kites = table.slice(0, len(NEW)).to_pylist()
     kites = [row | {"item_id": name, "title": name.replace("-", " ")} for row, name in zip(kites, NEW, strict=True)]
     left = table.filter(pa.compute.not_equal(table["item_id"], GONE))
     write_items(pa.concat_tables([left, pa.Table.from_pylist(kites, table.schema)]), folder / "items.parquet")
     events = world.event_table(seed=1)
     likes = [
         row | {"item_id": NEW[place % 2], "timestamp": row["timestamp"] + 10_000, "event_id": f"kite{place}"}
-        for place, row in enumerate(events.local_part(0, 60).to_pylist())
+        for place, row in enumerate(events.slice(0, 60).to_pylist())
     ]
     write_events(pa.concat_tables([events, pa.Table.from_pylist(likes, events.schema)]), folder / "events.parquet")
     return folder / "items.parquet", folder / "events.parquet"
@@ -156,7 +156,7 @@ def test_atomic_identifiers_have_no_room_for_new_items(later, tmp_path):
     atomic = load_recipe("small", [*world.TINY, "identifiers.scheme=atomic", "training.steps=2"])
     start = open_bundle(run(*files, tmp_path / "bundles", atomic, resume=False))
     fewer = tmp_path / "fewer.parquet"
-    write_items(world.item_table().local_part(1), fewer)
+    write_items(world.item_table().slice(1), fewer)
     again = open_bundle(run(fewer, files[1], tmp_path / "bundles", atomic, resume=False, start=start))
     assert codes_of(again.catalog_dir) == {
         item: codes for item, codes in codes_of(start.catalog_dir).items() if item != GONE

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tests.trainer.methods.small_world import small_world
-from trainer.core.errors import TrainerError
+from trainer.core.errors import CheckpointError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS
 from trainer.runtime import loop
-from trainer.runtime.checkpoint import load_checkpoint
+from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 SOUND = 3  # steps before the loss stops being a number
 
@@ -45,6 +45,16 @@ def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path,
     for name, weight in saved["weights"].items():
         assert torch.equal(weight, kept[SOUND][name])
         assert weight.isfinite().all()
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path):
+    shop = small_world(tmp_path, "method=full")
+    loop._save(tmp_path / "c", shop.backbone, shop.method, 1, SINGLE_PROCESS)
+    state = load_checkpoint(tmp_path / "c")
+    state["method"]["beside"] = state["method"].pop("plain")
+    save_checkpoint(tmp_path / "c", state)
+    with pytest.raises(CheckpointError, match=r"saved by another version .* no 'plain'.* without --resume"):
+        loop._resume(tmp_path / "c", shop.backbone, shop.method, SINGLE_PROCESS)
 
 
 @pytest.mark.parametrize("texts", [1, 2])
