@@ -30,6 +30,7 @@ export HF_HUB_OFFLINE ?= 1
 export VLLM_NO_USAGE_STATS := 1
 export VLLM_LOGGING_LEVEL ?= ERROR
 export DO_NOT_TRACK := 1
+unexport PYTHONDONTWRITEBYTECODE # every process would compile vLLM and transformers anew, which takes up to ten seconds
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help

@@ -21,6 +21,7 @@ import pytest
 
 import server.__main__ as program_module
 from tests.support.paths import ROOT
+from tests.support.processes import Process
 from tests.support.small_shop import make_manifest
 
 NO_REDIS = ["--redis", "redis://127.0.0.1:1/0"]
@@ -28,12 +29,11 @@ NO_REDIS = ["--redis", "redis://127.0.0.1:1/0"]
 
 @dataclass
 class Program:
-    process: subprocess.Popen[str]
+    process: Process
     port: int = 0
 
     def line(self, pattern: str) -> re.Match[str]:
         """The next line of standard output that fits."""
-        assert self.process.stdout is not None
         for line in self.process.stdout:
             if found := re.search(pattern, line):
                 return found
@@ -62,9 +62,8 @@ Start = Callable[..., Program]
 
 @contextmanager
 def launched(*flags: str, **variables: str) -> Iterator[Program]:
-    command = [sys.executable, "-m", "tests.support.fake_server", "--bundles", "unused", "--port", "0", *flags]
-    environment = os.environ | variables
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    words = ("-m", "tests.support.fake_server", "--bundles", "unused", "--port", "0", *flags)
+    with Process(*words, environment=os.environ | variables) as process:
         try:
             yield Program(process)
         finally:

@@ -1,4 +1,4 @@
-"""`python -m server` as a process of its own, the way `make serve` starts it."""
+"""`python -m server` as a process of its own, the way `make serve` starts it, or a program like it."""
 
 import os
 import re
@@ -8,18 +8,28 @@ import sys
 import threading
 from pathlib import Path
 
+from tests.support.processes import Process
+
 READY = re.compile(r"gemserve: ready on (http://\S+) ")
 START_SECONDS = 180  # an engine starts in 20; machines here are shared
 
 
+def start(*words: str | Path, new: bool) -> subprocess.Popen[str] | Process:
+    environment = os.environ | {"PORT": ""}
+    if not new:
+        return Process(*words, environment=environment)
+    command = [sys.executable, *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
 class ServerProcess:
-    """Runs until `stop`; `url` is where it answers, `lines` what it printed. `module` may be a program like it."""
+    """Runs until `stop`; `url` is where it answers, `lines` what it printed.
+
+    module: the server itself starts as a user starts it; a program like it is forked, which is sooner.
+    """
 
     def __init__(self, *arguments: str | Path, module: str = "server") -> None:
-        command = [sys.executable, "-m", module, *map(str, arguments)]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PORT": ""}
-        )
+        self._process = start("-m", module, *arguments, new=module == "server")
         self.lines: list[str] = []
         self.url = ""
         self._ready = threading.Event()
