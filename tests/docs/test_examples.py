@@ -1,8 +1,6 @@
 """Every example of the documentation does what it says, one document after another."""
 
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from tests.docs.examples import DOCUMENTS, ROOT, Example, examples_of
 from tests.docs.reader import Reader
+from tests.support.processes import run
 
 pytestmark = pytest.mark.integration
 
@@ -69,8 +68,6 @@ def test_an_example_that_is_not_run_has_targets_that_there_are(example: Example)
 
 @cache
 def help_of(program: str) -> str:
-    words = program.removeprefix("python ").split()
-    done = subprocess.run(
-        [sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
-    )
+    done = run(*program.removeprefix("python ").split(), "--help", imported="trainer", folder=ROOT)
+    assert done.returncode == 0, done.stderr
     return done.stdout

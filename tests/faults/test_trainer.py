@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from catalog.data.erasure import read_kept_events
 from catalog.data.events import write_events
 from tests.support import world
 from tests.support.paths import ROOT
+from tests.support.processes import Process
 from trainer import pipeline, run
 from trainer.model.backbone import Backbone
 from trainer.runtime import checkpoint, loop
@@ -44,13 +44,12 @@ def arguments(files: tuple[Path, Path], out: Path, *more: str, seed: int = 0) ->
     return [*given, *more, *SETTINGS, f"seed={seed}"]
 
 
-def start(given: list[str], *launcher: str, threads: int | None = None) -> subprocess.Popen[str]:
+def start(given: list[str], *launcher: str, threads: int | None = None) -> Process:
     environment = os.environ | {"OMP_NUM_THREADS": str(threads or torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, *launcher, str(ROOT / "trainer/run.py"), *given]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return Process(*launcher, ROOT / "trainer/run.py", *given, imported="trainer", environment=environment)
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(what: Callable[[], bool], process: Process) -> None:
     deadline = time.monotonic() + BOUND
     while not what():
         assert process.poll() is None, process.communicate()[0]
@@ -58,7 +57,7 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.001)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Process) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
 

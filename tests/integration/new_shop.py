@@ -1,8 +1,6 @@
 """A new shop that is taken into service over HTTP: its server, its keys, and the few commands that it runs."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import httpx
 
 from tests.support.paths import ROOT
+from tests.support.processes import run
 from tests.support.server_process import ServerProcess
 
 SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
@@ -82,13 +81,7 @@ OWNER = ("--name", "owner", "--scopes", "admin")
 
 def command(module: str, *arguments: str) -> str:
     """What `python -m module …` printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = run("-m", module, *arguments, imported="trainer", environment=environment, folder=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -14,6 +14,7 @@ from catalog.bundle.bundle import current_bundle, open_bundle
 from catalog.search.transformers import TransformersRanker
 from tests.support import world
 from tests.support.paths import ROOT
+from tests.support.processes import run as run_process
 from trainer.analysis import gate
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
@@ -183,9 +184,7 @@ def test_the_command_line(files, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "published" in done.stdout
     assert open_bundle(tmp_path / "b/current").manifest.items == 30
-    wrong = subprocess.run(
-        [*command, "--out", str(tmp_path / "c"), "training.stepz=1"], capture_output=True, text=True, check=False
-    )
+    wrong = run_process(*command[1:], "--out", str(tmp_path / "c"), "training.stepz=1", imported="trainer")
     assert wrong.returncode == 2
     assert "did you mean training.steps" in wrong.stderr
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from catalog.bundle.bundle import current_bundle
 from tests.support import world
 from tests.support.paths import ROOT
-from tests.trainer.distributed.two_processes import in_two_processes
+from tests.trainer.distributed.two_processes import in_two_processes, run_by_two
 from tests.trainer.gems.small_models import one_thread
 from tests.trainer.methods.small_world import small_world
 from trainer.config.recipe import load_recipe
@@ -165,16 +165,21 @@ def test_a_run_of_two_that_was_interrupted_ends_in_the_bundle_of_one(both, bundl
     assert_same_weights(published, bundle_of_one)
 
 
-def test_torchrun(bundle_of_one, tmp_path):
-    items, events = world.write_world(tmp_path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [str(ROOT / "trainer/run.py"), "--items", str(items), "--events", str(events)]
+def run_by_torchrun(*words: str | Path) -> list[str]:
+    """What `torchrun --nproc-per-node 2 WORDS…` prints."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out"), *RUN], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("published") == 1, "only the first process speaks"
+    return [done.stdout]
+
+
+@pytest.mark.parametrize("launch", [run_by_two, pytest.param(run_by_torchrun, marks=pytest.mark.slow)])
+def test_the_command_trains_in_two_processes(launch, bundle_of_one, tmp_path):
+    items, events = world.write_world(tmp_path)
+    command = [ROOT / "trainer/run.py", "--items", items, "--events", events, "--out", tmp_path / "out", *RUN]
+    printed = "".join(launch(*command))
+    assert printed.count("published") == 1, "only the first process speaks"
     assert_same_weights(current_bundle(tmp_path / "out"), bundle_of_one)
 
 
