@@ -20,4 +20,5 @@ VOLUME /bundles
 EXPOSE 8000
 HEALTHCHECK --start-period=120s CMD ["/opt/venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready')"]
 ENTRYPOINT ["/opt/venv/bin/python"]
-CMD ["-m", "server", "--host", "0.0.0.0", "--bundles", "/bundles", "--redis", "redis://redis:6379/0"]
+# Every machine that reaches the port may read and write: publish it on loopback, as compose.yaml does, or give it --keys.
+CMD ["-m", "server", "--host", "0.0.0.0", "--require-keys", "false", "--bundles", "/bundles", "--redis", "redis://redis:6379/0"]

@@ -26,7 +26,7 @@ import numpy as np
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 
 PARTS = ("forward", "copies", "heads", "constraint", "rest")

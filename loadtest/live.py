@@ -33,7 +33,7 @@ from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
 from loadtest.synthetic.catalog import random_code_assigner, random_snapshot
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.protocol import Engine, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
 

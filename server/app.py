@@ -35,9 +35,9 @@ from server.api.transport.middleware import (
     ProblemMiddleware,
     RequestContextMiddleware,
 )
-from server.auth.authorizer import Access
+from server.auth.authorizer import Authorizer
 from server.auth.keyring import Keyring
-from server.auth.rate_limit import Limits, RateLimit
+from server.auth.rate_limit import RateLimit, RateLimiter
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.core.tracing import Traces, otlp_provider
@@ -132,7 +132,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After"],
         )
@@ -158,22 +158,16 @@ def _assemble(
         service,
         EventIngestor(deployments, history),
         Health(deployments, history),
-        _access(keyring, settings),
+        _authorizer(keyring, settings),
         history,
         catalog_sync,
         BatchRunner(service, settings.batch_concurrency),
     )
 
 
-def _access(keyring: Keyring, settings: Settings) -> Access:
-    limits = Limits(RateLimit(settings.rate_per_second, settings.rate_burst, settings.concurrency))
-    return Access(
-        keyring,
-        limits,
-        open_read=settings.open_read,
-        open_admin=settings.open_admin,
-        require_keys=settings.require_keys,
-    )
+def _authorizer(keyring: Keyring, settings: Settings) -> Authorizer:
+    limiter = RateLimiter(RateLimit(settings.rate_per_second, settings.rate_burst, settings.concurrency))
+    return Authorizer(keyring, limiter, open_read=settings.open_read, open_admin=settings.open_admin)
 
 
 async def _warn_about_redis(history: HistoryStore) -> None:

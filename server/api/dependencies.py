@@ -11,15 +11,15 @@ from server.api.batch import BatchRunner
 from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.auth.api_key import Scope
-from server.auth.authorizer import Access, Admission
+from server.auth.authorizer import Admission, Authorizer
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import Deployments
 from server.storage.protocol import HistoryStore
 
 __all__ = [
-    "AccessDep",
     "AdmissionDep",
+    "AuthorizerDep",
     "BatchRunnerDep",
     "CatalogSyncDep",
     "DeploymentsDep",
@@ -41,7 +41,7 @@ class Parts:
     service: Service
     event_ingestor: EventIngestor
     health: Health
-    access: Access
+    authorizer: Authorizer
     history: HistoryStore
     catalog_sync: CatalogSync
     batch_runner: BatchRunner
@@ -83,8 +83,8 @@ async def get_catalog_sync(parts: PartsDep) -> CatalogSync:
     return parts.catalog_sync
 
 
-async def get_access(parts: PartsDep) -> Access:
-    return parts.access
+async def get_authorizer(parts: PartsDep) -> Authorizer:
+    return parts.authorizer
 
 
 async def get_request_id(request: Request) -> str:
@@ -106,7 +106,7 @@ class RequiredScope(SecurityBase):
 
     async def __call__(self, request: Request) -> None:
         parts: Parts = request.app.state.parts
-        parts.access.admit(request, self.scope)
+        parts.authorizer.admit(request, self.scope)
 
 
 def require(scope: Scope) -> Any:
@@ -118,7 +118,7 @@ def require(scope: Scope) -> Any:
     return Security(RequiredScope(scope), scopes=[scope])
 
 
-AccessDep = Annotated[Access, Depends(get_access)]
+AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]
 BatchRunnerDep = Annotated[BatchRunner, Depends(get_batch_runner)]
 CatalogSyncDep = Annotated[CatalogSync, Depends(get_catalog_sync)]

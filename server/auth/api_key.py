@@ -1,4 +1,4 @@
-"""A key: what its file keeps of it, and the text that its owner sends.
+"""An API key: what its file keeps of it, and the text that its owner sends.
 
 The text is `gsk_<id>_<secret>`. Its secret is 256 random bits, so the file keeps a plain SHA-256 of it: a slow hash
 protects secrets that can be guessed, and nobody guesses 256 bits; it would only make every request slower.
@@ -23,13 +23,13 @@ Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 TEXT = re.compile(r"gsk_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 
 
 def check_name(text: str) -> str:
-    """Raises ValueError: a name is listed line by line in terminals."""
-    if not text.strip() or len(text) > LONGEST_NAME or not text.isprintable():
-        raise ValueError(f"give a name of 1 to {LONGEST_NAME} printable characters")
+    """The name itself, which terminals list line by line. Raises ValueError where it is empty, long or unprintable."""
+    if not text.strip() or len(text) > MAX_NAME_LENGTH or not text.isprintable():
+        raise ValueError(f"give a name of 1 to {MAX_NAME_LENGTH} printable characters")
     return text
 
 
@@ -38,7 +38,7 @@ KeyName = Annotated[str, AfterValidator(check_name), Field(description="for peop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """As its file keeps it. Limits that are None are the server's own (see server/auth/rate_limit.py)."""
+    """A key as its file keeps it. Limits that are None are the server's own (see server/auth/rate_limit.py)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class Key:
     name: KeyName
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     created: str
-    rate_per_second: Annotated[float | None, Field(gt=0)] = None
+    rate_per_second: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     burst: Annotated[int | None, Field(ge=1)] = None
     concurrency: Annotated[int | None, Field(ge=1)] = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = field(repr=False)
@@ -66,7 +66,7 @@ def mint(
     burst: int | None = None,
     concurrency: int | None = None,
 ) -> tuple[Key, str]:
-    """A new key and its text, which nothing keeps."""
+    """A new key, and its text, which nothing keeps."""
     key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
     key = Key(
         id=key_id,
@@ -82,7 +82,7 @@ def mint(
 
 
 def iso(unix_seconds: float) -> str:
-    """As ISO 8601 writes it, in UTC."""
+    """A moment in ISO 8601, in UTC."""
     return datetime.datetime.fromtimestamp(unix_seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

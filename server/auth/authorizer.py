@@ -1,9 +1,11 @@
-"""Who may do what: finds a request's key, holds its caller to their limits, and asks for the scope that a route needs.
+"""Authorization: finds a request's key, holds its caller to their limits, and asks for the scope that a route needs.
 
-| keys there are | read, write | admin |
+| | read, write | admin |
 |---|---|---|
-| none | open, unless `require_keys` | closed, unless `open_admin` |
-| some | a key of the scope; reading is open with `open_read` | a key of scope admin |
+| without a file of keys | open | closed; open with `open_admin` |
+| with a file of keys | a key of the scope; reading is open with `open_read` | a key of scope admin |
+
+A file of keys is what closes the server, not the keys in it: once it holds none any more, nobody has one.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ from fastapi import Request
 
 from server.auth.api_key import Key, Scope
 from server.auth.keyring import Keyring
-from server.auth.rate_limit import Limits, RateLimit, TokenBucket
+from server.auth.rate_limit import RateLimit, RateLimiter, TokenBucket
 from server.core import errors
 from server.core.errors import Problem
 
-__all__ = ["Access", "Admission"]
+__all__ = ["Admission", "Authorizer"]
 
 NO_KEYS = (
-    "this server has no keys, so nobody may administer it: make one with `gemserve keys create` and start it"
-    " with --keys FILE, or allow it to everybody with --open-admin"
+    "this server has no keys, so nobody may administer it: make one with `gemserve keys create` and start the server"
+    " with --keys FILE, or allow it to everybody with --open-admin true"
 )
 
 
@@ -33,29 +35,30 @@ NO_KEYS = (
 class Admission:
     """A request that was let in, at `request.state.admission`. The middleware ends it with the answer."""
 
-    meter: TokenBucket
+    bucket: TokenBucket
 
     def end(self) -> None:
-        self.meter.leave()
+        self.bucket.leave()
 
     async def pace(self) -> None:
         """Waits until the caller's rate allows one more, for requests that ask for many things."""
-        while wait := self.meter.take():
+        while wait := self.bucket.take():
             await asyncio.sleep(wait)
 
 
-class Access:
-    """`admit` is asked once for a request, by `require` in server/api/dependencies.py."""
+class Authorizer:
+    """Decides about every request once: `require` in server/api/dependencies.py calls `admit`."""
 
-    def __init__(
-        self, keyring: Keyring, limits: Limits, *, open_read: bool, open_admin: bool, require_keys: bool
-    ) -> None:
+    def __init__(self, keyring: Keyring, limiter: RateLimiter, *, open_read: bool, open_admin: bool) -> None:
+        """
+        open_read: everybody may read where there is a file of keys.
+        open_admin: everybody may administer where there is none.
+        """
         self.keyring = keyring
         self.last_used: dict[str, float] = {}  # by key id, Unix seconds
-        self._limits = limits
+        self._limiter = limiter
         self._open_read = open_read
         self._open_admin = open_admin
-        self._require_keys = require_keys
 
     def admit(self, request: Request, scope: Scope) -> None:
         """Raises Problem: 429 over the caller's limits, 401 without a key that is needed, 403 without its scope."""
@@ -65,28 +68,25 @@ class Access:
         if key is not None:
             state.key = key.id
             self.last_used[key.id] = time.time()
-        meter = self._meter(request, key)
-        if wait := meter.take():
-            raise _limited(meter, wait)
+        bucket = self._bucket(request, key)
+        if wait := bucket.take():
+            raise _rate_limited(bucket, wait)
         self._check(scope, sent, key)
-        if not meter.enter():
-            detail = f"{meter.under_way} of your requests are under way, which is the most: wait for one to end"
+        if not bucket.enter():
+            detail = f"{bucket.in_flight} of your requests are under way, which is the most: wait for one to end"
             raise Problem(errors.TOO_MANY_CONCURRENT, detail, headers={"Retry-After": "1"})
-        state.admission = Admission(meter)
+        state.admission = Admission(bucket)
 
-    def _meter(self, request: Request, key: Key | None) -> TokenBucket:
+    def _bucket(self, request: Request, key: Key | None) -> TokenBucket:
         if key is None:
-            return self._limits.of_address(request.client.host if request.client else "")
-        return self._limits.of_key(key.id, RateLimit(key.rate_per_second, key.burst, key.concurrency))
+            return self._limiter.bucket_of_address(request.client.host if request.client else "")
+        return self._limiter.bucket_of_key(key.id, RateLimit(key.rate_per_second, key.burst, key.concurrency))
 
     def _check(self, scope: Scope, sent: str | None, key: Key | None) -> None:
-        if self.keyring.keys():
+        if self.keyring.path is not None:
             self._check_key(scope, sent, key)
-        elif scope == "admin":
-            if not self._open_admin:
-                raise Problem(errors.ADMIN_CLOSED, NO_KEYS)
-        elif self._require_keys:
-            self._check_key(scope, sent, key)
+        elif scope == "admin" and not self._open_admin:
+            raise Problem(errors.ADMIN_CLOSED, NO_KEYS)
 
     def _check_key(self, scope: Scope, sent: str | None, key: Key | None) -> None:
         if sent is not None and key is None:
@@ -104,7 +104,7 @@ class Access:
 
 
 def _challenge(**particulars: str) -> dict[str, str]:
-    """RFC 6750's, which every 401 must have."""
+    """The header of RFC 6750, which every 401 must have."""
     parts = ", ".join(f'{name}="{value}"' for name, value in {"realm": "gemserve", **particulars}.items())
     return {"WWW-Authenticate": f"Bearer {parts}"}
 
@@ -116,8 +116,8 @@ def _key_sent(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _limited(meter: TokenBucket, wait: float) -> Problem:
-    allowance = meter.allowance
-    rate = f"{allowance.per_second:g} requests a second, and {allowance.capacity:g} at once"
+def _rate_limited(bucket: TokenBucket, wait: float) -> Problem:
+    limit = bucket.limit
+    rate = f"{limit.per_second:g} requests a second, and {limit.capacity:g} at once"
     detail = f"you may send {rate}: wait {wait:.2g} seconds"
     return Problem(errors.RATE_LIMITED, detail, headers={"Retry-After": str(math.ceil(wait))})

@@ -1,4 +1,4 @@
-"""The file of keys: JSON that several servers and the command share.
+"""The file of keys: JSON that several servers and `gemserve keys` share.
 
 Writers take turns (flock on `<file>.lock`) and replace the file whole, so a reader needs no lock and never sees half of
 one. Only its owner may read it (mode 0600).
@@ -38,11 +38,12 @@ class Keys(RootModel[list[Key]]):
 
 
 def read(path: Path) -> list[Key]:
-    """The keys, in the order in which they were made; none where there is no file. Raises KeyFileError."""
+    """The keys, in the order in which they were made. Raises KeyFileError, also where there is no file."""
     try:
         keys = Keys.model_validate_json(path.read_bytes()).root
-    except FileNotFoundError:
-        return []
+    except FileNotFoundError as error:
+        hint = f"`gemserve keys create --file {path} --name NAME --scopes admin` makes it with its first key"
+        raise KeyFileError(f"{path} does not exist: check the path, or {hint}") from error
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -54,18 +55,20 @@ def read(path: Path) -> list[Key]:
     return keys
 
 
-def add(path: Path, key: Key) -> None:
-    """Raises KeyFileError."""
+def add(path: Path, key: Key, *, create: bool = True) -> None:
+    """Adds a key, and makes the file where there is none and `create` allows it. Raises KeyFileError."""
     with _alone(path):
-        _write(path, [*read(path), key])
+        first = create and not path.exists()
+        _write(path, [key] if first else [*read(path), key])
 
 
 def revoke(path: Path, key_id: str, *, keep_admin: bool) -> Key:
     """Takes a key away and returns it. Raises NoSuchKey, KeyFileError, and LastKey.
 
-    The last key of all stays, because without keys everybody may read and write; with `keep_admin` so does the last
-    one that administers.
+    The last key of all stays, because a server whose file holds none lets nobody in; with `keep_admin` so does the
+    last one that administers.
     """
+    read(path)  # raises before a lock file is made beside a file that does not exist
     with _alone(path):
         keys = read(path)
         gone = next((key for key in keys if key.id == key_id), None)
@@ -73,7 +76,7 @@ def revoke(path: Path, key_id: str, *, keep_admin: bool) -> Key:
             raise NoSuchKey(f"no key has the id {key_id[:100]!r}")
         left = [key for key in keys if key is not gone]
         if not left:
-            raise LastKey(f"{key_id} is the last key, and a server without keys is open: make its successor first")
+            raise LastKey(f"{key_id} is the last key, and without it nobody is let in: make its successor first")
         if keep_admin and gone.allows("admin") and not any(key.allows("admin") for key in left):
             raise LastKey(f"{key_id} is the last key of scope admin: make its successor first")
         _write(path, left)

@@ -1,4 +1,4 @@
-"""The keys as a running server knows them: its file's, looked at again when it has changed."""
+"""The keys as a running server knows them: those of its file, which is read again when it has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.auth.key_file import KeyFileError
 
 __all__ = ["Keyring"]
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -22,10 +22,10 @@ Stamp = tuple[int, int, int] | None
 
 
 class Keyring:
-    """Keys by id. Without a file there are none.
+    """Keys by id; none, and no `path`, where the server has no file of keys.
 
-    A file that is damaged or gone after it was read costs nothing: the keys known last stay, because a server that lost
-    its keys would be open. Raises KeyFileError for one that is damaged at the start.
+    At the start a file that is missing, damaged or without a key raises KeyFileError. Later such a file opens nothing:
+    while it is missing or damaged the keys known last stay, and where it holds no key nobody has one.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,19 +35,24 @@ class Keyring:
         self._stamp: Stamp = None
         if path is not None:
             self._stamp, self._keys = _stamp(path), _by_id(path)
-        self._looked = clock()
+            if not self._keys:
+                raise KeyFileError(
+                    f"{path} holds no key, so nobody could use the server: make one with"
+                    f" `gemserve keys create --file {path} --name NAME --scopes admin`"
+                )
+        self._refreshed_at = clock()
 
     def keys(self) -> dict[str, Key]:
         """By id, at most a second old."""
-        if self.path is not None and self._clock() - self._looked >= LOOK_SECONDS:
-            self.look()
+        if self.path is not None and self._clock() - self._refreshed_at >= REFRESH_SECONDS:
+            self.refresh()
         return self._keys
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Takes over what has changed in the file."""
         if self.path is None:
             return
-        self._looked = self._clock()
+        self._refreshed_at = self._clock()
         stamp = _stamp(self.path)
         if stamp == self._stamp:
             return
@@ -60,7 +65,10 @@ class Keyring:
         except KeyFileError as error:
             log.error("keys_file_damaged", reason=str(error), kept=len(self._keys))
             return
-        log.info("keys_read", keys=len(self._keys))
+        if self._keys:
+            log.info("keys_read", keys=len(self._keys))
+        else:
+            log.error("keys_file_empty", path=str(self.path))
 
     def find(self, text: str) -> Key | None:
         """The key whose text this is."""
@@ -70,6 +78,7 @@ class Keyring:
 
 
 def _stamp(path: Path) -> Stamp:
+    """What tells one content of the file from another; None where there is no file."""
     try:
         status = path.stat()
     except OSError:

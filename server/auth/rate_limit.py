@@ -1,7 +1,7 @@
-"""How much one caller may ask at once: a token bucket and a cap on requests under way, per key or per address.
+"""Rate limits: a token bucket and a count of requests in flight, for every key and every address.
 
-Counted in this process: two servers allow twice as much. Addresses are as many as their callers like, so only the
-latest are remembered; all of an IPv6 network of 64 bits, which one caller usually has, count as one.
+Counts are kept in this process, so two servers allow twice as much. Callers can use any number of addresses, so only
+the latest are remembered; all of an IPv6 network of 64 bits, which one caller usually has, count as one.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Limits", "RateLimit", "TokenBucket"]
+__all__ = ["RateLimit", "RateLimiter", "TokenBucket"]
 
-MOST_METERS = 10_000
+MAX_BUCKETS = 10_000
+"""Token buckets kept of keys, and as many of addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """None: without limit. A bucket whose burst is None holds one second's requests."""
+    """How much one caller may ask for; what is None has no limit."""
 
     per_second: float | None = None
+    """Requests a second, on average."""
     burst: int | None = None
+    """Requests at once before the rate counts; None for those of one second."""
     concurrency: int | None = None
+    """Requests in flight at a time."""
 
     @property
     def capacity(self) -> float:
@@ -33,7 +37,7 @@ class RateLimit:
         return float(self.burst or max(1, math.ceil(self.per_second or 1)))
 
     def over(self, default: RateLimit) -> RateLimit:
-        """This one, with what it leaves open from `default`. A burst belongs to the rate it came with."""
+        """This limit, with what it leaves open taken from `default`. A burst belongs to the rate it came with."""
         rate = self.per_second is not None
         return RateLimit(
             self.per_second if rate else default.per_second,
@@ -43,69 +47,72 @@ class RateLimit:
 
 
 class TokenBucket:
-    """What one caller has used."""
+    """What one caller has used of a rate limit."""
 
-    __slots__ = ("_clock", "_filled", "_tokens", "allowance", "under_way")
+    __slots__ = ("_clock", "_filled_at", "_tokens", "in_flight", "limit")
 
-    def __init__(self, allowance: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
-        self.allowance = allowance
-        self.under_way = 0
+    def __init__(self, limit: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit = limit
+        self.in_flight = 0
         self._clock = clock
-        self._tokens = allowance.capacity
-        self._filled = clock()
+        self._tokens = limit.capacity
+        self._filled_at = clock()
 
     def take(self) -> float:
-        """Takes a token and returns 0, or else the seconds until there is one."""
-        rate = self.allowance.per_second
+        """Takes a token and returns 0; where there is none, returns the seconds until there is one."""
+        rate = self.limit.per_second
         if rate is None:
             return 0.0
         now = self._clock()
-        self._tokens = min(self.allowance.capacity, self._tokens + (now - self._filled) * rate)
-        self._filled = now
+        self._tokens = min(self.limit.capacity, self._tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
         if self._tokens < 1:
             return (1 - self._tokens) / rate
         self._tokens -= 1
         return 0.0
 
     def enter(self) -> bool:
-        """Counts a request as under way, unless there are too many; `leave` ends it."""
-        most = self.allowance.concurrency
-        if most is not None and self.under_way >= most:
+        """Counts a request as in flight until `leave`; False where there are too many."""
+        most = self.limit.concurrency
+        if most is not None and self.in_flight >= most:
             return False
-        self.under_way += 1
+        self.in_flight += 1
         return True
 
     def leave(self) -> None:
-        self.under_way -= 1
+        self.in_flight -= 1
 
 
-class Limits:
-    """The meters of all callers. Those of keys and of addresses are apart, so that no crowd pushes a key out."""
+class RateLimiter:
+    """The token buckets of all callers. Keys and addresses are kept apart, so that no crowd pushes a key out."""
 
     def __init__(self, default: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
         self._default = default
         self._clock = clock
-        self._keys: OrderedDict[str, TokenBucket] = OrderedDict()
-        self._addresses: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._by_key: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._by_address: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def of_key(self, key_id: str, allowance: RateLimit) -> TokenBucket:
-        return self._meter(self._keys, key_id, allowance.over(self._default))
+    def bucket_of_key(self, key_id: str, limit: RateLimit) -> TokenBucket:
+        """The bucket of a key with a limit of its own; a new one when that limit has changed."""
+        return self._bucket(self._by_key, key_id, limit.over(self._default))
 
-    def of_address(self, address: str) -> TokenBucket:
-        return self._meter(self._addresses, _network(address), self._default)
+    def bucket_of_address(self, address: str) -> TokenBucket:
+        """The bucket of a client without a key."""
+        return self._bucket(self._by_address, _network(address), self._default)
 
-    def _meter(self, meters: OrderedDict[str, TokenBucket], name: str, allowance: RateLimit) -> TokenBucket:
-        meter = meters.get(name)
-        if meter is None or meter.allowance != allowance:
-            meter = meters[name] = TokenBucket(allowance, self._clock)
-        meters.move_to_end(name)
-        if len(meters) > MOST_METERS:
-            meters.popitem(last=False)
-        return meter
+    def _bucket(self, buckets: OrderedDict[str, TokenBucket], name: str, limit: RateLimit) -> TokenBucket:
+        bucket = buckets.get(name)
+        if bucket is None or bucket.limit != limit:
+            bucket = buckets[name] = TokenBucket(limit, self._clock)
+        buckets.move_to_end(name)
+        if len(buckets) > MAX_BUCKETS:
+            buckets.popitem(last=False)
+        return bucket
 
 
-@lru_cache(MOST_METERS)
+@lru_cache(MAX_BUCKETS)
 def _network(address: str) -> str:
+    """The name under which an address is counted."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # no address at all behind a Unix socket, or whatever a trusted proxy wrote

@@ -22,7 +22,7 @@ from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.terminal import printable
 from server.core.errors import ServerError
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings
 from server.storage.change_log import RedisChanges
 
 __all__ = ["main", "served_items"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 
 __all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking", "check_limits"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.installed import InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits

@@ -11,9 +11,8 @@ from catalog.bundle.manifest import Manifest
 from catalog.errors import CatalogError, FilterError
 from catalog.text.prompts import Task
 from server.core import metrics, tracing
-from server.core.engine_settings import EngineSettings
 from server.core.errors import Problem, StartupError
-from server.core.settings import Settings
+from server.core.settings import EngineSettings, Settings
 from server.engine.protocol import Engine, Ranking, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.verification import verify

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from catalog.bundle.bundle import Bundle
-from server.core.engine_settings import EngineSettings
-from server.core.settings import Settings
+from server.core.settings import EngineSettings, Settings
 from server.engine.protocol import Engine
 from server.serving.deployment import Deployment
 

@@ -13,9 +13,8 @@ from typing import TypeVar
 
 from catalog.bundle.bundle import Bundle, current_bundle, published_versions
 from catalog.data.changes import Change, Outcome
-from server.core.engine_settings import EngineSettings
 from server.core.errors import RolloutFailed, RolloutInProgress
-from server.core.settings import Settings
+from server.core.settings import EngineSettings, Settings
 from server.core.tasks import Tasks
 from server.engine.protocol import Engine
 from server.serving.deployment import Deployment, make_engine, open_served_bundle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from catalog.bundle.bundle import Bundle
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import Engine, RankRequest
 

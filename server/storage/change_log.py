@@ -9,7 +9,7 @@ import orjson
 
 from catalog.data.changes import Change, Delete, Upsert
 from server.core.errors import HistoryUnavailable
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings
 from server.storage.client import Connection, Script
 from server.storage.keyspace import CHANGES_KEY, NUMBER_KEY, ORDER_KEY
 from server.storage.protocol import ChangeBatch

@@ -15,7 +15,7 @@ import orjson
 
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings
 from server.storage.client import Call, Connection, Script
 from server.storage.erase import erase
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key

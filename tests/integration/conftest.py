@@ -18,7 +18,7 @@ import torch
 
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.support.redis_store import connect, raw
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.rankings import assert_same, request, some_leaves, words

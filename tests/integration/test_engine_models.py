@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from catalog.search.transformers import TransformersRanker
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankRequest
 from server.engine.vllm.frontend.client import VllmEngine

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catalog.ids.index import ItemIndex
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.rankings import request, words
 

@@ -221,6 +221,22 @@ def test_damaged_keys_are_told_before_anything_is_loaded(refuse: Refuse, tmp_pat
     assert f"{tmp_path / 'keys.json'} is no file of keys, at 0.id: Field required" in said
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (None, "does not exist: check the path, or `gemserve keys create --file "),
+        ("", "is no file of keys, at the whole: Invalid JSON"),
+        ("[]", "holds no key, so nobody could use the server: make one with `gemserve keys create --file "),
+    ],
+)
+def test_keys_that_are_not_there_open_nothing(refuse: Refuse, tmp_path: Path, keys: str | None, message: str) -> None:
+    file = tmp_path / "keys.json"
+    if keys is not None:
+        file.write_text(keys)
+    said = refuse("--bundles", str(tmp_path), "--port", "0", "--keys", str(file), "--open-admin", "true")
+    assert f"{file} {message}" in said
+
+
 def test_a_missing_redis_server_is_told(refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = refuse("--bundles", str(tmp_path), "--port", "0", "--managed-redis", str(tmp_path / "data"))

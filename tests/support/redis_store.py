@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from catalog.data.events import EventType
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings
 from server.storage.keyspace import BUCKETS, bucket_key
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory

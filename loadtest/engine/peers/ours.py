@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from loadtest.engine.peers.protocol import BLOCK_SIZE, KV_CACHE_BYTES, Limits, Prompt
 from loadtest.synthetic.bundle import RandomBundle
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.protocol import Ranking, RankRequest
 from server.engine.vllm.frontend.client import VllmEngine
 

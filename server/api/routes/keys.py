@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from server.api.dependencies import AccessDep, RequestIdDep, require
+from server.api.dependencies import AuthorizerDep, RequestIdDep, require
 from server.api.schemas.body import body_of, read_model
 from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
 from server.api.schemas.responses import json_response, problems
 from server.auth import key_file
 from server.auth.api_key import Key, iso, mint
-from server.auth.authorizer import Access
+from server.auth.authorizer import Authorizer
 from server.auth.key_file import LastKey, NoSuchKey
 from server.core import errors
 from server.core.errors import Problem
@@ -25,9 +25,9 @@ router = APIRouter(
 
 
 @router.get("", response_model=list[KeyBody])
-async def list_keys(access: AccessDep) -> Response:
+async def list_keys(authorizer: AuthorizerDep) -> Response:
     """The keys, the newest last; never a secret."""
-    return json_response([_shown(key, access) for key in access.keyring.keys().values()])
+    return json_response([_shown(key, authorizer) for key in authorizer.keyring.keys().values()])
 
 
 @router.post(
@@ -37,9 +37,9 @@ async def list_keys(access: AccessDep) -> Response:
     openapi_extra=body_of(NewKeyBody),
     responses=problems(400, 413, 415),
 )
-async def create_key(request: Request, access: AccessDep, request_id: RequestIdDep) -> Response:
+async def create_key(request: Request, authorizer: AuthorizerDep, request_id: RequestIdDep) -> Response:
     """Makes a key. The answer is the only place that ever shows it."""
-    path = _file_of(access)
+    path = _file_of(authorizer)
     wanted = await read_model(request, NewKeyBody)
     key, text = mint(
         name=wanted.name,
@@ -48,35 +48,35 @@ async def create_key(request: Request, access: AccessDep, request_id: RequestIdD
         burst=wanted.burst,
         concurrency=wanted.concurrency,
     )
-    await asyncio.to_thread(key_file.add, path, key)
-    access.keyring.look()
-    return json_response({"request_id": request_id, "key": text, **_shown(key, access)}, status=201)
+    await asyncio.to_thread(key_file.add, path, key, create=False)
+    authorizer.keyring.refresh()
+    return json_response({"request_id": request_id, "key": text, **_shown(key, authorizer)}, status=201)
 
 
 @router.delete("/{key_id}", response_model=RevokedKeyBody, responses=problems(404))
 async def revoke_key(
-    key_id: Annotated[str, Path(max_length=256)], access: AccessDep, request_id: RequestIdDep
+    key_id: Annotated[str, Path(max_length=256)], authorizer: AuthorizerDep, request_id: RequestIdDep
 ) -> Response:
     """Takes a key away, on every server of the same file within a second. The last key of scope admin stays."""
-    path = _file_of(access)
+    path = _file_of(authorizer)
     try:
         gone = await asyncio.to_thread(key_file.revoke, path, key_id, keep_admin=True)
     except NoSuchKey as error:
         raise Problem(errors.KEY_NOT_FOUND, f"{error}: GET /admin/keys lists them") from error
     except LastKey as error:
         raise Problem(errors.LAST_KEY, str(error)) from error
-    access.keyring.look()
+    authorizer.keyring.refresh()
     return json_response({"request_id": request_id, "id": gone.id, "name": gone.name})
 
 
-def _file_of(access: Access) -> FilePath:
-    if access.keyring.path is None:
+def _file_of(authorizer: Authorizer) -> FilePath:
+    if authorizer.keyring.path is None:
         raise Problem(errors.NO_KEYS_FILE, "this server keeps no keys: start it with --keys FILE")
-    return access.keyring.path
+    return authorizer.keyring.path
 
 
-def _shown(key: Key, access: Access) -> dict[str, Any]:
-    used = access.last_used.get(key.id)
+def _shown(key: Key, authorizer: Authorizer) -> dict[str, Any]:
+    used = authorizer.last_used.get(key.id)
     return {
         "id": key.id,
         "name": key.name,

@@ -16,7 +16,7 @@ from server.app import create_app
 from server.auth import key_file
 from server.auth.api_key import Scope, mint
 from server.auth.authorizer import Admission
-from server.auth.rate_limit import Limits, RateLimit, TokenBucket
+from server.auth.rate_limit import RateLimit, RateLimiter, TokenBucket
 from server.core.settings import Settings
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
@@ -41,8 +41,10 @@ Mint = Callable[..., str]
 
 @pytest.fixture
 def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """Of a server with a file of one key, unless a test takes `keys` away."""
     publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, keys=tmp_path / "keys.json", **getattr(request, "param", {}))
+    key_file.add(tmp_path / "keys.json", mint(name="first", scopes=("admin",))[0])
+    return Settings(**{"bundles": tmp_path, "keys": tmp_path / "keys.json"} | getattr(request, "param", {}))
 
 
 @pytest.fixture
@@ -79,15 +81,37 @@ async def statuses(shop: Shop, headers: dict[str, str] | None = None) -> list[in
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, [200, 202, 403]),
-        ({"open_admin": True}, [200, 202, 200]),
-        ({"require_keys": True}, [401, 401, 403]),
-        ({"require_keys": True, "open_read": True}, [200, 401, 403]),
-        ({"require_keys": True, "open_admin": True}, [401, 401, 200]),
+        ({"keys": None}, [200, 202, 403]),
+        ({"keys": None, "require_keys": False}, [200, 202, 403]),
+        ({"keys": None, "open_read": True}, [200, 202, 403]),
+        ({"keys": None, "open_admin": True}, [200, 202, 200]),
     ],
     indirect=["settings"],
 )
-async def test_while_there_are_no_keys(shop: Shop, expected: list[int]) -> None:
+async def test_without_a_file_of_keys(shop: Shop, expected: list[int]) -> None:
+    assert await statuses(shop) == expected
+
+
+@pytest.mark.parametrize("damage", ["emptied", "damaged", "gone"])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [401, 401, 401]),
+        ({"open_read": True}, [200, 401, 401]),
+        ({"open_admin": True}, [401, 401, 401]),
+        ({"require_keys": False}, [401, 401, 401]),
+    ],
+    indirect=["settings"],
+)
+async def test_a_file_that_loses_its_keys_while_it_is_served_opens_nothing(
+    shop: Shop, settings: Settings, expected: list[int], damage: str
+) -> None:
+    assert settings.keys is not None
+    settings.keys.unlink()
+    if damage != "gone":
+        settings.keys.write_text("[]" if damage == "emptied" else "[{")
+    app = shop.client._transport.app  # type: ignore[attr-defined]
+    app.state.parts.authorizer.keyring.refresh()
     assert await statuses(shop) == expected
 
 
@@ -98,6 +122,7 @@ async def test_while_there_are_no_keys(shop: Shop, expected: list[int]) -> None:
         ({"open_read": True}, [200, 401, 401]),
         ({"open_admin": True}, [401, 401, 401]),
         ({"require_keys": True}, [401, 401, 401]),
+        ({"require_keys": False}, [401, 401, 401]),
     ],
     indirect=["settings"],
 )
@@ -186,7 +211,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The limits' time, which passes only where a test says so."""
     clock = Clock()
-    monkeypatch.setattr("server.app.Limits", lambda default: Limits(default, clock))
+    monkeypatch.setattr("server.app.RateLimiter", lambda default: RateLimiter(default, clock))
     return clock
 
 
@@ -206,7 +231,7 @@ async def test_a_rate(clock: Clock, key: Mint, shop: Shop) -> None:
 async def test_a_key_has_a_rate_of_its_own_and_shares_it_with_nobody(clock: Clock, key: Mint, shop: Shop) -> None:
     fast, usual = key("read", rate_per_second=3.0), key("read")
     app = shop.client._transport.app  # type: ignore[attr-defined]
-    app.state.parts.access.keyring.look()
+    app.state.parts.authorizer.keyring.refresh()
     assert [await status_of(shop, READ, bearer(fast)) for _ in range(4)] == [200, 200, 200, 429]
     assert [await status_of(shop, READ, bearer(usual)) for _ in range(2)] == [200, 429]
     assert [await status_of(shop, READ, bearer("guess")) for _ in range(2)] == [401, 429]
@@ -225,7 +250,7 @@ def gate(engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch) -> asyncio.Ev
     return gate
 
 
-@pytest.mark.parametrize("settings", [{"concurrency": 1, "answer_timeout_seconds": 0.1}], indirect=True)
+@pytest.mark.parametrize("settings", [{"keys": None, "concurrency": 1, "answer_timeout_seconds": 0.1}], indirect=True)
 async def test_requests_under_way_are_counted_to_their_end_however_they_end(gate: asyncio.Event, shop: Shop) -> None:
     for _ in range(3):
         asking = asyncio.create_task(shop.client.get("/search?q=tent"))
@@ -239,12 +264,16 @@ async def test_requests_under_way_are_counted_to_their_end_however_they_end(gate
     assert [await status_of(shop, ("GET", path)) for path in paths] == [422, 200, 200]
 
 
+LIMITED = {"keys": None, "rate_per_second": 1.0, "rate_burst": 1}
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"rate_per_second": 1.0, "rate_burst": 1, "trusted_proxies": ["10.0.0.1"]}, [200, 200, 429]),
-        ({"rate_per_second": 1.0, "rate_burst": 1, "trusted_proxies": ["10.0.0.2"]}, [200, 429, 429]),
-        ({"rate_per_second": 1.0, "rate_burst": 1}, [200, 429, 429]),
+        (LIMITED | {"trusted_proxies": ["10.0.0.1"]}, [200, 200, 429]),
+        (LIMITED | {"trusted_proxies": ["10.0.0.0/29"]}, [200, 200, 429]),
+        (LIMITED | {"trusted_proxies": ["10.0.0.2"]}, [200, 429, 429]),
+        (LIMITED, [200, 429, 429]),
     ],
     indirect=["settings"],
 )

@@ -25,7 +25,6 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_keys_come_back_as_they_were_and_only_their_owner_may_read_them(path: Path) -> None:
-    assert key_file.read(path) == []
     key, text = mint(name="κατάστημα", scopes=("read",), rate_per_second=0.5, burst=3, concurrency=2)
     other = mint(name="b", scopes=("admin",))[0]
     key_file.add(path, key)
@@ -47,7 +46,7 @@ def test_writers_at_the_same_time_lose_nothing(path: Path) -> None:
 def test_what_must_stay(path: Path) -> None:
     admin, reader = (mint(name=scope, scopes=(scope,))[0] for scope in ("admin", "read"))
     key_file.add(path, admin)
-    with pytest.raises(LastKey, match="without keys is open"):
+    with pytest.raises(LastKey, match="without it nobody is let in"):
         key_file.revoke(path, admin.id, keep_admin=False)
     key_file.add(path, reader)
     with pytest.raises(LastKey, match="scope admin"):
@@ -56,6 +55,21 @@ def test_what_must_stay(path: Path) -> None:
         key_file.revoke(path, "0" * 12, keep_admin=True)
     assert key_file.revoke(path, admin.id, keep_admin=False) == admin
     assert key_file.read(path) == [reader]
+
+
+def test_a_file_that_does_not_exist_is_no_empty_one(path: Path) -> None:
+    key = mint(name="a", scopes=("read",))[0]
+    advice = rf"{path} does not exist: check the path, or `gemserve keys create --file {path} "
+    with pytest.raises(KeyFileError, match=advice):
+        key_file.read(path)
+    with pytest.raises(KeyFileError, match=advice):
+        key_file.revoke(path, key.id, keep_admin=False)
+    assert not list(path.parent.iterdir())
+    with pytest.raises(KeyFileError, match=advice):
+        key_file.add(path, key, create=False)
+    assert not path.exists()
+    key_file.add(path, key)
+    assert key_file.read(path) == [key]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +89,18 @@ def test_a_damaged_file_is_named_with_the_place(path: Path, text: str, message: 
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"scopes": ["root"]}, {"rate_per_second": -1}, {"secret": "x"}, {"id": "../x"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scopes": ["root"]},
+        {"scopes": []},
+        {"scopes": "admin"},
+        {"rate_per_second": float("inf")},
+        {"rate_per_second": -1},
+        {"secret": "x"},
+        {"id": "../x"},
+    ],
+)
 def test_a_key_that_cannot_be_is_refused(path: Path, change: dict[str, object]) -> None:
     key_file.add(path, mint(name="a", scopes=("read",))[0])
     keys = json.loads(path.read_text())

@@ -49,6 +49,7 @@ def test_a_key_is_found_by_its_text_alone(path: Path) -> None:
 
 
 def test_a_change_is_seen_within_a_second_and_not_looked_for_sooner(path: Path, clock: Clock) -> None:
+    added(path)
     keyring = Keyring(path, clock)
     first, text = added(path)
     clock.now = 0.9
@@ -60,7 +61,9 @@ def test_a_change_is_seen_within_a_second_and_not_looked_for_sooner(path: Path, 
     assert keyring.find(text) == first
     clock.now = 2.0
     assert keyring.find(text) is None
-    assert set(keyring.keys()) == {second.id}
+    left = set(keyring.keys())
+    assert first.id not in left
+    assert second.id in left
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone"])
@@ -81,7 +84,28 @@ def test_keys_outlive_damage_to_their_file(path: Path, clock: Clock, damage: str
     assert set(keyring.keys()) == {"0" * 12}
 
 
-def test_damage_at_the_start_is_refused(path: Path) -> None:
-    path.write_text("[{}]")
-    with pytest.raises(KeyFileError):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist: check the path, or `gemserve keys create"),
+        ("", "is no file of keys"),
+        ("[{}]", "is no file of keys"),
+        ("[]", "holds no key, so nobody could use the server: make one with `gemserve keys create"),
+    ],
+)
+def test_a_file_without_keys_at_the_start_is_refused(path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(KeyFileError, match=message):
         Keyring(path)
+
+
+def test_where_the_file_has_lost_its_keys_nobody_has_one(path: Path, clock: Clock) -> None:
+    _, text = added(path)
+    keyring = Keyring(path, clock)
+    path.write_text("[]")
+    clock.now = 5.0
+    with structlog.testing.capture_logs() as logs:
+        assert keyring.find(text) is None
+        assert keyring.keys() == {}
+    assert [entry["event"] for entry in logs] == ["keys_file_empty"]

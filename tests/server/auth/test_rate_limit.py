@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.auth import rate_limit as limits_module
-from server.auth.rate_limit import Limits, RateLimit, TokenBucket
+from server.auth import rate_limit as rate_limit_module
+from server.auth.rate_limit import RateLimit, RateLimiter, TokenBucket
 
 
 class Clock:
@@ -14,14 +14,14 @@ class Clock:
 
 def test_a_burst_then_the_rate() -> None:
     clock = Clock()
-    meter = TokenBucket(RateLimit(per_second=2.0, burst=3), clock)
-    assert [meter.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    bucket = TokenBucket(RateLimit(per_second=2.0, burst=3), clock)
+    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
     clock.now += 0.25
-    assert meter.take() == 0.25
+    assert bucket.take() == 0.25
     clock.now += 0.25
-    assert meter.take() == 0.0
+    assert bucket.take() == 0.0
     clock.now += 1_000
-    assert [meter.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
 
 
 @given(
@@ -31,26 +31,26 @@ def test_a_burst_then_the_rate() -> None:
 )
 def test_never_more_than_the_burst_and_the_rate_allow(rate: float, burst: int, pauses: list[float]) -> None:
     clock = Clock()
-    meter, start, taken = TokenBucket(RateLimit(rate, burst), clock), clock.now, 0
+    bucket, start, taken = TokenBucket(RateLimit(rate, burst), clock), clock.now, 0
     for pause in pauses:
         clock.now += pause
-        wait = meter.take()
+        wait = bucket.take()
         taken += wait == 0
         assert taken <= burst + (clock.now - start) * rate + 1e-6
         assert 0 <= wait <= 1 / rate + 1e-9
 
 
 def test_without_limits_nothing_is_counted_away() -> None:
-    meter = TokenBucket(RateLimit(), Clock())
-    assert not any(meter.take() for _ in range(1_000))
-    assert all(meter.enter() for _ in range(1_000))
+    bucket = TokenBucket(RateLimit(), Clock())
+    assert not any(bucket.take() for _ in range(1_000))
+    assert all(bucket.enter() for _ in range(1_000))
 
 
-def test_requests_under_way() -> None:
-    meter = TokenBucket(RateLimit(concurrency=2), Clock())
-    assert [meter.enter(), meter.enter(), meter.enter()] == [True, True, False]
-    meter.leave()
-    assert [meter.enter(), meter.enter()] == [True, False]
+def test_requests_in_flight() -> None:
+    bucket = TokenBucket(RateLimit(concurrency=2), Clock())
+    assert [bucket.enter(), bucket.enter(), bucket.enter()] == [True, True, False]
+    bucket.leave()
+    assert [bucket.enter(), bucket.enter()] == [True, False]
 
 
 def test_a_key_has_its_own_limits_and_else_the_servers() -> None:
@@ -63,35 +63,35 @@ def test_a_key_has_its_own_limits_and_else_the_servers() -> None:
 
 
 def test_keys_and_addresses_do_not_share() -> None:
-    limits = Limits(RateLimit(1.0, 1), Clock())
-    assert limits.of_key("a", RateLimit()).take() == 0
-    assert limits.of_address("a").take() == 0
-    assert limits.of_key("a", RateLimit()).take() > 0
-    assert limits.of_key("b", RateLimit()).take() == 0
+    limiter = RateLimiter(RateLimit(1.0, 1), Clock())
+    assert limiter.bucket_of_key("a", RateLimit()).take() == 0
+    assert limiter.bucket_of_address("a").take() == 0
+    assert limiter.bucket_of_key("a", RateLimit()).take() > 0
+    assert limiter.bucket_of_key("b", RateLimit()).take() == 0
 
 
 def test_a_network_of_ipv6_is_one_caller_and_an_address_of_ipv4_is_one() -> None:
-    limits = Limits(RateLimit(1.0, 1), Clock())
-    assert limits.of_address("2001:db8:1:2::1") is limits.of_address("2001:db8:1:2:ffff::9")
-    assert limits.of_address("2001:db8:1:2::1") is not limits.of_address("2001:db8:1:3::1")
-    assert limits.of_address("10.0.0.1") is not limits.of_address("10.0.0.2")
-    assert limits.of_address("::ffff:10.0.0.1") is not limits.of_address("::ffff:10.0.0.2")
-    assert limits.of_address("unknown") is limits.of_address("unknown")
+    limiter = RateLimiter(RateLimit(1.0, 1), Clock())
+    assert limiter.bucket_of_address("2001:db8:1:2::1") is limiter.bucket_of_address("2001:db8:1:2:ffff::9")
+    assert limiter.bucket_of_address("2001:db8:1:2::1") is not limiter.bucket_of_address("2001:db8:1:3::1")
+    assert limiter.bucket_of_address("10.0.0.1") is not limiter.bucket_of_address("10.0.0.2")
+    assert limiter.bucket_of_address("::ffff:10.0.0.1") is not limiter.bucket_of_address("::ffff:10.0.0.2")
+    assert limiter.bucket_of_address("unknown") is limiter.bucket_of_address("unknown")
 
 
 def test_only_the_latest_addresses_are_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(limits_module, "MOST_METERS", 3)
-    limits = Limits(RateLimit(1.0, 1), Clock())
-    first, key = limits.of_address("1"), limits.of_key("k", RateLimit())
+    monkeypatch.setattr(rate_limit_module, "MAX_BUCKETS", 3)
+    limiter = RateLimiter(RateLimit(1.0, 1), Clock())
+    first, key = limiter.bucket_of_address("1"), limiter.bucket_of_key("k", RateLimit())
     for name in "234":
-        limits.of_address(name)
-    assert limits.of_address("4") is limits.of_address("4")
-    assert limits.of_address("1") is not first
-    assert limits.of_key("k", RateLimit()) is key
+        limiter.bucket_of_address(name)
+    assert limiter.bucket_of_address("4") is limiter.bucket_of_address("4")
+    assert limiter.bucket_of_address("1") is not first
+    assert limiter.bucket_of_key("k", RateLimit()) is key
 
 
 def test_new_limits_of_a_key_count_at_once() -> None:
-    limits = Limits(RateLimit(), Clock())
-    assert limits.of_key("a", RateLimit()).take() == 0
-    assert limits.of_key("a", RateLimit(1.0, 1)).take() == 0
-    assert limits.of_key("a", RateLimit(1.0, 1)).take() == 1.0
+    limiter = RateLimiter(RateLimit(), Clock())
+    assert limiter.bucket_of_key("a", RateLimit()).take() == 0
+    assert limiter.bucket_of_key("a", RateLimit(1.0, 1)).take() == 0
+    assert limiter.bucket_of_key("a", RateLimit(1.0, 1)).take() == 1.0

@@ -9,7 +9,7 @@ from catalog.data.changes import Change, Delete, Upsert
 from catalog.data.items import Items, read_items
 from server.cli import export_items
 from server.cli.export_items import main, served_items
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings
 from server.storage.change_log import RedisChanges
 from tests.support.small_shop import NAMES, make_items
 

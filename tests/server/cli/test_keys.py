@@ -29,6 +29,11 @@ def test_a_key_is_made_listed_and_revoked(path: str, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_refused(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["list"], ["revoke", "0123456789ab"]):
+        assert main([*command, "--file", path]) == 2
+        assert f"{path} does not exist" in capsys.readouterr().err
+    assert main(["create", "--file", path, "--name", "a", "--scopes", "read"]) == 0
+    capsys.readouterr()
     assert main(["revoke", "--file", path, "0123456789ab"]) == 2
     assert "no key has the id '0123456789ab'" in capsys.readouterr().err
 

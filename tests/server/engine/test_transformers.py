@@ -11,7 +11,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import RankRequest
 from server.engine.transformers import TransformersEngine

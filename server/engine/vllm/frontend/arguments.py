@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.protocol import RankableBundle
 from server.engine.vllm.frontend.checkpoint import Checkpoint
 from server.engine.vllm.messages import EngineOptions

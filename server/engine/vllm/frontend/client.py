@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
 from server.engine.vllm.frontend.arguments import engine_arguments

@@ -5,9 +5,9 @@ import dataclasses
 
 import pytest
 
-from server.auth.authorizer import Access
+from server.auth.authorizer import Authorizer
 from server.auth.keyring import Keyring
-from server.auth.rate_limit import Limits, RateLimit
+from server.auth.rate_limit import RateLimit, RateLimiter
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import Deployments
@@ -146,8 +146,8 @@ async def test_nobody_changes_anything_unless_the_operator_allows_it(
 ) -> None:
     state = shop.client._transport.app.state  # type: ignore[attr-defined]
     parts = state.parts
-    access = Access(Keyring(None), Limits(RateLimit()), open_read=False, open_admin=False, require_keys=False)
-    monkeypatch.setattr(state, "parts", dataclasses.replace(parts, access=access))
+    authorizer = Authorizer(Keyring(None), RateLimiter(RateLimit()), open_read=False, open_admin=False)
+    monkeypatch.setattr(state, "parts", dataclasses.replace(parts, authorizer=authorizer))
     for method, path in [
         ("POST", "/items"),
         ("PUT", "/items/a"),

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from server.core.engine_settings import EngineSettings
+from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankRequest, check_limits
 

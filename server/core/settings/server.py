@@ -1,17 +1,19 @@
-"""Every setting of the server: one class, read from flags, GEMSERVE_* variables and a file, validated and passed on.
+"""Every setting of the server: one class, validated here and passed on.
 
 A flag wins over its variable, and a variable over the file's key: `--redis-read-timeout-ms`, then
 `GEMSERVE_REDIS_READ_TIMEOUT_MS`, then `redis_read_timeout_ms`. Parts of the engine are nested: `--engine.max-width`,
 `GEMSERVE_ENGINE__MAX_WIDTH`, and `max_width` under `engine`. A name that is not here is an error, wherever it stands.
+
+What is missing, empty or misspelt opens nothing: a value without meaning is refused, and a server that other machines
+reach has keys, unless the operator says that it needs none.
 """
 
-import os
+import ipaddress
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,20 +23,25 @@ from pydantic_settings import (
 )
 from redis.asyncio.connection import parse_url
 
-from server.core.engine_settings import EngineSettings
-from server.core.errors import SettingsError
-from server.core.renamed_settings import FORMER_NAMES, current_flags, current_value, current_variables
-from server.core.settings_file import SettingsFile, nearest
-from server.core.storage_settings import StorageSettings
+from server.core.settings.engine import EngineSettings
+from server.core.settings.former_names import current_value, current_variables
+from server.core.settings.storage import StorageSettings
+from server.core.settings.yaml_file import YamlFile
 
-__all__ = ["MAX_K", "Settings", "read_settings"]
+__all__ = ["MAX_K", "NESTED", "NO_VALUE", "PREFIX", "Settings"]
 
 PREFIX = "GEMSERVE_"
 NESTED = "__"
+NO_VALUE = "\0"
+"""What would take a value away on the command line. No argument can hold it: `--keys None` names a file."""
 STORAGE = StorageSettings()
 MAX_K = 200
 """Items that one request may ask for."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+
+
+MIN_SECRET_VARIETY = 6
+"""Different characters that a secret has at least: fewer are blanks, or one key held down."""
 
 
 def split(value: object) -> object:
@@ -53,10 +60,11 @@ class Settings(BaseSettings):
         env_nested_delimiter=NESTED,
         extra="forbid",
         frozen=True,
-        cli_prog_name="python -m server",
+        allow_inf_nan=False,
         cli_kebab_case=True,
         cli_avoid_json=True,
         cli_hide_none_type=True,
+        cli_parse_none_str=NO_VALUE,
     )
 
     config: Path | None = Field(None, description="YAML file of settings, named as here with _ for -")
@@ -97,23 +105,24 @@ class Settings(BaseSettings):
         description="how another model takes over: surge starts a second engine beside the first; recreate loads it"
         " into the first, which takes less memory and lets requests wait meanwhile",
     )
-    open_admin: bool = Field(
-        False, description="while there are no keys, let everybody administer: for trusted networks only"
+    open_admin: bool = Field(False, description="without --keys, let everybody administer: for trusted networks only")
+    keys: Path | None = Field(None, description="file of API keys, as `gemserve keys create` makes it")
+    open_read: bool = Field(False, description="with --keys, let everybody read all the same, as a public page needs")
+    require_keys: bool | None = Field(
+        None,
+        description="whether the server needs --keys to start; where absent, it does unless --host is of this machine",
     )
-    keys: Path | None = Field(None, description="file of API keys, which `python -m server.cli.keys` and admins write")
-    open_read: bool = Field(False, description="let everybody read where there are keys, as a public page needs")
-    require_keys: bool = Field(False, description="while there are no keys, let nobody read and write")
     rate_per_second: float | None = Field(
         None, gt=0, description="requests a second of one key, or of one address without a key; no limit where absent"
     )
     rate_burst: int | None = Field(
-        None, ge=1, description="requests at once before the rate counts; one second's where absent"
+        None, ge=1, description="requests at once before --rate-per-second counts; one second's where absent"
     )
     concurrency: int | None = Field(
         None, ge=1, description="requests under way of one key or address; no limit where absent"
     )
     trusted_proxies: Names = Field(
-        [], description="addresses whose X-Forwarded-For is believed; limits go by the client's address"
+        [], description="addresses or networks of proxies whose X-Forwarded-For is believed; limits go by the client's"
     )
     cors_origins: Names = Field([], description="origins whose pages may call the server, as https://shop.example")
     answer_timeout_seconds: float = Field(30.0, gt=0, description="longest wait for the engine before a 504")
@@ -139,6 +148,13 @@ class Settings(BaseSettings):
     shutdown_delay: float = Field(0.0, ge=0, description="seconds after SIGTERM in which it answers, but is not ready")
     shutdown_seconds: int = Field(20, ge=1, description="seconds it then waits for requests in flight")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_empty(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str) and not value.strip() and info.field_name not in {"trusted_proxies", "cors_origins"}:
+            raise ValueError("is empty: give it a value, or leave it out")
+        return value
+
     @field_validator("rollout", mode="before")
     @classmethod
     def _has_its_current_word(cls, value: object) -> object:
@@ -156,10 +172,43 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: list[str]) -> list[str]:
+        if "*" in origins and len(origins) > 1:
+            raise ValueError("* is all origins: name it alone, or leave it out")
         for origin in origins:
             if origin != "*" and not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is no origin, such as https://shop.example: no path, no slash at its end")
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                advice = "name the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8"
+                raise ValueError(f"{error}: {advice}; whoever it names may claim any client's address") from error
+        return proxies
+
+    @field_validator("cursor_secret")
+    @classmethod
+    def _is_a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(set(secret.get_secret_value())) < MIN_SECRET_VARIETY:
+            raise ValueError("is easily guessed: choose one as `openssl rand -hex 32` prints it")
+        return secret
+
+    @model_validator(mode="after")
+    def _is_closed_or_meant_to_be_open(self) -> Self:
+        if self.keys is None and self.require_keys:
+            raise ValueError("--require-keys needs --keys FILE: `gemserve keys create` makes one")
+        if self.keys is None and self.require_keys is None and not _is_loopback(self.host):
+            raise ValueError(
+                f"--host {self.host} is reached from other machines, and there are no keys: name --keys FILE, which"
+                " `gemserve keys create` makes, or let everybody read and write with --require-keys false"
+            )
+        if self.rate_burst is not None and self.rate_per_second is None:
+            raise ValueError("--rate-burst limits nothing without --rate-per-second: set both")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -182,7 +231,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(env_settings, EnvSettingsSource)
         env_settings.env_vars = current_variables(env_settings.env_vars, PREFIX.lower())
-        return init_settings, env_settings, SettingsFile(settings_cls)
+        return init_settings, env_settings, YamlFile(settings_cls)
 
     @property
     def storage(self) -> StorageSettings:
@@ -200,27 +249,8 @@ class Settings(BaseSettings):
         )
 
 
-def read_settings(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """From command-line flags, the environment, and the file that one of them names.
-
-    Raises SettingsError that lists all that is wrong; an unknown flag ends the program with usage and status 2.
-    """
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and not _is_setting(name))
-    if unknown:
-        hint = nearest(unknown[0], [PREFIX + name.upper() for name in Settings.model_fields])
-        raise SettingsError(f"no setting is named {', '.join(unknown)}{hint}: correct or unset it; --help lists them")
+def _is_loopback(host: str) -> bool:
     try:
-        return Settings(_cli_parse_args=current_flags(arguments))
-    except ValidationError as error:
-        problems = [f"{_flag(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
-        raise SettingsError("; ".join(problems)) from error
-
-
-def _is_setting(variable: str) -> bool:
-    field = variable.removeprefix(PREFIX).split(NESTED)[0].lower()
-    return field in Settings.model_fields or field in FORMER_NAMES
-
-
-def _flag(location: tuple[int | str, ...]) -> str:
-    name = ".".join(str(part) for part in location).replace("_", "-")
-    return f"--{name}: " if name else ""
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

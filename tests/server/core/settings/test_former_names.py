@@ -9,8 +9,8 @@ import yaml
 from structlog.testing import capture_logs
 
 from server.core.errors import SettingsError
-from server.core.renamed_settings import FORMER_NAMES, FORMER_VALUES
 from server.core.settings import Settings, read_settings
+from server.core.settings.former_names import FORMER_NAMES, FORMER_VALUES
 
 VALUES: dict[str, Any] = {
     "activation": "recreate",

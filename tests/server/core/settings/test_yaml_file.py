@@ -77,4 +77,5 @@ def test_the_help_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
         read_settings(["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "--config Path YAML file of settings" in said
-    assert "A flag wins over GEMSERVE_…, which wins over the file of --config." in said
+    assert "A flag wins over its variable" in said
+    assert "a variable over the file of --config" in said

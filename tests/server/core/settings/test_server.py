@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from server.core.errors import SettingsError
-from server.core.settings import read_settings
-from server.core.storage_settings import StorageSettings
+from server.core.settings import StorageSettings, read_settings
 
 
 @pytest.fixture(autouse=True)

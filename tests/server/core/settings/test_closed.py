@@ -1,0 +1,193 @@
+"""What is missing, empty or misspelt never opens a server.
+
+Every case names what an operator could have meant to close, and what is said instead of starting an open server.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.core.errors import SettingsError
+from server.core.settings import Settings, read_settings
+from tests.support.paths import ROOT
+
+LISTS = {"trusted_proxies", "cors_origins"}
+TEXTS = sorted(Settings.model_fields.keys() - LISTS - {"engine"})
+OPTIONAL = ["keys", "require_keys", "rate_per_second", "rate_burst", "concurrency", "cursor_secret"]
+SECRET = "0123456789abcdef"
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_empty_flag(name: str, blank: str) -> None:
+    """As a script writes it whose variable is not set: --keys "$KEYS", or --host "$HOST", which is every address."""
+    with pytest.raises(SettingsError, match=f"{flag(name)}: is empty: give it a value, or leave it out"):
+        read_settings(["--bundles", "out", f"{flag(name)}={blank}"])
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_empty_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As compose and Kubernetes write it whose value is not set: GEMSERVE_KEYS=${KEYS:-}."""
+    monkeypatch.setenv(f"GEMSERVE_{name.upper()}", "")
+    with pytest.raises(SettingsError, match=f"{flag(name)}: is empty"):
+        read_settings([] if name == "bundles" else ["--bundles", "out"])
+
+
+@pytest.mark.parametrize("text", ["{name}:", "{name}: null", "{name}: ~", '{name}: ""', "{name}: ' '"])
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_empty_line_of_the_file(name: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("# a server\n" + text.format(name=name))
+    with pytest.raises(SettingsError, match=f"line 2: {name} has no value|{flag(name)}: is empty"):
+        read_settings(["--bundles", "out", "--config", str(file)])
+
+
+@pytest.mark.parametrize("word", ["None", "null", "none", "~"])
+def test_a_word_for_nothing_names_a_file_of_keys(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings(["--bundles", "out", "--keys", word]).keys == Path(word)
+    monkeypatch.setenv("GEMSERVE_KEYS", word)
+    assert read_settings(["--bundles", "out"]).keys == Path(word)
+
+
+def test_two_lines_of_one_setting(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("open_read: false\nport: 1\nopen_read: true\n")
+    with pytest.raises(SettingsError, match="line 3: open_read is set a second time"):
+        read_settings(["--bundles", "out", "--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("GEMSERVE_KEY", "GEMSERVE_KEYS"),
+        ("gemserve_key", "GEMSERVE_KEYS"),
+        ("GEMSERVE_REQUIRE_KEY", "GEMSERVE_REQUIRE_KEYS"),
+        ("GEMSERVER_KEYS", "GEMSERVE_KEYS"),
+        ("GEMSERV_KEYS", "GEMSERVE_KEYS"),
+        ("GEM_SERVE_KEYS", "GEMSERVE_KEYS"),
+        ("GMESERVE_KEYS", "GEMSERVE_KEYS"),
+        ("gemserver_rate_per_second", "GEMSERVE_RATE_PER_SECOND"),
+        ("GEMSERVER_ENGINE__MAX_WIDTH", "GEMSERVE_ENGINE__MAX_WIDTH"),
+    ],
+)
+def test_a_misspelt_variable(variable: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=rf"no setting is named {variable} \(did you mean {meant}\?\)"):
+        read_settings(["--bundles", "out"], {variable: "keys.json"})
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"gemserve_keys": "keys.json"},
+        {"GEMSERVER_PORT": "tcp://10.0.0.1:8000"},
+        {"OTHER_KEYS": "a", "KEYS": "b", "PORT": "1", "SERVE_HOST": "c", "_KEYS": "d"},
+    ],
+)
+def test_a_variable_of_somebody_else(variables: dict[str, str]) -> None:
+    assert read_settings(["--bundles", "out"], variables).bundles == Path("out")
+
+
+@pytest.mark.parametrize("flags", [["--key", "keys.json"], ["--keys"], ["keys.json"], ["--require-keys"]])
+def test_a_misspelt_flag(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(["--bundles", "out", *flags])
+    assert caught.value.code == 2
+    assert flags[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["ture", "false ", " false", "nope", "2"])
+@pytest.mark.parametrize("name", ["open_read", "open_admin", "require_keys"])
+def test_a_misspelt_answer(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{flag(name)}: Input should be a valid boolean"):
+        read_settings(["--bundles", "out", f"{flag(name)}={value}"])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "shop.example", "localhost.example"])
+def test_an_address_that_others_reach_needs_keys(host: str) -> None:
+    with pytest.raises(SettingsError, match=f"--host {host} is reached from other machines, and there are no keys"):
+        read_settings(["--bundles", "out", "--host", host])
+    assert read_settings(["--bundles", "out", "--host", host, "--keys", "keys.json"]).keys == Path("keys.json")
+    assert read_settings(["--bundles", "out", "--host", host, "--require-keys", "false"]).keys is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_an_address_of_this_machine_needs_none(host: str) -> None:
+    assert read_settings(["--bundles", "out", "--host", host]).host == host
+
+
+@pytest.mark.parametrize("more", [[], ["--open-read", "true"], ["--open-admin", "true"]])
+def test_keys_that_are_required_and_not_named(more: list[str]) -> None:
+    with pytest.raises(SettingsError, match="--require-keys needs --keys FILE"):
+        read_settings(["--bundles", "out", "--require-keys", "true", *more])
+
+
+@pytest.mark.parametrize("proxies", ["*", "10.0.0.0/33", "10.0.0.5/8", "proxy", "10.0.0.1;10.0.0.2", "10.0.0.1,*"])
+def test_proxies_that_are_no_addresses(proxies: str) -> None:
+    with pytest.raises(SettingsError, match=r"--trusted-proxies: .* may claim any client's address"):
+        read_settings(["--bundles", "out", "--trusted-proxies", proxies])
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_an_empty_list_trusts_nobody(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GEMSERVE_{name.upper()}", " , ")
+    assert getattr(read_settings(["--bundles", "out"]), name) == []
+
+
+@pytest.mark.parametrize("origins", ["https://a.example,*", "*,*", "https://*.example", "null", "https://a.example/*"])
+def test_origins_that_are_none(origins: str) -> None:
+    with pytest.raises(SettingsError, match="--cors-origins: "):
+        read_settings(["--bundles", "out", "--cors-origins", origins])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--rate-per-second", "0"],
+        ["--rate-per-second", "-1"],
+        ["--rate-per-second", "inf"],
+        ["--rate-per-second", "nan"],
+        ["--rate-per-second", "1", "--rate-burst", "0"],
+        ["--concurrency", "0"],
+        ["--connections", "0"],
+        ["--header-timeout", "inf"],
+    ],
+)
+def test_a_limit_without_an_effect(flags: list[str]) -> None:
+    with pytest.raises(SettingsError, match=f"{flags[-2]}: Input should be"):
+        read_settings(["--bundles", "out", *flags])
+
+
+def test_a_burst_without_a_rate() -> None:
+    with pytest.raises(SettingsError, match="--rate-burst limits nothing without --rate-per-second"):
+        read_settings(["--bundles", "out", "--rate-burst", "5"])
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"), [(SECRET[:-1], "at least 16"), (" " * 20, "is empty"), ("x" * 20, "is easily guessed")]
+)
+def test_a_secret_that_is_none(secret: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"--cursor-secret: .*{message}") as caught:
+        read_settings(["--bundles", "out", "--cursor-secret", secret])
+    assert f" {secret}" not in str(caught.value)
+
+
+def test_the_example_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = str(ROOT / "docs" / "gemserve.example.yaml")
+    settings = read_settings(["--config", example])
+    assert settings.keys is not None
+    assert settings.require_keys
+    assert not settings.open_admin
+    monkeypatch.setenv("GEMSERVE_KEYS", "")
+    with pytest.raises(SettingsError, match="--keys: is empty"):
+        read_settings(["--config", example], os.environ)
+
+
+def test_no_setting_that_opens_is_on_by_default() -> None:
+    settings = read_settings(["--bundles", "out"])
+    assert (settings.open_read, settings.open_admin) == (False, False)
+    assert (settings.host, settings.trusted_proxies, settings.cors_origins) == ("127.0.0.1", [], [])
