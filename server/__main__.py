@@ -142,7 +142,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def ready_line(parts: Parts, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    deployment = parts.deployments.current
+    deployment = parts.deployments.router.current
     items = deployment.catalog.searcher.eligible.present
     return f"gemserve: ready on http://{address} (model {deployment.version}, {items} items)"
 

@@ -45,7 +45,7 @@ from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from server.storage.change_log import RedisChanges
 from server.storage.protocol import ChangeStore, HistoryStore
 from server.storage.redis_history import RedisHistory
@@ -74,7 +74,7 @@ def send_traces(settings: Settings) -> TracerProvider | None:
 def create_app(
     settings: Settings,
     *,
-    deploy: Callable[[Settings], Deployments] = Deployments,
+    deploy: Callable[[Settings], DeploymentManager] = DeploymentManager,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
     keep: Callable[[Settings], ChangeStore] = connect_changes,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
@@ -98,7 +98,7 @@ def create_app(
             stack.push_async_callback(history.close)
             stack.push_async_callback(deployments.stop)
             await deployments.start()
-            catalog_sync = CatalogSync(deployments, keep(settings))
+            catalog_sync = CatalogSync(deployments.router, keep(settings))
             stack.push_async_callback(catalog_sync.stop)
             await catalog_sync.start()
             await _warn_about_redis(history)
@@ -140,12 +140,16 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 
 
 def _assemble(
-    deployments: Deployments, history: HistoryStore, catalog_sync: CatalogSync, keyring: Keyring, settings: Settings
+    deployments: DeploymentManager,
+    history: HistoryStore,
+    catalog_sync: CatalogSync,
+    keyring: Keyring,
+    settings: Settings,
 ) -> Parts:
     queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
     service = Service(
-        deployments,
+        deployments.router,
         history,
         queue,
         CursorCodec(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
@@ -156,8 +160,8 @@ def _assemble(
     return Parts(
         deployments,
         service,
-        EventIngestor(deployments, history),
-        Health(deployments, history),
+        EventIngestor(deployments.router, history),
+        Health(deployments.router, history),
         _authorizer(keyring, settings),
         history,
         catalog_sync,

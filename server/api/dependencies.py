@@ -14,7 +14,7 @@ from server.auth.api_key import Scope
 from server.auth.authorizer import Admission, Authorizer
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from server.storage.protocol import HistoryStore
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 class Parts:
     """The parts of a running application, at `app.state.parts`."""
 
-    deployments: Deployments
+    deployments: DeploymentManager
     service: Service
     event_ingestor: EventIngestor
     health: Health
@@ -55,7 +55,7 @@ async def get_parts(request: Request) -> Parts:
 PartsDep = Annotated[Parts, Depends(get_parts)]
 
 
-async def get_deployments(parts: PartsDep) -> Deployments:
+async def get_deployments(parts: PartsDep) -> DeploymentManager:
     return parts.deployments
 
 
@@ -122,7 +122,7 @@ AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]
 BatchRunnerDep = Annotated[BatchRunner, Depends(get_batch_runner)]
 CatalogSyncDep = Annotated[CatalogSync, Depends(get_catalog_sync)]
-DeploymentsDep = Annotated[Deployments, Depends(get_deployments)]
+DeploymentsDep = Annotated[DeploymentManager, Depends(get_deployments)]
 EventIngestorDep = Annotated[EventIngestor, Depends(get_event_ingestor)]
 HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from server.api.schemas.events import EventBody
 from server.core import metrics
 from server.core.errors import UNKNOWN_ITEM, describe, in_words
-from server.serving.manager import Deployments
+from server.serving.router import Router
 from server.storage.protocol import Event, HistoryStore
 
 __all__ = ["Accepted", "EventIngestor", "Receipt", "Rejected"]
@@ -45,8 +45,8 @@ class Receipt:
 class EventIngestor:
     """Checks events against the catalog and writes them to the history store."""
 
-    def __init__(self, deployments: Deployments, history: HistoryStore) -> None:
-        self._deployments = deployments
+    def __init__(self, router: Router, history: HistoryStore) -> None:
+        self._router = router
         self._history = history
 
     async def record(self, rows: Sequence[object]) -> Receipt:
@@ -75,7 +75,7 @@ class EventIngestor:
         except ValidationError as error:
             faults = describe(error.errors())
             return Rejected(index, faults[0]["code"], in_words(faults))
-        if self._deployments.current.catalog.searcher.items.row_of(body.item_id) is None:
+        if self._router.current.catalog.searcher.items.row_of(body.item_id) is None:
             return Rejected(index, UNKNOWN_ITEM.code, f"item_id: no item of the catalog is named {body.item_id!r}")
         timestamp = now if body.timestamp is None else body.timestamp
         if timestamp > now + FUTURE_MS:

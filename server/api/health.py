@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from server.core.errors import HistoryUnavailable
 from server.engine.errors import EngineError
-from server.serving.manager import Deployments
+from server.serving.router import Router
 from server.storage.protocol import HistoryStore
 
 __all__ = ["Health", "Readiness"]
@@ -29,8 +29,8 @@ class Readiness:
 class Health:
     """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
 
-    def __init__(self, deployments: Deployments, history: HistoryStore) -> None:
-        self._deployments = deployments
+    def __init__(self, router: Router, history: HistoryStore) -> None:
+        self._router = router
         self._history = history
         self.draining = False
 
@@ -45,7 +45,7 @@ class Health:
 
     async def _engine(self) -> tuple[bool, str]:
         """Whether every question is answered, and how the engines are."""
-        live = self._deployments.live
+        live = self._router.table.deployments
         dead = [deployment.version for deployment in live if not deployment.engine.alive]
         try:
             for deployment in live:

@@ -1,31 +1,55 @@
 """The process's own limits: garbage collections that do not stop everybody, and enough open files.
 
-A full collection looks through every object that there is: 0.37 s for the 700,000 of a server of two thousand items,
-and under load one is due every few seconds. Nearly all of them live as long as the model does, so they are frozen
-(`gc.freeze`), and collections take 0.02 s. Only a server's process does this, not whoever imports the application.
+A full collection looks at every tracked object and stops every thread meanwhile: 0.37 s for the 700,000 of a server,
+nearly all of them modules of vLLM and torch. So what lives as long as the model does is frozen (`gc.freeze`), which
+takes no time, and collections look at the rest only. A server's process freezes, not whoever imports the application.
 """
 
 import gc
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from server.core.errors import StartupError
 
-__all__ = ["OWN_FILES", "gc_freeze", "gc_refreeze", "raise_fd_limit"]
+__all__ = ["OWN_FILES", "gc_deferred", "gc_freeze", "raise_fd_limit"]
 
+NEVER = 2**31 - 1  # collections of the middle generation before an automatic full one
 OWN_FILES = 512  # for everything but clients: models, Redis, the engine's sockets
 
 
 def gc_freeze() -> None:
-    """What there is now is not looked through any more. Takes a full collection's time."""
-    gc.unfreeze()
+    """Free all garbage and freeze the rest. It takes a full collection's time: to be called before anybody is answered.
+
+    The second collection has nothing to look at. It tells Python that few objects are left, so that the next automatic
+    one comes before many have gathered.
+    """
     gc.collect()
     gc.freeze()
+    gc.collect()
 
 
-def gc_refreeze() -> None:
-    """To be called when a model has left: frees it where it was set aside, and sets its successor aside."""
-    if gc.get_freeze_count() > 0:
-        gc_freeze()
+@contextmanager
+def gc_deferred() -> Iterator[None]:
+    """Load a model inside: nobody waits for a full collection, and what was loaded is frozen at the end.
+
+    Outside a server's process, where nothing is frozen, this does nothing.
+
+    Whatever leaves the process while it is frozen is freed by its reference count, so a model that is replaced must not
+    keep itself alive by a cycle of references; tests/server/serving/test_memory.py holds that.
+    """
+    if gc.get_freeze_count() == 0:
+        yield
+        return
+    young, middle, old = gc.get_threshold()
+    gc.set_threshold(young, middle, NEVER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(young, middle, old)
+        gc.collect(1)  # the youngest objects only: some thousands
+        gc.freeze()
+        gc.collect()
 
 
 def raise_fd_limit(connections: int) -> None:

@@ -21,7 +21,7 @@ from server.query.plan import QueryPlan
 from server.query.types import Query, QueryResult
 from server.retrieval.live_catalog import Searcher
 from server.serving.deployment import Deployment
-from server.serving.manager import Deployments
+from server.serving.router import Router
 from server.storage.protocol import EMPTY, History, HistoryStore
 
 __all__ = ["Service"]
@@ -39,7 +39,7 @@ class Service:
 
     def __init__(
         self,
-        deployments: Deployments,
+        router: Router,
         history: HistoryStore,
         queue: AdmissionQueue,
         cursors: CursorCodec,
@@ -48,7 +48,7 @@ class Service:
         max_width: int,
         timeout_seconds: float,
     ) -> None:
-        self._deployments = deployments
+        self._router = router
         self._history = history
         self._queue = queue
         self._cursors = cursors
@@ -73,9 +73,9 @@ class Service:
         async with self._queue.slot(deadline, priority=priority), _in_time(deadline, seconds) as timeout:
             history, degraded = await self._history_of(query)
             key = query.user or query.session or page.first_request
-            async with self._deployments.use(key) as deployment:
-                answering = deployment.answering(query.task, timeout, degraded=degraded)
-                with answering, deployment.catalog.use() as searcher:
+            async with self._router.use(key) as deployment:
+                recorded = deployment.record_outcome(query.task, timeout, degraded=degraded)
+                with recorded, deployment.catalog.use() as searcher:
                     return await self._execute(query, page, history, deployment, searcher, degraded=degraded)
 
     async def _execute(

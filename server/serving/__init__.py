@@ -1,1 +1,1 @@
-"""Which model answers: loading, routing, rollouts, supervision, and the catalog changes that all models follow."""
+"""Which model answers: loading, routing, rollouts, supervision, and what all servers on one Redis agree on."""

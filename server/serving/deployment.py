@@ -1,4 +1,4 @@
-"""What is loaded: a bundle, the engine that runs its model, and its catalog. They change together."""
+"""A deployment: one bundle, the engine that runs its model, and its live catalog."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ from server.core.errors import Problem, StartupError
 from server.core.settings import EngineSettings, Settings
 from server.engine.protocol import Engine, Ranking, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
-from server.serving.verification import verify
 
 __all__ = ["Deployment", "make_engine", "open_served_bundle"]
 
 
 class Deployment:
-    """One bundle, being served by one engine."""
+    """One bundle, served by one engine."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, settings: EngineSettings) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine
         self.catalog = LiveCatalog(bundle, engine)
-        self._settings = settings
         self._in_engine = metrics.ENGINE_REQUESTS.labels(bundle.version)
 
     @property
@@ -38,29 +36,26 @@ class Deployment:
     def version(self) -> str:
         return self.bundle.version
 
-    async def prepare(self, before: LiveCatalog | None = None) -> None:
-        """Have the engine, which has loaded the bundle, prove itself and take over what was changed in the catalog
-        `before`. Raises EngineError, and CatalogError where that catalog took a change which this one cannot take."""
-        await verify(self.bundle, self.engine, self._settings)
-        if before is not None:
-            await self.follow(before)
-        with self.catalog.use() as searcher:
-            async with searcher.eligible.limit(None):  # before anybody waits for it
-                pass
+    async def catch_up(self, source: LiveCatalog) -> None:
+        """Take over the changes of another catalog that are not here yet.
 
-    async def follow(self, before: LiveCatalog) -> None:
-        """Take over what was changed in another catalog, and is not yet here. Raises CatalogError as `prepare`."""
-        number, taken = before.searcher.snapshot.number, self.catalog.changes
+        Raises CatalogError where that catalog took a change which this one cannot take.
+        """
+        number, taken = source.searcher.snapshot.number, self.catalog.changes
         if number != self.catalog.searcher.snapshot.number:
-            late = {item_id: change for item_id, change in before.changes.items() if taken.get(item_id) is not change}
+            late = {item_id: change for item_id, change in source.changes.items() if taken.get(item_id) is not change}
             await self.catalog.apply_remote(late, number)
         for item_id, reason in self.catalog.rejected.items():
-            if item_id not in before.rejected:
+            if item_id not in source.rejected:
                 raise CatalogError(f"{self.version} cannot take the change of {item_id!r} that is served now: {reason}")
 
     @contextmanager
-    def answering(self, task: Task, timeout: asyncio.Timeout, *, degraded: bool) -> Iterator[None]:
-        """Counts a question that came to this model, and what became of it. timeout: that ends it when it is late."""
+    def record_outcome(self, task: Task, timeout: asyncio.Timeout, *, degraded: bool) -> Iterator[None]:
+        """Count a query that came to this model, and what became of it.
+
+        timeout: ends the query when it is late.
+        degraded: whether it is answered without a history that it should have.
+        """
         outcome: metrics.Outcome = "failed"
         try:
             yield
@@ -76,7 +71,7 @@ class Deployment:
             metrics.ANSWERS.labels(task, self.version, outcome).inc()
 
     async def rank(self, request: RankRequest, task: Task) -> Ranking:
-        """The engine's answer, measured. Raises EngineError."""
+        """The engine's ranking, with its time measured. Raises EngineError."""
         tokens = len(request.prompt)
         metrics.PROMPT_TOKENS.labels(task).observe(tokens)
         metrics.BEAM_WIDTH.labels(task).observe(request.width)
@@ -94,16 +89,16 @@ class Deployment:
         self.catalog.describe_in_metrics()
 
     async def stop(self) -> None:
-        """End the engine."""
+        """Stop the engine."""
         await self.catalog.close()
         await self.engine.stop()
 
 
 def open_served_bundle(settings: Settings, version: str) -> Bundle:
-    """Opens and verifies a bundle by name.
+    """Open a bundle by its version and check every file.
 
-    Raises CatalogError, naming the file, where it is missing, incomplete or damaged, and StartupError where it does not
-    fit the settings.
+    Raises CatalogError that names the file where one is missing, incomplete or damaged, and StartupError where the
+    bundle does not fit the settings.
     """
     bundle = open_bundle(settings.bundles / version)
     if bundle.prompts.max_tokens > settings.engine.max_prompt_tokens:
@@ -115,9 +110,10 @@ def open_served_bundle(settings: Settings, version: str) -> Bundle:
 
 
 def make_engine(bundle: Bundle, settings: EngineSettings) -> Engine:
-    """The engine that the bundle's model needs. Imported here: vLLM takes seconds that a T5 bundle need not pay."""
-    # No longer than prompts get: a model need not have room for more.
+    """The engine that a bundle's model needs, not started yet."""
+    # Prompts get no longer than this: a model need not have room for more.
     limits = settings.model_copy(update={"max_prompt_tokens": bundle.prompts.max_tokens})
+    # Imported here, because vLLM takes seconds that a T5 bundle need not pay.
     if bundle.manifest.engine == "vllm":
         from server.engine.vllm.frontend.client import VllmEngine
 

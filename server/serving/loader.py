@@ -1,52 +1,104 @@
-"""How a published bundle becomes a deployment that can answer."""
+"""Loading: how a published bundle becomes a deployment that is ready to answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from catalog.bundle.bundle import Bundle
 from server.core.settings import EngineSettings, Settings
-from server.engine.protocol import Engine
+from server.engine.errors import EngineError
+from server.engine.protocol import Engine, RankRequest
+from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "warm_up_check"]
+
+log = structlog.get_logger(__name__)
+
+
+async def warm_up_check(bundle: Bundle, engine: Engine, settings: EngineSettings) -> None:
+    """Ask an engine the bundle's golden questions: it must answer as the model did when it was published.
+
+    A bundle from before there were any, and an engine that normalises otherwise than they were asked, are not checked.
+
+    Raises EngineError that says which answer is wrong and how.
+    """
+    golden = bundle.golden
+    if golden is None or golden.normalize != settings.normalize or golden.width > settings.max_width:
+        log.warning("warm_up_check_skipped", version=bundle.version)
+        return
+    for number, question in enumerate(golden.questions, start=1):
+        fault = golden.check_prompt(question, bundle.prompts, bundle.items)
+        if fault is None:
+            width = min(golden.width, len(bundle.index))
+            ranking = await engine.rank(RankRequest(question.tokens, width, width, f"golden-{number}"))
+            fault = golden.check(question, ranking.leaves, ranking.scores)
+        if fault is not None:
+            raise EngineError(f"bundle {bundle.version} fails golden question {number}: {fault}")
 
 
 class Loader:
-    """`open_version` and `make` open bundles and make their engines."""
+    """Makes deployments ready.
+
+    open_bundle: opens a bundle by its version.
+    make_engine: makes the engine that a bundle's model needs, not started yet.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        open_version: Callable[[Settings, str], Bundle],
-        make: Callable[[Bundle, EngineSettings], Engine],
+        open_bundle: Callable[[Settings, str], Bundle],
+        make_engine: Callable[[Bundle, EngineSettings], Engine],
     ) -> None:
         self._settings = settings
-        self._open_version = open_version
-        self._make = make
+        self._open_bundle = open_bundle
+        self._make_engine = make_engine
 
-    async def launch(self, version: str, before: Deployment | None) -> Deployment:
-        """A bundle in an engine of its own, ready; its items are changed as they are in `before`.
+    async def load(self, version: str, source: LiveCatalog | None = None) -> Deployment:
+        """A deployment of this version in an engine of its own, ready.
 
-        Raises CatalogError, EngineError and StartupError; then nothing of it is left.
+        source: the catalog whose changes it takes over.
+
+        Raises CatalogError, EngineError and StartupError. If it raises or is cancelled, nothing of it is left.
         """
         deployment = await asyncio.to_thread(self._open, version, None)
+        # Counting the words of a million items takes as long as an engine's start.
+        loading = asyncio.ensure_future(deployment.catalog.load())
         try:
-            # Counting the words of a million items takes as long as an engine's start.
-            await asyncio.gather(deployment.engine.start(), deployment.catalog.load())
-            await deployment.prepare(None if before is None else before.catalog)
+            await deployment.engine.start()
+            await loading
+            await self.prepare(deployment, source)
         except BaseException:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
             await deployment.stop()
             raise
         return deployment
 
     async def open_for(self, engine: Engine, version: str) -> Deployment:
-        """A bundle that a running engine is about to load in place of its own. Raises CatalogError and StartupError."""
+        """A deployment of this version for a running engine that has yet to load its model.
+
+        Raises CatalogError and StartupError.
+        """
         deployment = await asyncio.to_thread(self._open, version, engine)
         await deployment.catalog.load()
         return deployment
 
+    async def prepare(self, deployment: Deployment, source: LiveCatalog | None = None) -> None:
+        """Check a deployment whose engine has loaded its model, and have it catch up with another catalog.
+
+        Raises EngineError, and CatalogError where `source` took a change which this catalog cannot take.
+        """
+        await warm_up_check(deployment.bundle, deployment.engine, self._settings.engine)
+        if source is not None:
+            await deployment.catch_up(source)
+        with deployment.catalog.use() as searcher:
+            async with searcher.eligible.limit(None):  # install what every query needs before the first one waits
+                pass
+
     def _open(self, version: str, engine: Engine | None) -> Deployment:
-        bundle = self._open_version(self._settings, version)
-        return Deployment(bundle, engine or self._make(bundle, self._settings.engine), self._settings.engine)
+        bundle = self._open_bundle(self._settings, version)
+        return Deployment(bundle, engine or self._make_engine(bundle, self._settings.engine))

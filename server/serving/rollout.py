@@ -1,16 +1,17 @@
-"""How another model takes over without a failed request.
+"""Rollouts: how another deployment takes over without a failed query.
 
-*Beside*: a second engine is started, proves itself, and gets the requests that come from then on; the first one is
-ended when its last request is answered. *In place*: requests that come wait, those under way are answered, the weights
-are replaced in the one engine, which proves itself; where it cannot, the old weights come back. That takes no more
-memory than one model, and requests wait as long as the loading takes. A dead engine can load nothing: then a new one
-takes its place in both cases.
+Surge: a second engine is started and checked; the queries that come from then on go to it, and the first engine is
+stopped after its last one. Recreate: queries that come wait, those under way are answered, and the one engine loads the
+other model; where that fails, the former model comes back. It takes the memory of one model only, and queries wait as
+long as the loading takes. A dead engine can load nothing, so a new one takes its place in both cases.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -18,114 +19,193 @@ import structlog
 from catalog.bundle.bundle import activate
 from server.core import metrics
 from server.core.errors import RolloutFailed
+from server.core.process import gc_deferred
 from server.core.refcount import RefCounted
 from server.core.settings import Settings
 from server.engine.errors import EngineError
 from server.serving.deployment import Deployment
 from server.serving.loader import Loader
-from server.serving.router import REFUSALS, Router
-from server.serving.routing_table import RoutingTable
+from server.serving.router import LOAD_ERRORS, DeploymentRef, Router, RoutingTable, TrafficSplit
 
-__all__ = ["Activation", "Rollouts"]
+__all__ = ["Rollout", "RolloutResult"]
 
 log = structlog.get_logger(__name__)
 
 
+async def nothing_to_commit() -> None:
+    """What is done before a split takes effect where nobody else must agree to it."""
+
+
 @dataclass(frozen=True, slots=True)
-class Activation:
-    """version: what is served now. previous: what was served before."""
+class RolloutResult:
+    """version: what is served now. previous: what was served before. seconds: how long it took."""
 
     version: str
     previous: str
     seconds: float
 
 
-class Rollouts:
-    """Has another version take over. previous: the version to go back to."""
+class Rollout:
+    """Changes who answers. One change goes on at a time, because it has the machine's memory; others wait for it."""
 
-    def __init__(self, settings: Settings, launcher: Loader, router: Router) -> None:
+    def __init__(self, settings: Settings, loader: Loader, router: Router) -> None:
         self._settings = settings
-        self._launcher = launcher
+        self._loader = loader
         self._router = router
-        self.previous: str | None = None
+        self._lock = asyncio.Lock()
 
-    async def activate(self, version: str) -> Activation:
-        """Inside of `router.starting`. Raises RolloutFailed: then all is as before."""
-        started, old = time.perf_counter(), self._router.current.version
+    async def start(self, version: str) -> None:
+        """Serve a first version. Raises CatalogError, StartupError and EngineError."""
+        self._router.start(RefCounted(await self._loader.load(version)))
+
+    async def activate(self, version: str) -> RolloutResult:
+        """Serve another version alone, after a restart too. Raises RolloutFailed: then all is as before."""
+        async with self._alone():
+            started, old = time.perf_counter(), self._router.current.version
+            try:
+                if self._settings.rollout == "recreate" and self._router.current.engine.alive:
+                    await self._recreate(version)
+                else:
+                    await self._surge(version)
+            except LOAD_ERRORS as error:
+                metrics.ACTIVATION_SECONDS.labels("failed").observe(time.perf_counter() - started)
+                served = self._router.current.version
+                raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error
+            seconds = time.perf_counter() - started
+            metrics.ACTIVATION_SECONDS.labels("ok").observe(seconds)
+            log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
+            return RolloutResult(version, old, seconds)
+
+    async def share(self, split: TrafficSplit, commit: Callable[[], Awaitable[None]] = nothing_to_commit) -> None:
+        """Have several versions share the queries, each in an engine of its own, until another change.
+
+        commit: awaited when all of them are ready and none answers yet; what it raises changes nothing.
+
+        Raises RolloutFailed: then all is as before.
+        """
+        async with self._alone():
+            if self._settings.rollout == "recreate":
+                raise RolloutFailed(
+                    "this server has one engine, which holds one model: start it with --rollout surge and memory for as"
+                    " many models as shall share the requests"
+                )
+            current = self._router.current.version
+            if current not in split.weights:
+                raise RolloutFailed(f"{current} is current and must have a weight: activate another first")
+            missing = sorted(split.weights.keys() - self._router.table.weights.keys())
+            try:
+                async with self._loaded(missing) as loaded, self._router.changing:
+                    for ref in loaded.values():
+                        await ref.value.catch_up(self._router.current.catalog)
+                    await commit()
+                    table = self._router.table
+                    kept = {version: ref for version, ref in table.others.items() if version in split.weights}
+                    self._router.switch(RoutingTable(table.current, split, kept | loaded))
+            except LOAD_ERRORS as error:
+                raise RolloutFailed(f"requests are shared as before: {error}") from error
+            log.info("traffic_split", weights=split.weights)
+
+    async def end_share(self) -> None:
+        """Have the current version answer alone."""
+        async with self._alone():
+            self._router.switch(RoutingTable(self._router.table.current))
+
+    async def replace(self, dead: DeploymentRef) -> bool:
+        """Start a deployment whose engine died once more, with the items of now.
+
+        Returns False if it answers nobody any more. Raises LOAD_ERRORS.
+        """
+        async with self._alone():
+            if dead not in self._router.table.refs:
+                return False
+            await dead.value.engine.stop()  # its memory is the new one's
+            version = dead.value.version
+            async with self._loaded([version]) as loaded, self._router.changing:
+                await loaded[version].value.catch_up(self._router.current.catalog)
+                self._router.switch(self._router.table.with_replaced(dead, loaded[version]))
+            return True
+
+    async def _surge(self, version: str) -> None:
+        running = self._router.table.others.get(version)
+        usable = running is not None and running.value.engine.alive
+        async with self._loaded([] if usable else [version]) as loaded, self._router.changing:
+            ref = running if running is not None and usable else loaded[version]
+            await ref.value.catch_up(self._router.current.catalog)
+            await self._make_current(version)
+            self._router.switch(RoutingTable(ref))
+
+    async def _recreate(self, version: str) -> None:
+        old = self._router.table.current
+        new = await self._loader.open_for(old.value.engine, version)
         try:
-            await self._take_over(version)
-        except REFUSALS as error:
-            metrics.ACTIVATION_SECONDS.labels("failed").observe(time.perf_counter() - started)
-            served = self._router.current.version
-            raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error
-        if version != old:
-            self.previous = old
-        seconds = time.perf_counter() - started
-        metrics.ACTIVATION_SECONDS.labels("ok").observe(seconds)
-        log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
-        return Activation(version, old, seconds)
-
-    async def _take_over(self, version: str) -> None:
-        if self._settings.rollout == "recreate" and self._router.current.engine.alive:
-            await self._in_place(version)
-        else:
-            await self._beside(version)
-
-    async def _beside(self, version: str) -> None:
-        running = self._router.serving.others.get(version)
-        if running is not None and not running.value.engine.alive:
-            running = None
-        leased = running or await self._router.launch(version)
-        try:
-            async with self._router.changing:
-                await leased.value.follow(self._router.current.catalog)
-                await self._make_current(version)
-                self._router.serve(RoutingTable(leased))
-        except REFUSALS:
-            if running is None:
-                await self._router.discard(leased)
-            raise
-
-    async def _in_place(self, version: str) -> None:
-        old = self._router.serving.current
-        deployment = await self._launcher.open_for(old.value.engine, version)
-        try:
-            with self._router.waiting():
-                async with asyncio.timeout(self._settings.answer_timeout_seconds):
-                    await old.idle()
+            with self._router.hold():
+                await self._until_idle(old)
                 async with self._router.changing:
-                    await self._exchange(old.value, deployment)
-                    self._router.exchange(RefCounted(deployment))
-                await old.value.catalog.close()
+                    await self._exchange(old.value, new)
+                    self._router.switch(RoutingTable(RefCounted(new)))
+        finally:
+            for unused in (old.value.version, version):
+                self._router.forget(unused)
+
+    async def _until_idle(self, ref: DeploymentRef) -> None:
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_seconds):
+                await ref.idle()
         except TimeoutError as error:
             raise EngineError("requests under way did not end in time: try again") from error
-        finally:
-            for left in (old.value.version, version):
-                self._router.forget(left)
 
     async def _exchange(self, old: Deployment, new: Deployment) -> None:
-        """Replace the weights in the one engine; where that fails, bring the old ones back."""
+        """Load another model in the engine of the old one; where that fails, bring the old one back."""
         if new.manifest.engine != old.manifest.engine:
             raise EngineError(
-                f"{new.version} needs the {new.manifest.engine} engine, {old.manifest.engine} runs: load it beside"
+                f"{new.version} needs the {new.manifest.engine} engine, {old.manifest.engine} runs: use --rollout surge"
             )
         try:
+            await old.catalog.close()  # what it has yet to retire has numbers that the other catalog uses too
             await new.engine.reload(new.bundle)
-            await new.prepare(old.catalog)
+            await self._loader.prepare(new, old.catalog)
             await self._make_current(new.version)
         except Exception:
+            await new.catalog.close()
             await _bring_back(old)
+            raise
+        except BaseException:
+            await old.engine.stop()  # nobody knows what it holds
             raise
 
     async def _make_current(self, version: str) -> None:
-        """For the next start. Before anybody is answered by it, so that a failure leaves all as it was."""
+        """Point `current` to a version, before anybody is answered by it, so that a failure leaves all as it was."""
         await asyncio.to_thread(activate, self._settings.bundles, version)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        async with self._lock:
+            with gc_deferred():
+                yield
+
+    @asynccontextmanager
+    async def _loaded(self, versions: Iterable[str]) -> AsyncIterator[dict[str, DeploymentRef]]:
+        """Deployments of these versions with the current one's items. If the block raises, they are stopped again."""
+        loaded: dict[str, DeploymentRef] = {}
+        try:
+            for version in versions:
+                try:
+                    deployment = await self._loader.load(version, self._router.current.catalog)
+                except BaseException:
+                    self._router.forget(version)
+                    raise
+                loaded[version] = RefCounted(deployment)
+            yield loaded
+        except BaseException:
+            for ref in loaded.values():
+                await self._router.discard(ref)
+            raise
 
 
 async def _bring_back(old: Deployment) -> None:
     try:
         await old.engine.reload(old.bundle)
         await old.catalog.restore()
-    except Exception as error:  # it may hold anything now, and is started again as one that died
+    except Exception as error:  # the engine may hold anything now, so it is started again as one that died
         log.error("engine_given_up", model=old.version, reason=str(error))
         await old.engine.stop()

@@ -1,13 +1,18 @@
-"""Who answers now, and who is on the way in or out.
+"""Routing: which deployments answer queries now, and which of them answers a given one.
 
-Whoever is left out is ended when its last request is answered. The catalogs of all that answer change together.
+A query keeps the deployment that it was given. One that leaves the routing table is stopped when its last query is
+answered. The catalogs of all deployments in the table change together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import TypeAlias
 
 import structlog
 
@@ -15,145 +20,216 @@ from catalog.data.changes import Change, Outcome
 from catalog.errors import CatalogError
 from server.core import metrics
 from server.core.errors import StartupError
-from server.core.process import gc_refreeze
 from server.core.refcount import RefCounted
 from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
-from server.serving.loader import Loader
-from server.serving.routing_table import RoutingTable
 
-__all__ = ["REFUSALS", "Router"]
+__all__ = ["LOAD_ERRORS", "DeploymentRef", "Router", "RoutingTable", "TrafficSplit"]
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = (CatalogError, EngineError, StartupError)
+DeploymentRef: TypeAlias = RefCounted[Deployment]
+HASH_BYTES = 8
+
+LOAD_ERRORS = (CatalogError, EngineError, StartupError)
 """What making a deployment ready may raise."""
 
 
-class Router:
-    """The deployments that answer.
+@dataclass(frozen=True, slots=True)
+class TrafficSplit:
+    """How several models share the queries.
 
-    starting: held by whoever starts, ends or reloads an engine: one at a time has the machine's memory, and vLLM starts
-    in an environment that it changes. changing: held while catalogs change, so that a deployment which takes over
-    inside misses nothing.
+    A stable hash of the user decides, so the same person is answered by the same model on every server and after a
+    restart. When weights change, only as many users change their model as they must; another pair of models deals the
+    users anew.
+
+    weights: of every version, positive; a version's share is its weight's part of their sum.
     """
 
-    def __init__(self, launcher: Loader) -> None:
-        self.starting = asyncio.Lock()
+    weights: Mapping[str, int]
+
+    def version_of(self, key: str) -> str:
+        """The version that answers queries with this key: a user, a session, or a request id."""
+        versions = sorted(self.weights)
+        ends = list(accumulate(self.weights[version] for version in versions))
+        named = "\0".join([*versions, key]).encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(named, digest_size=HASH_BYTES).digest()
+        position = int.from_bytes(digest) * ends[-1] >> 8 * HASH_BYTES  # 0 … sum of weights - 1
+        return next(version for version, end in zip(versions, ends, strict=True) if position < end)
+
+    def without(self, version: str) -> TrafficSplit | None:
+        """The split among the others; None if only one is left, which answers everything."""
+        left = {name: weight for name, weight in self.weights.items() if name != version}
+        return TrafficSplit(left) if len(left) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """The deployments that answer at one moment. A change makes a new table.
+
+    current: the deployment that is served after a restart too.
+    split: how all of them share the queries; None where `current` answers every one.
+    others: the deployments beside the current one, by version.
+    """
+
+    current: DeploymentRef
+    split: TrafficSplit | None = None
+    others: Mapping[str, DeploymentRef] = field(default_factory=dict)
+
+    @property
+    def refs(self) -> list[DeploymentRef]:
+        """All of them, the current one first."""
+        return [self.current, *self.others.values()]
+
+    @property
+    def deployments(self) -> list[Deployment]:
+        """All of them, the current one first."""
+        return [ref.value for ref in self.refs]
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The weight of every version."""
+        return {self.current.value.version: 100} if self.split is None else dict(self.split.weights)
+
+    def pick(self, key: str | None) -> DeploymentRef:
+        """The deployment for queries with this key; None gets the current one.
+
+        While an engine is dead, the others answer for it.
+        """
+        chosen = self.current
+        if self.split is not None and key is not None:
+            chosen = self.others.get(self.split.version_of(key), self.current)
+        if chosen.value.engine.alive:
+            return chosen
+        return next((ref for ref in self.refs if ref.value.engine.alive), chosen)
+
+    def without(self, version: str) -> RoutingTable:
+        """The table in which the others have this version's share."""
+        assert self.split is not None, "one model cannot leave itself"
+        others = {name: ref for name, ref in self.others.items() if name != version}
+        return RoutingTable(self.current, self.split.without(version), others)
+
+    def with_replaced(self, old: DeploymentRef, new: DeploymentRef) -> RoutingTable:
+        """The table with another deployment of the same version in the place of one of these."""
+        if old is self.current:
+            return replace(self, current=new)
+        return replace(self, others={**self.others, new.value.version: new})
+
+
+class Router:
+    """Gives queries their deployments.
+
+    changing: held while catalogs change, so that a deployment which catches up inside misses nothing.
+    """
+
+    def __init__(self) -> None:
         self.changing = asyncio.Lock()
-        self._launcher = launcher
-        self._serving: RoutingTable | None = None
-        self._admitting = asyncio.Event()
+        self._table: RoutingTable | None = None
+        self._open = asyncio.Event()
         self._tasks = Tasks()
 
     @property
-    def serving(self) -> RoutingTable:
-        assert self._serving is not None, "begin() makes it"
-        return self._serving
+    def table(self) -> RoutingTable:
+        """The present table."""
+        assert self._table is not None, "there is none before the first deployment is ready"
+        return self._table
 
     @property
     def current(self) -> Deployment:
-        return self.serving.current.value
-
-    async def begin(self, version: str) -> None:
-        """Admit requests, to this version. Raises CatalogError, StartupError and EngineError."""
-        self.exchange(RefCounted(await self._launcher.launch(version, None)))
-        self._admitting.set()
+        """The current deployment, for a look; to answer with it, `use` it."""
+        return self.table.current.value
 
     @asynccontextmanager
-    async def use(self, key: str | None) -> AsyncIterator[Deployment]:
-        """Who answers a request with this key; it stays until the end of the block."""
-        await self._admitting.wait()
-        with self.serving.answering(key).use() as deployment:
+    async def use(self, key: str | None = None) -> AsyncIterator[Deployment]:
+        """The deployment that answers a query with this key; it stays until the end of the block."""
+        await self._open.wait()
+        with self.table.pick(key).use() as deployment:
             yield deployment
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Requests that come inside wait."""
-        self._admitting.clear()
+    def hold(self) -> Iterator[None]:
+        """Queries that come inside wait."""
+        self._open.clear()
         try:
             yield
         finally:
-            self._admitting.set()
+            self._open.set()
 
-    async def launch(self, version: str) -> RefCounted[Deployment]:
-        """Another deployment, ready, with the current one's items; nobody asks it yet. Raises REFUSALS."""
-        try:
-            return RefCounted(await self._launcher.launch(version, self.current))
-        except BaseException:
-            self.forget(version)
-            raise
+    def switch(self, table: RoutingTable) -> None:
+        """Give the next query its deployment by this table.
 
-    def serve(self, serving: RoutingTable) -> None:
-        """From the next request on."""
-        left = [leased for leased in self.serving.live if leased not in serving.live]
-        self._serve(serving)
-        for leased in left:
-            self._tasks.start(self._end(leased))
+        A deployment that is in it no more is stopped after its last query, unless another one has taken over its
+        engine.
+        """
+        engines = {deployment.engine for deployment in table.deployments}
+        left = [] if self._table is None else [ref for ref in self._table.refs if ref.value.engine not in engines]
+        self._table = table
+        for deployment in table.deployments:
+            deployment.describe_in_metrics()
+        metrics.TRAFFIC_WEIGHT.clear()
+        for version, weight in table.weights.items():
+            metrics.TRAFFIC_WEIGHT.labels(version).set(weight)
+        for ref in left:
+            self._tasks.start(self._stop_when_idle(ref))
 
-    def exchange(self, current: RefCounted[Deployment]) -> None:
-        """Have it alone answer, in the engine of the one before."""
-        self._serve(RoutingTable(current))
+    def start(self, first: DeploymentRef) -> None:
+        """Admit queries, to this deployment."""
+        self.switch(RoutingTable(first))
+        self._open.set()
 
-    async def discard(self, *unused: RefCounted[Deployment]) -> None:
-        """End what never got a request."""
-        for leased in unused:
-            await self._stop(leased)
+    async def discard(self, ref: DeploymentRef) -> None:
+        """Stop a deployment that answers nobody."""
+        await ref.value.stop()
+        self.forget(ref.value.version)
 
     def forget(self, version: str) -> None:
         """Drop the metrics of a version, unless it answers."""
-        if version not in self.serving.weights:
+        if version not in self.table.weights:
             metrics.forget(version)
 
     async def change(self, changes: Sequence[Change], number: int, write: Callable[[], Awaitable[None]]) -> Outcome:
-        """As `Deployments.change`."""
+        """Change every catalog; afterwards they have this number.
+
+        write: as of `LiveCatalog.apply`.
+
+        Returns what came of it in the current catalog. Raises CatalogError, EngineUnavailable while the current engine
+        is dead, and what `write` raises; then nothing is changed.
+        """
         async with self.changing:
             if not self.current.engine.alive:
                 raise EngineUnavailable("items cannot be changed while the engine is started again: nothing is changed")
             outcome = await self.current.catalog.apply(changes, number, write)
-            await self._follow(lambda catalog: catalog.apply(changes, number))
+            await self._change_others(lambda catalog: catalog.apply(changes, number))
             return outcome
 
     async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
-        """As `Deployments.apply_remote`."""
+        """Change every catalog as other servers did, by item id; each rejects what it cannot take."""
         async with self.changing:
             await self.current.catalog.apply_remote(changes, number)
-            await self._follow(lambda catalog: catalog.apply_remote(changes, number))
+            await self._change_others(lambda catalog: catalog.apply_remote(changes, number))
 
     async def close(self) -> None:
-        """Admit nobody any more, and end every engine."""
-        self._admitting.clear()
+        """Admit no more queries, and stop every deployment."""
+        self._open.clear()
         await self._tasks.wait()
-        if self._serving is not None:
-            for leased in self._serving.live:
-                await leased.value.stop()
+        if self._table is not None:
+            for deployment in self._table.deployments:
+                await deployment.stop()
 
-    async def _follow(self, change: Callable[[LiveCatalog], Awaitable[object]]) -> None:
+    async def _change_others(self, change: Callable[[LiveCatalog], Awaitable[object]]) -> None:
         """Change the catalogs beside the current one; a model that cannot take what the current one took leaves."""
-        for version, leased in self.serving.others.items():
+        for version, ref in self.table.others.items():
             try:
-                await change(leased.value.catalog)
-            except REFUSALS as error:
-                if not leased.value.engine.alive:
+                await change(ref.value.catalog)
+            except LOAD_ERRORS as error:
+                if not ref.value.engine.alive:
                     continue  # what takes its place begins with the current items
-                log.error("answers_no_more", version=version, reason=f"it could not take a change of items: {error}")
-                self.serve(self.serving.without(version))
+                reason = f"it could not take a change of items: {error}"
+                log.error("deployment_dropped", version=version, reason=reason)
+                self.switch(self.table.without(version))
 
-    def _serve(self, serving: RoutingTable) -> None:
-        self._serving = serving
-        for leased in serving.live:
-            leased.value.describe_in_metrics()
-        metrics.TRAFFIC_WEIGHT.clear()
-        for version, weight in serving.weights.items():
-            metrics.TRAFFIC_WEIGHT.labels(version).set(weight)
-
-    async def _end(self, leased: RefCounted[Deployment]) -> None:
-        await leased.idle()
-        await self._stop(leased)
-
-    async def _stop(self, leased: RefCounted[Deployment]) -> None:
-        await leased.value.stop()
-        self.forget(leased.value.version)
-        gc_refreeze()
+    async def _stop_when_idle(self, ref: DeploymentRef) -> None:
+        await ref.idle()
+        await self.discard(ref)

@@ -1,7 +1,7 @@
-"""An engine that died comes back by itself: the same version, in a new process, with the same items.
+"""Supervision: an engine that died is started once more, with the same version and the same items.
 
-Whatever it died of, it may do so again, and what it needs may be away (a disk, memory). So attempts are spaced, at
-first by a second, in the end by a minute, and never cease; an operator who activates another version ends them.
+Whatever it died of may come again, and what it needs may be away (a disk, memory). So attempts are spaced, by a second
+at first and by a minute in the end, and never cease; an operator who activates another version ends them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from collections.abc import Callable
 import structlog
 
 from server.core import metrics
-from server.core.refcount import RefCounted
-from server.core.tasks import Tasks
-from server.serving.deployment import Deployment
-from server.serving.router import REFUSALS, Router
+from server.serving.rollout import Rollout
+from server.serving.router import LOAD_ERRORS, DeploymentRef, Router
 
 __all__ = ["Backoff", "Supervisor"]
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 0.2
-SHORTEST_SECONDS = 1.0
-LONGEST_SECONDS = 60.0
+POLL_SECONDS = 0.2
+MIN_PAUSE_SECONDS = 1.0
+MAX_PAUSE_SECONDS = 60.0
 
 
 class Backoff:
@@ -33,106 +31,93 @@ class Backoff:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tried = 0
+        self._attempts = 0
         self._ended = clock()
         self._succeeded = True
 
     @property
     def pause(self) -> float:
         """Seconds between the last attempt's end and the next."""
-        if self._tried == 0:
+        if self._attempts == 0:
             return 0.0
-        return float(min(LONGEST_SECONDS, SHORTEST_SECONDS * 2 ** (self._tried - 1)))
+        return float(min(MAX_PAUSE_SECONDS, MIN_PAUSE_SECONDS * 2 ** (self._attempts - 1)))
 
     @property
     def due(self) -> bool:
+        """Whether the pause is over."""
         return self._clock() - self._ended >= self.pause
 
     def lost(self) -> None:
-        """What had been achieved is gone."""
-        if self._succeeded and self._clock() - self._ended > LONGEST_SECONDS:
-            self._tried = 0
+        """Note that what an attempt had achieved is gone."""
+        if self._succeeded and self._clock() - self._ended > MAX_PAUSE_SECONDS:
+            self._attempts = 0
 
-    def tried(self, *, succeeded: bool) -> None:
-        """An attempt has ended."""
-        self._tried += 1
+    def attempted(self, *, succeeded: bool) -> None:
+        """Note that an attempt has ended."""
+        self._attempts += 1
         self._ended, self._succeeded = self._clock(), succeeded
 
 
 class Supervisor:
-    """Looks after the engines of all that answer."""
+    """Watches the engines of all deployments that answer."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, rollout: Rollout) -> None:
         self._router = router
-        self._dead: set[RefCounted[Deployment]] = set()
-        self._patience: dict[str, Backoff] = {}
-        self._tasks = Tasks()
+        self._rollout = rollout
+        self._dead: set[DeploymentRef] = set()
+        self._backoffs: dict[str, Backoff] = {}
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look from now on."""
+        """Watch from now on."""
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Start nothing any more. An engine that is just being started is waited for; it is the router's then."""
+        """Watch no more, and give up the engine that is being started."""
         if self._watching is not None:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
-        await self._tasks.wait()
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            live = self._router.serving.live
-            self._forget_all_but(live)
-            for leased in live:
-                if not leased.value.engine.alive and self._patience_with(leased).due:
-                    await self._tasks.finish(self._attempt(leased))
+            await asyncio.sleep(POLL_SECONDS)
+            refs = self._router.table.refs
+            self._forget_all_but(refs)
+            for ref in refs:
+                if not ref.value.engine.alive and self._backoff_of(ref).due:
+                    await self._restart(ref)
 
-    def _forget_all_but(self, live: list[RefCounted[Deployment]]) -> None:
-        self._dead &= set(live)
-        versions = {leased.value.version for leased in live}
-        self._patience = {version: kept for version, kept in self._patience.items() if version in versions}
+    def _forget_all_but(self, refs: list[DeploymentRef]) -> None:
+        self._dead &= set(refs)
+        versions = {ref.value.version for ref in refs}
+        self._backoffs = {version: kept for version, kept in self._backoffs.items() if version in versions}
 
-    def _patience_with(self, leased: RefCounted[Deployment]) -> Backoff:
-        version = leased.value.version
-        patience = self._patience.setdefault(version, Backoff())
-        if leased not in self._dead:
-            self._dead.add(leased)
-            patience.lost()
-            log.error("engine_died", model=version, started_again_in=patience.pause)
-        return patience
-
-    async def _attempt(self, dead: RefCounted[Deployment]) -> None:
+    def _backoff_of(self, dead: DeploymentRef) -> Backoff:
         version = dead.value.version
-        async with self._router.starting:
-            if dead not in self._router.serving.live:
-                return  # meanwhile another took over
-            started, patience = time.perf_counter(), self._patience[version]
-            try:
-                await dead.value.engine.stop()  # its memory is the new one's
-                await self._replace(dead)
-            except Exception as error:  # whatever it is, the next attempt may find it gone; nobody waits for this task
-                patience.tried(succeeded=False)
-                log.error(
-                    "engine_not_started_again",
-                    model=version,
-                    reason=str(error),
-                    tried_again_in=patience.pause,
-                    exc_info=not isinstance(error, REFUSALS),
-                )
-            else:
-                patience.tried(succeeded=True)
-                metrics.ENGINE_RESTARTS.labels(version).inc()
-                log.warning("engine_started_again", model=version, seconds=round(time.perf_counter() - started, 3))
+        backoff = self._backoffs.setdefault(version, Backoff())
+        if dead not in self._dead:
+            self._dead.add(dead)
+            backoff.lost()
+            log.error("engine_died", model=version, started_again_in=backoff.pause)
+        return backoff
 
-    async def _replace(self, dead: RefCounted[Deployment]) -> None:
-        leased = await self._router.launch(dead.value.version)
+    async def _restart(self, dead: DeploymentRef) -> None:
+        version, started = dead.value.version, time.perf_counter()
+        backoff = self._backoffs[version]
         try:
-            async with self._router.changing:
-                await leased.value.follow(self._router.current.catalog)
-                self._router.serve(self._router.serving.replacing(dead, leased))
-        except BaseException:
-            await self._router.discard(leased)
-            raise
+            if not await self._rollout.replace(dead):
+                return  # meanwhile another one took its place
+        except Exception as error:  # whatever it is, the next attempt may find it gone, and nobody awaits this task
+            backoff.attempted(succeeded=False)
+            log.error(
+                "engine_not_started_again",
+                model=version,
+                reason=str(error),
+                tried_again_in=backoff.pause,
+                exc_info=not isinstance(error, LOAD_ERRORS),
+            )
+        else:
+            backoff.attempted(succeeded=True)
+            metrics.ENGINE_RESTARTS.labels(version).inc()
+            log.warning("engine_started_again", model=version, seconds=round(time.perf_counter() - started, 3))

@@ -11,15 +11,17 @@ import server.__main__ as program
 from catalog.bundle.bundle import Bundle
 from server.app import create_app
 from server.core.settings import Settings
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
 VERSIONS = ("2025-11-20-a", "2025-11-21-a")
 
 
-def deploy(settings: Settings) -> Deployments:
+def deploy(settings: Settings) -> DeploymentManager:
     publish_names(settings.bundles, *VERSIONS)
-    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: RecordingEngine())
+    return DeploymentManager(
+        settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: RecordingEngine()
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.snapshot import Snapshot
 from server.core.settings import Settings
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.fake_engine import FakeEngine
 from tests.support.small_shop import CODES_NL, ShopBundle, make_index, publish_names
 
@@ -46,11 +46,11 @@ class StoreBundle(ShopBundle):
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 
-def deploy(settings: Settings) -> Deployments:
+def deploy(settings: Settings) -> DeploymentManager:
     """Publishes both versions where the folder of bundles is empty."""
     settings.bundles.mkdir(parents=True, exist_ok=True)
     if not (settings.bundles / "current").exists():
         publish_names(settings.bundles, *VERSIONS)
-    return Deployments(
+    return DeploymentManager(
         settings, lambda _, version: cast(Bundle, StoreBundle(version)), lambda *_: FakeEngine(make_index())
     )

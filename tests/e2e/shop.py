@@ -10,7 +10,7 @@ from catalog.snapshot import Snapshot
 from server.core.settings import Settings
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundle
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
@@ -53,5 +53,5 @@ class BrowserShop(ShopBundle):
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 
-def deploy(settings: Settings, engine: BreakableEngine) -> Deployments:
-    return Deployments(settings, lambda _, version: cast(Bundle, BrowserShop(version)), lambda *_: engine)
+def deploy(settings: Settings, engine: BreakableEngine) -> DeploymentManager:
+    return DeploymentManager(settings, lambda _, version: cast(Bundle, BrowserShop(version)), lambda *_: engine)

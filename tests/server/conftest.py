@@ -8,7 +8,7 @@ import pytest
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
@@ -21,7 +21,7 @@ def engine() -> RecordingEngine:
 
 
 @pytest.fixture
-def deployments(settings: Settings, engine: RecordingEngine) -> Deployments:
+def deployments(settings: Settings, engine: RecordingEngine) -> DeploymentManager:
     return make_deployments(settings, engine)
 
 
@@ -43,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def shop(
-    settings: Settings, deployments: Deployments, history: MemoryHistory, changes: MemoryChanges
+    settings: Settings, deployments: DeploymentManager, history: MemoryHistory, changes: MemoryChanges
 ) -> AsyncIterator[Shop]:
     app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: changes)
     async with app.router.lifespan_context(app):

@@ -9,7 +9,7 @@ from server.app import create_app
 from server.core.settings import Settings
 from server.engine.errors import EngineError
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(shop: Shop) -> No
 
 
 async def test_parts_are_closed_when_the_application_ends(
-    settings: Settings, deployments: Deployments, engine: RecordingEngine, history: MemoryHistory
+    settings: Settings, deployments: DeploymentManager, engine: RecordingEngine, history: MemoryHistory
 ) -> None:
     app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: MemoryChanges())
     async with app.router.lifespan_context(app):
@@ -97,7 +97,7 @@ async def test_parts_are_closed_when_the_application_ends(
 
 
 async def test_an_engine_that_does_not_start_is_closed_again(
-    settings: Settings, deployments: Deployments, engine: RecordingEngine, history: MemoryHistory,
+    settings: Settings, deployments: DeploymentManager, engine: RecordingEngine, history: MemoryHistory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     async def start() -> None:
@@ -115,13 +115,13 @@ async def test_a_bundle_that_cannot_be_served_stops_the_start(settings: Settings
     def broken(_: Settings, version: str) -> Bundle:
         raise BundleError("model.safetensors is missing")
 
-    app = create_app(settings, deploy=lambda _: Deployments(settings, broken))
+    app = create_app(settings, deploy=lambda _: DeploymentManager(settings, broken))
     with pytest.raises(BundleError, match=r"model\.safetensors is missing"):
         async with app.router.lifespan_context(app):
             pass
 
 
-async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: Deployments) -> None:
+async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: DeploymentManager) -> None:
     history = MemoryHistory()
     history.away = True
     app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: MemoryChanges())

@@ -14,7 +14,7 @@ import server.__main__ as program
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
 SLOW_K = 13
@@ -34,7 +34,7 @@ class SlowEngine(RecordingEngine):
         print("engine: stopped", flush=True)
 
 
-def deploy(settings: Settings) -> Deployments:
+def deploy(settings: Settings) -> DeploymentManager:
     bundles = Path(tempfile.mkdtemp())
     publish_names(bundles, "2025-11-20-a")
     return make_deployments(settings.model_copy(update={"bundles": bundles}), SlowEngine())

@@ -22,7 +22,7 @@ from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_to
 from catalog.text.query_terms import TypedWords
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.fake_engine import FakeEngine
 
 SIZES = (4, 8)
@@ -122,10 +122,10 @@ class ShopBundle:
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 
-def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> Deployments:
-    """Deployments of small shops under the names that `publish_names` made; one engine for all."""
+def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> DeploymentManager:
+    """A manager of small shops under the names that `publish_names` made; one engine for all."""
     shared = engine or RecordingEngine()
-    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: shared)
+    return DeploymentManager(settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: shared)
 
 
 def publish_names(bundles: Path, *versions: str) -> None:

@@ -42,7 +42,7 @@ async def get_item(
     item_id: Annotated[str, Path(description="slashes are fine")], deployments: DeploymentsDep
 ) -> Response:
     """Every field of an item, whether or not it is available."""
-    snapshot = deployments.current.catalog.searcher.snapshot
+    snapshot = deployments.router.current.catalog.searcher.snapshot
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
@@ -80,7 +80,7 @@ async def delete_item(
     item_id: Identifier, deployments: DeploymentsDep, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
 ) -> Response:
     """Takes an item out of all answers from the next request on. Histories keep it."""
-    snapshot = deployments.current.catalog.searcher.snapshot
+    snapshot = deployments.router.current.catalog.searcher.snapshot
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")

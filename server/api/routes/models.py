@@ -9,7 +9,7 @@ from server.api.schemas.models import ActivationBody, ModelsBody
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
-from server.serving.rollout import Activation
+from server.serving.rollout import RolloutResult
 
 __all__ = ["router"]
 
@@ -24,13 +24,13 @@ router = APIRouter(
 @router.get("", response_model=ModelsBody)
 async def list_models(deployments: DeploymentsDep) -> Response:
     """The published bundles, the newest last, which one is served, and how those that answer share the requests."""
-    current, previous = deployments.current.version, deployments.previous
+    table = deployments.router.table
     return json_response(
         {
-            "current": current,
-            "previous": previous,
+            "current": table.current.value.version,
+            "previous": deployments.previous,
             "versions": deployments.versions(),
-            "traffic": deployments.weights,
+            "traffic": table.weights,
         }
     )
 
@@ -51,8 +51,8 @@ async def roll_back(deployments: DeploymentsDep, request_id: RequestIdDep) -> Re
     return _activated(await deployments.roll_back(), request_id)
 
 
-def _activated(activation: Activation, request_id: str) -> Response:
-    took_ms = round(activation.seconds * 1000, 1)
+def _activated(result: RolloutResult, request_id: str) -> Response:
+    took_ms = round(result.seconds * 1000, 1)
     return json_response(
-        {"request_id": request_id, "model": activation.version, "previous": activation.previous, "took_ms": took_ms}
+        {"request_id": request_id, "model": result.version, "previous": result.previous, "took_ms": took_ms}
     )

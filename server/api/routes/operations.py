@@ -42,7 +42,7 @@ async def metrics() -> Response:
 @router.get("/version", response_model=VersionBody)
 async def get_version(deployments: DeploymentsDep) -> Response:
     """Which model answers, over which catalog."""
-    manifest, searcher = deployments.current.manifest, deployments.current.catalog.searcher
+    manifest, searcher = deployments.router.current.manifest, deployments.router.current.catalog.searcher
     return json_response(
         {
             "gemserve": version("gemserve"),

@@ -12,7 +12,7 @@ from server.api.schemas.models import TrafficBody, TrafficParameters
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem, describe, in_words
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 
 __all__ = ["router"]
 
@@ -39,14 +39,14 @@ async def share_requests(request: Request, deployments: DeploymentsDep, request_
 @router.delete("", response_model=TrafficBody)
 async def end_sharing(deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
     """Has the current version answer alone again. Harmless when it does."""
-    return await _changed(deployments, deployments.end_sharing(), request_id)
+    return await _changed(deployments, deployments.end_share(), request_id)
 
 
-async def _changed(deployments: Deployments, change: Awaitable[None], request_id: str) -> Response:
+async def _changed(deployments: DeploymentManager, change: Awaitable[None], request_id: str) -> Response:
     started = time.perf_counter()
     await change
     took_ms = round((time.perf_counter() - started) * 1000, 1)
-    return json_response({"request_id": request_id, "traffic": deployments.weights, "took_ms": took_ms})
+    return json_response({"request_id": request_id, "traffic": deployments.router.table.weights, "took_ms": took_ms})
 
 
 def _weights(body: object) -> dict[str, int]:

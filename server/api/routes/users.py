@@ -30,7 +30,7 @@ async def get_user_history(
 ) -> Response:
     """A user's latest events, the newest first; somebody unknown has none."""
     past = await history.past_events(user, parameters.limit)
-    items = deployments.current.catalog.searcher.items
+    items = deployments.router.current.catalog.searcher.items
     rows = [items.row_of(event.item_id) for event in past.events]
     events = [
         asdict(event) | {"title": None if row is None else items.record(row)["title"]}

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.app import create_app
 from server.core import metrics
 from server.core.settings import Settings
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from server.storage.managed_redis import managed_redis
 from tests.support.http_shop import Shop
 from tests.support.paths import ROOT
@@ -39,7 +39,7 @@ def asked(query: str) -> tuple[set[str], set[str]]:
 
 
 @pytest.fixture
-async def samples(settings: Settings, deployments: Deployments, tmp_path: Path) -> dict[str, set[str]]:
+async def samples(settings: Settings, deployments: DeploymentManager, tmp_path: Path) -> dict[str, set[str]]:
     """By name, the labels of what /metrics has once everything has happened."""
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(ExitStack())
@@ -54,7 +54,9 @@ async def samples(settings: Settings, deployments: Deployments, tmp_path: Path) 
         await shop.get("/search", q="")
         redis.close()
         assert (await shop.get("/recommend", user="ada")).json()["degraded"]
-        assert (await shop.client.post(f"/admin/models/{deployments.current.version}/activate")).status_code == 200
+        assert (
+            await shop.client.post(f"/admin/models/{deployments.router.current.version}/activate")
+        ).status_code == 200
         text = (await shop.get("/metrics")).text
     return {
         sample.name: set(sample.labels) for family in text_string_to_metric_families(text) for sample in family.samples

@@ -1,4 +1,4 @@
-"""Frozen objects, and that they are not kept for ever, in processes of their own; and the limit of open files."""
+"""Frozen objects, in processes of their own; and the limit of open files."""
 
 import resource
 import subprocess
@@ -9,38 +9,60 @@ import pytest
 from server.core.errors import StartupError
 from server.core.process import OWN_FILES, raise_fd_limit
 
-MODEL = """
-import gc, weakref
-from server.core.process import gc_freeze, gc_refreeze
+COLLECTIONS = """
+import gc
+from server.core.process import gc_deferred, gc_freeze
 
-class Model:
-    def __init__(self):
-        self.circle = self
+seen = []  # by every full collection, how many objects it looks at
 
-model = Model()
-gone = weakref.ref(model)
+def note(phase, info):
+    if phase == "start" and info["generation"] == 2:
+        seen.append(len(gc.get_objects()))
+
+def load():
+    return [[] for _ in range(300_000)]
+
+gc.callbacks.append(note)
+thresholds = gc.get_threshold()
+"""
+
+SERVER = """
+first = load()
+gc_freeze()
+seen.clear()
+with gc_deferred():
+    second = load()
+    assert gc.get_threshold() != thresholds
+assert gc.get_threshold() == thresholds
+assert gc.get_freeze_count() > 600_000, "what was loaded is not frozen"
+assert max(seen) < 10_000, "somebody waited for a full collection"
 """
 
 LEAVES = """
+import weakref
+
+class Model:
+    pass
+
+model = Model()
 gc_freeze()
-assert gc.get_freeze_count() > 0
+gone = weakref.ref(model)
+gc.disable()
 del model
-gc.collect()
-assert gone() is not None, "it was not set aside"
-gc_refreeze()
-assert gone() is None, "a model that left was kept"
+assert gone() is None
 """
 
 IS_NO_SERVER = """
-assert gc.get_freeze_count() == 0
-gc_refreeze()
-assert gc.get_freeze_count() == 0, "set aside where nobody asked for it"
+with gc_deferred():
+    assert gc.get_threshold() == thresholds
+    model = load()
+assert gc.get_freeze_count() == 0, "frozen where nobody asked for it"
 """
 
 
-@pytest.mark.parametrize("program", [LEAVES, IS_NO_SERVER], ids=["a model leaves", "no server"])
-def test_what_is_set_aside(program: str) -> None:
-    command = [sys.executable, "-c", MODEL + program]
+@pytest.mark.parametrize("program", [SERVER, LEAVES, IS_NO_SERVER], ids=["a server", "a model leaves", "no server"])
+def test_what_is_frozen(program: str) -> None:
+    command = [sys.executable, "-c", COLLECTIONS + program]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
 

@@ -20,7 +20,7 @@ from server.core import tracing
 from server.core.logging import configure_logging
 from server.core.settings import Settings
 from server.core.tracing import otlp_provider
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
@@ -38,7 +38,7 @@ def exporter() -> InMemorySpanExporter:
 @pytest.fixture
 async def traced(
     settings: Settings,
-    deployments: Deployments,
+    deployments: DeploymentManager,
     history: MemoryHistory,
     changes: MemoryChanges,
     exporter: InMemorySpanExporter,
@@ -193,7 +193,7 @@ class Collector(BaseHTTPRequestHandler):
 
 
 async def test_spans_reach_the_collector_before_the_server_ends(
-    settings: Settings, deployments: Deployments, history: MemoryHistory, changes: MemoryChanges
+    settings: Settings, deployments: DeploymentManager, history: MemoryHistory, changes: MemoryChanges
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
         collector.received = []  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""CatalogSync of the catalog: one order for all servers, kept over restarts. The store is in memory here."""
+"""Changes of items: one order for all servers, kept over restarts. The store is in memory here."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.engine.errors import EngineError
 from server.serving.catalog_sync import CatalogSync
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem
@@ -26,11 +26,11 @@ SOON = 0.01
 
 
 @asynccontextmanager
-async def server(settings: Settings, store: MemoryChanges) -> AsyncIterator[tuple[Deployments, CatalogSync]]:
-    deployments = Deployments(
+async def server(settings: Settings, store: MemoryChanges) -> AsyncIterator[tuple[DeploymentManager, CatalogSync]]:
+    deployments = DeploymentManager(
         settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: RecordingEngine()
     )
-    edits = CatalogSync(deployments, store, poll_seconds=SOON)
+    edits = CatalogSync(deployments.router, store, poll_seconds=SOON)
     await deployments.start()
     await edits.start()
     yield deployments, edits
@@ -40,15 +40,15 @@ async def server(settings: Settings, store: MemoryChanges) -> AsyncIterator[tupl
     await deployments.stop()
 
 
-def shown(deployments: Deployments) -> dict[str, object]:
+def shown(deployments: DeploymentManager) -> dict[str, object]:
     """What the current catalog has, by id, with its titles."""
-    snapshot = deployments.current.catalog.searcher.snapshot
+    snapshot = deployments.router.current.catalog.searcher.snapshot
     rows = zip(snapshot.items.table.select(["item_id", "title"]).to_pylist(), snapshot.present_N, strict=True)
     return {row["item_id"]: row["title"] for row, present in rows if present}
 
 
-def number(deployments: Deployments) -> int:
-    return deployments.current.catalog.searcher.snapshot.number
+def number(deployments: DeploymentManager) -> int:
+    return deployments.router.current.catalog.searcher.snapshot.number
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -157,10 +157,10 @@ async def test_what_a_catalog_cannot_take_is_left_out_and_told(settings: Setting
         async with server(settings, changes) as (deployments, edits):
             titles = shown(deployments)
             assert [titles[f"item-{n}"] for n in (7, 8, 9)] == ["changed", "Title 8", "changed"]
-            assert set(deployments.current.catalog.rejected) == {"item-8"}
+            assert set(deployments.router.current.catalog.rejected) == {"item-8"}
             assert (await deployments.activate(NEW)).version == NEW  # the one before could not take it either
             await edits.change([Upsert({"item_id": "item-8", "title": "mended"})])
-            assert deployments.current.catalog.rejected == {}
+            assert deployments.router.current.catalog.rejected == {}
     (told, *_) = [entry for entry in logs if entry["event"] == "change_left_out"]
     assert (told["item"], "colour" in told["reason"]) == ("item-8", True)
 
@@ -176,7 +176,7 @@ async def test_models_change_and_edits_stay(settings: Settings, changes: MemoryC
             assert number(deployments) == 2
         await deployments.share({OLD: 1, NEW: 1})
         await edits.change([Delete("item-11")])
-        assert all("item-11" not in shown_by(live) for live in deployments.live)
+        assert all("item-11" not in shown_by(live) for live in deployments.router.table.deployments)
 
 
 def shown_by(deployment: object) -> set[str]:

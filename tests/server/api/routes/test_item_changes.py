@@ -10,7 +10,7 @@ from server.auth.keyring import Keyring
 from server.auth.rate_limit import RateLimit, RateLimiter
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import NAMES, UNAVAILABLE, RecordingEngine
@@ -100,7 +100,7 @@ async def test_more_items_than_there_is_room_for_are_refused(shop: Shop) -> None
 
 
 async def test_a_request_under_way_finishes_on_the_catalog_it_began_with(
-    shop: Shop, engine: RecordingEngine, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, engine: RecordingEngine, deployments: DeploymentManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranking, go_on = asyncio.Event(), asyncio.Event()
     rank = RecordingEngine.rank
@@ -112,12 +112,12 @@ async def test_a_request_under_way_finishes_on_the_catalog_it_began_with(
         return await rank(self, request)
 
     monkeypatch.setattr(RecordingEngine, "rank", slow)
-    before = deployments.current.catalog.searcher
+    before = deployments.router.current.catalog.searcher
     under_way = asyncio.create_task(shop.get("/search", q="tent", k=13, filter="price >= 0"))
     await ranking.wait()
     await shop.client.put("/items/aaa", json={"title": "shifts every leaf behind it"})
     await shop.client.delete("/items/item-9")
-    after = deployments.current.catalog.searcher
+    after = deployments.router.current.catalog.searcher
     assert (before.installed, after.installed) == (0, 1)
     go_on.set()
     body = (await under_way).json()

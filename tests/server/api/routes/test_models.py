@@ -12,7 +12,7 @@ from server.core.errors import RolloutFailed, RolloutInProgress
 from server.core.settings import Settings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankableBundle, Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
@@ -57,19 +57,19 @@ def engines() -> list[ModelEngine]:
 
 
 @pytest.fixture
-def deployments(settings: Settings, engines: list[ModelEngine], monkeypatch: pytest.MonkeyPatch) -> Deployments:
+def deployments(settings: Settings, engines: list[ModelEngine], monkeypatch: pytest.MonkeyPatch) -> DeploymentManager:
     def make(bundle: Bundle, _: object) -> ModelEngine:
         engines.append(ModelEngine(bundle.version))
         return engines[-1]
 
-    async def verify(bundle: Bundle, engine: ModelEngine, _: object) -> None:
+    async def check(bundle: Bundle, engine: ModelEngine, _: object) -> None:
         assert engine.loaded == bundle.version
         if bundle.version == ModelEngine.faulty:
             raise EngineError("golden question 3: scores are 0.7 off")
 
-    monkeypatch.setattr("server.serving.deployment.verify", verify)
+    monkeypatch.setattr("server.serving.loader.warm_up_check", check)
     monkeypatch.setattr(ModelEngine, "faulty", "")
-    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), make)
+    return DeploymentManager(settings, lambda _, version: cast(Bundle, ShopBundle(version)), make)
 
 
 async def model_of(shop: Shop) -> str:
@@ -202,7 +202,7 @@ async def test_a_change_made_while_another_model_is_loading_is_not_lost(
         loading.set()
         await go_on.wait()
 
-    monkeypatch.setattr("server.serving.deployment.verify", slow)
+    monkeypatch.setattr("server.serving.loader.warm_up_check", slow)
     activating = asyncio.create_task(shop.client.post(f"/admin/models/{NEW}/activate"))
     await loading.wait()
     changing = asyncio.create_task(shop.client.put("/items/new", json={"title": "new"}))
@@ -213,7 +213,7 @@ async def test_a_change_made_while_another_model_is_loading_is_not_lost(
     assert "new" in await shop.ids("/search", q="tent", k=200)
 
 
-async def test_one_activation_at_a_time(deployments: Deployments) -> None:
+async def test_one_activation_at_a_time(deployments: DeploymentManager) -> None:
     await deployments.start()
     first = asyncio.create_task(deployments.activate(NEW))
     await asyncio.sleep(0)
@@ -223,7 +223,7 @@ async def test_one_activation_at_a_time(deployments: Deployments) -> None:
     await deployments.stop()
 
 
-async def test_a_bundle_that_is_not_there(shop: Shop, deployments: Deployments) -> None:
+async def test_a_bundle_that_is_not_there(shop: Shop, deployments: DeploymentManager) -> None:
     assert_problem(await shop.client.post("/admin/models/2020/activate"), 404, "model_not_found")
     assert_problem(await shop.client.post("/admin/models/..%2F..%2Fetc/activate"), 404, "not_found")
     with pytest.raises(RolloutFailed, match="nothing to roll back to"):

@@ -2,7 +2,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
@@ -38,7 +38,7 @@ async def test_not_ready_without_an_engine(shop: Shop, engine: RecordingEngine) 
     assert "the engine died" in str(body["detail"])
 
 
-async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: Deployments) -> None:
+async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: DeploymentManager) -> None:
     app = create_app(
         settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory(), keep=lambda _: MemoryChanges()
     )

@@ -15,9 +15,8 @@ from catalog.bundle.bundle import Bundle, current_bundle
 from catalog.data.changes import Change
 from server.core.settings import Settings
 from server.engine.errors import EngineError
-from server.serving.deployment import Deployment
-from server.serving.manager import Deployments
-from server.serving.traffic_split import Traffic
+from server.serving.manager import DeploymentManager
+from server.serving.router import TrafficSplit
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
@@ -49,12 +48,12 @@ def engines() -> list[OwnEngine]:
 
 
 @pytest.fixture
-def deployments(settings: Settings, engines: list[OwnEngine]) -> Deployments:
+def deployments(settings: Settings, engines: list[OwnEngine]) -> DeploymentManager:
     def make(bundle: Bundle, _: object) -> OwnEngine:
         engines.append(OwnEngine(bundle.version))
         return engines[-1]
 
-    return Deployments(settings, lambda _, version: cast(Bundle, ShopBundle(version)), make)
+    return DeploymentManager(settings, lambda _, version: cast(Bundle, ShopBundle(version)), make)
 
 
 async def share(shop: Shop, **weights: int) -> None:
@@ -71,14 +70,14 @@ async def model_for(shop: Shop, user: str) -> str:
 
 @given(st.dictionaries(st.text(min_size=1), st.integers(1, 1000), min_size=1, max_size=4), st.text())
 def test_a_key_always_gets_the_same_version(weights: dict[str, int], key: str) -> None:
-    chosen = Traffic(weights).version_of(key)
+    chosen = TrafficSplit(weights).version_of(key)
     assert chosen in weights
-    assert Traffic(dict(reversed(weights.items()))).version_of(key) == chosen
+    assert TrafficSplit(dict(reversed(weights.items()))).version_of(key) == chosen
 
 
 @pytest.mark.parametrize("share_of_new", [1, 10, 50, 90])
 def test_versions_answer_in_proportion(share_of_new: int) -> None:
-    traffic = Traffic({OLD: 100 - share_of_new, NEW: share_of_new})
+    traffic = TrafficSplit({OLD: 100 - share_of_new, NEW: share_of_new})
     answered = sum(traffic.version_of(user) == NEW for user in USERS)
     expected = len(USERS) * share_of_new / 100
     deviation = (expected * (1 - share_of_new / 100)) ** 0.5
@@ -86,12 +85,12 @@ def test_versions_answer_in_proportion(share_of_new: int) -> None:
 
 
 def test_whoever_had_the_new_model_keeps_it_when_its_share_grows() -> None:
-    before, after = Traffic({OLD: 90, NEW: 10}), Traffic({OLD: 60, NEW: 40})
+    before, after = TrafficSplit({OLD: 90, NEW: 10}), TrafficSplit({OLD: 60, NEW: 40})
     assert all(after.version_of(user) == NEW for user in USERS if before.version_of(user) == NEW)
 
 
 def test_another_pair_of_models_deals_the_users_anew() -> None:
-    first, second = Traffic({OLD: 1, NEW: 1}), Traffic({NEW: 1, THIRD: 1})
+    first, second = TrafficSplit({OLD: 1, NEW: 1}), TrafficSplit({NEW: 1, THIRD: 1})
     both = Counter((first.version_of(user), second.version_of(user)) for user in USERS)
     assert min(both.values()) > len(USERS) / 5
 
@@ -102,7 +101,7 @@ async def test_two_models_answer_each_their_users(shop: Shop, engines: list[OwnE
     dealt = {user: await model_for(shop, user) for user in USERS[:60]}
     assert set(dealt.values()) == {OLD, NEW}
     assert {user: await model_for(shop, user) for user in dealt} == dealt
-    traffic = Traffic({OLD: 50, NEW: 50})
+    traffic = TrafficSplit({OLD: 50, NEW: 50})
     assert dealt == {user: traffic.version_of(user) for user in dealt}
     anonymous = {(await shop.get("/search", q="tent", k=1)).json()["model"] for _ in range(60)}
     assert anonymous == {OLD, NEW}, "without a user the request's id decides"
@@ -173,7 +172,7 @@ async def test_a_change_made_while_a_model_is_loading_is_not_lost(shop: Shop, mo
         loading.set()
         await go_on.wait()
 
-    monkeypatch.setattr("server.serving.deployment.verify", slow)
+    monkeypatch.setattr("server.serving.loader.warm_up_check", slow)
     sharing = asyncio.create_task(share(shop, old=1, new=9))
     await loading.wait()
     assert (await shop.client.put("/items/new", json={"title": "new"})).status_code == 200
@@ -184,10 +183,10 @@ async def test_a_change_made_while_a_model_is_loading_is_not_lost(shop: Shop, mo
 
 
 async def test_a_model_that_cannot_take_a_change_answers_no_more(
-    shop: Shop, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, deployments: DeploymentManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await share(shop, old=1, new=1)
-    beside = deployments.live[1]
+    beside = deployments.router.table.deployments[1]
 
     async def refuse(_: Sequence[Change], *others: object) -> None:
         raise EngineError("the index is full")
@@ -201,10 +200,10 @@ async def test_a_model_that_cannot_take_a_change_answers_no_more(
 async def test_a_model_that_does_not_prove_itself_gets_no_requests(
     shop: Shop, engines: list[OwnEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(deployment: Deployment, *_: object) -> None:
+    async def refuse(*_: object) -> None:
         raise EngineError("golden question 3: scores are 0.7 off")
 
-    monkeypatch.setattr(Deployment, "prepare", refuse)
+    monkeypatch.setattr("server.serving.loader.warm_up_check", refuse)
     refused = await shop.client.put("/admin/traffic", json={"weights": {OLD: 1, NEW: 1}})
     assert "golden question 3" in str(assert_problem(refused, 409, "activation_failed")["detail"])
     assert (await shop.get("/admin/models")).json()["traffic"] == {OLD: 100}
@@ -229,9 +228,9 @@ async def test_shares_that_are_refused(shop: Shop, body: object, status: int, co
     assert_problem(await shop.client.put("/admin/traffic", json=body), status, code)
 
 
-async def test_a_server_that_loads_in_place_says_why_it_cannot(tmp_path: Path, deployments: Deployments) -> None:
+async def test_a_server_that_loads_in_place_says_why_it_cannot(tmp_path: Path, deployments: DeploymentManager) -> None:
     settings = Settings(bundles=tmp_path, rollout="recreate")
-    alone = Deployments(settings, lambda _, v: cast(Bundle, ShopBundle(v)), lambda b, _: OwnEngine(b.version))
+    alone = DeploymentManager(settings, lambda _, v: cast(Bundle, ShopBundle(v)), lambda b, _: OwnEngine(b.version))
     await alone.start()
     with pytest.raises(Exception, match="--rollout surge"):
         await alone.share({OLD: 1, NEW: 1})
@@ -244,7 +243,7 @@ async def test_metrics_tell_who_answered_and_forget_who_left(shop: Shop) -> None
     for user in USERS[:40]:
         await model_for(shop, user)
     gained = {version: answers()[version] - before[version] for version in (OLD, NEW)}
-    traffic = Traffic({OLD: 1, NEW: 1})
+    traffic = TrafficSplit({OLD: 1, NEW: 1})
     assert gained == Counter(traffic.version_of(user) for user in USERS[:40])
     assert REGISTRY.get_sample_value("gemserve_traffic_weight", {"model": NEW}) == 1
     await shop.client.delete("/admin/traffic")

@@ -12,7 +12,7 @@ from server.__main__ import bind, uvicorn_config
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
-from server.serving.manager import Deployments
+from server.serving.manager import DeploymentManager
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.small_shop import RecordingEngine, publish_names
@@ -51,7 +51,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def port(settings: Settings, deployments: Deployments) -> AsyncIterator[int]:
+async def port(settings: Settings, deployments: DeploymentManager) -> AsyncIterator[int]:
     app = create_app(
         settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory(), keep=lambda _: MemoryChanges()
     )
