@@ -138,7 +138,7 @@ client-types: openapi $(NODE_MODULES)/.ready
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --hypothesis-profile $(EXAMPLES) \
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --hypothesis-profile $(EXAMPLES) \
   $(if $(TIMINGS),--timings $(TIMINGS))
 test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes

@@ -35,15 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Timings(file, config.getoption("numprocesses", 0) or 1))
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> object:
-    shared = hasattr(config, "workerinput")
-    if shared:
-        workers.assign(items, config.rootpath)
-    result = yield
-    if shared:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
         workers.order(items)
-    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return workers.scheduler(config, log)
 
 
 @pytest.fixture(autouse=True)

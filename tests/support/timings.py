@@ -33,9 +33,7 @@ class Timings:
         self._outcomes: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name, _, group = report.nodeid.rpartition("@")
-        test = report.nodeid if "]" in group or not name else name  # xdist appends the group to the name
-        self._seconds[test][report.when or "call"] += report.duration
+        self._seconds[report.nodeid][report.when or "call"] += report.duration
         if report.when == "call" or report.outcome != "passed":
             self._outcomes[report.outcome] += 1
 

@@ -5,12 +5,14 @@ start are a group and run in one process too, which starts it once. The named gr
 a process could be left with a long one in the end.
 """
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-__all__ = ["assign", "order"]
+if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+
+__all__ = ["order", "scheduler"]
 
 GROUPS: dict[str, str] = {
     "tests/integration/test_engine.py": "engine",
@@ -24,28 +26,26 @@ GROUPS: dict[str, str] = {
 """The group of a file, or of every file in a folder."""
 
 
-def group_of(path: PurePosixPath) -> str:
-    """The group of a test file, by its path below the repository: its name in GROUPS, else the file itself."""
-    for place in (path, *path.parents):
-        if (group := GROUPS.get(str(place))) is not None:
-            return group
-    return str(path)
-
-
-def assign(items: Sequence[pytest.Item], root: Path) -> None:
-    """Marks every test with the group of its file."""
-    for item in items:
-        path = PurePosixPath(item.path.relative_to(root).as_posix())
-        item.add_marker(pytest.mark.xdist_group(group_of(path)))
+def group_of(test: str) -> str:
+    """The group of a test by its name, `FILE::TEST`: that of its file or of the nearest folder, else the file."""
+    file = place = test.partition("::")[0]
+    while place not in GROUPS and "/" in place:
+        place = place.rpartition("/")[0]
+    return GROUPS.get(place, file)
 
 
 def order(items: list[pytest.Item]) -> None:
     """Puts the groups of GROUPS first, in their order."""
-    names = list(dict.fromkeys(GROUPS.values()))
-    rank = {name: number for number, name in enumerate(names)}
+    ranks = {group: rank for rank, group in enumerate(dict.fromkeys(GROUPS.values()))}
+    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
 
-    def place(item: pytest.Item) -> int:
-        marker = item.get_closest_marker("xdist_group")
-        return rank.get(marker.args[0] if marker else "", len(rank))
 
-    items.sort(key=place)
+def scheduler(config: pytest.Config, log: Any) -> "Scheduling":
+    """The scheduler of `--dist loadscope`, with these groups for its scopes."""
+    from xdist.scheduler import LoadScopeScheduling  # where pytest-xdist is not installed nobody asks for it
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log)
