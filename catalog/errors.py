@@ -1,10 +1,10 @@
-"""The errors of the catalog, one tree, so that a caller can catch exactly as much as it means to.
+"""The exceptions of the catalog, as one tree, so that callers can catch a kind or all of them.
 
     CatalogError
-    ├── ItemsError        an items file or table breaks the items contract
-    ├── EventsError       an events file or table breaks the events contract
-    ├── DatasetError      a data set cannot be imported: a file is missing, or is not what it should be
-    ├── ItemIndexError    codes that make no index, or an index on disk that is damaged
+    ├── ItemsError        an items file or table does not fit the items' schema
+    ├── EventsError       an events file or table does not fit the events' schema
+    ├── DatasetError      a data set that cannot be imported, because a file is missing or has another form
+    ├── ItemIndexError    codes that cannot be indexed, or a damaged index on disk
     ├── PromptError       a prompt that cannot be rendered
     ├── FilterError       a filter that cannot be read, or does not fit the columns of the items
     └── BundleError       a bundle that is missing, incomplete or corrupted
@@ -27,23 +27,23 @@ __all__ = [
 
 
 class CatalogError(Exception):
-    """Anything the catalog cannot accept."""
+    """The base of all exceptions of the catalog."""
 
 
 class ItemsError(CatalogError):
-    """An items file or table breaks the items contract."""
+    """An items file or table that does not fit the items' schema."""
 
 
 class EventsError(CatalogError):
-    """An events file or table breaks the events contract."""
+    """An events file or table that does not fit the events' schema."""
 
 
 class DatasetError(CatalogError):
-    """A data set cannot be imported: a file is missing, or is not what it should be."""
+    """A data set that cannot be imported, because a file is missing or has another form."""
 
 
 class ItemIndexError(CatalogError):
-    """Codes that make no index, or an index on disk that is damaged."""
+    """Codes that cannot be indexed, or a damaged index on disk."""
 
 
 class PromptError(CatalogError):
@@ -53,8 +53,8 @@ class PromptError(CatalogError):
 class FilterError(CatalogError):
     """A filter that cannot be read, or does not fit the columns of the items.
 
-    position: offset of the character where the mistake begins, from 0 to the length of the text;
-    length: how many characters belong to it, 0 where something is missing at the end.
+    position: where the mistake begins, from 0 to the length of the text.
+    length: number of characters of the mistake; 0 where something is missing at the end.
     """
 
     def __init__(self, message: str, *, position: int, length: int) -> None:

@@ -1,12 +1,12 @@
-"""Messages for a terminal, which may name ids, titles and files that somebody else chose."""
+"""Makes messages safe to print to a terminal, where they may hold ids, titles and file names that others chose."""
 
 __all__ = ["printable"]
 
 
 def printable(message: object) -> str:
-    """As text in which control, direction and other invisible characters are written as escapes, line breaks aside.
+    """The message with control, direction and other invisible characters escaped, except for line breaks.
 
-    So no id can move a terminal's cursor, turn what is written around, or look like another line.
+    So no id can move the cursor, reverse the text around it, or look like another line.
     """
     return "\n".join(map(_escaped, str(message).split("\n")))
 

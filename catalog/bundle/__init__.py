@@ -1,1 +1,1 @@
-"""Published bundles: one immutable directory with everything that answers need."""
+"""Bundles: immutable directories with a model and its catalog, which the trainer publishes and the server serves."""

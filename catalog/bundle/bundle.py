@@ -1,9 +1,9 @@
-"""A bundle: one immutable directory with everything that answers need — weights, tokenizer, items, codes and index.
+"""Bundles: immutable directories with weights, tokenizer, items, codes and index.
 
-It is written under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. `manifest.json`
-holds the SHA-256 of every file, and its own; `open_bundle` refuses what does not match, and files that are not listed.
-`current` is a symlink to the active one. Who publishes holds a lock on its draft's manifest, so a draft without one was
-left by a process that died, and whoever publishes next removes it.
+A bundle is written as a draft under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. Its
+`manifest.json` holds the SHA-256 of every file and of itself; `open_bundle` refuses files that do not match and files
+that are not listed. `current` is a symlink to the active bundle. A publishing process holds a lock on its draft's
+manifest; a draft that is not locked was left by a process that died, and the next one that publishes removes it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 CURRENT = "current"
 _DRAFT = ".draft-"
-_POINT_IT = "point it at one (ln -sfn VERSION current, in that folder)"
+_POINT_CURRENT = "point it at one (ln -sfn VERSION current, in that folder)"
 _CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
 
 
 class Bundle:
-    """An opened bundle; its parts are loaded when first asked for."""
+    """An opened bundle, whose parts are loaded when they are first used."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
@@ -51,35 +51,42 @@ class Bundle:
 
     @property
     def version(self) -> str:
+        """The bundle's name, which is its directory's."""
         return self.manifest.version
 
     @property
     def model_dir(self) -> Path:
+        """A Hugging Face checkpoint with its tokenizer."""
         return self.path / "model"
 
     @property
     def catalog_dir(self) -> Path:
+        """The files of the catalog."""
         return self.path / "catalog"
 
     @property
     def index_dir(self) -> Path:
+        """The saved item index."""
         return self.catalog_dir / "index"
 
     @cached_property
     def items(self) -> Items:
+        """The items as published, in the order of leaves."""
         return Items(read_items(self.catalog_dir / "items.parquet"))
 
     @cached_property
     def index(self) -> ItemIndex:
+        """The index of all items' codes."""
         return ItemIndex.open(self.index_dir)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer, with a token for every code."""
         return Tokenizer.from_file(str(self.model_dir / "tokenizer.json"))
 
     @cached_property
     def level_tokens(self) -> tuple[np.ndarray, ...]:
-        """Vocabulary ids of every level's codes, int64 [size of the level] each."""
+        """For every level, the vocabulary ids of its codes, int64 [size of the level]."""
         return level_token_ids(self.tokenizer, self.manifest.code_sizes)
 
     @cached_property
@@ -90,21 +97,23 @@ class Bundle:
 
     @cached_property
     def prompts(self) -> PromptFormat:
+        """Renders prompts as the model was trained on them."""
         settings = PromptSettings.open(self.catalog_dir / "prompt.json")
         return PromptFormat(self.tokenizer, self.codes_NL, self.level_tokens, settings)
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        """The catalog as published, from which every later state of it is made."""
+        """The catalog as published, from which every change makes a new snapshot."""
         return Snapshot.published(self.items, self.codes_NL, self.index)
 
     @cached_property
     def codebooks(self) -> Codebooks:
+        """The codebooks of semantic identifiers."""
         return Codebooks.open(self.catalog_dir / "codebooks.npz")
 
     @cached_property
     def embedder(self) -> JoinedEmbedder:
-        """What embeds the text of new items; takes seconds to import. Raises CatalogError where there is none."""
+        """Embeds the text of new items; its libraries take seconds to import. Raises CatalogError if there is none."""
         from catalog.ids.embeddings import JoinedEmbedder
 
         file = self.catalog_dir / "embedder.npz"
@@ -114,7 +123,7 @@ class Bundle:
 
     @cached_property
     def code_assigner(self) -> CodeAssigner:
-        """What gives new items their codes. Raises CatalogError where this bundle cannot, saying what to train."""
+        """Gives new items their codes. Raises CatalogError if this bundle cannot, with what to train instead."""
         if self.manifest.identifiers == "atomic":
             raise CatalogError(
                 f"{self.path} has atomic identifiers, where a new item would need a new token: {_CODE_NEW_ITEMS}"
@@ -123,22 +132,22 @@ class Bundle:
 
     @cached_property
     def golden(self) -> GoldenQueries | None:
-        """Questions whose answers are known, or None in a bundle of before there were any."""
+        """Queries with known results; None in bundles that were published without them."""
         file = self.catalog_dir / "golden.json"
         return GoldenQueries.open(file) if file.is_file() else None
 
     @cached_property
     def typed_words(self) -> TypedWords:
-        """Words that several people typed in training; none in a bundle of before they were published."""
+        """Words that several people typed; empty for bundles that were published without them."""
         file = self.catalog_dir / "typed_words.json"
         return TypedWords.open(file) if file.is_file() else TypedWords()
 
 
 def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
-    """Opens a bundle directory (or a symlink to one).
+    """Open a bundle directory, or a symlink to one.
 
-    Raises BundleError naming the file that is missing, changed, or not the bundle's. What is changed later goes
-    unnoticed: parts are loaded when first asked for.
+    verify: compare every file with its SHA-256. Changes after that go unnoticed, because parts are loaded later.
+    Raises BundleError that names the file that is missing, changed, or not the bundle's.
     """
     path = path.resolve()
     manifest = read_manifest(path / MANIFEST, verify=verify)
@@ -156,30 +165,32 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
 
 
 def current_bundle(bundles: Path) -> Path:
-    """The directory that `current` points to. Raises BundleError where there is none."""
+    """The directory that `current` points to. Raises BundleError if there is none."""
     link = bundles / CURRENT
     if link.is_symlink() and not link.exists():
-        raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_IT}")
+        raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_CURRENT}")
     if not link.exists():
         raise BundleError(f"{link} does not exist: publish a bundle first (python trainer/run.py … --out {bundles})")
     target = link.resolve()
     if target.parent != bundles.resolve() or not link.is_symlink():
-        raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_IT}")
+        raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_CURRENT}")
     return target
 
 
 def published_versions(bundles: Path) -> list[str]:
-    """The names of the bundles in a folder, in order of their names, which begin with their time."""
+    """The versions of the bundles in a folder, sorted. Versions begin with their time."""
     return sorted(
         manifest.parent.name for manifest in bundles.glob(f"[!.]*/{MANIFEST}") if not manifest.parent.is_symlink()
     )
 
 
 def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, make_current: bool = True) -> Path:
-    """Writes a bundle and makes it current; `fill` puts the files into the directory that it is given.
+    """Publish a bundle and return its path. Whatever fails, no partial bundle is ever visible under `bundles`.
 
-    Returns the bundle's path. Whatever fails on the way, no partial bundle is ever visible under `bundles`.
-    Raises VersionTaken, before `fill` is called, where a bundle has this name or another process publishes it.
+    manifest: without the files' SHA-256, which are computed here.
+    fill: writes all other files into the directory that it is given.
+    make_current: point `current` at the new bundle.
+    Raises VersionTaken, before `fill` is called, if a bundle has this version or another process is publishing it.
     """
     bundles.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(bundles)
@@ -200,7 +211,7 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, 
 
 
 def activate(bundles: Path, version: str) -> None:
-    """Points `current` at a version, atomically. Raises BundleError where there is none, or the folder refuses it."""
+    """Point `current` at a version, atomically. Raises BundleError if that is impossible."""
     if not (bundles / version / MANIFEST).is_file():
         raise BundleError(f"{bundles} has no bundle named {version}")
     link = bundles / f".{CURRENT}-{uuid.uuid4().hex}"
@@ -219,22 +230,22 @@ def activate(bundles: Path, version: str) -> None:
 
 @contextmanager
 def _draft(bundles: Path, version: str) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A folder with an empty manifest, open and locked, to be renamed inside of the block; removed where that fails."""
-    unborn = bundles / f".new-{uuid.uuid4().hex}"
+    """A draft directory and its manifest, open and locked. The block must rename the draft; it is removed on errors."""
+    hidden = bundles / f".new-{uuid.uuid4().hex}"
     draft = bundles / f"{_DRAFT}{version}"
-    unborn.mkdir()
-    at = unborn
+    hidden.mkdir()
+    at = hidden
     try:
-        with (unborn / MANIFEST).open("wb") as stream:
+        with (hidden / MANIFEST).open("wb") as stream:
             lock(stream)
             try:
-                unborn.rename(draft)  # with its lock: a draft is never seen without one
+                hidden.rename(draft)  # locked before, so that no draft is ever visible without a lock
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     raise VersionTaken(f"{draft} is being written by another process: wait for it") from None
                 raise
             at = draft
-            if (bundles / version).exists():  # asked while no other can publish this version
+            if (bundles / version).exists():  # checked here, where no other process can publish this version
                 raise VersionTaken(f"{bundles / version} exists already and bundles are immutable: choose another name")
             yield draft, stream
     except BaseException:
@@ -256,5 +267,6 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
 
 
 def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

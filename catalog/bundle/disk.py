@@ -1,4 +1,8 @@
-"""What folders need to outlive a crash, a power cut, a full disk, and another process that writes beside them."""
+"""File operations that survive a crash, a power cut, a full disk, and another process that writes to the same folder.
+
+They are a few lines around `fsync` and `flock`; lock libraries add time limits and other systems, which nobody needs
+here.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +17,33 @@ __all__ = ["disk_full_reason", "fsync", "fsync_tree", "is_locked", "lock"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Rust libraries (safetensors, tokenizers) raise errors of their own, numpy an OSError without a number.
-_TOLD = re.compile(r"(No space left on device|Disk quota exceeded|File too large|\d+ requested and \d+ written)")
+_FULL_TEXT = re.compile(r"(No space left on device|Disk quota exceeded|File too large|\d+ requested and \d+ written)")
 
 
 def disk_full_reason(error: BaseException) -> str | None:
-    """Why the disk took no more bytes, where that is what `error` or an error behind it says; else None."""
+    """The reason why the disk took no more bytes, where `error` or one of its causes says so; None otherwise."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _FULL:
             return os.strerror(seen.errno)
-        told = _TOLD.search(str(seen))
-        if told:
-            return told[1]
+        text = _FULL_TEXT.search(str(seen))
+        if text:
+            return text[1]
         seen = seen.__cause__ or seen.__context__
     return None
 
 
 def fsync_tree(folder: Path) -> None:
-    """Returns when everything below a folder, and the folder's list of names, would survive a power cut."""
+    """Make everything below a folder, and the folder's own list of names, survive a power cut."""
     for path in [*folder.rglob("*"), folder]:
         fsync(path)
 
 
 def fsync(path: Path) -> None:
-    """One file's content, or one folder's list of names. To be called before and after the rename that shows it."""
+    """Make a file's content, or a folder's list of names, survive a power cut.
+
+    For an atomic replacement, call it for the new file before the rename, and for the folder after it.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -45,7 +52,7 @@ def fsync(path: Path) -> None:
 
 
 def lock(stream: IO[bytes]) -> bool:
-    """Takes a file that is open for writing, until it is closed or this process dies; False where another has it."""
+    """Lock a file that is open for writing, until it is closed or this process dies; False if it is locked already."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -54,7 +61,7 @@ def lock(stream: IO[bytes]) -> bool:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether some process has `lock`ed this file; one that does not exist is not locked."""
+    """Whether a process holds the lock of this file. A file that does not exist is not locked."""
     try:
         with file.open("r+b") as stream:
             return not lock(stream)

@@ -1,4 +1,4 @@
-"""manifest.json: what a bundle is, what it was made of, and the SHA-256 of each of its files and of itself."""
+"""manifest.json: what a bundle is, what it was trained on, and the SHA-256 of every file and of itself."""
 
 from __future__ import annotations
 
@@ -19,13 +19,21 @@ MANIFEST = "manifest.json"
 
 
 class Manifest(BaseModel):
-    """manifest.json. Unknown keys are errors: a bundle of another schema is not guessed at."""
+    """The content of manifest.json. Unknown keys are errors.
+
+    created: ISO 8601, UTC.
+    settings: the recipe with which it was trained.
+    data: the file names, SHA-256 and row counts of the training data.
+    warm_start: the version of the bundle from which training went on.
+    files: the SHA-256 of every file, by its path inside the bundle.
+    seal: the SHA-256 of all other fields; None in bundles that were published before there were seals.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     schema_version: int = SCHEMA
     version: str
-    created: str  # ISO 8601, UTC
+    created: str
     engine: Literal["vllm", "transformers"]
     method: str
     base_model: str
@@ -33,21 +41,25 @@ class Manifest(BaseModel):
     code_sizes: tuple[int, ...]
     prompt_version: int
     items: int
-    settings: dict[str, Any] = Field(default_factory=dict)  # the recipe as it ran
-    data: dict[str, Any] = Field(default_factory=dict)  # file names, SHA-256 and row counts of what it was trained on
+    settings: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
-    warm_start: str | None = None  # version of the bundle that training went on from
+    warm_start: str | None = None
     code_commit: str | None = None
-    files: dict[str, str] = Field(default_factory=dict)  # path inside the bundle → SHA-256
-    seal: str | None = None  # SHA-256 of all of the above; bundles of before there were seals have none
+    files: dict[str, str] = Field(default_factory=dict)
+    seal: str | None = None
 
     def sealed(self) -> Manifest:
-        """Itself with the seal that belongs to it."""
+        """The same manifest with its seal."""
         return self.model_copy(update={"seal": _seal_of(self.model_dump(mode="json"))})
 
 
 def read_manifest(file: Path, *, verify: bool) -> Manifest:
-    """verify: compare it with its seal too. Raises BundleError that says what is wrong with it and what to do."""
+    """Read a manifest.
+
+    verify: compare it with its seal.
+    Raises BundleError that says what is wrong with it and what to do.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -71,6 +83,6 @@ def read_manifest(file: Path, *, verify: bool) -> Manifest:
 
 
 def _seal_of(values: Mapping[str, Any]) -> str:
-    """Of a manifest as its file has it: what later code adds to manifests does not break the seals of older ones."""
+    """The seal of a manifest as its file has it, so that fields which later code adds do not break older seals."""
     content = {name: value for name, value in values.items() if name != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""Items and events: their contracts, files and changes."""
+"""Items and events: their schemas and files, their validation, and changes to items."""

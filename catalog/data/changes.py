@@ -1,8 +1,7 @@
-"""Changes to a running catalog: an item is written whole, or deleted.
+"""Changes of a catalog that serves: an item is written whole or deleted.
 
-Records keep to the contract of items files (`catalog/data/items.py`) and to the columns of the catalog that they
-enter: a
-column that it does not have is refused, one that a record leaves out is null (`available`: true; `categories`: empty).
+Records follow the schema of items files (`catalog/data/items.py`) and have the columns of the catalog that they enter.
+Another column is refused, and one that a record leaves out is null; `available` is then true and `categories` empty.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,19 +23,19 @@ __all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_tab
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Write an item: its whole record takes the place of what there was."""
+    """Write an item: the record replaces the whole of what there was."""
 
     record: Mapping[str, Any]
 
     @property
     def item_id(self) -> Any:
-        """As the record has it, which nobody has checked yet."""
+        """The id as the record has it, before any check."""
         return self.record.get("item_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Take an item out of what may be shown."""
+    """Delete an item, so that it is not shown any more."""
 
     item_id: str
 
@@ -46,10 +45,10 @@ Change = Upsert | Delete
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a list of changes did, as item ids, every id once.
+    """What a list of changes did, as ids of items, each once.
 
-    missing: to be deleted, but not in the catalog, or deleted before.
-    moved_N: the new leaf of every leaf there was, strictly increasing, int64; None where none moved.
+    missing: items to delete that were not in the catalog or deleted before.
+    moved_N: for every leaf of the snapshot before, its new number, strictly increasing, int64; None if none moved.
     """
 
     inserted: tuple[str, ...] = ()
@@ -60,9 +59,9 @@ class Outcome:
 
 
 def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
-    """By item id, in order, the last change to it and its place in the list, counted from 1.
+    """The last change to every item and its position in the list, counted from 1, by item id and in their order.
 
-    Raises ItemsError for an id that is none.
+    Raises ItemsError for an id that is not a string with at least one character.
     """
     last: dict[str, tuple[int, Change]] = {}
     for place, change in enumerate(changes, start=1):
@@ -79,9 +78,10 @@ def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
 
 
 def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Records of different items, by their place in the list of changes, as a table of this schema.
+    """A table of some records with this schema.
 
-    Raises ItemsError that names each bad record and its field.
+    records: of different items, by their position in the list of changes.
+    Raises ItemsError that names every bad record and its field.
     """
     _refuse_unknown(records, schema.names)
     report = ValidationReport("items", place="change", read=len(records))
@@ -103,8 +103,8 @@ def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Iterable[st
 
 
 def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: ValidationReport) -> pa.Array:
-    """One column of the records; values of a wrong type are null in it and counted."""
-    # Parquet names the elements of a list otherwise: equal for arrow, but another key of a dict.
+    """One column of the records. Values of a wrong type are counted, and null."""
+    # Parquet names the elements of a list differently, so the types are equal to arrow but not the same key of a dict.
     kind = next((kind for kind in _JSON_TYPES if kind == field.type), field.type)
     values = []
     for place, record in records.items():
@@ -119,7 +119,7 @@ def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: V
 
 
 def _value(value: Any, field: pa.Field) -> Any:
-    """A value as `pa.array` takes it for the field. Raises one of several exceptions where it has a wrong type."""
+    """A value as `pa.array` takes it for the field. Raises one of several exceptions for a wrong type."""
     if field.type in _JSON_TYPES:
         array, wrong = typed_values([value], field, identifier=field.name in ITEMS_SCHEMA.identifiers)
         if wrong:

@@ -1,9 +1,13 @@
 """Items: the records that are searched and recommended.
 
-The contract of an items file (Parquet or JSONL):
-`item_id` string, unique, required (integers are accepted and turned to strings); `title`, `description`, `brand`
-string or null; `categories` list of strings; `price` number or null; `available` boolean, true where absent. Every
-further column of scalars or of lists of strings is kept.
+The columns of an items file (Parquet or JSONL):
+
+    item_id                     string, unique, required; integers are converted to strings
+    title, description, brand   string or null
+    categories                  list of strings
+    price                       number or null
+    available                   boolean; true where absent
+    any other                   scalars or lists of strings; kept as they are
 """
 
 import functools
@@ -41,12 +45,13 @@ ITEMS_SCHEMA = TableSchema(
 
 
 class Items:
-    """Immutable view on a validated table of items; row numbers are what the rest of the code passes around."""
+    """A validated table of items, immutable. All other code refers to items by their row numbers."""
 
     def __init__(self, table: pa.Table, row_lookup: RowLookup | None = None) -> None:
-        """`row_lookup`: the rows of these items, where they are known already.
+        """A view on a table whose contents `read_items` or `clean_items` has validated.
 
-        Raises ItemsError if the table has no `item_id` column; `read_items` is what validates the contents.
+        row_lookup: the rows of these items, if they are known already.
+        Raises ItemsError if the table has no `item_id` column.
         """
         self.table: pa.Table = conform(table, ITEMS_SCHEMA, "items")
         if row_lookup is not None:
@@ -61,21 +66,21 @@ class Items:
         return self._ids
 
     def row_of(self, item_id: str) -> int | None:
-        """The row of an item, or None where there is no such item."""
+        """The row of an item, or None if there is no such item."""
         return self.row_lookup.row_of(item_id)
 
     def record(self, row: int) -> dict[str, Any]:
-        """Python values of one row, every column. Raises IndexError outside [0, len)."""
+        """All columns of one row, as Python values. Raises IndexError outside [0, len)."""
         self._check(row)
         return {name: self.table[name][row].as_py() for name in self.table.column_names}
 
     def title(self, row: int) -> str:
-        """The title of one row, or its identifier where it has none. Raises IndexError outside [0, len)."""
+        """The title of one row, or its id if it has none. Raises IndexError outside [0, len)."""
         self._check(row)
         return str(self.table["title"][row].as_py() or self.table["item_id"][row].as_py())
 
     def texts(self) -> list[str]:
-        """`item_text` of every row."""
+        """The `item_text` of every row."""
         columns = [self.table[name].to_pylist() for name in _TEXT_COLUMNS]
         return [_text(*values) for values in zip(*columns, strict=True)]
 
@@ -89,14 +94,14 @@ class Items:
 
     @functools.cached_property
     def row_lookup(self) -> RowLookup:
-        """What finds rows; half a second for a million items when it is first asked for."""
+        """Finds rows by id. It is made at the first use, which takes half a second for a million items."""
         return RowLookup.of(self._ids)
 
 
 def read_items(path: Path) -> pa.Table:
-    """All items of a `.parquet` or `.jsonl` file: the contract's columns, then the further ones.
+    """All items of a `.parquet` or `.jsonl` file: the schema's columns, then any others.
 
-    Raises ItemsError, naming file, line or row, and what to do, if a single record is broken.
+    Raises ItemsError that names file, line or row, and what to do, if any record is broken.
     """
     table, report = load_items(path)
     if report.faults:
@@ -109,20 +114,20 @@ def read_items(path: Path) -> pa.Table:
 
 
 def load_items(path: Path) -> tuple[pa.Table, ValidationReport]:
-    """As `read_items`, but broken records are dropped and counted. Raises ItemsError for an unusable file."""
+    """Read items and drop and count the broken ones. Raises ItemsError for an unusable file."""
     report = ValidationReport("items")
     return clean_items(read_table(path, ITEMS_SCHEMA, report), report), report
 
 
 def write_items(table: pa.Table, path: Path) -> None:
-    """Write a `.parquet` or `.jsonl` file, whole or not at all."""
+    """Write items to a `.parquet` or `.jsonl` file. A crash leaves no partial file."""
     write_table(table, path)
 
 
 def clean_items(table: pa.Table, report: ValidationReport) -> pa.Table:
-    """The sound rows of `table` in the contract's columns and defaults; the others are counted in `report`.
+    """The sound rows of a table, with the schema's columns and defaults; the first of several items with one id.
 
-    `report.read` is left alone: whoever read the rows has counted them. The first of several items with one id is kept.
+    report: counts the dropped rows; its `read` is left to the caller.
     Raises ItemsError for a missing column or one of a wrong type.
     """
     table = conform(table, ITEMS_SCHEMA, "items")
@@ -142,9 +147,9 @@ def clean_items(table: pa.Table, report: ValidationReport) -> pa.Table:
 
 
 def item_text(record: Mapping[str, Any]) -> str:
-    """One line of text about an item: "title. brand. categories. description", without the empty ones.
+    """One line of text about an item: "title. brand. categories. description", without empty parts.
 
-    An item with none of these is described by its identifier.
+    The text of an item with none of these is its id.
     """
     return _text(*(record.get(name) for name in _TEXT_COLUMNS))
 

@@ -1,7 +1,8 @@
-"""The columns a kind of file must have, and how an arrow table is brought to them.
+"""Schemas of tables: the columns that a file must or may have, and the conversion of an arrow table to them.
 
-A column of a wrong type (prices stored as lists) makes a table unusable and raises; what is wrong with single
-records is the readers' concern.
+A column of a wrong type, such as prices stored as lists, makes a table unusable and raises. Single broken records are
+left to the readers, which count and drop them. Validation libraries such as pandera check data frames, while these
+tables stay in arrow, so this is own code.
 """
 
 from collections.abc import Mapping
@@ -19,10 +20,12 @@ __all__ = ["TableSchema", "conform", "in_words"]
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """The columns a file must or may have.
+    """The columns of a kind of table.
 
-    `schema`: name and arrow type of every column; `required`: those that must be there; `identifiers`: string columns
-    in which integers are accepted and turned to strings; `error`: what a breach raises.
+    columns: name and type of every column.
+    required: names of the columns that must be there.
+    identifiers: names of string columns that may hold integers, which are converted to strings.
+    error: the exception for a table that does not fit.
     """
 
     columns: pa.Schema
@@ -32,9 +35,10 @@ class TableSchema:
 
 
 def conform(table: pa.Table, schema: TableSchema, where: str) -> pa.Table:
-    """`table` with every column of the schema first, in its type (absent ones all null), then the other columns.
+    """The table with the schema's columns first, in their types and null where absent, and then its other columns.
 
-    Raises the schema's error, saying `where`, for a missing required column or one whose type cannot be converted.
+    where: the file, for messages.
+    Raises the schema's error for a missing required column or one whose type cannot be converted.
     """
     missing = sorted(schema.required - set(table.column_names))
     if missing:
@@ -66,7 +70,7 @@ def _cast(column: pa.ChunkedArray, expected: pa.Field, schema: TableSchema, wher
     if pa.types.is_timestamp(have) and pa.types.is_int64(expected.type):
         column = column.cast(pa.timestamp("ms", have.tz), safe=False)
     if pa.types.is_floating(have) and pa.types.is_int64(expected.type):
-        # A fraction or a NaN is a fault of its row, found later as a missing value.
+        # A fraction or a NaN becomes null here, which the readers count as a fault of its row.
         whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
         column = pc.if_else(pc.and_(whole, pc.less(pc.abs(column), 2.0**62)), column, None)
     try:
@@ -114,7 +118,7 @@ def _is_list_of_text(kind: pa.DataType) -> bool:
 
 
 def in_words(kind: pa.DataType) -> str:
-    """What a column type is called in a message."""
+    """The name of a column type in messages, such as "list of strings"."""
     return _WORDS.get(kind, str(kind))
 
 

@@ -1,4 +1,7 @@
-"""Parquet and JSONL files as arrow tables, read record by record where that helps, and written without half-files."""
+"""Reads Parquet and JSONL files as arrow tables, and writes them so that a crash leaves no partial file.
+
+JSONL is parsed line by line with orjson, because arrow's own JSON reader stops at the first broken line.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +19,9 @@ __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
 
 def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
-    """All records of a `.parquet` or `.jsonl` file, typed as `schema` says, plus a `LINE` column.
+    """All records of a `.parquet` or `.jsonl` file with the types of a schema, and a `LINE` column.
 
-    Lines that are not JSON objects and values of a wrong type are counted in `report` as faults.
+    report: counts lines that are not JSON objects, and values of a wrong type, as faults.
     Raises the schema's error for a missing or unreadable file, a missing column, or a column of a wrong type.
     """
     if not path.is_file():
@@ -34,7 +37,7 @@ def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a `.parquet` or `.jsonl` file; under a temporary name first, so that a crash leaves no half-file."""
+    """Write a `.parquet` or `.jsonl` file under a temporary name and rename it, so a crash leaves no partial file."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         if path.suffix == ".jsonl":
@@ -49,7 +52,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def first_occurrences(column: pa.ChunkedArray) -> pa.Array:
-    """Boolean array: true where a value is met for the first time, and at every null."""
+    """A boolean array: true where a value occurs for the first time, and for every null."""
     if len(column) == 0:
         return pa.array([], pa.bool_())
     encoded = column.combine_chunks().dictionary_encode()
@@ -112,7 +115,7 @@ def _from_rows(
         expected = schema.columns.field(name)
         columns[name], wrong = typed_values(values, expected, identifier=name in schema.identifiers)
         for row in wrong:
-            if sound[row]:  # a record broken twice is one broken record
+            if sound[row]:  # a record with two broken values is one broken record
                 example = f"line {lines[row]}: {name}={rows[row][name]!r}"
                 report.count(f"{name} that is no {in_words(expected.type)}", 1, [example])
             sound[row] = False
@@ -120,13 +123,14 @@ def _from_rows(
 
 
 def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:
-    """JSON values as an arrow array, null where one is of a wrong type, and the numbers of those.
+    """JSON values as an arrow array, and the positions of values of a wrong type, which are null in it.
 
-    identifier: whether an integer is accepted for a string. The type is one of those that `in_words` has a word for.
+    expected: a field of one of the types that `in_words` has a word for.
+    identifier: whether integers are converted to strings.
     """
     if identifier:
         values = [str(value) if type(value) is int else value for value in values]
-    # Not left to arrow, which reads 1.5 as the whole number 1 and the string "Tents" as a list of five letters.
+    # Arrow itself would read 1.5 as the whole number 1, and the string "Tents" as a list of five letters.
     accepts = _ACCEPTS[expected.type]
     wrong = [row for row, value in enumerate(values) if value is not None and not accepts(value)]
     if wrong:

@@ -1,7 +1,7 @@
-"""What a reader met: how many records there were, how many it kept, and why it left the others out.
+"""Validation reports: how many records a reader met, how many it kept, and why it dropped the others.
 
-Two kinds of loss are kept apart. A *fault* is a broken record (a duplicate id, a timestamp that is no number); strict
-readers refuse them. An *omission* is a sound record left out by choice (a junk tag, a film nobody asked for).
+A *fault* is a broken record, such as a duplicate id or a timestamp that is no number; strict readers refuse them. An
+*omission* is a sound record that is left out by choice, such as a junk tag or a film that nobody rated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,15 @@ import pyarrow.compute as pc
 __all__ = ["LINE", "Tally", "ValidationReport"]
 
 LINE = "@line"
-"""Column that carries a record's line (or row) number while the record is being checked; it is never written."""
+"""The column with a record's line or row number while the record is checked. It is never written to a file."""
 
-EXAMPLES = 3
+MAX_EXAMPLES = 3
+"""Examples that are kept of every reason."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often one reason applied, with the first few records it applied to."""
+    """How many records were dropped for one reason, and the first of them."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -29,9 +30,13 @@ class Tally:
 
 @dataclass(slots=True)
 class ValidationReport:
-    """Counts of one kind of record (`subject`: "items" or "events"), filled by readers and importers.
+    """The counts of one kind of record, which readers and importers fill.
 
-    `place` is written before a record's number in an example: "line", or "ratings.csv.gz line".
+    subject: "items" or "events".
+    place: written before a record's number in an example, such as "line" or "ratings.csv.gz line".
+    read: number of records.
+    faults, omissions: by reason.
+    notes: remarks on the whole file.
     """
 
     subject: str
@@ -48,24 +53,30 @@ class ValidationReport:
 
     @property
     def dropped(self) -> int:
+        """Number of records that were dropped: faults and omissions."""
         return self.broken + sum(tally.count for tally in self.omissions.values())
 
     @property
     def kept(self) -> int:
+        """Number of records that were kept."""
         return self.read - self.dropped
 
     def count(self, reason: str, number: int, examples: Sequence[str] = (), *, fault: bool = True) -> None:
-        """Record that `number` records were left out for `reason`; at most three examples are kept."""
+        """Add `number` records that were dropped for `reason`.
+
+        fault: whether they are faults or omissions.
+        """
         if number == 0:
             return
         tally = (self.faults if fault else self.omissions).setdefault(reason, Tally())
         tally.count += number
-        tally.examples.extend(examples[: EXAMPLES - len(tally.examples)])
+        tally.examples.extend(examples[: MAX_EXAMPLES - len(tally.examples)])
 
     def drop(self, table: pa.Table, bad: Any, reason: str, *, show: Sequence[str], fault: bool = True) -> pa.Table:
-        """The rows of `table` where `bad` (a boolean arrow array, null read as true) is false; the others are counted.
+        """Drop the bad rows of a table and count them.
 
-        `show` names the columns an example displays.
+        bad: a boolean arrow array; null counts as true.
+        show: the columns that examples show.
         """
         bad = pc.fill_null(bad, True)
         number = pc.sum(bad).as_py() or 0
@@ -77,7 +88,7 @@ class ValidationReport:
         return table.filter(pc.invert(bad))
 
     def merge(self, other: "ValidationReport") -> None:
-        """Add the counts of another report, of another file or a later stage, to this one."""
+        """Add the counts of another report, such as that of another file."""
         self.read += other.read
         self.notes.extend(other.notes)
         for mine, theirs in ((self.faults, other.faults), (self.omissions, other.omissions)):
@@ -85,7 +96,7 @@ class ValidationReport:
                 self.count(reason, tally.count, tally.examples, fault=mine is self.faults)
 
     def fault_lines(self) -> Iterator[str]:
-        """One line a kind of fault, with examples."""
+        """A line for every kind of fault, and a line for every example of it."""
         return self._lines(self.faults, "")
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""Item identifiers: vectors, codes and the index of all code paths."""
+"""Identifiers of items: text embeddings, codes, the index of all codes, and codes for new items."""

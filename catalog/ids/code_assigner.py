@@ -1,10 +1,11 @@
-"""Gives new items identifiers while a model serves: the path that their text would have got in training, if it is free.
+"""Assigns codes to new items while a model serves: the path that their text would have got in training, if it is free.
 
-An item is coded as in training: level by level, the centroid nearest to what the levels before left over; at the last
-level the nearest code that no sibling has. Where the node that this leads to is full, a beam over all nodes with room
-looks for the free path that is nearest by the total squared distance.
+As in training, a code is the centroid nearest to the residual of the levels before, and at the last level the nearest
+code that no sibling has. If the node at the end of this path is full, a beam search over all nodes with free paths
+finds the free path with the least total squared distance.
 
-Shapes: K new items, L levels, D embedding dimensions, C codes of a level, W paths that are followed at once.
+Shapes: K new items, L levels, P = L - 1 levels of a prefix, D embedding dimensions, C codes of a level, W paths of the
+beam.
 """
 
 from collections import Counter, defaultdict
@@ -20,28 +21,31 @@ from catalog.ids.index import ItemIndex
 
 __all__ = ["CodeAssigner"]
 
-ALTERNATIVES = 16  # paths that the beam follows; more find nearer ones, at a cost that only full nodes have
+BEAM_WIDTH = 16
+"""Paths that the beam search keeps. More find nearer paths, and only items of full nodes pay for them."""
 
 Path = tuple[int, ...]
 
 
 class Embedder(Protocol):
+    """Embeds texts, as `catalog.ids.embeddings.JoinedEmbedder` does."""
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [K, D]."""
+        """The vectors of texts, float32 [K, D]."""
         ...
 
 
 class CodeAssigner:
-    """Codes new items with the embedder and the codebooks of the training run. Safe to use from several threads."""
+    """Assigns codes by the embedder and the codebooks of the training run. Threads may share it."""
 
     def __init__(self, embedder: Embedder, codebooks: Codebooks) -> None:
         self._embedder = embedder
         self._codebooks = codebooks
 
     def assign(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
-        """Codes of items with these texts, int64 [K, L], all different and none of them in `index`.
+        """Codes for items with these texts, int64 [K, L], all different and none of them in the index.
 
-        Raises CatalogError where the index has no room for so many.
+        Raises CatalogError if the index has fewer free paths.
         """
         sizes = self._codebooks.sizes
         if sizes != index.sizes:
@@ -59,7 +63,7 @@ class CodeAssigner:
         for item, prefix in enumerate(prefixes):
             taken_C = paths.below(prefix) > 0
             if taken_C.all():
-                path = self._detour(vectors_KD[item], paths)
+                path = self._nearest_free(vectors_KD[item], paths)
             else:
                 path = (*prefix, int(np.where(taken_C, np.inf, distance_KC[item]).argmin()))
             paths.take(path)
@@ -67,7 +71,7 @@ class CodeAssigner:
         return codes_KL
 
     def _nearest(self, vectors_KD: NDArray[np.float32]) -> tuple[list[Path], NDArray[np.float32]]:
-        """The nearest codes of all levels but the last, full or not, and the distances to the last level's, [K, C]."""
+        """The nearest codes of all levels but the last, and the distances to the last level's centroids, [K, C]."""
         residual_KD, codes_KP = vectors_KD, np.empty((len(vectors_KD), len(self._codebooks.sizes) - 1), np.int64)
         for level, centroids_CD in enumerate(self._codebooks.centroids[:-1]):
             codes_KP[:, level] = squared_distances(residual_KD, centroids_CD).argmin(1)
@@ -75,34 +79,35 @@ class CodeAssigner:
         distance_KC = squared_distances(residual_KD, self._codebooks.centroids[-1])
         return [tuple(prefix) for prefix in codes_KP.tolist()], distance_KC
 
-    def _detour(self, vector_D: NDArray[np.float32], paths: "_Paths") -> Path:
-        """The nearest free path of those that the beam follows; only nodes with room are, so it always finds one."""
-        followed: list[Path] = [()]
+    def _nearest_free(self, vector_D: NDArray[np.float32], paths: "_Paths") -> Path:
+        """The nearest free path that the beam search finds. It keeps only nodes with free paths, so there is one."""
+        beam: list[Path] = [()]
         residual_WD = vector_D[None]
         for centroids_CD in self._codebooks.centroids:
             distance_WC = squared_distances(residual_WD, centroids_CD) + (residual_WD**2).sum(1, keepdims=True)
-            full_WC = np.stack([paths.below(path) == paths.capacity(len(path) + 1) for path in followed])
+            full_WC = np.stack([paths.below(path) == paths.capacity(len(path) + 1) for path in beam])
             distance_WC[full_WC] = np.inf
             order = np.argsort(distance_WC, axis=None, kind="stable")
-            parent_W, code_W = np.divmod(order[: min(ALTERNATIVES, int((~full_WC).sum()))], len(centroids_CD))
-            followed = [(*followed[p], c) for p, c in zip(parent_W.tolist(), code_W.tolist(), strict=True)]
+            parent_W, code_W = np.divmod(order[: min(BEAM_WIDTH, int((~full_WC).sum()))], len(centroids_CD))
+            beam = [(*beam[p], c) for p, c in zip(parent_W.tolist(), code_W.tolist(), strict=True)]
             residual_WD = residual_WD[parent_W] - centroids_CD[code_W]
-        return followed[0]
+        return beam[0]
 
 
 class _Paths:
-    """Which paths have items: those of an index, and those taken since."""
+    """The paths that are taken: those of an index, and those taken since."""
 
     def __init__(self, index: ItemIndex) -> None:
         self._index = index
-        self._taken: defaultdict[Path, Counter[int]] = defaultdict(Counter)  # by prefix, how many behind each code
+        self._taken: defaultdict[Path, Counter[int]] = defaultdict(Counter)
+        """By prefix, the number of paths taken below each code."""
 
     def capacity(self, level: int) -> int:
-        """How many paths go through a node of `level`."""
+        """Number of paths through a node of this level."""
         return int(np.prod(self._index.sizes[level:], dtype=object))
 
     def below(self, prefix: Path) -> NDArray[np.int64]:
-        """How many items there are behind each code that may follow `prefix`, int64 [C]."""
+        """Number of items below each code that may follow a prefix, int64 [C]."""
         level = len(prefix)
         items_C = np.zeros(self._index.sizes[level], np.int64)
         node = self._index.node(prefix)
@@ -115,5 +120,6 @@ class _Paths:
         return items_C
 
     def take(self, path: Path) -> None:
+        """Mark a path as taken."""
         for level, code in enumerate(path):
             self._taken[path[:level]][code] += 1

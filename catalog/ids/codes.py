@@ -1,8 +1,8 @@
-"""Item identifiers: each item is a short path of codes, one added token a level.
+"""Codes of items: every item is identified by a short path of codes, one added token for each level.
 
-`semantic` identifiers come from residual quantisation of the item's embedding: level after level, k-means on what the
-levels before left over (Rajput et al. 2023, arXiv 2305.05065, section 3.1, with k-means for the autoencoder). The last
-level is assigned so that no two items share a path. `atomic` identifiers are one level with a code for every item.
+`semantic` identifiers come from residual quantisation of the item's embedding: at every level, k-means of the residuals
+of the level before (Rajput et al. 2023, arXiv 2305.05065, section 3.1, with k-means in place of the autoencoder). The
+last level is assigned so that no two items share a path. `atomic` identifiers are one level with a code for every item.
 
 Shapes: N items, L levels, P levels of a prefix, D embedding dimensions, C codes of a level, G items of one group.
 """
@@ -19,42 +19,47 @@ import numpy as np
 from catalog.errors import CatalogError
 
 LEVEL_NAMES = "abcdefgh"
-MINI_BATCH_FROM = 50_000  # items; above it full k-means passes cost minutes for no visible gain
+MINI_BATCH_FROM = 50_000
+"""Number of items from which on k-means runs on mini-batches: full passes take minutes and give no better codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codebooks:
-    """Centroids of every level, float32 [C, D] each."""
+    """The centroids of every level, float32 [C, D]."""
 
     centroids: tuple[np.ndarray, ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        """Number of codes of every level."""
         return tuple(len(centroids) for centroids in self.centroids)
 
     def save(self, path: Path) -> None:
+        """Write an `.npz` file."""
         np.savez(path, allow_pickle=False, **{f"level_{i}": c for i, c in enumerate(self.centroids)})
 
     @classmethod
     def open(cls, path: Path) -> Codebooks:
+        """Read what `save` has written."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(tuple(arrays[f"level_{i}"] for i in range(len(arrays.files))))
 
 
 def token_name(level: int, code: int) -> str:
-    """The added token that stands for a code at a level, as in `<a_17>`."""
+    """The added token of a code at a level, such as `<a_17>`."""
     return f"<{LEVEL_NAMES[level]}_{code}>"
 
 
 def atomic_codes(items: int) -> np.ndarray:
-    """int64 [N, 1]: every item its own code."""
+    """A code of its own for every item, int64 [N, 1]."""
     return np.arange(items, dtype=np.int64)[:, None]
 
 
 def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tuple[Codebooks, np.ndarray]:
-    """Fits the codebooks and returns them with the items' unique codes, int64 [N, L].
+    """Fit codebooks to vectors float32 [N, D]; returns them and the items' codes int64 [N, L], all different.
 
-    Raises CatalogError when the levels cannot tell N items apart.
+    sizes: number of codes of every level.
+    Raises CatalogError if there are fewer paths than items.
     """
     items = len(vectors_ND)
     if not 2 <= len(sizes) <= len(LEVEL_NAMES):
@@ -70,7 +75,7 @@ def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 
 
 
 def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
-    from sklearn.cluster import KMeans, MiniBatchKMeans  # seconds that a server, which only reads codes, need not pay
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # here, because it takes seconds and a server only reads codes
     from sklearn.exceptions import ConvergenceWarning
 
     residual_ND, centroids = vectors_ND.copy(), []
@@ -78,7 +83,7 @@ def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
         clusters = min(size, len(residual_ND))
         batched = len(vectors_ND) >= MINI_BATCH_FROM
         kmeans = (MiniBatchKMeans if batched else KMeans)(clusters, n_init=1, max_iter=50, random_state=seed + level)
-        with warnings.catch_warnings():  # fewer distinct residuals than codes: some centroids repeat, which is fine
+        with warnings.catch_warnings():  # where residuals are fewer than codes, some centroids repeat
             warnings.simplefilter("ignore", ConvergenceWarning)
             labels = kmeans.fit_predict(residual_ND)
         found_CD = kmeans.cluster_centers_.astype(np.float32)
@@ -88,13 +93,13 @@ def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
 
 
 def squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.ndarray:
-    """[N, C], less each vector's own squared norm, which no comparison along C needs."""
+    """Squared distances [N, C], less each vector's own squared norm, which no comparison along C needs."""
     distances: np.ndarray = (centroids_CD**2).sum(1) - 2 * vectors_ND @ centroids_CD.T
     return distances
 
 
 def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
-    """Greedy residual codes, int64 [N, L], with no more items behind a code than the levels below can tell apart."""
+    """Greedy residual codes, int64 [N, L], with no more items below a code than there are paths below it."""
     from scipy.optimize import linear_sum_assignment
 
     residual_ND, codes_NL = vectors_ND.copy(), np.zeros((len(vectors_ND), len(books.sizes)), dtype=np.int64)
@@ -110,12 +115,12 @@ def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     for members in _groups(codes_NL[:, :-1], larger_than=1):
         if len(np.unique(codes_NL[members, -1])) < len(members):
             cost_GC = squared_distances(residual_ND[members], books.centroids[-1])
-            codes_NL[members, -1] = linear_sum_assignment(cost_GC)[1]  # one code each, at the least total distance
+            codes_NL[members, -1] = linear_sum_assignment(cost_GC)[1]  # a code for each, with the least total distance
     return codes_NL
 
 
 def _groups(prefix_NP: np.ndarray, *, larger_than: int) -> Iterator[np.ndarray]:
-    """The item numbers of every group of equal prefixes with more than so many members."""
+    """The item numbers of every group of equal prefixes that has more than `larger_than` members."""
     order = np.lexsort(prefix_NP.T[::-1])
     ordered = prefix_NP[order]
     starts = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(1)])
@@ -127,7 +132,10 @@ def _groups(prefix_NP: np.ndarray, *, larger_than: int) -> Iterator[np.ndarray]:
 def _move_surplus(
     code_N: np.ndarray, members: np.ndarray, siblings_N: np.ndarray, distance_NC: np.ndarray, room: int
 ) -> None:
-    """The members that fit their code worst take the next best code with room; their parent's room suffices for all."""
+    """Give the members that are farthest from their code's centroid the nearest code with room.
+
+    room: number of paths below a code. The parent has room for all.
+    """
     held_C = np.bincount(code_N[siblings_N], minlength=distance_NC.shape[1])
     by_fit = members[np.argsort(distance_NC[members, code_N[members[0]]], kind="stable")]
     for item in by_fit[room:]:

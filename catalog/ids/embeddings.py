@@ -1,8 +1,8 @@
-"""Turns items into vectors, so that alike items get alike identifiers.
+"""Embeds items, so that similar items get similar identifiers.
 
-Three sources of text vectors: hashed TF-IDF reduced by SVD (the default: needs no model, embeds a new item alone), the
-backbone's own embeddings, sentence-transformers. Where there are training histories, factors of what people took
-together are joined to the text; an item nobody took yet gets the factors that its text predicts.
+Text vectors have three sources: hashed TF-IDF reduced by SVD (the default, which needs no model and embeds a new item
+by itself), the backbone's own embeddings, and sentence-transformers. They are joined with co-occurrence factors of the
+training histories; an item in no history gets the factors that its text predicts.
 
 Shapes: N items, F hashed features, D text dimensions, E co-occurrence dimensions.
 """
@@ -23,28 +23,31 @@ from sklearn.pipeline import FeatureUnion
 
 from catalog.errors import CatalogError
 
-WINDOW = 5  # items; how far apart in a history two items still count as taken together
+WINDOW = 5
+"""Greatest distance of two items in a history that count as a co-occurrence."""
 
 
 class TextEmbedder(Protocol):
+    """A source of text vectors."""
+
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 [N, D], rows of length 1 (or 0 for a text without a known feature)."""
+        """The vectors of texts, float32 [N, D], of length 1, or 0 for a text without a known feature."""
         ...
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What a bundle keeps, so that new items can be embedded."""
+        """The arrays that a bundle stores, so that new items can be embedded."""
         ...
 
 
 def unit_rows(vectors_ND: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; rows of zeros stay."""
+    """The rows scaled to length 1; rows of zeros stay zero."""
     norms = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     return np.asarray(vectors_ND / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class HashingEmbedder:
-    """Words, word pairs and letter groups, hashed, weighted by rarity and reduced by SVD."""
+    """Hashed TF-IDF of words, word pairs and letter groups, reduced by SVD."""
 
     idf_F: np.ndarray
     components_DF: np.ndarray
@@ -53,7 +56,7 @@ class HashingEmbedder:
     def fit(
         cls, texts: Sequence[str], dimensions: int = 96, *, features: int = 2**14, seed: int = 0
     ) -> HashingEmbedder:
-        """Raises CatalogError where the texts hold no word at all."""
+        """Fit the weights and the SVD to texts. Raises CatalogError if they have no words."""
         counts_NF = _hashed(texts, features)
         if counts_NF.nnz == 0:
             raise CatalogError("no item has any text to embed: give items a title, or use atomic identifiers")
@@ -65,6 +68,7 @@ class HashingEmbedder:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> HashingEmbedder:
+        """The embedder of the arrays that `arrays` returned."""
         return cls(arrays["idf_F"], arrays["components_DF"])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -79,7 +83,7 @@ class HashingEmbedder:
 
 @dataclass(frozen=True, slots=True)
 class FunctionEmbedder:
-    """Any text → vector function: the backbone's mean token embedding, or a sentence-transformers model."""
+    """A function from texts to vectors: the backbone's mean token embedding, or a sentence-transformers model."""
 
     function: Callable[[Sequence[str]], np.ndarray]
 
@@ -111,10 +115,12 @@ def _hashed(texts: Sequence[str], features: int) -> Any:
 def cooccurrence_factors(
     histories: Sequence[np.ndarray], items: int, dimensions: int = 64, *, seed: int = 0
 ) -> np.ndarray:
-    """float32 [N, E]: factors of the positive pointwise mutual information of items near each other in histories.
+    """Co-occurrence factors of items, float32 [N, E]; rows of zeros for items in no history.
 
-    `histories` are int arrays of item numbers in time order. Items in no history get a row of zeros. The factors are
-    U·sqrt(S) of the PPMI matrix (Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization").
+    They are U·sqrt(S) of the matrix of positive pointwise mutual information of items near each other in histories
+    (Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization").
+
+    histories: int arrays of item numbers in the order of time.
     """
     near = [(h[:-apart], h[apart:]) for h in histories for apart in range(1, min(WINDOW + 1, len(h)))]
     left = np.concatenate([np.empty(0, np.int64), *(before for before, _ in near)])
@@ -135,17 +141,21 @@ def cooccurrence_factors(
 
 @dataclass(frozen=True, slots=True)
 class JoinedEmbedder:
-    """Text vectors beside co-occurrence factors; `ridge_DE` predicts the factors of an item without history."""
+    """Text vectors joined with co-occurrence factors.
+
+    weight: of the factors, where that of the text is 1.
+    ridge_DE: predicts the factors of an item in no history from its text.
+    """
 
     text: TextEmbedder
-    weight: float  # of the factors, against 1 for the text
+    weight: float
     ridge_DE: np.ndarray
 
     @classmethod
     def fit(
         cls, text: TextEmbedder, texts: Sequence[str], factors_NE: np.ndarray, *, weight: float = 1.0
     ) -> tuple[JoinedEmbedder, np.ndarray]:
-        """The embedder, and the vectors of the items that it was fitted on, float32 [N, D+E]."""
+        """Fit the prediction of factors; returns the embedder and the vectors of these items, float32 [N, D+E]."""
         text_ND = text.embed(texts)
         known_N = np.abs(factors_NE).sum(1) > 0
         if not known_N.any():
@@ -157,7 +167,7 @@ class JoinedEmbedder:
         return joined, np.hstack([text_ND, weight * np.where(known_N[:, None], factors_NE, predicted_NE)])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of new items, float32 [N, D+E]: their text, and the factors it predicts."""
+        """The vectors of new items, float32 [N, D+E]: their text vectors, and the factors that these predict."""
         text_ND = self.text.embed(texts)
         return np.hstack([text_ND, self.weight * unit_rows(text_ND @ self.ridge_DE)])
 
@@ -172,7 +182,7 @@ class JoinedEmbedder:
 
     @classmethod
     def open(cls, path: Path) -> JoinedEmbedder:
-        """Raises CatalogError where the file has no text embedder: only a hashing one can be saved."""
+        """Read what `save` has written. Raises CatalogError if no text embedder was stored; only hashing ones are."""
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         if "components_DF" not in arrays:

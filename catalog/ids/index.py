@@ -1,9 +1,9 @@
-"""The item index: a trie of code paths in flat arrays, small, memory-mapped and immutable.
+"""The item index: an immutable trie of code paths in flat, memory-mapped arrays.
 
-Nodes are stored breadth-first, level by level; the children of a node are contiguous and sorted by code. Edge
-number e of a level leads to node number e of the next level, so no child pointers are stored, and the edges of
-the last level are the leaves, in lexicographic order of their paths. Every node therefore owns one interval of
-leaves, which is what makes exact filtering cheap.
+Nodes are stored level by level, and the children of a node are contiguous and sorted by code. Edge number e of a level
+leads to node number e of the next level, so no child pointers are stored. The edges of the last level are the leaves,
+in the lexicographic order of their paths, so every node owns one interval of leaves, which makes exact filtering cheap.
+Trie libraries (marisa-trie, datrie) hold strings, and answer neither for a batch of nodes nor for intervals of leaves.
 
 Shapes: N items, L levels; per level n nodes and e edges.
 """
@@ -26,11 +26,11 @@ DESCRIPTION = "index.json"
 
 
 class ItemIndex:
-    """Code paths of all items. Build with `build` or `open`; never changes afterwards.
+    """The code paths of all items, made by `build` or `open`.
 
     sizes: number of codes of every level.
-    code: per level, the code of every edge, uint16 [e], or int32 for a level of more than 65,536 codes.
-    first_child: per level, where every node's edges begin, int32 [n + 1].
+    code: for every level, the code of each edge, uint16 [e], or int32 for a level of more than 65,536 codes.
+    first_child: for every level, the first edge of each node, int32 [n + 1].
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class ItemIndex:
 
     @classmethod
     def build(cls, codes_NL: NDArray[Any], sizes: Sequence[int]) -> tuple["ItemIndex", NDArray[np.int64]]:
-        """Index the items whose codes are the rows of `codes_NL`, in any order.
+        """Build the index of items whose codes are the rows of `codes_NL`, in any order.
 
-        Returns the index and `order` int64 [N]: the input row of every leaf.
-        Raises ItemIndexError for codes out of range or two items with the same path.
+        Returns the index and the input row of every leaf, int64 [N].
+        Raises ItemIndexError for codes out of range, or for two items with the same path.
         """
         codes_NL = np.asarray(codes_NL)
         _check_codes(codes_NL, sizes)
@@ -83,7 +83,7 @@ class ItemIndex:
 
     @classmethod
     def open(cls, directory: Path) -> "ItemIndex":
-        """Map the index saved in `directory`. Raises ItemIndexError if a file is missing or damaged."""
+        """Map a saved index into memory. Raises ItemIndexError if a file is missing or damaged."""
         try:
             description = json.loads((directory / DESCRIPTION).read_text())
             if description["format"] != FORMAT:
@@ -121,7 +121,7 @@ class ItemIndex:
 
     @cached_property
     def fan_out(self) -> tuple[int, ...]:
-        """Per level, the most edges that leave one node."""
+        """For every level, the greatest number of edges of one node."""
         return tuple(int(np.diff(child).max()) for child in self.first_child)
 
     @cached_property
@@ -134,14 +134,14 @@ class ItemIndex:
         return tuple(reversed(starts))
 
     def leaf_start(self, level: int) -> NDArray[np.int32]:
-        """Where the leaves of every node of `level` begin, int32 [n + 1]: node v owns [start[v], start[v + 1]).
+        """The first leaf of every node of a level, int32 [n + 1]: node v owns the leaves [start[v], start[v + 1]).
 
         Level 0 is the root; the nodes of level L are the leaves themselves.
         """
         return self._leaf_starts[level]
 
     def paths(self, leaves: NDArray[Any]) -> NDArray[np.int64]:
-        """The codes of `leaves` [n], as int64 [n, L]."""
+        """The codes of leaves [n], int64 [n, L]."""
         edge = np.asarray(leaves, np.int64)
         if edge.size > 0 and (edge.min() < 0 or edge.max() >= self.leaves):
             raise ItemIndexError(f"leaves must be in [0, {self.leaves})")
@@ -156,13 +156,13 @@ class ItemIndex:
         return tuple(int(code) for code in self.paths(np.array([leaf]))[0])
 
     def leaf(self, path: Sequence[int]) -> int | None:
-        """The leaf at the end of `path`, or None if no item has these codes."""
+        """The leaf of an item with these codes, or None."""
         if len(path) != self.depth:
             raise ValueError(f"a path has {self.depth} codes, not {len(path)}")
         return self.node(path)
 
     def node(self, prefix: Sequence[int]) -> int | None:
-        """The node of level len(prefix) that `prefix` leads to, or None if no item's path begins with it."""
+        """The node at the end of a prefix, which is of level len(prefix), or None if no item's path begins with it."""
         node = 0
         for code, child, wanted in zip(self.code, self.first_child, prefix, strict=False):
             low, high = int(child[node]), int(child[node + 1])
@@ -197,7 +197,7 @@ def _check_codes(codes_NL: NDArray[Any], sizes: Sequence[int]) -> None:
 
 
 def _lexicographic_order(codes_NL: NDArray[Any], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Row numbers in order of their codes. Levels are packed into as few 63-bit words as they fit."""
+    """Row numbers in the lexicographic order of their codes, which are packed into as few 63-bit words as possible."""
     words: list[NDArray[np.int64]] = []
     room = 0
     for level, size in enumerate(sizes):
@@ -215,7 +215,7 @@ def _lexicographic_order(codes_NL: NDArray[Any], sizes: Sequence[int]) -> NDArra
 def _damage(
     sizes: Sequence[int], leaves: int, code: Sequence[NDArray[Any]], first_child: Sequence[NDArray[Any]]
 ) -> str | None:
-    """What makes these arrays no index, or None. Reads everything once: about 5 ms for a million items."""
+    """What is wrong with these arrays, or None. Reads all of them, which takes about 5 ms for a million items."""
     if not sizes or len(code[-1]) != leaves:
         return f"{leaves} leaves are announced and not stored"
     nodes = 1

@@ -1,11 +1,11 @@
-"""Constrained beam search over the item index, without a model.
+"""Constrained beam search over the item index, for a batch of requests, without the model.
 
-A *row* is one request; each has its own beam width. At every level the legal, living children of a row's beams
-are gathered, and the best of their cumulative scores are kept: exactly the best, ties going to the lower leaf.
-Because only nodes with a wanted leaf below them are living, a search of width W ends with exactly
-min(W, wanted leaves) distinct leaves, however few are wanted.
+A *row* is one request with its own beam width. At every level the search keeps exactly the best children of a row's
+beams by cumulative log-probability, and the lower leaf of equal ones. A child is *live* if it has a leaf below it that
+the row may return; all others are left out. So a search of width W ends with exactly min(W, n) distinct leaves, where n
+is the number of leaves that the row may return, however few they are.
 
-Shapes: R rows; B beams of all rows together, row after row; C codes of the level.
+Shapes: R rows; B beams of all rows together, row after row; C codes of the level; L levels; k leaves of one row.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,17 +26,20 @@ __all__ = ["BeamLayout", "BeamSearch", "Beams", "Ranked"]
 
 
 class Ranked(NamedTuple):
-    """The answer of one row: leaves int64 [k], best first, and their log-probabilities float32 [k]."""
+    """The result of one row: leaves int64 [k], best first, and their log-probabilities float32 [k]."""
 
     leaves: NDArray[np.int64]
     scores: NDArray[np.float32]
 
 
 class BeamSearch:
-    """One batch of searches, advanced a level at a time by `expand`.
+    """One batch of searches. `run` makes all of them; `expand` advances them by one level.
 
-    compiled: expand with compiled loops (CPU only) or with tensor operations; by default what is faster on the device.
-    Both give the same beams.
+    device_index: the index on the device of the search.
+    widths: the beam width of every row.
+    restriction: which leaves each row may return; None for all.
+    compiled: True for the numba expansion, which needs a CPU, False for the torch expansion; by default the faster one
+        of the device. Both give the same beams.
     """
 
     def __init__(
@@ -52,18 +55,19 @@ class BeamSearch:
         if restriction is not None:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
         self.layouts = layouts_of(limit_R, device_index.edges, device_index.device)
-        """Level l expands the beams of layout l into those of layout l + 1."""
+        """The layout of the beams before the first level and after each."""
         self._trail: list[Beams] = []
         if device_index.device.type == "cpu" if compiled is None else compiled:
-            self._expansion: Expansion = _compiled(device_index, restriction, len(limit_R))
+            self._expansion: Expansion = _numba_expansion(device_index, restriction, len(limit_R))
         else:
             self._expansion = TorchExpansion(device_index, restriction)
 
     def run(self, logp_RC: Tensor, decode: Callable[[int, Beams], Tensor]) -> list[Ranked]:
-        """Search all levels.
+        """Search all levels; returns the result of every row.
 
         logp_RC: log-probability of every code of level 0 after each row's prompt, float32.
-        decode(level, beams): append the last code of `beams`; the log-probabilities [B, C] of codes of `level`.
+        decode: called with a level and its beams; appends the beams' last codes in the model, and returns the
+            log-probabilities [B, C] of the codes of the level.
         """
         beams = self.expand(0, self.roots(), logp_RC)
         self._trail = [beams]
@@ -75,13 +79,13 @@ class BeamSearch:
         return self.answer(beams)
 
     def level_scores(self) -> list[NDArray[np.float32]]:
-        """Of what `run` found last: for each row, the log-probability of every code of its leaves, float32 [k, L].
+        """For every row of the last `run`, the log-probability of each code of its leaves, float32 [k, L].
 
-        Those of a leaf sum to its score.
+        The log-probabilities of a leaf's codes sum to its score.
         """
         costs: list[Tensor] = []
         beam_B: Tensor | slice = slice(None)
-        for beams in reversed(self._trail):  # from the leaves to the roots: what a beam cost when it was this far
+        for beams in reversed(self._trail):  # from the leaves to the roots: the cost of each beam's ancestor
             costs.append(beams.cost_B[beam_B])
             beam_B = beams.parent_B[beam_B].long()
         found = self.layouts[-1]
@@ -92,17 +96,17 @@ class BeamSearch:
         return np.split(score_BL, found.end_R[:-1])
 
     def roots(self) -> Beams:
-        """One beam a row, at the root."""
+        """The beams before the first level: one for every row, at the root."""
         rows, device = self.layouts[0].rows, self._device_index.device
         zero = torch.zeros(rows, dtype=torch.int32, device=device)
         return Beams(torch.zeros(rows, device=device), zero, zero, zero)
 
     def expand(self, level: int, beams: Beams, logp_BC: Tensor) -> Beams:
-        """The best living children of `beams`, given the log-probability of every code of `level`, float32, <= 0."""
+        """The best live children of `beams`, given the log-probability of every code of the level, float32, <= 0."""
         return self._expansion.expand(level, self.layouts[level], self.layouts[level + 1], beams, logp_BC)
 
     def answer(self, beams: Beams) -> list[Ranked]:
-        """What each row found, given the beams of the last level."""
+        """The result of every row, given the beams of the last level."""
         leaf_B = beams.node_B.cpu().numpy().astype(np.int64)
         score_B = -beams.cost_B.cpu().numpy()
         spans = [slice(*span) for span in pairwise((0, *self.layouts[-1].end_R.tolist()))]
@@ -110,14 +114,14 @@ class BeamSearch:
 
 
 class Expansion(Protocol):
-    """One way to advance all beams of a batch by a level."""
+    """An implementation of `BeamSearch.expand`."""
 
     def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
-        """See `BeamSearch.expand`."""
+        """The best live children of `beams`, whose layout is `now`, in the layout `then`."""
 
 
-def _compiled(device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> Expansion:
-    # imported late: vLLM's engine process does not start where numba's compiler is loaded already
+def _numba_expansion(device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> Expansion:
+    # imported here, because vLLM's engine process does not start once numba is imported
     from catalog.search.numba_expansion import NumbaExpansion
 
     return NumbaExpansion(device_index, restriction, rows)

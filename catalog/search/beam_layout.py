@@ -1,7 +1,6 @@
-"""The beams of a batch at one level, and where those of each row lie.
+"""The beams of a batch at one level, and their layout: which of them belong to which row.
 
-Shapes: R rows; B beams of all rows together, row after row; X slots, a row's being as many as the widest row has
-beams, and one; K the widest row's beams.
+Shapes: R rows; B beams of all rows together, row after row; K beams of the row with the most; X = R · (K + 1) slots.
 """
 
 from collections.abc import Sequence
@@ -17,16 +16,16 @@ from torch.nn.functional import pad
 __all__ = ["DEAD", "BeamLayout", "Beams", "layouts_of"]
 
 DEAD = float("inf")
-"""The cost of a dead beam, which never comes back."""
+"""The cost of a dead beam, which has no live children."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beams:
-    """The beams kept after a level, best first within a row.
+    """The beams that are kept after a level, best first within a row.
 
-    cost_B: negative log-probability so far, float32, never below zero; infinite for dead beams.
-    node_B: the node of the next level it stands on, int32.
-    parent_B: the beam of the level before that it continues, int32.
+    cost_B: negative log-probability so far, float32, never below zero, and infinite for dead beams.
+    node_B: the beam's node, int32.
+    parent_B: the number of the beam of the level before that it continues, int32.
     code_B: its last code, int32.
     """
 
@@ -37,10 +36,13 @@ class Beams:
 
 
 class BeamLayout:
-    """How many beams every row has at a level, and where they lie. Known before anything is computed.
+    """The number of every row's beams at a level, which is known before the search, and their positions.
 
-    beams_R: beams of every row, on the host. end_R: where the beams of every row end, on the host.
-    row_B, rank_B: the row of every beam and its place there, int64.
+    beams_R: number of beams of every row, on the host.
+    end_R: the end of every row's beams among all, on the host.
+    row_B, rank_B: the row of every beam and its position there, int64.
+    slot_B: the slot of every beam, where each row has K + 1 slots.
+    beam_X: the beam of every slot; 0 for a slot without one.
     """
 
     def __init__(self, beams_R: NDArray[np.int64], device: torch.device) -> None:
@@ -61,7 +63,7 @@ class BeamLayout:
         )
 
     def spread(self, value_B: Tensor, fill: float) -> Tensor:
-        """From beams [B, …] to slots [X, …]. The last slot of a row, and any it does not need, hold `fill`."""
+        """From beams [B, …] to slots [X, …]. A row's last slot, and any other without a beam, hold `fill`."""
         shape = value_B.shape[1:]
         if self._even:
             edge = (0, 0) * len(shape) + (0, 1)
@@ -69,7 +71,7 @@ class BeamLayout:
         return value_B.new_full((len(self.beam_X), *shape), fill).index_copy_(0, self.slot_B, value_B)
 
     def unpack(self, value_B: Tensor) -> Tensor:
-        """From beams [B, …] to [R, widest, …]; the places a row does not need hold zero."""
+        """From beams [B, …] to [R, K, …]; positions without a beam hold zero."""
         shape = (self.rows, self.widest, *value_B.shape[1:])
         if self._even:
             return value_B.view(shape)
@@ -77,18 +79,22 @@ class BeamLayout:
         return value.index_copy_(0, self._place_B, value_B).view(shape)
 
     def pack(self, value_RK: Tensor) -> Tensor:
-        """From [R, widest, …] to beams [B, …]."""
+        """From [R, K, …] to beams [B, …]."""
         value = value_RK.flatten(0, 1)
         return value if self._even else value.index_select(0, self._place_B)
 
 
 def layouts_of(limit_R: NDArray[np.int64], edges: Sequence[int], device: torch.device) -> list[BeamLayout]:
-    """The layouts before the first level and after each, for rows that keep at most so many beams."""
+    """The layouts before the first level and after each.
+
+    limit_R: the greatest number of beams of every row.
+    edges: number of edges of every level.
+    """
     beams_R = [np.ones_like(limit_R), *(np.minimum(limit_R, most) for most in edges)]
     return [_layout(tuple(beams.tolist()), device) for beams in beams_R]
 
 
 @lru_cache(maxsize=1024)
 def _layout(beams: tuple[int, ...], device: torch.device) -> BeamLayout:
-    """The same few widths come again and again."""
+    """Cached, because most batches have one of a few combinations of widths."""
     return BeamLayout(np.array(beams, np.int64), device)

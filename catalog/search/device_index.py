@@ -1,4 +1,4 @@
-"""The item index where it is searched: as tensors on a device, or as arrays in memory."""
+"""The item index on the device that searches it: as tensors, or as arrays in main memory."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,9 +16,9 @@ __all__ = ["DeviceIndex", "check_level_tokens"]
 
 
 class DeviceIndex:
-    """An ItemIndex in the memory of the device that searches it. What no search asks for is not made.
+    """An ItemIndex on a device. Each form of it is made at its first use.
 
-    edges: per level, how many there are.
+    edges: number of edges of every level.
     """
 
     def __init__(self, index: ItemIndex, device: torch.device | str = "cpu") -> None:
@@ -28,18 +28,21 @@ class DeviceIndex:
 
     @cached_property
     def code(self) -> list[Tensor]:
-        """Per level, the code of every edge, int32 [edges], on the device."""
+        """For every level, the code of each edge, int32 [edges], on the device."""
         return [self._tensor(code) for code in self.index.code]
 
     @cached_property
     def children(self) -> list[Tensor]:
-        """Per level, the first of every node's edges and the one after its last, int32 [nodes, 2], on the device."""
+        """For every level, the begin and the end of each node's edges, int32 [nodes, 2], on the device."""
         return [self._tensor(child).unfold(0, 2, 1) for child in self.index.first_child]
 
     @cached_property
     def levels(self) -> list[tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int32]]]:
-        """Per level, on the host: the code of every edge [edges], where the edges of every node begin [nodes + 1] and
-        where the leaves below every edge begin [edges + 1]."""
+        """For every level, in main memory: three arrays.
+
+        They are the code of each edge [edges], the first edge of each node [nodes + 1], and the first leaf below each
+        edge [edges + 1].
+        """
         index = self.index
         return [
             (_in_memory(index.code[level]), _in_memory(index.first_child[level]), index.leaf_start(level + 1))
@@ -61,14 +64,14 @@ class DeviceIndex:
 
 
 def _in_memory(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy that is not mapped from a file, read-only like the index it is from."""
+    """A read-only copy that is not mapped from a file."""
     copy = np.array(array)
     copy.flags.writeable = False
     return copy
 
 
 def check_level_tokens(index: ItemIndex, level_tokens: Sequence[NDArray[np.integer]], vocabulary: int) -> None:
-    """Raise ItemIndexError unless every code of the index has a token of a vocabulary of this size."""
+    """Raise ItemIndexError unless every code of the index has a token in a vocabulary of this size."""
     sizes = tuple(len(tokens) for tokens in level_tokens)
     if sizes != index.sizes:
         raise ItemIndexError(f"level tokens have sizes {sizes}, the index has {index.sizes}: they must come together")

@@ -1,7 +1,7 @@
-"""The output head of a language model, cut to the code tokens of each level.
+"""The output head of a language model, restricted to the code tokens of each level.
 
-A level's probabilities need the few hundred rows of its code tokens, not the whole vocabulary, unless they are to
-sum to one over the whole vocabulary, as in `transformers` generation.
+The probabilities of a level's codes need only the rows of its code tokens, a few hundred, unless they are normalised
+over the whole vocabulary, as `transformers.generate` does.
 
 Shapes: B beams, H hidden size, V vocabulary, C codes of the level.
 """
@@ -16,17 +16,22 @@ __all__ = ["LevelHeads", "Normalization", "vocabulary_logsumexp"]
 
 Normalization = Literal["codes", "vocabulary"]
 
-LOGITS_AT_ONCE = 1 << 24
-COPIED_AT_MOST = 1 << 25
+MAX_LOGITS = 1 << 24
+"""Logits of the whole vocabulary that are held at a time."""
+MAX_COPIED = 1 << 25
+"""Weights of a level up to which it is copied to float32."""
 
 
 class LevelHeads:
     """Log-probabilities of the codes of each level after a hidden state.
 
-    weights: per level [C, H]; biases: per level [C] or None. logsumexp: of the logits of the whole vocabulary, from
-    hidden states [B, H] to float32 [B]; None normalises over the codes of the level.
-    Logits are computed in float32 on CPU, where half precision would round many of them to ties, unless a level is
-    so large (atomic identifiers) that the copy would weigh more than the model.
+    weights: for every level [C, H].
+    biases: for every level [C], or None.
+    logsumexp: from hidden states [B, H] to the logsumexp of the whole vocabulary's logits, float32 [B]. None normalises
+        over the codes of the level.
+
+    On a CPU logits are computed in float32, because half precision would round many of them to ties, unless a level is
+    so large (atomic identifiers) that its copy would be larger than the model.
     """
 
     def __init__(
@@ -47,14 +52,14 @@ class LevelHeads:
             logit_BC = logit_BC + bias
         if self._logsumexp is None:
             return torch.log_softmax(logit_BC, -1)
-        return (logit_BC - self._logsumexp(hidden_BH)[:, None]).clamp_(max=0)  # rounding may lift it above
+        return (logit_BC - self._logsumexp(hidden_BH)[:, None]).clamp_(max=0)  # rounding may make it positive
 
 
 def _is_small(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.numel() <= COPIED_AT_MOST
+    return weight.device.type == "cpu" and weight.numel() <= MAX_COPIED
 
 
 def vocabulary_logsumexp(hidden_BH: Tensor, logits: Callable[[Tensor], Tensor], vocabulary: int) -> Tensor:
-    """Logsumexp of `logits(hidden) [B, V]`, float32 [B], never holding more than a slice of all logits."""
-    pieces = torch.split(hidden_BH, max(1, LOGITS_AT_ONCE // vocabulary))
+    """The logsumexp of `logits(hidden_BH)` [B, V], float32 [B], of which at most MAX_LOGITS are held at a time."""
+    pieces = torch.split(hidden_BH, max(1, MAX_LOGITS // vocabulary))
     return torch.cat([torch.logsumexp(logits(piece).float(), -1) for piece in pieces])

@@ -1,7 +1,8 @@
-"""Legal, living children and exact selection on a CPU: one compiled pass over the children of each row's beams.
+"""The expansion of beams on a CPU: one pass, compiled by numba, over the children of each row's beams.
 
-A heap of the best so far makes most of the work unnecessary: a child that does not beat the worst kept is passed over
-before anybody asks whether it is alive, and a beam that is itself no better than the worst kept is not opened at all.
+A bounded heap of the best children so far avoids most of the work. A child that is not better than the worst of the
+heap is skipped before it is checked whether it is live, and a beam that is itself worse is skipped with all its
+children. The heap is own code, because numba compiles `heapq` for lists only, not for these arrays.
 
 Shapes: R rows, G of them with one filter; B beams before and A after of all rows together, K after of one row;
 C codes of the level; D listed leaves.
@@ -22,39 +23,39 @@ from catalog.search.restriction import Restriction
 
 __all__ = ["NumbaExpansion"]
 
-EVERYTHING = np.empty(0, np.int32)
-"""The count of no set."""
+NO_FILTER = np.empty(0, np.int32)
+"""The `count` of rows without a filter."""
 
-KINDS = (np.float32, np.int32, np.int32, np.int32)
-"""Of the arrays of Beams."""
+BEAM_TYPES = (np.float32, np.int32, np.int32, np.int32)
+"""The types of the arrays of Beams."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Machine code at the first call, kept in __pycache__ (or NUMBA_CACHE_DIR) for the next process."""
+    """Compile a function at its first call, and cache the machine code in __pycache__ or NUMBA_CACHE_DIR."""
     machine_code: Function = njit(cache=True, nogil=True, error_model="numpy")(function)
     return machine_code
 
 
 class NumbaExpansion:
-    """Expands the beams of one batch on the CPU."""
+    """Expands the beams of one batch on the CPU; see `catalog.search.beam.Expansion`."""
 
     def __init__(self, device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> None:
         self._device_index = device_index
         if restriction is None:
             self._listed = (np.empty(0, np.int64), np.zeros(rows, np.int64), np.zeros(rows, bool))
-            self._groups = [(np.arange(rows), EVERYTHING)]
+            self._groups = [(np.arange(rows), NO_FILTER)]
         else:
             self._listed = (restriction.listed_D, restriction.listed_end_R, restriction.allowing_R)
             self._groups = [
-                (row_G, EVERYTHING if chosen is None else chosen.count) for chosen, row_G in restriction.groups
+                (row_G, NO_FILTER if chosen is None else chosen.count) for chosen, row_G in restriction.groups
             ]
 
     def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
-        """See BeamSearch.expand."""
+        """The best live children of `beams`."""
         before = (beams.cost_B.numpy(), beams.node_B.numpy(), logp_BC.contiguous().numpy())
-        after: list[NDArray[Any]] = [np.empty(then.beams, kind) for kind in KINDS]
+        after: list[NDArray[Any]] = [np.empty(then.beams, kind) for kind in BEAM_TYPES]
         for row_G, count in self._groups:
             _keep_best(
                 row_G, now.end_R, then.end_R, *before, *self._device_index.levels[level], count, *self._listed, *after
@@ -82,7 +83,11 @@ def _keep_best(
     parent_A: NDArray[np.int32],
     code_A: NDArray[np.int32],
 ) -> None:
-    """Write the best living children of the rows `row_G`, cheapest first, ties to the lower edge; then dead ones."""
+    """Write the best live children of the rows `row_G`, cheapest first and lower edges first among equals.
+
+    Where a row has fewer live children than beams to keep, dead beams fill the rest. The children are written to the
+    arrays that end in `_A`.
+    """
     for row in row_G:
         first, last = _span(end_R, row)
         begin, end = _span(kept_end_R, row)
@@ -101,7 +106,7 @@ def _keep_best(
                 full = kept == end - begin
                 if full and not _before(cost, edge, cost_K[0], edge_K[0]):
                     continue
-                if restricted and not _alive(first_leaf[edge], first_leaf[edge + 1], count, own_D, allowing):
+                if restricted and not _is_live(first_leaf[edge], first_leaf[edge + 1], count, own_D, allowing):
                     continue
                 if full:
                     _sink(cost_K, edge_K, beam_K, kept, cost, edge, beam)
@@ -116,7 +121,7 @@ def _keep_best(
 
 @compiled
 def _span(end_R: NDArray[np.int64], row: int) -> tuple[int, int]:
-    """Where the entries of a row begin and end."""
+    """The begin and the end of a row's entries."""
     return (end_R[row - 1] if row > 0 else 0), end_R[row]
 
 
@@ -126,8 +131,8 @@ def _before(cost: float, edge: int, other_cost: float, other_edge: int) -> bool:
 
 
 @compiled
-def _alive(low: int, high: int, count: NDArray[np.int32], listed_D: NDArray[np.int64], allowing: bool) -> bool:
-    """Whether the leaves [low, high) hold a wanted one."""
+def _is_live(low: int, high: int, count: NDArray[np.int32], listed_D: NDArray[np.int64], allowing: bool) -> bool:
+    """Whether a row may return any of the leaves [low, high)."""
     if allowing:
         return bool(_below(listed_D, high) > _below(listed_D, low))
     wanted = count[high] - count[low] if len(count) > 0 else high - low
@@ -138,7 +143,7 @@ def _alive(low: int, high: int, count: NDArray[np.int32], listed_D: NDArray[np.i
 
 @compiled
 def _below(leaf_D: NDArray[np.int64], bound: int) -> int:
-    """How many of the ascending leaves are below `bound`."""
+    """Number of the ascending leaves that are below `bound`."""
     low, high = 0, len(leaf_D)
     while low < high:
         middle = (low + high) >> 1
@@ -159,7 +164,7 @@ def _rise(
     edge: int,
     beam: int,
 ) -> None:
-    """Add an entry at the end of the heap, whose root is the worst."""
+    """Add an entry to the heap, whose root is the worst entry, at the position `place` behind its end."""
     while place > 0:
         above = (place - 1) >> 1
         if not _before(cost_K[above], edge_K[above], cost, edge):
@@ -179,7 +184,7 @@ def _sink(
     edge: int,
     beam: int,
 ) -> None:
-    """Put an entry in the place of the root of a heap of `size` entries."""
+    """Replace the root of a heap of `size` entries by another entry."""
     place, below = 0, 1
     while below < size:
         if below + 1 < size and _before(cost_K[below], edge_K[below], cost_K[below + 1], edge_K[below + 1]):
@@ -193,7 +198,7 @@ def _sink(
 
 @compiled
 def _sort(cost_K: NDArray[np.float32], edge_K: NDArray[np.int32], beam_K: NDArray[np.int32], size: int) -> None:
-    """Turn the heap into an ascending list: the worst of those left goes behind them."""
+    """Sort the heap in ascending order, as heapsort does."""
     for last in range(size - 1, 0, -1):
         cost, edge, beam = cost_K[last], edge_K[last], beam_K[last]
         cost_K[last], edge_K[last], beam_K[last] = cost_K[0], edge_K[0], beam_K[0]

@@ -1,8 +1,8 @@
-"""Which leaves each row of a batch wants.
+"""Restrictions of a search: which leaves each row of a batch may return.
 
 A *filter bitmap*, which many requests share, keeps a running count of its leaves, so that one subtraction tells how
-many are in a node's interval. A row's *deny list* (seen items) and *allow list* (candidates to rank) are short and its
-own: their leaves are listed in order. Both ways are exact at every level.
+many are in a node's interval. The *deny list* (seen items) and the *allow list* (candidates to rank) of a row are
+short, so their leaves are listed in order. Both are exact at every level.
 
 Shapes: N items, R rows, e edges of a level, D listed leaves of all rows together, G rows of one filter bitmap.
 """
@@ -35,7 +35,7 @@ def check_leaves(leaves: Leaves, index: ItemIndex, what: str) -> None:
 class FilterBitmap:
     """The leaves that a filter lets through.
 
-    count: how many of these leaves lie below each leaf number, int32 [N + 1].
+    count: number of these leaves that are below each leaf number, int32 [N + 1].
     """
 
     def __init__(self, index: ItemIndex, leaves: Leaves) -> None:
@@ -62,13 +62,13 @@ class FilterBitmap:
         return int(self.count[-1])
 
     def members(self, leaves: Leaves) -> NDArray[np.bool_]:
-        """Which of `leaves` the filter lets through."""
+        """Whether the filter lets each of these leaves through."""
         member: NDArray[np.bool_] = self.count[leaves + 1] > self.count[leaves]
         return member
 
 
 class Restriction:
-    """What the rows of one batch want of the catalog.
+    """The leaves that the rows of one batch may return.
 
     deny: per row, the leaves that must not come back, strictly increasing.
     filters: per row, the bitmap of the leaves that may; None lets all through.
@@ -77,11 +77,11 @@ class Restriction:
     A leaf may come back if filter and allow list let it through and the deny list does not name it. Raises
     ItemIndexError for leaves out of order or out of range.
 
-    wanted_R: how many leaves each row can get.
+    wanted_R: number of leaves that each row may return.
     groups: the distinct filter bitmaps, None for the whole catalog, each with its rows.
-    listed_D, listed_end_R: listed leaves, row after row, and where those of a row end.
-    allowing_R: True where a row wants just its listed leaves; False where it wants those of its filter except for its
-        listed leaves, all of which the filter lets through.
+    listed_D, listed_end_R: the listed leaves, row after row, and the end of each row's.
+    allowing_R: True where a row may return only its listed leaves; False where it may return those of its filter
+        except for its listed leaves, all of which the filter lets through.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Restriction:
 
 
 def _listed(index: ItemIndex, deny: Leaves, chosen: FilterBitmap | None, allow: Leaves | None) -> NDArray[np.int64]:
-    """The leaves that a row wants, if it has an allow list; else those of its filter that it does not want."""
+    """The leaves that a row may return, if it has an allow list; otherwise those of its filter that it may not."""
     check_leaves(deny, index, "denied")
     out = deny.astype(np.int64)
     if allow is None:

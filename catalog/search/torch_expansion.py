@@ -1,10 +1,10 @@
-"""Legal, living children and exact selection as tensor operations: what runs on CUDA.
+"""The expansion of beams by tensor operations, for CUDA.
 
-All children of all beams are gathered into one ragged list, and the best of each row are taken. There is no loop over
-rows or beams, and on CUDA no synchronisation with the host.
+The children of all beams, the *candidates*, are gathered into one list, and the best of each row are selected. There is
+no loop over rows or beams, and on CUDA no synchronisation with the host.
 
-Shapes: R rows; B beams of all rows together, row after row; X slots, a row's being as many as the widest row has
-beams, and one; T candidates of all rows; C codes of the level; F filter bitmaps; D dead edges of all rows.
+Shapes: R rows; B beams of all rows together, row after row; K beams of the row with the most; X = R · (K + 1) slots;
+S = K + 1 slots of a row; T candidates of all rows; C codes of the level; F filter bitmaps; D dead edges of all rows.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ __all__ = ["TorchExpansion"]
 
 
 class TorchExpansion:
-    """Expands the beams of one batch on the device_index's device."""
+    """Expands the beams of one batch on the device of the index; see `catalog.search.beam.Expansion`."""
 
     def __init__(self, device_index: DeviceIndex, restriction: Restriction | None) -> None:
         self._device_index = device_index
         self._limits = None if restriction is None else _Limits(device_index, restriction)
 
     def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
-        """See BeamSearch.expand."""
+        """The best live children of `beams`."""
         low_B, high_B = self._device_index.children[level].index_select(0, beams.node_B).unbind(1)
         count_B = (high_B - low_B) * (beams.cost_B != DEAD)
         low_X, count_X = now.spread(torch.stack([low_B, count_B], 1), 0).unbind(1)
-        length = self._equalise(level, now, then, count_X.view(now.rows, -1))
-        shift_X = low_X - (count_X.cumsum(0, dtype=torch.int32) - count_X)  # from a candidate's place to its edge
+        length = self._pad_rows(level, now, then, count_X.view(now.rows, -1))
+        shift_X = low_X - (count_X.cumsum(0, dtype=torch.int32) - count_X)  # from a candidate's position to its edge
         cost_XC = now.spread(beams.cost_B[:, None] - logp_BC, DEAD)
 
         slot_T = torch.repeat_interleave(count_X, output_size=now.rows * length)
@@ -43,7 +43,7 @@ class TorchExpansion:
         code_T = self._device_index.code[level].index_select(0, edge_T)
         cost_T = cost_XC.view(-1).index_select(0, slot_T * cost_XC.shape[1] + code_T)
         if self._limits is not None:
-            self._limits.bury(level, now, cost_T, edge_T, beams, shift_X)
+            self._limits.mask(level, now, cost_T, edge_T, beams, shift_X)
 
         best = sort_key(cost_T, edge_T).view(now.rows, length).topk(then.widest, largest=False)
         row_start = torch.arange(0, len(slot_T), length, device=slot_T.device)
@@ -55,10 +55,10 @@ class TorchExpansion:
             code_B=code_T.index_select(0, chosen_B),
         )
 
-    def _equalise(self, level: int, now: BeamLayout, then: BeamLayout, count_RS: Tensor) -> int:
-        """Give the last slot of every row as many dead candidates as make all rows equally long; that length."""
+    def _pad_rows(self, level: int, now: BeamLayout, then: BeamLayout, count_RS: Tensor) -> int:
+        """Give every row dead candidates in its last slot until all are equally long; returns that length."""
         total_R = count_RS.sum(1, dtype=torch.int32)
-        if count_RS.is_cuda:  # a bound, because reading the sum would wait for the device
+        if count_RS.is_cuda:  # an upper bound, because reading the sum would wait for the device
             most = min(self._device_index.edges[level], now.widest * self._device_index.index.fan_out[level])
         else:
             most = int(total_R.max())
@@ -69,14 +69,18 @@ class TorchExpansion:
 
 @dataclass(frozen=True, slots=True)
 class _DeadEdges:
-    """Edges of one level that exclusions have killed. key_D: row * nodes + node they leave, int64. edge_D: int64."""
+    """The edges of one level below which a row's deny list leaves no leaf.
+
+    key_D: row * nodes + the node of the edge, int64.
+    edge_D: the edge, int64.
+    """
 
     key_D: Tensor
     edge_D: Tensor
 
 
 class _Limits:
-    """A restriction as tensors: per level, each filter's living edges and the few edges that deny lists kill."""
+    """A restriction as tensors: for every level, the live edges of each filter, and the dead edges of deny lists."""
 
     def __init__(self, device_index: DeviceIndex, restriction: Restriction) -> None:
         self._device_index = device_index
@@ -93,8 +97,8 @@ class _Limits:
         outside = denying_R[row_D]
         self._dead = self._dead_edges(row_D[outside], restriction.listed_D[outside], filters, filter_R)
 
-    def bury(self, level: int, now: BeamLayout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
-        """Give candidates with no wanted leaf below them the cost of the dead."""
+    def mask(self, level: int, now: BeamLayout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor) -> None:
+        """Set the cost of candidates that are not live to DEAD."""
         alive, dead = self._alive[level], self._dead[level]
         if alive is not None:
             entry_RT = edge_T.view(now.rows, -1) + self._filter_R[:, None] * self._device_index.edges[level]
@@ -126,7 +130,7 @@ class _Limits:
         for level in range(index.depth):
             start = index.leaf_start(level + 1)
             edge_D = np.searchsorted(start, leaf_D, side="right") - 1
-            # the denied leaves of one row below one edge are neighbours: a run
+            # the denied leaves of one row below one edge are neighbours and form a run
             begins = np.ones(len(leaf_D), bool)
             begins[1:] = (edge_D[1:] != edge_D[:-1]) | (row_D[1:] != row_D[:-1])
             first = np.flatnonzero(begins)
@@ -142,7 +146,7 @@ class _Limits:
 
 
 def _filters(device_index: DeviceIndex, restriction: Restriction) -> tuple[list[FilterBitmap], NDArray[np.int64]]:
-    """Distinct filter bitmaps and the number of each row's; none if no row is limited to one."""
+    """The distinct filter bitmaps, and the number of every row's; no bitmaps if no row has one."""
     rows = len(restriction.wanted_R)
     if not restriction.allowing_R.any() and all(chosen is None for chosen, _ in restriction.groups):
         return [], np.zeros(rows, np.int64)
@@ -168,10 +172,10 @@ def _alive(device_index: DeviceIndex, level: int, chosen: FilterBitmap) -> NDArr
 
 
 def sort_key(cost_T: Tensor, edge_T: Tensor) -> Tensor:
-    """Distinct int64 keys in the order of (cost, edge): the bits of a float that is not negative sort like it."""
+    """Distinct int64 keys in the order of (cost, edge): the bits of a float that is not negative sort as it does."""
     return cost_T.view(torch.int32).long().bitwise_left_shift_(32).add_(edge_T)
 
 
 def key_cost(key_B: Tensor) -> Tensor:
-    """The costs in keys of `sort_key`."""
+    """The costs of keys that `sort_key` has made."""
     return (key_B >> 32).int().view(torch.float32)

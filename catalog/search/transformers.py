@@ -1,8 +1,8 @@
-"""Constrained beam search with a transformers model: the reference, the trainer's evaluation, and T5.
+"""Constrained beam search with a transformers model: the reference of tests, the trainer's evaluation, and T5.
 
-The prompt is computed once. A decoder-only model then reads a level's beams as further tokens of one sequence,
-each attending to the prompt and to its own ancestors only, so the prompt's keys and values are neither copied nor
-read once a beam. A T5 decoder knows places by their distance, so its beams are rows of a batch.
+The prompt is computed once. A decoder-only model then reads the beams of a level as further tokens of one sequence,
+each of which attends to the prompt and to its own ancestors only. So the prompt's keys and values are not copied for
+every beam. A T5 decoder encodes positions by their distance, so its beams are the rows of a batch.
 
 Shapes: R prompts, P tokens of the longest, B beams of all rows, K beams of the widest row, H hidden size.
 """
@@ -24,7 +24,7 @@ from catalog.search.restriction import FilterBitmap, Restriction
 
 __all__ = ["TransformersRanker"]
 
-TOKENS_AT_ONCE = 8192
+MAX_CACHED_TOKENS = 8192
 """Tokens whose keys and values are held at a time; about 2 GB for a model of 0.6 B parameters in float32."""
 
 Leaves = NDArray[np.integer]
@@ -33,10 +33,13 @@ Leaves = NDArray[np.integer]
 class TransformersRanker:
     """Ranks the items of `index` with a decoder-only or T5 model.
 
-    model: a transformers model with a language-modelling head (of a PeftModel, its `get_base_model()`).
-    level_tokens: per level, the vocabulary id of every code. device: where the model is, by default where it says.
-    Weights are read at every call, so a model in training may be ranked with again and again.
-    Raises ItemIndexError if index, tokens and model do not belong together, ValueError for an unsupported model.
+    model: a transformers model with a language-modelling head; of a PeftModel, its `get_base_model()`.
+    level_tokens: for every level, the vocabulary id of each code.
+    device: the model's device; by default `model.device`.
+    normalize: over the codes of a level, or over the whole vocabulary.
+
+    Weights are read at every call, so it may be used while the model is trained. Raises ItemIndexError if index, tokens
+    and model do not belong together, and ValueError for an unsupported model.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class TransformersRanker:
         allow: Sequence[Leaves | None] | None = None,
         filters: Sequence[FilterBitmap | None] | None = None,
     ) -> list[tuple[Ranked, NDArray[np.float32]]]:
-        """As `rank`, each with the log-probability of every code of its leaves, float32 [k, L]."""
+        """The results of `rank`, each with the log-probability of every code of its leaves, float32 [k, L]."""
         deny = [np.empty(0, np.int64)] * len(prompts) if deny is None else deny
         allow = [None] * len(prompts) if allow is None else allow
         filters = [None] * len(prompts) if filters is None else filters
@@ -102,12 +105,12 @@ class TransformersRanker:
         return [found[row] for row in range(len(prompts))]
 
     def _groups(self, prompts: Sequence[Sequence[int]], width: int) -> Iterator[list[int]]:
-        """Prompts of similar length together, as many as TOKENS_AT_ONCE lets."""
+        """Groups of prompts of similar length, as many in each as MAX_CACHED_TOKENS allows."""
         group: list[int] = []
         for row in sorted(range(len(prompts)), key=lambda row: len(prompts[row])):
             length = len(prompts[row])
             tokens = length * width if self._model.config.is_encoder_decoder else length + width * len(self._tokens)
-            if group and tokens * (len(group) + 1) > TOKENS_AT_ONCE:
+            if group and tokens * (len(group) + 1) > MAX_CACHED_TOKENS:
                 yield group
                 group = []
             group.append(row)
@@ -143,11 +146,13 @@ class TransformersRanker:
 
 
 class _Decoder(Protocol):
+    """The model's side of a search."""
+
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """The hidden state that predicts the first code, [R, H]."""
+        """Read the prompts; the hidden states that predict the first codes, [R, H]."""
 
     def step(self, token_B: Tensor, parent_B: Tensor, before: BeamLayout, now: BeamLayout) -> Tensor:
-        """Append a token to every beam; the hidden state that predicts its next code, [B, H]."""
+        """Append a token to every beam; the hidden states that predict the next codes, [B, H]."""
 
 
 class _CausalDecoder:
@@ -159,11 +164,11 @@ class _CausalDecoder:
         self._device = device
         self._cache = DynamicCache(config=model.config)
         self._ancestors: list[Tensor] = []
-        """Per level, the place [R, K] of every present beam's ancestor, or of itself."""
+        """For every level, the position [R, K] of each present beam's ancestor, or of the beam itself."""
         self._widths: list[int] = []
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        # padded on the right, where causal attention never looks
+        # padded on the right, which causal attention does not see
         self._token_RP, self._length_R = _pad(prompts, self._device)
         output = self._model(input_ids=self._token_RP, past_key_values=self._cache, use_cache=True)
         rows = torch.arange(len(prompts), device=self._device)
@@ -186,7 +191,7 @@ class _CausalDecoder:
         return now.pack(output.last_hidden_state)
 
     def _mask(self, now: BeamLayout) -> Tensor:
-        """Additive, [R, 1, K, keys]: a beam sees its prompt and its ancestors."""
+        """The additive attention mask [R, 1, K, keys]: a beam sees its prompt and its ancestors."""
         prompt_RP = torch.arange(self._token_RP.shape[1], device=self._device) < self._length_R[:, None]
         seen = [prompt_RP[:, None].expand(-1, now.widest, -1)]
         for place_RK, width in zip(self._ancestors, self._widths, strict=True):

@@ -1,12 +1,12 @@
-"""Prompts as token ids: the one place where training and serving agree on what the model reads.
+"""Prompts as token ids, which training and serving render by the same code.
 
-A prompt is the instruction, the history oldest first, then the task and query last:
+A prompt is the instruction, the history with the oldest item first, and the query:
 
     instruction · [query] marker codes · [query] marker codes · … · [query] marker
 
-A marker says which task the codes behind it answer (`<|search|>`, `<|recommend|>`), so one sequence holds a training
-target at every item, each in exactly the form that a server asks for, and a user's search and recommendation share
-their beginning. Typed text never becomes a special token: it is tokenised without any added token.
+A marker (`<|search|>` or `<|recommend|>`) names the task that the codes behind it answer. So one sequence holds a
+training target at every item, each in exactly the form of a request, and a user's search and recommendation have the
+same beginning. Text that people typed cannot become a special token, because it is tokenised without added tokens.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PROMPT_VERSION = 1
 SEARCH_MARKER = "<|search|>"
 RECOMMEND_MARKER = "<|recommend|>"
 MARKERS = (SEARCH_MARKER, RECOMMEND_MARKER)
-MAX_TEXT_CHARACTERS = 2_000  # characters of a query that are looked at; far more than `max_query_tokens` can hold
+MAX_TEXT_CHARACTERS = 2_000
+"""Characters of a query that are read; far more than `max_query_tokens` can hold."""
 
 Task = Literal["search", "recommendation"]
 TASKS: tuple[Task, Task] = ("search", "recommendation")
@@ -37,25 +38,30 @@ TASKS: tuple[Task, Task] = ("search", "recommendation")
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """An item in a history, with the query that led to it (None: found without one)."""
+    """An item in a history, with the words of the search that led to it; None if there was no search."""
 
     leaf: int
     query: str | None = None
 
     @property
     def task(self) -> Task:
+        """The task of which this item is a result."""
         return "recommendation" if self.query is None else "search"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSettings:
-    """Kept in the bundle as prompt.json: changing one changes what the model was trained on."""
+    """The settings of prompts, stored in a bundle as prompt.json. A model must be served with those of its training.
+
+    history_block: a long history loses its oldest items by so many at a time.
+    terminator: a special token that ends every prompt, as T5's encoder expects.
+    """
 
     instruction: str = ""
     max_history: int = 20
-    history_block: int = 5  # a long history loses its oldest items by so many at a time
+    history_block: int = 5
     max_query_tokens: int = 24
-    terminator: str | None = None  # a special token that ends every prompt, as T5's encoder expects
+    terminator: str | None = None
     version: int = PROMPT_VERSION
 
     def __post_init__(self) -> None:
@@ -67,10 +73,12 @@ class PromptSettings:
             raise PromptError(f"max_query_tokens is {self.max_query_tokens}: it must be at least 1")
 
     def save(self, path: Path) -> None:
+        """Write prompt.json."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def open(cls, path: Path) -> PromptSettings:
+        """Read prompt.json. Raises PromptError for another version of prompts."""
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("version") != PROMPT_VERSION:
             raise PromptError(
@@ -80,10 +88,10 @@ class PromptSettings:
 
 
 class PlainText:
-    """Tokenises what people typed, so that no added or special token can come out of it.
+    """Tokenises text that people typed without ever returning an added or special token.
 
-    The tokenizer is rebuilt without its added tokens; ids that a vocabulary still spells out as special (T5's
-    sentencepiece contains `</s>`) are dropped.
+    It rebuilds the tokenizer without its added tokens, and drops special ids that the vocabulary itself contains, such
+    as T5's `</s>`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -93,13 +101,13 @@ class PlainText:
         self._tokenizer = Tokenizer.from_str(json.dumps(description | plain))
 
     def encode(self, text: str, limit: int) -> list[int]:
-        """At most `limit` ids of the text after clean-up (see `clean_text`)."""
+        """At most `limit` token ids of the cleaned text; see `clean_text`."""
         ids = self._tokenizer.encode(clean_text(text), add_special_tokens=False).ids
         return [i for i in ids if i not in self._forbidden][:limit]
 
 
 def clean_text(text: str) -> str:
-    """NFKC, lower case, one space between words, without control, format and surrogate characters."""
+    """The text in NFKC and lower case, with one space between words and no control or format characters."""
     text = unicodedata.normalize("NFKC", text[:MAX_TEXT_CHARACTERS])
     kept = (
         "" if unicodedata.category(c) in {"Cf", "Cs", "Co", "Cn"} else " " if unicodedata.category(c) == "Cc" else c
@@ -109,7 +117,7 @@ def clean_text(text: str) -> str:
 
 
 def level_token_ids(tokenizer: Tokenizer, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Vocabulary ids of every level's codes, int64 [size] each. Raises PromptError naming the first missing token."""
+    """For every level, the vocabulary ids of its codes, int64 [size]. Raises PromptError for a missing token."""
     return tuple(
         np.array([_token_id(tokenizer, token_name(level, code)) for code in range(size)], dtype=np.int64)
         for level, size in enumerate(sizes)
@@ -124,9 +132,10 @@ def _token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 class PromptFormat:
-    """Renders prompts for one tokenizer and one set of identifiers.
+    """Renders prompts for one tokenizer and one catalog.
 
-    codes_NL: codes of every leaf, integers [items, levels].
+    codes_NL: the codes of every leaf, integers [items, levels].
+    level_tokens: for every level, the vocabulary ids of its codes.
     """
 
     def __init__(
@@ -148,7 +157,7 @@ class PromptFormat:
         self._end = [_token_id(tokenizer, settings.terminator)] if settings.terminator else []
 
     def with_codes(self, codes_NL: np.ndarray) -> PromptFormat:
-        """The same for other items of the same identifiers."""
+        """The same format for another snapshot of the catalog, with these codes."""
         other = copy.copy(self)
         other._tokens_NL = self._tokens_of(codes_NL)
         return other
@@ -158,62 +167,68 @@ class PromptFormat:
 
     @property
     def max_history(self) -> int:
+        """Items of a history that a prompt shows at most."""
         return self.settings.max_history
 
     @property
     def max_query_tokens(self) -> int:
+        """Tokens of a query's text at most."""
         return self.settings.max_query_tokens
 
     @property
     def depth(self) -> int:
+        """Number of levels of an identifier."""
         return int(self._tokens_NL.shape[1])
 
     @property
     def max_tokens(self) -> int:
-        """The longest prompt that `render` returns."""
+        """The length of the longest prompt that `render` returns."""
         item = self.max_query_tokens + 1 + self.depth
         return len(self._instruction) + self.max_history * item + self.max_query_tokens + 1 + len(self._end)
 
     def window_start(self, length: int) -> int:
-        """Position of the first item that a prompt about a history of `length` items still shows."""
+        """The position of the first item of a history of `length` items that a prompt shows."""
         over = max(0, length - self.max_history)
         block = self.settings.history_block
         return -(-over // block) * block
 
     def window(self, history: Sequence[Interaction], *, first: int = 0) -> Sequence[Interaction]:
-        """What `render` shows of a history."""
+        """The part of a history that `render` shows."""
         return history[max(0, self.window_start(first + len(history)) - first) :]
 
     def render(self, history: Sequence[Interaction], query: str | None = None, *, first: int = 0) -> list[int]:
-        """Token ids of a request.
+        """The token ids of a prompt.
 
-        history: oldest first; `first` is the absolute position of its first item in all that the user ever did, so that
-        the window moves in whole blocks and most requests find their beginning in the prefix cache.
-        Of consecutive interactions with one item only the first is shown, so a later one never changes what is cached.
-        query: what was typed for a search, None for a recommendation. Raises PromptError where it is blank.
+        history: oldest first. Of consecutive interactions with one item only the first is shown, so that a later one
+            does not change what is cached.
+        query: the words of a search; None for a recommendation.
+        first: the position of the history's first item among all that the user ever did. So the window moves in whole
+            blocks, and most requests find their beginning in the prefix cache.
+        Raises PromptError if the query is blank.
         """
         if query is not None and not query.strip():
             raise PromptError("the query is empty: type something to search for, or ask for a recommendation")
         ids = list(self._instruction)
         before = None
         for interaction in self.window(history, first=first):
-            if interaction.leaf != before:  # of a run of one item (searched, viewed, bought) the first speaks for all
-                ids += self.question(interaction.query)
-                ids += self.answer(interaction.leaf)
+            if interaction.leaf != before:  # the first of a run, such as search, view and purchase
+                ids += self.query_tokens(interaction.query)
+                ids += self.item_tokens(interaction.leaf)
             before = interaction.leaf
-        return ids + self.question(query) + self._end
+        return ids + self.query_tokens(query) + self._end
 
     @property
     def instruction(self) -> list[int]:
+        """The token ids at the beginning of every prompt."""
         return list(self._instruction)
 
-    def question(self, query: str | None) -> list[int]:
-        """Ids between one item and the next: the query's text, if there is one, and the task's marker."""
+    def query_tokens(self, query: str | None) -> list[int]:
+        """The token ids between two items: those of the query's text, if there is one, and the task's marker."""
         if query is None:
             return [self._markers["recommendation"]]
         return [*self._plain.encode(query, self.max_query_tokens), self._markers["search"]]
 
-    def answer(self, leaf: int) -> list[int]:
-        """The item's identifier, one level token a level."""
+    def item_tokens(self, leaf: int) -> list[int]:
+        """The token ids of an item: one for every level."""
         ids: list[int] = self._tokens_NL[leaf].tolist()
         return ids

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 async def warm_up_check(bundle: Bundle, engine: Engine, settings: EngineSettings) -> None:
-    """Ask an engine the bundle's golden questions: it must answer as the model did when it was published.
+    """Ask an engine the bundle's golden queries: it must answer as the model did when it was published.
 
     A bundle from before there were any, and an engine that normalises otherwise than they were asked, are not checked.
 
@@ -30,14 +30,14 @@ async def warm_up_check(bundle: Bundle, engine: Engine, settings: EngineSettings
     if golden is None or golden.normalize != settings.normalize or golden.width > settings.max_width:
         log.warning("warm_up_check_skipped", version=bundle.version)
         return
-    for number, question in enumerate(golden.questions, start=1):
+    for number, question in enumerate(golden.queries, start=1):
         fault = golden.check_prompt(question, bundle.prompts, bundle.items)
         if fault is None:
             width = min(golden.width, len(bundle.index))
             ranking = await engine.rank(RankRequest(question.tokens, width, width, f"golden-{number}"))
             fault = golden.check(question, ranking.leaves, ranking.scores)
         if fault is not None:
-            raise EngineError(f"bundle {bundle.version} fails golden question {number}: {fault}")
+            raise EngineError(f"bundle {bundle.version} fails golden query {number}: {fault}")
 
 
 class Loader:

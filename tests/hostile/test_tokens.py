@@ -74,7 +74,7 @@ def test_what_looks_like_a_token_is_still_read_as_text() -> None:
     tokenizer = TOKENIZERS["chatting"]
     prompts = PromptFormat(tokenizer, CODES_NL, level_token_ids(tokenizer, SIZES), PromptSettings(max_query_tokens=200))
     for token in (*CHAT, *NAMES):
-        ids = prompts.question(token)[:-1]
+        ids = prompts.query_tokens(token)[:-1]
         assert tokenizer.decode(ids, skip_special_tokens=False).replace(" ", "") == clean_text(token)
 
 

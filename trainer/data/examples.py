@@ -51,7 +51,7 @@ class HistoryWindows:
         self._histories, self._prompts, self._task = histories, prompts, task
         self._item_dropout = item_dropout
         self._events, self._user_E = histories.events_of(task), histories.user_E
-        self._questions = {NO_QUERY: prompts.question(None)}
+        self._questions = {NO_QUERY: prompts.query_tokens(None)}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -81,12 +81,12 @@ class HistoryWindows:
             if (query != NO_QUERY) == (self._task == "search"):
                 leaves.append(leaf)
                 positions.append(len(ids))
-            ids += self._prompts.answer(leaf)
+            ids += self._prompts.item_tokens(leaf)
         return TrainingSequence(ids, leaves, positions)
 
     def _question(self, query: int) -> list[int]:
         if query not in self._questions:
-            self._questions[query] = self._prompts.question(self._histories.texts[query])
+            self._questions[query] = self._prompts.query_tokens(self._histories.texts[query])
         return self._questions[query]
 
 
@@ -100,10 +100,10 @@ class SyntheticSearchWindows:
         for _ in range(count):
             ids, leaves, positions = list(self._prompts.instruction), [], []
             for leaf in generator.integers(0, len(self._items), generator.integers(1, self._prompts.max_history + 1)):
-                ids += self._prompts.question(synthetic_query(self._items.record(int(leaf)), generator))
+                ids += self._prompts.query_tokens(synthetic_query(self._items.record(int(leaf)), generator))
                 leaves.append(int(leaf))
                 positions.append(len(ids))
-                ids += self._prompts.answer(int(leaf))
+                ids += self._prompts.item_tokens(int(leaf))
             yield TrainingSequence(ids, leaves, positions)
 
 

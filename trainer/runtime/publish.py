@@ -80,7 +80,7 @@ def publish_run(
         shutil.copy(workspace.step_log, draft / FILE_NAME)
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
-        golden_questions(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
+        golden_queries(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
         typed_words(train).save(draft / "catalog" / "typed_words.json")
 
     versions = _versions(now)
@@ -92,7 +92,7 @@ def publish_run(
             continue
 
 
-def golden_questions(bundle: Bundle) -> GoldenQueries:
+def golden_queries(bundle: Bundle) -> GoldenQueries:
     """Asked of the files as they were written, on the CPU: of what servers will read, not of what the run remembers."""
     config = AutoConfig.from_pretrained(bundle.model_dir)
     family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
@@ -100,7 +100,7 @@ def golden_questions(bundle: Bundle) -> GoldenQueries:
     ranker = TransformersRanker(exact, bundle.index, bundle.level_tokens, normalize="codes")
     rounded = family.from_pretrained(bundle.model_dir, dtype=torch.bfloat16)
     rounding = TransformersRanker(rounded, bundle.index, bundle.level_tokens, normalize="codes")
-    return GoldenQueries.ask(ranker, rounding, bundle.prompts, bundle.items)
+    return GoldenQueries.make(ranker, rounding, bundle.prompts, bundle.items)
 
 
 def typed_words(train: Histories) -> TypedWords:

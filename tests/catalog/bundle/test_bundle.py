@@ -166,7 +166,7 @@ def test_a_bundle_that_cannot_code_new_items_says_what_to_train(bundle):
     assert bundle.snapshot.delete(["tent-red"]).outcome.deleted == ("tent-red",)
 
 
-def test_a_bundle_of_before_there_were_golden_questions_has_none(bundle):
+def test_a_bundle_of_before_there_were_golden_queries_has_none(bundle):
     assert bundle.golden is None
 
 

@@ -21,7 +21,7 @@ def test_codes_of_a_level_sum_to_one_over_the_level():
 
 
 def test_or_over_the_whole_vocabulary(monkeypatch):
-    monkeypatch.setattr(heads, "LOGITS_AT_ONCE", 45)  # so that four beams take two slices
+    monkeypatch.setattr(heads, "MAX_LOGITS", 45)  # so that four beams take two slices
     weight, _, levels = whole_head()
     level_heads = LevelHeads(
         [weight[tokens] for tokens in levels],

@@ -138,7 +138,7 @@ def test_equals_constrained_generation(model, index):
 def test_narrow_beams_do_not_depend_on_the_batch(model, index, monkeypatch):
     ranker = TransformersRanker(model, index, LEVEL_TOKENS)
     together = ranker.rank(PROMPTS, 4)
-    monkeypatch.setattr(driver, "TOKENS_AT_ONCE", 1)
+    monkeypatch.setattr(driver, "MAX_CACHED_TOKENS", 1)
     alone = ranker.rank(PROMPTS, 4)
     for (leaves, scores), (leaves_alone, scores_alone) in zip(together, alone, strict=True):
         assert leaves.tolist() == leaves_alone.tolist()

@@ -84,7 +84,7 @@ class Rollouts(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.end_headers()
-        self.wfile.write(json.dumps({"detail": "golden question 3: scores are off"}).encode())
+        self.wfile.write(json.dumps({"detail": "golden query 3: scores are off"}).encode())
 
     def log_message(self, *_: object) -> None:
         """Into nowhere."""
@@ -159,7 +159,7 @@ def test_a_server_that_refuses_is_quoted(
 ) -> None:
     server.status = 409  # type: ignore[attr-defined]
     assert main(command(bundles, server), Steps(bundles)) == 2
-    assert "answered 409: golden question 3: scores are off" in capsys.readouterr().err
+    assert "answered 409: golden query 3: scores are off" in capsys.readouterr().err
 
 
 def test_a_server_that_is_away_is_named(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:

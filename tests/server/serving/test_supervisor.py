@@ -226,7 +226,7 @@ async def test_an_unforeseen_fault_does_not_end_the_watch(
     await until(lambda: either.router.current.engine.alive)
 
 
-async def test_one_that_fails_its_golden_questions_is_not_served(
+async def test_one_that_fails_its_golden_queries_is_not_served(
     either: DeploymentManager, engines: list[MortalEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(_: object, engine: MortalEngine, __: object) -> None:

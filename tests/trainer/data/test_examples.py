@@ -50,7 +50,7 @@ def test_a_window_predicts_every_item_of_its_task_behind_its_marker(parts, task)
         assert sequence.ids.count(marker) == len(sequence.leaves)
         for leaf, position in zip(sequence.leaves, sequence.positions, strict=True):
             assert sequence.ids[position - 1] == marker
-            assert sequence.ids[position : position + 2] == parts.prompts.answer(leaf)
+            assert sequence.ids[position : position + 2] == parts.prompts.item_tokens(leaf)
 
 
 def test_a_window_reads_like_the_prompt_that_a_server_renders(parts):

@@ -1,4 +1,4 @@
-"""Golden questions of published bundles: rounding passes, whatever does not belong to the bundle fails. Typed words."""
+"""Golden queries of published bundles: rounding passes, whatever does not belong to the bundle fails. Typed words."""
 
 import dataclasses
 import json
@@ -44,17 +44,16 @@ def model_of(bundle, dtype=torch.float32):
 
 
 def wrong(bundle, model, *, index=None, tokens=None):
-    """What golden questions say about answers, one by one as a server asks."""
+    """What golden queries say about answers, one by one as a server asks."""
     ranker = TransformersRanker(model, index or bundle.index, tokens or bundle.level_tokens)
-    answers = [ranker.rank([question.tokens], bundle.golden.width)[0] for question in bundle.golden.questions]
+    answers = [ranker.rank([question.tokens], bundle.golden.width)[0] for question in bundle.golden.queries]
     return [
-        bundle.golden.check(q, *map(np.ndarray.tolist, a))
-        for q, a in zip(bundle.golden.questions, answers, strict=True)
+        bundle.golden.check(q, *map(np.ndarray.tolist, a)) for q, a in zip(bundle.golden.queries, answers, strict=True)
     ]
 
 
 def wrong_prompts(bundle, prompts, items):
-    return [bundle.golden.check_prompt(question, prompts, items) for question in bundle.golden.questions]
+    return [bundle.golden.check_prompt(question, prompts, items) for question in bundle.golden.queries]
 
 
 def test_the_file_is_sealed_with_the_bundle(bundle):

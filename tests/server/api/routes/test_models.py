@@ -65,7 +65,7 @@ def deployments(settings: Settings, engines: list[ModelEngine], monkeypatch: pyt
     async def check(bundle: Bundle, engine: ModelEngine, _: object) -> None:
         assert engine.loaded == bundle.version
         if bundle.version == ModelEngine.faulty:
-            raise EngineError("golden question 3: scores are 0.7 off")
+            raise EngineError("golden query 3: scores are 0.7 off")
 
     monkeypatch.setattr("server.serving.loader.warm_up_check", check)
     monkeypatch.setattr(ModelEngine, "faulty", "")
@@ -156,7 +156,7 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(
     await shop.client.delete("/items/item-9")
     await shop.client.put("/items/new", json={"title": "new"})
     body = assert_problem(await shop.client.post(f"/admin/models/{NEW}/activate"), 409, "activation_failed")
-    assert "golden question 3" in str(body["detail"])
+    assert "golden query 3" in str(body["detail"])
     assert f"{OLD} still is" in str(body["detail"])
     assert await model_of(shop) == OLD
     ids = await shop.ids("/search", q="tent", k=200)

@@ -201,11 +201,11 @@ async def test_a_model_that_does_not_prove_itself_gets_no_requests(
     shop: Shop, engines: list[OwnEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:
-        raise EngineError("golden question 3: scores are 0.7 off")
+        raise EngineError("golden query 3: scores are 0.7 off")
 
     monkeypatch.setattr("server.serving.loader.warm_up_check", refuse)
     refused = await shop.client.put("/admin/traffic", json={"weights": {OLD: 1, NEW: 1}})
-    assert "golden question 3" in str(assert_problem(refused, 409, "activation_failed")["detail"])
+    assert "golden query 3" in str(assert_problem(refused, 409, "activation_failed")["detail"])
     assert (await shop.get("/admin/models")).json()["traffic"] == {OLD: 100}
     assert engines[-1].stopped
     assert NEW not in (await shop.get("/metrics")).text
