@@ -13,7 +13,7 @@ import structlog
 from catalog.errors import FilterError
 from server.api.problems import engine_problem, filter_problem, problem_members
 from server.api.schemas.batch import LINES
-from server.api.schemas.body import conform, parse_json
+from server.api.schemas.requests import conform, parse_json
 from server.api.schemas.search import answer_body
 from server.core import errors
 from server.core.errors import Problem

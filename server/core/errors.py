@@ -129,15 +129,17 @@ class Problem(ServerError):
 
 
 def describe(errors: Sequence[Mapping[str, Any]], *, skip: int = 0) -> list[dict[str, str]]:
-    """Pydantic's errors as `{field, code, message}`; never the values that were sent, which can be long or private."""
-    return [
-        {
-            "field": ".".join(str(part)[:LONGEST_NAME] for part in e["loc"][skip:]) or "request",
-            "code": e["type"],
-            "message": e["msg"],
-        }
-        for e in errors[:MOST_ERRORS]
-    ]
+    """Pydantic's errors as `{field, code, message}`; never the values that were sent, which can be long or private.
+
+    An error of a whole model names its field as `field` of its context.
+    """
+    return [{"field": _place(e, skip), "code": e["type"], "message": e["msg"]} for e in errors[:MOST_ERRORS]]
+
+
+def _place(error: Mapping[str, Any], skip: int) -> str:
+    field = error.get("ctx", {}).get("field")
+    parts = [*error["loc"][skip:], *([] if field is None else [field])]
+    return ".".join(str(part)[:LONGEST_NAME] for part in parts) or "request"
 
 
 def in_words(errors: Sequence[Mapping[str, str]]) -> str:

@@ -8,8 +8,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from server.api.dependencies import AdmissionDep, BatchRunnerDep, RequestIdDep, require
-from server.api.schemas.batch import MAX_LINES, BatchLineBody, RecommendLine, SearchLine, SimilarLine
-from server.api.schemas.body import media_type_of, read_json
+from server.api.schemas.batch import MAX_LINES, BatchLineBody, BatchParameters, RecommendLine, SearchLine, SimilarLine
+from server.api.schemas.requests import media_type_of, query_of, read_json, read_query, schema_of
 from server.api.schemas.responses import problems
 from server.core import errors
 from server.core.errors import Problem
@@ -18,7 +18,7 @@ __all__ = ["router"]
 
 NDJSON = "application/x-ndjson"
 LINE_SCHEMA: dict[str, Any] = {
-    "oneOf": [line.model_json_schema() for line in (SearchLine, RecommendLine, SimilarLine)],
+    "oneOf": [schema_of(line) for line in (SearchLine, RecommendLine, SimilarLine)],
 }
 BODY: dict[str, Any] = {
     "required": True,
@@ -54,17 +54,18 @@ class LineResponse(StreamingResponse):
     status_code=200,
     response_class=LineResponse,
     responses={200: {"model": BatchLineBody}},
-    openapi_extra={"requestBody": BODY},
+    openapi_extra={"requestBody": BODY} | query_of(BatchParameters),
 )
 async def batch(
     request: Request, runner: BatchRunnerDep, admission: AdmissionDep, request_id: RequestIdDep
 ) -> Response:
-    """Answers every line as soon as it is ready, in no particular order: `index` says which one it was."""
+    """Answers every line as soon as it is ready, or in order where `ordered` asks for it; `index` says which it was."""
+    parameters = read_query(request, BatchParameters)
     rows = await _rows(request)
     if not 1 <= len(rows) <= MAX_LINES:
         kind = errors.TOO_MANY_QUESTIONS if rows else errors.INVALID_REQUEST
         raise Problem(kind, f"{len(rows):,} queries came: send 1 to {MAX_LINES:,} at once")
-    return LineResponse(runner.answers(rows, request_id, admission.pace))
+    return LineResponse(runner.answers(rows, request_id, admission.pace, ordered=parameters.ordered))
 
 
 async def _rows(request: Request) -> list[object]:

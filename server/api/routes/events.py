@@ -6,15 +6,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import EventIngestorDep, RequestIdDep, require
-from server.api.schemas.body import read_json
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
+from server.api.schemas.requests import read_json, schema_of
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
 
 __all__ = ["router"]
 
-EVENT_SCHEMA = EventBody.model_json_schema()
+EVENT_SCHEMA = schema_of(EventBody)
 BODY: dict[str, Any] = {
     "required": True,
     "content": {

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Request, Response
 
 from catalog.data.changes import Change, Delete, Upsert
 from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
-from server.api.schemas.body import read_json
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
+from server.api.schemas.requests import read_json
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.core import errors

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import AuthorizerDep, RequestIdDep, require
-from server.api.schemas.body import body_of, read_model
 from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
+from server.api.schemas.requests import body_of, read_model
 from server.api.schemas.responses import json_response, problems
 from server.auth import key_file
 from server.auth.api_key import Key, iso, mint

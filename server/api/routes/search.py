@@ -1,13 +1,11 @@
 """Search, recommendation, and items like one: GET with parameters in the URL, POST with the same ones in a body."""
 
 import time
-from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from fastapi import Query as QueryString
 
 from server.api.dependencies import RequestIdDep, ServiceDep, require
-from server.api.schemas.body import body_of, read_model
+from server.api.schemas.requests import body_of, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.search import (
     AnswerBody,
@@ -29,14 +27,10 @@ router = APIRouter(tags=["answers"], dependencies=[require("read")], responses=p
 WITH_URL, WITH_BODY = problems(414), problems(400, 413, 415)
 
 
-@router.get("/search", response_model=AnswerBody, responses=WITH_URL)
-async def search(
-    request: Request,
-    parameters: Annotated[SearchParameters, QueryString()],
-    service: ServiceDep,
-    request_id: RequestIdDep,
-) -> Response:
+@router.get("/search", response_model=AnswerBody, responses=WITH_URL, openapi_extra=query_of(SearchParameters))
+async def search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """The items that fit what was typed, best first; with `user` or `session`, those that fit them too."""
+    parameters = read_query(request, SearchParameters)
     return await _execute(request, service, parameters.to_query(request_id))
 
 
@@ -47,14 +41,10 @@ async def post_search(request: Request, service: ServiceDep, request_id: Request
     return await _execute(request, service, body.to_query(request_id))
 
 
-@router.get("/recommend", response_model=AnswerBody, responses=WITH_URL)
-async def recommend(
-    request: Request,
-    parameters: Annotated[RecommendParameters, QueryString()],
-    service: ServiceDep,
-    request_id: RequestIdDep,
-) -> Response:
+@router.get("/recommend", response_model=AnswerBody, responses=WITH_URL, openapi_extra=query_of(RecommendParameters))
+async def recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """The items that somebody wants next, without those they had, best first."""
+    parameters = read_query(request, RecommendParameters)
     return await _execute(request, service, parameters.to_query(request_id))
 
 
@@ -65,15 +55,15 @@ async def post_recommend(request: Request, service: ServiceDep, request_id: Requ
     return await _execute(request, service, body.to_query(request_id))
 
 
-@router.get("/items/{item_id:id}/similar", response_model=AnswerBody, responses=WITH_URL | problems(404))
-async def similar(
-    request: Request,
-    item_id: Identifier,
-    parameters: Annotated[SimilarParameters, QueryString()],
-    service: ServiceDep,
-    request_id: RequestIdDep,
-) -> Response:
+@router.get(
+    "/items/{item_id:id}/similar",
+    response_model=AnswerBody,
+    responses=WITH_URL | problems(404),
+    openapi_extra=query_of(SimilarParameters),
+)
+async def similar(request: Request, item_id: Identifier, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """Items like this one, best first: what somebody wants next who had only this one."""
+    parameters = read_query(request, SimilarParameters)
     return await _execute(request, service, parameters.similar_query(request_id, item_id))
 
 

@@ -4,14 +4,13 @@ import time
 from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 
 from server.api.dependencies import DeploymentsDep, RequestIdDep, require
-from server.api.schemas.body import read_json
 from server.api.schemas.models import TrafficBody, TrafficParameters
+from server.api.schemas.requests import body_of, read_model
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
-from server.core.errors import Problem, describe, in_words
+from server.core.errors import Problem
 from server.serving.manager import DeploymentManager
 
 __all__ = ["router"]
@@ -22,14 +21,15 @@ router = APIRouter(
     dependencies=[require("admin")],
     responses=problems(403, 409, 422, 500, 503),
 )
-BODY = {"required": True, "content": {"application/json": {"schema": TrafficParameters.model_json_schema()}}}
 
 
-@router.put("", response_model=TrafficBody, openapi_extra={"requestBody": BODY}, responses=problems(400, 404, 413, 415))
+@router.put(
+    "", response_model=TrafficBody, openapi_extra=body_of(TrafficParameters), responses=problems(400, 404, 413, 415)
+)
 async def share_requests(request: Request, deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
     """Has versions share the requests by these weights, the same user always with the same one. Those that are not
     loaded yet are first, beside the others. A restart or an activation ends it."""
-    weights = _weights(await read_json(request))
+    weights = (await read_model(request, TrafficParameters)).weights
     unknown = sorted(weights.keys() - set(deployments.versions()))
     if unknown:
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {unknown[0]!r}: GET /admin/models lists them")
@@ -47,11 +47,3 @@ async def _changed(deployments: DeploymentManager, change: Awaitable[None], requ
     await change
     took_ms = round((time.perf_counter() - started) * 1000, 1)
     return json_response({"request_id": request_id, "traffic": deployments.router.table.weights, "took_ms": took_ms})
-
-
-def _weights(body: object) -> dict[str, int]:
-    try:
-        return TrafficParameters.model_validate(body).weights
-    except ValidationError as error:
-        faults = describe(error.errors())
-        raise Problem(errors.INVALID_REQUEST, in_words(faults), errors=faults) from error

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import DeploymentsDep, HistoryDep, RequestIdDep, require
-from server.api.schemas.body import body_of, read_model
+from server.api.schemas.requests import body_of, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.api.schemas.users import ErasedBody, MergeBody, MergedBody, PastBody, PastParameters
@@ -20,16 +20,21 @@ router = APIRouter(prefix="/users", tags=["users"], responses=problems(422, 500,
 UserId = Annotated[Identifier, Path(description="slashes are fine")]
 
 
-@router.get("/{user:id}/history", response_model=PastBody, dependencies=[require("read")])
+@router.get(
+    "/{user:id}/history",
+    response_model=PastBody,
+    dependencies=[require("read")],
+    openapi_extra=query_of(PastParameters),
+)
 async def get_user_history(
     user: UserId,
-    parameters: Annotated[PastParameters, Query()],
+    request: Request,
     history: HistoryDep,
     deployments: DeploymentsDep,
     request_id: RequestIdDep,
 ) -> Response:
     """A user's latest events, the newest first; somebody unknown has none."""
-    past = await history.past_events(user, parameters.limit)
+    past = await history.past_events(user, read_query(request, PastParameters).limit)
     items = deployments.router.current.catalog.searcher.items
     rows = [items.row_of(event.item_id) for event in past.events]
     events = [

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.responses import ProblemBody
 from server.api.schemas.search import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.types import Identifier
 from server.query.types import Query
 
-__all__ = ["LINES", "MAX_LINES", "BatchLineBody", "RecommendLine", "SearchLine", "SimilarLine"]
+__all__ = ["LINES", "MAX_LINES", "BatchLineBody", "BatchParameters", "RecommendLine", "SearchLine", "SimilarLine"]
 
 MAX_LINES = 10_000
 
 
+class BatchParameters(RequestModel):
+    """Parameters of the URL of POST /batch."""
+
+    in_url: ClassVar[bool] = True
+
+    ordered: Annotated[
+        bool, Field(description="the answers come in the order of the lines; otherwise each as soon as it is ready")
+    ] = False
+
+
 class Line(Parameters):
+    in_url: ClassVar[bool] = False
+
     id: Annotated[Any, Field(description="comes back beside the answer; anything")] = None
 
 
@@ -30,14 +43,12 @@ class RecommendLine(RecommendBody, Line):
 
 class SimilarLine(SimilarParameters, Line):
     kind: Literal["similar"]
-    item: Annotated[Identifier, Field(description="that others should be like")]
+    item: Annotated[
+        Identifier, Field(description="that others should be like", json_schema_extra=other_names("item_id"))
+    ]
 
     def to_query(self, request_id: str) -> Query:
         return self.similar_query(request_id, self.item)
-
-    @property
-    def in_url(self) -> bool:
-        return False
 
 
 LINES: dict[str, type[SearchLine] | type[RecommendLine] | type[SimilarLine]] = {

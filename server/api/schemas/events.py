@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
+from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, QueryText
 
 __all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody"]
@@ -33,13 +34,11 @@ def check_timestamp(value: object) -> object:
 NumberOrText = BeforeValidator(text_of_number)
 
 
-class EventBody(BaseModel):
+class EventBody(RequestModel):
     """One event."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    user_id: Annotated[Identifier, NumberOrText]
-    item_id: Annotated[Identifier, NumberOrText]
+    user_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("user"))]
+    item_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("item"))]
     type: Annotated[EventType, WithJsonSchema({"type": "string", "enum": list(EventType)})] = EventType.VIEW
     timestamp: Annotated[
         Annotated[StrictInt, Field(ge=0)] | None,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.api.schemas.requests import RequestModel
 from server.auth.api_key import KeyName, Scope
 
 __all__ = ["KeyBody", "MintedKeyBody", "NewKeyBody", "RevokedKeyBody"]
@@ -13,12 +14,10 @@ Burst = Annotated[int | None, Field(ge=1, description="requests at once before t
 Concurrency = Annotated[int | None, Field(ge=1, description="requests under way at a time; null: the server's")]
 
 
-class NewKeyBody(BaseModel):
+class NewKeyBody(RequestModel):
     """What a new key may do."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={"examples": [{"name": "shop", "scopes": ["read", "write"], "rate_per_second": 50}]},
     )
 

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from server.api.schemas.requests import RequestModel
 
 __all__ = ["ActivationBody", "ModelsBody", "TrafficBody", "TrafficParameters"]
 
@@ -27,9 +29,7 @@ class ActivationBody(BaseModel):
     took_ms: float
 
 
-class TrafficParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TrafficParameters(RequestModel):
     weights: dict[Version, Weight] = Field(
         min_length=2,
         max_length=MAX_MODELS,

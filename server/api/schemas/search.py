@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.schemas.items import shown
+from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, QueryText
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
@@ -45,12 +46,10 @@ def visit_of(value: object) -> object:
     return {"item_id": value} if isinstance(value, str | int) else value
 
 
-class VisitBody(BaseModel):
+class VisitBody(RequestModel):
     """One item of an inline history."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    item_id: Identifier
+    item_id: Annotated[Identifier, Field(json_schema_extra=other_names("item"))]
     query: QueryText | None = None
 
 
@@ -61,6 +60,7 @@ VISIT_SCHEMA = {
             "type": "object",
             "properties": {
                 "item_id": {"type": "string"},
+                "item": {"type": "string", "description": "another name of `item_id`"},
                 "query": {"type": "string", "description": "what they had typed, where it was a search"},
             },
             "required": ["item_id"],
@@ -70,12 +70,12 @@ VISIT_SCHEMA = {
 }
 
 
-class Parameters(BaseModel):
-    """Of every query."""
+class Parameters(RequestModel):
+    """Parameters of every query."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    in_url: ClassVar[bool] = True
 
-    k: Annotated[int, Field(ge=1, le=MAX_K, description="how many items")] = 10
+    k: Annotated[int, Field(ge=1, le=MAX_K, description="how many items", json_schema_extra=other_names("limit"))] = 10
     cursor: Annotated[
         str | None,
         Field(
@@ -124,19 +124,20 @@ class Parameters(BaseModel):
             **particulars,
         )
 
-    @property
-    def in_url(self) -> bool:
-        """Whether the cursor must fit into a URL."""
-        return True
-
 
 class PersonalParameters(Parameters):
-    """Of queries with somebody's history."""
+    """Parameters of queries with somebody's history."""
 
-    user: Annotated[Identifier | None, Field(description="whose history to take into account")] = None
+    user: Annotated[
+        Identifier | None,
+        Field(description="whose history to take into account", json_schema_extra=other_names("user_id")),
+    ] = None
     session: Annotated[
         Identifier | None,
-        Field(description="under which events of theirs were recorded before they had an account: read too"),
+        Field(
+            description="under which events of theirs were recorded before they had an account: read too",
+            json_schema_extra=other_names("session_id"),
+        ),
     ] = None
     exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = False
 
@@ -190,6 +191,8 @@ class SimilarParameters(Parameters):
 class InlineHistory(PersonalParameters):
     """What a body may hold beyond what a URL may."""
 
+    in_url: ClassVar[bool] = False
+
     history: Annotated[
         list[Annotated[VisitBody, BeforeValidator(visit_of), WithJsonSchema(VISIT_SCHEMA)]] | None,
         Field(max_length=MAX_VISITS, description="oldest first; takes the place of a stored history"),
@@ -204,10 +207,6 @@ class InlineHistory(PersonalParameters):
     @property
     def inline_history(self) -> tuple[Visit, ...] | None:
         return None if self.history is None else tuple((visit.item_id, visit.query) for visit in self.history)
-
-    @property
-    def in_url(self) -> bool:
-        return False
 
 
 class SearchBody(InlineHistory, SearchParameters):

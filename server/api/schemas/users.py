@@ -1,10 +1,11 @@
 """What is known of a user, and what becomes of it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from catalog.data.events import EventType
+from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier
 
 __all__ = ["ErasedBody", "MergeBody", "MergedBody", "PastBody", "PastParameters"]
@@ -12,10 +13,18 @@ __all__ = ["ErasedBody", "MergeBody", "MergedBody", "PastBody", "PastParameters"
 MAX_PAST_EVENTS = 1_000
 
 
-class PastParameters(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class PastParameters(RequestModel):
+    in_url: ClassVar[bool] = True
 
-    limit: Annotated[int, Field(ge=1, le=MAX_PAST_EVENTS, description="how many events, the newest first")] = 50
+    limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_PAST_EVENTS,
+            description="how many events, the newest first",
+            json_schema_extra=other_names("k"),
+        ),
+    ] = 50
 
 
 class PastEventBody(BaseModel):
@@ -34,10 +43,14 @@ class PastBody(BaseModel):
     total: int = Field(description="how many events the history has")
 
 
-class MergeBody(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    session: Annotated[Identifier, Field(description="the id that the visitor's events have as their user_id")]
+class MergeBody(RequestModel):
+    session: Annotated[
+        Identifier,
+        Field(
+            description="the id that the visitor's events have as their user_id",
+            json_schema_extra=other_names("session_id"),
+        ),
+    ]
 
 
 class MergedBody(BaseModel):

@@ -129,6 +129,37 @@ async def test_some_are_asked_at_a_time_and_each_is_sent_when_it_is_ready(
     assert 1 < most <= 16
 
 
+async def test_lines_come_in_order_where_that_is_asked_for(
+    shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of every ten takes longer than those behind it, of which no more than a window may be held back."""
+    rank, begun, done = engine.rank, 0, 0
+    most_ahead = 0
+
+    async def slow(request: RankRequest) -> Ranking:
+        nonlocal begun, most_ahead
+        begun += 1
+        most_ahead = max(most_ahead, begun - done)
+        for _ in range(20 if request.k == 13 else 1):
+            await asyncio.sleep(0)
+        return await rank(request)
+
+    def count(line: bytes) -> int:
+        nonlocal done
+        done += 1
+        return int(orjson.loads(line)["index"])
+
+    monkeypatch.setattr(engine, "rank", slow)
+    rows = [{"kind": "search", "q": "tent", "k": 13 if n % 10 == 0 else 1} for n in range(60)]
+    runner = shop.client._transport.app.state.parts.batch_runner  # type: ignore[attr-defined]
+    lines = runner.answers(rows, "r", lambda: asyncio.sleep(0), ordered=True)
+    assert [count(line) async for line in lines] == list(range(60))
+    assert 1 < most_ahead <= 16
+    content = b"\n".join(map(orjson.dumps, rows))
+    response = await shop.client.post("/batch", params={"ordered": "true"}, content=content, headers=NDJSON)
+    assert [orjson.loads(line)["index"] for line in response.content.splitlines()] == list(range(60))
+
+
 async def test_a_client_that_leaves_stops_the_work(
     settings,
     deployments,

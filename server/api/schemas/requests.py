@@ -1,0 +1,229 @@
+"""What a request holds: the parameters of its URL or the JSON of its body, read into a RequestModel.
+
+A name that no field has is refused, with the nearest one that is known: a typing error should not be passed over. Two
+kinds of names are understood beside the fields' own: the other names that a field is known by (`other_names`), and in
+a URL what campaigns and browsers add to every link (`is_tracking`), which is ignored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from catalog.nearest import nearest_name
+from server.core import errors
+from server.core.errors import Problem, describe, in_words
+
+__all__ = [
+    "RequestModel",
+    "body_of",
+    "conform",
+    "is_tracking",
+    "media_type_of",
+    "other_names",
+    "parse_json",
+    "query_of",
+    "read_json",
+    "read_model",
+    "read_query",
+    "schema_of",
+]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_DEPTH = 32  # lists and objects in each other
+OTHER_NAMES = "x-other-names"  # in a field's JSON schema
+TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "hsa_")
+TRACKING = frozenset(
+    {
+        *("_", "_ga", "_gac", "_gl", "gclid", "gclsrc", "gbraid", "wbraid", "dclid", "gad_source", "gad_campaignid"),
+        *("srsltid", "fbclid", "igsh", "igshid", "msclkid", "yclid", "ttclid", "twclid", "li_fat_id", "epik"),
+        *("rdt_cid", "s_kwcid", "mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi"),
+    }
+)
+
+
+def is_tracking(name: str) -> bool:
+    """Whether this is a parameter that mails, advertisements and scripts add to any URL, to tell where people came
+    from or to get past a cache."""
+    return name in TRACKING or name.startswith(TRACKING_PREFIXES)
+
+
+def other_names(*names: str) -> dict[str, Any]:
+    """For `json_schema_extra` of a field: names by which requests may give it too."""
+    return {OTHER_NAMES: list(names)}
+
+
+class RequestModel(BaseModel):
+    """What a request may hold. in_url: whether it is that of a URL, where tracking parameters are ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    in_url: ClassVar[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_field(cls, given: Any) -> Any:
+        """The values by the names of the fields. Raises PydanticCustomError for a name that is not known, and where
+        two names of one field have different values."""
+        names = names_of(cls)
+        if not isinstance(given, dict) or given.keys() <= names.fields:
+            return given
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            field = name if name in names.fields else names.others.get(name)
+            if field is None and cls.in_url and is_tracking(name):
+                continue
+            if field is None:
+                raise _unknown(name, names)
+            if field in values and values[field] != value:
+                two = " and ".join(other for other in given if names.others.get(other, other) == field)
+                text = "{two} are names of one parameter and say different things: give one of them"
+                raise PydanticCustomError("two_names", text, {"field": field, "two": two})
+            values[field] = value
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """fields: of a model. others: further names, and the fields that they are of. lists: the fields that hold lists."""
+
+    fields: frozenset[str]
+    others: Mapping[str, str]
+    lists: frozenset[str]
+
+
+@cache
+def names_of(model: type[BaseModel]) -> Names:
+    fields = model.model_fields
+    extras = {name: field.json_schema_extra for name, field in fields.items()}
+    others = {
+        str(other): name
+        for name, extra in extras.items()
+        if isinstance(extra, dict)
+        for other in _texts(extra.get(OTHER_NAMES))
+    }
+    return Names(
+        frozenset(fields), others, frozenset(name for name, field in fields.items() if _holds_list(field.annotation))
+    )
+
+
+def _texts(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
+
+
+def _holds_list(annotation: Any) -> bool:
+    return any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
+
+
+def _unknown(name: str, names: Names) -> PydanticCustomError:
+    near = nearest_name(name, [*names.fields, *names.others])
+    hint = f"did you mean {near}?" if near is not None else f"the names are {', '.join(sorted(names.fields))}"
+    text = "is not a name that is known here: {hint}"
+    return PydanticCustomError("extra_forbidden", text, {"field": name, "hint": hint})
+
+
+def media_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_json(request: Request, *media_types: str) -> object:
+    """The body, which may have one of `media_types` beside application/json. Raises Problem where it is no JSON."""
+    kind = media_type_of(request)
+    if kind not in {"application/json", *media_types}:
+        detail = (
+            f"the Content-Type is {kind[:100] or 'missing'}: send {' or '.join(['application/json', *media_types])}"
+        )
+        raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, detail)
+    return parse_json(await request.body(), "the body")
+
+
+def parse_json(text: bytes, what: str) -> object:
+    """The value. Raises Problem where `what` is no JSON, or JSON that no later reader should be handed."""
+    try:
+        value: object = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Problem(errors.MALFORMED_JSON, f"{what} is not valid JSON: {error}") from error
+    if _is_deep(value):
+        raise Problem(errors.MALFORMED_JSON, f"{what} has more than {MAX_DEPTH} lists and objects in each other")
+    return value
+
+
+def _is_deep(value: object) -> bool:
+    """Whether lists and objects lie too deep in each other; found level by level, as recursion is what they break."""
+    level: Sequence[object] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [part for outer in level for part in _parts(outer) if isinstance(part, dict | list)]
+        if not inner:
+            return False
+        level = inner
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """The body. Raises Problem where it is no JSON, or not what the model describes.
+
+    FastAPI's own bodies are read before a caller's key is looked at, and answer other problems.
+    """
+    return conform(await read_json(request), model)
+
+
+def read_query(request: Request, model: type[Model]) -> Model:
+    """The parameters of the URL; of one that comes twice the last counts. Raises Problem where they are not what the
+    model describes.
+
+    FastAPI's own reading fills in the defaults, so that nobody could tell any more what was given.
+    """
+    given, lists = request.query_params, names_of(model).lists
+    return conform({name: given.getlist(name) if name in lists else given[name] for name in given}, model)
+
+
+def conform(value: object, model: type[Model]) -> Model:
+    """Raises Problem where a value is not what the model describes."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults = describe(error.errors(include_url=False, include_input=False))
+        raise Problem(errors.INVALID_REQUEST, in_words(faults), errors=faults) from error
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema, in which a field's other names are properties too."""
+    schema = model.model_json_schema()
+    properties = dict(schema["properties"])
+    for name, field in schema["properties"].items():
+        for other in field.pop(OTHER_NAMES, ()):
+            same = {part: text for part, text in field.items() if part not in {"default", "title"}}
+            properties[other] = same | {"description": f"another name of `{name}`"}
+    return schema | {"properties": properties}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """For `openapi_extra` of a route that reads such a body."""
+    content = {"application/json": {"schema": schema_of(model)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def query_of(model: type[BaseModel]) -> dict[str, Any]:
+    """For `openapi_extra` of a route that reads such parameters of its URL."""
+    schema = schema_of(model)
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in schema.get("required", ()),
+                "schema": field,
+                "description": field["description"],
+            }
+            for name, field in schema["properties"].items()
+        ]
+    }

@@ -1,0 +1,123 @@
+"""Parameters that people bring from elsewhere: tracking parameters, and names that other services use."""
+
+import orjson
+import pytest
+
+from tests.support.http_shop import Shop
+from tests.support.problems import assert_problem
+
+TRACKED = "utm_source=mail&utm_campaign=a&gclid=1&fbclid=2&_=1700000000&msclkid=3&gclid=4"
+SIMILAR = "/items/tent%2F2%20person/similar"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/search?q=tent", "/recommend?user=ada", f"{SIMILAR}?k=3", "/users/ada/history?limit=3", "/items/item-9", "/"],
+)
+async def test_tracking_parameters_are_ignored_by_every_get(shop: Shop, path: str) -> None:
+    clean, tracked = await shop.get(path), await shop.get(f"{path}{'&' if '?' in path else '?'}{TRACKED}")
+    assert tracked.status_code == clean.status_code == 200
+    if path != "/":
+        unstable = dict.fromkeys(("request_id", "took_ms", "next_cursor"))
+        assert tracked.json() | unstable == clean.json() | unstable
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "near"),
+    [
+        ("/search?q=tent&filtre=price", "filtre", "filter"),
+        ("/search?q=tent&utmsource=mail", "utmsource", None),
+        ("/recommend?usr=ada", "usr", "user"),
+        (f"{SIMILAR}?limmit=3", "limmit", "limit"),
+        ("/users/ada/history?limits=3", "limits", "limit"),
+        ("/search?q=tent&GCLID=1", "GCLID", None),
+    ],
+)
+async def test_other_unknown_parameters_are_refused_with_the_nearest(
+    shop: Shop, path: str, field: str, near: str | None
+) -> None:
+    body = assert_problem(await shop.get(path), 422, "invalid_request")
+    (fault,) = body["errors"]  # type: ignore[misc]
+    assert (fault["field"], fault["code"]) == (field, "extra_forbidden")  # type: ignore[index]
+    assert (f"did you mean {near}?" in fault["message"]) == (near is not None)  # type: ignore[index]
+
+
+async def test_a_body_has_no_tracking_parameters(shop: Shop) -> None:
+    response = await shop.client.post("/search", json={"q": "tent", "utm_source": "mail"})
+    assert_problem(response, 422, "invalid_request")
+
+
+async def test_limit_is_k(shop: Shop) -> None:
+    alike = [
+        await shop.get("/search", q="tent", k=3),
+        await shop.get("/search", q="tent", limit=3),
+        await shop.get("/search", q="tent", limit=3, k=3),
+        await shop.client.post("/search", json={"q": "tent", "limit": 3}),
+        await shop.client.post("/search", json={"q": "tent", "limit": 3, "k": 3}),
+    ]
+    assert [response.status_code for response in alike] == [200] * 5
+    assert len({str(response.json()["items"]) for response in alike}) == 1
+    assert len(alike[0].json()["items"]) == 3
+    assert len(await shop.ids(SIMILAR, limit=2)) == 2
+    assert len(await shop.ids("/recommend", user="ada", limit=2)) == 2
+
+
+async def test_user_id_session_id_and_item_id_are_user_session_and_item(shop: Shop) -> None:
+    await shop.saw("ada", "item-9")
+    await shop.saw("visit", "item-10")
+    wanted = await shop.ids("/recommend", user="ada", session="visit", k=30)
+    assert not {"item-9", "item-10"} & set(wanted)
+    assert await shop.ids("/recommend", user_id="ada", session_id="visit", limit=30) == wanted
+    body = {"user_id": "ada", "session_id": "visit", "limit": 30}
+    posted = (await shop.client.post("/recommend", json=body)).json()
+    assert [item["id"] for item in posted["items"]] == wanted
+    one = (await shop.client.post("/recommend", json={"history": [{"item": "item-9"}]})).json()
+    other = (await shop.client.post("/recommend", json={"history": [{"item_id": "item-9"}]})).json()
+    assert one["items"] == other["items"]
+
+
+async def test_lines_of_a_batch_know_them_too(shop: Shop) -> None:
+    await shop.saw("ada", "item-9")
+    lines = [
+        {"kind": "recommend", "user": "ada", "k": 3}, {"kind": "recommend", "user_id": "ada", "limit": 3},
+        {"kind": "similar", "item": "item-9", "k": 3}, {"kind": "similar", "item_id": "item-9", "limit": 3},
+        {"kind": "similar", "item_id": "item-9", "item": "item-10"}, {"kind": "search", "q": "tent", "lmit": 3},
+    ]  # fmt: skip
+    response = await shop.client.post("/batch?ordered=true", json=lines)
+    answers = [orjson.loads(line) for line in response.content.splitlines()]
+    assert answers[0]["answer"]["items"] == answers[1]["answer"]["items"]
+    assert answers[2]["answer"]["items"] == answers[3]["answer"]["items"]
+    assert answers[4]["problem"]["errors"][0]["code"] == "two_names"
+    assert "did you mean limit?" in answers[5]["problem"]["detail"]
+
+
+async def test_events_merges_and_histories_know_them_too(shop: Shop) -> None:
+    assert (await shop.post([{"user": "visit", "item": "item-9", "type": "view"}])).json()["rejected"] == []
+    merged = await shop.client.post("/users/ada/merge", json={"session_id": "visit"})
+    assert merged.json()["moved"] == 1
+    history = (await shop.get("/users/ada/history", k=1)).json()
+    assert [event["item_id"] for event in history["events"]] == ["item-9"]
+    receipt = await shop.post([{"user": "ada", "user_id": "eve", "item_id": "item-9", "type": "view"}])
+    assert_problem(receipt, 422, "invalid_event")
+    assert receipt.json()["rejected"][0]["code"] == "two_names"
+
+
+@pytest.mark.parametrize(
+    ("path", "two"),
+    [
+        ("/search?q=tent&k=3&limit=4", "k and limit"),
+        ("/recommend?user=ada&user_id=eve", "user and user_id"),
+        (f"{SIMILAR}?limit=4&k=3", "limit and k"),
+        ("/users/ada/history?limit=4&k=3", "limit and k"),
+    ],
+)
+async def test_both_given_and_different_is_a_contradiction(shop: Shop, path: str, two: str) -> None:
+    body = assert_problem(await shop.get(path), 422, "invalid_request")
+    assert f"{two} are names of one parameter and say different things" in str(body["detail"])
+
+
+async def test_a_batch_knows_its_own_parameters_only(shop: Shop) -> None:
+    line = {"kind": "search", "q": "tent"}
+    body = assert_problem(await shop.client.post("/batch?order=true", json=[line]), 422, "invalid_request")
+    assert "did you mean ordered?" in str(body["detail"])
+    assert (await shop.client.post("/batch?utm_source=mail", json=[line])).status_code == 200
