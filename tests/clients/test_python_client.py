@@ -28,7 +28,7 @@ from gemserve_client import (
     Unauthenticated,
     Unavailable,
     UnexpectedAnswer,
-    batches,
+    batch,
 )
 from tests.clients.mock_server import ANSWER, mock_server, problem
 
@@ -96,6 +96,15 @@ def test_similar_items_have_pages_too():
     assert server.requests[1].url.raw_path == b"/api/items/A/similar?cursor=c%2B1"
 
 
+def test_a_batch_in_order_says_so():
+    line = json.dumps({"index": 0, "answer": ANSWER}) + "\n"
+    server = mock_server(*(httpx.Response(200, text=line) for _ in range(2)))
+    list(server.client().batch([Search("tent", limit=2)], ordered=True))
+    list(server.client().batch([Search("tent")]))
+    assert [request.url.query for request in server.requests] == [b"ordered=true", b""]
+    assert sent(server) == {"kind": "search", "q": "tent", "limit": 2}
+
+
 async def test_the_other_client_pages_and_batches_alike():
     server = mock_server(ANSWER | {"next_cursor": "c1"}, ANSWER)
     async with server.async_client() as client:
@@ -129,7 +138,7 @@ def test_a_batch_is_lines_and_its_results_know_their_questions():
 
 
 def test_more_questions_than_fit_a_request_are_asked_in_turn(monkeypatch):
-    monkeypatch.setattr(batches, "MOST_LINES", 3)
+    monkeypatch.setattr(batch, "MAX_LINES", 3)
 
     def answer(request):
         rows = range(len(request.content.splitlines()))

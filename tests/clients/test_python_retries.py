@@ -18,7 +18,7 @@ from gemserve_client import (
     TooManyRequests,
     Unavailable,
 )
-from gemserve_client.calls import Repeat
+from gemserve_client.endpoints import Repeat
 from gemserve_client.retries import Attempts
 from tests.clients.mock_server import ANSWER, mock_server, problem
 

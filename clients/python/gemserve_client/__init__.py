@@ -5,7 +5,29 @@ with Client("http://127.0.0.1:8000", key="gsk_…") as shop:
         print(item.title, item.fields["price"])
 """
 
-from gemserve_client.answers import (
+from gemserve_client.async_client import AsyncClient
+from gemserve_client.batch import BatchResult
+from gemserve_client.client import Client
+from gemserve_client.config import Timeouts
+from gemserve_client.errors import (
+    AnswerTimedOut,
+    ApiError,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    GemserveError,
+    InvalidRequest,
+    NotFound,
+    ServerFault,
+    TimedOut,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    UnexpectedAnswer,
+)
+from gemserve_client.events import Event
+from gemserve_client.queries import Question, Recommend, Search, Seen, Similar
+from gemserve_client.responses import (
     Accepted,
     Activation,
     Answer,
@@ -28,29 +50,7 @@ from gemserve_client.answers import (
     Traffic,
     Version,
 )
-from gemserve_client.async_client import AsyncClient
-from gemserve_client.batches import BatchResult
-from gemserve_client.client import Client
-from gemserve_client.errors import (
-    AnswerTimedOut,
-    ApiError,
-    Conflict,
-    ConnectionFailed,
-    Forbidden,
-    GemserveError,
-    InvalidRequest,
-    NotFound,
-    ServerFault,
-    TimedOut,
-    TooManyRequests,
-    Unauthenticated,
-    Unavailable,
-    UnexpectedAnswer,
-)
-from gemserve_client.events import Event
-from gemserve_client.questions import Question, Recommend, Search, Seen, Similar
 from gemserve_client.retries import Retries
-from gemserve_client.terms import Timeouts
 
 __all__ = [
     "Accepted",

@@ -11,16 +11,16 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from gemserve_client import calls
-from gemserve_client.answers import Answer, Receipt
-from gemserve_client.batches import BatchResult, batches
-from gemserve_client.calls import Call
+from gemserve_client import endpoints
+from gemserve_client.batch import BatchResult, batches
+from gemserve_client.config import TIMEOUTS, ClientConfig, Timeouts, new_request_id
+from gemserve_client.decode import parse
+from gemserve_client.endpoints import Call
 from gemserve_client.errors import ApiError
 from gemserve_client.events import Event
-from gemserve_client.questions import Question
-from gemserve_client.reading import parse
+from gemserve_client.queries import Question
+from gemserve_client.responses import Answer, Receipt
 from gemserve_client.retries import RETRIES, Retries
-from gemserve_client.terms import TIMEOUTS, Terms, Timeouts, new_request_id
 
 __all__ = ["Client"]
 
@@ -34,7 +34,7 @@ def method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
     def send(self: Client, /, *arguments: P.args, **options: P.kwargs) -> T:
         return self._send(make(*arguments, **options))
 
-    calls.describe(send, make)
+    endpoints.describe(send, make)
     return send
 
 
@@ -57,51 +57,54 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._terms = Terms(url, key, timeouts, retries, request_id, random)
+        self._config = ClientConfig(url, key, timeouts, retries, request_id, random)
         self._sleep = sleep
-        self._http = httpx.Client(base_url=url, headers=self._terms.headers(), transport=transport)
+        self._http = httpx.Client(base_url=url, headers=self._config.headers(), transport=transport)
 
-    search = method(calls.search)
-    recommend = method(calls.recommend)
-    similar = method(calls.similar)
-    item = method(calls.item)
-    put_item = method(calls.put_item)
-    put_items = method(calls.put_items)
-    delete_item = method(calls.delete_item)
-    history = method(calls.history)
-    merge = method(calls.merge)
-    erase = method(calls.erase)
-    models = method(calls.models)
-    activate = method(calls.activate)
-    roll_back = method(calls.roll_back)
-    set_traffic = method(calls.set_traffic)
-    clear_traffic = method(calls.clear_traffic)
-    keys = method(calls.keys)
-    create_key = method(calls.create_key)
-    revoke_key = method(calls.revoke_key)
-    version = method(calls.version)
-    ready = method(calls.ready)
+    search = method(endpoints.search)
+    recommend = method(endpoints.recommend)
+    similar = method(endpoints.similar)
+    item = method(endpoints.item)
+    put_item = method(endpoints.put_item)
+    put_items = method(endpoints.put_items)
+    delete_item = method(endpoints.delete_item)
+    history = method(endpoints.history)
+    merge = method(endpoints.merge)
+    erase = method(endpoints.erase)
+    models = method(endpoints.models)
+    activate = method(endpoints.activate)
+    roll_back = method(endpoints.roll_back)
+    set_traffic = method(endpoints.set_traffic)
+    clear_traffic = method(endpoints.clear_traffic)
+    keys = method(endpoints.keys)
+    create_key = method(endpoints.create_key)
+    revoke_key = method(endpoints.revoke_key)
+    version = method(endpoints.version)
+    ready = method(endpoints.ready)
 
     def send_events(self, events: Sequence[Event]) -> Receipt:
         """Tells what users did, 1,000 events at a time. After an error the same events may be sent again."""
-        return calls.joined([self._send(call) for call in calls.events(events)])
+        return endpoints.joined([self._send(call) for call in endpoints.events(events)])
 
     def pages(self, question: Question) -> Iterator[Answer]:
         """All pages of an answer, the next one asked for when it is wanted."""
         wanted: Question | None = question
         while wanted is not None:
-            answer = self._send(calls.ask(wanted))
+            answer = self._send(endpoints.ask(wanted))
             yield answer
-            wanted = calls.following(wanted, answer)
+            wanted = endpoints.following(wanted, answer)
 
-    def batch(self, questions: Iterable[Question]) -> Iterator[BatchResult]:
-        """Asks many questions at once; their results come in the order in which they are ready.
+    def batch(self, questions: Iterable[Question], *, ordered: bool = False) -> Iterator[BatchResult]:
+        """Asks many questions at once; their results come as soon as each is ready or, if `ordered`, in order.
 
         10,000 go into a request; the next are taken from `questions` when those are answered. Closing the iterator ends
         the server's work.
         """
         for batch in batches(questions):
-            with contextlib.closing(self._respond(batch.call(), stream=True)) as response, batch.reading(response):
+            with (
+                contextlib.closing(self._respond(batch.call(ordered=ordered), stream=True)) as response,
+                batch.reading(response),
+            ):
                 for chunk in response.iter_bytes():
                     yield from batch.take(chunk)
                 batch.end()
@@ -118,7 +121,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({self._terms.url!r})"
+        return f"Client({self._config.url!r})"
 
     def _send(self, call: Call[T]) -> T:
         try:
@@ -129,9 +132,9 @@ class Client:
 
     def _respond(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """A successful response; one that streams has not been read and is the caller's to close."""
-        attempts, request_id = self._terms.attempts(call), self._terms.request_id()
+        attempts, request_id = self._config.attempts(call), self._config.request_id()
         while True:
-            request = self._http.build_request(**self._terms.request(call, request_id))
+            request = self._http.build_request(**self._config.request(call, request_id))
             outcome: httpx.Response | httpx.RequestError
             try:
                 outcome = self._http.send(request, stream=stream)

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from gemserve_client.calls import Repeat
+from gemserve_client.decode import parse
+from gemserve_client.endpoints import Repeat
 from gemserve_client.errors import ApiError, ConnectionFailed, GemserveError, TimedOut, UnexpectedAnswer, api_error
-from gemserve_client.reading import parse
 
 __all__ = ["RETRIES", "Attempts", "Retries", "failure", "problem_of"]
 

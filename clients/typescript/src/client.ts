@@ -1,7 +1,7 @@
 /** The client of a gemserve server. */
 
-import { Batch, batches } from "./batches.js";
-import { MAX_EVENTS, ask, following, loading, newEvent, path, query } from "./calls.js";
+import { Batch, batches } from "./batch.js";
+import { MAX_EVENTS, ask, following, loading, newEvent, path, query } from "./endpoints.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
 import type {
@@ -70,12 +70,12 @@ export class GemserveClient {
   }
 
   /**
-   * Asks many questions at once; their results come in the order in which they are ready. 10,000 go into a request;
-   * the next are taken from `questions` when those are answered. Leaving the loop ends the server's work.
+   * Asks many questions at once; their results come as soon as each is ready or, if `ordered`, in order. 10,000 go into
+   * a request; the next are taken from `questions` when those are answered. Leaving the loop ends the server's work.
    */
   async *batch(
     questions: Iterable<Question> | AsyncIterable<Question>,
-    options?: CallOptions,
+    options: CallOptions & { ordered?: boolean } = {},
   ): AsyncGenerator<BatchResult> {
     for await (const batch of batches(questions)) yield* this.#results(batch, options);
   }
@@ -184,9 +184,9 @@ export class GemserveClient {
     return (await this.#connection.send(call, options)) as Readiness;
   }
 
-  async *#results(batch: Batch, options?: CallOptions): AsyncGenerator<BatchResult> {
+  async *#results(batch: Batch, options: CallOptions & { ordered?: boolean }): AsyncGenerator<BatchResult> {
     let last = "";
-    for await (const [chunk, requestId] of this.#connection.stream(batch.call(), options)) {
+    for await (const [chunk, requestId] of this.#connection.stream(batch.call(options.ordered ?? false), options)) {
       yield* batch.take(chunk, requestId);
       last = requestId;
     }

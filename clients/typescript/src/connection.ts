@@ -1,10 +1,10 @@
 /** One server as `fetch` sees it: calls go out with key, id, timeout and retries, and JSON or an error comes back. */
 
-import type { Call } from "./calls.js";
+import type { Call } from "./endpoints.js";
 import { GemserveError, parseJson, problemError } from "./errors.js";
 import { randomId } from "./ids.js";
 import { Attempts, RETRIES, retryAfter, type Retries } from "./retries.js";
-import { Patience, sleep } from "./waiting.js";
+import { InactivityTimeout, sleep } from "./timeouts.js";
 
 const TIMEOUT_MS = 35_000; // a server gives up on an answer after 30 seconds unless it was told otherwise
 const JSON_TYPE = "application/json";
@@ -55,9 +55,9 @@ export class Connection {
 
   /** The answer's JSON; undefined for an empty body. */
   send(call: Call, options: CallOptions = {}): Promise<unknown> {
-    return this.#attempt(call, options, async ({ response, requestId, patience }) => {
+    return this.#attempt(call, options, async ({ response, requestId, timeout }) => {
       const text = await response.text();
-      patience.end();
+      timeout.end();
       return text === "" ? undefined : parseJson(text, requestId);
     });
   }
@@ -65,20 +65,20 @@ export class Connection {
   /** The bytes of an answer as they come, each with the request's id. Leaving the loop ends the request. */
   async *stream(call: Call, options: CallOptions = {}): AsyncGenerator<[Uint8Array, string]> {
     const opened = await this.#attempt(call, options, (answer) => Promise.resolve(answer));
-    const { response, requestId, patience } = opened;
+    const { response, requestId, timeout } = opened;
     const reader = response.body?.getReader();
     try {
       while (reader !== undefined) {
-        patience.renew();
+        timeout.renew();
         const { done, value } = await reader.read();
-        patience.pause();
+        timeout.pause();
         if (done) return;
         yield [value, requestId];
       }
     } catch (cause) {
       throw reasonOf(cause, opened, options.signal);
     } finally {
-      patience.end();
+      timeout.end();
       await reader?.cancel().catch(() => undefined); // of one that broke: its error has been thrown
     }
   }
@@ -87,17 +87,17 @@ export class Connection {
     const attempts = new Attempts(this.#retries, call.repeat ?? "harmless", this.#now, this.#random);
     const requestId = this.#requestId();
     for (;;) {
-      const patience = new Patience(call.timeoutMs ?? this.#timeoutMs, options.signal);
+      const timeout = new InactivityTimeout(call.timeoutMs ?? this.#timeoutMs, options.signal);
       let reason: unknown;
       try {
-        const response = await this.#fetch(this.url + call.path, this.#request(call, requestId, patience.signal));
-        if (response.ok) return await read({ response, requestId, patience });
+        const response = await this.#fetch(this.url + call.path, this.#request(call, requestId, timeout.signal));
+        if (response.ok) return await read({ response, requestId, timeout });
         const after = retryAfter(response.headers.get("Retry-After"));
         reason = problemError(response.status, await jsonOf(response), requestId, after);
       } catch (cause) {
-        reason = reasonOf(cause, { requestId, patience }, options.signal);
+        reason = reasonOf(cause, { requestId, timeout }, options.signal);
       }
-      patience.end();
+      timeout.end();
       if (!(reason instanceof GemserveError)) throw reason;
       await this.#sleep(attempts.pauseAfter(reason), options.signal);
     }
@@ -115,7 +115,7 @@ export class Connection {
 interface Opened {
   response: Response;
   requestId: string;
-  patience: Patience;
+  timeout: InactivityTimeout;
 }
 
 /** A problem's JSON; undefined for what something between us and the server has written. */
@@ -131,12 +131,12 @@ async function jsonOf(response: Response): Promise<unknown> {
 /** What to throw for what `fetch` threw: the caller's own reason where the caller ended it. */
 function reasonOf(
   cause: unknown,
-  { requestId, patience }: Pick<Opened, "requestId" | "patience">,
+  { requestId, timeout }: Pick<Opened, "requestId" | "timeout">,
   caller: AbortSignal | undefined,
 ): unknown {
   if (cause instanceof GemserveError) return cause;
   if (caller?.aborted) return caller.reason;
-  if (patience.over) return new GemserveError("no answer in time", { code: "timed_out", requestId, cause });
+  if (timeout.over) return new GemserveError("no answer in time", { code: "timed_out", requestId, cause });
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return new GemserveError(`the connection failed: ${String(inner)}`, { code: "connection_failed", requestId, cause });
 }

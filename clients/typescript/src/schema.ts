@@ -83,7 +83,7 @@ export interface paths {
         put?: never;
         /**
          * Batch
-         * @description Answers every line as soon as it is ready, in no particular order: `index` says which one it was.
+         * @description Answers every line as soon as it is ready, or in order where `ordered` asks for it; `index` says which it was.
          */
         post: operations["batch"];
         delete?: never;
@@ -904,7 +904,7 @@ export interface operations {
                  * @example 1
                  */
                 k?: number;
-                /** @description `next_cursor` of an answer to the same question: the items behind that answer's */
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
                 cursor?: string | null;
                 /**
                  * @description only items that meet this expression, as in `category = "Tents" and price < 200`
@@ -937,6 +937,12 @@ export interface operations {
                 q: string;
                 /** @description replace words that no item contains by the nearest that one does */
                 correct?: boolean;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: string | null;
+                /** @description another name of `session` */
+                session_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -1103,7 +1109,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -1170,9 +1176,17 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 };
             };
         };
@@ -1344,7 +1358,7 @@ export interface operations {
                  * @example 1
                  */
                 k?: number;
-                /** @description `next_cursor` of an answer to the same question: the items behind that answer's */
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
                 cursor?: string | null;
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
@@ -1367,6 +1381,12 @@ export interface operations {
                 session?: string | null;
                 /** @description leave out what is in the history */
                 exclude_seen?: boolean;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: string | null;
+                /** @description another name of `session` */
+                session_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -1524,7 +1544,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -1580,9 +1600,17 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 };
             };
         };
@@ -1741,7 +1769,7 @@ export interface operations {
                  * @example 1
                  */
                 k?: number;
-                /** @description `next_cursor` of an answer to the same question: the items behind that answer's */
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
                 cursor?: string | null;
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
@@ -1755,6 +1783,8 @@ export interface operations {
                 explain?: boolean;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
+                /** @description another name of `k` */
+                limit?: number;
             };
             header?: never;
             path: {
@@ -1903,7 +1933,10 @@ export interface operations {
     };
     batch: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description the answers come in the order of the lines; otherwise each as soon as it is ready */
+                ordered?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1927,7 +1960,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -1999,6 +2032,8 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2007,6 +2042,12 @@ export interface operations {
                      * @constant
                      */
                     kind: "search";
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 } | {
                     /**
                      * K
@@ -2016,7 +2057,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -2077,6 +2118,8 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2085,6 +2128,12 @@ export interface operations {
                      * @constant
                      */
                     kind: "recommend";
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 } | {
                     /**
                      * K
@@ -2094,7 +2143,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -2143,6 +2192,10 @@ export interface operations {
                      * @description that others should be like
                      */
                     item: string;
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `item` */
+                    item_id?: string;
                 };
                 "application/json": ({
                     /**
@@ -2153,7 +2206,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -2225,6 +2278,8 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2233,6 +2288,12 @@ export interface operations {
                      * @constant
                      */
                     kind: "search";
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 } | {
                     /**
                      * K
@@ -2242,7 +2303,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -2303,6 +2364,8 @@ export interface operations {
                      */
                     history?: (string | {
                         item_id: string;
+                        /** @description another name of `item_id` */
+                        item?: string;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2311,6 +2374,12 @@ export interface operations {
                      * @constant
                      */
                     kind: "recommend";
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `user` */
+                    user_id?: string | null;
+                    /** @description another name of `session` */
+                    session_id?: string | null;
                 } | {
                     /**
                      * K
@@ -2320,7 +2389,7 @@ export interface operations {
                     k?: number;
                     /**
                      * Cursor
-                     * @description `next_cursor` of an answer to the same question: the items behind that answer's
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
                      */
                     cursor?: string | null;
                     /**
@@ -2369,6 +2438,10 @@ export interface operations {
                      * @description that others should be like
                      */
                     item: string;
+                    /** @description another name of `k` */
+                    limit?: number;
+                    /** @description another name of `item` */
+                    item_id?: string;
                 })[];
             };
         };
@@ -2549,6 +2622,10 @@ export interface operations {
                      * @description of the answer that showed the item
                      */
                     request_id?: string | null;
+                    /** @description another name of `user_id` */
+                    user?: string;
+                    /** @description another name of `item_id` */
+                    item?: string;
                 } | {
                     /** User Id */
                     user_id: string;
@@ -2579,6 +2656,10 @@ export interface operations {
                      * @description of the answer that showed the item
                      */
                     request_id?: string | null;
+                    /** @description another name of `user_id` */
+                    user?: string;
+                    /** @description another name of `item_id` */
+                    item?: string;
                 }[];
             };
         };
@@ -4363,6 +4444,8 @@ export interface operations {
                  * @example 50
                  */
                 limit?: number;
+                /** @description another name of `limit` */
+                k?: number;
             };
             header?: never;
             path: {
@@ -4493,6 +4576,8 @@ export interface operations {
                      * @description the id that the visitor's events have as their user_id
                      */
                     session: string;
+                    /** @description another name of `session` */
+                    session_id?: string;
                 };
             };
         };

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { GemserveClient } from "../src/index.js";
 import { Attempts, RETRIES, retryAfter } from "../src/retries.js";
 import { GemserveError } from "../src/errors.js";
-import { sleep } from "../src/waiting.js";
+import { sleep } from "../src/timeouts.js";
 import { ANSWER, Shop, broken, json, problem } from "./shop.js";
 
 const busy = problem(503, "not_ready");

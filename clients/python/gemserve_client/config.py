@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from gemserve_client.batches import NDJSON, REQUEST_ID
-from gemserve_client.calls import Call
+from gemserve_client.batch import NDJSON, REQUEST_ID
+from gemserve_client.endpoints import Call
 from gemserve_client.retries import Attempts, Retries
 
-__all__ = ["TIMEOUTS", "Terms", "Timeouts", "new_request_id"]
+__all__ = ["TIMEOUTS", "ClientConfig", "Timeouts", "new_request_id"]
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
@@ -41,7 +41,7 @@ TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ClientConfig:
     """`request_id` names the next request, `random` returns numbers in [0, 1), `clock` counts seconds."""
 
     url: str

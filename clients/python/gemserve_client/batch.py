@@ -10,16 +10,16 @@ from itertools import islice
 
 import httpx
 
-from gemserve_client.answers import Answer
-from gemserve_client.calls import Call
+from gemserve_client.decode import parse, read
+from gemserve_client.endpoints import Call
 from gemserve_client.errors import ApiError, ConnectionFailed, UnexpectedAnswer
-from gemserve_client.questions import Question
-from gemserve_client.reading import parse, read
+from gemserve_client.queries import Question
+from gemserve_client.responses import Answer
 from gemserve_client.retries import failure, problem_of
 
 __all__ = ["NDJSON", "REQUEST_ID", "Batch", "BatchResult", "batches"]
 
-MOST_LINES = 10_000  # of one request
+MAX_LINES = 10_000  # of one request
 NDJSON = "application/x-ndjson"
 REQUEST_ID = "X-Request-ID"
 
@@ -50,9 +50,10 @@ class Batch:
         self._waiting = set(range(len(questions)))
         self._rest = b""
 
-    def call(self) -> Call[None]:
+    def call(self, *, ordered: bool = False) -> Call[None]:
         lines = [json.dumps({"kind": q.kind} | q.parameters(), ensure_ascii=False) for q in self._questions]
-        return Call("POST", "/batch", lambda _: None, body="\n".join(lines).encode())
+        query = {"ordered": "true"} if ordered else {}
+        return Call("POST", "/batch", lambda _: None, query, body="\n".join(lines).encode())
 
     @contextlib.contextmanager
     def reading(self, response: httpx.Response) -> Iterator[None]:
@@ -90,6 +91,6 @@ def batches(questions: Iterable[Question]) -> Iterator[Batch]:
     """One for every 10,000 questions, taken from the iterable when its turn comes."""
     rest = iter(questions)
     start = 0
-    while part := list(islice(rest, MOST_LINES)):
+    while part := list(islice(rest, MAX_LINES)):
         yield Batch(part, start)
         start += len(part)

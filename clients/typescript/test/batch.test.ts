@@ -41,6 +41,13 @@ test("a batch is lines and its results know their questions", async () => {
   assert.deepEqual([second?.index, second?.error?.code, second?.error?.status], [0, "item_not_found", 404]);
 });
 
+test("a batch in order says so", async () => {
+  const shop = new Shop(text(lines({ index: 0, answer: ANSWER })), text(lines({ index: 0, answer: ANSWER })));
+  await collect(shop.client().batch([{ kind: "search", q: "tent", limit: 2 }], { ordered: true }));
+  await collect(shop.client().batch([{ kind: "search", q: "tent" }]));
+  assert.deepEqual(shop.asked.map(({ url }) => url.replace(/.*\/batch/, "")), ["?ordered=true", ""]);
+});
+
 test("more questions than fit a request are asked in turn", async () => {
   let asked = 0;
   async function* questions(): AsyncGenerator<Question> {

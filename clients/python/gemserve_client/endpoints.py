@@ -15,12 +15,12 @@ from itertools import islice
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from gemserve_client import answers
-from gemserve_client.answers import Answer, Item, Key, NewKey, Receipt
+from gemserve_client import responses
+from gemserve_client.decode import read, read_list
 from gemserve_client.errors import ApiError
 from gemserve_client.events import MAX_EVENTS, Event
-from gemserve_client.questions import Question, Recommend, Search, Similar
-from gemserve_client.reading import read, read_list
+from gemserve_client.queries import Question, Recommend, Search, Similar
+from gemserve_client.responses import Answer, Item, Key, NewKey, Receipt
 
 __all__ = ["Call", "Repeat", "describe"]
 
@@ -124,60 +124,60 @@ def item(item_id: str) -> Call[Item]:
     return Call("GET", f"/items/{_quoted(item_id)}", _reading(Item))
 
 
-def put_item(item_id: str, record: Mapping[str, Any]) -> Call[answers.Change]:
+def put_item(item_id: str, record: Mapping[str, Any]) -> Call[responses.Change]:
     """Writes a whole item, new or in place of the one there was: what the record leaves out is null."""
-    return Call("PUT", f"/items/{_quoted(item_id)}", _reading(answers.Change), body=dict(record))
+    return Call("PUT", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(record))
 
 
-def put_items(records: Sequence[Mapping[str, Any]]) -> Call[answers.Change]:
+def put_items(records: Sequence[Mapping[str, Any]]) -> Call[responses.Change]:
     """Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none."""
-    return Call("POST", "/items", _reading(answers.Change), body=[dict(record) for record in records])
+    return Call("POST", "/items", _reading(responses.Change), body=[dict(record) for record in records])
 
 
-def delete_item(item_id: str) -> Call[answers.Change]:
+def delete_item(item_id: str) -> Call[responses.Change]:
     """Takes an item out of all answers. Raises NotFound also where a first attempt did it and its answer got lost."""
-    return Call("DELETE", f"/items/{_quoted(item_id)}", _reading(answers.Change))
+    return Call("DELETE", f"/items/{_quoted(item_id)}", _reading(responses.Change))
 
 
-def history(user: str, *, limit: int | None = None) -> Call[answers.History]:
+def history(user: str, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
     query = {} if limit is None else {"limit": limit}
-    return Call("GET", f"/users/{_quoted(user)}/history", _reading(answers.History), query)
+    return Call("GET", f"/users/{_quoted(user)}/history", _reading(responses.History), query)
 
 
-def merge(user: str, session: str) -> Call[answers.Merge]:
+def merge(user: str, session: str) -> Call[responses.Merge]:
     """Moves what was recorded under a session into a user's history. A second time moves nothing."""
-    return Call("POST", f"/users/{_quoted(user)}/merge", _reading(answers.Merge), body={"session": session})
+    return Call("POST", f"/users/{_quoted(user)}/merge", _reading(responses.Merge), body={"session": session})
 
 
-def erase(user: str) -> Call[answers.Erasure]:
+def erase(user: str) -> Call[responses.Erasure]:
     """Forgets everything that a user, and the sessions merged into theirs, did before now."""
-    return Call("DELETE", f"/users/{_quoted(user)}", _reading(answers.Erasure))
+    return Call("DELETE", f"/users/{_quoted(user)}", _reading(responses.Erasure))
 
 
-def models() -> Call[answers.Models]:
+def models() -> Call[responses.Models]:
     """The published bundles, and which of them answer."""
-    return Call("GET", "/admin/models", _reading(answers.Models))
+    return Call("GET", "/admin/models", _reading(responses.Models))
 
 
-def activate(version: str) -> Call[answers.Activation]:
+def activate(version: str) -> Call[responses.Activation]:
     """Serves another bundle; returns when it does, which can take minutes."""
-    return _slow("POST", f"/admin/models/{_quoted(version)}/activate", answers.Activation)
+    return _slow("POST", f"/admin/models/{_quoted(version)}/activate", responses.Activation)
 
 
-def roll_back() -> Call[answers.Activation]:
+def roll_back() -> Call[responses.Activation]:
     """Serves the bundle that was served before the last activation."""
-    return _slow("POST", "/admin/models/rollback", answers.Activation)
+    return _slow("POST", "/admin/models/rollback", responses.Activation)
 
 
-def set_traffic(weights: Mapping[str, int]) -> Call[answers.Traffic]:
+def set_traffic(weights: Mapping[str, int]) -> Call[responses.Traffic]:
     """Has versions share the users among them by weight; returns when all of them answer."""
-    return _slow("PUT", "/admin/traffic", answers.Traffic, {"weights": dict(weights)})
+    return _slow("PUT", "/admin/traffic", responses.Traffic, {"weights": dict(weights)})
 
 
-def clear_traffic() -> Call[answers.Traffic]:
+def clear_traffic() -> Call[responses.Traffic]:
     """Has the current version answer everybody."""
-    return Call("DELETE", "/admin/traffic", _reading(answers.Traffic))
+    return Call("DELETE", "/admin/traffic", _reading(responses.Traffic))
 
 
 def keys() -> Call[tuple[Key, ...]]:
@@ -205,14 +205,14 @@ def revoke_key(key_id: str) -> Call[None]:
     return Call("DELETE", f"/admin/keys/{_quoted(key_id)}", lambda _: None)
 
 
-def version() -> Call[answers.Version]:
+def version() -> Call[responses.Version]:
     """Which model answers, over which catalog."""
-    return Call("GET", "/version", _reading(answers.Version))
+    return Call("GET", "/version", _reading(responses.Version))
 
 
-def ready() -> Call[answers.Readiness]:
+def ready() -> Call[responses.Readiness]:
     """Whether the server can answer now. Raises Unavailable, at once, where it cannot."""
-    return Call("GET", "/health/ready", _reading(answers.Readiness), repeat=Repeat.NEVER)
+    return Call("GET", "/health/ready", _reading(responses.Readiness), repeat=Repeat.NEVER)
 
 
 def _reading(kind: type[T]) -> Callable[[Any], T]:
@@ -236,10 +236,10 @@ def _receipt(start: int, body: Any) -> Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartReceipt(answers.Body):
+class PartReceipt(responses.Body):
     request_id: str
-    accepted: tuple[answers.Accepted, ...]
-    rejected: tuple[answers.Rejected, ...]
+    accepted: tuple[responses.Accepted, ...]
+    rejected: tuple[responses.Rejected, ...]
 
 
 def _receipt_of_none(start: int, error: ApiError) -> Receipt:

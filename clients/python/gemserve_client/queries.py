@@ -22,7 +22,7 @@ class Seen:
 class Question:
     """What every question may say; what is None is left to the server.
 
-    k                 how many items, 1 to 200
+    k, limit          how many items, 1 to 200; the server knows both names
     cursor            `next_cursor` of an answer to the same question
     filter            only items that meet an expression, as in `category = "Tents" and price < 200`
     candidates        rank these items only
@@ -42,6 +42,7 @@ class Question:
     min_score: float | None = None
     explain: bool | None = None
     timeout_ms: int | None = None
+    limit: int | None = None
 
     def parameters(self) -> dict[str, Any]:
         """What goes over the wire."""
@@ -53,7 +54,8 @@ class Question:
 class PersonalQuestion(Question):
     """What searches and recommendations may say.
 
-    user, session     whose history to read; a session is what a visitor's events were recorded under
+    user, session     whose history to read; a session is what a visitor's events were recorded under; the server knows
+                      them as user_id and session_id too
     history           instead: what a visitor looked at, oldest first, item ids or `Seen`
     exclude_seen      leave out what is in the history
     """
@@ -62,6 +64,8 @@ class PersonalQuestion(Question):
     session: str | None = None
     history: Sequence[str | Seen] | None = None
     exclude_seen: bool | None = None
+    user_id: str | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
 }
 
 /** A signal that aborts when the caller's does, or when nothing has come for a time. */
-export class Patience {
+export class InactivityTimeout {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal | undefined;
   readonly #milliseconds: number;

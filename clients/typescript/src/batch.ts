@@ -1,10 +1,10 @@
 /** Many questions in one request: lines of JSON out, and lines of JSON back, each as soon as it is answered. */
 
 import { GemserveError, isRecord, parseJson, problemError } from "./errors.js";
-import type { Call } from "./calls.js";
+import type { Call } from "./endpoints.js";
 import type { Answer, BatchResult, Question } from "./types.js";
 
-export const MOST_LINES = 10_000; // of one request
+export const MAX_LINES = 10_000; // of one request
 
 /** One request's questions, and what is still to come for them. */
 export class Batch {
@@ -20,8 +20,9 @@ export class Batch {
     this.#waiting = new Set(questions.keys());
   }
 
-  call(): Call {
-    return { method: "POST", path: "/batch", lines: this.#questions.map((q) => JSON.stringify(q)).join("\n") };
+  call(ordered: boolean): Call {
+    const path = ordered ? "/batch?ordered=true" : "/batch";
+    return { method: "POST", path, lines: this.#questions.map((q) => JSON.stringify(q)).join("\n") };
   }
 
   /** The results that a chunk of the answer completes. */
@@ -63,7 +64,7 @@ export async function* batches(questions: Iterable<Question> | AsyncIterable<Que
   let start = 0;
   for await (const question of questions) {
     part.push(question);
-    if (part.length < MOST_LINES) continue;
+    if (part.length < MAX_LINES) continue;
     yield new Batch(part, start);
     start += part.length;
     part = [];
