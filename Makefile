@@ -2,7 +2,7 @@
 #
 #   make serve                 the bundled store; trains a model first if there is none yet (about three minutes)
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
-#   make serve BUNDLES=folder  bundles that trainer/run.py published
+#   make serve BUNDLES=folder  bundles that `gemserve train` published
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
 #   make docs                  the documentation as a site in var/site
 #   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types | audit | licences
@@ -129,7 +129,7 @@ load: packages setup-dev bundle
 
 # The document that clients are made from; a test fails where it is not what the server says.
 openapi: setup
-	$(BIN)/python -m server.api.openapi.document docs/openapi.json
+	$(BIN)/python -m server.cli.openapi docs/openapi.json
 
 # The TypeScript client's types, from that document; a test fails where they are not its own.
 client-types: WANT_NPM := yes

@@ -1,9 +1,10 @@
 """Serves the current bundle:
 
-    python -m server --bundles DIR --redis redis://127.0.0.1:6379/0 --port 8000
-    python -m server --bundles DIR --managed-redis DATA_FOLDER
+    gemserve serve --bundles FOLDER --redis redis://127.0.0.1:6379/0 --port 8000
+    gemserve serve --bundles FOLDER --managed-redis FOLDER
 
-`python -m server --help` lists every setting. Status 2 means that it refused to start; the reason is on standard error.
+`python -m server` is the same. `--help` lists every setting. Status 2 means that it refused to start; the reason is on
+standard error.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ class Server(uvicorn.Server):
         print(self._ready_line, flush=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit status."""
+def main(arguments: Sequence[str] | None = None, program: str = "python -m server") -> int:
+    """The process's exit status. program: how it is called, for its help."""
     try:
         configure_logging("info")  # for what there is to say about the settings themselves
-        settings = read_settings(sys.argv[1:] if arguments is None else arguments)
+        settings = read_settings(sys.argv[1:] if arguments is None else arguments, program=program)
         configure_logging(settings.log_level)
         raise_fd_limit(settings.connections)
         bind(settings).close()  # a port in use is better told now than after a model was loaded

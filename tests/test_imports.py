@@ -18,12 +18,14 @@ FORBIDDEN = {
     "server": {"trainer", "clients", "loadtest"},
     "clients": {"catalog", "trainer", "server", "loadtest", "torch", "vllm"},
     "loadtest": {"tests"},
+    "gemserve": {"trainer", "server", "clients", "loadtest", "torch", "vllm", "fastapi", "redis"},
 }
 
 LAYERS = {
     "catalog": "errors terminal nearest data filters ids text search snapshot bundle importers",
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
     "server": "core storage engine retrieval serving query auth api app cli __main__",
+    "gemserve": "command __main__",
 }
 """The parts of each package, the lowest first: a part imports only those before it."""
 

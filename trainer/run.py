@@ -1,6 +1,6 @@
 """Trains one model for search and recommendation, and publishes it as a bundle.
 
-    python trainer/run.py --items data/items.parquet --events data/events.parquet --out bundles \
+    gemserve train --items data/items.parquet --events data/events.parquet --out bundles \
         [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \
         [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
 
@@ -10,6 +10,7 @@ them.
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
 In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
 share every batch with `torchrun --nproc-per-node N trainer/run.py …`, and with `training.shard=true` the weights too.
+`python trainer/run.py` is the same as `gemserve train`. Read on in docs/training.md.
 """
 
 from __future__ import annotations
@@ -37,10 +38,8 @@ from trainer.model.warm_start import open_start, settings_of
 from trainer.pipeline import run
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="trainer/run.py", description="Train one model for search and recommendation and publish it as a bundle."
-    )
+def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
     parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="folder of bundles; the new one becomes `current`")
@@ -71,8 +70,9 @@ def _recipe(options: argparse.Namespace, start: Bundle | None) -> Recipe:
     return load_recipe(options.recipe or "small", options.settings)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
+def main(arguments: list[str] | None = None, program: str = "trainer/run.py") -> int:
+    """The process's exit status. program: how it is called, for its help."""
+    options = parse(arguments, program)
     disable_progress_bar()  # of transformers, which has one for every file
     began = time.monotonic()
     try:

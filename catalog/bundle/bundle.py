@@ -170,7 +170,7 @@ def current_bundle(bundles: Path) -> Path:
     if link.is_symlink() and not link.exists():
         raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_CURRENT}")
     if not link.exists():
-        raise BundleError(f"{link} does not exist: publish a bundle first (python trainer/run.py … --out {bundles})")
+        raise BundleError(f"{link} does not exist: publish a bundle first (gemserve train … --out {bundles})")
     target = link.resolve()
     if target.parent != bundles.resolve() or not link.is_symlink():
         raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_CURRENT}")

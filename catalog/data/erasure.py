@@ -83,7 +83,7 @@ def tombstone_files(events: Path, erased: Path | None = None) -> list[Path]:
     Raises EventsError where `erased` does not exist.
     """
     if erased is not None and not erased.is_file():
-        raise EventsError(f"{erased}: there is no such file of erased users; server.cli.export_events writes one")
+        raise EventsError(f"{erased}: there is no such file of erased users; `gemserve export events` writes one")
     beside = tombstones_beside(events)
     files = [beside] if beside.is_file() else []
     return files if erased is None or erased in files else [*files, erased]

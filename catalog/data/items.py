@@ -108,7 +108,7 @@ def read_items(path: Path) -> pa.Table:
         faults = "\n".join(report.fault_lines())
         raise ItemsError(
             f"{path}: {report.broken:,} of {report.read:,} items are broken\n{faults}\n"
-            "Correct them, or let `python -m catalog.importers jsonl` drop them."
+            "Correct them, or let `gemserve import jsonl` drop them."
         )
     return table
 

@@ -1,1 +1,1 @@
-"""Data sets brought into this project's own contracts: run `python -m catalog.importers --help`."""
+"""Data sets brought into this project's own contracts: run `gemserve import --help`."""

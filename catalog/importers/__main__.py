@@ -1,14 +1,15 @@
 """Bring a data set into this project's contracts:
 
-    python -m catalog.importers shop DST                 the bundled store (synthetic)
-    python -m catalog.importers movielens SRC DST        MovieLens: movies.csv, ratings.csv, tags.csv
-    python -m catalog.importers lastfm SRC DST           Last.fm HetRec 2011
-    python -m catalog.importers amazon SRC DST           Amazon reviews 5-core with metadata
-    python -m catalog.importers qilin SRC DST            Qilin (Xiaohongshu)
-    python -m catalog.importers jsonl SRC DST            your own: items.jsonl, events.jsonl (or .parquet)
+    gemserve import shop DST                 the bundled store (synthetic)
+    gemserve import movielens SRC DST        MovieLens: movies.csv, ratings.csv, tags.csv
+    gemserve import lastfm SRC DST           Last.fm HetRec 2011
+    gemserve import amazon SRC DST           Amazon reviews 5-core with metadata
+    gemserve import qilin SRC DST            Qilin (Xiaohongshu)
+    gemserve import jsonl SRC DST            your own: items.jsonl, events.jsonl (or .parquet)
 
 Writes DST/items.parquet and DST/events.parquet and prints what was read, kept and dropped. With --strict a broken
-record stops the import: exit status 2, and nothing is written.
+record stops the import: exit status 2, and nothing is written. `python -m catalog.importers` is the same. Read on in
+docs/data.md.
 """
 
 import argparse
@@ -31,9 +32,12 @@ __all__ = ["main"]
 Read = Callable[[argparse.Namespace], Dataset]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one import; the exit status is 0, or 2 where nothing could be imported."""
-    chosen = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m catalog.importers") -> int:
+    """Runs one import. The exit status is 0, or 2 where nothing could be imported.
+
+    program: how it is called, for its help.
+    """
+    chosen = _parser(program).parse_args(arguments)
     read: Read = chosen.read
     try:
         dataset = read(chosen)
@@ -46,10 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m catalog.importers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(title="data sets", required=True, metavar="DATA SET")
     shop = _command(commands, "shop", "the bundled store (synthetic)", _shop, source=False)
     _add_seed(shop, "decides everything about the store")

@@ -99,7 +99,7 @@ class RequiredScope(SecurityBase):
     """The scope that a route needs. It is a security scheme of FastAPI's, so it is in the OpenAPI document too."""
 
     scheme_name = "key"
-    model = HTTPBearer(description="`gsk_…`, as `python -m server.cli.keys create` printed it")
+    model = HTTPBearer(description="`gsk_…`, as `gemserve keys create` printed it")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope

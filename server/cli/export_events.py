@@ -1,7 +1,8 @@
 """Writes the event log for training:
 
-    python -m server.cli.export_events --redis redis://127.0.0.1:6379/0 --out data/events.parquet [--since MS]
-    [--until MS]
+    gemserve export events --redis redis://127.0.0.1:6379/0 --out data/events.parquet [--since MS] [--until MS]
+
+`python -m server.cli.export_events` is the same. Read on in docs/data.md.
 
 The file keeps to the contract of `catalog/data/events.py`, in order of time, with a column `recorded_at`: when each
 event came, Unix ms. Events of a session are given to the user whom it was merged into; an event that came both ways is
@@ -233,10 +234,10 @@ def _hash(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m server.cli.export_events", description="Write the event log to a file for training."
-    )
+def parse(
+    arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_events"
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
     parser.add_argument("--redis", default=url, help="where the server keeps events (default: GEMSERVE_REDIS or local)")
     parser.add_argument("--out", type=Path, required=True, help="events.parquet to write; .erased.json goes beside it")
@@ -248,8 +249,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_events") -> int:
+    """The process's exit status. program: how it is called, for its help."""
+    options = parse(arguments, program)
     try:
         with Redis.from_url(options.redis) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)

@@ -1,8 +1,8 @@
 """Writes the catalog as it is served, for training: a bundle's items with all changes made over HTTP since.
 
-    python -m server.cli.export_items --bundle bundles/current --redis redis://127.0.0.1:6379/0 --out data/items.parquet
+    gemserve export items --bundle bundles/current --redis redis://127.0.0.1:6379/0 --out data/items.parquet
 
-Status 2: nothing was written.
+Status 2: nothing was written. `python -m server.cli.export_items` is the same. Read on in docs/data.md.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def served_items(items: Items, changes: Mapping[str, Change]) -> tuple[pa.Table,
     return pa.concat_tables([items.table.take(pa.array(kept, pa.int64())), *written]).combine_chunks(), rejected
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit status."""
-    options = _parse(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_items") -> int:
+    """The process's exit status. program: how it is called, for its help."""
+    options = _parse(arguments, program)
     try:
         items = open_bundle(options.bundle, verify=False).items
         changes = asyncio.run(_changes(options.redis))
@@ -70,10 +70,8 @@ async def _changes(url: str) -> Mapping[str, Change]:
         await store.close()
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m server.cli.export_items", description="Write the served catalog to a file for training."
-    )
+def _parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle that is served")
     parser.add_argument("--redis", default=url, help="the server's --redis (default: GEMSERVE_REDIS or local)")

@@ -1,11 +1,13 @@
-"""Makes, lists and revokes API keys:
+"""Makes, lists and revokes the API keys of a server:
 
-    python -m server.cli.keys create --file keys.json --name shop --scopes read,write
-    python -m server.cli.keys create --file keys.json --name crawler --scopes read --rate 5 --burst 10 --concurrency 2
-    python -m server.cli.keys list --file keys.json
-    python -m server.cli.keys revoke --file keys.json ID
+    gemserve keys create --file keys.json --name shop --scopes read,write
+    gemserve keys create --file keys.json --name crawler --scopes read --rate 5 --burst 10 --concurrency 2
+    gemserve keys list --file keys.json
+    gemserve keys revoke --file keys.json ID
+    gemserve serve --keys keys.json …
 
-Servers that run with `--keys keys.json` take a change over within a second. A key is shown once, when it is made.
+A key is shown once, when it is made. Servers take a change of their file over within a second. Status 2 means that
+nothing was changed. `python -m server.cli.keys` is the same. Read on in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -20,11 +22,17 @@ from server.auth.api_key import SCOPES, Key, Scope, check_name, mint
 from server.core.errors import ServerError
 
 REFUSED = 2
+CREATE = """\
+Makes a key, adds it to the file, which is made if need be, and prints the key alone on standard output:
+
+  key=$(gemserve keys create --file keys.json --name shop --scopes read,write)
+  curl -H "Authorization: Bearer $key" 'http://127.0.0.1:8000/search?q=tent'
+"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit status: 2 where it refused, with the reason on standard error."""
-    options = parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.keys") -> int:
+    """The process's exit status. program: how it is called, for its help."""
+    options = _parser(program).parse_args(arguments)
     try:
         if options.command == "create":
             create(options)
@@ -39,15 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    description, _, examples = (__doc__ or "").partition("\n")
+def _parser(program: str) -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
-    program = "python -m server.cli.keys"
-    top = argparse.ArgumentParser(program, description=description, epilog=examples, formatter_class=form)
+    top = argparse.ArgumentParser(program, description=__doc__, formatter_class=form)
     commands = top.add_subparsers(dest="command", required=True)
-    making = commands.add_parser("create", help="make a key and print it")
-    listing = commands.add_parser("list", help="who has which key")
-    revoking = commands.add_parser("revoke", help="take a key away")
+    making = commands.add_parser("create", help="make a key and print it", description=CREATE, formatter_class=form)
+    listing = commands.add_parser("list", help="who has which key", description="Lists keys: id, scopes, limits, name.")
+    revoking = commands.add_parser("revoke", help="take a key away", description="Takes a key away.")
     for command in (making, listing, revoking):
         command.add_argument("--file", type=Path, required=True, help="the server's --keys")
     making.add_argument("--name", type=name_of, required=True, help="for people: whose key this is")

@@ -1,6 +1,9 @@
 """Writes the OpenAPI document, from which clients are made; it depends on no setting and no bundle:
 
-python -m server.cli.openapi docs/openapi.json
+    gemserve openapi docs/openapi.json
+
+A running server has the same document at /openapi.json. `python -m server.cli.openapi` is the same command. Read on in
+docs/api.md.
 """
 
 from __future__ import annotations
@@ -16,13 +19,20 @@ from server.core.settings import Settings
 
 __all__ = ["main"]
 
+REFUSED = 2
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status of the process."""
-    parser = argparse.ArgumentParser("python -m server.cli.openapi", description="Writes the OpenAPI document.")
-    parser.add_argument("file", type=Path)
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.openapi") -> int:
+    """The process's exit status. program: how it is called, for its help."""
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="the JSON file to write")
     path: Path = parser.parse_args(arguments).file
-    path.write_text(text_of(create_app(Settings.model_construct(bundles=Path())).openapi()), encoding="utf-8")
+    document = text_of(create_app(Settings.model_construct(bundles=Path())).openapi())  # no variable has a say in it
+    try:
+        path.write_text(document, encoding="utf-8")
+    except OSError as error:
+        print(f"gemserve openapi: {path} cannot be written: {error.strerror}", file=sys.stderr)
+        return REFUSED
     return 0
 
 

@@ -1,6 +1,6 @@
 """Trains the served model on what users did since, and activates the result if it is not worse:
 
-    python -m server.cli.retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \
+    gemserve retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \
         [--events older.parquet] [--items items.parquet] [--recipe R] [training.steps=500 …]
 
 Export of the event log and of the catalog → `trainer.run --warm-start` → `trainer.evaluation.compare` with the served
@@ -9,7 +9,8 @@ on the same held-out questions → activation over HTTP. Each is a process of it
 the variable RETRAIN_KEY, or given as --key, which other users of the machine can see.
 
 The exit status is 0 for a new model that was activated, 3 for one that is not shown to be as good (it stays published,
-and the old one is served), and 2 where something failed (nothing is activated).
+and the old one is served), and 2 where something failed (nothing is activated). `python -m server.cli.retrain` is the
+same. Read on in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -84,9 +85,11 @@ def retrain(plan: Plan, folder: Path, run: Run) -> int:
     return ACTIVATED
 
 
-def main(arguments: Sequence[str] | None = None, run: Run | None = None) -> int:
-    """The process's exit status; `run` is for tests."""
-    plan = _plan(arguments)
+def main(
+    arguments: Sequence[str] | None = None, run: Run | None = None, program: str = "python -m server.cli.retrain"
+) -> int:
+    """The process's exit status. program: how it is called, for its help. run: for tests."""
+    plan = _plan(arguments, program)
     try:
         with _alone(plan.bundles), tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder:
             return retrain(plan, Path(folder), run or _run)
@@ -182,11 +185,8 @@ def _alone(bundles: Path) -> Iterator[None]:
         yield
 
 
-def _plan(arguments: Sequence[str] | None) -> Plan:
-    parser = argparse.ArgumentParser(
-        prog="python -m server.cli.retrain",
-        description="Train on new events, and activate the model if it is not worse.",
-    )
+def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundles", type=Path, required=True, help="the server's --bundles")
     parser.add_argument(
         "--redis", default=os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0"), help="the server's --redis"

@@ -1,4 +1,4 @@
-"""A `python -m server …` of the documentation: starts the store's server with these flags, and stops it when ready.
+"""A `gemserve serve …` of the documentation: starts the store's server with these flags, and stops it when ready.
 
 python -m tests.docs.serve_briefly --bundles FOLDER --port 9000
 """

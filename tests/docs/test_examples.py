@@ -27,7 +27,7 @@ NEVER_RUN = [  # by document, in order: another one belongs here, and needs a go
     ("docs/quickstart.md", "trains for minutes, on data that is not in the repository"),
     ("docs/results.md", "needs the model of MovieLens"),
 ]
-PROGRAM = re.compile(r"\b(trainer/run\.py|python -m [a-z_.]+)([^;&|#\n]*)")
+PROGRAM = re.compile(r"\b(trainer/run\.py|python -m [a-z_.]+|gemserve (?:export )?[a-z]+)([^;&|#\n]*)")
 FLAG = re.compile(r"(?<=\s)--[a-z-]+")
 
 
@@ -68,6 +68,7 @@ def test_an_example_that_is_not_run_has_targets_that_there_are(example: Example)
 
 @cache
 def help_of(program: str) -> str:
-    done = run(*program.removeprefix("python ").split(), "--help", imported="trainer", folder=ROOT)
+    words = re.sub("^gemserve", "-m gemserve", program.removeprefix("python ")).split()
+    done = run(*words, "--help", imported="trainer", folder=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,9 +1,10 @@
 """Evaluates a published bundle on a file of events, beside popularity, item-kNN and BM25:
 
-    python -m trainer.evaluation --bundle bundles/current --events data/events.parquet \
+    gemserve evaluate --bundle bundles/current --events data/events.parquet \
         [--protocol full|candidates] [--split leave_one_out|time_cut] [--width 50] [--seed 0] [--json report.json]
 
 The items are the bundle's; the held-out questions come from the events, by the same split as in training.
+`python -m trainer.evaluation` is the same. Read on in docs/training.md.
 """
 
 from __future__ import annotations
@@ -29,10 +30,8 @@ from trainer.evaluation.report import with_protocol
 from trainer.evaluation.table import table
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer.evaluation", description="Evaluate a published bundle on held-out events."
-    )
+def parse(arguments: Sequence[str] | None = None, program: str = "python -m trainer.evaluation") -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
     parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
     parser.add_argument(
@@ -48,9 +47,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; the exit status is 0, or 2 where nothing could be evaluated."""
-    options = parse(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m trainer.evaluation") -> int:
+    """Prints the table. The exit status is 0, or 2 where nothing could be evaluated.
+
+    program: how it is called, for its help.
+    """
+    options = parse(arguments, program)
     disable_progress_bar()  # of transformers, which has one for every file
     try:
         bundle = open_bundle(options.bundle)

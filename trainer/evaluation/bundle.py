@@ -65,7 +65,7 @@ def load_model(bundle: Bundle) -> PreTrainedModel:
 def held_out(bundle: Bundle, events: Path, recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
     """The split of the events of items that the bundle has, and how many events there were and were left out."""
     if not events.is_file():
-        raise TrainerError(f"{events} does not exist: `python -m catalog.importers` writes items and events files")
+        raise TrainerError(f"{events} does not exist: `gemserve import` writes items and events files")
     table, met = read_kept_events(events, tombstone_files(events))
     known = drop_unknown_items(table, bundle.items.table["item_id"], met)
     if met.dropped:

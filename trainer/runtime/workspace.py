@@ -93,7 +93,7 @@ def open_workspace(
     """
     for file in inputs:
         if not file.is_file():
-            raise TrainerError(f"{file} does not exist: `python -m catalog.importers` writes items and events files")
+            raise TrainerError(f"{file} does not exist: `gemserve import` writes items and events files")
     digests = {file: sha256_of(file) for file in inputs}
     digest = hashlib.sha256(recipe.model_dump_json().encode())
     for of_file in digests.values():

@@ -21,7 +21,6 @@ from server.core.settings.server import NESTED, NO_VALUE, PREFIX, Settings
 
 __all__ = ["read_settings"]
 
-PROGRAM = "python -m server"
 MAX_SLIPS = 2
 """Letters by which a variable's prefix may differ from GEMSERVE to be taken for it."""
 
@@ -40,7 +39,7 @@ docs/gemserve.example.yaml is a file of settings for a public server.
 
 
 def read_settings(
-    arguments: Sequence[str], environment: Mapping[str, str] = os.environ, program: str = PROGRAM
+    arguments: Sequence[str], environment: Mapping[str, str] = os.environ, program: str = "python -m server"
 ) -> Settings:
     """The settings of command-line flags, the environment, and the file that one of them names.
 
