@@ -1,1 +1,1 @@
-"""Data sets brought into this project's own contracts: run `gemserve import --help`."""
+"""Importers, which convert public data sets and a shop's own to items and events: `gemserve import`."""

@@ -1,4 +1,4 @@
-"""Bring a data set into this project's contracts:
+"""Converts a data set to items and events:
 
     gemserve import shop DST                 the bundled store (synthetic)
     gemserve import movielens SRC DST        MovieLens: movies.csv, ratings.csv, tags.csv
@@ -7,9 +7,9 @@
     gemserve import qilin SRC DST            Qilin (Xiaohongshu)
     gemserve import jsonl SRC DST            your own: items.jsonl, events.jsonl (or .parquet)
 
-Writes DST/items.parquet and DST/events.parquet and prints what was read, kept and dropped. With --strict a broken
-record stops the import: exit status 2, and nothing is written. `python -m catalog.importers` is the same. Read on in
-docs/data.md.
+It writes DST/items.parquet and DST/events.parquet, and prints how many records it read, kept and dropped. With --strict
+a broken record stops the import, with exit status 2 and nothing written. `python -m catalog.importers` is the same
+command. Read on in docs/data.md.
 """
 
 import argparse
@@ -33,9 +33,9 @@ Read = Callable[[argparse.Namespace], Dataset]
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m catalog.importers") -> int:
-    """Runs one import. The exit status is 0, or 2 where nothing could be imported.
+    """Run one import; returns the exit status, 0, or 2 if nothing was imported.
 
-    program: how it is called, for its help.
+    program: the name of the command in its help.
     """
     chosen = _parser(program).parse_args(arguments)
     read: Read = chosen.read
@@ -71,7 +71,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     amazon.add_argument("--all-items", action="store_true", help="keep products that nobody reviewed")
     qilin = _command(commands, "qilin", "Qilin (Xiaohongshu)", _qilin)
     qilin.add_argument("--all-items", action="store_true", help="keep notes that nobody clicked")
-    _command(commands, "jsonl", "items and events in our own contracts", lambda chosen: read_jsonl(chosen.source))
+    _command(commands, "jsonl", "your own items and events", lambda chosen: read_jsonl(chosen.source))
     return parser
 
 

@@ -1,17 +1,18 @@
 """Amazon product reviews, 5-core, with product metadata (McAuley et al.; the 2014 and the 2018 release).
 
-Reads one reviews file (`reviews_…_5.json.gz`, `…_5.json.gz`) and one metadata file (`meta_….json.gz`), both one record
-a line: JSON, or the printed Python dicts of the 2014 metadata.
+The importer reads one reviews file (`reviews_…_5.json.gz`, `…_5.json.gz`) and one metadata file (`meta_….json.gz`),
+both with one record a line: JSON, or the printed Python dicts of the 2014 metadata.
 
-Nobody's searches are in this data. They are constructed as product search research does (Ai, Zhang, Bi, Chen, Croft:
+The data have no searches. They are constructed as research on product search does (Ai, Zhang, Bi, Chen, Croft:
 "Learning a Hierarchical Embedding Model for Personalized Product Search", SIGIR 2017, after Van Gysel, de Rijke,
-Kanoulas: CIKM 2016), which is also what the GEMS paper does for Amazon: a review counts as a purchase, and the query
-that led to it is the product's category path, as lower-case words without stop words and without repetitions (the last
-occurrence stays, in the more specific category). A path of one category is too general to be a query.
+Kanoulas: CIKM 2016), and as the GEMS paper does for Amazon. A review counts as a purchase, and the query that led to it
+is the product's category path in lower-case words, without stop words and repetitions, of which the last is kept, in
+the more specific category. A path of one category is too general to be a query.
 
-So a review becomes a recommendation event (type rating, the stars in the column `rating`) and, where its product has a
-query, a search event (type purchase) just before it: same user, item and timestamp. A model must not see one of such a
-pair in the history of the other. A product with several paths has several queries; each review draws one of them.
+So a review becomes a recommendation event of type rating, with the stars in the column `rating`. If its product has a
+query, a search event of type purchase precedes it, with the same user, item and timestamp. A model must not see one
+event of such a pair in the history of the other. A product with several paths has several queries, and each review
+draws one of them.
 """
 
 import gzip
@@ -63,10 +64,11 @@ _EVENT_SCHEMA = pa.schema(
 
 
 def read_amazon(source: Path, *, seed: int = 0, all_items: bool = False) -> Dataset:
-    """The reviews and products in the folder `source`; products without a review are left out unless `all_items`.
+    """The reviews and products in the folder `source`.
 
-    `seed` decides which of a product's queries led to which review. Raises DatasetError if a file is missing or
-    ambiguous.
+    seed: decides which of a product's queries led to which review.
+    all_items: whether products without a review are kept.
+    Raises DatasetError if a file is missing or ambiguous.
     """
     reviews_path, meta_path = _find(source)
     items_report, events_report = ValidationReport("items"), ValidationReport("events")
@@ -79,7 +81,7 @@ def read_amazon(source: Path, *, seed: int = 0, all_items: bool = False) -> Data
 
 
 def category_query(path: Sequence[str]) -> str | None:
-    """The query of a category path, or None where the path is too short or nothing but stop words.
+    """The query of a category path, or None if the path is too short or has only stop words.
 
     ["Camera & Photo", "Digital Camera Lenses"] gives "photo digital camera lenses".
     """
@@ -109,7 +111,7 @@ def _find(source: Path) -> tuple[Path, Path]:
 
 
 def _records(path: Path, report: ValidationReport) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and records; what cannot be read is counted as a fault."""
+    """The line number and the record of every line. Unreadable lines are counted as faults."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         try:
             for number, line in enumerate(stream, start=1):
@@ -199,7 +201,7 @@ def _category_paths(record: dict[str, Any]) -> list[list[str]]:
 
 
 def _text(value: Any) -> str | None:
-    """Text without mark-up, or None; lists of paragraphs (2018) are joined."""
+    """The text without mark-up, or None. Lists of paragraphs, as in 2018, are joined."""
     if isinstance(value, list):
         value = " ".join(part for part in value if isinstance(part, str))
     if not isinstance(value, str):
@@ -208,7 +210,7 @@ def _text(value: Any) -> str | None:
 
 
 def _price(value: Any) -> float | None:
-    """A number, or text such as "$1,299.00"; ranges and anything else are no price."""
+    """The price of a number or of a text such as "$1,299.00"; None for ranges and anything else."""
     if type(value) in {int, float}:
         return float(value)
     matched = re.fullmatch(r"\$?\s*(\d[\d,]*(?:\.\d+)?)", value.strip()) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""What every importer produces: items and events that fit together, with a report on each, written together."""
+"""The result of every importer: items and events that fit together, with a validation report on each."""
 
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ EVENTS_FILE = "events.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Sound items, sound events of those items (sorted by user and time), and the reports on how they came about."""
+    """Sound items, sound events of these items sorted by user and time, and the reports on both."""
 
     items: pa.Table
     events: pa.Table
@@ -28,7 +28,7 @@ class Dataset:
 
     @property
     def broken(self) -> int:
-        """How many records of the source were broken."""
+        """Number of broken records in the source."""
         return self.items_report.broken + self.events_report.broken
 
     def __str__(self) -> str:
@@ -38,9 +38,9 @@ class Dataset:
 def assemble(
     items: pa.Table, events: pa.Table, items_report: ValidationReport, events_report: ValidationReport
 ) -> Dataset:
-    """The dataset of the sound rows of both tables; what is dropped here is added to the reports.
+    """The dataset of the sound rows of both tables. Dropped rows are added to the reports.
 
-    Raises DatasetError where no sound item or no sound event is left.
+    Raises DatasetError if there is no sound item or no sound event.
     """
     items = clean_items(items, items_report)
     events = clean_events(drop_unknown_items(events, items["item_id"], events_report), events_report)
@@ -54,8 +54,8 @@ def assemble(
 def write_dataset(dataset: Dataset, destination: Path, *, strict: bool = False) -> None:
     """Write `items.parquet` and `events.parquet` into the folder `destination`, both or neither.
 
-    Raises DatasetError, before anything is written, if `destination` is a file, or if `strict` and a record of the
-    source was broken.
+    Raises DatasetError, before anything is written, if `destination` is a file, or if the source has broken records and
+    `strict` is true.
     """
     if strict and dataset.broken:
         raise DatasetError(

@@ -1,6 +1,6 @@
-"""Comma- and tab-separated files, plain or gzipped, as tables of strings that remember their line numbers.
+"""Reads comma- and tab-separated files, plain or gzipped, as tables of strings with line numbers.
 
-Everything is read as text first: a broken number is then one line of a report instead of the end of the import.
+All values are read as text first, so that a broken number is a line of the report and does not end the import.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,12 @@ from catalog.errors import DatasetError
 
 __all__ = ["batches", "decimals", "find_file", "read_columns", "whole_numbers"]
 
-BLOCK_BYTES = 32 << 20  # A record cannot be longer than a block; Qilin's carry embeddings written out as text.
+BLOCK_BYTES = 32 << 20
+"""No record may be longer than a block. Those of Qilin hold embeddings as text."""
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """`folder/name` or `folder/name.gz`. Raises DatasetError, naming what was expected, if neither is there."""
+    """The file `folder/name` or `folder/name.gz`. Raises DatasetError if neither exists."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder; expected a folder holding {name} or {name}.gz")
     for candidate in (folder / name, folder / f"{name}.gz"):
@@ -37,8 +38,9 @@ def read_columns(
     quoted: bool = True,
     encoding: str = "utf8",
 ) -> pa.Table:
-    """The named columns of a file, as strings, plus `LINE`; lines with too few or many fields are counted as faults.
+    """Some columns of a file as strings, and a `LINE` column.
 
+    report: counts lines with too few or too many fields as faults.
     Raises DatasetError for a file without these columns, or one that is not delimited text.
     """
     nothing = pa.table({**{name: pa.array([], pa.string()) for name in columns}, LINE: pa.array([], pa.int64())})
@@ -56,7 +58,10 @@ def batches(
     multiline: bool = False,
     encoding: str = "utf8",
 ) -> Iterator[pa.Table]:
-    """As `read_columns`, a block at a time. With `multiline` values may hold line breaks, and `LINE` counts records."""
+    """Read columns as `read_columns` does, a block at a time.
+
+    multiline: whether values may hold line breaks; `LINE` then counts records.
+    """
     skipped: list[int] = []
 
     def skip(row: pa.csv.InvalidRow) -> str:
@@ -92,12 +97,12 @@ def batches(
 
 
 def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Strings as int64, null where the string is not a whole number."""
+    """Strings converted to int64; null where a string is not a whole number."""
     return _parsed(column, r"^-?[0-9]{1,18}$", pa.int64())
 
 
 def decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Strings as float64, null where the string is not a decimal number."""
+    """Strings converted to float64; null where a string is not a decimal number."""
     return _parsed(column, r"^-?[0-9]{1,18}(\.[0-9]{0,18})?$", pa.float64())
 
 

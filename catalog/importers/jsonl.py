@@ -1,5 +1,6 @@
-"""A shop's own data: `items.jsonl` and `events.jsonl`, or the same as `.parquet`, in the contracts of
-`catalog.data.items` and `catalog.data.events`.
+"""A shop's own data: `items.jsonl` and `events.jsonl`, or both as `.parquet`.
+
+The modules `catalog.data.items` and `catalog.data.events` say which columns they have.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ __all__ = ["read_jsonl"]
 def read_jsonl(source: Path) -> Dataset:
     """The items and events in the folder `source`.
 
-    Raises DatasetError if a file is missing, ItemsError or EventsError if one cannot be used at all.
+    Raises DatasetError if a file is missing, and ItemsError or EventsError if one is unusable.
     """
     items, items_report = load_items(_find(source, "items"))
     path = _find(source, "events")

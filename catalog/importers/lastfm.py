@@ -1,18 +1,17 @@
 """Last.fm, HetRec 2011, 2k users (Cantador, Brusilovsky, Kuflik: RecSys 2011; grouplens.org/datasets/hetrec-2011).
 
-Reads `artists.dat`, `tags.dat`, `user_artists.dat` and `user_taggedartists.dat`: tab-separated, plain or gzipped, in
-UTF-8, or in Latin-1 where a file is not valid UTF-8 (copies of this data set differ in that). Artists are items. Their
-tags do not become their text: the tags are the queries to be answered.
+The importer reads `artists.dat`, `tags.dat`, `user_artists.dat` and `user_taggedartists.dat`, which are tab-separated,
+plain or gzipped, in UTF-8, or in Latin-1 if a file is not valid UTF-8, because copies of this data set differ. Artists
+are items. Their tags do not become part of their text, because the tags are the queries.
 
-Tag assignments are search behaviour, events of type click, with real dates of a month's resolution. A few carry
-impossible years (1956, 1957, 1979: before Last.fm existed); they are broken records.
+Tag assignments become searches, events of type click, with real dates of a month's resolution. A few have impossible
+years (1956, 1957, 1979), before Last.fm existed; they are broken records.
 
-Listening counts are recommendation behaviour, events of type view with the count in the column `plays`, and have **no
-times at all**. The order given to them here is synthetic: a user's artists follow each other by rising count, a minute
-apart, so that the most played comes last, and all of them lie before the user's first dated tag (for users without
-tags, before the first tag of the data set). That is honest in two respects: where dates are known nothing contradicts
-them, and the target of leave-one-out evaluation is the artist a person demonstrably likes most. Nothing about
-*sequence* can be learned from, or measured on, these events.
+Listening counts become recommendation events of type view, with the count in the column `plays`. They have **no
+times**, so their order is synthetic. A user's artists follow each other by rising count, a minute apart, so that the
+most played comes last, and all are before the user's first dated tag, or before the first tag of the data set for users
+without tags. So nothing contradicts the known dates, and the target of leave-one-out evaluation is the artist that a
+user likes most. But nothing about *sequences* can be learned from these events or measured on them.
 """
 
 import gzip
@@ -39,7 +38,7 @@ MINUTE_MS = 60_000
 def read_lastfm(source: Path) -> Dataset:
     """The artists, listening counts and tag assignments in the folder `source`.
 
-    Raises DatasetError if a file is missing or is not what HetRec 2011 publishes.
+    Raises DatasetError if a file is missing or has another form than HetRec 2011's.
     """
     names = ("artists", "tags", "user_artists", "user_taggedartists")
     files = {name: find_file(source, f"{name}.dat") for name in names}
@@ -52,7 +51,7 @@ def read_lastfm(source: Path) -> Dataset:
 
 
 def _read(path: Path, columns: tuple[str, ...], report: ValidationReport) -> pa.Table:
-    # Names hold quotation marks that quote nothing.
+    # Names hold quotation marks that are part of them.
     return read_columns(path, columns, report, delimiter="\t", quoted=False, encoding=_encoding(path))
 
 
@@ -100,7 +99,7 @@ def _tagged(path: Path, texts: pa.Table, report: ValidationReport) -> pa.Table:
 
 
 def _milliseconds(table: pa.Table) -> pa.ChunkedArray:
-    """The date of every row at midnight UTC, in Unix milliseconds; null where there is no such day."""
+    """The date of every row at midnight UTC, in Unix milliseconds; null if there is no such day."""
     padded = (pc.utf8_lpad(table[name], width, padding="0") for name, width in (("year", 4), ("month", 2), ("day", 2)))
     dates = pc.strptime(pc.binary_join_element_wise(*padded, "-"), "%Y-%m-%d", unit="ms", error_is_null=True)
     # Arrow reads 31 February as 3 March.
@@ -130,7 +129,7 @@ def _played(path: Path, tagged: pa.Table, report: ValidationReport) -> pa.Table:
 
 
 def _listening_times(users: pa.ChunkedArray, tagged: pa.Table) -> pa.Array:
-    """Synthetic times [rows] for rows sorted by user and falling count: a minute apart, back from the first tag."""
+    """Synthetic times for rows sorted by user and falling count: a minute apart, backwards from the first tag."""
     first = tagged.group_by("user_id").aggregate([("timestamp", "min")])
     where = pc.index_in(users, first["user_id"].combine_chunks())
     earliest = pc.min(tagged["timestamp"]).as_py() or 0

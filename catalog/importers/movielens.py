@@ -1,12 +1,12 @@
 """MovieLens (ml-latest-small and its larger sisters; GroupLens, https://grouplens.org/datasets/movielens/).
 
-Reads `movies.csv`, `ratings.csv` and `tags.csv`, plain or gzipped. Ratings are recommendation behaviour: every one is
-kept, low ones too (somebody did watch the film), with the stars in the column `rating`. Tags are queries, events of
-type click: who tags a film "dystopia" would have found it by asking for that. Some tags say nothing about the film,
-such as "in netflix queue"; those named by `junk_tags` are left out.
+The importer reads `movies.csv`, `ratings.csv` and `tags.csv`, plain or gzipped. Ratings become recommendation events
+with the stars in the column `rating`. Low ratings are kept, too, because the film was watched. Tags become searches,
+events of type click: a user who tags a film "dystopia" could have found it by this word. Some tags say nothing about
+the film, such as "in netflix queue"; those of `junk_tags` are left out.
 
-People rate in bulk, so many events of one person share a second. Ties keep the order of the files (by film number),
-ratings before tags; nothing finer is known. Films that nobody rated or tagged are kept.
+People rate in bulk, so many events of one person have the same second. They keep the order of the files, which is by
+film number, with ratings before tags, because nothing finer is known. Films without a rating or a tag are kept.
 """
 
 import re
@@ -27,9 +27,10 @@ JUNK_TAGS = ("in netflix queue",)
 
 
 def read_movielens(source: Path, *, junk_tags: Collection[str] = JUNK_TAGS) -> Dataset:
-    """The films, ratings and tags in the folder `source`. Tags equal to a junk tag, in any case, are left out.
+    """The films, ratings and tags in the folder `source`.
 
-    Raises DatasetError if a file is missing or is not what MovieLens publishes.
+    junk_tags: tags that are left out, in upper or lower case.
+    Raises DatasetError if a file is missing or has another form than MovieLens's.
     """
     files = {name: find_file(source, f"{name}.csv") for name in ("movies", "ratings", "tags")}
     items_report, events_report = ValidationReport("items"), ValidationReport("events")
@@ -41,7 +42,7 @@ def read_movielens(source: Path, *, junk_tags: Collection[str] = JUNK_TAGS) -> D
 
 
 def plain_title(listed: str) -> tuple[str, int | None]:
-    """Title and year of a listed title: "Matrix, The (1999)" is ("The Matrix", 1999); no year gives None."""
+    """The title and the year, or None, of a listed title: ("The Matrix", 1999) of "Matrix, The (1999)"."""
     listed = listed.strip()
     dated = re.fullmatch(r"(.*?)\s*\((\d{4})(?:[-–]\d{0,4})?\)", listed)
     title, year = (dated[1], int(dated[2])) if dated else (listed, None)

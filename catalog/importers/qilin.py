@@ -1,17 +1,17 @@
 """Qilin: search and recommendation sessions of Xiaohongshu (arXiv 2503.00501; github.com/RED-Search/Qilin).
 
-Reads `notes.csv`, and the impressions in `search.csv` or `search_train.csv` and `search_test.csv`, and likewise
-`recommendation….csv`; plain or gzipped. Train and test are read as one log: this project makes its own splits.
-`user_feat.csv`, the fourth kind of file, is not read: the contract has no place for features of users.
+The importer reads `notes.csv`, the impressions in `search.csv` or in `search_train.csv` and `search_test.csv`, and
+those in `recommendation….csv` likewise, plain or gzipped. Train and test are read as one log, because this project has
+own splits. `user_feat.csv` is not read, because there is no place for features of users.
 
-What is assumed of the files, which are data frames written out as CSV, arrays and all:
+The files are data frames that were written as CSV with their arrays. The importer assumes:
 - `notes`: `note_idx` (what impressions refer to), `note_title`, `note_content`, `note_type`, `taxonomy1_id` …
   `taxonomy3_id`. The taxonomy is opaque identifiers, so it is kept in the column `taxonomy`, out of the item's text.
 - impressions: `user_idx`, `search_idx` or `request_idx`, `query`, and `search_result_details_with_idx` or
   `rec_result_details_with_idx`: printed dicts without commas between them and with bare `nan`s; each has `note_idx`,
   `click`, and `search_timestamp` (seconds) or `request_timestamp` (milliseconds).
-- `query` in the recommendation files is no query of the person but titles of recently clicked notes: it is ignored.
-- `recent_clicked_note_idxs` has no times and overlaps from request to request: it is ignored.
+- `query` in the recommendation files is no query of the person but titles of recently clicked notes, so it is ignored.
+- `recent_clicked_note_idxs` has no times and overlaps from request to request, so it is ignored.
 
 A clicked impression becomes an event of type click, with the seconds spent on the note in the column `page_time`.
 """
@@ -37,7 +37,7 @@ __all__ = ["read_qilin"]
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """How one kind of impressions is written."""
+    """The columns of one kind of impressions."""
 
     name: str
     details: str
@@ -71,12 +71,13 @@ _NOTE_COLUMNS = (
     "taxonomy3_id",
 )
 _IN_SECONDS = 10**11
-"""Unix times below this are seconds: as milliseconds they would lie before March 1973."""
+"""Unix times below this are seconds, because as milliseconds they would be before March 1973."""
 
 
 def read_qilin(source: Path, *, all_items: bool = False) -> Dataset:
-    """The notes and clicks in the folder `source`; notes that nobody clicked are left out unless `all_items`.
+    """The notes and clicks in the folder `source`.
 
+    all_items: whether notes without a click are kept.
     Raises DatasetError if a file is missing or has other columns than Qilin's.
     """
     notes = find_file(source, "notes.csv")
@@ -97,7 +98,7 @@ def _files(source: Path, log: _Log) -> list[Path]:
 
 
 def _clicks(path: Path, log: _Log, report: ValidationReport) -> Iterator[dict[str, Any]]:
-    """The clicked impressions of a file, each once; everything else is counted."""
+    """The clicked impressions of a file, each once. All others are counted."""
     columns = ["user_idx", log.request, log.details] + (["query"] if log.queried else [])
     requests = ValidationReport("requests", place=f"{path.name} record")
     seen: set[tuple[Any, ...]] = set()
@@ -112,7 +113,7 @@ def _clicks(path: Path, log: _Log, report: ValidationReport) -> Iterator[dict[st
                 elif event:
                     seen.add(key)
                     yield event
-    requests.read = requests.broken  # Requests are no events; what could not even be read as one is.
+    requests.read = requests.broken  # requests are no events, but an unreadable one counts as a broken event
     report.merge(requests)
 
 
@@ -192,11 +193,11 @@ def _note(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known(text: str | None) -> str | None:
-    """A cell's text, or None for an empty one or a printed missing value."""
+    """The text of a cell, or None for an empty one or a printed missing value."""
     text = (text or "").strip()
     return None if text in {"", "nan", "None", "NaN"} else text
 
 
 def _identifier(value: Any) -> str:
-    """An identifier as text; whole numbers that went through a float column ("17.0") as whole numbers."""
+    """An id as text; a whole number from a float column ("17.0") as a whole number."""
     return str(value).strip().removesuffix(".0")

@@ -1,4 +1,4 @@
-"""One record written as JSON or as a Python dict: several public data sets are printed dicts, line by line."""
+"""Parses records that are JSON or printed Python dicts, as several public data sets have them."""
 
 import ast
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["parse_record"]
 
 
 def parse_record(text: str | bytes) -> dict[str, Any] | None:
-    """The record, or None if `text` is neither a JSON object nor a literal Python dict. Nothing is ever executed."""
+    """The record, or None if the text is neither a JSON object nor a literal Python dict. No code is executed."""
     try:
         record = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,18 +1,18 @@
-"""The bundled store: an invented outdoor shop, generated, so that everything runs where no real data is at hand.
+"""The bundled store: a generated outdoor shop, so that everything runs without real data.
 
-**Synthetic.** Brands, products, people and what they do are made up by the code in this folder from the word lists
-beside it; figures measured on it say nothing about real shops. It is built to be worth learning from: people have
-activities, budgets, sizes and favourite brands, buy winter things in winter and mats after tents; a query names
-properties of the product that is then clicked, in the shopper's words rather than the shop's, with slips of the
-keyboard.
+**Synthetic.** Brands, products, people and events are made up by this package from the word lists beside it, and
+figures measured on it say nothing about real shops. A model can learn from it: people have activities, budgets, sizes
+and favourite brands, buy winter clothes in winter and mats after tents. A query names properties of the product that is
+then clicked, in the shopper's words rather than the shop's, and sometimes with a typing error.
 
-    assortment   the word lists, read and checked
-    products     what is sold
-    shelves      the products by kind, and who would like what
-    shoppers     who buys
-    queries      what they type
-    visits       what they do, in time
-    store        all of it together: `build_shop`
+    assortment   reads and checks the word lists
+    sampling     random draws
+    products     makes the products
+    shoppers     makes the people
+    queries      makes the queries that they type
+    shelves      holds the products by kind, and what each shopper would like
+    visits       makes the events
+    store        makes the whole data set: `build_shop`
 """
 
 from catalog.importers.shop.store import build_shop

@@ -1,4 +1,4 @@
-"""The word lists of the store (the YAML files beside this module), read once into frozen records and checked."""
+"""Reads and checks the word lists of the store: the YAML files beside this module."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,14 @@ __all__ = ["Assortment", "Brand", "Kind", "Value", "load_assortment"]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of an attribute, such as "2-Person". An empty label is never mentioned in a title."""
+    """One value of an attribute, such as "2-Person".
+
+    label: as titles have it; an empty one is in no title.
+    price: factor of the product's price.
+    typed: the words of shoppers for it.
+    says: sentences of descriptions.
+    share: relative frequency.
+    """
 
     label: str
     price: float
@@ -24,7 +31,17 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One leaf category. `months`: the name of a yearly profile; `grams`: lightest and heaviest product."""
+    """One kind of product, which is a leaf category.
+
+    nouns, typed: the words of titles, and of shoppers, for it.
+    activities: what it is used for, with weights.
+    price: in euros, of a middling product.
+    share: relative number of products.
+    months: name of a yearly profile of demand.
+    grams: weights of the lightest and the heaviest product.
+    leads: first sentences of descriptions.
+    next: kinds that are bought after it, the most frequent first.
+    """
 
     category: Sequence[str]
     nouns: Sequence[str]
@@ -41,12 +58,20 @@ class Kind:
 
     @property
     def name(self) -> str:
+        """The name of the category."""
         return self.category[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """An invented brand. `departments` may be just "all"; no `activities` means any."""
+    """An invented brand.
+
+    departments: top categories, or "all".
+    level: factor of prices.
+    fame: how readily its products are chosen.
+    named: whether titles begin with it.
+    activities: those for which it makes products; empty for any.
+    """
 
     name: str
     departments: Sequence[str]
@@ -65,7 +90,7 @@ class Brand:
 
 @dataclass(frozen=True, slots=True)
 class Assortment:
-    """Everything the store can be made of."""
+    """Everything that the store is made of."""
 
     kinds: Sequence[Kind]
     brands: Sequence[Brand]
@@ -85,7 +110,7 @@ class Assortment:
 
 @functools.cache
 def load_assortment() -> Assortment:
-    """The word lists of this package. Raises ValueError where one refers to something that another does not have."""
+    """The word lists of this package. Raises ValueError if one refers to something that another does not have."""
     attributes = {name: tuple(Value(**value) for value in values) for name, values in _load("attributes").items()}
     kinds = tuple(Kind(**kind) for kind in _load("kinds"))
     brands = tuple(Brand(**brand) for brand in _load("brands"))

@@ -1,4 +1,4 @@
-"""What the store sells: lines of a brand, each in several variants, titled and described as a shop would."""
+"""Makes the products of the store: lines of a brand, each in several variants, with titles and descriptions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.importers.shop.assortment import Assortment, Brand, Kind, Value
-from catalog.importers.shop.chance import draw, pick
+from catalog.importers.shop.sampling import draw, pick
 
 __all__ = ["Product", "make_products"]
 
 ATTEMPTS = 40
-"""How often a new variant is tried before a kind is taken to be sold out of ideas."""
+"""Attempts to make a variant with a new title before the kind gets no more products."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """`kind`, `brand`, and `choices` (one value for each attribute of the kind) are positions in the assortment.
+    """A product.
 
-    `fame` is how readily it is chosen, all else equal; `price` is in euros.
+    kind, brand: positions in the assortment.
+    choices: for every attribute of the kind, the position of the value.
+    price: in euros.
+    fame: how readily it is chosen, all else being equal.
     """
 
     item_id: str
@@ -47,7 +50,7 @@ class _Line:
 
 
 def make_products(assortment: Assortment, count: int, rng: np.random.Generator) -> list[Product]:
-    """About `count` products (a kind may run out of variants), numbered in order of their kinds."""
+    """About `count` products, fewer if a kind has too few variants, numbered in the order of their kinds."""
     shares = np.array([kind.share for kind in assortment.kinds])
     targets = np.maximum(1, np.round(count * shares / shares.sum())).astype(int)
     products: list[Product] = []
@@ -69,7 +72,7 @@ def make_products(assortment: Assortment, count: int, rng: np.random.Generator) 
 
 
 def _make_lines(assortment: Assortment, kind: Kind, products: int, rng: np.random.Generator) -> list[_Line]:
-    """Several lines of each brand that makes the kind; fame falls with the rank a line happens to have."""
+    """Several lines of each brand that makes the kind, with random ranks; their fame falls with the rank."""
     makers = [number for number, brand in enumerate(assortment.brands) if brand.makes(kind)]
     count = max(len(makers), products // 3)
     fames = np.array([assortment.brands[maker].fame for maker in makers])
@@ -120,7 +123,7 @@ def _make_variant(assortment: Assortment, number: int, line: _Line, serial: int,
 def _title(brand: Brand, line: _Line, values: Sequence[Value], colour: str | None, rng: np.random.Generator) -> str:
     labels = [value.label for value in values if value.label]
     if len(labels) > 1 and rng.random() < 0.25:
-        labels.pop()  # Shops forget to say things in titles.
+        labels.pop()  # Shops leave some properties out of titles.
     sizes = [label for label in labels if label[0].isdigit() and "-" not in label]
     adjectives = [label for label in labels if label not in sizes]
     adjectives.sort(key=lambda label: not label.endswith("'s"))
@@ -155,5 +158,5 @@ def _description(
 
 
 def _price(amount: float) -> float:
-    """A price as shops write it: …95 below a hundred euros, whole fives above."""
+    """A price as shops write it: ending in .95 below a hundred euros, and a multiple of five above."""
     return round(np.floor(amount) + 0.95, 2) if amount < 100 else float(5 * round(amount / 5))

@@ -1,4 +1,4 @@
-"""What shoppers type: properties of the product they have in mind, in their own words, with slips of the keyboard."""
+"""Makes the queries of shoppers: properties of a product in their own words, sometimes with a typing error."""
 
 import re
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.importers.shop.assortment import Assortment, Kind
-from catalog.importers.shop.chance import draw, pick
 from catalog.importers.shop.products import Product
+from catalog.importers.shop.sampling import draw, pick
 from catalog.importers.shop.shoppers import Shopper
 
 __all__ = ["Query", "make_query"]
@@ -26,7 +26,7 @@ FORMS = {
     ("price", "kind"): 4,
     ("kind", "attribute"): 5,
 }
-"""What queries are put together of, and how often, relatively."""
+"""The parts of queries, and their relative frequency."""
 CHEAP = ("cheap", "budget", "affordable", "sale")
 DEAR = ("best", "premium", "top", "high end")
 NEIGHBOURS = {
@@ -38,8 +38,11 @@ NEIGHBOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`text` as typed; the rest is what it says about the product, for choosing what gets clicked: positions in the
-    assortment, None where nothing is said. `choices` maps an attribute's position in its kind to the value asked for.
+    """A query and what it says about the product, by which the clicked products are chosen.
+
+    text: as it is typed.
+    brand, line, colour: None where the query does not say.
+    choices: values that it names, by the position of their attribute in the kind.
     """
 
     text: str
@@ -49,7 +52,10 @@ class Query:
     choices: dict[int, int]
 
     def matches(self, product: Product, colours: Mapping[str, str]) -> bool:
-        """Whether a product (of the kind that is searched) is what the query says; `colours`: name to plain word."""
+        """Whether a product of the searched kind is what the query says.
+
+        colours: plain words by the names of colours.
+        """
         return (
             self.brand in {None, product.brand}
             and self.line in {None, product.line}
@@ -59,7 +65,7 @@ class Query:
 
 
 def make_query(assortment: Assortment, product: Product, shopper: Shopper, rng: np.random.Generator) -> Query:
-    """A query somebody types who has something like `product` in mind."""
+    """A query of a shopper who looks for something like `product`."""
     kind = assortment.kinds[product.kind]
     forms = list(FORMS)
     form = forms[draw(rng, list(FORMS.values()))]
@@ -85,7 +91,7 @@ def make_query(assortment: Assortment, product: Product, shopper: Shopper, rng: 
 
 
 def _unsaid(kind: Kind, choices: dict[int, int], rng: np.random.Generator) -> int | None:
-    """The place of an attribute not asked for yet; the first ones matter most to people."""
+    """The position of an attribute that the query does not name yet; the first ones are likelier."""
     weights = [0.0 if place in choices else 1.0 / (1 + place) for place in range(len(kind.attributes))]
     return draw(rng, weights) if any(weights) else None
 
@@ -94,7 +100,7 @@ def _word(part: str, assortment: Assortment, product: Product, shopper: Shopper,
     kind = assortment.kinds[product.kind]
     match part:
         case "kind":
-            # The shop's own word comes first and is the likeliest.
+            # the shop's own word is the first and likeliest
             return kind.typed[draw(rng, [2.0 if place == 0 else 1.0 for place in range(len(kind.typed))])]
         case "brand":
             return assortment.brands[product.brand].name
@@ -109,7 +115,7 @@ def _word(part: str, assortment: Assortment, product: Product, shopper: Shopper,
 
 
 def _typed(text: str, shopper: Shopper, rng: np.random.Generator) -> str:
-    """Lower case as a rule, sometimes cut short (a suggestion was taken too early), sometimes with a slip."""
+    """The text as it is typed: mostly in lower case, sometimes cut short, sometimes with a typing error."""
     if rng.random() > 0.06:
         text = text.lower()
     words = text.split()
@@ -124,7 +130,7 @@ def _typed(text: str, shopper: Shopper, rng: np.random.Generator) -> str:
 
 
 def _slip(word: str, rng: np.random.Generator) -> str:
-    """One letter lost, doubled, swapped with the next or hit beside; never the first one."""
+    """The word with one letter left out, doubled, swapped with the next, or replaced by a neighbour on the keyboard."""
     place = int(rng.integers(1, len(word) - 1))
     before, letter, after = word[:place], word[place], word[place + 1 :]
     slips = (

@@ -1,4 +1,4 @@
-"""The products of the store by kind, as arrays, and how much a given shopper would like each."""
+"""The products of the store by kind, as arrays, and the utility of each for a shopper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,18 @@ __all__ = ["Shelf", "Shelves"]
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
 
-# How much counts: being well known, the brand, the wishes (the first attribute of a kind most), the price.
 FAME, BRAND, WISH, PRICE = 0.9, 1.2, 1.6, 1.2
+"""Weights in the utility: of being well known, the brand, the preferred attributes, and the price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The products of one kind: `products` are positions in the list of products, `fame` and `level` (price) are logs.
+    """The products of one kind. All arrays have one row for each of them.
 
-    All arrays are over these products; `choices` has a column for each attribute of the kind.
+    products: positions in the list of all products.
+    fame: the logarithm of the product's fame.
+    level: the logarithm of its price, less the mean of the kind.
+    choices: the values of the kind's attributes, one column for each.
     """
 
     products: Numbers
@@ -35,7 +38,10 @@ class Shelf:
 
 
 class Shelves:
-    """What is where, and for whom."""
+    """All products by kind.
+
+    kind_of: the position of a kind, by its name.
+    """
 
     def __init__(self, assortment: Assortment, products: Sequence[Product]) -> None:
         self.assortment = assortment
@@ -50,12 +56,12 @@ class Shelves:
         return self._shelves[kind]
 
     def wants(self, shopper: Shopper, month: int) -> Floats:
-        """How readily a shopper comes for each kind [kinds] in a month (0 is January)."""
+        """A shopper's demand for every kind in a month, where 0 is January; float [kinds]."""
         wants: Floats = (self._uses @ shopper.activities) * self._months[:, month] + 1e-6
         return wants
 
     def liking(self, shopper: Shopper, kind: int) -> Floats:
-        """The utility of every product of a kind [products of the kind] to a shopper, before the mood of the day."""
+        """The utility of every product of a kind for a shopper, float [products of the kind]."""
         shelf = self._shelves[kind]
         wishes = np.array([shopper.wishes[name] for name in self.assortment.kinds[kind].attributes])
         fit = (shelf.choices == wishes) @ (WISH / (1.0 + 0.5 * np.arange(len(wishes))))
@@ -64,7 +70,7 @@ class Shelves:
         return liking
 
     def matching(self, kind: int, query: Query) -> npt.NDArray[np.bool_]:
-        """Which products of a kind [products of the kind] are what a query says."""
+        """Whether each product of a kind is what a query says, bool [products of the kind]."""
         products = (self.products[place] for place in self._shelves[kind].products)
         return np.array([query.matches(product, self.assortment.colours) for product in products])
 

@@ -1,4 +1,4 @@
-"""Who buys: people with activities, a budget, sizes, favourite brands and a way of typing."""
+"""Makes the people of the store: their activities, budget, sizes, favourite brands and way of typing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,23 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.importers.shop.assortment import Assortment
-from catalog.importers.shop.chance import draw
+from catalog.importers.shop.sampling import draw
 
 __all__ = ["Shopper", "make_shoppers"]
 
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """`activities` [activities] sum to one; `brands` [brands] are utilities; `wishes`: the preferred value of every
-    attribute; `level`: log of how much above a middling price they like to pay; `visits`: how many, roughly;
-    `joined`: share of the period gone by before the first visit; `searching`: chance that a visit begins with a query;
-    `careless`: chance of a slip in a query.
+    """A person.
+
+    activities: weights that sum to one, float [activities].
+    brands: utilities, float [brands].
+    wishes: the preferred value of every attribute.
+    level: the logarithm of the preferred price over a middling one.
+    visits: expected number of visits.
+    joined: share of the period before the first visit.
+    searching: probability that a visit begins with a query.
+    careless: probability of a typing error in a query.
     """
 
     user_id: str
@@ -32,7 +38,7 @@ class Shopper:
 
 
 def make_shoppers(assortment: Assortment, count: int, visits: float, rng: np.random.Generator) -> list[Shopper]:
-    """`count` people who visit the store `visits` times each on average, a few of them far more often."""
+    """`count` people, who visit the store `visits` times on average, a few of them far more often."""
     return [_make_shopper(assortment, number, visits, rng) for number in range(1, count + 1)]
 
 
@@ -53,7 +59,7 @@ def _make_shopper(assortment: Assortment, number: int, visits: float, rng: np.ra
 
 
 def _brand_tastes(assortment: Assortment, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Utility of every brand: mild opinions about most, loyalty to three."""
+    """The utility of every brand: small for most, high for three favourites."""
     tastes = rng.normal(0.0, 0.4, size=len(assortment.brands))
     fames = [brand.fame for brand in assortment.brands]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The store as a dataset: items and events tables from the same seed, always the same."""
+"""Makes the whole data set of the store, which depends on the arguments and the seed only."""
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +15,14 @@ from catalog.importers.shop.visits import Act, make_visits
 __all__ = ["build_shop"]
 
 EVENTS_A_VISIT = 4.24
-"""Measured; what turns a wanted number of events into a number of visits."""
+"""The mean number of events of a visit, as measured, from which the number of visits is computed."""
 
 
 def build_shop(*, seed: int = 0, products: int = 2000, shoppers: int = 1500, events: int = 40_000) -> Dataset:
-    """About so many products and events, and exactly so many shoppers. The same arguments give the same tables.
+    """A store with about so many products and events, and exactly so many shoppers.
 
-    Items carry the further columns `colour`, `activities` and `grams`; events have an `event_id`.
-    Raises DatasetError for numbers too small for a store.
+    Items have the further columns `colour`, `activities` and `grams`, and events an `event_id`. The same arguments give
+    the same tables. Raises DatasetError if there are too few products, shoppers or events.
     """
     if products < 100 or shoppers < 1 or events < 2 * shoppers:
         raise DatasetError("a store needs at least 100 products, 1 shopper, and 2 events for each shopper")

@@ -1,4 +1,4 @@
-"""What shoppers do: visits in time, each with a purpose, some of which lead from one purchase to the next."""
+"""Makes the events of shoppers: visits, each with a purpose, which may follow from an earlier visit."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from catalog.data.events import EventType
-from catalog.importers.shop.chance import draw, draw_by_utility
 from catalog.importers.shop.queries import make_query
+from catalog.importers.shop.sampling import draw, draw_by_utility
 from catalog.importers.shop.shelves import Shelves
 from catalog.importers.shop.shoppers import Shopper
 
@@ -19,25 +19,29 @@ DAYS = 731  # up to and including 30 June 2025
 DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS = 86_400_000, 3_600_000, 60_000, 1_000
 
 FOLLOW_A_NEED = 0.8
-"""Chance that a visit serves a need that has come due, such as the mat after the tent."""
+"""Probability that a visit serves a need that is due, such as a mat after a tent."""
 RETURN_TO_OPEN = 0.45
-"""Chance that a visit takes up the kind of product that was looked at last time and not bought."""
+"""Probability that a visit returns to the kind that was looked at last and not bought."""
 LOOK_FURTHER = 0.4
-"""Chance that a visit goes on to a kind that goes with the last one."""
+"""Probability that a visit continues with a kind that is bought after the last one."""
 INTO_CART, OUT_OF_CART = 0.32, 0.6
-"""Chances that the last product looked at goes into the cart, and that the cart is paid for."""
+"""Probabilities that the last product goes into the cart, and that the cart is bought."""
 NEEDS_NEXT = 0.6
-"""Chance that a purchase makes another kind necessary, for the two that follow it most often."""
+"""Probability that a purchase makes another kind necessary, for each of the two that follow most often."""
 OWNED_DAYS = 240
-"""For so long people seldom come for a kind of which they have bought one."""
+"""Days after a purchase in which the shopper seldom looks for the same kind."""
 BRAND_HABIT = 0.7
-"""Utility of the brand bought last."""
-SEEN = 12
-"""How many of the products looked at last are not looked at again soon."""
+"""The additional utility of the brand bought last."""
+MAX_SEEN = 12
+"""Number of the last products that are seldom looked at again."""
 
 
 class Act(NamedTuple):
-    """One event: `product` is a position in the list of products, `milliseconds` Unix time."""
+    """One event.
+
+    product: position in the list of products.
+    milliseconds: Unix time.
+    """
 
     user_id: str
     product: int
@@ -47,7 +51,7 @@ class Act(NamedTuple):
 
 
 def make_visits(shelves: Shelves, shopper: Shopper, rng: np.random.Generator) -> Iterator[Act]:
-    """Everything one shopper does between 1 July 2023 and 30 June 2025, in order of time."""
+    """The events of one shopper between 1 July 2023 and 30 June 2025, in the order of time."""
     count = max(2, int(rng.poisson(shopper.visits)))
     days = np.floor(DAYS * (shopper.joined + (1.0 - shopper.joined) * rng.random(count)))
     visitor = _Visitor(shelves, shopper, rng)
@@ -57,7 +61,7 @@ def make_visits(shelves: Shelves, shopper: Shopper, rng: np.random.Generator) ->
 
 
 class _Visitor:
-    """A shopper with a memory: what was bought, seen and left open, and what has become necessary (from which day)."""
+    """The state of a shopper: what they own, have seen and left unbought, and need from which day on."""
 
     def __init__(self, shelves: Shelves, shopper: Shopper, rng: np.random.Generator) -> None:
         self._shelves = shelves
@@ -67,10 +71,13 @@ class _Visitor:
         self._owned: dict[int, int] = {}
         self._open: int | None = None
         self._brand: int | None = None
-        self._seen: deque[int] = deque(maxlen=SEEN)
+        self._seen: deque[int] = deque(maxlen=MAX_SEEN)
 
     def visit(self, day: int, clock: int) -> Iterator[Act]:
-        """One to three kinds of product, one after the other, from `clock` (Unix milliseconds) on."""
+        """The events of one visit to one to three kinds of product.
+
+        clock: its beginning, in Unix milliseconds.
+        """
         kind = self._purpose(day)
         for _ in range(3):
             for act in self._pursue(kind, day, clock):
@@ -83,7 +90,7 @@ class _Visitor:
             clock = self._later(clock, MINUTE_MS, 4 * MINUTE_MS)
 
     def _purpose(self, day: int) -> int:
-        """The kind somebody comes for."""
+        """The kind that a visit begins with."""
         due = [need for need in self._needs if need[0] <= day]
         if due and self._rng.random() < FOLLOW_A_NEED:
             self._needs.remove(due[0])
@@ -98,7 +105,7 @@ class _Visitor:
         return draw(self._rng, wants)
 
     def _pursue(self, kind: int, day: int, clock: int) -> Iterator[Act]:
-        """Look at a few products of a kind, found by a query or by browsing, and perhaps buy the last one."""
+        """The events of one kind: some products, found by a query or by browsing, and perhaps a purchase."""
         shelf = self._shelves[kind]
         liking = self._shelves.liking(self._shopper, kind)
         if self._brand is not None:
@@ -126,14 +133,14 @@ class _Visitor:
                 self._remember_purchase(kind, day)
 
     def _looks(self, *, searched: bool, there: int) -> int:
-        """How many products are looked at, of those that are there; fewer after a query."""
+        """The number of products that are looked at, of the `there` that exist; fewer after a query."""
         return min(1 + int(self._rng.poisson(0.8 if searched else 1.3)), there, 5)
 
     def _later(self, clock: int, least: int, most: int) -> int:
         return clock + int(self._rng.uniform(least, most))
 
     def _act(self, clock: int, kind: EventType, query: str | None) -> Act:
-        """Something done with the product looked at last."""
+        """An event with the product that was looked at last."""
         return Act(self._shopper.user_id, self._seen[-1], clock, kind, query)
 
     def _remember_purchase(self, kind: int, day: int) -> None:

@@ -1,4 +1,4 @@
-"""Draws from a random generator, without the overhead of `Generator.choice` (called a hundred thousand times)."""
+"""Random draws. They are made a hundred thousand times, for which `Generator.choice` has too much overhead."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -17,11 +17,11 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def draw(rng: np.random.Generator, weights: npt.ArrayLike) -> int:
-    """A position, drawn in proportion to the weights (none below zero, not all zero)."""
+    """A position, drawn in proportion to the weights, which are not negative and not all zero."""
     sums = np.cumsum(weights)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def draw_by_utility(rng: np.random.Generator, utilities: npt.NDArray[np.float64]) -> int:
-    """A position, drawn with probability softmax(utilities); minus infinity is never drawn."""
+    """A position, drawn with the probabilities softmax(utilities). Minus infinity is never drawn."""
     return int(np.argmax(utilities + rng.gumbel(size=len(utilities))))
