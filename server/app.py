@@ -40,7 +40,7 @@ from server.auth.keyring import Keyring
 from server.auth.rate_limit import RateLimit, RateLimiter
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
-from server.core.tracing import Traces, otlp_provider
+from server.core.tracing import TracingMiddleware, otlp_provider
 from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.service import Service
@@ -81,9 +81,9 @@ def create_app(
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
-    Entering the lifespan raises CatalogError for a bundle that cannot be served and EngineError for an engine that does
-    not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`, `keep`
-    and `trace` are for tests.
+    Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
+    cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
+    needed. `deploy`, `connect`, `keep` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -116,7 +116,7 @@ def create_app(
     install_handlers(app)
     _surround(app, settings)
     if provider is not None:
-        app.add_middleware(Traces, provider=provider)
+        app.add_middleware(TracingMiddleware, provider=provider)
     for part in (search, batch, events, items, models, traffic, keys, operations, static, users):
         app.include_router(part.router)
     return app

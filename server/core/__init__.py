@@ -1,2 +1,2 @@
-"""What every part of the server builds on: errors, settings, metrics, traces, logs and tasks. Knows no HTTP and no
-Redis."""
+"""What every part of the server builds on: errors, settings, metrics, traces, logs and tasks. Knows no FastAPI, and no
+Redis but its address."""

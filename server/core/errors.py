@@ -1,13 +1,13 @@
 """The exceptions of the server, and `Problem`, which a client is told about.
 
 ServerError
-├── SettingsError        flags or variables that cannot be accepted
-├── StartupError         the server cannot start: a port in use, a Redis of its own that does not run
-├── HistoryUnavailable   Redis is away or slow
-├── SessionTaken         a session that cannot become a user's, because it is another's
-├── RolloutFailed     a model that cannot be served; the one before still is
-│   └── RolloutInProgress   another activation is under way
-└── Problem              anything a client is told, as RFC 9457 `application/problem+json`
+├── SettingsError           flags, variables or a file that cannot be accepted
+├── StartupError            the server cannot start: a port in use, a managed Redis that does not run
+├── HistoryUnavailable      Redis is away or slow
+├── SessionTaken            a session that cannot become a user's, because it is another's
+├── RolloutFailed           a model that cannot be served; the one before still is
+│   └── RolloutInProgress   another rollout is under way
+└── Problem                 anything a client is told, as RFC 9457 `application/problem+json`
 
 A problem's `code` is stable, and `type` is the same code as a URN; `detail` is for people and may change.
 """
@@ -58,11 +58,13 @@ class RolloutFailed(ServerError):
 
 
 class RolloutInProgress(RolloutFailed):
-    """Another activation is under way."""
+    """Another rollout is under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
+    """A kind of problem: its stable code, its HTTP status and what it is called for people."""
+
     code: str
     status: int
     title: str
@@ -111,12 +113,16 @@ NO_KEYS_FILE = ProblemKind("no_keys_file", 409, "This server has no file of keys
 INTERNAL_ERROR = ProblemKind("internal_error", 500, "Something went wrong inside the server")
 
 RETRY_LATER = {"Retry-After": "1"}
-MOST_ERRORS = 10  # that one answer lists
-LONGEST_NAME = 100  # characters of a field's name that are repeated
+MAX_ERRORS = 10  # that one answer lists
+MAX_NAME_LENGTH = 100  # characters of a field's name that are repeated
 
 
 class Problem(ServerError):
-    """An error that a client is told about; `members` are further fields of the body."""
+    """An error that a client is told about.
+
+    detail: what was wrong, and what to do.
+    members: further fields of the body.
+    """
 
     def __init__(
         self, kind: ProblemKind, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
@@ -133,13 +139,13 @@ def describe(errors: Sequence[Mapping[str, Any]], *, skip: int = 0) -> list[dict
 
     An error of a whole model names its field as `field` of its context.
     """
-    return [{"field": _place(e, skip), "code": e["type"], "message": e["msg"]} for e in errors[:MOST_ERRORS]]
+    return [{"field": _place(e, skip), "code": e["type"], "message": e["msg"]} for e in errors[:MAX_ERRORS]]
 
 
 def _place(error: Mapping[str, Any], skip: int) -> str:
     field = error.get("ctx", {}).get("field")
     parts = [*error["loc"][skip:], *([] if field is None else [field])]
-    return ".".join(str(part)[:LONGEST_NAME] for part in parts) or "request"
+    return ".".join(str(part)[:MAX_NAME_LENGTH] for part in parts) or "request"
 
 
 def in_words(errors: Sequence[Mapping[str, str]]) -> str:

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line on standard output, with the request id wherever there is a request.
+"""Structured logs: one JSON object a line on standard output, with the request's id during a request.
 
 Non-ASCII and control characters are escaped, so nothing that a client sent can forge or hide a line. Queries, users and
-items are not logged, and of a key only its id.
+items are never logged, and of an API key only its id.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ __all__ = ["configure_logging"]
 
 
 class Lines:
-    """Writes lines to standard output. A full disk or a reader that left costs the line, not the request."""
+    """Writes lines to standard output. Where it is full or closed the line is lost, and the request goes on."""
 
     def msg(self, line: str) -> None:
         with contextlib.suppress(OSError):

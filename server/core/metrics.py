@@ -1,7 +1,8 @@
-"""Every metric of the server. Labels are bounded: never a user, an item, a query or a path that somebody typed.
+"""Every metric of the server, in prometheus_client's default registry.
 
-They live in prometheus_client's default registry, beside vLLM's own (`vllm:…`, of the engine that was started last).
-Series of a model's version go when that model leaves (`forget`). docs/grafana/gemserve.json draws all of them.
+Labels are bounded: none holds a user, an item, a query or a path that somebody typed. Series that are labelled with a
+model's version are removed when that model leaves (`forget`). vLLM's own metrics (`vllm:…`, of the engine that was
+started last) are in the same registry. docs/grafana/gemserve.json draws all of them.
 """
 
 from typing import Literal
@@ -9,7 +10,6 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [
-    "ACTIVATION_SECONDS",
     "ANSWERS",
     "BEAM_WIDTH",
     "CATALOG_ITEMS",
@@ -32,6 +32,7 @@ __all__ = [
     "REDIS_ERRORS",
     "REJECTED_EVENTS",
     "REQUEST_SECONDS",
+    "ROLLOUT_SECONDS",
     "SLOTS_TAKEN",
     "TRAFFIC_WEIGHT",
     "Outcome",
@@ -52,7 +53,7 @@ REQUEST_SECONDS = Histogram(
     ["route", "outcome"],
     buckets=SECONDS,
 )
-IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests being answered now")
+IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests that have begun and are not answered yet")
 PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by its code", ["code"])
 DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
 
@@ -70,7 +71,7 @@ for reason in ("full", "deadline", "gone"):
     QUEUE_REFUSED.labels(reason)
 
 ANSWERS = Counter(
-    "gemserve_answers", "Queries, by task, by the model they came to, and outcome", ["task", "model", "outcome"]
+    "gemserve_answers", "Queries that got a slot, by task, model and outcome", ["task", "model", "outcome"]
 )
 ENGINE_SECONDS = Histogram(
     "gemserve_engine_seconds", "Time the engine took to rank, by task", ["task"], buckets=SECONDS
@@ -92,22 +93,24 @@ for found in ("true", "false"):
     PREFIX_CACHE_TOKENS.labels(found)
 
 HISTORY_SECONDS = Histogram(
-    "gemserve_history_seconds", "Time Redis took, by operation", ["operation"], buckets=FINE_SECONDS
+    "gemserve_history_seconds", "Time an operation on Redis took", ["operation"], buckets=FINE_SECONDS
 )
 HISTORY_EVENTS = Histogram(
     "gemserve_history_events",
     "Events in the history of a request's user",
     buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500),
 )
-REDIS_ERRORS = Counter("gemserve_redis_errors", "Operations that Redis did not do, or not in time", ["operation"])
+REDIS_ERRORS = Counter("gemserve_redis_errors", "Operations on Redis that failed or ran out of time", ["operation"])
 EVENTS = Counter("gemserve_events", "Events received, by result (accepted, duplicate, rejected)", ["result"])
 REJECTED_EVENTS = Counter("gemserve_rejected_events", "Events rejected, by the code of the reason", ["code"])
 
-MODEL = Gauge("gemserve_model_info", "1 for a model that answers", ["version", "engine", "identifiers"])
-TRAFFIC_WEIGHT = Gauge("gemserve_traffic_weight", "How the models that answer share the requests", ["model"])
-ACTIVATION_SECONDS = Histogram(
+MODEL = Gauge("gemserve_model_info", "1 for every model that answers requests", ["version", "engine", "identifiers"])
+TRAFFIC_WEIGHT = Gauge(
+    "gemserve_traffic_weight", "Share of the requests that a model answers, as a weight beside the others", ["model"]
+)
+ROLLOUT_SECONDS = Histogram(
     "gemserve_activation_seconds",
-    "Time that activations took, by outcome (ok, failed)",
+    "Time that rollouts of a model took, by outcome (ok, failed)",
     ["outcome"],
     buckets=LONG_SECONDS,
 )
@@ -116,6 +119,7 @@ CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change t
 
 
 def outcome_of(status: int, *, degraded: bool) -> Outcome:
+    """The outcome that an HTTP status stands for. degraded: the answer was given without the user's history."""
     if status >= 500:
         return "failed"
     if status >= 400:
@@ -124,7 +128,7 @@ def outcome_of(status: int, *, degraded: bool) -> Outcome:
 
 
 def forget(version: str) -> None:
-    """Drop the series of a model that answers no more."""
+    """Removes the series of a model that answers no more."""
     MODEL.remove_by_labels({"version": version})
     for metric in (ANSWERS, ENGINE_REQUESTS, ENGINE_RESTARTS, CATALOG_ITEMS, CATALOG_VERSION):
         metric.remove_by_labels({"model": version})

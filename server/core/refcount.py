@@ -1,4 +1,4 @@
-"""Something that is replaced while others still use it."""
+"""Values that can be swapped for others while they are in use: each is released when its last user has left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class RefCounted(Generic[Value]):
-    """A value, and how many use it now. Of one event loop."""
+    """A value and the number of its users. It belongs to one event loop."""
 
     def __init__(self, value: Value) -> None:
         self.value = value
@@ -23,7 +23,7 @@ class RefCounted(Generic[Value]):
 
     @contextmanager
     def use(self) -> Iterator[Value]:
-        """The value, which counts as used inside."""
+        """The value, with one user more until the block ends."""
         self.users += 1
         self._idle.clear()
         try:
@@ -33,33 +33,29 @@ class RefCounted(Generic[Value]):
             if self.users == 0:
                 self._idle.set()
 
-    async def idle(self) -> None:
-        """Returns when nobody uses the value."""
+    async def wait_idle(self) -> None:
+        """Returns when the value has no users."""
         await self._idle.wait()
 
 
 class Swappable(Generic[Value]):
-    """The value that whoever comes now should use; those who came before keep the one they were given."""
+    """The current value. Users that came before a swap keep the value that was current then."""
 
     def __init__(self, value: Value) -> None:
-        self._leased = RefCounted(value)
+        self._current = RefCounted(value)
 
     @property
     def value(self) -> Value:
-        """For a look; to go on using it while it may be replaced, `use` it."""
-        return self._leased.value
+        """The current value, to be read once. To go on using it beyond an await, `use` it."""
+        return self._current.value
 
     @contextmanager
     def use(self) -> Iterator[Value]:
-        """The present value, to the end of the block."""
-        with self._leased.use() as value:
+        """The current value, with one user more until the block ends."""
+        with self._current.use() as value:
             yield value
 
-    async def idle(self) -> None:
-        """Returns when nobody uses the present value."""
-        await self._leased.idle()
-
-    def replace(self, value: Value) -> RefCounted[Value]:
-        """Give `value` to whoever comes from now on; the old one, with its users."""
-        old, self._leased = self._leased, RefCounted(value)
+    def swap(self, value: Value) -> RefCounted[Value]:
+        """Makes `value` the current one and returns the old one, which may still have users."""
+        old, self._current = self._current, RefCounted(value)
         return old

@@ -1,4 +1,4 @@
-"""Work that goes on whatever becomes of whoever asked for it."""
+"""Tasks that survive their caller's cancellation."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ Result = TypeVar("Result")
 
 
 class Tasks:
-    """Tasks of one owner, kept until they end."""
+    """The running tasks of one owner, which keeps a reference to each until it ends.
+
+    asyncio itself keeps only weak references, so a task that nobody waits for could be collected halfway.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Begin work; nobody need wait for it."""
+        """Starts a task that nobody need wait for."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of work that is not given up halfway if the one who waits for it is cancelled."""
+    async def shield(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Starts a task and returns its result. The task goes on to its end where the caller is cancelled."""
         return await asyncio.shield(self.start(work))
 
     async def wait(self) -> None:
-        """Returns when all have ended; what they raise is theirs to report."""
+        """Returns when all tasks have ended. What they raise is for themselves to report."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def cancel(self) -> None:
-        """Give all up."""
+        """Cancels all tasks and waits for their end."""
         for task in self._tasks:
             task.cancel()
         await self.wait()

@@ -1,8 +1,12 @@
-"""Traces, where an operator names a collector: what one request waited for.
+"""Tracing by OpenTelemetry: a span for every request, and spans inside it for what the request waited for.
 
-`Traces` begins a span for every request and leaves a tracer in its context; `span` begins one inside of it. Without
-`Traces` there is no tracer, and `span` does nothing. Attributes say what a request cost, never what somebody typed or
-who they are; of an error only its type is kept, because its text may quote a request. Log lines carry `trace_id`.
+`TracingMiddleware` begins the request's span and leaves a tracer in its context; `span` begins one inside of it. Where
+the operator names no collector there is no middleware and no tracer, and `span` does nothing. Attributes say what a
+request cost, never what somebody typed or who they are; of an error only its type is kept, because its text may quote
+a request. Log lines carry `trace_id`.
+
+The middleware is not that of opentelemetry-instrumentation-asgi, which puts the URL with its query, the path and the
+client's address into every span before a hook could keep them out.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-__all__ = ["Traces", "otlp_provider", "span"]
+__all__ = ["TracingMiddleware", "otlp_provider", "span"]
 
 EXPORT_SECONDS = 3.0
-"""A batch is given up after this long, with all repetitions: a collector that is away delays no shutdown for longer."""
+"""Longest time to send a batch, retries included: a collector that is away delays a shutdown no longer than this."""
 
 QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 
@@ -37,17 +41,18 @@ _nothing: AbstractContextManager[None] = nullcontext()
 
 
 def span(name: str, **attributes: AttributeValue) -> AbstractContextManager[Span | None]:
-    """A part of the request's time. An exception that leaves it marks it as an error, with its type."""
+    """A span inside the request's. An exception that leaves the block marks it as an error, with its type."""
     tracer = _tracer.get()
     return _nothing if tracer is None else _span(tracer, name, attributes)
 
 
 def otlp_provider(endpoint: str, share: float) -> TracerProvider:
-    """Sends spans to an OTLP/HTTP collector, such as http://127.0.0.1:4318, in batches, from a thread.
+    """A provider that sends spans to an OTLP/HTTP collector, in batches, from a thread.
 
+    endpoint: the collector's address, such as http://127.0.0.1:4318.
     share: of the requests that begin a trace here; those that come with one follow its `sampled` flag.
     """
-    # 0.2 s that a server without traces need not pay
+    # These imports take 0.2 s, which a server without a collector need not spend.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -61,7 +66,7 @@ def otlp_provider(endpoint: str, share: float) -> TracerProvider:
     return provider
 
 
-class Traces:
+class TracingMiddleware:
     """ASGI middleware, the outermost: a server span for every request, part of the caller's trace if it names one."""
 
     def __init__(self, app: ASGIApp, *, provider: TracerProvider) -> None:
@@ -82,7 +87,9 @@ class Traces:
                 status = message["status"]
             await send(message)
 
-        with self._tracer.start_as_current_span(scope["method"], parent, SpanKind.SERVER) as root:
+        with self._tracer.start_as_current_span(
+            scope["method"], parent, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+        ) as root:
             token = _tracer.set(self._tracer)
             try:
                 with structlog.contextvars.bound_contextvars(
@@ -117,7 +124,7 @@ def _span(tracer: Tracer, name: str, attributes: dict[str, AttributeValue]) -> I
 
 
 def _describe(root: Span, scope: Scope, status: int | None) -> None:
-    """What OpenTelemetry's conventions for HTTP servers ask for, and our own request id."""
+    """Gives the span what OpenTelemetry's conventions for HTTP servers ask for, and the request id."""
     state, route = scope.get("state", {}), getattr(scope.get("route"), "path", "unmatched")
     root.update_name(f"{scope['method']} {route}")
     root.set_attributes(

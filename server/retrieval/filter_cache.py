@@ -94,7 +94,7 @@ class FilterCache:
                 await self._retire(leased)
 
     async def _retire(self, leased: RefCounted[asyncio.Future[int]]) -> None:
-        await leased.idle()
+        await leased.wait_idle()
         await asyncio.wait([leased.value])  # one that nobody waits for any more may still be under way
         if not leased.value.cancelled() and leased.value.exception() is None:
             await self._engine.retire_filter(self._snapshot, leased.value.result())

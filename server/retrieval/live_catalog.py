@@ -91,14 +91,14 @@ class LiveCatalog:
         known to be good and nobody sees them yet; what it raises changes nothing. Raises CatalogError, and changes
         nothing, for a bad record or an item that cannot be coded.
         """
-        return await self._tasks.finish(self._apply(changes, number, write))
+        return await self._tasks.shield(self._apply(changes, number, write))
 
     async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         """Changes that were accepted before, by item id: by this catalog in another server, or by another bundle's.
 
         One that this catalog cannot take is left out.
         """
-        await self._tasks.finish(self._take_over(changes, number))
+        await self._tasks.shield(self._take_over(changes, number))
 
     async def restore(self) -> None:
         """Have the engine hold the present state again, after it has loaded this bundle anew."""
@@ -107,7 +107,7 @@ class LiveCatalog:
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
             # the filter bitmaps that the old searcher knows of are gone
-            self._current.replace(self._searcher(old.snapshot, old.installed, old.prompts))
+            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts))
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
@@ -163,7 +163,7 @@ class LiveCatalog:
             prompts = old.prompts.with_codes(snapshot.codes_NL)
         new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts)
         async with new.eligible.limit(None):  # before anybody waits for it
-            self._retire(self._current.replace(new), index_too=installed != old.installed)
+            self._retire(self._current.swap(new), index_too=installed != old.installed)
         self.describe_in_metrics()
 
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
@@ -192,7 +192,7 @@ class LiveCatalog:
         """Have the engine forget a state when the last request that uses it is answered."""
 
         async def retire() -> None:
-            await old.idle()
+            await old.wait_idle()
             with suppress(EngineUnavailable):  # one that died has forgotten all
                 if index_too:
                     await self._engine.retire(old.value.installed)

@@ -56,7 +56,7 @@ class CatalogSync:
         Raises CatalogError, then nothing is changed; and HistoryUnavailable, then the change may still come into effect
         if the store was reached: repeating it is harmless.
         """
-        return await self._tasks.finish(self._change(changes))
+        return await self._tasks.shield(self._change(changes))
 
     async def stop(self) -> None:
         """Finish the changes under way and poll no more."""

@@ -106,4 +106,4 @@ class DeploymentManager:
             finally:
                 self._busy = False
 
-        return await self._tasks.finish(alone())
+        return await self._tasks.shield(alone())

@@ -68,11 +68,11 @@ class Rollout:
                 else:
                     await self._surge(version)
             except LOAD_ERRORS as error:
-                metrics.ACTIVATION_SECONDS.labels("failed").observe(time.perf_counter() - started)
+                metrics.ROLLOUT_SECONDS.labels("failed").observe(time.perf_counter() - started)
                 served = self._router.current.version
                 raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error
             seconds = time.perf_counter() - started
-            metrics.ACTIVATION_SECONDS.labels("ok").observe(seconds)
+            metrics.ROLLOUT_SECONDS.labels("ok").observe(seconds)
             log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
             return RolloutResult(version, old, seconds)
 
@@ -150,7 +150,7 @@ class Rollout:
     async def _until_idle(self, ref: DeploymentRef) -> None:
         try:
             async with asyncio.timeout(self._settings.answer_timeout_seconds):
-                await ref.idle()
+                await ref.wait_idle()
         except TimeoutError as error:
             raise EngineError("requests under way did not end in time: try again") from error
 

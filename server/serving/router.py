@@ -231,5 +231,5 @@ class Router:
                 self.switch(self.table.without(version))
 
     async def _stop_when_idle(self, ref: DeploymentRef) -> None:
-        await ref.idle()
+        await ref.wait_idle()
         await self.discard(ref)

@@ -13,9 +13,9 @@ async def test_work_is_finished_though_the_one_who_waits_gives_up() -> None:
         done.set()
         return 3
 
-    assert await tasks.finish(work()) == 3
+    assert await tasks.shield(work()) == 3
     done.clear()
-    waiting = asyncio.create_task(tasks.finish(work()))
+    waiting = asyncio.create_task(tasks.shield(work()))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -150,6 +150,22 @@ async def test_no_span_holds_what_somebody_typed_or_who_they_are(traced: Shop, e
     assert not [span.to_json() for span in finished if "secret" in span.to_json()]
 
 
+async def test_an_exception_that_leaves_the_application_is_an_error_without_its_text(
+    exporter: InMemorySpanExporter,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret-text")
+
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    middleware = tracing.TracingMiddleware(fail, provider=provider)
+    with pytest.raises(RuntimeError):
+        await middleware({"type": "http", "method": "GET", "path": "/search", "headers": []}, fail, fail)  # type: ignore[arg-type]
+    (root,) = exporter.get_finished_spans()
+    assert root.status.status_code is StatusCode.ERROR
+    assert "secret" not in root.to_json()
+
+
 async def test_health_and_metrics_are_not_traced(traced: Shop, exporter: InMemorySpanExporter) -> None:
     for path in ("/health/live", "/health/ready", "/metrics"):
         await traced.get(path)
