@@ -79,7 +79,7 @@ def faulty_shop(folder: Path, redis_url: str) -> Iterator[FaultyShop]:
     publish_names(folder / "bundles", "2025-11-20-a")
     settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True)
     pq.write_table(make_items().table, folder / "items.parquet")
-    shop = FaultyShop(FaultyEngine(), FaultyHistory(redis_url, settings), folder / "items.parquet")
+    shop = FaultyShop(FaultyEngine(), FaultyHistory(settings.storage), folder / "items.parquet")
     app = create_app(settings, deploy=lambda _: make_deployments(settings, shop.engine), connect=lambda _: shop.history)
     server = Server(uvicorn_config(app, settings), "")
 
