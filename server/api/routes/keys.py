@@ -13,7 +13,7 @@ from server.api.schemas.responses import json_response, problems
 from server.auth import key_file
 from server.auth.api_key import Key, iso, mint
 from server.auth.authorizer import Authorizer
-from server.auth.key_file import LastKey, NoSuchKey
+from server.auth.key_file import KeyFileError, LastKey, NoSuchKey
 from server.core import errors
 from server.core.errors import Problem
 
@@ -48,7 +48,10 @@ async def create_key(request: Request, authorizer: AuthorizerDep, request_id: Re
         burst=wanted.burst,
         concurrency=wanted.concurrency,
     )
-    await asyncio.to_thread(key_file.add, path, key, create=False)
+    try:
+        await asyncio.to_thread(key_file.add, path, key, create=False)
+    except KeyFileError as error:
+        raise Problem(errors.NO_KEYS_FILE, str(error)) from error
     authorizer.keyring.refresh()
     return json_response({"request_id": request_id, "key": text, **_shown(key, authorizer)}, status=201)
 
@@ -65,6 +68,8 @@ async def revoke_key(
         raise Problem(errors.KEY_NOT_FOUND, f"{error}: GET /admin/keys lists them") from error
     except LastKey as error:
         raise Problem(errors.LAST_KEY, str(error)) from error
+    except KeyFileError as error:
+        raise Problem(errors.NO_KEYS_FILE, str(error)) from error
     authorizer.keyring.refresh()
     return json_response({"request_id": request_id, "id": gone.id, "name": gone.name})
 

@@ -8,9 +8,9 @@ __all__ = ["EngineSettings"]
 
 
 class EngineSettings(BaseModel):
-    """What an operator may tune. Unknown keys are errors."""
+    """What an operator may tune. Unknown keys are errors; the text below each field is its help."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     max_width: int = Field(default=200, ge=1, le=4096)
     """Widest beam a request may ask for."""
@@ -33,6 +33,7 @@ class EngineSettings(BaseModel):
     hang_seconds: float = Field(default=60.0, gt=0)
     """An engine that gives no sign of life for so long is killed and started again."""
     seed: int = 0
+    """Of vLLM's random numbers; answers do not depend on it."""
 
     @property
     def scratch_blocks(self) -> int:

@@ -51,6 +51,25 @@ async def test_a_key_is_made_used_listed_and_revoked(admin: dict[str, str], shop
     assert_problem(again, 404, "key_not_found")
 
 
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+async def test_a_file_that_cannot_be_used_is_told_and_its_keys_stay(
+    admin: dict[str, str], shop: Shop, settings: Settings, damage: str
+) -> None:
+    """A file with the new key alone would take every other key away."""
+    assert settings.keys is not None
+    settings.keys.unlink() if damage == "gone" else settings.keys.write_text("[{")
+    own = (await shop.client.get("/admin/keys", headers=admin)).json()[0]["id"]
+    wanted = {"name": "shop", "scopes": ["read"]}
+    for call in (
+        shop.client.post("/admin/keys", json=wanted, headers=admin),
+        shop.client.delete(f"/admin/keys/{own}", headers=admin),
+    ):
+        body = assert_problem(await call, 409, "no_keys_file")
+        assert str(settings.keys) in str(body["detail"])
+    assert settings.keys.exists() is (damage == "damaged")
+    assert (await shop.client.get("/search?q=tent", headers=admin)).status_code == 200
+
+
 async def test_the_last_admin_cannot_lock_everybody_out(admin: dict[str, str], shop: Shop) -> None:
     await shop.client.post("/admin/keys", json={"name": "shop", "scopes": ["read", "write"]}, headers=admin)
     own = (await shop.client.get("/admin/keys", headers=admin)).json()[0]["id"]
