@@ -84,8 +84,7 @@ class _Engine:
     def __init__(self, bundle: RandomBundle, options: argparse.Namespace) -> None:
         from vllm import LLM
 
-        from server.engine.vllm.frontend.arguments import engine_arguments
-        from server.engine.vllm.frontend.checkpoint import Checkpoint
+        from server.engine.vllm.frontend.config import Checkpoint, engine_arguments
         from server.engine.vllm.messages import pack_tokens
 
         settings = EngineSettings(max_prompt_tokens=options.prompt)

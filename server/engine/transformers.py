@@ -1,4 +1,4 @@
-"""The engine for bundles that vLLM does not serve (T5): a transformers model, searched in a thread of this process."""
+"""The engine for bundles that vLLM does not serve (T5): a transformers model in a thread of this process."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
+from catalog.search.restriction import FilterBitmap
 from catalog.search.transformers import TransformersRanker
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
@@ -18,12 +19,11 @@ from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankReque
 
 __all__ = ["TransformersEngine"]
 
-Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
 class TransformersEngine:
-    """Implements `Engine`; requests are answered one after another."""
+    """Implements `Engine`. Requests are answered one after another."""
 
     def __init__(self, bundle: RankableBundle, settings: EngineSettings | None = None) -> None:
         self._bundle = bundle
@@ -44,33 +44,28 @@ class TransformersEngine:
             raise EngineError("the engine is already started")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers-engine")
         try:
-            await self.reload(self._bundle)
+            await self._serve(self._bundle)
         except BaseException:
             await self.stop()
             raise
 
     async def reload(self, bundle: RankableBundle) -> None:
-        """Load the model beside the old one, then forget that. Raises EngineError; then the old one stays."""
-        self._model = await self._in_thread(self._load, bundle)
-        self._bundle = bundle
-        self._rankers.clear()
-        self._installed.clear()
-        await self.install(PUBLISHED, bundle.index)
+        """Load another model and its index, then replace the old ones. Raises EngineError; then the old ones stay."""
+        await self.check()
+        await self._serve(bundle)
 
     async def rank(self, request: RankRequest) -> Ranking:
         """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable when not started."""
         await self.check()
-        check_limits(request, self._settings, len(self._installed[request.index_id].index))
-        return await self._in_thread(self._rank, request)
+        installed = self._installed[request.index_id]
+        check_limits(request, self._settings, len(installed.index))
+        ranker, chosen = self._rankers[request.index_id], installed.filter(request.filter_id)
+        return await self._in_thread(lambda: _rank(ranker, chosen, request))
 
     async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number. Raises EngineError if it does not fit the model."""
-        try:
-            self._rankers[index_id] = TransformersRanker(
-                self._model, index, self._bundle.level_tokens, normalize=self._settings.normalize
-            )
-        except (ItemIndexError, ValueError) as error:
-            raise EngineError(str(error)) from error
+        await self.check()
+        self._rankers[index_id] = self._ranker(self._model, self._bundle, index)
         self._installed.install(index_id, index)
 
     async def retire(self, index_id: int) -> None:
@@ -80,6 +75,7 @@ class TransformersEngine:
 
     async def install_filter(self, index_id: int, filter_id: int, member_N: NDArray[np.bool_]) -> None:
         """Hold the leaves of an index that a filter lets through under a number. Raises EngineError."""
+        await self.check()
         self._installed.install_filter(index_id, filter_id, member_N)
 
     async def retire_filter(self, index_id: int, filter_id: int) -> None:
@@ -96,10 +92,33 @@ class TransformersEngine:
         if self._thread is not None:
             thread, self._thread, self._model = self._thread, None, None
             self._rankers.clear()
+            self._installed.clear()
             await asyncio.to_thread(thread.shutdown, cancel_futures=True)
 
-    async def _in_thread(self, function: Callable[[Argument], Result], argument: Argument) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, argument)
+    async def _serve(self, bundle: RankableBundle) -> None:
+        model = await self._in_thread(lambda: self._load(bundle))
+        ranker = self._ranker(model, bundle, bundle.index)
+        if self._thread is None:
+            raise EngineUnavailable("the engine was stopped while it loaded a model")
+        self._model, self._bundle = model, bundle
+        self._rankers = {PUBLISHED: ranker}
+        self._installed.clear()
+        self._installed.install(PUBLISHED, bundle.index)
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise EngineUnavailable("the engine was stopped") from None  # by `stop`, before the thread got to it
+
+    def _ranker(self, model: Any, bundle: RankableBundle, index: ItemIndex) -> TransformersRanker:
+        try:
+            return TransformersRanker(model, index, bundle.level_tokens, normalize=self._settings.normalize)
+        except (ItemIndexError, ValueError) as error:
+            raise EngineError(str(error)) from error
 
     def _load(self, bundle: RankableBundle) -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -113,16 +132,14 @@ class TransformersEngine:
         except Exception as error:
             raise EngineError(f"transformers cannot load {bundle.model_dir}: {error}") from error
 
-    def _rank(self, request: RankRequest) -> Ranking:
-        ranker, installed = self._rankers.get(request.index_id), self._installed[request.index_id]
-        if ranker is None:
-            raise EngineUnavailable("the engine was stopped")
-        (((leaves, scores), score_KL),) = ranker.rank_by_level(
-            [request.prompt],
-            request.width,
-            deny=[np.asarray(request.deny, np.int64)],
-            allow=[None if request.allow is None else np.asarray(request.allow, np.int64)],
-            filters=[installed.filter(request.filter_id)],
-        )
-        k = request.k
-        return Ranking.of(leaves[:k], scores[:k], score_KL[:k] if request.by_level else None)
+
+def _rank(ranker: TransformersRanker, chosen: FilterBitmap | None, request: RankRequest) -> Ranking:
+    (((leaves, scores), score_KL),) = ranker.rank_by_level(
+        [request.prompt],
+        request.width,
+        deny=[np.asarray(request.deny, np.int64)],
+        allow=[None if request.allow is None else np.asarray(request.allow, np.int64)],
+        filters=[chosen],
+    )
+    k = request.k
+    return Ranking.of(leaves[:k], scores[:k], score_KL[:k] if request.by_level else None)

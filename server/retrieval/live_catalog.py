@@ -19,7 +19,7 @@ from catalog.text.prompts import PromptFormat
 from server.core import metrics
 from server.core.refcount import RefCounted, Swappable
 from server.core.tasks import Tasks
-from server.engine.errors import EngineUnavailable
+from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
 from server.retrieval.spell_checker import SpellChecker
@@ -160,10 +160,17 @@ class LiveCatalog:
         if snapshot.index is not old.snapshot.index:
             installed = next(self._installed)
             await self._engine.install(installed, snapshot.index)
-            prompts = old.prompts.with_codes(snapshot.codes_NL)
-        new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts)
-        async with new.eligible.limit(None):  # before anybody waits for it
-            self._retire(self._current.swap(new), index_too=installed != old.installed)
+        try:
+            if installed != old.installed:
+                prompts = old.prompts.with_codes(snapshot.codes_NL)
+            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts)
+            async with new.eligible.limit(None):  # before anybody waits for it
+                self._retire(self._current.swap(new), index_too=installed != old.installed)
+        except BaseException:
+            if installed != old.installed:
+                with suppress(EngineError):  # what failed is told
+                    await self._engine.retire(installed)
+            raise
         self.describe_in_metrics()
 
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,8 @@ class _Keeper:
     folder: Path
     port: int
     lock: IO[str]
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    """Redis's own: this process's may be changed for a moment, while an engine starts."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
@@ -205,6 +208,7 @@ class _Keeper:
         process = subprocess.Popen(
             [*_end_with_parent(), self.binary, *options, "--port", str(self.port)],
             cwd=self.folder,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[self.lock.fileno()],  # the folder stays locked for as long as either of us lives

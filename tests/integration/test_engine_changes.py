@@ -135,6 +135,28 @@ async def test_a_set_of_another_catalog_is_refused(vllm_engine):
         await vllm_engine.install_filter(0, 1, np.ones(5, bool))
 
 
+async def test_an_index_that_the_engine_refuses_leaves_nothing(vllm_engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign, _ = ItemIndex.build(np.array([[90, 0, 0]]), (91, 1, 1))
+    with pytest.raises(EngineError, match="install_index failed"):
+        await vllm_engine.install(7, foreign)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(EngineError, match="index 7 is not installed"):
+        await vllm_engine.rank(request([1], 1, index_id=7))
+
+
+async def test_a_bundle_of_shorter_identifiers_can_make_way_for_the_first_again(
+    vllm_engine, ranker, small_bundle, tmp_path
+):
+    index, _ = ItemIndex.build(np.array([[0, 1], [0, 2], [3, 0]]), SIZES[:2])
+    index.save(tmp_path)
+    short = replace(small_bundle, index_dir=tmp_path, index=index, level_tokens=small_bundle.level_tokens[:2])
+    await vllm_engine.reload(short)
+    assert len((await vllm_engine.rank(request([1], 3))).leaves) == 3
+    await vllm_engine.reload(small_bundle)
+    assert_same(await vllm_engine.rank(request(words(1, 9), 5)), ranker.rank([words(1, 9)], 5)[0])
+
+
 async def test_another_bundle_can_take_the_place_of_the_first(vllm_engine, ranker, small_model, small_bundle, tmp_path):
     """New weights, new items, other code tokens; nothing cached of the old ones answers. Then back again."""
     generator = torch.Generator().manual_seed(1)
@@ -201,10 +223,10 @@ async def test_a_bundle_that_the_loaded_model_cannot_hold_is_refused(vllm_engine
     config.num_hidden_layers = 1
     config.layer_types = ["full_attention"]
     Qwen2ForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(EngineError, match=r"differs in layer_types, .*num_hidden_layers: load it beside"):
+    with pytest.raises(EngineError, match=r"differs in layer_types, .*num_hidden_layers: use --rollout surge"):
         await vllm_engine.reload(replace(small_bundle, model_dir=tmp_path))
     deeper = SimpleNamespace(depth=4)
-    with pytest.raises(EngineError, match="4 codes and there is room for 3: load it beside"):
+    with pytest.raises(EngineError, match="4 codes and there is room for 3: use --rollout surge"):
         await vllm_engine.reload(replace(small_bundle, index=deeper))
     assert_same(await vllm_engine.rank(request(words(1, 9), 5)), ranker.rank([words(1, 9)], 5)[0])
 

@@ -15,6 +15,7 @@ from redis.retry import Retry
 from structlog.testing import capture_logs
 
 from server.core.errors import StartupError
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 from server.storage import managed_redis as module
 from server.storage.managed_redis import free_port, managed_redis
 
@@ -190,3 +191,15 @@ def test_it_ends_with_a_killed_server_and_its_folder_is_free_again(tmp_path: Pat
         assert client.get("key") == b"1"
     while Path(f"/proc/{pid}").exists():
         time.sleep(0.05)
+
+
+def test_a_redis_that_is_restarted_while_an_engine_starts_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    with managed_redis(tmp_path) as url:
+        before = environment_of(pid_of(url))
+        with engine_environment():
+            prepare_openmp(1)
+            assert environment_of(kill(url)) == before
+
+
+def environment_of(pid: int) -> set[bytes]:
+    return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))

@@ -115,3 +115,39 @@ async def test_another_bundle_takes_the_place_of_the_first(bundle, tmp_path):
     await engine.reload(T5Bundle(tmp_path, tmp_path, smaller, bundle.level_tokens))
     assert sorted((await engine.rank(RankRequest([1, 2], 20, 20, "c"))).leaves) == list(range(8))
     await engine.stop()
+
+
+async def test_a_bundle_whose_index_does_not_fit_its_model_leaves_the_old_one(bundle):
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    before = await engine.rank(RankRequest([1, 2], 8, 8, "a"))
+    outside = [np.arange(40, 46), np.arange(60, 66)]  # the vocabulary has 64
+    with pytest.raises(EngineError, match="vocabulary"):
+        await engine.reload(T5Bundle(bundle.model_dir, bundle.index_dir, bundle.index, outside))
+    assert await engine.rank(RankRequest([1, 2], 8, 8, "b")) == before
+    await engine.install(1, bundle.index)
+    assert await engine.rank(RankRequest([1, 2], 8, 8, "c", index_id=1)) == before
+    await engine.stop()
+
+
+async def test_requests_that_wait_when_it_is_stopped_are_told(bundle):
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    waiting = [asyncio.create_task(engine.rank(RankRequest([1, 2], 8, 8, str(n)))) for n in range(8)]
+    await asyncio.sleep(0)
+    await engine.stop()
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(end) for end in ends[1:]} == {EngineUnavailable}
+
+
+async def test_a_model_that_is_loaded_when_it_is_stopped_is_dropped(bundle):
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    loading = asyncio.create_task(engine.reload(bundle))
+    await asyncio.sleep(0)
+    await engine.stop()
+    with pytest.raises(EngineUnavailable):
+        await loading
+    assert not engine.alive
+    with pytest.raises(EngineUnavailable):
+        await engine.reload(bundle)

@@ -1,4 +1,4 @@
-"""The engine that serves decoder-only bundles: vLLM in a process of its own, asked asynchronously."""
+"""The engine that serves decoder-only bundles: vLLM in a process of its own, called asynchronously."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,10 +11,9 @@ from catalog.ids.index import ItemIndex
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
-from server.engine.vllm.frontend.arguments import engine_arguments
-from server.engine.vllm.frontend.checkpoint import Checkpoint
-from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.config import Checkpoint
 from server.engine.vllm.frontend.index_files import IndexFiles
+from server.engine.vllm.frontend.launch import Launch, shut_down
 from server.engine.vllm.frontend.watchdog import CHECK_SECONDS, Watchdog, answered
 from server.engine.vllm.messages import NOT_INSTALLED, TASK, pack_mask, pack_tokens, to_extra_kwargs
 from server.engine.weights_digest import checkpoint_digest
@@ -31,9 +30,6 @@ INSTALL_SECONDS = 120.0
 LOAD_SECONDS = 600.0
 """Reading weights takes about a second a gigabyte from a good disk."""
 
-STOP_SECONDS = 20.0
-"""What the process may take to end by itself before it is killed."""
-
 
 class VllmEngine:
     """Implements `Engine` with vLLM. Every request is one pooling request, batched by vLLM's scheduler."""
@@ -42,6 +38,7 @@ class VllmEngine:
         self._bundle = bundle
         self._settings = settings or EngineSettings()
         self._checkpoint: Checkpoint | None = None
+        self._max_depth = bundle.index.depth
         self._index_files = IndexFiles()
         self._llm: Any = None
         self._watchdog: Watchdog | None = None
@@ -52,29 +49,36 @@ class VllmEngine:
         return self._llm is not None and not self._llm.errored
 
     async def start(self) -> None:
-        """Start vLLM's process, load the model, install the items and answer a first request. Raises EngineError."""
+        """Start vLLM's process, load the model, install the items and answer a first request.
+
+        Raises EngineError. If it raises or is cancelled, no process is left.
+        """
         if self._llm is not None:
             raise EngineError("the engine is already started")
-        await asyncio.to_thread(self._launch)
+        bundle = self._bundle
+        self._checkpoint = await asyncio.to_thread(Checkpoint.read, bundle.model_dir)
+        self._max_depth = bundle.index.depth
+        self._settings = self._settings.within(self._checkpoint.positions - self._max_depth)
+        self._llm = await Launch(bundle, self._checkpoint, self._settings).run()
         try:
-            await self._begin(self._bundle)
+            await self._serve(bundle)
         except BaseException:
             await self.stop()
             raise
         self._watchdog = Watchdog(self._running(), self._settings.hang_seconds)
 
     async def reload(self, bundle: RankableBundle) -> None:
-        """Take another bundle's weights and items in place of those there are. Raises EngineError."""
+        """Replace weights and items by another bundle's, as `Engine` says. Raises EngineError."""
         await self._check_fits(bundle)
         assert self._watchdog is not None
         with self._watchdog.paused():
             await self._reset_prefix_cache()
             await self._call("reload_weights", timeout=LOAD_SECONDS, weights_path=str(bundle.model_dir.resolve()))
             await self._reset_prefix_cache()  # its keys and values are of the old weights
-            await self._begin(bundle)
+            await self._serve(bundle)
 
     async def rank(self, request: RankRequest) -> Ranking:
-        """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable without an engine."""
+        """The best leaves. Raises EngineError for a request over a limit, EngineUnavailable where no process runs."""
         from vllm import PoolingParams
         from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
@@ -102,9 +106,17 @@ class VllmEngine:
         return Ranking.of(answer[0], answer[1], answer[2:].T if request.by_level else None)
 
     async def install(self, index_id: int, index: ItemIndex) -> None:
-        """Hold this index under a number, from the next step on. Raises EngineError."""
-        directory = await asyncio.to_thread(self._index_files.put, index_id, index)
-        await self._call("install_index", index_id, str(directory), timeout=INSTALL_SECONDS)
+        """Hold this index under a number, from the next step on. Raises EngineError; then nothing is held."""
+        self._running()
+        try:
+            directory = await asyncio.to_thread(self._index_files.put, index_id, index)
+            await self._call("install_index", index_id, str(directory), timeout=INSTALL_SECONDS)
+        except OSError as error:
+            self._index_files.remove(index_id)
+            raise EngineError(f"the index cannot be saved where the engine finds it: {error}") from error
+        except BaseException:
+            self._index_files.remove(index_id)
+            raise
 
     async def retire(self, index_id: int) -> None:
         """Forget an index and its filter bitmaps."""
@@ -132,7 +144,7 @@ class VllmEngine:
         return counts
 
     async def stop(self) -> None:
-        """End the engine's process and wait until it is gone; requests under way raise EngineUnavailable."""
+        """Stop the engine's process and wait until it is gone; requests under way raise EngineUnavailable."""
         if self._llm is None:
             return
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -144,11 +156,10 @@ class VllmEngine:
         llm.output_processor.propagate_error(EngineDeadError())
         if llm.output_handler is not None:
             llm.output_handler.cancel()
-        await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
-        llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind
         self._index_files.clear()
+        await shut_down(llm)
 
-    async def _begin(self, bundle: RankableBundle) -> None:
+    async def _serve(self, bundle: RankableBundle) -> None:
         """Install the items of the bundle whose weights are loaded, and answer a first request."""
         loaded: str = await self._call("install_codes", pack_tokens(bundle.level_tokens), timeout=INSTALL_SECONDS)
         if loaded != await asyncio.to_thread(checkpoint_digest, bundle.model_dir):
@@ -168,12 +179,12 @@ class VllmEngine:
         if different:
             raise EngineError(
                 f"{bundle.model_dir} cannot be loaded in place, its config.json differs in {', '.join(different)}:"
-                " load it beside"
+                " use --rollout surge"
             )
-        if bundle.index.depth > self._bundle.index.depth:
+        if bundle.index.depth > self._max_depth:
             raise EngineError(
                 f"{bundle.model_dir} cannot be loaded in place, its identifiers have {bundle.index.depth} codes and"
-                f" there is room for {self._bundle.index.depth}: load it beside"
+                f" there is room for {self._max_depth}: use --rollout surge"
             )
 
     async def _reset_prefix_cache(self) -> None:
@@ -182,7 +193,7 @@ class VllmEngine:
             raise EngineError("the prefix cache is in use: wait until no request is under way")
 
     def _known_tokens(self, request: RankRequest) -> list[int]:
-        """The prompt, which must be within the vocabulary: the model's process would not survive another token."""
+        """The prompt. Raises EngineError for a token outside the vocabulary, which vLLM's process would not survive."""
         tokens = np.asarray(request.prompt, np.int64)
         assert self._checkpoint is not None
         vocabulary = self._checkpoint.vocabulary
@@ -200,7 +211,7 @@ class VllmEngine:
         return self._llm
 
     async def _call(self, method: str, *arguments: Any, timeout: float, **named: Any) -> Any:
-        """Call a method of ItemWorkerExtension in every worker; the first one's answer."""
+        """What the first worker returns; the method of ItemWorkerExtension is called in every one."""
         llm = self._running()
         return (await self._answered(llm, llm.collective_rpc(method, args=arguments, kwargs=named), method, timeout))[0]
 
@@ -217,22 +228,3 @@ class VllmEngine:
             if llm.errored:  # it died while it was being asked
                 raise EngineUnavailable(DIED) from error
             raise EngineError(f"{method} failed in the engine: {error}") from error
-
-    def _launch(self) -> None:
-        self._checkpoint = checkpoint = Checkpoint.read(self._bundle.model_dir)
-        self._settings = self._settings.within(checkpoint.positions - self._bundle.index.depth)
-        with engine_environment():
-            from vllm.engine.arg_utils import AsyncEngineArgs
-            from vllm.platforms import current_platform
-            from vllm.v1.engine.async_llm import AsyncLLM
-
-            from server.engine.vllm.frontend.stats import PrefixCacheCounts
-
-            cpu = bool(current_platform.is_cpu())
-            if cpu:
-                prepare_openmp(self._settings.tensor_parallel)
-            try:
-                arguments = engine_arguments(self._bundle, checkpoint, self._settings, cpu=cpu)
-                self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
-            except Exception as error:
-                raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error

@@ -1,10 +1,13 @@
 """The environment in which vLLM's engine process starts.
 
-A process takes its OpenMP library and thread count from the environment it is started with, so these are set while
-the engine starts and put back afterwards.
+A process takes its OpenMP library and thread count from the environment it is started with, and vLLM starts it with
+this process's own. So that one is changed while an engine starts: variable by variable, so that other threads find
+every one that they need at any moment. A lock keeps two starts apart. Processes of other kinds are started with an
+environment that was copied before (`server/storage/managed_redis.py`).
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
@@ -20,27 +23,36 @@ ALWAYS = {
     "DO_NOT_TRACK": "1",
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # it takes built-in pooling tasks only
 }
+LOCK = threading.Lock()
 
 
 @contextmanager
 def engine_environment() -> Iterator[None]:
-    """Import vLLM and start its process inside this. Whatever is changed inside is put back."""
-    before = dict(os.environ)
-    os.environ |= ALWAYS
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ |= before
+    """Import vLLM and start its process inside this. Every variable that is changed inside is put back.
+
+    One thread at a time is inside; others wait.
+    """
+    with LOCK:
+        before = dict(os.environ)
+        os.environ.update(ALWAYS)
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        try:
+            yield
+        finally:
+            for name in os.environ.keys() - before.keys():
+                os.environ.pop(name, None)
+            for name, value in before.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
 
 
 def prepare_openmp(workers: int) -> None:
-    """For an engine on CPU: every core, shared out among the workers, and Intel's library if it is installed. What the
-    operator has set stays.
+    """Give an engine on CPU every core, shared out among its workers, and Intel's library if it is installed.
 
-    Without Intel's, or with threads that spin longer, an engine whose cores are shared with the HTTP server can take
-    many times as long.
+    What the operator has set stays. Without Intel's library, or with threads that spin longer, an engine whose cores
+    are shared with the HTTP server can take many times as long.
+
+    Raises EngineError where there are more workers than cores.
     """
     cores = sorted(os.sched_getaffinity(0))
     if workers > 1:

@@ -24,11 +24,18 @@ class IndexFiles:
         return self._leaves[index_id]
 
     def put(self, index_id: int, index: ItemIndex) -> Path:
-        """Save an index; the folder it is in."""
+        """Save an index; the folder it is in. It takes time, so it is called in a thread.
+
+        If the index is removed meanwhile, no folder is left. Raises OSError; then none is left either.
+        """
         folder = Path(tempfile.mkdtemp(prefix="gemserve-index-"))
-        index.save(folder)
         self._folders[index_id] = folder
         self._leaves[index_id] = len(index)
+        try:
+            index.save(folder)
+        finally:
+            if self._folders.get(index_id) is not folder:
+                shutil.rmtree(folder, ignore_errors=True)
         return folder
 
     def reference(self, index_id: int, index: ItemIndex) -> None:
@@ -36,7 +43,7 @@ class IndexFiles:
         self._leaves[index_id] = len(index)
 
     def remove(self, index_id: int) -> None:
-        """Delete a folder of our own. What is mapped from it stays readable until it is no longer mapped."""
+        """Delete an index's folder. What is mapped from it stays readable until it is no longer mapped."""
         self._leaves.pop(index_id, None)
         folder = self._folders.pop(index_id, None)
         if folder is not None:

@@ -1,6 +1,6 @@
-"""What vLLM's scheduler tells after every step, taken into our own metrics.
+"""Takes the counts of vLLM's scheduler into our own metrics, after every step.
 
-vLLM's own (`vllm:…`) are of the engine that was started last only, so they say nothing where several models answer.
+vLLM's own metrics (`vllm:…`) are those of the engine that was started last, so they say little where several answer.
 """
 
 from typing import Any
@@ -28,4 +28,4 @@ class PrefixCacheCounts(StatLoggerBase):  # type: ignore[misc]
             self._computed.inc(cache.queries - cache.hits)
 
     def log_engine_initialized(self) -> None:
-        """There is nothing to tell."""
+        """Do nothing: there is nothing to log."""

@@ -1,5 +1,7 @@
-"""Whether vLLM's process lives. vLLM sees it die, but leaves open what it had been called for, and waits for ever for
-one that hangs."""
+"""The watchdog of vLLM's process.
+
+vLLM notices when the process dies, but leaves its pending calls open; for one that hangs it waits for ever.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ log = structlog.get_logger(__name__)
 CHECK_SECONDS = 10.0
 """A step of the model takes far less."""
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 Result = TypeVar("Result")
 
 
 async def answered(llm: Any, call: Awaitable[Result], seconds: float) -> Result:
-    """What an AsyncLLM's process answers to a call. Raises EngineDeadError once that has died, and TimeoutError."""
+    """The result of a call to an AsyncLLM's process. Raises EngineDeadError once that has died, and TimeoutError."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
     loop = asyncio.get_running_loop()
@@ -34,41 +36,40 @@ async def answered(llm: Any, call: Awaitable[Result], seconds: float) -> Result:
                 raise EngineDeadError
             if loop.time() >= end:
                 raise TimeoutError
-            await asyncio.wait({asked}, timeout=min(LOOK_SECONDS, seconds))
+            await asyncio.wait({asked}, timeout=min(POLL_SECONDS, seconds))
         return asked.result()
     finally:
         asked.cancel()
 
 
 class Watchdog:
-    """Asks an AsyncLLM's process for a sign of life now and then, and kills it when there was none for `seconds`; vLLM
-    notices as if it had died.
+    """Asks an AsyncLLM's process for a sign of life now and then, and kills it after `seconds` without one.
 
-    Missed answers are counted, not the time, so that a server which was itself suspended does not kill an engine that
-    answers.
+    To vLLM the process has then died. Missed answers are counted, not the time, so that a server which was itself
+    suspended does not kill an engine that answers.
     """
 
     def __init__(self, llm: Any, seconds: float) -> None:
         self._llm = llm
         self._seconds = seconds
         self._paused = False
-        self._beating: asyncio.Task[None] | None = asyncio.create_task(self._beat())
+        self._watching: asyncio.Task[None] | None = asyncio.create_task(self._watch())
 
     def stop(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-        self._beating = None  # its traceback refers to this: a circle would keep vLLM's pipes open
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = None  # its traceback refers to this: a cycle would keep vLLM's pipes open
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is missed inside, where the process is busy with something long."""
+        """Miss no answers inside, while the process is busy with something long."""
         self._paused = True
         try:
             yield
         finally:
             self._paused = False
 
-    async def _beat(self) -> None:
+    async def _watch(self) -> None:
         missed = 0
         while missed * CHECK_SECONDS < self._seconds:
             if missed == 0:

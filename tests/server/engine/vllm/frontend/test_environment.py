@@ -1,6 +1,7 @@
 """The environment of the engine's process."""
 
 import os
+import threading
 
 import pytest
 
@@ -44,3 +45,44 @@ def test_workers_share_the_cores(monkeypatch):
         assert os.environ["OMP_NUM_THREADS"] == "2"
         with pytest.raises(EngineError, match="tensor_parallel is 6 and there are 5 cores"):
             prepare_openmp(6)
+
+
+def test_other_threads_never_miss_a_variable(monkeypatch):
+    monkeypatch.setenv("KNOWN_BEFORE", "1")
+    done, missed = threading.Event(), []
+
+    def look():
+        while not done.is_set():
+            if os.environ.get("KNOWN_BEFORE") != "1":
+                missed.append(True)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3000):
+        with engine_environment():
+            prepare_openmp(1)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not missed
+
+
+def test_two_starts_do_not_mix(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before, wrong = dict(os.environ), []
+
+    def start(cores):
+        for _ in range(500):
+            with engine_environment():
+                os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "") + cores
+                if os.environ["OMP_NUM_THREADS"] != cores:
+                    wrong.append(os.environ["OMP_NUM_THREADS"])
+
+    threads = [threading.Thread(target=start, args=(str(cores),)) for cores in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert dict(os.environ) == before

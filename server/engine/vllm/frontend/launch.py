@@ -1,0 +1,106 @@
+"""The start of vLLM's process: a blocking affair of many seconds, done in a thread, that can be given up."""
+
+import asyncio
+import importlib
+import multiprocessing
+import threading
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import structlog
+
+from server.core.settings import EngineSettings
+from server.engine.errors import EngineError
+from server.engine.protocol import RankableBundle
+from server.engine.vllm.frontend.config import Checkpoint, engine_arguments
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+
+__all__ = ["Launch", "shut_down"]
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 20.0
+"""What the process may take to end by itself before it is killed."""
+
+POLL_SECONDS = 0.05
+PROCESS_NAME = "EngineCore"
+"""What vLLM's name of its process begins with."""
+
+SLOW_IMPORTS = ("torch", "transformers", "vllm", "vllm.engine.arg_utils", "vllm.v1.engine.async_llm")
+
+
+class GivenUp(Exception):
+    """Whoever waited for the start waits no more."""
+
+
+class Launch:
+    """One start of vLLM for a bundle."""
+
+    def __init__(self, bundle: RankableBundle, checkpoint: Checkpoint, settings: EngineSettings) -> None:
+        self._bundle = bundle
+        self._checkpoint = checkpoint
+        self._settings = settings
+        self._given_up = threading.Event()
+        self._others: set[BaseProcess] | None = None
+
+    async def run(self) -> Any:
+        """The running AsyncLLM. Raises EngineError.
+
+        A caller that is cancelled waits until the thread has come to an end, which takes no longer than an import: the
+        process it has started is killed.
+        """
+        starting = asyncio.get_running_loop().run_in_executor(None, self._start)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(self._give_up(starting)))
+            raise
+
+    async def _give_up(self, starting: "asyncio.Future[Any]") -> None:
+        self._given_up.set()
+        while not starting.done():
+            for process in self._processes():
+                log.info("engine_start_given_up", pid=process.pid)
+                process.kill()
+            await asyncio.wait([starting], timeout=POLL_SECONDS)
+        if starting.exception() is None:
+            await shut_down(starting.result())
+
+    def _processes(self) -> list[BaseProcess]:
+        """What this start has started: no other one goes on in this process."""
+        if self._others is None:
+            return []
+        new = set(multiprocessing.active_children()) - self._others
+        return [process for process in new if process.name.startswith(PROCESS_NAME)]
+
+    def _start(self) -> Any:
+        with engine_environment():
+            for name in SLOW_IMPORTS:
+                self._check()
+                importlib.import_module(name)
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            from server.engine.vllm.frontend.stats import PrefixCacheCounts
+
+            cpu = bool(current_platform.is_cpu())
+            if cpu:
+                prepare_openmp(self._settings.tensor_parallel)
+            self._others = set(multiprocessing.active_children())
+            self._check()
+            try:
+                arguments = engine_arguments(self._bundle, self._checkpoint, self._settings, cpu=cpu)
+                return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
+            except Exception as error:
+                raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error
+
+    def _check(self) -> None:
+        if self._given_up.is_set():
+            raise GivenUp
+
+
+async def shut_down(llm: Any) -> None:
+    """End the process of an AsyncLLM and wait until it is gone."""
+    await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
+    llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind

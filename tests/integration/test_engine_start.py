@@ -1,0 +1,73 @@
+"""Starts of vLLM that are given up or fail leave nothing behind."""
+
+import asyncio
+import multiprocessing
+import threading
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from server.core.settings import EngineSettings
+from server.engine.protocol import RankRequest
+from server.engine.vllm.frontend.client import VllmEngine
+from tests.integration.conftest import SmallBundle
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+SETTINGS = EngineSettings(max_width=200, max_prompt_tokens=600, max_batch_tokens=256, kv_cache_bytes=1 << 27)
+
+
+def engines() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children() if "EngineCore" in child.name and child.pid]
+
+
+def held() -> tuple[int, int]:
+    """Threads and open files of this process."""
+    return threading.active_count(), psutil.Process().num_fds()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(120):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def give_up(bundle: SmallBundle, seconds: float) -> None:
+    """Start an engine, and cancel that so long after its process has begun."""
+    engine = VllmEngine(bundle, SETTINGS)
+    starting = asyncio.create_task(engine.start())
+    await until(engines)
+    await asyncio.sleep(seconds)
+    (process,) = engines()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not engine.alive
+    assert engines() == []
+    assert not psutil.pid_exists(process)
+
+
+async def test_a_start_that_is_given_up_leaves_nothing(small_bundle: SmallBundle) -> None:
+    await give_up(small_bundle, 0.0)
+    before = held()
+    for seconds in (0.0, 2.0):
+        await give_up(small_bundle, seconds)
+    threads, files = held()
+    assert threads <= before[0] + 2, "pools of threads fill up"
+    assert files <= before[1] + 2
+    engine = VllmEngine(small_bundle, SETTINGS)
+    await engine.start()
+    assert len((await engine.rank(RankRequest([1], 5, 5, "after"))).leaves) == 5
+    await engine.stop()
+    assert engines() == []
+
+
+async def test_a_start_that_is_given_up_before_its_process_begins(small_bundle: SmallBundle) -> None:
+    engine = VllmEngine(small_bundle, SETTINGS)
+    starting = asyncio.create_task(engine.start())
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await asyncio.sleep(1)
+    assert engines() == []
