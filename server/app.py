@@ -46,9 +46,11 @@ from server.query.cursor import CursorCodec
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
+from server.serving.traffic_sync import TrafficSync
 from server.storage.change_log import RedisChanges
-from server.storage.protocol import ChangeStore, HistoryStore
+from server.storage.protocol import ChangeStore, HistoryStore, SplitStore
 from server.storage.redis_history import RedisHistory
+from server.storage.redis_split import RedisSplit
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -66,6 +68,10 @@ def connect_changes(settings: Settings) -> ChangeStore:
     return RedisChanges(settings.storage)
 
 
+def connect_split(settings: Settings) -> SplitStore:
+    return RedisSplit(settings.storage)
+
+
 def send_traces(settings: Settings) -> TracerProvider | None:
     """None where the operator names no collector."""
     return None if settings.otlp_endpoint is None else otlp_provider(settings.otlp_endpoint, settings.trace_share)
@@ -77,13 +83,14 @@ def create_app(
     deploy: Callable[[Settings], DeploymentManager] = DeploymentManager,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
     keep: Callable[[Settings], ChangeStore] = connect_changes,
+    keep_split: Callable[[Settings], SplitStore] = connect_split,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
     Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
     cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
-    needed. `deploy`, `connect`, `keep` and `trace` are for tests.
+    needed. `deploy`, `connect`, `keep`, `keep_split` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -101,8 +108,11 @@ def create_app(
             catalog_sync = CatalogSync(deployments.router, keep(settings))
             stack.push_async_callback(catalog_sync.stop)
             await catalog_sync.start()
+            traffic_sync = TrafficSync(deployments, keep_split(settings))
+            stack.push_async_callback(traffic_sync.stop)
+            await traffic_sync.start()
             await _warn_about_redis(history)
-            app.state.parts = _assemble(deployments, history, catalog_sync, keyring, settings)
+            app.state.parts = _assemble(deployments, history, catalog_sync, traffic_sync, keyring, settings)
             yield
 
     app = FastAPI(
@@ -143,6 +153,7 @@ def _assemble(
     deployments: DeploymentManager,
     history: HistoryStore,
     catalog_sync: CatalogSync,
+    traffic_sync: TrafficSync,
     keyring: Keyring,
     settings: Settings,
 ) -> Parts:
@@ -161,10 +172,11 @@ def _assemble(
         deployments,
         service,
         EventIngestor(deployments.router, history),
-        Health(deployments.router, history),
+        Health(deployments.router, history, traffic_sync),
         _authorizer(keyring, settings),
         history,
         catalog_sync,
+        traffic_sync,
         BatchRunner(service, settings.batch_concurrency),
     )
 

@@ -15,6 +15,7 @@ from server.auth.authorizer import Admission, Authorizer
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
+from server.serving.traffic_sync import TrafficSync
 from server.storage.protocol import HistoryStore
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Parts",
     "RequestIdDep",
     "ServiceDep",
+    "TrafficSyncDep",
     "require",
 ]
 
@@ -44,6 +46,7 @@ class Parts:
     authorizer: Authorizer
     history: HistoryStore
     catalog_sync: CatalogSync
+    traffic_sync: TrafficSync
     batch_runner: BatchRunner
 
 
@@ -81,6 +84,10 @@ async def get_history(parts: PartsDep) -> HistoryStore:
 
 async def get_catalog_sync(parts: PartsDep) -> CatalogSync:
     return parts.catalog_sync
+
+
+async def get_traffic_sync(parts: PartsDep) -> TrafficSync:
+    return parts.traffic_sync
 
 
 async def get_authorizer(parts: PartsDep) -> Authorizer:
@@ -128,3 +135,4 @@ HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 ServiceDep = Annotated[Service, Depends(get_service)]
+TrafficSyncDep = Annotated[TrafficSync, Depends(get_traffic_sync)]

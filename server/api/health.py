@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from server.core.errors import HistoryUnavailable
 from server.engine.errors import EngineError
 from server.serving.router import Router
+from server.serving.traffic_sync import TrafficSync
 from server.storage.protocol import HistoryStore
 
 __all__ = ["Health", "Readiness"]
@@ -16,9 +17,10 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """checks: "ok" or what is wrong, by part.
+    """checks: "ok" or what is wrong, by part; `traffic` is there only while the traffic split does not hold.
 
-    Without its history store, and while one of several engines is dead, the server is ready, but degraded.
+    Without its history store, while one of several engines is dead, and while the split does not hold, the server is
+    ready, but degraded.
     """
 
     ready: bool
@@ -29,9 +31,10 @@ class Readiness:
 class Health:
     """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
 
-    def __init__(self, router: Router, history: HistoryStore) -> None:
+    def __init__(self, router: Router, history: HistoryStore, traffic_sync: TrafficSync) -> None:
         self._router = router
         self._history = history
+        self._traffic_sync = traffic_sync
         self.draining = False
 
     def drain(self) -> None:
@@ -41,7 +44,10 @@ class Health:
         (answers, engine), history = await self._engine(), await self._redis()
         server = "draining: the server is shutting down" if self.draining else OK
         checks = {"server": server, "engine": engine, "redis": history}
-        return Readiness(server == OK and answers, history != OK or engine != OK, checks)
+        if self._traffic_sync.problem is not None:
+            checks["traffic"] = self._traffic_sync.problem
+        degraded = any(checks[part] != OK for part in checks.keys() - {"server"})
+        return Readiness(server == OK and answers, degraded, checks)
 
     async def _engine(self) -> tuple[bool, str]:
         """Whether every question is answered, and how the engines are."""

@@ -27,6 +27,7 @@ class DeploymentManager:
 
     router: gives queries their deployments, and knows which there are.
     previous: the version that `roll_back` would activate.
+    activations: how many there have been since the start; each ended the split of before.
 
     `open_bundle` and `make_engine` are as in `Loader`; tests have their own.
     """
@@ -39,6 +40,7 @@ class DeploymentManager:
     ) -> None:
         self.router = Router()
         self.previous: str | None = None
+        self.activations = 0
         self._bundles = settings.bundles
         self._rollout = Rollout(settings, Loader(settings, open_bundle, make_engine), self.router)
         self._supervisor = Supervisor(self.router, self._rollout)
@@ -84,12 +86,13 @@ class DeploymentManager:
         """
         await self._one_at_a_time(lambda: self._rollout.share(TrafficSplit(dict(weights)), commit))
 
-    async def end_share(self) -> None:
-        """Have the current version answer alone. Raises RolloutInProgress."""
-        await self._one_at_a_time(self._rollout.end_share)
+    async def end_share(self, commit: Callable[[], Awaitable[None]] = nothing_to_commit) -> None:
+        """Have the current version answer alone. commit: as in `Rollout.share`. Raises RolloutInProgress."""
+        await self._one_at_a_time(lambda: self._rollout.end_share(commit))
 
     async def _activate(self, version: str) -> RolloutResult:
         result = await self._rollout.activate(version)
+        self.activations += 1
         if result.version != result.previous:
             self.previous = result.previous
         return result

@@ -105,9 +105,10 @@ class Rollout:
                 raise RolloutFailed(f"requests are shared as before: {error}") from error
             log.info("traffic_split", weights=split.weights)
 
-    async def end_share(self) -> None:
-        """Have the current version answer alone."""
+    async def end_share(self, commit: Callable[[], Awaitable[None]] = nothing_to_commit) -> None:
+        """Have the current version answer alone. commit: as in `share`."""
         async with self._alone():
+            await commit()
             self._router.switch(RoutingTable(self._router.table.current))
 
     async def replace(self, dead: DeploymentRef) -> bool:

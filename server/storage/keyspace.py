@@ -14,6 +14,10 @@ and one key tag for the edits of the catalog, each of which is bounded by the nu
     gemserve:{catalog}:order      sorted set: item id, by the number of the change
     gemserve:{catalog}:number     of the last change
 
+and one for the traffic split:
+
+    gemserve:{traffic}:split      hash: the number of its last change, and the weights by version, as JSON
+
 A bucket is a hash of the user, and the braces make it the key's hash tag: in a Redis Cluster one script may only touch
 keys of one slot, so the log is split by bucket and every user's keys lie beside their share of it. Readers of the log
 merge its 64 parts by the events' own time. Users are percent-encoded, so no name can reach another's keys. A session is
@@ -24,13 +28,14 @@ import hashlib
 from typing import Literal
 from urllib.parse import quote
 
-__all__ = ["BUCKETS", "CHANGES_KEY", "NUMBER_KEY", "ORDER_KEY", "bucket_key", "bucket_of", "user_key"]
+__all__ = ["BUCKETS", "CHANGES_KEY", "NUMBER_KEY", "ORDER_KEY", "SPLIT_KEY", "bucket_key", "bucket_of", "user_key"]
 
 BUCKETS = 64  # part of the key layout: another number would lose every history
 
 CHANGES_KEY = "gemserve:{catalog}:changes"
 ORDER_KEY = "gemserve:{catalog}:order"
 NUMBER_KEY = "gemserve:{catalog}:number"
+SPLIT_KEY = "gemserve:{traffic}:split"
 
 UserKey = Literal["history", "runs", "event_ids", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]

@@ -25,6 +25,8 @@ __all__ = [
     "HistoryStore",
     "PastEvent",
     "PastEvents",
+    "SplitStore",
+    "StoredSplit",
     "Visit",
     "interactions_of",
 ]
@@ -156,3 +158,28 @@ class ChangeStore(Protocol):
 
     async def close(self) -> None:
         """Releases connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSplit:
+    """How all servers on one store share the queries among models.
+
+    number: counts the changes of the split; 0 is before the first.
+    weights: of every version; None where the current version of every server answers alone.
+    """
+
+    number: int
+    weights: Mapping[str, int] | None
+
+
+class SplitStore(Protocol):
+    """Keeps the traffic split. Every method but `close` raises HistoryUnavailable when the store is away or slow."""
+
+    async def read(self) -> StoredSplit:
+        """The split as it was written last."""
+
+    async def write(self, weights: Mapping[str, int] | None, *, expected: int, number: int) -> bool:
+        """Write a split under a number. Returns False, and writes nothing, if `expected` is no longer the last one."""
+
+    async def close(self) -> None:
+        """Release connections."""

@@ -12,6 +12,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
 
@@ -45,7 +46,13 @@ def settings(tmp_path: Path) -> Settings:
 async def shop(
     settings: Settings, deployments: DeploymentManager, history: MemoryHistory, changes: MemoryChanges
 ) -> AsyncIterator[Shop]:
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: changes)
+    app = create_app(
+        settings,
+        deploy=lambda _: deployments,
+        connect=lambda _: history,
+        keep=lambda _: changes,
+        keep_split=lambda _: MemorySplit(),
+    )
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

@@ -13,6 +13,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
 
@@ -87,7 +88,13 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(shop: Shop) -> No
 async def test_parts_are_closed_when_the_application_ends(
     settings: Settings, deployments: DeploymentManager, engine: RecordingEngine, history: MemoryHistory
 ) -> None:
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: MemoryChanges())
+    app = create_app(
+        settings,
+        deploy=lambda _: deployments,
+        connect=lambda _: history,
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+    )
     async with app.router.lifespan_context(app):
         await engine.check()
         assert not history.closed
@@ -104,7 +111,13 @@ async def test_an_engine_that_does_not_start_is_closed_again(
         raise EngineError("no memory")
 
     monkeypatch.setattr(engine, "start", start)
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: MemoryChanges())
+    app = create_app(
+        settings,
+        deploy=lambda _: deployments,
+        connect=lambda _: history,
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+    )
     with pytest.raises(EngineError, match="no memory"):
         async with app.router.lifespan_context(app):
             pass
@@ -124,6 +137,12 @@ async def test_a_bundle_that_cannot_be_served_stops_the_start(settings: Settings
 async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: DeploymentManager) -> None:
     history = MemoryHistory()
     history.away = True
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: MemoryChanges())
+    app = create_app(
+        settings,
+        deploy=lambda _: deployments,
+        connect=lambda _: history,
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+    )
     async with app.router.lifespan_context(app):
         assert (await app.state.parts.health.readiness()).ready

@@ -230,14 +230,16 @@ export interface paths {
         get?: never;
         /**
          * Share Requests
-         * @description Has versions share the requests by these weights, the same user always with the same one. Those that are not
-         *     loaded yet are first, beside the others. A restart or an activation ends it.
+         * @description Has versions share the requests by these weights, the same user always with the same one.
+         *
+         *     Versions that are not loaded yet are loaded first. The split holds in every server on the same Redis, and after a
+         *     restart, until it is changed or a version is activated.
          */
         put: operations["share_requests"];
         post?: never;
         /**
          * End Sharing
-         * @description Has the current version answer alone again. Harmless when it does.
+         * @description Has the current version of every server answer alone again. Harmless when it does.
          */
         delete: operations["end_sharing"];
         options?: never;

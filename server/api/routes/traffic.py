@@ -1,11 +1,11 @@
-"""How several models share the requests: a new one can be tried on some users before it is activated for all."""
+"""The traffic split: a new model can be tried on some users before it is activated for all."""
 
 import time
 from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import DeploymentsDep, RequestIdDep, require
+from server.api.dependencies import DeploymentsDep, RequestIdDep, TrafficSyncDep, require
 from server.api.schemas.models import TrafficBody, TrafficParameters
 from server.api.schemas.requests import body_of, read_model
 from server.api.schemas.responses import json_response, problems
@@ -26,20 +26,25 @@ router = APIRouter(
 @router.put(
     "", response_model=TrafficBody, openapi_extra=body_of(TrafficParameters), responses=problems(400, 404, 413, 415)
 )
-async def share_requests(request: Request, deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
-    """Has versions share the requests by these weights, the same user always with the same one. Those that are not
-    loaded yet are first, beside the others. A restart or an activation ends it."""
+async def share_requests(
+    request: Request, deployments: DeploymentsDep, traffic_sync: TrafficSyncDep, request_id: RequestIdDep
+) -> Response:
+    """Has versions share the requests by these weights, the same user always with the same one.
+
+    Versions that are not loaded yet are loaded first. The split holds in every server on the same Redis, and after a
+    restart, until it is changed or a version is activated.
+    """
     weights = (await read_model(request, TrafficParameters)).weights
     unknown = sorted(weights.keys() - set(deployments.versions()))
     if unknown:
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {unknown[0]!r}: GET /admin/models lists them")
-    return await _changed(deployments, deployments.share(weights), request_id)
+    return await _changed(deployments, traffic_sync.share(weights), request_id)
 
 
 @router.delete("", response_model=TrafficBody)
-async def end_sharing(deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
-    """Has the current version answer alone again. Harmless when it does."""
-    return await _changed(deployments, deployments.end_share(), request_id)
+async def end_sharing(deployments: DeploymentsDep, traffic_sync: TrafficSyncDep, request_id: RequestIdDep) -> Response:
+    """Has the current version of every server answer alone again. Harmless when it does."""
+    return await _changed(deployments, traffic_sync.end(), request_id)
 
 
 async def _changed(deployments: DeploymentManager, change: Awaitable[None], request_id: str) -> Response:

@@ -24,6 +24,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -50,6 +51,7 @@ async def traced(
         deploy=lambda _: deployments,
         connect=lambda _: history,
         keep=lambda _: changes,
+        keep_split=lambda _: MemorySplit(),
         trace=lambda _: provider,
     )
     async with app.router.lifespan_context(app):
@@ -216,7 +218,13 @@ async def test_spans_reach_the_collector_before_the_server_ends(
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{collector.server_address[1]}/"
         told = settings.model_copy(update={"otlp_endpoint": endpoint})
-        app = create_app(told, deploy=lambda _: deployments, connect=lambda _: history, keep=lambda _: changes)
+        app = create_app(
+            told,
+            deploy=lambda _: deployments,
+            connect=lambda _: history,
+            keep=lambda _: changes,
+            keep_split=lambda _: MemorySplit(),
+        )
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

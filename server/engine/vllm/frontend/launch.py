@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import multiprocessing
 import threading
+import traceback
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -93,11 +94,23 @@ class Launch:
                 arguments = engine_arguments(self._bundle, self._checkpoint, self._settings, cpu=cpu)
                 return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
             except Exception as error:
+                _release(error)
                 raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error
 
     def _check(self) -> None:
         if self._given_up.is_set():
             raise GivenUp
+
+
+def _release(error: Exception) -> None:
+    """Release what a failed start of vLLM leaves behind: threads of its sockets, and cycles that hold files open."""
+    import zmq
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in list(frame.f_locals.values()):
+            if isinstance(value, zmq.Context):
+                value.destroy(linger=0)
+    traceback.clear_frames(error.__traceback__)
 
 
 async def shut_down(llm: Any) -> None:

@@ -15,6 +15,7 @@ from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, publish_names
 
 QUESTION = b"GET /search?q=tent HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -53,7 +54,11 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def port(settings: Settings, deployments: DeploymentManager) -> AsyncIterator[int]:
     app = create_app(
-        settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory(), keep=lambda _: MemoryChanges()
+        settings,
+        deploy=lambda _: deployments,
+        connect=lambda _: MemoryHistory(),
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
     )
     listener = bind(settings)
     server = uvicorn.Server(uvicorn_config(app, settings))
