@@ -1,6 +1,7 @@
 """Fixtures that more than one folder uses, and how the tests are run: their examples, their limits, their processes."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,16 @@ def loggers_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
         configure(**options | {"cache_logger_on_first_use": False})
 
     monkeypatch.setattr(structlog, "configure", configure_without_cache)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives every test a node id of its own.
+
+    Schemathesis gives one to all operations of a test, and of tests with one node id pytest-xdist runs only the first.
+    """
+    for item in items:
+        if item.parent is not None and not item.nodeid.endswith(f"::{item.name}"):
+            item._nodeid = f"{item.parent.nodeid}::{item.name}"
+    repeated = [node_id for node_id, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if repeated:
+        raise pytest.UsageError(f"several tests have one node id, so that some would not run: {repeated[:3]}")
