@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from catalog.bundle.bundle import Bundle
-from catalog.bundle.manifest import MANIFEST
+from catalog.bundle.manifest import MANIFEST, events_names
 from catalog.data.erasure import ERASED, read_kept_events, tombstone_files
+from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items, read_items
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
@@ -62,7 +63,7 @@ class Prepared:
 
 def run(
     items: Path,
-    events: Path,
+    events: Path | Sequence[Path],
     out: Path,
     recipe: Recipe,
     *,
@@ -74,25 +75,30 @@ def run(
 ) -> Path:
     """The whole run; returns the published bundle, or the folder of reports where the method allows none.
 
-    start: the bundle to go on from (`trainer/model/warm_start.py`). make_current: whether servers shall load the
-    result. erased: tombstones that count beside those which stand next to `events` (`catalog/data/erasure.py`).
+    events: one file, or several that are merged.
+    start: the bundle to go on from (`trainer/model/warm_start.py`).
+    make_current: whether servers shall load the result.
+    erased: tombstones that count beside those which stand next to the events (`catalog/data/erasure.py`).
     Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
     Raises TrainerError or CatalogError.
     """
     check_sharding(recipe, group)
-    tombstones = tombstone_files(events, erased)
-    read = [items, events, *tombstones]
+    files = [events] if isinstance(events, Path) else list(events)
+    if len({file.resolve() for file in files}) < len(files):
+        raise TrainerError(f"a file of events is named twice: {', '.join(map(str, files))}; name each once")
+    tombstones = tombstone_files(files, erased)
+    read = [items, *files, *tombstones]
     if start is not None:
         check_fits(recipe, start)
         read.append(start.path / MANIFEST)
     first = group.rank == 0
-    inputs = {"items": items, "events": events}
+    inputs = {"items": items} | dict(zip(events_names(len(files)), files, strict=True))
     inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
     with ExitStack() as held:
         workspace = group.rank0_first(
             lambda: held.enter_context(open_workspace(out, recipe, read, resume=resume, first=first))
         )
-        prepared = group.rank0_first(lambda: _prepare(items, events, tombstones, recipe, workspace, start))
+        prepared = group.rank0_first(lambda: _prepare(items, files, tombstones, recipe, workspace, start))
         return _run_in(workspace, prepared, inputs, out, recipe, group, start, make_current)
 
 
@@ -164,15 +170,14 @@ def _run_in(
 
 def _prepare(
     items_file: Path,
-    events_file: Path,
+    events_files: Sequence[Path],
     tombstones: Sequence[Path],
     recipe: Recipe,
     workspace: Workspace,
     start: Bundle | None,
 ) -> Prepared:
-    events, met = read_kept_events(events_file, tombstones)
+    events, met = read_kept_events(events_files, tombstones)
     workspace.check_inputs()
-    print_line(str(met))
     split_of = SPLITS[recipe.evaluation.split]
 
     def fill(draft: Path) -> None:
@@ -187,6 +192,8 @@ def _prepare(
 
     workspace.stage(workspace.catalog, fill)
     items = Items(read_items(workspace.catalog / "items.parquet"))
+    events = drop_unknown_items(events, items.table["item_id"], met, fault=False)
+    print_line(str(met))
     codes_NL = np.load(workspace.catalog / "codes.npy", allow_pickle=False)
     split = split_of(Histories.from_events(events, items))
     index = ItemIndex.open(workspace.catalog / "index")

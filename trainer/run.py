@@ -1,11 +1,11 @@
 """Trains one model for search and recommendation, and publishes it as a bundle.
 
-    gemserve train --items data/items.parquet --events data/events.parquet --out bundles \
+    gemserve train --items data/items.parquet --events data/events.parquet [--events …] --out bundles \
         [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \
         [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
 
-Events of users who were erased are left out (`catalog/data/erasure.py`), as `events.erased.json` and `--erased` name
-them.
+Several files of events are merged; an event that is in more than one counts once. Events of users who were erased are
+left out (`catalog/data/erasure.py`), as the `.erased.json` beside each file and `--erased` name them.
 
 The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
 In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
@@ -41,7 +41,14 @@ from trainer.pipeline import run
 def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -> argparse.Namespace:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=Path, required=True, help="items.parquet or items.jsonl")
-    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="events.parquet or events.jsonl; may be given again for more files, which are merged",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of bundles; the new one becomes `current`")
     parser.add_argument(
         "--recipe", help="a recipe's name or a YAML file (default: small; with --warm-start, the bundle's own settings)"
@@ -58,7 +65,10 @@ def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -
         "--no-activate", action="store_true", help="publish the bundle without making it `current`, for a look first"
     )
     parser.add_argument(
-        "--erased", type=Path, metavar="FILE", help="users to leave out, beside those of EVENTS.erased.json"
+        "--erased",
+        type=Path,
+        metavar="FILE",
+        help="users to leave out, beside those of the .erased.json files",
     )
     parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
     return parser.parse_intermixed_args(arguments)

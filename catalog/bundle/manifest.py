@@ -12,10 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import BundleError
 
-__all__ = ["MANIFEST", "SCHEMA", "Manifest", "read_manifest"]
+__all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "read_manifest"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+
+
+def events_names(number: int) -> list[str]:
+    """Under which names a manifest's `data` has so many files of events: `events`, `events_2`, `events_3`, …"""
+    return ["events", *(f"events_{place}" for place in range(2, number + 1))][:number]
 
 
 class Manifest(BaseModel):
@@ -48,6 +53,12 @@ class Manifest(BaseModel):
     code_commit: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
     seal: str | None = None
+
+    @property
+    def events_sha256(self) -> frozenset[str]:
+        """Of the files of events that the model was trained on."""
+        files = [self.data[name] for name in events_names(len(self.data)) if name in self.data]
+        return frozenset(file["sha256"] for file in files if "sha256" in file)
 
     def sealed(self) -> Manifest:
         """The same manifest with its seal."""

@@ -1,9 +1,12 @@
 """Tombstones: whose events must not be trained on, up to when.
 
 Beside `events.parquet` the export writes `events.erased.json`, a list of `{"sha256": …, "erased_at": …}`: of each user
-who was erased the SHA-256 of the id, in UTF-8, and the moment in Unix ms. Events of that user which came by then are
-left out wherever events are trained on, so that a file which is older than the erasure brings nobody back. An event
-came when its column `recorded_at` says (Unix ms; the export writes it), and where it has none, at its `timestamp`.
+who was erased the SHA-256 of the id, in UTF-8, and the moment in Unix ms. Wherever events are trained on, what that
+user did up to then is left out, so that a file which is older than the erasure brings nobody back. Where several files
+are read together, the tombstones of each count for all of them.
+
+An event came when its column `recorded_at` says (Unix ms; the export writes it), and where it has none, at its
+`timestamp`. An event that came under a session's id (`recorded_as`) goes with the session as well as with its user.
 
 A digest does not tell an id, but whoever guesses an id can check the guess: keep the file as you keep the events.
 """
@@ -19,15 +22,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from catalog.data.events import read_events
+from catalog.data.events import RECORDED_AS, RECORDED_AT, read_sound_events, unique_events
 from catalog.data.validation_report import ValidationReport
 from catalog.errors import EventsError
 
 __all__ = [
     "ERASED",
-    "RECORDED_AT",
+    "Tombstones",
     "digest_of",
     "drop_erased",
+    "latest_tombstones",
     "read_kept_events",
     "read_tombstones",
     "tombstone_files",
@@ -35,7 +39,6 @@ __all__ = [
     "write_tombstones",
 ]
 
-RECORDED_AT = "recorded_at"
 ERASED = "event of an erased user"
 
 Tombstones = Mapping[str, int]
@@ -52,17 +55,19 @@ def tombstones_beside(events: Path) -> Path:
     return events.with_name(f"{events.stem}.erased.json")
 
 
-def read_tombstones(path: Path) -> dict[str, int]:
-    """Raises EventsError for a file that is missing or no list of tombstones."""
+def read_tombstones(path: Path, *, missing_ok: bool = False) -> dict[str, int]:
+    """Raises EventsError for a file that is no list of tombstones, and for a missing one unless `missing_ok`."""
+    if missing_ok and not path.exists():
+        return {}
     try:
         rows = orjson.loads(path.read_bytes())
-        return {_digest(row["sha256"]): int(row["erased_at"]) for row in rows}
+        return latest_tombstones(*({_digest(row["sha256"]): int(row["erased_at"])} for row in rows))
     except OSError as fault:
         raise EventsError(f"{path}: cannot be read ({fault.strerror})") from fault
     except (ValueError, TypeError, KeyError) as fault:
         raise EventsError(
             f"{path}: is no list of {{'sha256': …, 'erased_at': …}} ({fault}): "
-            "write it again with `gemserve export events`"
+            "restore it, or remove it and write it again with `gemserve export events`"
         ) from fault
 
 
@@ -77,44 +82,72 @@ def write_tombstones(tombstones: Tombstones, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def tombstone_files(events: Path, erased: Path | None = None) -> list[Path]:
-    """The files of tombstones that count for a file of events: the one beside it, if there is one, and `erased`.
+def latest_tombstones(*several: Tombstones) -> dict[str, int]:
+    """All of them as one; of a user who was erased more than once the last erasure counts."""
+    latest: dict[str, int] = {}
+    for tombstones in several:
+        for digest, erased_at in tombstones.items():
+            latest[digest] = max(erased_at, latest.get(digest, erased_at))
+    return latest
+
+
+def tombstone_files(events: Sequence[Path], erased: Path | None = None) -> list[Path]:
+    """The files of tombstones that count for files of events: those beside them, where there are any, and `erased`.
 
     Raises EventsError where `erased` does not exist.
     """
     if erased is not None and not erased.is_file():
         raise EventsError(f"{erased}: there is no such file of erased users; `gemserve export events` writes one")
-    beside = tombstones_beside(events)
-    files = [beside] if beside.is_file() else []
-    return files if erased is None or erased in files else [*files, erased]
+    beside = [tombstones for tombstones in map(tombstones_beside, events) if tombstones.is_file()]
+    return list(dict.fromkeys(beside if erased is None else [*beside, erased]))
 
 
-def read_kept_events(path: Path, tombstones: Sequence[Path]) -> tuple[pa.Table, ValidationReport]:
-    """As `read_events`, without the events of erased users; they are counted as omissions of the report, under ERASED.
+def read_kept_events(files: Sequence[Path], tombstones: Sequence[Path]) -> tuple[pa.Table, ValidationReport]:
+    """The events to train on: those of all files in one table, without those of erased users.
 
-    Raises EventsError, for a file of tombstones too.
+    files: at least one. tombstones: the files that `tombstone_files` names.
+    Rows are checked, merged and sorted as `catalog.data.events.read_events` does it for one file. Events of erased
+    users are omissions of the report, under ERASED. They go before repetitions do: an event that came again after its
+    user was erased is kept. Raises EventsError, for a file of tombstones too.
     """
-    events, report = read_events(path)
-    for file in tombstones:
-        kept = drop_erased(events, read_tombstones(file))
+    erased = latest_tombstones(*map(read_tombstones, tombstones))
+    parts: list[pa.Table] = []
+    reports: list[ValidationReport] = []
+    for file in files:
+        events, report = read_sound_events(file, named=len(files) > 1)
+        kept = drop_erased(events, erased)
         report.count(ERASED, len(events) - len(kept), fault=False)
-        events = kept
-    return events, report
+        parts.append(kept)
+        reports.append(report)
+    whole, *others = reports
+    for other in others:
+        whole.merge(other)
+    return unique_events(parts, whole), whole
 
 
 def drop_erased(events: pa.Table, tombstones: Tombstones) -> pa.Table:
-    """The events, in their order, without those that came before their user was erased."""
+    """The events, in their order, without those that came before the user, or the session, was erased."""
     if not tombstones or len(events) == 0:
         return events
-    users = events["user_id"].combine_chunks().dictionary_encode()
-    erased_at_U = np.array([tombstones.get(digest_of(user), -1) for user in users.dictionary.to_pylist()], np.int64)
-    return events.filter(pa.array(_came_at(events) > erased_at_U[users.indices.to_numpy()]))
+    erased_at_E = _erased_at(events["user_id"], tombstones)
+    if RECORDED_AS in events.column_names:
+        erased_at_E = np.maximum(erased_at_E, _erased_at(events[RECORDED_AS], tombstones))
+    return events.filter(pa.array(_came_at(events) > erased_at_E))
+
+
+def _erased_at(ids: pa.ChunkedArray, tombstones: Tombstones) -> NDArray[np.int64]:
+    """Of every row when its id was erased, -1 where it was not."""
+    encoded = ids.combine_chunks().dictionary_encode()
+    erased_at_U = [tombstones.get(digest_of(name), -1) for name in encoded.dictionary.to_pylist()]
+    rows_E = encoded.indices.fill_null(len(erased_at_U)).to_numpy()
+    erased_at_E: NDArray[np.int64] = np.array([*erased_at_U, -1], np.int64)[rows_E]
+    return erased_at_E
 
 
 def _came_at(events: pa.Table) -> NDArray[np.int64]:
     times = events["timestamp"]
     if RECORDED_AT in events.column_names:
-        times = pc.coalesce(events[RECORDED_AT].cast(pa.int64()), times)
+        times = pc.coalesce(events[RECORDED_AT], times)
     moments: NDArray[np.int64] = times.to_numpy()
     return moments
 

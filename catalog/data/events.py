@@ -1,13 +1,21 @@
 """Events: what people did, the behaviour models are trained on.
 
 The contract of an events file (Parquet or JSONL):
-`user_id`, `item_id` string (integers are accepted and turned to strings); `timestamp` Unix milliseconds, a whole
-number (a Parquet timestamp column is converted); `type` one of view, click, cart, purchase, rating; `query`,
-`event_id`, `request_id` string or null; an `event_id` names an event of its user. Every further column of scalars or of
-lists of strings is kept.
-An event with a query is *search* behaviour, one without is *recommendation* behaviour.
+
+    user_id, item_id    string; integers are accepted and turned to strings
+    timestamp           Unix milliseconds, a whole number; or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z;
+                        or a Parquet timestamp, where one without a zone is UTC
+    type                view, click, cart, purchase or rating; never guessed: a file without the column is refused, and
+                        a row without a value is a broken one
+    query               string or null; an event with one is *search* behaviour, without one *recommendation* behaviour
+    event_id            string or null; names an event of its user
+    request_id          string or null; of the answer that showed the item
+
+An export adds `recorded_at`, when the server got the event (as `timestamp`), and `recorded_as`, the session under whose
+id it came, where that was merged into the user. Every further column of scalars or of lists of strings is kept.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,7 +27,21 @@ from catalog.data.tables import first_occurrences, read_table, write_table
 from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import EventsError
 
-__all__ = ["EVENTS_SCHEMA", "EventType", "clean_events", "drop_unknown_items", "read_events", "write_events"]
+__all__ = [
+    "EVENTS_SCHEMA",
+    "RECORDED_AS",
+    "RECORDED_AT",
+    "EventType",
+    "clean_events",
+    "drop_unknown_items",
+    "read_events",
+    "read_sound_events",
+    "unique_events",
+    "write_events",
+]
+
+RECORDED_AT = "recorded_at"
+RECORDED_AS = "recorded_as"
 
 
 class EventType(StrEnum):
@@ -45,8 +67,10 @@ EVENTS_SCHEMA = TableSchema(
         }
     ),
     required=frozenset({"user_id", "item_id", "timestamp", "type"}),
-    identifiers=frozenset({"user_id", "item_id", "event_id", "request_id"}),
+    identifiers=frozenset({"user_id", "item_id", "event_id", "request_id", RECORDED_AS}),
     error=EventsError,
+    optional=pa.schema({RECORDED_AT: pa.int64(), RECORDED_AS: pa.string()}),
+    times=frozenset({"timestamp", RECORDED_AT}),
 )
 
 _YEAR_2100 = 4_102_444_800_000
@@ -59,12 +83,21 @@ def read_events(path: Path, *, strict: bool = False) -> tuple[pa.Table, Validati
     Broken events are dropped and counted in the report; with `strict` a single one raises EventsError, which shows
     them. Raises EventsError for a file or a column that cannot be used at all.
     """
-    report = ValidationReport("events")
-    events = clean_events(read_table(path, EVENTS_SCHEMA, report), report)
+    events, report = read_sound_events(path)
+    events = unique_events([events], report)
     if strict and report.faults:
         faults = "\n".join(report.fault_lines())
         raise EventsError(f"{path}: {report.broken:,} of {report.read:,} events are broken\n{faults}")
     return events, report
+
+
+def read_sound_events(path: Path, *, named: bool = False) -> tuple[pa.Table, ValidationReport]:
+    """The sound rows of one file in its order, for `unique_events`; the report counts the others.
+
+    named: whether the report's examples name the file too. Raises EventsError as `read_events` does.
+    """
+    report = ValidationReport("events", place=f"{path.name} line" if named else "line")
+    return _sound(read_table(path, EVENTS_SCHEMA, report), report), report
 
 
 def write_events(table: pa.Table, path: Path) -> None:
@@ -78,30 +111,49 @@ def clean_events(table: pa.Table, report: ValidationReport) -> pa.Table:
     `report.read` is left alone: whoever read the rows has counted them. Of several events of a user with one `event_id`
     the first is kept. A blank query is no query. Raises EventsError for a missing column or one of a wrong type.
     """
+    return unique_events([_sound(table, report)], report)
+
+
+def unique_events(parts: Sequence[pa.Table], report: ValidationReport) -> pa.Table:
+    """All rows of sound parts in one table, sorted stably by user and time.
+
+    Of several events of a user with one `event_id` the first is kept, in the order of the parts; the others are
+    counted. Of several parts, columns that are not the contract's are left away.
+    """
+    if len(parts) > 1:
+        parts = [part.select(EVENTS_SCHEMA.columns.names) for part in parts]
+    table = pa.concat_tables(parts)
+    own_id = pc.binary_join_element_wise(table["user_id"], table["event_id"], "\x00")
+    repeated = pc.invert(first_occurrences(own_id))
+    table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
+    table = table.sort_by([("user_id", "ascending"), ("timestamp", "ascending")])
+    return table.drop_columns([LINE]) if LINE in table.column_names else table
+
+
+def drop_unknown_items(
+    events: pa.Table, item_ids: pa.ChunkedArray, report: ValidationReport, *, fault: bool = True
+) -> pa.Table:
+    """The events whose item is among `item_ids`; the others are counted, as faults or as left out by choice."""
+    unknown = pc.invert(pc.is_in(events["item_id"], item_ids.combine_chunks()))
+    return report.drop(events, unknown, "unknown item", show=("item_id", "user_id"), fault=fault)
+
+
+def _sound(table: pa.Table, report: ValidationReport) -> pa.Table:
+    """The rows that are right by themselves, in the contract's columns."""
     table = conform(table, EVENTS_SCHEMA, "events")
     for name in ("user_id", "item_id"):
         nameless = pc.equal(pc.fill_null(table[name], ""), "")
         table = report.drop(table, nameless, f"missing {name}", show=("user_id", "item_id"))
     time = table["timestamp"]
     impossible = pc.or_(pc.less(time, 0), pc.greater(time, _YEAR_2100))
-    reason = "broken timestamp (missing, or not Unix milliseconds before the year 2100)"
+    reason = "broken timestamp (missing, or not Unix milliseconds before the year 2100, or text that is no such moment)"
     table = report.drop(table, impossible, reason, show=("user_id", "item_id", "timestamp"))
     unknown = pc.invert(pc.is_in(table["type"], pa.array(list(EventType), pa.string())))
     reason = f"unknown type (known are {', '.join(EventType)})"
     table = report.drop(table, unknown, reason, show=("user_id", "item_id", "type"))
-    own_id = pc.binary_join_element_wise(table["user_id"], table["event_id"], "\x00")
-    repeated = pc.invert(first_occurrences(own_id))
-    table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
     table = _without_blank_queries(table, report)
     _note_seconds(table, report)
-    table = table.sort_by([("user_id", "ascending"), ("timestamp", "ascending")])
-    return table.drop_columns([LINE]) if LINE in table.column_names else table
-
-
-def drop_unknown_items(events: pa.Table, item_ids: pa.ChunkedArray, report: ValidationReport) -> pa.Table:
-    """The events whose item is among `item_ids`; the others are counted as faults."""
-    unknown = pc.invert(pc.is_in(events["item_id"], item_ids.combine_chunks()))
-    return report.drop(events, unknown, "unknown item", show=("item_id", "user_id"))
+    return table
 
 
 def _without_blank_queries(table: pa.Table, report: ValidationReport) -> pa.Table:

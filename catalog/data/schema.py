@@ -6,12 +6,13 @@ tables stay in arrow, so this is own code.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.timestamps import unix_ms
 from catalog.data.validation_report import LINE
 from catalog.errors import CatalogError
 
@@ -26,12 +27,16 @@ class TableSchema:
     required: names of the columns that must be there.
     identifiers: names of string columns that may hold integers, which are converted to strings.
     error: the exception for a table that does not fit.
+    optional: name and type of columns that stay absent where a table lacks them.
+    times: names of columns of Unix milliseconds that may hold ISO 8601 text with a zone, which is converted.
     """
 
     columns: pa.Schema
     required: frozenset[str]
     identifiers: frozenset[str]
     error: type[CatalogError]
+    optional: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    times: frozenset[str] = frozenset()
 
 
 def conform(table: pa.Table, schema: TableSchema, where: str) -> pa.Table:
@@ -51,7 +56,9 @@ def conform(table: pa.Table, schema: TableSchema, where: str) -> pa.Table:
         else:
             columns[expected.name] = _cast(table[expected.name], expected, schema, where)
     for name in table.column_names:
-        if name not in columns:
+        if name in schema.optional.names:
+            columns[name] = _cast(table[name], schema.optional.field(name), schema, where)
+        elif name not in columns:
             columns[name] = _extra(table[name], name, schema, where)
     return pa.table(columns)
 
@@ -60,6 +67,9 @@ def _cast(column: pa.ChunkedArray, expected: pa.Field, schema: TableSchema, wher
     have = column.type
     if pa.types.is_dictionary(have):
         column = column.cast(have.value_type)
+        have = column.type
+    if expected.name in schema.times and _is_text(have):
+        column = _parsed_times(column)
         have = column.type
     if not _convertible(have, expected, schema):
         hint = " (integers with gaps become floats in pandas: store them as strings)"
@@ -77,6 +87,18 @@ def _cast(column: pa.ChunkedArray, expected: pa.Field, schema: TableSchema, wher
         return column if column.type == expected.type else column.cast(expected.type)
     except pa.ArrowInvalid as fault:
         raise schema.error(f"{where}: the column {expected.name!r}: {fault}") from fault
+
+
+def _parsed_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Unix milliseconds; null where the text names no moment, which is a fault of its row."""
+
+    def parsed(text: str | None) -> int | None:
+        try:
+            return None if text is None else unix_ms(text)
+        except ValueError:
+            return None
+
+    return pa.chunked_array([pa.array(map(parsed, column.to_pylist()), pa.int64())])
 
 
 def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> bool:

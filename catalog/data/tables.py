@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.data.schema import TableSchema, conform, in_words
+from catalog.data.timestamps import unix_ms
 from catalog.data.validation_report import LINE, ValidationReport
 
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
+
+ISO_TOO = ", nor ISO 8601 time with a zone"
 
 
 def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
@@ -75,7 +78,7 @@ def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> 
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as fault:
         raise schema.error(f"{path}: not a readable Parquet file ({fault})") from fault
-    report.place = "row"
+    report.place = report.place.removesuffix("line") + "row"
     report.read += len(table)
     return table.append_column(LINE, pa.array(range(1, len(table) + 1), pa.int64()))
 
@@ -91,13 +94,13 @@ def _read_jsonl(path: Path, schema: TableSchema, report: ValidationReport) -> pa
             try:
                 row = orjson.loads(line)
             except orjson.JSONDecodeError as fault:
-                report.count("line that is not JSON", 1, [f"line {number}: {fault}"])
+                report.count("line that is not JSON", 1, [f"{report.place} {number}: {fault}"])
                 continue
             if isinstance(row, dict):
                 rows.append(row)
                 lines.append(number)
             else:
-                report.count("line that is not a JSON object", 1, [f"line {number}: {line[:40]!r}"])
+                report.count("line that is not a JSON object", 1, [f"{report.place} {number}: {line[:40]!r}"])
     return _from_rows(rows, lines, schema, report, path)
 
 
@@ -109,6 +112,8 @@ def _from_rows(
     sound = [True] * len(rows)
     for name in names:
         values = [row.get(name) for row in rows]
+        if name in schema.times:
+            values = [_moment(value) for value in values]
         if name not in schema.columns.names:
             columns[name] = _inferred(values, name, schema, path)
             continue
@@ -116,10 +121,19 @@ def _from_rows(
         columns[name], wrong = typed_values(values, expected, identifier=name in schema.identifiers)
         for row in wrong:
             if sound[row]:  # a record with two broken values is one broken record
-                example = f"line {lines[row]}: {name}={rows[row][name]!r}"
-                report.count(f"{name} that is no {in_words(expected.type)}", 1, [example])
+                example = f"{report.place} {lines[row]}: {name}={rows[row][name]!r}"
+                what = in_words(expected.type) + (ISO_TOO if name in schema.times else "")
+                report.count(f"{name} that is no {what}", 1, [example])
             sound[row] = False
     return pa.table({**columns, LINE: pa.array(lines, pa.int64())}).filter(pa.array(sound, pa.bool_()))
+
+
+def _moment(value: Any) -> Any:
+    """Unix milliseconds for text that names a moment; any other value as it is, for `typed_values` to judge."""
+    try:
+        return unix_ms(value) if type(value) is str else value
+    except ValueError:
+        return value
 
 
 def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:

@@ -1,11 +1,12 @@
 """The result of every importer: items and events that fit together, with a validation report on each."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from catalog.data.erasure import Tombstones, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.data.events import clean_events, drop_unknown_items, write_events
 from catalog.data.items import clean_items, write_items
 from catalog.data.validation_report import ValidationReport
@@ -19,12 +20,16 @@ EVENTS_FILE = "events.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Sound items, sound events of these items sorted by user and time, and the reports on both."""
+    """Sound items, sound events of these items sorted by user and time, and the reports on both.
+
+    tombstones: of users who were erased, whose events are not among these.
+    """
 
     items: pa.Table
     events: pa.Table
     items_report: ValidationReport
     events_report: ValidationReport
+    tombstones: Tombstones = field(default_factory=dict)
 
     @property
     def broken(self) -> int:
@@ -54,6 +59,8 @@ def assemble(
 def write_dataset(dataset: Dataset, destination: Path, *, strict: bool = False) -> None:
     """Write `items.parquet` and `events.parquet` into the folder `destination`, both or neither.
 
+    Tombstones are written beside the events, with those that stand there already: an erasure is never undone.
+
     Raises DatasetError, before anything is written, if `destination` is a file, or if the source has broken records and
     `strict` is true.
     """
@@ -68,5 +75,8 @@ def write_dataset(dataset: Dataset, destination: Path, *, strict: bool = False) 
     with tempfile.TemporaryDirectory(prefix=".import-", dir=destination) as staging:
         write_items(dataset.items, Path(staging, ITEMS_FILE))
         write_events(dataset.events, Path(staging, EVENTS_FILE))
+        if dataset.tombstones:
+            beside = tombstones_beside(destination / EVENTS_FILE)
+            write_tombstones(latest_tombstones(read_tombstones(beside, missing_ok=True), dataset.tombstones), beside)
         for name in (ITEMS_FILE, EVENTS_FILE):
             Path(staging, name).replace(destination / name)

@@ -1,11 +1,14 @@
 """A shop's own data: `items.jsonl` and `events.jsonl`, or both as `.parquet`.
 
-The modules `catalog.data.items` and `catalog.data.events` say which columns they have.
+The modules `catalog.data.items` and `catalog.data.events` say which columns they have. Users whom an
+`events.erased.json` beside the events names are left out, and that file goes along to the destination, where training
+looks for it (`catalog.data.erasure`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from catalog.data.events import read_events
+from catalog.data.erasure import latest_tombstones, read_kept_events, read_tombstones, tombstone_files
 from catalog.data.items import load_items
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
@@ -20,8 +23,10 @@ def read_jsonl(source: Path) -> Dataset:
     """
     items, items_report = load_items(_find(source, "items"))
     path = _find(source, "events")
-    events, events_report = read_events(path)
-    return assemble(items, events, items_report, events_report)
+    files = tombstone_files([path])
+    events, events_report = read_kept_events([path], files)
+    dataset = assemble(items, events, items_report, events_report)
+    return replace(dataset, tombstones=latest_tombstones(*map(read_tombstones, files)))
 
 
 def _find(source: Path, name: str) -> Path:

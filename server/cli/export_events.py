@@ -4,11 +4,14 @@
 
 `python -m server.cli.export_events` is the same. Read on in docs/data.md.
 
-The file keeps to the contract of `catalog/data/events.py`, in order of time, with a column `recorded_at`: when each
-event came, Unix ms. Events of a session are given to the user whom it was merged into; an event that came both ways is
-written once. Events of users who were erased, up to then, are left out, and the tombstones are written beside the file
-(`catalog/data/erasure.py`), where training looks for them. `--since` and `--until` (Unix ms, the second one excluded)
-choose by the events' own time.
+The file keeps to the contract of `catalog/data/events.py`, in order of time, with two columns more: `recorded_at`, when
+each event came (Unix ms), and `recorded_as`, the session under whose id it came. Events of a session are given to the
+user whom it was merged into; an event that came both ways is written once. `--since` and `--until` (Unix ms, the second
+one excluded) choose by the events' own time.
+
+Events of users who were erased, up to then, are left out, and the tombstones are written beside the file
+(`catalog/data/erasure.py`), where training looks for them. Those that stand there already count too and are kept: a
+Redis that was lost, or put back from an older copy, does not undo an erasure.
 
 The log's 64 parts are read in pieces; sorted runs of them go to a temporary folder beside the file and are merged from
 there. So memory does not grow with the log, but for eight bytes an event. Status 2: nothing was written.
@@ -32,10 +35,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
-from catalog.data.erasure import RECORDED_AT, digest_of, tombstones_beside, write_tombstones
+from catalog.data.erasure import digest_of, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.data.events import EVENTS_SCHEMA
+from catalog.errors import CatalogError
 from catalog.terminal import printable
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
 
@@ -44,8 +50,9 @@ __all__ = ["Counts", "export_events", "main"]
 PIECE = 2_000  # entries of the log in one round trip
 RUN = 100_000  # events sorted in memory at a time: about 80 MB
 GROUP = 50_000  # events of a row group
+REDIS_SECONDS = 30.0  # for one piece: a Redis that falls silent ends the export
 
-SCHEMA = EVENTS_SCHEMA.columns.append(pa.field(RECORDED_AT, pa.int64()))
+SCHEMA = pa.schema([*EVENTS_SCHEMA.columns, *EVENTS_SCHEMA.optional])
 
 
 class Row(NamedTuple):
@@ -60,6 +67,7 @@ class Row(NamedTuple):
     query: str | None
     event_id: str
     request_id: str | None
+    recorded_as: str | None = None  # the session, where `user_id` is whom it was merged into
 
 
 NUMBERS = {"timestamp", "recorded_at", "place"}
@@ -87,7 +95,10 @@ class Counts:
 
 
 def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None = None) -> Counts:
-    """Writes `out` and its tombstones, each whole or not at all. Raises RedisError and OSError."""
+    """Writes `out` and its tombstones, each whole or not at all, the tombstones first.
+
+    Raises RedisError, OSError, and EventsError for tombstones beside `out` that cannot be read.
+    """
     counts = Counts()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
@@ -98,8 +109,11 @@ def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None 
                 runs.add(row)
             else:
                 counts.outside += 1
-        # After the log, so that what was merged or erased meanwhile is so in the file.
-        people = _People(_all(redis, "aliases"), {sha: int(at) for sha, at in _all(redis, "tombstones").items()})
+        # After the log, and sessions before erasures, so that what was merged or erased meanwhile is so in the file.
+        aliases, tombstones = _all(redis, "aliases"), _all(redis, "tombstones")
+        beside = tombstones_beside(out)
+        there = read_tombstones(beside, missing_ok=True)
+        people = _People(aliases, latest_tombstones(there, {sha: int(at) for sha, at in tombstones.items()}))
         counts.tombstones = len(people.tombstones)
         draft = Path(folder) / "events.parquet"
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
@@ -107,7 +121,7 @@ def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None 
             while group := list(islice(rows, GROUP)):
                 writer.write_table(_table(group, SCHEMA))
                 counts.written += len(group)
-        write_tombstones(people.tombstones, tombstones_beside(out))
+        write_tombstones(people.tombstones, beside)
         draft.replace(out)
     return counts
 
@@ -180,7 +194,7 @@ def _kept(rows: Iterable[Row], people: _People, repeated: frozenset[int], counts
             if _hash(row.event_id) in repeated:
                 seen.add((user, row.event_id))
             counts.of_sessions += user != row.user_id
-            yield row._replace(user_id=user)
+            yield row if user == row.user_id else row._replace(user_id=user, recorded_as=row.user_id)
 
 
 def _log(redis: Redis) -> Iterator[Row]:
@@ -249,13 +263,19 @@ def parse(
     return options
 
 
+def connect(url: str) -> Redis:
+    """A client whose every step is given up after REDIS_SECONDS, twice. Raises ValueError for a URL that is none."""
+    times = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 1), **times)
+
+
 def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_events") -> int:
     """The process's exit status. program: how it is called, for its help."""
     options = parse(arguments, program)
     try:
-        with Redis.from_url(options.redis) as redis:
+        with connect(options.redis) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
-    except (RedisError, OSError, ValueError) as error:  # ValueError: a URL that is none
+    except (RedisError, OSError, CatalogError, ValueError) as error:  # ValueError: a URL that is none
         print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")

@@ -1,12 +1,16 @@
 """Trains the served model on what users did since, and activates the result if it is not worse:
 
     gemserve retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \
-        [--events older.parquet] [--items items.parquet] [--recipe R] [training.steps=500 …]
+        [--events older.parquet …] [--items items.parquet] [--recipe R] [training.steps=500 …]
 
-Export of the event log and of the catalog → `trainer.run --warm-start` → `trainer.evaluation.compare` with the served
-model
-on the same held-out questions → activation over HTTP. Each is a process of its own. The key of an admin is read from
-the variable RETRAIN_KEY, or given as --key, which other users of the machine can see.
+1. `server.cli.export_events` and `export_items` write the event log and the catalog as it is served.
+2. `trainer.run --warm-start` trains on them, and on the files of `--events`: it merges them, and leaves out what users
+   did before they were erased, as the export and the `.erased.json` beside each file say.
+3. `trainer.evaluation.compare` asks the new and the served model the same held-out questions.
+4. The new one is activated over HTTP.
+
+Each step is a process of its own. The key of an admin is read from the variable RETRAIN_KEY, or given as --key, which
+other users of the machine can see.
 
 The exit status is 0 for a new model that was activated, 3 for one that is not shown to be as good (it stays published,
 and the old one is served), and 2 where something failed (nothing is activated). `python -m server.cli.retrain` is the
@@ -29,11 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
-from catalog.data.erasure import drop_erased, read_tombstones, tombstones_beside
-from catalog.data.events import EVENTS_SCHEMA, read_events, write_events
 from catalog.errors import CatalogError
 from catalog.terminal import printable
 from server.core.errors import ServerError
@@ -53,13 +53,18 @@ class RetrainingFailed(ServerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the operator asked for. events: of before the log, None for none. items: None for those that are served."""
+    """What the operator asked for.
+
+    events: files of what happened before the log begins.
+    items: None for those that are served.
+    recipe: None for the served model's own settings.
+    """
 
     bundles: Path
     redis: str
     server: str
     key: str | None
-    events: Path | None
+    events: Sequence[Path]
     items: Path | None
     recipe: str | None
     metric: str
@@ -70,9 +75,10 @@ class Plan:
 def retrain(plan: Plan, folder: Path, run: Run) -> int:
     """The exit status. folder: for files in between. Raises RetrainingFailed and CatalogError."""
     old = current_bundle(plan.bundles)
-    events, items = _events(plan, folder, run), plan.items or _items(plan, old, folder, run)
+    events = [*plan.events, _recorded(plan, folder, run)]
+    items = plan.items or _items(plan, old, folder, run)
     new = _trained(plan, old, items, events, run)
-    compare = ["--old", str(old), "--new", str(new), "--events", str(events)]
+    compare = ["--old", str(old), "--new", str(new), *_flags(events)]
     compare += ["--metric", plan.metric, "--tolerance", str(plan.tolerance)]
     status = run(["trainer.evaluation.compare", *compare], {})
     if status == NOT_BETTER:
@@ -98,24 +104,16 @@ def main(
         return FAILED
 
 
-def _events(plan: Plan, folder: Path, run: Run) -> Path:
-    """The log, behind the events of before it, without those of erased users."""
-    recorded, merged = folder / "recorded.parquet", folder / "events.parquet"
-    _must(
-        run(["server.cli.export_events", "--out", str(recorded)], {"GEMSERVE_REDIS": plan.redis}),
-        "the export of events",
-    )
-    files = [recorded] if plan.events is None else [plan.events, recorded]
-    tombstones = read_tombstones(tombstones_beside(recorded))
-    write_events(pa.concat_tables([_kept(file, tombstones) for file in files]), merged)
-    return merged
+def _recorded(plan: Plan, folder: Path, run: Run) -> Path:
+    """The event log as a file, with the tombstones beside it."""
+    recorded = folder / "recorded.parquet"
+    command = ["server.cli.export_events", "--out", str(recorded)]
+    _must(run(command, {"GEMSERVE_REDIS": plan.redis}), "the export of events")
+    return recorded
 
 
-def _kept(file: Path, tombstones: Mapping[str, int]) -> pa.Table:
-    events, report = read_events(file)
-    if report.dropped:
-        print(f"{file}: {report}")
-    return drop_erased(events, tombstones).select(EVENTS_SCHEMA.columns.names)
+def _flags(events: Sequence[Path]) -> list[str]:
+    return [word for file in events for word in ("--events", str(file))]
 
 
 def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:
@@ -125,17 +123,17 @@ def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:
     return items
 
 
-def _trained(plan: Plan, old: Path, items: Path, events: Path, run: Run) -> Path:
+def _trained(plan: Plan, old: Path, items: Path, events: Sequence[Path], run: Run) -> Path:
     """The new bundle, which is not `current` yet."""
     before = set(published_versions(plan.bundles))
-    command = ["trainer.run", "--items", str(items), "--events", str(events), "--out", str(plan.bundles)]
+    command = ["trainer.run", "--items", str(items), *_flags(events), "--out", str(plan.bundles)]
     command += ["--warm-start", str(old), "--no-activate"]
     command += [] if plan.recipe is None else ["--recipe", plan.recipe]
     _must(run([*command, *plan.settings], {}), "training")
-    trained_on = sha256_of(events)
+    trained_on = {sha256_of(file) for file in events}
     for version in set(published_versions(plan.bundles)) - before:
         bundle = open_bundle(plan.bundles / version, verify=False)
-        if bundle.manifest.data.get("events", {}).get("sha256") == trained_on:
+        if bundle.manifest.events_sha256 == trained_on:
             return bundle.path
     raise RetrainingFailed(f"training ended well and left no bundle in {plan.bundles}: does its method publish one?")
 
@@ -193,7 +191,14 @@ def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
     )
     parser.add_argument("--server", required=True, help="such as http://127.0.0.1:8000")
     parser.add_argument("--key", default=os.environ.get("RETRAIN_KEY"), help="of an admin (default: RETRAIN_KEY)")
-    parser.add_argument("--events", type=Path, help="events of before the log, such as the first training's file")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="events of before the log, such as the first training's file; may be given again for more files",
+    )
     parser.add_argument("--items", type=Path, help="items to train with (default: the catalog that is served)")
     parser.add_argument("--recipe", help="default: the served model's own settings")
     parser.add_argument("--metric", default="ndcg@10", help="that decides (default: ndcg@10)")

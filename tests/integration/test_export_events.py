@@ -1,8 +1,12 @@
 """From events over a real Redis to a file that training reads."""
 
+import asyncio
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +18,13 @@ from redis import Redis
 
 from catalog.data.erasure import digest_of, read_kept_events, read_tombstones, tombstone_files
 from catalog.data.events import EventType, read_events
-from server.cli.export_events import export_events, main
-from server.storage.keyspace import BUCKETS, bucket_key, bucket_of
+from server.cli.export_events import Row, _all, _log, export_events, main
+from server.storage.keyspace import BUCKETS, BucketKey, bucket_key, bucket_of
 from server.storage.managed_redis import free_port
 from server.storage.protocol import Event
+from server.storage.redis_history import RedisHistory
 from tests.support.redis_store import START, Connect, event
+from tests.support.redis_store import settings as storage
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +49,15 @@ EVENTS = st.lists(
 def redis(redis_url: str) -> Iterator[Redis]:
     with Redis.from_url(redis_url) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_history(url: str) -> AsyncIterator[RedisHistory]:
+    history = RedisHistory(storage(url))
+    try:
+        yield history
+    finally:
+        await history.close()
 
 
 def written(path: Path) -> list[dict[str, object]]:
@@ -106,6 +121,10 @@ async def test_a_session_and_its_user_are_one_person(connect: Connect, redis: Re
     rows = [(row["user_id"], row["item_id"]) for row in written(tmp_path / "e.parquet")]
     assert rows == [*(("ada", f"i{n}") for n in range(1, 5)), ("bob", "i5"), ("ada", "i9")]
     assert counts.of_sessions == 3
+    assert [row["recorded_as"] for row in written(tmp_path / "e.parquet")] == [
+        *(None, "visit", "phone", "phone"),
+        *(None, None),
+    ]
 
 
 async def test_an_erased_user_never_comes_to_training(connect: Connect, redis: Redis, tmp_path: Path) -> None:
@@ -127,10 +146,97 @@ async def test_an_erased_user_never_comes_to_training(connect: Connect, redis: R
     counts = export_events(redis, tmp_path / "newer.parquet")
     assert counts.erased == 2
     assert [row["item_id"] for row in written(tmp_path / "newer.parquet")] == ["i3", "i4"]
-    tombstones = tombstone_files(tmp_path / "newer.parquet")
+    tombstones = tombstone_files([tmp_path / "newer.parquet"])
     assert set(read_tombstones(tombstones[0])) == {digest_of("ada"), digest_of("visit")}
-    kept, _ = read_kept_events(tmp_path / "older.parquet", tombstones)
+    kept, _ = read_kept_events([tmp_path / "older.parquet"], tombstones)
     assert kept["item_id"].to_pylist() == ["i3"]
+
+
+async def test_a_session_that_is_erased_later_goes_from_its_users_events_too(
+    connect: Connect, redis: Redis, tmp_path: Path
+) -> None:
+    history = connect()
+    await history.append([event(1), event(2, user="visit")])
+    await history.merge("ada", "visit")
+    export_events(redis, tmp_path / "older.parquet")
+    await history.erase("visit")
+    export_events(redis, tmp_path / "newer.parquet")
+    files = [tmp_path / "older.parquet", tmp_path / "newer.parquet"]
+    kept, _ = read_kept_events(files, tombstone_files(files))
+    assert [(row["user_id"], row["item_id"]) for row in kept.to_pylist()] == [("ada", "i1")]
+
+
+@pytest.mark.parametrize("step", ["log", "aliases", "tombstones"])
+async def test_an_erasure_during_an_export_is_heeded(
+    redis_url: str, redis: Redis, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it comes between two reads: before the tombstones it counts here, after them in the next export."""
+    async with open_history(redis_url) as history:
+        await history.append([event(1), event(2, user="visit"), event(3, user="bob")])
+        await history.merge("ada", "visit")
+
+    def erase() -> None:
+        async def in_time() -> None:
+            async with open_history(redis_url) as history:
+                await history.erase("ada")
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, in_time()).result()
+
+    def read_log(of: Redis) -> Iterator[Row]:
+        yield from list(_log(of))
+        if step == "log":
+            erase()
+
+    def read_all(of: Redis, kind: BucketKey) -> dict[str, str]:
+        found = _all(of, kind)
+        if step == kind:
+            erase()
+        return found
+
+    monkeypatch.setattr("server.cli.export_events._log", read_log)
+    monkeypatch.setattr("server.cli.export_events._all", read_all)
+    export_events(redis, tmp_path / "during.parquet")
+    monkeypatch.undo()
+    export_events(redis, tmp_path / "after.parquet")
+    here = [row["item_id"] for row in written(tmp_path / "during.parquet")]
+    assert here == (["i1", "i2", "i3"] if step == "tombstones" else ["i3"])
+    files = [tmp_path / "during.parquet", tmp_path / "after.parquet"]
+    kept, _ = read_kept_events(files, tombstone_files(files))
+    assert set(kept["item_id"].to_pylist()) == {"i3"}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_redis_that_forgot_an_erasure_does_not_undo_it(
+    connect: Connect, redis: Redis, tmp_path: Path, lost: bool
+) -> None:
+    """Lost, or put back from a copy of before: the tombstones beside the file of the last export still count."""
+    history, out = connect(), tmp_path / "e.parquet"
+    await history.append([event(1), event(2, user="bob")])
+    export_events(redis, tmp_path / "older.parquet")
+    log = bucket_key("log", bucket_of("ada"))
+    copy = redis.xrange(log)
+    await history.erase("ada")
+    export_events(redis, out)
+    redis.flushall()
+    if not lost:
+        for entry, fields in copy:
+            redis.xadd(log, fields, id=entry)
+    counts = export_events(redis, out)
+    assert (counts.erased, counts.tombstones) == (0 if lost else 1, 1)
+    files = [tmp_path / "older.parquet", out]
+    kept, _ = read_kept_events(files, tombstone_files(files))
+    assert kept["user_id"].to_pylist() == ["bob"]
+
+
+async def test_tombstones_that_cannot_be_read_stop_an_export(
+    redis_url: str, redis: Redis, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "e.erased.json").write_text("{")
+    in_redis(redis, [event(1)])
+    assert main(["--redis", redis_url, "--out", str(tmp_path / "e.parquet")]) == 2
+    assert "e.erased.json: is no list" in capsys.readouterr().err
+    assert not (tmp_path / "e.parquet").exists()
 
 
 def test_a_log_without_events(redis: Redis, tmp_path: Path) -> None:
@@ -167,3 +273,14 @@ def test_a_redis_that_is_away_leaves_the_file_before(
     assert "nothing was written" in capsys.readouterr().err
     assert len(written(out)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.erased.json", "e.parquet"]
+
+
+def test_a_redis_that_is_silent_ends_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("server.cli.export_events.REDIS_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        assert main(["--redis", url, "--out", str(tmp_path / "e.parquet")]) == 2
+    assert "nothing was written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

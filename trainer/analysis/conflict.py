@@ -46,7 +46,14 @@ STAGES = ("before", "after")
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.analysis.conflict", description="Conflict of the tasks.")
     parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
-    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl of its training")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="events.parquet or events.jsonl of its training, once for each file",
+    )
     parser.add_argument("--batches", type=int, default=32, help="to measure on (default: 32)")
     parser.add_argument("--refresh-batches", type=int, default=4, help="to choose the subspaces on (default: 4)")
     parser.add_argument("--corpus", type=Path, help="general text for the null spaces (default: as in training)")

@@ -5,6 +5,7 @@ Q questions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ Hits = dict[Task, dict[tuple[str, int, str], bool]]
 number of the event in the histories, and the item's id."""
 
 
-def held_out_hits(folder: Path, events: Path) -> Hits:
+def held_out_hits(folder: Path, events: Sequence[Path]) -> Hits:
     """The hits of the bundle in `folder`, asked as in its own evaluation. Raises TrainerError or CatalogError."""
     bundle = open_bundle(folder)
     recipe = bundle_settings(bundle)

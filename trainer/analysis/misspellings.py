@@ -29,7 +29,7 @@ from catalog.text.spelling import Lexicon, words_of
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.histories import Question
-from trainer.evaluation.bundle import bundle_settings, held_out, load_model
+from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.metrics import ranks_of, summarize
 from trainer.evaluation.report import rank_questions
@@ -76,7 +76,7 @@ def _beside(letter: str) -> str:
     return row[max(0, place - 1) : place] + row[place + 1 : place + 2]
 
 
-def measure(bundle: Bundle, events: Path, seed: int) -> dict[str, Any]:
+def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]:
     """The figures of clean and misspelled queries, each without and with correction.
 
     Beside them: the share of misspelled queries that correction restores, the share of clean queries that it changes,
@@ -92,7 +92,7 @@ def measure(bundle: Bundle, events: Path, seed: int) -> dict[str, Any]:
     pairs = [(q, misspell(q.query, generator)) for q in split.test if q.query is not None]
     asked = [(question, typed) for question, typed in pairs if typed is not None]
     if not asked:
-        raise TrainerError(f"{events}: no search with a word of four letters is held out")
+        raise TrainerError(f"{in_words(events)}: no search with a word of four letters is held out")
     lexicon = Lexicon.of(bundle.items, bundle.typed_words.people)
     clean = [question for question, _ in asked]
     misspelled = [replace(question, query=typed) for question, typed in asked]
@@ -151,7 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m trainer.analysis.misspellings", description="What misspelled queries cost a published bundle."
     )
     parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
-    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="events.parquet or events.jsonl, once for each file",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the typos (default: 0)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(arguments)

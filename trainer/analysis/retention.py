@@ -39,7 +39,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--before", type=Path, required=True, help="the base's folder, or a bundle")
     parser.add_argument("--after", type=Path, required=True, nargs="+", help="bundles, or checkpoints, tuned from it")
     parser.add_argument("--corpus", type=Path, required=True, help="held-out general text (.gz too)")
-    parser.add_argument("--events", type=Path, help="events of the bundles' training, to compare rankings")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="events of the bundles' training, to compare rankings, once for each file",
+    )
     parser.add_argument("--tokens", type=int, help="read only so many of the text (default: all)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")

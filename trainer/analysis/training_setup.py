@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class TrainingSetup:
     level_tokens: list[torch.Tensor]
 
 
-def load_training_setup(folder: Path, events: Path) -> TrainingSetup:
+def load_training_setup(folder: Path, events: Sequence[Path]) -> TrainingSetup:
     """The setup of the bundle in `folder`, by the settings in its manifest and the events of its training.
 
     Events of erased users are left out as in training. Raises TrainerError or CatalogError for files that do not fit.

@@ -33,7 +33,14 @@ from trainer.evaluation.table import table
 def parse(arguments: Sequence[str] | None = None, program: str = "python -m trainer.evaluation") -> argparse.Namespace:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True, help="a bundle's folder, or the link `current` to one")
-    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="events.parquet or events.jsonl, once for each file",
+    )
     parser.add_argument(
         "--protocol",
         choices=("full", "candidates"),

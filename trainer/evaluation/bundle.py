@@ -1,7 +1,8 @@
-"""A published bundle on a file of events: the split is made again as in training, the items are the bundle's."""
+"""A published bundle on files of events: the split is made again as in training, the items are the bundle's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +19,9 @@ from trainer.data.histories import SPLITS, Histories, Split
 from trainer.evaluation.report import Protocol, Report, evaluate
 
 
-def evaluate_bundle(bundle: Bundle, events: Path, recipe: EvaluationRecipe, protocol: Protocol, *, seed: int) -> Report:
+def evaluate_bundle(
+    bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe, protocol: Protocol, *, seed: int
+) -> Report:
     """The report, with `events` beside it: how many there were and whether they are what the bundle was trained on.
 
     Says which events were left out, because they are broken or name an item that the bundle does not have. Raises
@@ -26,10 +29,13 @@ def evaluate_bundle(bundle: Bundle, events: Path, recipe: EvaluationRecipe, prot
     """
     split, kept = held_out(bundle, events, recipe)
     if not split.test:
-        raise TrainerError(f"{events}: the split {recipe.split} holds out no question; users have too few events")
-    same = bundle.manifest.data.get("events", {}).get("sha256") == sha256_of(events)
+        raise TrainerError(
+            f"{in_words(events)}: the split {recipe.split} holds out no question; users have too few events"
+        )
+    same = bundle.manifest.events_sha256 == set(map(sha256_of, events))
     if not same:
-        print_line(f"{events} is not the file the bundle was trained on: it may have learned from what is asked here")
+        files = "is not the file" if len(events) == 1 else "are not the files"
+        print_line(f"{in_words(events)} {files} the bundle was trained on: it may have learned from what is asked here")
     with progress("evaluating", len(split.test)) as shown:
         report = evaluate(
             load_model(bundle),
@@ -62,13 +68,19 @@ def load_model(bundle: Bundle) -> PreTrainedModel:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def held_out(bundle: Bundle, events: Path, recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
+def held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
     """The split of the events of items that the bundle has, and how many events there were and were left out."""
-    if not events.is_file():
-        raise TrainerError(f"{events} does not exist: `gemserve import` writes items and events files")
+    for file in events:
+        if not file.is_file():
+            raise TrainerError(f"{file} does not exist: `gemserve import` writes items and events files")
     table, met = read_kept_events(events, tombstone_files(events))
     known = drop_unknown_items(table, bundle.items.table["item_id"], met)
     if met.dropped:
         print_line(str(met))
     split = SPLITS[recipe.split](Histories.from_events(known, bundle.items))
     return split, {"read": met.read, "unknown_items": len(table) - len(known)}
+
+
+def in_words(events: Sequence[Path]) -> str:
+    """The files as a message names them."""
+    return " and ".join(map(str, events))

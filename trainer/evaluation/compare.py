@@ -30,7 +30,7 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
 from trainer.data.histories import Question, Split
-from trainer.evaluation.bundle import bundle_settings, held_out, load_model
+from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.confidence import Estimate, mean_estimate
 from trainer.evaluation.metrics import CUTOFFS, METRICS, gains, ranks_of
@@ -56,14 +56,14 @@ class Compared:
         return min(self.difference.value, self.difference.low) > -tolerance
 
 
-def compare(old: Bundle, new: Bundle, events: Path, metric: str) -> dict[Task, Compared]:
+def compare(old: Bundle, new: Bundle, events: Sequence[Path], metric: str) -> dict[Task, Compared]:
     """By task, over the questions that both bundles hold out. Raises TrainerError where there is none."""
     recipe = bundle_settings(new)
     splits = [held_out(bundle, events, recipe)[0] for bundle in (old, new)]
     questions = [_by_key(bundle, split) for bundle, split in zip((old, new), splits, strict=True)]
     shared = [key for key in questions[1] if key in questions[0]]
     if not shared:
-        raise TrainerError(f"{events}: {old.version} and {new.version} have no held-out question in common")
+        raise TrainerError(f"{in_words(events)}: {old.version} and {new.version} have no held-out question in common")
     gains_BQ = [
         _gains(bundle, split, [asked[key] for key in shared], recipe, metric)
         for bundle, split, asked in zip((old, new), splits, questions, strict=True)
@@ -123,7 +123,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--old", type=Path, required=True, help="the bundle that is served")
     parser.add_argument("--new", type=Path, required=True, help="the bundle that may take its place")
-    parser.add_argument("--events", type=Path, required=True, help="events.parquet or events.jsonl")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="events.parquet or events.jsonl, once for each file",
+    )
     parser.add_argument("--metric", choices=NAMES, default="ndcg@10", metavar="NAME@K", help="default: ndcg@10")
     parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is still accepted (0.02)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

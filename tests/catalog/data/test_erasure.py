@@ -74,20 +74,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(EventsError, match="gone"):
         read_tombstones(tmp_path / "gone.json")
     with pytest.raises(EventsError, match="gone"):
-        tombstone_files(tmp_path / "events.parquet", tmp_path / "gone.json")
+        tombstone_files([tmp_path / "events.parquet"], tmp_path / "gone.json")
 
 
 def test_files_beside_and_named_both_count(tmp_path: Path) -> None:
     events = tmp_path / "events.parquet"
     write_events(table([("ada", 1, None), ("bob", 1, None), ("Ω", 1, None)]), events)
-    assert tombstone_files(events) == []
+    assert tombstone_files([events]) == []
     named = tmp_path / "named.json"
     write_tombstones({digest_of("ada"): 1}, tombstones_beside(events))
     write_tombstones({digest_of("bob"): 1}, named)
-    files = tombstone_files(events, named)
+    files = tombstone_files([events], named)
     assert files == [tmp_path / "events.erased.json", named]
-    assert tombstone_files(events, files[0]) == files[:1]
-    kept, report = read_kept_events(events, files)
+    assert tombstone_files([events], files[0]) == files[:1]
+    kept, report = read_kept_events([events], files)
     assert kept["user_id"].to_pylist() == ["Ω"]
     assert (report.omissions[ERASED].count, report.broken) == (2, 0)
     assert orjson.loads(files[0].read_bytes()) == [{"sha256": digest_of("ada"), "erased_at": 1}]

@@ -5,15 +5,21 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from catalog.bundle.bundle import activate, sha256_of
-from catalog.bundle.manifest import Manifest
-from catalog.data.erasure import digest_of, tombstones_beside, write_tombstones
+from catalog.bundle.manifest import Manifest, events_names
+from catalog.data.erasure import (
+    digest_of,
+    read_kept_events,
+    tombstone_files,
+    tombstones_beside,
+    write_tombstones,
+)
 from catalog.data.events import EVENTS_SCHEMA, write_events
 from server.cli.retrain import main
 from tests.support.small_shop import make_manifest
@@ -26,8 +32,8 @@ def events(*rows: tuple[str, str, int]) -> pa.Table:
     return pa.Table.from_pylist(columns, EVENTS_SCHEMA.columns)
 
 
-def publish(bundles: Path, version: str, events_sha256: str | None = None) -> None:
-    data = {} if events_sha256 is None else {"events": {"sha256": events_sha256}}
+def publish(bundles: Path, version: str, events: Sequence[Path] = ()) -> None:
+    data = {name: {"sha256": sha256_of(file)} for name, file in zip(events_names(len(events)), events, strict=True)}
     manifest: Manifest = make_manifest().model_copy(update={"version": version, "data": data})
     (bundles / version).mkdir(parents=True)
     (bundles / version / "manifest.json").write_text(manifest.model_dump_json())
@@ -41,7 +47,7 @@ class Steps:
         self.statuses = statuses
         self.commands: list[list[str]] = []
         self.variables: list[dict[str, str]] = []
-        self.trained_on: list[dict[str, object]] = []
+        self.trained_on: list[tuple[str, str]] = []
         self.tombstones: dict[str, int] = {}
         self.recorded = events(("ada", "item-9", 2_000), ("erased", "item-9", 2_000))
 
@@ -50,20 +56,22 @@ class Steps:
         self.variables.append(dict(variables))
         name = command[0].rpartition(".")[2]
         if self.statuses.get(name, 0) == 0:
-            getattr(self, name, lambda _: None)(dict(zip(command[1::2], command[2::2], strict=False)))
+            getattr(self, name, lambda _: None)(command[1:])
         return self.statuses.get(name, 0)
 
-    def export_events(self, options: dict[str, str]) -> None:
-        write_events(self.recorded, Path(options["--out"]))
-        write_tombstones(self.tombstones, tombstones_beside(Path(options["--out"])))
+    def export_events(self, arguments: Sequence[str]) -> None:
+        out = Path(arguments[arguments.index("--out") + 1])
+        write_events(self.recorded, out)
+        write_tombstones(self.tombstones, tombstones_beside(out))
 
-    def export_items(self, options: dict[str, str]) -> None:
-        Path(options["--out"]).write_bytes(b"items")
+    def export_items(self, arguments: Sequence[str]) -> None:
+        Path(arguments[arguments.index("--out") + 1]).write_bytes(b"items")
 
-    def run(self, options: dict[str, str]) -> None:
-        file = Path(options["--events"])
-        self.trained_on = pq.read_table(file).to_pylist()
-        publish(self.bundles, NEW, sha256_of(file))
+    def run(self, arguments: Sequence[str]) -> None:
+        files = [Path(word) for flag, word in pairwise(arguments) if flag == "--events"]
+        kept, _ = read_kept_events(files, tombstone_files(files))
+        self.trained_on = [(row["user_id"], row["item_id"]) for row in kept.to_pylist()]
+        publish(self.bundles, NEW, files)
 
     @property
     def modules(self) -> list[str]:
@@ -168,16 +176,44 @@ def test_a_server_that_is_away_is_named(bundles: Path, capsys: pytest.CaptureFix
     assert "http://127.0.0.1:9/admin/models/2025-11-21-a/activate could not be reached" in capsys.readouterr().err
 
 
-def test_older_events_come_first_and_erased_users_nowhere(
+def test_older_events_are_trained_on_beside_the_log(bundles: Path, server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    files = [tmp_path / "first.parquet", tmp_path / "second.parquet"]
+    write_events(events(("ada", "item-1", 1_000), ("bob", "item-3", 1_000)), files[0])
+    write_events(events(("bob", "item-4", 1_500)), files[1])
+    steps = Steps(bundles)
+    assert main(command(bundles, server, "--events", str(files[0]), "--events", str(files[1])), steps) == 0
+    assert steps.trained_on == [
+        *(("ada", "item-1"), ("ada", "item-9")),
+        *(("bob", "item-3"), ("bob", "item-4"), ("erased", "item-9")),
+    ]
+    trained, compared = steps.commands[2:]
+    assert [word for word in trained if word.endswith(".parquet")][1:] == [
+        word for word in compared if word.endswith(".parquet")
+    ], "the same questions"
+
+
+def test_users_erased_in_redis_stay_out_of_older_files(
     bundles: Path, server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
     older = tmp_path / "older.parquet"
-    write_events(events(("ada", "item-1", 1_000), ("erased", "item-2", 1_000), ("bob", "item-3", 1_000)), older)
+    write_events(events(("ada", "item-1", 1_000), ("erased", "item-2", 1_000)), older)
     steps = Steps(bundles)
     steps.tombstones = {digest_of("erased"): 1_500}
     assert main(command(bundles, server, "--events", str(older)), steps) == 0
-    trained = [(row["user_id"], row["item_id"]) for row in steps.trained_on]
-    assert sorted(trained) == [("ada", "item-1"), ("ada", "item-9"), ("bob", "item-3"), ("erased", "item-9")]
+    assert steps.trained_on == [("ada", "item-1"), ("ada", "item-9"), ("erased", "item-9")]
+
+
+def test_users_erased_beside_an_older_file_stay_out_of_all(
+    bundles: Path, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    """As after Redis was put back from a copy of before the erasure, or lost."""
+    older, oldest = tmp_path / "older.parquet", tmp_path / "oldest.parquet"
+    write_events(events(("ada", "item-1", 1_000)), older)
+    write_events(events(("erased", "item-2", 500)), oldest)
+    write_tombstones({digest_of("erased"): 3_000}, tombstones_beside(older))
+    steps = Steps(bundles)
+    assert main(command(bundles, server, "--events", str(oldest), "--events", str(older)), steps) == 0
+    assert steps.trained_on == [("ada", "item-1"), ("ada", "item-9")]
 
 
 def test_items_and_recipe_of_the_operator(bundles: Path, server: ThreadingHTTPServer) -> None:

@@ -16,7 +16,7 @@ from trainer.gems.parameters import projected_modules
 
 @pytest.fixture(scope="module")
 def setup(bundles, files):
-    return load_training_setup(bundles["gems"].path, files[1])
+    return load_training_setup(bundles["gems"].path, [files[1]])
 
 
 def gradients(rows, columns, rank, seed=0):

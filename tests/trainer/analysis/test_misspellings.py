@@ -40,7 +40,7 @@ def test_a_bundle_that_there_is_not_is_said_to_be_missing(tmp_path, capsys) -> N
 
 def test_every_way_is_asked_the_same(bundles, files) -> None:
     bundle = next(iter(bundles.values()))
-    report = measure(bundle, files[1], seed=0)
+    report = measure(bundle, [files[1]], seed=0)
     ways = [report[way] for way in ("clean", "clean_corrected", "misspelled", "corrected")]
     assert {way["questions"] for way in ways} == {report["questions"]}
     assert all("recall@10" in way["intervals"] for way in ways)
@@ -48,4 +48,4 @@ def test_every_way_is_asked_the_same(bundles, files) -> None:
     assert report["clean_queries_changed"] == 0
     assert report["clean_words_changed"] == []
     assert report["clean_corrected"] == report["clean"]
-    assert measure(bundle, files[1], seed=0) == report
+    assert measure(bundle, [files[1]], seed=0) == report

@@ -75,7 +75,7 @@ def test_rankings_of_two_bundles_are_compared_question_by_question(bundles, corp
         for name, bundle in (("before", before), ("after", after)):
             report = json.loads((bundle.path / "report.json").read_text())
             assert own[name]["value"] == pytest.approx(report["tasks"][task]["model"]["recall@10"], abs=1e-6)
-    right = {name: held_out_hits(bundle.path, files[1])["search"] for name, bundle in bundles.items()}
+    right = {name: held_out_hits(bundle.path, [files[1]])["search"] for name, bundle in bundles.items()}
     then = [right["full"][question] for question, found in right["gems"].items() if found]
     assert ranking["search"]["forgotten"]["value"] == pytest.approx(1 - np.mean(then), abs=1e-6)
 

@@ -32,7 +32,7 @@ def good(files, tmp_path_factory):
 
 
 def test_a_model_that_learned_more_is_better_on_the_same_questions(poor, good, files):
-    compared = compare(poor, good, files[1], "recall@5")
+    compared = compare(poor, good, [files[1]], "recall@5")
     assert set(compared) == {"search", "recommendation"}
     for task, figures in compared.items():
         report = json.loads((good.path / "report.json").read_text())["tasks"][task]["model"]
@@ -40,7 +40,7 @@ def test_a_model_that_learned_more_is_better_on_the_same_questions(poor, good, f
         assert figures.new == pytest.approx(report["recall@5"], abs=1e-6), "asked as training asked"
         assert figures.difference.value == pytest.approx(figures.new - figures.old)
     assert compared["recommendation"].difference.low > 0
-    assert not compare(good, poor, files[1], "recall@5")["recommendation"].not_worse(0.02)
+    assert not compare(good, poor, [files[1]], "recall@5")["recommendation"].not_worse(0.02)
 
 
 def test_exit_status_table_and_figures(poor, good, files, tmp_path, capsys):
@@ -57,7 +57,7 @@ def test_exit_status_table_and_figures(poor, good, files, tmp_path, capsys):
 def test_events_without_a_held_out_question_are_refused(poor, good, tmp_path):
     write_events(world.event_table().slice(0, 1), tmp_path / "few.parquet")
     with pytest.raises(TrainerError, match="no held-out question in common"):
-        compare(poor, good, tmp_path / "few.parquet", "ndcg@10")
+        compare(poor, good, [tmp_path / "few.parquet"], "ndcg@10")
     assert main(["--old", str(poor.path), "--new", str(good.path), "--events", str(tmp_path / "few.parquet")]) == 2
 
 

@@ -63,7 +63,7 @@ def test_the_file_is_sealed_with_the_bundle(bundle):
 
 def test_what_people_typed_is_sealed_with_it_as_far_as_it_was_trained_on(bundle, files):
     assert "catalog/typed_words.json" in bundle.manifest.files
-    split, _ = held_out(bundle, files[1], bundle_settings(bundle))
+    split, _ = held_out(bundle, [files[1]], bundle_settings(bundle))
     train = split.train
     users = defaultdict(set)
     for event in train.events_of("search"):

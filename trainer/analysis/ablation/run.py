@@ -59,7 +59,7 @@ class Run:
     def fingerprint(self) -> str:
         """A SHA-256 over the settings and every file that the run reads."""
         digest = hashlib.sha256(self.recipe.model_dump_json().encode())
-        files = [self.items, self.events, *tombstone_files(self.events), *([self.held_out] if self.held_out else [])]
+        files = [self.items, self.events, *tombstone_files([self.events]), *([self.held_out] if self.held_out else [])]
         if self.recipe.backbone.path is not None:
             files += sorted(Path(self.recipe.backbone.path).glob("*.safetensors"))
         for file in files:
