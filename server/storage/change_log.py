@@ -10,7 +10,7 @@ import orjson
 from catalog.data.changes import Change, Delete, Upsert
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
-from server.storage.client import Connection, Script
+from server.storage.client import RedisClient, Script
 from server.storage.keyspace import CHANGES_KEY, NUMBER_KEY, ORDER_KEY
 from server.storage.protocol import ChangeBatch
 
@@ -27,7 +27,7 @@ class RedisChanges:
     """It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._connection = Connection(settings.url, CONNECTIONS)
+        self._client = RedisClient(settings.url, CONNECTIONS)
         self._timeout = settings.write_timeout
 
     async def since(self, number: int) -> ChangeBatch:
@@ -43,16 +43,16 @@ class RedisChanges:
 
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
         rows = [part for item_id, change in changes.items() for part in (item_id, _json(change))]
-        async with self._connection.limit("write_changes", self._timeout):
-            return bool(await self._connection.run(WRITE_CHANGES, KEYS, expected, number, *rows) == 1)
+        async with self._client.limit("write_changes", self._timeout):
+            return bool(await self._client.run(WRITE_CHANGES, KEYS, expected, number, *rows) == 1)
 
     async def close(self) -> None:
-        await self._connection.close()
+        await self._client.close()
 
     async def _page(self, number: int) -> tuple[int, list[tuple[str, int, Change]], bool]:
         """The last number of all, changes after `number`, and whether these are all of them."""
-        async with self._connection.limit("read_changes", self._timeout):
-            last, *rows = await self._connection.run(READ_CHANGES, KEYS, number, PAGE)
+        async with self._client.limit("read_changes", self._timeout):
+            last, *rows = await self._client.run(READ_CHANGES, KEYS, number, PAGE)
         found = [(rows[i].decode(), rows[i + 1], _change(rows[i], rows[i + 2])) for i in range(0, len(rows), 3)]
         if len(found) < PAGE:
             return last, found, True

@@ -1,4 +1,4 @@
-"""The connection to Redis: one clock for every operation, one error for whatever goes wrong, scripts that reload."""
+"""A client of Redis: each operation has a time limit and one kind of error, and scripts are loaded where missing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from redis.exceptions import NoScriptError, RedisError
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
 
-__all__ = ["Call", "Connection", "Script"]
+__all__ = ["Call", "RedisClient", "Script"]
 
-STEPS = 10  # of a time limit: so often at least Redis is looked at before it is given up
+STEPS = 10  # of a time limit: a busy event loop looks at least so often for an answer before it gives Redis up
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,17 @@ class _Pool(ConnectionPool):
             await connection.disconnect(nowait=True)
 
 
-class Connection:
-    """Connects when first used, and again by itself after Redis was away."""
+class RedisClient:
+    """A pool of connections, made when they are first needed, and again by itself after Redis was away.
+
+    Operations that must not wait for each other, such as reads and slow writes, take a client each.
+    """
 
     def __init__(self, url: str, connections: int) -> None:
-        """url: `redis://`, `rediss://` or `unix://`; connections: at most so many at a time."""
-        # Waiting for a free connection is not Redis's slowness: it comes before the time limit starts.
+        """
+        url: `redis://`, `rediss://` or `unix://`.
+        connections: at most so many at a time; other operations wait for one to become free.
+        """
         self._free = asyncio.Semaphore(connections)
         self._answered = 0.0
         self._pool = _Pool.from_url(
@@ -74,24 +79,28 @@ class Connection:
 
     @asynccontextmanager
     async def limit(self, operation: str, seconds: float) -> AsyncIterator[None]:
-        """Times an operation, ends it after `seconds`, and turns whatever Redis raises into HistoryUnavailable."""
-        async with self._free:
-            began = time.monotonic()
-            with HISTORY_SECONDS.labels(operation).time():
-                try:
-                    async with _timeout(seconds):
-                        yield
-                    self._answered = time.monotonic()
-                except TimeoutError as error:
-                    REDIS_ERRORS.labels(operation).inc()
-                    if self._answered < began:
-                        # Not one answer meanwhile: the network may have forgotten the idle connections too, and each
-                        # of them would cost somebody as long again.
-                        await self._pool.drop_idle()
-                    raise HistoryUnavailable(f"Redis did not answer within {seconds:g} s") from error
-                except (RedisError, OSError) as error:
-                    REDIS_ERRORS.labels(operation).inc()
-                    raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
+        """Gives an operation a connection and `seconds`, in which waiting for the connection counts, and measures it.
+
+        Raises HistoryUnavailable when they are over, and for whatever Redis raises.
+        """
+        began, connected = time.monotonic(), False
+        with HISTORY_SECONDS.labels(operation).time():
+            try:
+                async with _timeout(seconds), self._free:
+                    connected = True
+                    yield
+                self._answered = time.monotonic()
+            except TimeoutError as error:
+                REDIS_ERRORS.labels(operation).inc()
+                if self._answered < began:
+                    # Not one answer meanwhile: the network may have forgotten the idle connections too, and each of
+                    # them would cost somebody as long again.
+                    await self._pool.drop_idle()
+                what = "Redis did not answer" if connected else "no connection to Redis became free"
+                raise HistoryUnavailable(f"{what} within {seconds:g} s") from error
+            except (RedisError, OSError) as error:
+                REDIS_ERRORS.labels(operation).inc()
+                raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
 
     def pipeline(self) -> Pipeline:
         """Commands of one round trip; not a transaction, so their keys may lie in different slots."""
@@ -127,10 +136,10 @@ def _reason(error: Exception) -> str:
 
 @asynccontextmanager
 async def _timeout(seconds: float) -> AsyncIterator[None]:
-    """As asyncio.timeout, but Redis is not blamed for what a busy event loop takes.
+    """As asyncio.timeout, but Redis is not blamed for a busy event loop.
 
-    The loop comes late to its timers when it is busy, and just as late to an answer that lies ready: a step that comes
-    late counts as one step.
+    A busy loop comes late to its timers, and just as late to an answer that is there. So the time is counted in STEPS
+    timers one after another, and one that comes late still counts as one.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as timeout:

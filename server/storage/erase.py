@@ -8,7 +8,7 @@ repeating completes what was broken off. Events that come after the tombstone ar
 from __future__ import annotations
 
 from catalog.data.erasure import digest_of
-from server.storage.client import Connection, Script
+from server.storage.client import RedisClient, Script
 from server.storage.keyspace import bucket_key, bucket_of, user_key
 from server.storage.merge import owner_of
 
@@ -20,7 +20,7 @@ FORGET_ALIAS = Script.named("forget_alias")
 PIECE = 1_000  # entries of the log looked at in one step: about a millisecond of Redis's time
 
 
-async def erase(connection: Connection, user: str, step_seconds: float) -> int:
+async def erase(connection: RedisClient, user: str, step_seconds: float) -> int:
     """How many events were erased. Every step may take `step_seconds`; raises HistoryUnavailable."""
     erasure = _Erasure(connection, step_seconds)
     await erasure.erase(user)
@@ -29,7 +29,7 @@ async def erase(connection: Connection, user: str, step_seconds: float) -> int:
 
 
 class _Erasure:
-    def __init__(self, connection: Connection, step_seconds: float) -> None:
+    def __init__(self, connection: RedisClient, step_seconds: float) -> None:
         self._connection = connection
         self._seconds = step_seconds
         self._begun: set[str] = set()

@@ -20,7 +20,7 @@ from collections.abc import Awaitable
 from typing import cast
 
 from server.core.errors import SessionTaken
-from server.storage.client import Connection, Script
+from server.storage.client import RedisClient, Script
 from server.storage.keyspace import bucket_key, bucket_of, user_key
 
 __all__ = ["merge", "owner_of"]
@@ -30,7 +30,7 @@ RELEASE_EVENTS = Script.named("release_events")
 RUN_DIGITS = 10
 
 
-async def merge(connection: Connection, user: str, session: str, bounds: tuple[int, int, int, int]) -> int:
+async def merge(connection: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]) -> int:
     """How many events the user's history was given. bounds: as `record_event.lua` has them.
 
     Raises SessionTaken where the session belongs to another user, or the user to the session.
@@ -45,14 +45,14 @@ async def merge(connection: Connection, user: str, session: str, bounds: tuple[i
     return moved
 
 
-async def owner_of(connection: Connection, session: str) -> str | None:
+async def owner_of(connection: RedisClient, session: str) -> str | None:
     """The user whom the session was merged into."""
     command = connection.redis.hget(bucket_key("aliases", bucket_of(session)), session)
     owner = await cast("Awaitable[bytes | None]", command)
     return None if owner is None else owner.decode()
 
 
-async def _refuse_circle(connection: Connection, user: str, session: str) -> None:
+async def _refuse_circle(connection: RedisClient, user: str, session: str) -> None:
     owner, seen = await owner_of(connection, user), {user}
     while owner is not None and owner not in seen:
         if owner == session:
@@ -61,7 +61,7 @@ async def _refuse_circle(connection: Connection, user: str, session: str) -> Non
         owner = await owner_of(connection, owner)
 
 
-async def _claim(connection: Connection, user: str, session: str) -> None:
+async def _claim(connection: RedisClient, user: str, session: str) -> None:
     aliases, sessions = bucket_key("aliases", bucket_of(session)), user_key("sessions", user)
     async with connection.pipeline() as pipeline:
         pipeline.sadd(sessions, session)
@@ -78,7 +78,7 @@ async def _claim(connection: Connection, user: str, session: str) -> None:
 
 
 async def _copy(
-    connection: Connection, user: str, session: str, bounds: tuple[int, int, int, int]
+    connection: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]
 ) -> tuple[list[bytes], int]:
     """The members of the session's history that the user has now, and how many of them are new; -1 if refused."""
     async with connection.pipeline() as pipeline:

@@ -16,7 +16,7 @@ import orjson
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
-from server.storage.client import Call, Connection, Script
+from server.storage.client import Call, RedisClient, Script
 from server.storage.erase import erase
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
 from server.storage.merge import merge
@@ -33,10 +33,15 @@ Scored = list[tuple[bytes, float]]
 
 
 class RedisHistory:
-    """It connects when first used, and again by itself after Redis was away."""
+    """A HistoryStore in Redis. It connects when it is first used, and again by itself after Redis was away.
+
+    Reads have one half of the connections and writes the other, so that slow writes never hold up an answer.
+    """
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._connection = Connection(settings.url, settings.connections)
+        writers = max(1, settings.connections // 2)
+        self._reads = RedisClient(settings.url, max(1, settings.connections - writers))
+        self._writes = RedisClient(settings.url, writers)
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
@@ -45,52 +50,53 @@ class RedisHistory:
     async def read(self, user: str, session: str | None = None) -> History:
         if session is not None and session != user:
             return await self._read_both(user, session)
-        async with self._connection.limit("read", self._read_timeout):
-            command = self._connection.redis.zrange(user_key("history", user), 0, -1)
+        async with self._reads.limit("read", self._read_timeout):
+            command = self._reads.redis.zrange(user_key("history", user), 0, -1)
             return _history_of(await cast("Awaitable[list[bytes]]", command))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Each event atomically, a hundred in a round trip. If it raises, any of them may have been written."""
         new: list[bool] = []
-        async with self._connection.limit("append", self._write_timeout):
+        async with self._writes.limit("append", self._write_timeout):
             for start in range(0, len(events), BATCH):
                 now = _now()
                 calls = [self._recording(event, now) for event in events[start : start + BATCH]]
-                new += [result == 1 for result in await self._connection.run_all(RECORD_EVENT, calls)]
+                new += [result == 1 for result in await self._writes.run_all(RECORD_EVENT, calls)]
         return new
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
         key = user_key("history", user)
-        async with self._connection.limit("past", self._read_timeout), self._connection.pipeline() as pipeline:
+        async with self._reads.limit("past", self._read_timeout), self._reads.pipeline() as pipeline:
             pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
             pipeline.zcard(key)
             found, total = await pipeline.execute()
         return PastEvents(tuple(_past_event(member, time) for member, time in found), total)
 
     async def merge(self, user: str, session: str) -> int:
-        async with self._connection.limit("merge", self._write_timeout):
-            return await merge(self._connection, user, session, self._bounds)
+        async with self._writes.limit("merge", self._write_timeout):
+            return await merge(self._writes, user, session, self._bounds)
 
     async def erase(self, user: str) -> int:
-        return await erase(self._connection, user, self._write_timeout)
+        return await erase(self._writes, user, self._write_timeout)
 
     async def check(self) -> None:
-        async with self._connection.limit("check", self._read_timeout):
-            await self._connection.redis.ping()
+        async with self._reads.limit("check", self._read_timeout):
+            await self._reads.redis.ping()
 
     async def warnings(self) -> list[str]:
         try:
-            async with self._connection.limit("check", self._write_timeout):
-                found = await self._connection.redis.config_get("append*", "maxmemory-policy")
+            async with self._writes.limit("check", self._write_timeout):
+                found = await self._writes.redis.config_get("append*", "maxmemory-policy")
         except HistoryUnavailable:
             return []  # managed services keep their configuration to themselves
         return durability_warnings(found)
 
     async def close(self) -> None:
-        await self._connection.close()
+        await self._reads.close()
+        await self._writes.close()
 
     async def _read_both(self, user: str, session: str) -> History:
-        async with self._connection.limit("read", self._read_timeout), self._connection.pipeline() as pipeline:
+        async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
             for name in (user, session):
                 pipeline.zrange(user_key("history", name), 0, -1, withscores=True)
             return _merged(*await pipeline.execute())

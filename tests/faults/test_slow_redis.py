@@ -2,14 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from catalog.data.changes import Delete
 from server.core.errors import HistoryUnavailable
+from server.storage.change_log import RedisChanges
+from server.storage.client import RedisClient
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from tests.faults.proxy import Proxy
@@ -19,12 +22,14 @@ from tests.support.redis_store import event, settings
 
 pytestmark = pytest.mark.integration
 
-CONNECTIONS = 4
+CONNECTIONS = 4  # of reads; writes have as many
 
 
 @asynccontextmanager
 async def connected(proxy: Proxy, **changes: object) -> AsyncIterator[RedisHistory]:
-    history = RedisHistory(settings(f"redis://127.0.0.1:{proxy.port}/0", **({"connections": CONNECTIONS} | changes)))
+    history = RedisHistory(
+        settings(f"redis://127.0.0.1:{proxy.port}/0", **({"connections": 2 * CONNECTIONS} | changes))
+    )
     try:
         yield history
     finally:
@@ -108,7 +113,7 @@ async def test_time_limits_leak_neither_connections_nor_places(proxy: Proxy) -> 
         for _ in range(3):
             reads = (history.past_events("ada", 10) for _ in range(10 * CONNECTIONS))
             assert {one.total for one in await asyncio.gather(*reads)} == {3}
-        while len(proxy.links) > CONNECTIONS:
+        while len(proxy.links) > CONNECTIONS + 1:  # and the one that wrote
             await asyncio.sleep(0)
 
 
@@ -122,12 +127,89 @@ async def test_connections_that_died_while_idle_cost_one_time_limit_together(pro
             return {len(one.visits) for one in found}
 
         assert await read_at_once() == {3}
-        assert proxy.made == CONNECTIONS
+        assert proxy.made == CONNECTIONS + 1
         proxy.forget()
         with pytest.raises(HistoryUnavailable, match="did not answer within 2 s"):
             await history.read("ada")
         assert await read_at_once() == {3}
-        assert proxy.made == 2 * CONNECTIONS
+        assert proxy.made == 2 * CONNECTIONS + 1
+
+
+READS: dict[str, Callable[[RedisHistory], Awaitable[object]]] = {
+    "read": lambda history: history.read("ada"),
+    "read_with_session": lambda history: history.read("ada", "visit"),
+    "past_events": lambda history: history.past_events("ada", 10),
+    "check": lambda history: history.check(),
+}
+WRITES: dict[str, Callable[[RedisHistory], Awaitable[object]]] = {
+    "append": lambda history: history.append(of("ada")),
+    "merge": lambda history: history.merge("ada", "visit"),
+    "erase": lambda history: history.erase("ada"),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("write", WRITES)
+async def test_slow_writes_do_not_hold_up_reads(proxy: Proxy, write: str, read: str) -> None:
+    held = 0
+
+    def hold() -> float:
+        nonlocal held
+        held += 1
+        return 60.0
+
+    async with connected(proxy) as history:
+        proxy.delay = hold
+        writes = [asyncio.ensure_future(WRITES[write](history)) for _ in range(4 * CONNECTIONS)]
+        while held < CONNECTIONS:
+            await asyncio.sleep(0.01)
+        proxy.delay = lambda: 0.0
+        reading = asyncio.ensure_future(READS[read](history))
+        done, _ = await asyncio.wait([reading, *writes], return_when=asyncio.FIRST_COMPLETED)
+        assert done == {reading}
+        await reading
+        for task in writes:
+            task.cancel()
+        await asyncio.gather(*writes, return_exceptions=True)
+
+
+async def test_waiting_for_a_connection_counts_in_the_time_limit(proxy: Proxy) -> None:
+    client = RedisClient(f"redis://127.0.0.1:{proxy.port}/0", 1)
+    proxy.silent = True
+
+    async def ping(seconds: float) -> None:
+        async with client.limit("ping", seconds):
+            await client.redis.ping()
+
+    patient = asyncio.ensure_future(ping(60.0))
+    while proxy.made == 0:
+        await asyncio.sleep(0)
+    with pytest.raises(HistoryUnavailable, match=r"no connection to Redis became free within 0\.2 s"):
+        await ping(0.2)
+    assert not patient.done()
+    patient.cancel()
+    await asyncio.gather(patient, return_exceptions=True)
+    await client.close()
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+async def test_no_operation_waits_longer_than_its_time_limit_for_a_connection(proxy: Proxy, name: str) -> None:
+    async with connected(proxy, connections=2, read_timeout_ms=200, write_timeout_ms=200) as history:
+        async with history._reads.limit("hold", 60.0), history._writes.limit("hold", 60.0):
+            with pytest.raises(HistoryUnavailable, match=r"no connection to Redis became free within 0\.2 s"):
+                await (READS | WRITES)[name](history)
+        await (READS | WRITES)[name](history)
+
+
+async def test_changes_wait_no_longer_either(proxy: Proxy) -> None:
+    store = RedisChanges(settings(f"redis://127.0.0.1:{proxy.port}/0", write_timeout_ms=200))
+    async with store._client.limit("hold", 60.0), store._client.limit("hold", 60.0):
+        with pytest.raises(HistoryUnavailable, match="no connection to Redis became free"):
+            await store.since(0)
+        with pytest.raises(HistoryUnavailable, match="no connection to Redis became free"):
+            await store.write({"a": Delete("a")}, expected=0, number=1)
+    assert await store.write({"a": Delete("a")}, expected=0, number=1)
+    await store.close()
 
 
 @pytest.mark.parametrize("after", [0, 1, 5])

@@ -15,7 +15,7 @@ from catalog.data.erasure import digest_of
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable, SessionTaken
 from server.storage import managed_redis as module
-from server.storage.client import Connection
+from server.storage.client import RedisClient
 from server.storage.keyspace import bucket_key, bucket_of, user_key
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
@@ -271,16 +271,16 @@ async def test_an_erasure_in_the_middle_of_a_merge_takes_the_session_along(
 ) -> None:
     history = connect()
     await history.append([event(1), event(2, user="visit")])
-    run, erased = Connection.run, False
+    run, erased = RedisClient.run, False
 
-    async def erase_first(self: Connection, script: object, *arguments: object) -> object:
+    async def erase_first(self: RedisClient, script: object, *arguments: object) -> object:
         nonlocal erased
         if not erased and "SISMEMBER" in script.text:  # type: ignore[attr-defined]
             erased = True
             await connect().erase("ada")
         return await run(self, script, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Connection, "run", erase_first)
+    monkeypatch.setattr(RedisClient, "run", erase_first)
     assert await history.merge("ada", "visit") == 0
     assert await items_of(history) == []
     assert await log_of(raw) == []

@@ -79,12 +79,18 @@ class Settings(BaseSettings):
     )
     managed_redis_port: int = Field(0, ge=0, le=65_535, description="port of --managed-redis; 0 takes a free one")
     redis_read_timeout_ms: int = Field(
-        STORAGE.read_timeout_ms, ge=1, description="longest wait for a history before answering without it"
+        STORAGE.read_timeout_ms,
+        ge=1,
+        description="longest wait for a history, for a free connection too, before answering without it",
     )
     redis_write_timeout_ms: int = Field(
-        STORAGE.write_timeout_ms, ge=1, description="longest wait for events to be written before a 503"
+        STORAGE.write_timeout_ms,
+        ge=1,
+        description="longest wait for events to be written, for a free connection too, before a 503",
     )
-    redis_connections: int = Field(STORAGE.connections, ge=1, description="most connections to Redis")
+    redis_connections: int = Field(
+        STORAGE.connections, ge=1, description="most connections to Redis, half of them for reads, half for writes"
+    )
 
     history_length: int = Field(STORAGE.history_length, ge=1, le=10_000, description="events kept in a user's history")
     history_days: int = Field(

@@ -18,7 +18,7 @@ class StorageSettings:
     write_timeout_ms: int = 1_000
     """Longest wait for events or changes to be written, and for changes to be read."""
     connections: int = 32
-    """Most connections for histories and events."""
+    """Most connections for histories and events: one half for reads, the other for writes, at least one for each."""
     history_length: int = 200
     """Events kept in a user's history."""
     history_days: int = 180
