@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which leaves the signals to `serve` and says when it is ready."""
+    """A uvicorn server that leaves signals to `serve` and prints a line when it listens."""
 
     def __init__(self, config: uvicorn.Config, ready_line: str) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, program=program)
         configure_logging(settings.log_level)
         raise_fd_limit(settings.connections)
-        bind(settings).close()  # a port in use is better told now than after a model was loaded
+        bind(settings).close()  # a port in use is told now, not after a model was loaded
         with redis_of(settings) as settings, runner() as loop:
             loop.run(serve(create_app(settings), settings))
     except (SettingsError, StartupError, CatalogError, EngineError) as error:
@@ -74,11 +74,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
 
 
 def runner() -> asyncio.Runner:
+    """An event loop of uvloop's, closed at the end of the block."""
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def bind(settings: Settings) -> socket.socket:
-    """A socket at the server's address; nobody is let in until uvicorn listens on it. Raises StartupError."""
+    """A socket bound to the server's address. Nobody can connect until uvicorn listens on it. Raises StartupError."""
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -92,7 +93,7 @@ def bind(settings: Settings) -> socket.socket:
 
 @contextlib.contextmanager
 def redis_of(settings: Settings) -> Iterator[Settings]:
-    """The settings, with the URL of a Redis of our own where one is asked for."""
+    """The settings, with the URL of the managed Redis where there is one. It runs until the block ends."""
     if settings.managed_redis is None:
         yield settings
         return
@@ -101,7 +102,11 @@ def redis_of(settings: Settings) -> Iterator[Settings]:
 
 
 async def serve(app: FastAPI, settings: Settings) -> None:
-    """Until a signal: then not ready, requests in flight are finished, all is closed. A second signal hurries it."""
+    """Serves until SIGTERM or SIGINT.
+
+    Then the server is not ready for `shutdown_delay` seconds, in which it goes on answering; after that it finishes the
+    requests in flight and closes everything. A second signal ends the delay and the requests.
+    """
     starting = asyncio.current_task()
     assert starting is not None
     _on_signals(starting.cancel)
@@ -141,6 +146,7 @@ def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 def ready_line(parts: Parts, listener: socket.socket) -> str:
+    """What people and programs wait for: the address, the model's version and the number of items."""
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     deployment = parts.deployments.router.current

@@ -38,14 +38,12 @@ STORAGE = StorageSettings()
 MAX_K = 200
 """Items that one request may ask for."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
-
-
 MIN_SECRET_VARIETY = 6
 """Different characters that a secret has at least: fewer are blanks, or one key held down."""
 
 
 def split(value: object) -> object:
-    """A list of a flag, a variable or a file; in the first two, parts are between commas."""
+    """The parts of a flag or variable between commas; a list of a file as it is."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -141,9 +139,11 @@ class Settings(BaseSettings):
     trace_share: float = Field(1.0, ge=0, le=1, description="share of the requests that are traced")
 
     cursor_secret: SecretStr | None = Field(
-        None, min_length=16, description="signs cursors; servers that share requests need the same, one of its own else"
+        None,
+        min_length=16,
+        description="signs cursors: servers that share requests need the same one; where absent, each makes its own",
     )
-    batch_concurrency: int = Field(16, ge=1, description="questions of one POST /batch that are asked at a time")
+    batch_concurrency: int = Field(16, ge=1, description="queries of one POST /batch that run at a time")
 
     connections: int = Field(1_000, ge=1, description="most connections of clients at a time")
     header_timeout: float = Field(10.0, gt=0, description="seconds in which the head of a request must arrive")
