@@ -38,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Gives every test a node id of its own, and each of several processes its order.
+
+    Schemathesis gives one to all operations of a test, and of tests with one node id pytest-xdist runs only the first.
+    """
+    for item in items:
+        if item.parent is not None and not item.nodeid.endswith(item.name):
+            item._id = type(item.id).parse(f"{item.parent.nodeid}::{item.name}")
+    repeated = [node_id for node_id, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if repeated:
+        raise pytest.UsageError(f"several tests have one node id, so that some would not run: {repeated[:3]}")
     if hasattr(config, "workerinput"):
         workers.order(items)
 
@@ -56,16 +66,3 @@ def loggers_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
         configure(**options | {"cache_logger_on_first_use": False})
 
     monkeypatch.setattr(structlog, "configure", configure_without_cache)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives every test a node id of its own.
-
-    Schemathesis gives one to all operations of a test, and of tests with one node id pytest-xdist runs only the first.
-    """
-    for item in items:
-        if item.parent is not None and not item.nodeid.endswith(f"::{item.name}"):
-            item._nodeid = f"{item.parent.nodeid}::{item.name}"
-    repeated = [node_id for node_id, times in Counter(item.nodeid for item in items).items() if times > 1]
-    if repeated:
-        raise pytest.UsageError(f"several tests have one node id, so that some would not run: {repeated[:3]}")
