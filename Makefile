@@ -14,6 +14,7 @@ VAR     ?= var
 DATA    ?= $(VAR)/shop
 BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
 PROFILE ?= smoke
+TIMEOUT ?= 30
 WORKERS ?= 2
 EXAMPLES ?= quick
 RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
@@ -145,7 +146,7 @@ test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
-	$(PYTEST) --timeout 30
+	$(PYTEST) --timeout $(TIMEOUT)
 
 # What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100).
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
