@@ -83,7 +83,7 @@ class BatchRunner:
         kind = asked.get("kind") if isinstance(asked, dict) else None
         if not isinstance(kind, str) or kind not in LINES:
             fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
-            raise Problem(errors.INVALID_REQUEST, errors.in_words([fault]), errors=[fault])
+            raise errors.invalid_request([fault])
         query = conform(asked, LINES[kind]).to_query(request_id)
         result = await self._service.execute(query, started, priority="batch")
         return answer_body(query, result, time.monotonic() - started)

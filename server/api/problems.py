@@ -19,7 +19,6 @@ from server.core.errors import (
     INTERNAL_ERROR,
     INVALID_CHANGE,
     INVALID_FILTER,
-    INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     RETRY_LATER,
@@ -31,7 +30,7 @@ from server.core.errors import (
     RolloutInProgress,
     SessionTaken,
     describe,
-    in_words,
+    invalid_request,
 )
 from server.engine.errors import EngineError, EngineUnavailable
 
@@ -92,7 +91,7 @@ async def _answer_problem(request: Request, problem: Problem) -> Response:
 
 async def _answer_validation(request: Request, error: RequestValidationError) -> Response:
     errors = describe(error.errors(), skip=1)  # the first part of a place is "query", "path" or "body"
-    return problem_response(request, Problem(INVALID_REQUEST, in_words(errors), errors=errors))
+    return problem_response(request, invalid_request(errors))
 
 
 async def _answer_http(request: Request, error: HTTPException) -> Response:

@@ -30,6 +30,7 @@ __all__ = [
     "StartupError",
     "describe",
     "in_words",
+    "invalid_request",
 ]
 
 
@@ -151,3 +152,8 @@ def _place(error: Mapping[str, Any], skip: int) -> str:
 def in_words(errors: Sequence[Mapping[str, str]]) -> str:
     """What `describe` returned, as one sentence."""
     return "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+
+
+def invalid_request(faults: Sequence[Mapping[str, str]]) -> Problem:
+    """The problem of parameters that cannot be accepted. faults: of the form that `describe` returns."""
+    return Problem(INVALID_REQUEST, in_words(faults), errors=faults)

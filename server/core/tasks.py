@@ -1,12 +1,13 @@
-"""Tasks that survive their caller's cancellation."""
+"""Tasks that survive their caller's cancellation, and one that polls until it is stopped."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["Tasks"]
+__all__ = ["Poller", "Tasks"]
 
 Result = TypeVar("Result")
 
@@ -40,3 +41,32 @@ class Tasks:
         for task in self._tasks:
             task.cancel()
         await self.wait()
+
+
+class Poller:
+    """Calls a function again and again, with a pause before each call, from `start` until `stop`."""
+
+    def __init__(self, poll: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """
+        poll: reports its own errors; one that it raises ends the polling.
+        seconds: of the pause.
+        """
+        self._poll = poll
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Polls from now on."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Polls no more, and cancels a call that is under way. Does nothing where polling was not started."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self._poll()

@@ -121,5 +121,5 @@ def _columns(fields: Sequence[str] | None, items: Items) -> pa.Table:
                 "code": "unknown_column",
                 "message": f"no column is named {name[:100]!r}: {hint}",
             }
-            raise Problem(errors.INVALID_REQUEST, errors.in_words([fault]), errors=[fault])
+            raise errors.invalid_request([fault])
     return items.table.select(["item_id", *(name for name in names if name in fields)])

@@ -15,7 +15,7 @@ import structlog
 
 from catalog.data.changes import Change, Outcome, last_changes
 from server.core.errors import HistoryUnavailable, ServerError
-from server.core.tasks import Tasks
+from server.core.tasks import Poller, Tasks
 from server.engine.errors import EngineUnavailable
 from server.serving.router import Router
 from server.storage.protocol import ChangeStore
@@ -39,16 +39,15 @@ class CatalogSync:
     def __init__(self, router: Router, store: ChangeStore, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._router = router
         self._store = store
-        self._poll_seconds = poll_seconds
         self._lock = asyncio.Lock()
         self._tasks = Tasks()
-        self._polling: asyncio.Task[None] | None = None
+        self._poller = Poller(self._poll, poll_seconds)
         self._away = False
 
     async def start(self) -> None:
         """Apply what there is, and keep polling. While the store is away the bundle is served as published."""
-        await self._poll_once()
-        self._polling = asyncio.create_task(self._poll())
+        await self._poll()
+        self._poller.start()
 
     async def change(self, changes: Sequence[Change]) -> tuple[Outcome, int]:
         """Change the catalog, here and for all servers: what came of it, and the catalog's new number.
@@ -60,10 +59,7 @@ class CatalogSync:
 
     async def stop(self) -> None:
         """Finish the changes under way and poll no more."""
-        if self._polling is not None:
-            self._polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._polling
+        await self._poller.stop()
         await self._tasks.wait()
         await self._store.close()
 
@@ -105,11 +101,6 @@ class CatalogSync:
         await self._router.apply_remote({}, number)
 
     async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            await self._poll_once()
-
-    async def _poll_once(self) -> None:
         try:
             async with self._lock:
                 await self._catch_up()

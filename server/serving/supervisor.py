@@ -6,14 +6,13 @@ at first and by a minute in the end, and never cease; an operator who activates 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
 import structlog
 
 from server.core import metrics
+from server.core.tasks import Poller
 from server.serving.rollout import Rollout
 from server.serving.router import LOAD_ERRORS, DeploymentRef, Router
 
@@ -66,27 +65,22 @@ class Supervisor:
         self._rollout = rollout
         self._dead: set[DeploymentRef] = set()
         self._backoffs: dict[str, Backoff] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._poller = Poller(self._watch, POLL_SECONDS)
 
     def start(self) -> None:
         """Watch from now on."""
-        self._watching = asyncio.create_task(self._watch())
+        self._poller.start()
 
     async def stop(self) -> None:
         """Watch no more, and give up the engine that is being started."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        await self._poller.stop()
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            refs = self._router.table.refs
-            self._forget_all_but(refs)
-            for ref in refs:
-                if not ref.value.engine.alive and self._backoff_of(ref).due:
-                    await self._restart(ref)
+        refs = self._router.table.refs
+        self._forget_all_but(refs)
+        for ref in refs:
+            if not ref.value.engine.alive and self._backoff_of(ref).due:
+                await self._restart(ref)
 
     def _forget_all_but(self, refs: list[DeploymentRef]) -> None:
         self._dead &= set(refs)

@@ -7,14 +7,13 @@ readiness and its log, goes on as before, and tries again. While the store is aw
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgress
-from server.core.tasks import Tasks
+from server.core.tasks import Poller, Tasks
 from server.serving.manager import DeploymentManager
 from server.serving.rollout import nothing_to_commit
 from server.serving.supervisor import Backoff
@@ -37,26 +36,22 @@ class TrafficSync:
         self.problem: str | None = None
         self._manager = manager
         self._store = store
-        self._poll_seconds = poll_seconds
         self._applied = StoredSplit(0, None)
         self._activations = manager.activations
         self._failed = 0
         self._backoff = Backoff()
         self._tasks = Tasks()
-        self._polling: asyncio.Task[None] | None = None
+        self._poller = Poller(self._poll, poll_seconds)
         self._away = False
 
     async def start(self) -> None:
         """Take up the stored split, and keep polling. While the store is away the current model answers alone."""
-        await self._poll_once()
-        self._polling = asyncio.create_task(self._poll())
+        await self._poll()
+        self._poller.start()
 
     async def stop(self) -> None:
         """Poll no more."""
-        if self._polling is not None:
-            self._polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._polling
+        await self._poller.stop()
         await self._tasks.cancel()
         await self._store.close()
 
@@ -89,11 +84,6 @@ class TrafficSync:
         self._applied, self._activations, self.problem = split, self._manager.activations, None
 
     async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            await self._poll_once()
-
-    async def _poll_once(self) -> None:
         try:
             with contextlib.suppress(RolloutInProgress):  # a later poll finds it ended
                 await self._reconcile(await self._store.read())

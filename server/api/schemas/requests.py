@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from catalog.nearest import nearest_name
 from server.core import errors
-from server.core.errors import Problem, describe, in_words
+from server.core.errors import Problem, describe
 
 __all__ = [
     "RequestModel",
@@ -192,7 +192,7 @@ def conform(value: object, model: type[Model]) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         faults = describe(error.errors(include_url=False, include_input=False))
-        raise Problem(errors.INVALID_REQUEST, in_words(faults), errors=faults) from error
+        raise errors.invalid_request(faults) from error
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from server.core.tasks import Tasks
+from server.core.tasks import Poller, Tasks
 
 
 async def test_work_is_finished_though_the_one_who_waits_gives_up() -> None:
@@ -30,3 +30,28 @@ async def test_cancelled_work_ends() -> None:
     task = tasks.start(asyncio.sleep(60))
     await tasks.cancel()
     assert task.cancelled()
+
+
+async def test_a_poller_calls_until_it_is_stopped_and_cancels_the_call_under_way() -> None:
+    calls, cancelled = 0, asyncio.Event()
+    third = asyncio.Event()
+
+    async def poll() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            third.set()
+            try:
+                await asyncio.sleep(3_600)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+    poller = Poller(poll, 0.001)
+    await poller.stop()  # before its start: nothing to stop
+    poller.start()
+    await third.wait()
+    await poller.stop()
+    assert cancelled.is_set()
+    await asyncio.sleep(0.01)
+    assert calls == 3
