@@ -108,7 +108,7 @@ class _Engine:
         from server.engine.protocol import RankRequest
         from server.engine.vllm.messages import TASK, to_extra_kwargs
 
-        extra_kwargs = to_extra_kwargs(RankRequest([0], 10, self._options.beam, "breakdown"))
+        extra_kwargs = to_extra_kwargs(RankRequest([0], min(10, self._options.beam), self._options.beam, "breakdown"))
         params = PoolingParams(task=TASK, extra_kwargs=extra_kwargs, skip_reading_prefix_cache=False)
         self._spent.clear()
         started = time.perf_counter()

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import token_name
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.text.query_terms import TypedWords
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.synthetic.bundle import RandomBundle, Shape, draw_prompts, open_bundle, save_bundle
@@ -75,6 +76,17 @@ def measure(items: int, turns: int, seed: int) -> Figures:
         return {"items": items, **asyncio.run(_measure(bundle, shape, turns, seed))}
 
 
+async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
+    from server.engine.vllm.frontend.client import VllmEngine
+
+    engine = VllmEngine(bundle, EngineSettings(max_width=BEAM, max_prompt_tokens=PROMPT))
+    await engine.start()
+    try:
+        return await measure_changes(engine, bundle, shape, turns, seed)
+    finally:
+        await engine.stop()
+
+
 @dataclass(frozen=True, slots=True)
 class ServedCatalog:
     """The part of a bundle that LiveCatalog uses."""
@@ -82,26 +94,22 @@ class ServedCatalog:
     snapshot: Snapshot
     prompts: PromptFormat
     code_assigner: CodeAssigner
+    version: str = "random"
+    typed_words: TypedWords = field(default_factory=TypedWords)
 
 
-async def _measure(bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
-    from server.engine.vllm.frontend.client import VllmEngine
-
-    engine = VllmEngine(bundle, EngineSettings(max_width=BEAM, max_prompt_tokens=PROMPT))
-    await engine.start()
-    try:
-        snapshot = random_snapshot(bundle.index)
-        code_assigner = random_code_assigner(bundle.index, np.random.default_rng(seed))
-        served = ServedCatalog(snapshot, _prompts(snapshot), code_assigner)
-        catalog = LiveCatalog(cast(Bundle, served), engine)
-        callers = Callers(engine, catalog, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
-        with callers.asking() as quiet:
-            await asyncio.sleep(QUIET_SECONDS)
-        with callers.asking() as changing:
-            seconds = await _changes(catalog, callers, turns)
-        await catalog.close()
-    finally:
-        await engine.stop()
+async def measure_changes(engine: Engine, bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:
+    """The figures of an engine that has started with this bundle."""
+    snapshot = random_snapshot(bundle.index)
+    code_assigner = random_code_assigner(bundle.index, np.random.default_rng(seed))
+    served = ServedCatalog(snapshot, _prompts(snapshot), code_assigner)
+    catalog = LiveCatalog(cast(Bundle, served), engine)
+    callers = Callers(engine, catalog, draw_prompts(shape, 64, PROMPT, np.random.default_rng(seed)))
+    with callers.asking() as quiet:
+        await asyncio.sleep(QUIET_SECONDS)
+    with callers.asking() as changing:
+        seconds = await _changes(catalog, callers, turns)
+    await catalog.close()
     medians = {f"{kind}_s": float(np.median(taken)) for kind, taken in seconds.items()}
     slowest = {f"{kind}_slowest_s": max(taken) for kind, taken in seconds.items()}
     p99 = {"p99_quiet_ms": _p99(quiet), "p99_changing_ms": _p99(changing), "requests": len(quiet) + len(changing)}

@@ -1,0 +1,93 @@
+"""Every file, folder and method that the documentation names exists."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.docs.examples import DOCUMENTS
+from tests.support.paths import ROOT
+
+PACKAGES = ("catalog", "clients", "docs", "gemserve", "loadtest", "requirements", "server", "tests", "trainer", ".ci")
+PATH = re.compile(rf"(?:{'|'.join(map(re.escape, PACKAGES))})(?:/[\w.{{}},*-]+)+/?")
+FILE_NAME = re.compile(r"[\w-]+\.(?:py|lua|ts|js)")
+METHOD = re.compile(r"([A-Z]\w+)\.([a-z_]\w*)(?:\(.*\))?")
+BRACES = re.compile(r"(.*)\{([\w,.-]+)\}(.*)")
+
+
+def code_spans(document: Path) -> Iterator[str]:
+    """The texts between backticks, without those of fenced blocks."""
+    for token in MarkdownIt("commonmark").enable("table").parse((ROOT / document).read_text(encoding="utf-8")):
+        yield from (child.content for child in token.children or () if child.type == "code_inline")
+
+
+def expanded(path: str) -> list[str]:
+    """A path for every word in braces, as a shell expands them."""
+    found = BRACES.fullmatch(path)
+    return [path] if found is None else [f"{found[1]}{word}{found[3]}" for word in found[2].split(",")]
+
+
+@cache
+def file_names() -> frozenset[str]:
+    return frozenset(
+        path.name for name in PACKAGES for path in (ROOT / name).rglob("*") if "node_modules" not in path.parts
+    )
+
+
+@cache
+def methods() -> frozenset[tuple[str, str]]:
+    """Class and member of everything that a class of the project defines, its annotated fields included."""
+    found = set()
+    for package in ("catalog", "loadtest", "server", "trainer"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    found |= {(node.name, name) for name in members(node)}
+    return frozenset(found)
+
+
+def members(node: ast.ClassDef) -> Iterator[str]:
+    for child in node.body:
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child.name
+        elif isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
+            yield child.target.id
+
+
+def missing_paths(spans: Iterator[str]) -> list[str]:
+    paths = [path for span in spans if PATH.fullmatch(span) for path in expanded(span)]
+    return [path for path in paths if "*" not in path and not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_path_exists(document: Path) -> None:
+    assert not missing_paths(code_spans(document))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_file_name_is_one_of_the_project(document: Path) -> None:
+    named = {span for span in code_spans(document) if FILE_NAME.fullmatch(span)}
+    assert not named - file_names()
+
+
+def test_every_method_of_the_architecture_exists() -> None:
+    found = [METHOD.fullmatch(span) for span in code_spans(Path("docs/architecture.md"))]
+    named = {(method[1], method[2]) for method in found if method is not None}
+    assert len(named) > 5
+    assert not named - methods()
+
+
+def test_a_path_that_does_not_exist_is_found() -> None:
+    spans = [
+        "server/app.py",
+        "server/{app,gone}.py",
+        "catalog/ids",
+        "loadtest/never.py",
+        "make test",
+        "server/app.py --help",
+    ]
+    assert missing_paths(iter(spans)) == ["server/gone.py", "loadtest/never.py"]
