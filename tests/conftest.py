@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -12,6 +12,9 @@ from hypothesis import settings
 from tests.e2e.chromium_driver import chromium_driver
 from tests.support import workers
 from tests.support.redis_server import redis_server, redis_url
+
+if TYPE_CHECKING:
+    from tests.support.trained import Trained
 
 __all__ = ["chromium_driver", "redis_server", "redis_url"]
 
@@ -55,6 +58,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     return workers.scheduler(config, log)
+
+
+@pytest.fixture(scope="session")
+def trained(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> "Trained":
+    from tests.support.trained import Trained  # torch, without which pytest-xdist's controlling process starts sooner
+
+    return Trained(pytestconfig.cache.mkdir("trained-bundles"), tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(autouse=True)

@@ -9,22 +9,15 @@ from pathlib import Path
 import pytest
 
 from loadtest.measure.machine import Machine
-from tests.support import world
-from trainer.config.recipe import load_recipe
-from trainer.pipeline import run
+from tests.support.trained import Trained
 
 FIGURES = "FAULTS_JSON"
 
 
 @pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(trained: Trained) -> Path:
     """A folder of two bundles of one catalog, trained for seconds; the older one is current. Copy it to change it."""
-    folder = tmp_path_factory.mktemp("published")
-    data = world.write_world(folder)
-    for seed in (0, 1):
-        recipe = load_recipe("small", [*world.TINY, "training.dropout=0", f"seed={seed}"])
-        run(*data, folder / "bundles", recipe, resume=False)
-    return folder / "bundles"
+    return trained.folder(*(("training.dropout=0", f"seed={seed}") for seed in (0, 1)))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from catalog.data.events import read_events, write_events
 from catalog.data.items import write_items
 from tests.integration.new_shop import NewShop
 from tests.support import world
-from tests.trainer.model.test_backbone import make_checkpoint
+from tests.support.base_models import make_checkpoint
 from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
 

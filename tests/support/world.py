@@ -30,6 +30,10 @@ TINY = (  # a recipe of seconds
 )
 
 
+LEARNING = ("training.steps=60", "training.dropout=0", "gems.lr=0.01")
+"""What to add to TINY for a model that has learned the shop, in two seconds."""
+
+
 def item_table() -> pa.Table:
     names = [(kind, colour) for kind in KINDS for colour in COLOURS]
     return pa.table(
@@ -80,9 +84,15 @@ def items() -> Items:
     return Items(item_table())
 
 
+def files_in(folder: Path) -> tuple[Path, Path]:
+    """Where `write_world` writes."""
+    return folder / "items.parquet", folder / "events.parquet"
+
+
 def write_world(folder: Path) -> tuple[Path, Path]:
     """Writes items.parquet and events.parquet."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_items(item_table(), folder / "items.parquet")
-    write_events(event_table(), folder / "events.parquet")
-    return folder / "items.parquet", folder / "events.parquet"
+    items, events = files_in(folder)
+    write_items(item_table(), items)
+    write_events(event_table(), events)
+    return items, events

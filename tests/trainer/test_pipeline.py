@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,13 +25,13 @@ from trainer.runtime.step_log import FILE_NAME, read_step_log
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return world.write_world(tmp_path_factory.mktemp("world"))
+def files(trained):
+    return trained.files()
 
 
 @pytest.fixture(scope="module")
-def bundle(files, tmp_path_factory):
-    return open_bundle(run(*files, tmp_path_factory.mktemp("bundles"), load_recipe("small", world.TINY), resume=False))
+def bundle(trained):
+    return trained.bundle()
 
 
 def weights(path):
@@ -116,27 +117,32 @@ def report_of(folder):
     return json.loads((folder / "report.json").read_text())
 
 
-@pytest.mark.parametrize("method", ["gems", "single_subspace", "full", "lora", "lora_moe"])
-def test_training_learns_the_shop(files, tmp_path, method):
-    longer = [
-        *world.TINY,
-        f"method={method}",
-        "training.steps=60",
-        "training.dropout=0",
-        "gems.lr=0.01",
-        "full.lr=0.01",
-        "lora.lr=0.01",
-        "lora_moe.lr=0.01",
-    ]
-    recommendation = report_of(run(*files, tmp_path, load_recipe("small", longer), resume=False))["tasks"][
-        "recommendation"
-    ]
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((), id="gems"),
+        pytest.param(("method=single_subspace",), id="single_subspace"),
+        pytest.param(("method=full", "full.lr=0.01"), id="full"),
+        pytest.param(("method=lora", "lora.lr=0.01"), id="lora"),
+    ],
+)
+def test_training_learns_the_shop(trained, settings):
+    assert_learned(trained.bundle(*world.LEARNING, *settings).path)
+
+
+def test_a_mixture_learns_the_shop(files, tmp_path):
+    settings = [*world.TINY, *world.LEARNING, "method=lora_moe", "lora_moe.lr=0.01"]
+    assert_learned(run(*files, tmp_path, load_recipe("small", settings), resume=False))
+
+
+def assert_learned(published):
+    recommendation = report_of(published)["tasks"]["recommendation"]
     assert recommendation["model"]["recall@5"] > recommendation["popularity"]["recall@5"] + 0.2
 
 
-def test_an_interrupted_lora_run_resumes_to_the_same_plain_checkpoint(files, tmp_path, monkeypatch):
-    recipe = load_recipe("small", [*world.TINY, "method=lora", "lora.dropout=0.1"])
-    whole = weights(run(*files, tmp_path / "whole", recipe, resume=False))
+def test_an_interrupted_lora_run_resumes_to_the_same_plain_checkpoint(trained, files, tmp_path, monkeypatch):
+    settings = ("method=lora", "lora.dropout=0.1")
+    recipe, whole = load_recipe("small", [*world.TINY, *settings]), weights(trained.bundle(*settings).path)
     step = loop._step
     monkeypatch.setattr(loop, "_step", lambda *args: step(*args) if args[-1] < 5 else interrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -152,10 +158,11 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def test_a_mixture_leaves_reports_of_both_protocols_and_no_bundle(files, tmp_path, capsys):
-    published = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=full"]), resume=False)
-    folder = run(*files, tmp_path, load_recipe("small", [*world.TINY, "method=lora_moe"]), resume=False)
-    assert folder.parent == tmp_path / "reports"
+def test_a_mixture_leaves_reports_of_both_protocols_and_no_bundle(trained, files, tmp_path, capsys):
+    out = shutil.copytree(trained.folder(("method=full",)), tmp_path / "out", symlinks=True)
+    published = current_bundle(out)
+    folder = run(*files, out, load_recipe("small", [*world.TINY, "method=lora_moe"]), resume=False)
+    assert folder.parent == out / "reports"
     assert {file.name for file in folder.iterdir()} == {
         "report.json",
         "report-candidates.json",
@@ -167,7 +174,7 @@ def test_a_mixture_leaves_reports_of_both_protocols_and_no_bundle(files, tmp_pat
     assert candidates["protocol"] == "leave_one_out/candidates"
     assert json.loads((folder / "settings.json").read_text())["method"] == "lora_moe"
     assert "no bundle is published: lora_moe cannot be served" in capsys.readouterr().out
-    assert current_bundle(tmp_path) == published, "what was served stays served"
+    assert current_bundle(out) == published, "what was served stays served"
 
 
 def test_the_command_line(files, tmp_path):

@@ -5,30 +5,26 @@ import json
 import numpy as np
 import pytest
 
-from catalog.bundle.bundle import open_bundle
 from catalog.data.events import write_events
 from tests.support import world
-from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.evaluation.compare import Compared, compare, main
 from trainer.evaluation.confidence import mean_estimate
-from trainer.pipeline import run
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return world.write_world(tmp_path_factory.mktemp("world"))
+def files(trained):
+    return trained.files()
 
 
 @pytest.fixture(scope="module")
-def poor(files, tmp_path_factory):
-    return open_bundle(run(*files, tmp_path_factory.mktemp("poor"), load_recipe("small", world.TINY), resume=False))
+def poor(trained):
+    return trained.bundle()
 
 
 @pytest.fixture(scope="module")
-def good(files, tmp_path_factory):
-    recipe = load_recipe("small", [*world.TINY, "training.steps=60", "training.dropout=0", "gems.lr=0.01"])
-    return open_bundle(run(*files, tmp_path_factory.mktemp("good"), recipe, resume=False))
+def good(trained):
+    return trained.bundle(*world.LEARNING)
 
 
 def test_a_model_that_learned_more_is_better_on_the_same_questions(poor, good, files):

@@ -8,33 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from catalog.bundle.bundle import open_bundle
 from catalog.data.events import read_events, write_events
 from catalog.search.transformers import TransformersRanker
 from tests.support import world
-from tests.trainer.model.test_backbone import make_checkpoint
-from trainer.config.recipe import load_recipe
 from trainer.data.histories import Histories, leave_one_out
 from trainer.evaluation.__main__ import main
 from trainer.evaluation.bundle import load_model
 from trainer.evaluation.candidates import sampled_candidates
 from trainer.evaluation.metrics import gains
-from trainer.pipeline import run
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return world.write_world(tmp_path_factory.mktemp("world"))
+def files(trained):
+    return trained.files()
 
 
-@pytest.fixture(scope="module", params=["qwen2", "t5"])
-def bundle(request, files, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    settings = [*world.TINY, "method=full", "evaluation.width=30"]
-    if request.param == "t5":
-        make_checkpoint("t5", folder / "base")
-        settings.append(f"backbone.path={folder / 'base'}")
-    return open_bundle(run(*files, folder / "bundles", load_recipe("small", settings), resume=False))
+@pytest.fixture(scope="module", params=[None, "t5"], ids=["qwen2", "t5"])
+def bundle(request, trained):
+    return trained.bundle("method=full", "evaluation.width=30", base=request.param)
 
 
 def evaluate(tmp_path, bundle, events, *options):

@@ -4,67 +4,29 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 
-from catalog.bundle.bundle import open_bundle
 from catalog.ids.codes import Codebooks
 from catalog.search.transformers import TransformersRanker
-from tests.support import world
-from trainer.config.recipe import BackboneRecipe, load_recipe
+from tests.support.base_models import make_checkpoint
+from trainer.config.recipe import BackboneRecipe
 from trainer.core.errors import TrainerError
 from trainer.model.backbone import (
     add_item_tokens,
     build_backbone,
-    byte_level_tokenizer,
     dropout,
     load_backbone,
     pretrain,
 )
-from trainer.pipeline import run
-
-DECODER = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-    "max_position_embeddings": 512,
-}
-T5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0}
-
-
-def make_checkpoint(kind, folder):
-    """A random model of a real architecture with a tokenizer, saved as a hub would have it."""
-    tokenizer = byte_level_tokenizer(world.items().texts(), 400)
-    torch.manual_seed(0)
-    size = {"vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 1}
-    model = {
-        "llama": lambda: LlamaForCausalLM(LlamaConfig(**DECODER, **size, tie_word_embeddings=False)),
-        "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**DECODER, **size, tie_word_embeddings=True)),
-        "t5": lambda: T5ForConditionalGeneration(T5Config(**T5, **size)),
-        "t5-gated": lambda: T5ForConditionalGeneration(T5Config(**T5, **size, feed_forward_proj="gated-gelu")),
-    }[kind]()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return model
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "t5", "t5-gated"])
-def test_a_backbone_given_as_a_path_is_loaded_tuned_and_answers(kind, tmp_path):
-    base = make_checkpoint(kind, tmp_path / "base").state_dict()
-    files = world.write_world(tmp_path)
-    recipe = load_recipe("small", [*world.TINY, f"backbone.path={tmp_path / 'base'}", "gems.vocabulary_rows=none"])
-    bundle = open_bundle(run(*files, tmp_path / "bundles", recipe, resume=False))
+def test_a_backbone_given_as_a_path_is_loaded_tuned_and_answers(kind, trained):
+    bundle = trained.bundle("gems.vocabulary_rows=none", base=kind)
 
     assert bundle.manifest.engine == ("transformers" if kind.startswith("t5") else "vllm")
     loader = AutoModelForSeq2SeqLM if kind.startswith("t5") else AutoModelForCausalLM
+    base = loader.from_pretrained(trained.base(kind)).state_dict()
     tuned = loader.from_pretrained(bundle.model_dir)
     assert set(tuned.state_dict()) == set(base)
     rows = len(base[next(name for name in base if "embed" in name or "shared" in name)])

@@ -1,6 +1,7 @@
 """Training that goes on from a published bundle."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -23,16 +24,16 @@ from trainer.run import main
 from trainer.runtime import loop
 from trainer.runtime.step_log import FILE_NAME, read_step_log
 
-LEARNED = [*world.TINY, "training.steps=40", "training.dropout=0", "gems.lr=0.01"]
+LEARNED = [*world.TINY, *world.LEARNING]
 NEW = ("kite-red", "kite-blue")
 GONE = "tent-red"
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("old")
-    files = world.write_world(folder)
-    return open_bundle(run(*files, folder / "bundles", load_recipe("small", LEARNED), resume=False))
+def old(trained, tmp_path_factory):
+    """In a folder of its own, into which more is published."""
+    folder = tmp_path_factory.mktemp("old") / "bundles"
+    return open_bundle(current_bundle(shutil.copytree(trained.folder(world.LEARNING), folder, symlinks=True)))
 
 
 @pytest.fixture(scope="module")

@@ -10,28 +10,24 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import open_bundle
 from catalog.data.items import Items
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat, level_token_ids
 from catalog.text.query_terms import MIN_PEOPLE
 from catalog.text.spelling import words_of
 from tests.support import world
-from trainer.config.recipe import load_recipe
 from trainer.evaluation.bundle import bundle_settings, held_out
-from trainer.pipeline import run
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return world.write_world(tmp_path_factory.mktemp("world"))
+def files(trained):
+    return trained.files()
 
 
 @pytest.fixture(scope="module")
-def bundles(files, tmp_path_factory):
+def bundles(trained):
     """Two runs over one shop, which differ in their seed."""
-    recipes = [load_recipe("small", [*world.TINY, "training.steps=20", f"seed={seed}"]) for seed in (0, 1)]
-    return [open_bundle(run(*files, tmp_path_factory.mktemp("bundles"), recipe, resume=False)) for recipe in recipes]
+    return [trained.bundle(*world.LEARNING, *other) for other in ((), ("seed=1",))]
 
 
 @pytest.fixture(scope="module")
