@@ -5,12 +5,14 @@ import math
 
 import pytest
 
+from catalog.ids.index import ItemIndex
 from loadtest import live
-from loadtest.synthetic.bundle import Shape, open_bundle, save_bundle
+from loadtest.synthetic.bundle import RandomBundle, Shape
+from loadtest.synthetic.codes import uniform_codes
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.fake_engine import FakeEngine
 
-SHAPE = Shape(layers=1, hidden=128, words=63, items=200)
+SHAPE = Shape(words=63, size=16, items=200)
 
 
 class PatientEngine(FakeEngine):
@@ -23,8 +25,8 @@ class PatientEngine(FakeEngine):
 
 async def test_every_kind_of_change_is_measured(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(live, "QUIET_SECONDS", 0.05)
-    save_bundle(tmp_path, SHAPE, seed=0)
-    bundle = open_bundle(tmp_path, SHAPE)
+    index, _ = ItemIndex.build(uniform_codes(SHAPE.items, SHAPE.depth, SHAPE.size, seed=0), [SHAPE.size] * SHAPE.depth)
+    bundle = RandomBundle(tmp_path, tmp_path, index, level_tokens=[])
     engine = PatientEngine(bundle.index)
     await engine.start()
     figures = await live.measure_changes(engine, bundle, SHAPE, turns=2, seed=0)
