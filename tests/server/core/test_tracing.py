@@ -63,7 +63,6 @@ async def traced(
 @pytest.fixture
 def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
     configure_logging("info")
-    structlog.configure(cache_logger_on_first_use=False)  # or loggers of other modules keep this test's processors
     yield capsys
     structlog.reset_defaults()
 
