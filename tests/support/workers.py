@@ -21,7 +21,8 @@ GROUPS: dict[str, str] = {
     "tests/e2e": "browser",
     "tests/docs": "docs",
     "tests/clients": "clients",
-    "tests/trainer/analysis": "analysis",
+    "tests/trainer/analysis": "multiprocessing",
+    "tests/loadtest/training": "multiprocessing",
 }
 """The group of a file, or of every file in a folder."""
 

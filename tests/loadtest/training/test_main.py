@@ -13,10 +13,18 @@ from loadtest.training.__main__ import LIMITS, group_by_memory, main, summarize
 from loadtest.training.method_process import NAMES, make_step
 from loadtest.training.released_gems import ReleasedGems
 from loadtest.training.setup import Setup, draw_batches, make_backbone, recipe_of
+from tests.support.forked_workers import forked_workers
 from trainer.data.batches import task_loss
 from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.adam import PlainWeight
 from trainer.gems.parameters import projected_modules
+
+
+@pytest.fixture(autouse=True)
+def processes_start_soon():
+    with forked_workers():
+        yield
+
 
 TINY = Setup(parameters=50_000, sequences=2, length=24, rank=8)
 

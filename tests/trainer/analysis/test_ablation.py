@@ -5,20 +5,22 @@ import statistics
 import pytest
 
 from tests.support import world
+from tests.support.forked_workers import forked_workers
 from trainer.analysis.ablation.__main__ import ROWS, main
 from trainer.analysis.ablation.table import across_seeds
 from trainer.config.recipe import load_recipe
 
 
 def compare(files, base, corpus, out, *options):
-    return main(
-        [
-            *("--items", str(files[0]), "--events", str(files[1]), "--out", str(out), "--recipe", "small"),
-            *("--base", str(base), "--held-out", str(corpus)),
-            *options,
-            *world.TINY,
-        ]
-    )
+    with forked_workers():
+        return main(
+            [
+                *("--items", str(files[0]), "--events", str(files[1]), "--out", str(out), "--recipe", "small"),
+                *("--base", str(base), "--held-out", str(corpus)),
+                *options,
+                *world.TINY,
+            ]
+        )
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,15 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
+from tests.support.processes import run
 from tests.trainer.methods.small_world import make_backbone, small_world
 from trainer.config.gems import PROJECTED_MODULES
 
 SETTINGS = ("method=lora", "lora.rank=4", "lora.lr=0.02", "gems.adamw_lr=0.01")
 WITHOUT_PEFT = """
 import sys
+assert "peft" not in sys.modules
 sys.modules["peft"] = None  # importing it is an error
 import numpy, torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -45,8 +44,8 @@ def test_the_merged_checkpoint_is_the_bases_and_answers_as_the_adapted_model_did
 
 def logits_without_peft(folder, kind: str) -> np.ndarray:
     """What the checkpoint in `folder` answers in a process of its own."""
-    command = [sys.executable, "-c", WITHOUT_PEFT, str(folder), str(folder / "logits.npy"), kind]
-    subprocess.run(command, check=True, capture_output=True)
+    done = run("-c", WITHOUT_PEFT, folder, folder / "logits.npy", kind, imported="trainer")
+    assert done.returncode == 0, done.stderr
     return np.load(folder / "logits.npy")
 
 
