@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,6 +42,8 @@ from catalog.data.erasure import digest_of, latest_tombstones, read_tombstones, 
 from catalog.data.events import EVENTS_SCHEMA
 from catalog.errors import CatalogError
 from catalog.terminal import printable
+from server.cli.redis_url import add_redis_argument, server_redis
+from server.core.errors import ServerError
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
 
 __all__ = ["Counts", "export_events", "main"]
@@ -252,8 +253,7 @@ def parse(
     arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_events"
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
-    parser.add_argument("--redis", default=url, help="where the server keeps events (default: GEMSERVE_REDIS or local)")
+    add_redis_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="events.parquet to write; .erased.json goes beside it")
     parser.add_argument("--since", type=int, default=0, metavar="MS", help="events from this time on, Unix ms")
     parser.add_argument("--until", type=int, metavar="MS", help="events before this time, Unix ms")
@@ -273,9 +273,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     """The process's exit status. program: how it is called, for its help."""
     options = parse(arguments, program)
     try:
-        with connect(options.redis) as redis:
+        with connect(server_redis(options.redis)) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
-    except (RedisError, OSError, CatalogError, ValueError) as error:  # ValueError: a URL that is none
+    except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a URL that is none
         print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")

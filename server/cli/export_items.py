@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +20,14 @@ from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.terminal import printable
+from server.cli.redis_url import add_redis_argument, server_redis
 from server.core.errors import ServerError
 from server.core.settings import StorageSettings
 from server.storage.change_log import RedisChanges
 
 __all__ = ["main", "served_items"]
+
+PATIENCE_MS = 30_000  # nobody waits for an export as they do for an answer
 
 
 def served_items(items: Items, changes: Mapping[str, Change]) -> tuple[pa.Table, dict[str, str]]:
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     options = _parse(arguments, program)
     try:
         items = open_bundle(options.bundle, verify=False).items
-        changes = asyncio.run(_changes(options.redis))
+        changes = asyncio.run(_changes(server_redis(options.redis)))
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:  # ValueError: a URL that is none
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
 
 
 async def _changes(url: str) -> Mapping[str, Change]:
-    store = RedisChanges(StorageSettings(url=url))
+    store = RedisChanges(StorageSettings(url=url, write_timeout_ms=PATIENCE_MS))
     try:
         return (await store.since(0)).changes
     finally:
@@ -72,9 +74,8 @@ async def _changes(url: str) -> Mapping[str, Change]:
 
 def _parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    url = os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0")
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle that is served")
-    parser.add_argument("--redis", default=url, help="the server's --redis (default: GEMSERVE_REDIS or local)")
+    add_redis_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="items.parquet to write")
     return parser.parse_args(arguments)
 

@@ -36,6 +36,7 @@ from pathlib import Path
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
 from catalog.errors import CatalogError
 from catalog.terminal import printable
+from server.cli.redis_url import add_redis_argument, server_redis
 from server.core.errors import ServerError
 
 __all__ = ["main", "retrain"]
@@ -95,11 +96,11 @@ def main(
     arguments: Sequence[str] | None = None, run: Run | None = None, program: str = "python -m server.cli.retrain"
 ) -> int:
     """The process's exit status. program: how it is called, for its help. run: for tests."""
-    plan = _plan(arguments, program)
     try:
+        plan = _plan(arguments, program)
         with _alone(plan.bundles), tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder:
             return retrain(plan, Path(folder), run or _run)
-    except (RetrainingFailed, CatalogError, OSError) as error:
+    except (ServerError, CatalogError, OSError) as error:
         print(f"retrain: {printable(error)}", file=sys.stderr)
         return FAILED
 
@@ -186,9 +187,7 @@ def _alone(bundles: Path) -> Iterator[None]:
 def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundles", type=Path, required=True, help="the server's --bundles")
-    parser.add_argument(
-        "--redis", default=os.environ.get("GEMSERVE_REDIS", "redis://127.0.0.1:6379/0"), help="the server's --redis"
-    )
+    add_redis_argument(parser)
     parser.add_argument("--server", required=True, help="such as http://127.0.0.1:8000")
     parser.add_argument("--key", default=os.environ.get("RETRAIN_KEY"), help="of an admin (default: RETRAIN_KEY)")
     parser.add_argument(
@@ -204,7 +203,8 @@ def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
     parser.add_argument("--metric", default="ndcg@10", help="that decides (default: ndcg@10)")
     parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is still accepted (0.02)")
     parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
-    return Plan(**vars(parser.parse_intermixed_args(arguments)))
+    options = parser.parse_intermixed_args(arguments)
+    return Plan(**vars(options) | {"redis": server_redis(options.redis)})
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from redis.retry import Retry
 
 from server.core.errors import StartupError
 
-__all__ = ["free_port", "managed_redis"]
+__all__ = ["free_port", "managed_redis", "url_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,7 @@ MAX_PAUSE_SECONDS = 30.0
 WELL_SECONDS = 60.0  # a Redis that ends after so long is not one that cannot run
 
 LOG = "redis.log"
+URL = "url"
 LAST_LINES = 2
 MAX_LINE = 200
 DAMAGED = "Bad file format reading the append only file"
@@ -67,8 +68,8 @@ CONFIGURATION = {
 def managed_redis(folder: Path, port: int = 0) -> Iterator[str]:
     """The URL of a redis-server that keeps its data in `folder`; it ends with the context. Port 0 takes a free one.
 
-    Raises StartupError where redis-server is not installed, the folder is in use, or Redis does not start. What ends it
-    later is logged, and it is started again.
+    While it runs, `url_of(folder)` tells other processes its URL. What ends it is logged, and it is started again.
+    Raises StartupError where redis-server is not installed, the folder is in use, or Redis does not start.
     """
     binary = shutil.which("redis-server")
     if binary is None:
@@ -76,8 +77,24 @@ def managed_redis(folder: Path, port: int = 0) -> Iterator[str]:
     with _lock_of(folder) as lock:
         _take(lock, folder)
         port = port or free_port()
+        url = f"redis://{LOOPBACK}:{port}/0"
+        (folder / URL).unlink(missing_ok=True)  # of a server that was killed
         with _Keeper(binary, folder, port, lock).running():
-            yield f"redis://{LOOPBACK}:{port}/0"
+            (folder / URL).write_text(url)
+            try:
+                yield url
+            finally:
+                (folder / URL).unlink(missing_ok=True)
+
+
+def url_of(folder: Path) -> str:
+    """The URL of the redis-server that a server runs in `folder`. Raises StartupError where none does."""
+    try:
+        return (folder / URL).read_text()
+    except OSError as error:
+        raise StartupError(
+            f"no server with --managed-redis {folder.absolute()} runs: start it, or name a Redis with --redis"
+        ) from error
 
 
 def _lock_of(folder: Path) -> IO[str]:
