@@ -29,12 +29,9 @@ from server.api.routes import (
     traffic,
     users,
 )
-from server.api.transport.middleware import (
-    REQUEST_ID,
-    BodyLimitMiddleware,
-    ProblemMiddleware,
-    RequestContextMiddleware,
-)
+from server.api.transport.compression import CompressionMiddleware
+from server.api.transport.middleware import REQUEST_ID, ProblemMiddleware, RequestContextMiddleware
+from server.api.transport.request_body import RequestBodyMiddleware
 from server.auth.authorizer import Authorizer
 from server.auth.keyring import Keyring
 from server.auth.rate_limit import RateLimit, RateLimiter
@@ -135,7 +132,7 @@ def create_app(
 def _surround(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first."""
     app.add_middleware(
-        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
+        RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
     )
     app.add_middleware(ProblemMiddleware)
     if settings.cors_origins:
@@ -146,6 +143,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After"],
         )
+    app.add_middleware(CompressionMiddleware)
     app.add_middleware(RequestContextMiddleware)
 
 

@@ -1,5 +1,6 @@
 """What the Python client sends, and what it makes of answers, without a network."""
 
+import gzip
 import inspect
 import json
 import logging
@@ -103,6 +104,20 @@ def test_a_batch_in_order_says_so():
     list(server.client().batch([Search("tent")]))
     assert [request.url.query for request in server.requests] == [b"ordered=true", b""]
     assert sent(server) == {"kind": "search", "q": "tent", "limit": 2}
+
+
+def test_large_bodies_are_compressed_where_that_is_asked_for():
+    receipt = {"request_id": "r1", "accepted": [], "rejected": []}
+    events = [Event(user_id="ann", item_id="A", type="view")] * 50
+    server = mock_server(receipt)
+    server.client(compress=True).send_events(events)
+    server.client(compress=True).send_events(events[:1])
+    server.client().send_events(events)
+    large, small, plain = server.requests
+    assert large.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(large.content)) == json.loads(plain.content)
+    assert len(large.content) < len(plain.content) / 5
+    assert "Content-Encoding" not in small.headers.keys() | plain.headers.keys()
 
 
 async def test_the_other_client_pages_and_batches_alike():

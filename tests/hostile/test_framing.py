@@ -5,6 +5,7 @@ import zlib
 
 import brotli
 import pytest
+from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,23 +81,41 @@ def test_an_encoding_of_the_transfer_is_not_read(target: Target, encoding: bytes
 
 
 BOMB = b"0" * (64 << 20)
-PACKED = {
-    "gzip": zlib.compress(BOMB, wbits=31),
+UNKNOWN = {
     "deflate": zlib.compress(BOMB),
     "br": brotli.compress(BOMB, quality=1),
     "gzip, gzip": zlib.compress(zlib.compress(BOMB, wbits=31), wbits=31),
-    "zstd": b"\x28\xb5\x2f\xfd",
+}
+BOMBS = {
+    "gzip": zlib.compress(BOMB, wbits=31),
     "GZip": zlib.compress(BOMB, wbits=31),
+    "zstd": zstd.compress(BOMB),
 }
 
 
-@pytest.mark.parametrize("encoding", PACKED)
-def test_packed_bodies_are_refused_unread(target: Target, encoding: str) -> None:
-    body = PACKED[encoding]
-    headers = (b"Content-Encoding: " + encoding.encode(), b"Content-Length: %d" % len(body))
-    for data in (framed(*headers, body=body), framed(*headers)):  # the second sends nothing of it
+def packed(encoding: str, body: bytes) -> tuple[bytes, bytes]:
+    return b"Content-Encoding: " + encoding.encode(), b"Content-Length: %d" % len(body)
+
+
+@pytest.mark.parametrize("encoding", UNKNOWN)
+def test_bodies_of_unknown_encodings_are_refused_unread(target: Target, encoding: str) -> None:
+    headers = packed(encoding, UNKNOWN[encoding])
+    for data in (framed(*headers, body=UNKNOWN[encoding]), framed(*headers)):  # the second sends nothing of it
         answer = ask(target, data)
         assert (answer.status, answer.problem()) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("encoding", BOMBS)
+def test_bombs_are_refused_at_the_limit(target: Target, encoding: str) -> None:
+    answer = ask(target, framed(*packed(encoding, BOMBS[encoding]), body=BOMBS[encoding]))
+    assert (answer.status, answer.problem()) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_what_is_not_what_it_says_is_refused(target: Target, encoding: str, body: bytes) -> None:
+    answer = ask(target, framed(*packed(encoding, body), body=body))
+    assert (answer.status, answer.problem()) == (400, "malformed_encoding")
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_unread(target: Target) -> None:

@@ -1,10 +1,13 @@
 """What one client can make a server, or its Redis, keep: bounded, whatever they send."""
 
+import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
 import pytest
+from backports import zstd
 from redis import Redis
 
 from server.storage.managed_redis import managed_redis
@@ -116,6 +119,22 @@ def test_half_sent_requests_of_all_connections(target: Target, growth: Callable[
         for wire in held:
             wire.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 60_000)
         assert growth() < MOST_GROWTH + 900 * 262_144
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_bombs(target: Target, growth: Callable[[], int], encoding: str) -> None:
+    """Each would be a gibibyte. The server makes as much of it as a body may have, some at a time."""
+    zeros = bytes(1 << 30)
+    bomb = zlib.compress(zeros, wbits=31) if encoding == "gzip" else zstd.compress(zeros)
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+
+    def send_some(_: int) -> set[int]:
+        with httpx.Client(base_url=target.url, timeout=120) as client:
+            return {client.post("/search", content=bomb, headers=headers).status_code for _ in range(10)}
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set.union(*pool.map(send_some, range(16))) == {413}
+    assert growth() < MOST_GROWTH
 
 
 def test_floods_of_pipelined_requests(target: Target, growth: Callable[[], int]) -> None:

@@ -48,12 +48,13 @@ class AsyncClient:
         key: str | None = None,
         timeouts: Timeouts = TIMEOUTS,
         retries: Retries = RETRIES,
+        compress: bool = False,
         request_id: Callable[[], str] = new_request_id,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._config = ClientConfig(url, key, timeouts, retries, request_id, random)
+        self._config = ClientConfig(url, key, timeouts, retries, compress, request_id, random)
         self._sleep = sleep
         self._http = httpx.AsyncClient(base_url=url, headers=self._config.headers(), transport=transport)
 

@@ -41,6 +41,7 @@ def method(make: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
 class Client:
     """A server's client; threads may share one. Use it in a `with` statement, or `close` it.
 
+    `compress` has large bodies, such as batches, sent with gzip; answers are compressed either way.
     `request_id` is asked for an id for every request, which the server writes into its log and its answer. `transport`
     is httpx's, for TLS and proxies of your own; `sleep` and `random` are for tests. Every method raises GemserveError.
     """
@@ -52,12 +53,13 @@ class Client:
         key: str | None = None,
         timeouts: Timeouts = TIMEOUTS,
         retries: Retries = RETRIES,
+        compress: bool = False,
         request_id: Callable[[], str] = new_request_id,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._config = ClientConfig(url, key, timeouts, retries, request_id, random)
+        self._config = ClientConfig(url, key, timeouts, retries, compress, request_id, random)
         self._sleep = sleep
         self._http = httpx.Client(base_url=url, headers=self._config.headers(), transport=transport)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 import sys
 import time
@@ -19,6 +21,7 @@ from gemserve_client.retries import Attempts, Retries
 
 __all__ = ["TIMEOUTS", "ClientConfig", "Timeouts", "new_request_id"]
 
+MIN_COMPRESSED = 1_000  # bytes of a body that is worth it
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 
@@ -42,12 +45,14 @@ TIMEOUTS = Timeouts()
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """`request_id` names the next request, `random` returns numbers in [0, 1), `clock` counts seconds."""
+    """`compress` has large bodies sent with gzip. `request_id` names the next request, `random` returns numbers in
+    [0, 1), `clock` counts seconds."""
 
     url: str
     key: str | None = field(repr=False)
     timeouts: Timeouts
     retries: Retries
+    compress: bool = False
     request_id: Callable[[], str] = field(default=new_request_id, repr=False)
     random: Callable[[], float] = field(default=random.random, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -67,16 +72,22 @@ class ClientConfig:
 
     def request(self, call: Call[Any], request_id: str) -> dict[str, Any]:
         """What `build_request` of either kind of httpx client is given."""
-        content: dict[str, Any] = {} if call.body is None else {"json": call.body}
         headers = {REQUEST_ID: request_id}
+        content = None
         if isinstance(call.body, bytes):
-            content = {"content": call.body}
+            content = call.body
             headers |= {"Content-Type": NDJSON, "Accept": NDJSON}
+        elif call.body is not None:
+            content = json.dumps(call.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        if content is not None and self.compress and len(content) >= MIN_COMPRESSED:
+            content = gzip.compress(content, compresslevel=5, mtime=0)
+            headers["Content-Encoding"] = "gzip"
         return {
             "method": call.method,
             "url": call.path,
             "params": call.query or None,
             "headers": headers,
+            "content": content,
             "timeout": self.timeout(call),
-            **content,
         }

@@ -7,6 +7,7 @@ import { Attempts, RETRIES, retryAfter, type Retries } from "./retries.js";
 import { InactivityTimeout, sleep } from "./timeouts.js";
 
 const TIMEOUT_MS = 35_000; // a server gives up on an answer after 30 seconds unless it was told otherwise
+const MIN_COMPRESSED = 1_000; // characters of a body that is worth it
 const JSON_TYPE = "application/json";
 const LINES_TYPE = "application/x-ndjson";
 
@@ -16,6 +17,8 @@ export interface ClientOptions {
   /** The longest wait for an answer, or for more of a batch; 35,000 unless given. */
   timeoutMs?: number;
   retries?: Partial<Retries>;
+  /** Sends large bodies, such as batches, with gzip; answers are compressed either way. */
+  compress?: boolean;
   /** Names the next request, which the server writes into its log and its answer. */
   requestId?: () => string;
   /** In place of the global one; `sleep`, `random` and `now` are for tests. */
@@ -35,6 +38,7 @@ export class Connection {
   readonly #headers: Record<string, string>;
   readonly #timeoutMs: number;
   readonly #retries: Retries;
+  readonly #compress: boolean;
   readonly #requestId: () => string;
   readonly #fetch: typeof globalThis.fetch;
   readonly #sleep: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
@@ -46,6 +50,7 @@ export class Connection {
     this.#headers = options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` };
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#retries = { ...RETRIES, ...options.retries };
+    this.#compress = options.compress ?? false;
     this.#requestId = options.requestId ?? randomId;
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
     this.#sleep = options.sleep ?? sleep;
@@ -90,7 +95,9 @@ export class Connection {
       const timeout = new InactivityTimeout(call.timeoutMs ?? this.#timeoutMs, options.signal);
       let reason: unknown;
       try {
-        const response = await this.#fetch(this.url + call.path, this.#request(call, requestId, timeout.signal));
+        const request = this.#request(call, requestId, timeout.signal);
+        const large = this.#compress && (request.body?.length ?? 0) >= MIN_COMPRESSED;
+        const response = await this.#fetch(this.url + call.path, large ? await compressed(request) : request);
         if (response.ok) return await read({ response, requestId, timeout });
         const after = retryAfter(response.headers.get("Retry-After"));
         reason = problemError(response.status, await jsonOf(response), requestId, after);
@@ -103,13 +110,25 @@ export class Connection {
     }
   }
 
-  #request(call: Call, requestId: string, signal: AbortSignal): RequestInit {
+  #request(call: Call, requestId: string, signal: AbortSignal): TextRequest {
     const type = call.lines === undefined ? JSON_TYPE : LINES_TYPE;
     const body = call.lines ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
     const headers = { ...this.#headers, Accept: type, "X-Request-ID": requestId };
     if (body === undefined) return { method: call.method, headers, signal };
     return { method: call.method, headers: { ...headers, "Content-Type": type }, body, signal };
   }
+}
+
+interface TextRequest extends RequestInit {
+  headers: Record<string, string>;
+  body?: string;
+}
+
+/** The same request with its body in gzip. */
+async function compressed(request: TextRequest): Promise<RequestInit> {
+  const packed = new Blob([request.body ?? ""]).stream().pipeThrough(new CompressionStream("gzip"));
+  const headers = { ...request.headers, "Content-Encoding": "gzip" };
+  return { ...request, headers, body: await new Response(packed).arrayBuffer() };
 }
 
 interface Opened {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 
 import type { Question } from "../src/index.js";
 import { ANSWER, Shop, collect, json, problem, text } from "./shop.js";
@@ -46,6 +47,19 @@ test("a batch in order says so", async () => {
   await collect(shop.client().batch([{ kind: "search", q: "tent", limit: 2 }], { ordered: true }));
   await collect(shop.client().batch([{ kind: "search", q: "tent" }]));
   assert.deepEqual(shop.asked.map(({ url }) => url.replace(/.*\/batch/, "")), ["?ordered=true", ""]);
+});
+
+test("large bodies are compressed where that is asked for", async () => {
+  const rows = lines(...Array.from({ length: 50 }, (_, index) => ({ index, answer: ANSWER })));
+  const shop = new Shop(text(rows), text(lines({ index: 0, answer: ANSWER })));
+  const questions = Array.from({ length: 50 }, (): Question => ({ kind: "search", q: "tent" }));
+  await collect(shop.client({ compress: true }).batch(questions));
+  await collect(shop.client({ compress: true }).batch(questions.slice(0, 1)));
+  const [large, small] = shop.asked;
+  assert.equal(large?.headers["Content-Encoding"], "gzip");
+  const unpacked = gunzipSync(large?.body as unknown as ArrayBuffer).toString();
+  assert.deepEqual(unpacked.split("\n").map((line) => JSON.parse(line)), questions);
+  assert.equal(small?.headers["Content-Encoding"], undefined);
 });
 
 test("more questions than fit a request are asked in turn", async () => {

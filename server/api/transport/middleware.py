@@ -1,14 +1,13 @@
-"""ASGI middleware around every request.
+"""The ASGI middleware that knows every request: its id, its log line, and an answer if all else fails.
 
-From the outside in, as server/app.py stacks them: RequestContextMiddleware, cross-origin rules, ProblemMiddleware,
-BodyLimitMiddleware, the routes. They are plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every
-message through a queue.
+From the outside in, as server/app.py stacks them: RequestContextMiddleware, CompressionMiddleware (compression.py),
+cross-origin rules, ProblemMiddleware, RequestBodyMiddleware (request_body.py), the routes. They are plain ASGI classes,
+because Starlette's `BaseHTTPMiddleware` would copy every message through a queue.
 """
 
 import re
 import time
 import uuid
-from collections.abc import Mapping
 
 import structlog
 from fastapi import Request
@@ -17,13 +16,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api.problems import problem_response
-from server.api.transport.protocol import MAX_URL_BYTES
 from server.api.transport.security_headers import protect
 from server.auth.authorizer import Admission
 from server.core import errors, metrics
 from server.core.errors import Problem
 
-__all__ = ["REQUEST_ID", "BodyLimitMiddleware", "ProblemMiddleware", "RequestContextMiddleware"]
+__all__ = ["REQUEST_ID", "ProblemMiddleware", "RequestContextMiddleware"]
 
 REQUEST_ID = "X-Request-ID"
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -96,64 +94,11 @@ class ProblemMiddleware:
                 await problem_response(request, unforeseen)(scope, receive, send)
 
 
-class BodyLimitMiddleware:
-    """Raises Problem for a URL or a body that is too large, as soon as that is known."""
-
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_bytes_at: Mapping[str, int]) -> None:
-        """
-        max_bytes: of a body.
-        max_bytes_at: by path, of the bodies that have another limit.
-        """
-        self._app = app
-        self._max_bytes = max_bytes
-        self._max_bytes_at = max_bytes_at
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = self._max_bytes_at.get(scope["path"], self._max_bytes)
-        _check_size(Request(scope), limit)
-        await self._app(scope, _LimitedBody(receive, limit), send)
-
-
-def _check_size(request: Request, limit: int) -> None:
-    if max(len(request.scope.get("query_string", b"")), len(request.scope["path"])) > MAX_URL_BYTES:
-        raise Problem(errors.URL_TOO_LONG, f"the URL is over {MAX_URL_BYTES:,} bytes: shorten what it asks for")
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > limit:
-        raise body_too_large(limit)
-    encodings = {encoding.lower() for encoding in request.headers.getlist("content-encoding")}
-    transfers = {encoding.lower() for encoding in request.headers.getlist("transfer-encoding")}
-    if encodings - {"identity"} or transfers - {"chunked"}:
-        raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, "a compressed body is not read: send it as it is")
-
-
-class _LimitedBody:
-    """Receives a body and stops one that turns out to be too large."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._size = 0
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._size += len(message.get("body", b""))
-        if self._size > self._limit:
-            raise body_too_large(self._limit)
-        return message
-
-
 def request_id_of(header: str | None) -> str:
     """The client's own id where it is short and plain, else a new one."""
     if header is not None and SANE_ID.fullmatch(header):
         return header
     return uuid.uuid4().hex
-
-
-def body_too_large(limit: int) -> Problem:
-    return Problem(errors.BODY_TOO_LARGE, f"the body is over {limit:,} bytes: send less at once")
 
 
 def _end(admission: Admission | None) -> None:

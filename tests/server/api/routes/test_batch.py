@@ -1,6 +1,7 @@
 """POST /batch: every line is answered, whatever the others are."""
 
 import asyncio
+from pathlib import Path
 
 import orjson
 import pytest
@@ -9,12 +10,20 @@ import structlog
 from server.app import create_app
 from server.auth.authorizer import Admission
 from server.core.errors import HistoryUnavailable
+from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import RecordingEngine
+from tests.support.small_shop import RecordingEngine, publish_names
 
 NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """With time for everything, however busy the machine is."""
+    publish_names(tmp_path, "2025-11-20-a")
+    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
 
 
 async def ask(shop: Shop, *lines: object) -> list[dict[str, object]]:

@@ -178,10 +178,14 @@ async def test_another_content_type_is_refused(shop: Shop) -> None:
     assert_problem(await shop.client.post("/events", content=b"{}"), 415, "unsupported_media_type")
 
 
-async def test_a_compressed_body_is_refused(shop: Shop) -> None:
-    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    response = await shop.client.post("/events", content=b"\x1f\x8b", headers=headers)
-    assert_problem(response, 415, "unsupported_media_type")
+@pytest.mark.parametrize(
+    ("encoding", "status", "code"), [("br", 415, "unsupported_media_type"), ("gzip", 400, "malformed_encoding")]
+)
+async def test_a_compressed_body_that_cannot_be_read_is_refused(
+    shop: Shop, encoding: str, status: int, code: str
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    assert_problem(await shop.client.post("/events", content=b"\x1f\x8b", headers=headers), status, code)
 
 
 async def test_a_large_body_is_refused_whether_or_not_it_tells_its_length(shop: Shop) -> None:

@@ -1,13 +1,24 @@
 """Parameters that people bring from elsewhere: tracking parameters, and names that other services use."""
 
+from pathlib import Path
+
 import orjson
 import pytest
 
+from server.core.settings import Settings
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
+from tests.support.small_shop import publish_names
 
 TRACKED = "utm_source=mail&utm_campaign=a&gclid=1&fbclid=2&_=1700000000&msclkid=3&gclid=4"
 SIMILAR = "/items/tent%2F2%20person/similar"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """With time for everything, however busy the machine is."""
+    publish_names(tmp_path, "2025-11-20-a")
+    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
 
 
 @pytest.mark.parametrize(
