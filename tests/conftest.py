@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tests.support.redis_server import redis_server, redis_url
 
 if TYPE_CHECKING:
     from tests.support.trained import Trained
+    from tests.support.vllm_server import VllmServers
 
 __all__ = ["chromium_driver", "redis_server", "redis_url"]
 
@@ -65,6 +67,15 @@ def trained(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
     from tests.support.trained import Trained  # torch, without which pytest-xdist's controlling process starts sooner
 
     return Trained(pytestconfig.cache.mkdir("trained-bundles"), tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def vllm_servers(trained: "Trained", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[VllmServers]":
+    from tests.support.vllm_server import VllmServers
+
+    servers = VllmServers(trained, tmp_path_factory.mktemp)
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """vLLM's process is killed, or hangs, under a real server, while people ask."""
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -16,10 +15,9 @@ import pytest
 
 from catalog.bundle.bundle import published_versions
 from tests.support.server_process import ServerProcess
+from tests.support.vllm_server import VllmServers
 
 pytestmark = pytest.mark.integration
-MEMORY = ("--engine.kv-cache-bytes", str(64 << 20))
-OPTIONS = ("--port", "0", *MEMORY, "--log-level", "warning", "--open-admin", "true", "--engine.hang-seconds", "20")
 BOUND = 120.0
 """Seconds that a start of an engine may take on a machine with other work."""
 
@@ -76,18 +74,19 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    bundles = shutil.copytree(published, tmp_path_factory.mktemp("bundles") / "all", symlinks=True)
-    process = ServerProcess("--bundles", bundles, "--managed-redis", tmp_path_factory.mktemp("redis"), *OPTIONS)
-    shop = Shop(process, bundles)
+def shop(vllm_servers: VllmServers) -> Iterator[Shop]:
+    server = vllm_servers.changeable()
+    shop = Shop(server.process, server.bundles)
     new = {"title": "golden tent", "categories": ["outdoor", "tent"], "price": 12.0}
     shop.client.put("/items/tent-golden", json=new).raise_for_status()
     shop.client.delete("/items/rope-red").raise_for_status()
     events = [{"user_id": f"u{n}", "item_id": f"{kind}-blue"} for n in range(4) for kind in ("tent", "rope")]
     shop.client.post("/events", json=events).raise_for_status()
     yield shop
+    shop.client.delete("/items/tent-golden").raise_for_status()
+    rope = {"title": "red rope", "categories": ["outdoor", "rope"], "price": 16.0}
+    shop.client.put("/items/rope-red", json=rope).raise_for_status()
     shop.client.close()
-    assert process.stop() == 0
 
 
 def known(response: httpx.Response) -> str:

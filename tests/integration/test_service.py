@@ -1,8 +1,6 @@
 """The whole service, nothing faked: a bundle that the trainer made, vLLM, Redis, HTTP."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -16,37 +14,26 @@ from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import Interaction
 from tests.e2e.browser import Page
 from tests.support import world
+from tests.support.processes import run
 from tests.support.server_process import ServerProcess
-from trainer.config.recipe import load_recipe
-from trainer.pipeline import run
+from tests.support.vllm_server import OPTIONS
 
 pytestmark = pytest.mark.integration
-SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("published")
-    steps = ["training.steps=30", "training.dropout=0", "gems.lr=0.01"]
-    run(*world.write_world(folder), folder / "bundles", load_recipe("small", [*world.TINY, *steps]), resume=False)
-    return folder / "bundles"
+def server(vllm_servers):
+    return vllm_servers.unchanged().process
 
 
 @pytest.fixture(scope="module")
-def bundle(bundles) -> Bundle:
-    return open_bundle(current_bundle(bundles))
+def bundles(trained):
+    return trained.folder(world.LEARNING)
 
 
 @pytest.fixture(scope="module")
-def redis_folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("own-redis")
-
-
-@pytest.fixture(scope="module")
-def server(bundles, redis_folder):
-    process = ServerProcess("--bundles", bundles, "--managed-redis", redis_folder, *SMALL)
-    yield process
-    process.stop()
+def bundle(vllm_servers) -> Bundle:
+    return open_bundle(current_bundle(vllm_servers.unchanged().bundles))
 
 
 @pytest.fixture
@@ -173,16 +160,17 @@ def test_an_event_about_an_unknown_item_is_refused_with_the_reason(client):
 
 
 @pytest.mark.slow
-def test_histories_survive_a_restart_of_server_and_redis(bundles, redis_folder, server, client):
-    client.post("/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"})
-    before = ids(client.get("/recommend", params={"user": "cleo"}))
+def test_histories_survive_a_restart_of_server_and_redis(bundles, tmp_path):
+    event = {"user_id": "cleo", "item_id": "rope-red", "event_id": "once"}
+    options = ("--bundles", bundles, "--managed-redis", tmp_path / "redis", *OPTIONS)
+    server = ServerProcess(*options)
+    assert httpx.post(f"{server.url}/events", json=event, timeout=30).status_code == 202
+    before = ids(httpx.get(f"{server.url}/recommend", params={"user": "cleo"}, timeout=30))
     assert server.stop() == 0
-    again = ServerProcess("--bundles", bundles, "--managed-redis", redis_folder, *SMALL)
+    again = ServerProcess(*options)
     try:
         assert ids(httpx.get(f"{again.url}/recommend", params={"user": "cleo"}, timeout=30)) == before
-        repeated = httpx.post(
-            f"{again.url}/events", json={"user_id": "cleo", "item_id": "rope-red", "event_id": "once"}
-        )
+        repeated = httpx.post(f"{again.url}/events", json=event, timeout=30)
         assert repeated.json()["accepted"][0]["duplicate"]
     finally:
         assert again.stop() == 0
@@ -195,11 +183,6 @@ def test_a_damaged_bundle_stops_the_start_and_is_named(bundles, tmp_path, damage
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "--bundles", str(tmp_path / "bundles"), "--port", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run("-m", "server", "--bundles", tmp_path / "bundles", "--port", "0")
     assert done.returncode == 2
     assert Path(damage).name in done.stderr

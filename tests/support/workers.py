@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["order", "scheduler"]
 
 GROUPS: dict[str, str] = {
+    "tests/integration/test_service.py": "vllm server",
+    "tests/integration/test_live_changes.py": "vllm server",
+    "tests/faults/test_engine_process.py": "vllm server",
     "tests/integration/test_engine.py": "engine",
     "tests/integration/test_engine_changes.py": "engine",
     "tests/integration/test_engine_statistics.py": "engine",
@@ -27,18 +30,29 @@ GROUPS: dict[str, str] = {
 """The group of a file, or of every file in a folder."""
 
 
-def group_of(test: str) -> str:
-    """The group of a test by its name, `FILE::TEST`: that of its file or of the nearest folder, else the file."""
+def place_of(test: str) -> str:
+    """The file of a test by its name, `FILE::TEST`, or the nearest folder of it that GROUPS has; else the file."""
     file = place = test.partition("::")[0]
     while place not in GROUPS and "/" in place:
         place = place.rpartition("/")[0]
-    return GROUPS.get(place, file)
+    return place if place in GROUPS else file
+
+
+def group_of(test: str) -> str:
+    """The group of a test: that of its place, or its file."""
+    place = place_of(test)
+    return GROUPS.get(place, place)
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Puts the groups of GROUPS first, in their order."""
-    ranks = {group: rank for rank, group in enumerate(dict.fromkeys(GROUPS.values()))}
-    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
+    """Puts the groups of GROUPS first, and in each group its places, in their order."""
+    groups, places = list(dict.fromkeys(GROUPS.values())), list(GROUPS)
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        place = place_of(item.nodeid)
+        return (groups.index(GROUPS[place]), places.index(place)) if place in GROUPS else (len(groups), 0)
+
+    items.sort(key=rank)
 
 
 def scheduler(config: pytest.Config, log: Any) -> "Scheduling":
