@@ -1,4 +1,4 @@
-"""Every setting of the optimiser, checked in one place."""
+"""The settings of the GEMS optimiser, all checked in one place."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ class GemsConfig:
 
     rank: int | float = 128  # of the shared subspace
     task_rank: int | float | None = None  # of each task's own subspace; half of the layer's shared rank by default
-    refresh_every: int = 200  # steps between two choices of the subspaces
-    oversampling: int = 32  # columns of the gradient's sketch beyond the shared rank
+    refresh_every: int = 200  # steps from one choice of the subspaces to the next
+    oversampling: int = 32  # columns of a gradient's sketch beyond the shared rank
     moments_at_refresh: MomentsAtRefresh = "rotate"
-    decomposition: bool = True  # False: the shared subspace only (ablation)
-    null_space: bool = True  # False: updates may go anywhere (ablation)
-    modules: tuple[str, ...] = PROJECTED_MODULES  # last part of the names of the projected linear layers
+    decomposition: bool = True  # False: the shared subspace only (for ablations)
+    null_space: bool = True  # False: updates may take any direction (for ablations)
+    modules: tuple[str, ...] = PROJECTED_MODULES  # the last part of the projected linear layers' names
 
     lr: float = 1e-3  # of the projected weights
-    scale: float = 1.0  # of their update, beside lr
+    scale: float = 1.0  # factor of their update, beside lr
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.0  # decoupled; of every matrix that moves, not of norms and biases
-    max_grad_norm: float | None = None  # of the batch's gradient as the optimiser sees it, see GemsOptimizer
+    weight_decay: float = 0.0  # decoupled; of every trained matrix, not of norms and biases
+    max_grad_norm: float | None = None  # None: no clipping; what the norm is of, GemsOptimizer says
 
     adamw_lr: float = 1e-3  # of everything that is not projected: embeddings, norms, biases, an untied head
-    vocabulary_rows: Rows = "none"  # rows of embeddings and head that move: an int is the first one, item tokens on
+    vocabulary_rows: Rows = "none"  # trained rows of embeddings and head; an int names the first of them
 
     gate: GateMode = "learned"
     fixed_gates: tuple[float, float] = (0.5, 0.5)  # search, recommendation, when gate is "fixed"
     gate_lr: float = 5e-5
-    temperature_start: float = 1.5
-    temperature_decay: float = 0.99  # a step
+    temperature_start: float = 1.5  # of the learned gate's softmax
+    temperature_decay: float = 0.99  # its factor at every step
     temperature_end: float = 0.1
 
     seed: int = 0  # of first bases, sketches, the gate's weights and stochastic rounding
@@ -84,7 +84,7 @@ class GemsConfig:
         _require("vocabulary_rows", self.vocabulary_rows, _ROWS, _are_rows(self.vocabulary_rows))
 
 
-_ROWS = '"none", "all", the first row that moves, or a list of rows'
+_ROWS = '"none", "all", the first trained row, or a list of rows'
 
 
 def _require(name: str, value: object, expected: str, holds: bool) -> None:

@@ -1,11 +1,10 @@
-"""Every setting of a training run: a short YAML recipe, completed by defaults and `key=value` from the command line.
+"""Every setting of a training run: a short YAML recipe, overrides from the command line, and defaults for the rest.
 
-Unknown keys are errors, and the message names the nearest known one.
+Unknown keys are errors whose message names the nearest known key.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.nearest import nearest_name
 from trainer.config.gems import GemsConfig
 from trainer.core.errors import TrainerError
 
@@ -22,34 +22,40 @@ INSTRUCTION_POSITIONS = 256  # of a built base, reserved for the instruction
 
 
 class Section(BaseModel):
+    """A part of a recipe. Sections are immutable and refuse unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class BackboneRecipe(Section):
-    """`path` (a folder or a hub name) loads a real checkpoint; without it a small Qwen2-shaped base is built."""
+    """The language model: the checkpoint at `path`, or without one a small Qwen2-shaped base that is built."""
 
-    path: str | None = None
+    path: str | None = None  # a folder or the name of a hub's model
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
     hidden: int = Field(192, ge=16)
     layers: int = Field(3, ge=1)
     heads: int = Field(6, ge=1)
-    vocabulary: int = Field(4096, ge=300)
+    vocabulary: int = Field(4096, ge=300)  # tokens of a built base, before item tokens are added
     pretrain_steps: int = Field(0, ge=0)  # language modelling on the general corpus before the tuning starts
     pretrain_lr: float = Field(2e-3, gt=0)
 
 
 class IdentifierRecipe(Section):
+    """How items get their identifiers."""
+
     scheme: Literal["semantic", "atomic"] = "semantic"
-    code_sizes: tuple[int, ...] = (256, 256, 256)
+    code_sizes: tuple[int, ...] = (256, 256, 256)  # how many codes each level has
     text: Literal["hashing", "backbone", "sentence-transformers"] = "hashing"
     sentence_transformer: str = "sentence-transformers/all-MiniLM-L6-v2"
-    text_dimensions: int = Field(96, ge=2)
-    history_dimensions: int = Field(64, ge=0)
-    history_weight: float = Field(1.0, ge=0)  # of what people took together, against 1 for the text
+    text_dimensions: int = Field(96, ge=2)  # of the text's part of an item's vector
+    history_dimensions: int = Field(64, ge=0)  # of the part that tells which items occur together in histories
+    history_weight: float = Field(1.0, ge=0)  # of that part, against 1 for the text
 
 
 class PromptRecipe(Section):
+    """What a prompt holds (`catalog/text/prompts.py`)."""
+
     instruction: str = ""
     max_history: int = Field(20, ge=1)
     history_block: int = Field(5, ge=1)
@@ -62,78 +68,87 @@ class PromptRecipe(Section):
 
 
 class TrainingRecipe(Section):
+    """The training loop, for every method alike."""
+
     steps: int = Field(1000, ge=1)
-    search_sequences: int = Field(16, ge=0)  # sequences of each half of a batch
-    recommendation_sequences: int = Field(32, ge=0)
-    micro_batch: int = Field(1024, ge=1)  # sequences at most in one forward pass; smaller ones accumulate
-    warmup: float = Field(0.03, ge=0, le=1)  # share of the steps
-    final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak that the cosine ends at
+    search_sequences: int = Field(16, ge=0)  # of each batch
+    recommendation_sequences: int = Field(32, ge=0)  # of each batch
+    micro_batch: int = Field(1024, ge=1)  # sequences at most in one forward pass; gradients of several are accumulated
+    warmup: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
+    final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak learning rate that the cosine ends at
     dropout: float = Field(0.2, ge=0, lt=1)  # on embeddings and block outputs
-    item_dropout: float = Field(0.3, ge=0, lt=1)  # share of a history's items that a sequence leaves out
-    alignment_share: float = Field(0.5, ge=0, le=1)  # share of the search half made from item texts
+    item_dropout: float = Field(0.3, ge=0, lt=1)  # share of a history's items that is left out of a sequence
+    alignment_share: float = Field(0.5, ge=0, le=1)  # share of the search sequences that is made of items' texts
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    loss: Literal["codes", "vocabulary"] = "codes"  # what a level's softmax runs over
+    loss: Literal["codes", "vocabulary"] = "codes"  # what the softmax of a level runs over
     checkpoint_every: int = Field(200, ge=1)
-    shard: bool = False  # divide all weights among the processes of torchrun, where one device has no room for them
+    shard: bool = False  # split all weights among the ranks of torchrun, where one device has no room for them
 
 
 class NullSpaceRecipe(Section):
+    """What GEMS protects: the null spaces of general text."""
+
     corpus: str | None = None  # a text file (.gz too), one document a paragraph; default: the items' own texts
-    side: Literal["output", "input"] = "input"  # "output" as released, see docs/method.md
-    energy: float = Field(0.95, gt=0, lt=1)  # share of the second moment that is protected …
-    relative: float | None = Field(None, gt=0, le=1)  # … or every direction of at least this part of the strongest
-    texts: int = Field(2000, ge=1)
-    text_tokens: int = Field(128, ge=8)
+    side: Literal["output", "input"] = "input"  # the released code has "output", see docs/method.md
+    energy: float = Field(0.95, gt=0, lt=1)  # share of the second moment that is protected
+    relative: float | None = Field(None, gt=0, le=1)  # instead: directions of at least this part of the strongest
+    texts: int = Field(2000, ge=1)  # how many pieces of the corpus are read
+    text_tokens: int = Field(128, ge=8)  # of each piece
 
 
 class EvaluationRecipe(Section):
+    """How a model is evaluated, and its baselines with it."""
+
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
-    width: int = Field(50, ge=20)
-    batch: int = Field(64, ge=1)
-    exclude_seen: bool = True  # recommendations leave out what the user has, as the server does; for all methods alike
-    bootstrap: int = Field(1000, ge=0)
+    width: int = Field(50, ge=20)  # of the beam
+    batch: int = Field(64, ge=1)  # questions of one forward pass
+    exclude_seen: bool = True  # recommendations leave out what the user has, as the server does
+    bootstrap: int = Field(1000, ge=0)  # samples for the confidence intervals
 
 
 class AdamWRecipe(Section):
-    """What torch's AdamW is told, by every method that uses it."""
+    """The settings of torch's AdamW in the methods that use it."""
 
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    clip: float = Field(1.0, gt=0)  # of the gradient's norm
+    clip: float = Field(1.0, gt=0)  # largest norm of the gradient
 
 
 class FullRecipe(AdamWRecipe):
-    """AdamW on every weight, when method is full."""
+    """The method `full`: AdamW on every weight."""
 
 
 class LoraRecipe(AdamWRecipe):
-    """Low-rank adapters on the layers of `gems.modules`, when method is lora; lr and decay are the adapters'.
+    """The method `lora`: low-rank adapters on the layers of `gems.modules`, whose rate and decay these are.
 
-    Everything else moves as with GEMS: `gems.adamw_lr`, `gems.betas`, `gems.weight_decay`, `gems.vocabulary_rows`.
+    All other weights are trained as by GEMS, with `gems.adamw_lr`, `gems.betas`, `gems.weight_decay` and
+    `gems.vocabulary_rows`.
     """
 
     rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)  # an adapter counts alpha / rank
+    alpha: float = Field(32.0, gt=0)  # an adapter's output is multiplied by alpha / rank
     dropout: float = Field(0.0, ge=0, lt=1)  # of an adapter's input
 
 
 class LoraMoeRecipe(AdamWRecipe):
-    """A mixture of low-rank experts on the layers of `gems.modules`, when method is lora_moe; the rest as for lora."""
+    """The method `lora_moe`: a mixture of low-rank experts on the layers of `gems.modules`; the rest as with `lora`."""
 
     experts: int = Field(4, ge=2)
     rank: int = Field(4, ge=1)  # of each expert
-    alpha: float = Field(8.0, gt=0)  # an expert counts alpha / rank
+    alpha: float = Field(8.0, gt=0)  # an expert's output is multiplied by alpha / rank
     dropout: float = Field(0.0, ge=0, lt=1)  # of the experts' input
 
 
 class Recipe(Section):
+    """All settings of a training run."""
+
     method: Literal["gems", "single_subspace", "full", "lora", "lora_moe"] = "gems"
     seed: int = 0
     backbone: BackboneRecipe = BackboneRecipe()
     identifiers: IdentifierRecipe = IdentifierRecipe()
     prompt: PromptRecipe = PromptRecipe()
     training: TrainingRecipe = TrainingRecipe()
-    gems: GemsConfig = GemsConfig()  # and single_subspace; its `seed` and, unless set, `vocabulary_rows` follow the run
+    gems: GemsConfig = GemsConfig()  # its `seed`, and unless set its `vocabulary_rows`, are replaced by the run's
     full: FullRecipe = FullRecipe()
     lora: LoraRecipe = LoraRecipe()
     lora_moe: LoraMoeRecipe = LoraMoeRecipe()
@@ -142,7 +157,7 @@ class Recipe(Section):
 
 
 def load_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A bundled recipe by name or any YAML file, with `section.key=value` overrides applied.
+    """A bundled recipe by its name, or any YAML file, with `section.key=value` overrides applied.
 
     Raises TrainerError naming the file or the override and what would be right.
     """
@@ -153,14 +168,22 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(f.stem for f in RECIPES.glob("*.yaml")))
         raise TrainerError(f"there is no recipe {name_or_file}: give a YAML file or one of {known}")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise TrainerError(f"{file} is not valid YAML: {error}") from error
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainerError(f"{file} cannot be read: {error}") from error
+    values = _parse_yaml(text, str(file)) or {}
+    if not isinstance(values, dict):
+        raise TrainerError(
+            f"{file} holds a {type(values).__name__}: a recipe has sections, such as training: {{steps: 500}}"
+        )
     return complete_recipe(values, overrides, f"recipe {name_or_file}")
 
 
 def complete_recipe(values: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
-    """These settings with `section.key=value` overrides applied and defaults for the rest. Raises TrainerError."""
+    """The recipe of these values, with `section.key=value` overrides applied and defaults for the rest.
+
+    source: where the values come from, for the message of the TrainerError that wrong ones raise.
+    """
     for override in overrides:
         _apply(values, override)
     try:
@@ -178,7 +201,14 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise TrainerError(f"{override!r}: {'.'.join(sections)} is a single value, nothing can be set below it")
-    values[last] = yaml.safe_load(text)
+    values[last] = _parse_yaml(text, override)
+
+
+def _parse_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise TrainerError(f"{source} is not valid YAML: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:
@@ -186,8 +216,8 @@ def _explain(error: ValidationError) -> str:
     for fault in error.errors():
         place = ".".join(map(str, fault["loc"]))
         if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            near = difflib.get_close_matches(place, _known_keys(Recipe), n=1, cutoff=0.5)
-            lines.append(f"{place} is no setting" + (f", did you mean {near[0]}?" if near else ""))
+            near = nearest_name(place, _known_keys(Recipe))
+            lines.append(f"{place} is no setting" + (f", did you mean {near}?" if near else ""))
         else:
             lines.append(f"{place}: {fault['msg']} (it is {fault['input']!r})")
     return "; ".join(lines)

@@ -6,6 +6,7 @@ N rows, T tokens, B rows of a batch.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from trainer.core.errors import TrainerError
 def read_corpus(file: Path) -> list[str]:
     """The documents of a plain or gzipped UTF-8 text file, which blank lines separate.
 
-    Raises TrainerError where the file is missing or holds no text.
+    Raises TrainerError where the file is missing, cannot be read, or holds no text.
     """
     if not file.is_file():
         raise TrainerError(f"null_space.corpus: {file} does not exist; name a text file, or leave it out")
-    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
-        documents = [document.strip() for document in stream.read().split("\n\n")]
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as stream:
+            documents = [document.strip() for document in stream.read().split("\n\n")]
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise TrainerError(f"null_space.corpus: {file} cannot be read as UTF-8 text: {error}") from error
     documents = [document for document in documents if document]
     if not documents:
         raise TrainerError(f"null_space.corpus: {file} holds no text")

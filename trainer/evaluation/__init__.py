@@ -1,4 +1,4 @@
-"""How well a model answers held-out questions, beside what is known to work without one. Start at report.py."""
+"""Evaluation of a model on held-out questions, beside baselines that need no model. Start reading at report.py."""
 
 from trainer.evaluation.report import Protocol, Report, evaluate, with_protocol
 

@@ -1,4 +1,10 @@
-"""What any model has to be compared with: popularity, item-kNN and BM25. N items, Q questions."""
+"""Baselines that any model has to be compared with: popularity, item-kNN and BM25.
+
+BM25 is the bm25s library's. The other two are a count and a sparse matrix product: libraries of recommenders bring
+their own data formats and training loops for them.
+
+N items.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +20,12 @@ from catalog.text.prompts import clean_text
 from trainer.data.histories import NO_QUERY, Histories, Question, Split
 from trainer.evaluation.candidates import Candidates
 
-LAST_ITEMS = 5  # of a history that item-kNN looks at
-DECAY = 0.7  # weight of each item against the one after it
+LAST_ITEMS = 5  # how many items of a history item-kNN looks at
+DECAY = 0.7  # weight of each of them against the one after it
 
 
 def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: int) -> list[np.ndarray]:
-    """The candidates that the training events took most. int64 [k] each."""
+    """The candidates with the most training events, for every question. int64 [k] each."""
     counts_N = np.bincount(split.train.items_E, minlength=items).astype(np.float64)
     return [own.best(counts_N, k) for own in candidates]
 
@@ -27,10 +33,13 @@ def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: in
 def item_knn(
     split: Split, questions: Sequence[Question], candidates: Sequence[Candidates], items: int, k: int
 ) -> list[np.ndarray]:
-    """Candidates whose takers overlap most (cosine) with those of the user's last items, newer ones weighing more."""
+    """The candidates whose users are most like (by cosine) those of the user's last items. int64 [k] each.
+
+    Newer items of the history have a higher weight.
+    """
     train = split.train
     taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, train.user_E)), shape=(items, len(train.users)))
-    taken.data[:] = 1  # who took an item twice counts once
+    taken.data[:] = 1  # a user who took an item twice counts once
     norms_N = np.sqrt(np.asarray(taken.sum(1)).ravel())
     scaled = sp.diags(1 / np.maximum(norms_N, 1)) @ taken
     by_user = scaled.T.tocsr()
@@ -39,7 +48,7 @@ def item_knn(
         last = split.full.items_E[max(question.start, question.stop - LAST_ITEMS) : question.stop][::-1]
         weights = sp.csr_matrix((DECAY ** np.arange(len(last)), (np.zeros(len(last), int), last)), shape=(1, items))
         score_N = np.asarray((weights @ scaled @ by_user).todense()).ravel()
-        score_N[last] = 0  # an item is its own nearest neighbour, which tells nothing
+        score_N[last] = 0  # every item is its own nearest neighbour, which says nothing
         rankings.append(own.best(score_N, k))
     return rankings
 
@@ -47,7 +56,7 @@ def item_knn(
 def bm25(
     documents: Sequence[str], questions: Sequence[Question], candidates: Sequence[Candidates], k: int
 ) -> list[np.ndarray]:
-    """Okapi BM25 (the bm25s library, its defaults) of each question's query over one document an item.
+    """BM25 (bm25s with its defaults) of each question's query over one document an item. int64 [k or fewer] each.
 
     A candidate without any of the query's words is no answer, so a ranking may be shorter than k, or empty.
     """
@@ -63,12 +72,12 @@ def bm25(
 
 
 def documents_with_queries(items: Items, train: Histories) -> list[str]:
-    """Every item's text and, behind it, the training queries that led to it: the fairer opponent of a trained model."""
-    asked: dict[int, Counter[str]] = {}
+    """Every item's text with the training queries that led to it: what a trained model knows as well."""
+    queries_of: dict[int, Counter[str]] = {}
     for item, query in zip(train.items_E.tolist(), train.queries_E.tolist(), strict=True):
         if query != NO_QUERY:
-            asked.setdefault(item, Counter())[train.texts[query]] += 1
+            queries_of.setdefault(item, Counter())[train.texts[query]] += 1
     return [
-        " ".join([text, *(q for q, n in asked.get(row, Counter()).items() for _ in range(n))])
+        " ".join([text, *(q for q, n in queries_of.get(row, Counter()).items() for _ in range(n))])
         for row, text in enumerate(items.texts())
     ]

@@ -1,4 +1,4 @@
-"""What may answer a question: every item less those left out, or a few that were drawn beside the right one.
+"""The candidates of a question: all items but some that are left out, or the right item and some drawn ones.
 
 N items, A allowed ones.
 """
@@ -14,7 +14,7 @@ from catalog.data.items import Items
 from catalog.text.prompts import TASKS
 from trainer.data.histories import Histories, Question
 
-NEGATIVES = 99  # drawn beside the right item
+NEGATIVES = 99  # wrong items drawn beside the right one
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Candidates:
     allowed: np.ndarray | None = None
 
     def best(self, score_N: np.ndarray, k: int) -> np.ndarray:
-        """The k leaves of the highest scores, best first; equal ones in leaf order."""
+        """The k candidates of the highest scores, best first; equal ones in leaf order. int64 [k or fewer]."""
         leaf_A = np.arange(len(score_N)) if self.allowed is None else self.allowed
         leaf_A = leaf_A[~np.isin(leaf_A, self.excluded)]
         return leaf_A[np.argsort(-score_N[leaf_A], kind="stable")[:k]]
 
 
 def whole_catalog(histories: Histories, questions: Sequence[Question], *, exclude_seen: bool) -> list[Candidates]:
-    """Every item; with `exclude_seen`, recommendations leave out what the user had before, as a server does."""
+    """All items for every question; with `exclude_seen`, recommendations leave out what the user had before."""
     none = np.empty(0, np.int64)
     return [
         Candidates(
@@ -45,10 +45,10 @@ def whole_catalog(histories: Histories, questions: Sequence[Question], *, exclud
 def sampled_candidates(
     histories: Histories, questions: Sequence[Question], items: Items, *, seed: int
 ) -> list[Candidates]:
-    """The right item among NEGATIVES others, drawn uniformly from those the user never took, before or after.
+    """The right item and NEGATIVES others for every question, drawn uniformly from items the user never took.
 
-    Fewer where the catalog has no more. A draw depends on the seed, the question and the items' ids alone, so
-    bundles that number the same items differently, and other methods, are asked among the same ones.
+    There are fewer where the catalog has no more. A draw depends on the seed, the question and the items' ids alone, so
+    bundles that number the same items differently, and other methods, get the same candidates.
     """
     leaf_of_rank_N = np.argsort(np.array(items.ids))
     return [_drawn(histories, question, leaf_of_rank_N, seed) for question in questions]

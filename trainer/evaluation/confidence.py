@@ -1,4 +1,10 @@
-"""A mean and how sure it is. B samples, D bootstrap draws."""
+"""Means and ratios with bootstrap confidence intervals.
+
+Own code, because it is as short as a call of `scipy.stats.bootstrap` with its statistic would be, and published figures
+have their intervals from these draws.
+
+B samples, D bootstrap draws.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +22,7 @@ BOUNDS = (0.025, 0.975)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and its bootstrap 95% interval."""
+    """A value and its 95% interval."""
 
     value: float
     low: float
@@ -27,7 +33,7 @@ class Estimate:
 
 
 def mean_estimate(values_B: np.ndarray, *, seed: int = 0) -> Estimate:
-    """Of the mean of independent samples."""
+    """The estimate of the mean of independent samples."""
     return ratio_estimate(values_B, np.ones(len(values_B)), seed=seed)
 
 
@@ -38,7 +44,11 @@ def ratio_estimate(
     seed: int = 0,
     then: Callable[[np.ndarray], np.ndarray] = lambda means: means,
 ) -> Estimate:
-    """Of `then`(Σ sums / Σ counts), where samples are blocks of several values each: `counts` says of how many."""
+    """The estimate of `then`(Σ sums / Σ counts), where each sample is a block of several values.
+
+    sums_B: the sum of each block's values.
+    counts_B: how many values each block has.
+    """
     drawn_DB = np.random.default_rng(seed).integers(0, len(sums_B), (DRAWS, len(sums_B)))
     means_D = then(sums_B[drawn_DB].sum(1) / counts_B[drawn_DB].sum(1))
     low, high = np.quantile(means_D, BOUNDS)

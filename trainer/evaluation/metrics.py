@@ -1,7 +1,10 @@
 """Ranking metrics for questions with one right answer: hit, recall, NDCG, MRR and MAP at a cut-off.
 
-Q questions. With a single relevant item, recall equals hit and MAP equals MRR; all are given so that tables of other
-work can be read beside ours. The definitions are those of `ir-measures`, and a test holds them to it.
+With a single relevant item, recall equals hit and MAP equals MRR; all are given so that tables of other work can be
+read beside ours. With one right answer a metric is one line of NumPy over ranks, which the bootstrap draws a thousand
+times; `ir-measures` calls trec_eval on lists of strings, so it is only what a test compares these definitions with.
+
+Q questions, M metrics, S bootstrap samples.
 """
 
 from __future__ import annotations
@@ -10,26 +13,29 @@ import numpy as np
 
 CUTOFFS = (5, 10, 20)
 METRICS = ("hit", "recall", "ndcg", "mrr", "map")
-MISSED = 0  # the rank of an answer that was not found
+NOT_FOUND = 0  # the rank of an answer that is absent from its ranking
 
 
 def ranks_of(rankings: list[np.ndarray], answers: np.ndarray) -> np.ndarray:
-    """The place of each answer in its ranking, int64 [Q]: 1 is the top, MISSED where it is absent."""
+    """The rank of each answer in its ranking, int64 [Q]: 1 for the top, NOT_FOUND where it is absent."""
     return np.array([_rank(ranking, answer) for ranking, answer in zip(rankings, answers, strict=True)], dtype=np.int64)
 
 
 def gains(ranks_Q: np.ndarray, metric: str, cutoff: int) -> np.ndarray:
-    """What each question contributes to a metric, float64 [Q]; its mean is the metric."""
-    found_Q = (ranks_Q != MISSED) & (ranks_Q <= cutoff)
+    """What each question contributes to a metric, float64 [Q]; the mean over questions is the metric."""
+    found_Q = (ranks_Q != NOT_FOUND) & (ranks_Q <= cutoff)
     rank_Q = np.where(found_Q, ranks_Q, 1)
     if metric not in METRICS:
         raise ValueError(f"{metric} is none of {', '.join(METRICS)}")
-    worth = {"ndcg": 1 / np.log2(rank_Q + 1), "mrr": 1 / rank_Q, "map": 1 / rank_Q}
-    return np.where(found_Q, worth.get(metric, np.ones(len(ranks_Q))), 0.0)
+    gain = {"ndcg": 1 / np.log2(rank_Q + 1), "mrr": 1 / rank_Q, "map": 1 / rank_Q}
+    return np.where(found_Q, gain.get(metric, np.ones(len(ranks_Q))), 0.0)
 
 
 def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, object]:
-    """Every metric at every cut-off, and bootstrap 95% intervals over questions under `intervals`."""
+    """Every metric at every cut-off, the number of `questions`, and bootstrap 95% `intervals` over questions.
+
+    bootstrap: how many samples are drawn; 0 leaves the intervals out.
+    """
     names = [(metric, cutoff) for metric in METRICS for cutoff in CUTOFFS]
     gains_MQ = np.stack([gains(ranks_Q, metric, cutoff) for metric, cutoff in names])
     result: dict[str, object] = {
@@ -50,4 +56,4 @@ def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> d
 
 def _rank(ranking: np.ndarray, answer: int) -> int:
     places = np.flatnonzero(ranking == answer)
-    return int(places[0]) + 1 if len(places) else MISSED
+    return int(places[0]) + 1 if len(places) else NOT_FOUND

@@ -1,8 +1,8 @@
-"""The report of a model: its answers to the held-out questions of a split, ranked beside the baselines'.
+"""The report of a model: the metrics of its rankings of a split's held-out questions, beside those of baselines.
 
-Two protocols. `full`: the right item against the whole catalog, by constrained beam search; recommendations leave out
-what the user already has. `candidates`: the right item among 99 drawn ones (`trainer/evaluation/candidates.py`), by
-constrained search over just those 100. In both, model and baselines are asked the same among the same.
+There are two protocols. `full` ranks the whole catalog by constrained beam search; recommendations leave out what the
+user already has. `candidates` ranks the right item among 99 drawn ones (candidates.py), by constrained search over just
+those 100. In both, the model and the baselines are asked the same questions over the same candidates.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
-LONGEST = max(CUTOFFS)
+MAX_CUTOFF = max(CUTOFFS)
 
 
 def with_protocol(recipe: EvaluationRecipe, protocol: Protocol) -> EvaluationRecipe:
-    """The settings for a protocol: among few candidates the beam is wide enough to rank all of them exactly."""
+    """The settings for a protocol. For `candidates` the beam is wide enough to rank all of them exactly."""
     return recipe.model_copy(update={"width": NEGATIVES + 1}) if protocol == "candidates" else recipe
 
 
@@ -46,7 +46,12 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """Both tasks' figures, of the model and the baselines, with bootstrap 95% intervals. `seed`: of the candidates."""
+    """The metrics of both tasks, for the model and the baselines, with bootstrap 95% intervals.
+
+    level_tokens: the vocabulary ids of every level's codes, int64.
+    seed: of the drawn candidates.
+    progress: called with the number of questions that have been answered since its last call.
+    """
     ranker = TransformersRanker(model, index, level_tokens)
     tasks: dict[str, Any] = {}
     for task in TASKS:
@@ -85,9 +90,10 @@ def rank_questions(
     recipe: EvaluationRecipe,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[np.ndarray]:
-    """The model's best leaves for every question, int64 [width] each. Prompts are what a server would render.
+    """The model's best leaves for every question, int64 [width] each, by the prompts that a server would render.
 
-    candidates: one for each question, all of them with allowed leaves or none.
+    candidates: of each question; either all of them have allowed leaves, or none.
+    progress: called with the number of questions that have been answered since its last call.
     """
     rendered = [_prompt(prompts, histories, question) for question in questions]
     rankings: list[np.ndarray] = [np.empty(0, np.int64)] * len(questions)
@@ -119,10 +125,10 @@ def _baselines(
 ) -> dict[str, list[np.ndarray]]:
     if task == "search":
         return {
-            "bm25": bm25(items.texts(), questions, candidates, LONGEST),
-            "bm25_with_queries": bm25(documents_with_queries(items, split.train), questions, candidates, LONGEST),
+            "bm25": bm25(items.texts(), questions, candidates, MAX_CUTOFF),
+            "bm25_with_queries": bm25(documents_with_queries(items, split.train), questions, candidates, MAX_CUTOFF),
         }
     return {
-        "popularity": popularity(split, candidates, len(items), LONGEST),
-        "item_knn": item_knn(split, questions, candidates, len(items), LONGEST),
+        "popularity": popularity(split, candidates, len(items), MAX_CUTOFF),
+        "item_knn": item_knn(split, questions, candidates, len(items), MAX_CUTOFF),
     }

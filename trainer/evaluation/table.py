@@ -1,4 +1,4 @@
-"""A report as a small table of text."""
+"""An evaluation report as a table of plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = ("recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10")
 
 
 def table(report: Report) -> str:
-    """One line a task and method. With one right item a question, Hit equals Recall and MAP equals MRR."""
+    """One line for each task and method. Hit and MAP are left out, because they equal Recall and MRR here."""
     rows = [("task", "method", "questions", *COLUMNS, "95% of recall@10")]
     for task, methods in report["tasks"].items():
         rows += [(task, name, *_cells(figures)) for name, figures in methods.items()]

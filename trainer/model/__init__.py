@@ -1,1 +1,1 @@
-"""The language model that is tuned and the identifiers that it writes."""
+"""The language model that is tuned (`backbone`), the items' identifiers, and warm starts from a published bundle."""

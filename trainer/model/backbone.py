@@ -1,7 +1,8 @@
-"""The language model that is tuned: a real checkpoint, or a small base built and pretrained here.
+"""The language model that is tuned: a pretrained checkpoint, or a small base that is built and pretrained here.
 
-Item tokens and task markers are added to its vocabulary; everything else of the checkpoint keeps its name and shape.
-B batch, T positions, H hidden size, V vocabulary, C codes of a level.
+Item tokens and task markers are added to its vocabulary; every other weight of the checkpoint keeps its name and shape.
+
+B batch, T positions, H hidden size, V vocabulary, N added rows, C codes of a level, D dimensions of a centroid.
 """
 
 from __future__ import annotations
@@ -35,16 +36,22 @@ from trainer.core.errors import TrainerError
 from trainer.data.corpus import token_rows, token_stream
 
 PAD, EOS = "<|pad|>", "<|end|>"
-HEAD_SIZE = 32  # vLLM's attention on CPUs takes multiples of it
-ROUND_VOCABULARY_TO = 64  # rows; kernels like it, and the spare rows are never predicted
+HEAD_SIZE = 32  # vLLM's attention on CPUs takes head sizes that are multiples of it
+VOCABULARY_MULTIPLE = 64  # rows, which suits kernels; the spare rows are never predicted
 
 
 @dataclass(slots=True)
 class Backbone:
+    """A model with its tokenizer.
+
+    name: the base's, for the manifest.
+    text_rows: how many rows of the vocabulary the base came with; added tokens follow behind them.
+    """
+
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
-    name: str  # of the base, for the manifest
-    text_rows: int  # rows of the vocabulary that the base came with
+    name: str
+    text_rows: int
 
     @property
     def text_tokenizer(self) -> Tokenizer:
@@ -55,17 +62,26 @@ class Backbone:
         return bool(self.model.config.is_encoder_decoder)
 
     def save(self, directory: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        """A plain checkpoint: of the model's own weights, or of the whole ones of a sharded model."""
+        """Writes a plain checkpoint, of the model's own weights or of the gathered `weights` of a sharded model."""
         self.model.save_pretrained(directory, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(directory)
 
 
+def model_class(path: str | Path) -> Any:
+    """The transformers class that loads a checkpoint's weights: a decoder's or an encoder-decoder's language model."""
+    encoder_decoder = AutoConfig.from_pretrained(path).is_encoder_decoder
+    return AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+
+
 def load_backbone(path: str, recipe: BackboneRecipe) -> Backbone:
-    """A pretrained model from a folder or a hub, weights and all. Raises TrainerError where it cannot be loaded."""
+    """Loads a pretrained model from a folder or a hub.
+
+    Raises TrainerError where it cannot be loaded, lacks weights, or has no fast tokenizer.
+    """
     try:
-        config = AutoConfig.from_pretrained(path)
-        loader = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model, report = loader.from_pretrained(path, dtype=getattr(torch, recipe.dtype), output_loading_info=True)
+        model, report = model_class(path).from_pretrained(
+            path, dtype=getattr(torch, recipe.dtype), output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
         raise TrainerError(f"backbone.path: {path} could not be loaded: {error}") from error
@@ -81,7 +97,7 @@ def load_backbone(path: str, recipe: BackboneRecipe) -> Backbone:
 
 
 def reload_base(directory: Path, recipe: BackboneRecipe) -> Backbone:
-    """A base that `Backbone.save` wrote after its item tokens were added."""
+    """Loads a base that `Backbone.save` wrote after its item tokens were added."""
     backbone = load_backbone(str(directory), recipe)
     backbone.name = f"qwen2-{recipe.layers}x{recipe.hidden}"
     backbone.text_rows = int(backbone.tokenizer.convert_tokens_to_ids(MARKERS[0]))
@@ -90,7 +106,7 @@ def reload_base(directory: Path, recipe: BackboneRecipe) -> Backbone:
 
 @torch.inference_mode()
 def text_vectors(backbone: Backbone, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
-    """The mean last hidden state of every text, float32 [texts, H]."""
+    """The mean of the last hidden states of every text, float32 [texts, H]."""
     tokenizer, model = backbone.tokenizer, backbone.model.eval()
     encoder = model.get_encoder() if backbone.is_seq2seq else model.base_model
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -106,7 +122,12 @@ def text_vectors(backbone: Backbone, texts: Sequence[str], *, batch: int = 32) -
 
 
 def build_backbone(recipe: BackboneRecipe, texts: Sequence[str], positions: int, *, seed: int) -> Backbone:
-    """A Qwen2-shaped model with random weights and a byte-level tokenizer trained on `texts`."""
+    """A Qwen2-shaped model with random weights and a byte-level tokenizer trained on `texts`.
+
+    positions: how many the model can read.
+
+    Raises TrainerError for head sizes that vLLM cannot serve.
+    """
     if recipe.hidden % (HEAD_SIZE * recipe.heads):
         raise TrainerError(
             f"backbone.hidden={recipe.hidden} must be a multiple of {HEAD_SIZE} × backbone.heads={recipe.heads}: "
@@ -131,7 +152,7 @@ def build_backbone(recipe: BackboneRecipe, texts: Sequence[str], positions: int,
 
 
 def byte_level_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: every string can be written, no unknown token exists."""
+    """A byte-level BPE tokenizer trained on `texts`, which can write every string and so needs no unknown token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -147,19 +168,21 @@ def byte_level_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTok
 
 
 def add_item_tokens(backbone: Backbone, codebooks: Codebooks, *, seed: int) -> None:
-    """Adds the markers and every level's tokens to the vocabulary.
+    """Adds the task markers and a token for every code of every level to the vocabulary.
 
-    A code's row starts as the mean text row plus its centroid, turned at random into the hidden space and scaled to the
-    spread of the text rows, so that alike codes start alike. Raises TrainerError where the vocabulary has such tokens.
+    A code's embedding starts as the mean text embedding plus its centroid, projected at random into the hidden space
+    and scaled to the spread of the text embeddings, so that similar codes start with similar embeddings.
+
+    Raises TrainerError where the vocabulary has such tokens already.
     """
     names = [token_name(level, code) for level, size in enumerate(codebooks.sizes) for code in range(size)]
-    clash = [name for name in (*MARKERS, *names) if name in backbone.tokenizer.get_vocab()]
-    if clash:
-        raise TrainerError(f"the backbone's vocabulary already has {clash[0]}: start from a base without item tokens")
+    taken = [name for name in (*MARKERS, *names) if name in backbone.tokenizer.get_vocab()]
+    if taken:
+        raise TrainerError(f"the backbone's vocabulary already has {taken[0]}: start from a base without item tokens")
     backbone.tokenizer.add_tokens([AddedToken(n, special=True, normalized=False) for n in (*MARKERS, *names)])
     first = int(backbone.tokenizer.convert_tokens_to_ids(MARKERS[0]))
     model, generator = backbone.model, torch.Generator().manual_seed(seed)
-    model.resize_token_embeddings(len(backbone.tokenizer), pad_to_multiple_of=ROUND_VOCABULARY_TO, mean_resizing=False)
+    model.resize_token_embeddings(len(backbone.tokenizer), pad_to_multiple_of=VOCABULARY_MULTIPLE, mean_resizing=False)
     tables = {id(m.weight): m.weight for m in (model.get_input_embeddings(), model.get_output_embeddings())}
     with torch.no_grad():
         for table_VH in tables.values():
@@ -167,22 +190,22 @@ def add_item_tokens(backbone: Backbone, codebooks: Codebooks, *, seed: int) -> N
             rows_NH = torch.randn(len(table_VH) - first, text_VH.shape[1], generator=generator)
             at = len(MARKERS)
             for centroids_CD in codebooks.centroids:
-                rows_NH[at : at + len(centroids_CD)] = _turned(centroids_CD, text_VH.shape[1], generator)
+                rows_NH[at : at + len(centroids_CD)] = _projected_at_random(centroids_CD, text_VH.shape[1], generator)
                 at += len(centroids_CD)
             table_VH[first:] = (text_VH.mean(0) + rows_NH * text_VH.std(0)).to(table_VH.dtype)
     backbone.text_rows = first
 
 
-def _turned(centroids_CD: np.ndarray, hidden: int, generator: torch.Generator) -> torch.Tensor:
-    """Centroids through one random matrix into `hidden` dimensions, then to mean 0 and variance 1, float32 [C, H]."""
+def _projected_at_random(centroids_CD: np.ndarray, hidden: int, generator: torch.Generator) -> torch.Tensor:
+    """The centroids times a random matrix, scaled to mean 0 and variance 1, float32 [C, H]."""
     vectors_CD = torch.from_numpy(centroids_CD).float()
     vectors_CD = vectors_CD - vectors_CD.mean(0)
-    turned_CH = vectors_CD @ torch.randn(vectors_CD.shape[1], hidden, generator=generator)
-    return turned_CH / turned_CH.std().clamp_min(1e-8)
+    projected_CH = vectors_CD @ torch.randn(vectors_CD.shape[1], hidden, generator=generator)
+    return projected_CH / projected_CH.std().clamp_min(1e-8)
 
 
 def pretrain(backbone: Backbone, documents: Sequence[str], recipe: BackboneRecipe, *, seed: int) -> Iterator[float]:
-    """Plain language modelling with AdamW, so that a built base knows something; yields every step's loss."""
+    """Pretrains a built base on documents by language modelling with AdamW; yields the loss of every step."""
     stream = token_stream(documents, backbone.text_tokenizer)
     rows_NT = token_rows(stream, 128, 16 * recipe.pretrain_steps, seed=seed)
     model, steps = backbone.model, recipe.pretrain_steps
@@ -191,9 +214,9 @@ def pretrain(backbone: Backbone, documents: Sequence[str], recipe: BackboneRecip
     model.train()
     for step in range(steps):
         ids_BT = rows_NT[generator.integers(0, len(rows_NT), 16)]
-        share = min((step + 1) / (0.05 * steps + 1), 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
+        lr_share = min((step + 1) / (0.05 * steps + 1), 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
         for group in optimizer.param_groups:
-            group["lr"] = recipe.pretrain_lr * share
+            group["lr"] = recipe.pretrain_lr * lr_share
         loss = model(input_ids=ids_BT, labels=ids_BT).loss
         loss.backward()
         optimizer.step()
@@ -203,9 +226,9 @@ def pretrain(backbone: Backbone, documents: Sequence[str], recipe: BackboneRecip
 
 @contextmanager
 def dropout(model: PreTrainedModel, rate: float) -> Iterator[None]:
-    """Dropout on the embeddings and on every block's output while training, whatever the architecture has built in.
+    """A context in which embeddings and the output of every block get dropout in training mode.
 
-    It lives in forward hooks, so the checkpoint's configuration stays the base's.
+    Forward hooks do it, so it works for every architecture and the checkpoint's configuration stays the base's.
     """
 
     def drop(module: nn.Module, _inputs: Any, output: Any) -> Any:

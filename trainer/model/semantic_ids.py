@@ -1,6 +1,6 @@
-"""Gives every item its identifier and puts the catalog into leaf order.
+"""Gives every item its identifier and sorts the catalog by identifiers, which is leaf order.
 
-N items, L levels, D embedding dimensions.
+N items, L levels, D embedding dimensions, E dimensions of co-occurrence factors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trainer.data.histories import Histories
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """Items in leaf order, with their codes and what a new item would be coded with."""
+    """Items in leaf order, their codes and index, and the embedder and codebooks that code a new item."""
 
     items: Items
     codes_NL: np.ndarray
@@ -38,7 +38,7 @@ class Identifiers:
     codebooks: Codebooks
 
     def save(self, directory: Path) -> None:
-        """items.parquet, codes.npy, index/, and what codes a new item: embedder.npz and codebooks.npz."""
+        """Writes items.parquet, codes.npy, index/, embedder.npz and codebooks.npz."""
         directory.mkdir(parents=True, exist_ok=True)
         write_items(self.items.table, directory / "items.parquet")
         np.save(directory / "codes.npy", self.codes_NL, allow_pickle=False)
@@ -55,10 +55,12 @@ def identify(
     seed: int,
     backbone_vectors: Callable[[Sequence[str]], np.ndarray] | None = None,
 ) -> Identifiers:
-    """Codes for every item, from its text and what the training histories took together.
+    """Identifiers for all items, from their texts and from which items occur together in the training histories.
 
-    On one thread: others add up in another order, and a rounding can move an item to another code. So a seed gives the
-    same identifiers on every machine of the same kind, whatever its number of cores.
+    backbone_vectors: embeds texts by the backbone, where the recipe says so.
+
+    It runs on one thread. More threads add up in another order, and a rounding can move an item to another code; on one
+    thread a seed gives the same identifiers on every machine of the same kind, whatever its number of cores.
     """
     with threadpool_limits(1):
         return _identify(items, train, recipe, seed, backbone_vectors)

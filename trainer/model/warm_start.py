@@ -1,8 +1,8 @@
-"""Going on from a published bundle: its weights, its codebooks, and the identifiers of the items that it knows.
+"""Warm start: training continues from a published bundle's weights, codebooks and identifiers of known items.
 
-Items that are new get free paths from the bundle's own embedder and codebooks, as a running server would give them;
-items that are gone are left out, and their paths are free again. Atomic identifiers have no path for a new item (it
-would need a new token), so there a new item is an error that says to train from scratch.
+New items get free identifiers from the bundle's own embedder and codebooks, as a running server would give them. Items
+that are gone are left out, and their identifiers are free again. Atomic identifiers have no room for a new item, which
+would need a new token; there a new item is an error that says to train from scratch.
 
 N items, L levels.
 """
@@ -32,37 +32,40 @@ KEPT = {
     "identifiers": ("scheme", "code_sizes"),
     "prompt": ("instruction", "max_history", "history_block", "max_query_tokens"),
 }
-"""Settings that the weights and identifiers of a bundle were made for."""
+"""The settings that a warm start cannot change, because a bundle's weights and identifiers were made for them."""
 
 
 def open_start(named: str, bundles: Path) -> Bundle:
-    """The bundle to go on from: a folder, or `current` for the one that `bundles` has. Raises BundleError."""
+    """Opens the bundle to start from: the folder `named`, or for `current` the current one of `bundles`.
+
+    Raises BundleError.
+    """
     return open_bundle(current_bundle(bundles) if named == CURRENT else Path(named))
 
 
 def check_fits(recipe: Recipe, start: Bundle) -> None:
-    """Raise TrainerError where the recipe has another value for what a warm start keeps."""
+    """Raises TrainerError where the recipe has another value for a setting that a warm start keeps."""
     own = settings_of(start)
     for section, names in KEPT.items():
         for name in names:
-            asked = getattr(getattr(recipe, section), name)
+            given = getattr(getattr(recipe, section), name)
             kept = getattr(getattr(own, section), name)
-            if asked != kept:
+            if given != kept:
                 raise TrainerError(
-                    f"{section}.{name} is {asked!r} and {start.version} was trained with {kept!r}, which a warm start"
+                    f"{section}.{name} is {given!r} and {start.version} was trained with {kept!r}, which a warm start"
                     " keeps: leave --recipe out to go on with the bundle's own settings, or train from scratch"
                 )
 
 
 def settings_of(start: Bundle, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of the run that made the bundle, with `section.key=value` overrides. Raises TrainerError."""
+    """The recipe of the run that made the bundle, with `section.key=value` overrides applied. Raises TrainerError."""
     return complete_recipe(deepcopy(start.manifest.settings), overrides, f"{start.path}/manifest.json")
 
 
 def keep_identifiers(start: Bundle, items: Items, directory: Path) -> None:
-    """Writes what `Identifiers.save` writes, for these items, with the bundle's codes.
+    """Writes to `directory` what `Identifiers.save` writes, for these items with the bundle's codes.
 
-    Raises TrainerError where no item is known, and CatalogError where new ones cannot be coded.
+    Raises TrainerError where the bundle knows none of the items, and CatalogError where new ones cannot be coded.
     """
     codes_NL = _codes(start, items)
     index, order_N = ItemIndex.build(codes_NL, start.manifest.code_sizes)
@@ -75,7 +78,7 @@ def keep_identifiers(start: Bundle, items: Items, directory: Path) -> None:
 
 
 def start_backbone(start: Bundle, recipe: Recipe) -> Backbone:
-    """The bundle's model, with the tokens that it has."""
+    """Loads the bundle's model and tokenizer, with the item tokens that they have."""
     backbone = load_backbone(str(start.model_dir), recipe.backbone)
     backbone.name = start.manifest.base_model
     backbone.text_rows = int(backbone.tokenizer.convert_tokens_to_ids(MARKERS[0]))
@@ -83,7 +86,7 @@ def start_backbone(start: Bundle, recipe: Recipe) -> Backbone:
 
 
 def _codes(start: Bundle, items: Items) -> np.ndarray:
-    """int64 [N, L], in the order of `items`."""
+    """The codes of all items, int64 [N, L], in the order of `items`."""
     rows = [start.items.row_of(item_id) for item_id in items.ids]
     known = [place for place, row in enumerate(rows) if row is not None]
     new = [place for place, row in enumerate(rows) if row is None]

@@ -1,4 +1,4 @@
-"""Turns a finished run into a bundle: a plain checkpoint, its catalog, its evaluation and a model card."""
+"""Publishes a finished run as a bundle: a plain checkpoint with its catalog, evaluation report and model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from catalog.bundle.bundle import Bundle, publish
 from catalog.bundle.golden import GoldenQueries
@@ -28,7 +27,7 @@ from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
 from trainer.data.histories import NO_QUERY, Histories
 from trainer.evaluation import Report
-from trainer.model.backbone import Backbone
+from trainer.model.backbone import Backbone, model_class
 from trainer.runtime.step_log import FILE_NAME
 from trainer.runtime.workspace import Workspace
 
@@ -47,17 +46,20 @@ def publish_run(
     make_current: bool = True,
     events_erased: int = 0,
 ) -> Path:
-    """Writes the bundle and, unless told otherwise, makes it current; returns its path.
+    """Writes the bundle and returns its path.
 
-    train: the events that it learned from, so none that are held out. inputs: the files that it was trained on, which
-    may have changed since; events_erased: how many of their events users had erased.
+    train: the events that the model was trained on, so none that are held out.
+    inputs: the files of the training data by what they are; their digests are those of the run's beginning.
+    warm_start: the version of the bundle that training started from.
+    make_current: whether servers are to load the bundle.
+    events_erased: how many events were left out because their users were erased.
     """
     now = datetime.now(UTC)
     data: dict[str, Any] = {
         name: {"file": str(file), "sha256": workspace.digests[file]} for name, file in inputs.items()
     }
     data["events"]["erased"] = events_erased
-    nameless = Manifest(
+    unversioned = Manifest(
         version="",
         created=now.isoformat(timespec="seconds"),
         engine="transformers" if backbone.is_seq2seq else "vllm",
@@ -85,7 +87,7 @@ def publish_run(
 
     versions = _versions(now)
     while True:
-        manifest = nameless.model_copy(update={"version": next(versions)})
+        manifest = unversioned.model_copy(update={"version": next(versions)})
         try:
             return publish(bundles, manifest, partial(fill, manifest=manifest), make_current=make_current)
         except VersionTaken:
@@ -93,26 +95,29 @@ def publish_run(
 
 
 def golden_queries(bundle: Bundle) -> GoldenQueries:
-    """Asked of the files as they were written, on the CPU: of what servers will read, not of what the run remembers."""
-    config = AutoConfig.from_pretrained(bundle.model_dir)
-    family: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    exact = family.from_pretrained(bundle.model_dir, dtype=torch.float32)
-    ranker = TransformersRanker(exact, bundle.index, bundle.level_tokens, normalize="codes")
-    rounded = family.from_pretrained(bundle.model_dir, dtype=torch.bfloat16)
-    rounding = TransformersRanker(rounded, bundle.index, bundle.level_tokens, normalize="codes")
-    return GoldenQueries.make(ranker, rounding, bundle.prompts, bundle.items)
+    """Golden queries, answered on the CPU by the checkpoint as it was written, because that is what servers read."""
+    exact, rounded = (
+        TransformersRanker(
+            model_class(bundle.model_dir).from_pretrained(bundle.model_dir, dtype=dtype),
+            bundle.index,
+            bundle.level_tokens,
+            normalize="codes",
+        )
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    return GoldenQueries.make(exact, rounded, bundle.prompts, bundle.items)
 
 
 def typed_words(train: Histories) -> TypedWords:
-    """Counted anew for every bundle, so that nothing is left of what users erased since the one before."""
+    """The words that users typed, counted anew for every bundle, so that erased users leave nothing behind."""
     queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
     return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
 
 
-def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe: Recipe) -> Path:
-    """Writes what is left of a run whose model cannot be served, beside the bundles; returns the folder.
+def keep_reports(bundles: Path, reports: dict[str, Report], step_log: Path, recipe: Recipe) -> Path:
+    """Keeps the reports of a run whose model cannot be served, in a folder beside the bundles; returns the folder.
 
-    One file a report, by its name, the record of the training, and settings.json with every setting of the run.
+    It holds each report under its name, the step log, and settings.json with every setting of the run.
     """
     folder = bundles / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +125,7 @@ def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe
     draft.mkdir()
     for name, content in (reports | {"settings": recipe.model_dump(mode="json")}).items():
         (draft / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    shutil.copy(record, draft / FILE_NAME)
+    shutil.copy(step_log, draft / FILE_NAME)
     versions = _versions(datetime.now(UTC))
     while True:
         try:
@@ -131,7 +136,7 @@ def keep_reports(bundles: Path, reports: dict[str, Report], record: Path, recipe
 
 
 def model_card(manifest: Manifest, report: Report) -> str:
-    """What the bundle's README.md says of the model."""
+    """The text of the bundle's README.md."""
     going_on = f", going on from {manifest.warm_start}," if manifest.warm_start else ""
     lines = [
         f"# {manifest.version}",
@@ -163,13 +168,13 @@ def _headline(report: Report) -> dict[str, Any]:
 
 
 def _versions(now: datetime) -> Iterator[str]:
-    """Names to try, one after another: several runs may end in one second."""
+    """Names to try in turn, because several runs may end in the same second."""
     stem = now.strftime("%Y%m%d-%H%M%S")
     yield stem
     yield from (f"{stem}-{number}" for number in count(2))
 
 
 def _commit() -> str | None:
-    here = Path(__file__).parent
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
+    folder = Path(__file__).parent
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None

@@ -42,6 +42,8 @@ def test_a_file_and_overrides(tmp_path):
         (["training.steps=1", "training.steps.x=1"], "training.steps is a single value"),
         (["nonsense"], "section.key=value"),
         (["seed.deep=1"], "seed.*integer"),
+        (["training.steps=["], r"training\.steps=\[ is not valid YAML"),
+        (["seed=!!python/object:os.system x"], r"seed=!!python/object:os\.system x is not valid YAML"),
     ],
 )
 def test_wrong_settings_are_explained(overrides, message):
@@ -54,7 +56,16 @@ def test_an_unknown_recipe_lists_the_known_ones():
         load_recipe("smal")
 
 
-def test_broken_yaml_names_the_file(tmp_path):
-    (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(TrainerError, match=r"bad\.yaml"):
-        load_recipe(str(tmp_path / "bad.yaml"))
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "is not valid YAML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"- training", "holds a list"),
+        (b"demo", "holds a str"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(TrainerError, match=rf"bad\.yaml {message}"):
+        load_recipe(str(tmp_path / "bad.yaml"), ["seed=1"])
