@@ -1,4 +1,8 @@
-"""EventIngestor of events: every row is checked by itself, so that one bad row does not cost the good ones."""
+"""Takes events in: each is checked by itself, so that a bad one of a list does not cost the good ones.
+
+An event of an item that the catalog does not have is kept: the item may come later, and the event counts from then on,
+in histories and in training. The receipt says of each event whether its item is known now.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from server.api.schemas.events import EventBody
+from server.api.schemas.events import EventBody, faults_of
 from server.core import metrics
-from server.core.errors import UNKNOWN_ITEM, describe, in_words
+from server.core.errors import in_words
 from server.serving.router import Router
 from server.storage.protocol import Event, HistoryStore
 
@@ -22,14 +26,20 @@ FUTURE_MS = 86_400_000  # how far a client's clock may run ahead
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """duplicate: whether the user's event ids contained this one. known: whether the catalog has the item now."""
+
     index: int
     event_id: str
     duplicate: bool
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
+    """field: the first one that is wrong; None where the row is no object."""
+
     index: int
+    field: str | None
     code: str
     reason: str
 
@@ -43,7 +53,7 @@ class Receipt:
 
 
 class EventIngestor:
-    """Checks events against the catalog and writes them to the history store."""
+    """Checks events and writes them to the history store."""
 
     def __init__(self, router: Router, history: HistoryStore) -> None:
         self._router = router
@@ -52,40 +62,44 @@ class EventIngestor:
     async def record(self, rows: Sequence[object]) -> Receipt:
         """Everything accepted is written when this returns. Raises HistoryUnavailable: then nothing is accepted."""
         now = time.time_ns() // 1_000_000
-        checked = [self._check(index, row, now) for index, row in enumerate(rows)]
+        checked = [_check(index, row, now) for index, row in enumerate(rows)]
         rejected = [row for row in checked if isinstance(row, Rejected)]
         events = [(index, row) for index, row in enumerate(checked) if isinstance(row, Event)]
         new = await self._history.append([event for _, event in events]) if events else []
         accepted = [
-            Accepted(index, event.event_id, duplicate=not is_new)
+            Accepted(index, event.event_id, duplicate=not is_new, known=self._is_known(event.item_id))
             for (index, event), is_new in zip(events, new, strict=True)
         ]
         metrics.EVENTS.labels("accepted").inc(sum(new))
         metrics.EVENTS.labels("duplicate").inc(len(new) - sum(new))
+        metrics.UNKNOWN_ITEM_EVENTS.inc(sum(not (row.known or row.duplicate) for row in accepted))
         metrics.EVENTS.labels("rejected").inc(len(rejected))
         for row in rejected:
             metrics.REJECTED_EVENTS.labels(row.code).inc()
         return Receipt(accepted, rejected)
 
-    def _check(self, index: int, row: object, now: int) -> Event | Rejected:
-        if not isinstance(row, dict):
-            return Rejected(index, "not_an_object", "an event is a JSON object with user_id, item_id and more")
-        try:
-            body = EventBody.model_validate(row)
-        except ValidationError as error:
-            faults = describe(error.errors())
-            return Rejected(index, faults[0]["code"], in_words(faults))
-        if self._router.current.catalog.searcher.items.row_of(body.item_id) is None:
-            return Rejected(index, UNKNOWN_ITEM.code, f"item_id: no item of the catalog is named {body.item_id!r}")
-        timestamp = now if body.timestamp is None else body.timestamp
-        if timestamp > now + FUTURE_MS:
-            return Rejected(index, "timestamp_in_future", "timestamp: is more than a day ahead of the server's clock")
-        return Event(
-            user_id=body.user_id,
-            item_id=body.item_id,
-            timestamp=timestamp,
-            type=body.type,
-            event_id=body.event_id or uuid.uuid4().hex,
-            query=body.query,
-            request_id=body.request_id,
-        )
+    def _is_known(self, item_id: str) -> bool:
+        return self._router.current.catalog.searcher.items.row_of(item_id) is not None
+
+
+def _check(index: int, row: object, now: int) -> Event | Rejected:
+    if not isinstance(row, dict):
+        return Rejected(index, None, "not_an_object", "an event is a JSON object with user_id, item_id, type and more")
+    try:
+        body = EventBody.model_validate(row)
+    except ValidationError as error:
+        faults = faults_of(error)
+        return Rejected(index, faults[0]["field"], faults[0]["code"], in_words(faults))
+    timestamp = now if body.timestamp is None else body.timestamp
+    if timestamp > now + FUTURE_MS:
+        reason = "timestamp: is more than a day ahead of the server's clock"
+        return Rejected(index, "timestamp", "timestamp_in_future", reason)
+    return Event(
+        user_id=body.user_id,
+        item_id=body.item_id,
+        timestamp=timestamp,
+        type=body.type,
+        event_id=body.event_id or uuid.uuid4().hex,
+        query=body.query,
+        request_id=body.request_id,
+    )

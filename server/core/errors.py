@@ -73,7 +73,6 @@ class ProblemKind:
 
 INVALID_REQUEST = ProblemKind("invalid_request", 422, "A parameter is missing or not acceptable")
 INVALID_EVENT = ProblemKind("invalid_event", 422, "No event could be accepted")
-UNKNOWN_ITEM = ProblemKind("unknown_item", 422, "The item is not in the catalog")
 MALFORMED_JSON = ProblemKind("malformed_json", 400, "The body is not valid JSON")
 MALFORMED_ENCODING = ProblemKind("malformed_encoding", 400, "The body cannot be decompressed")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported_media_type", 415, "The body is of a kind that is not read here")

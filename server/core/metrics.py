@@ -35,6 +35,7 @@ __all__ = [
     "ROLLOUT_SECONDS",
     "SLOTS_TAKEN",
     "TRAFFIC_WEIGHT",
+    "UNKNOWN_ITEM_EVENTS",
     "Outcome",
     "forget",
     "outcome_of",
@@ -102,6 +103,9 @@ HISTORY_EVENTS = Histogram(
 )
 REDIS_ERRORS = Counter("gemserve_redis_errors", "Operations on Redis that failed or ran out of time", ["operation"])
 EVENTS = Counter("gemserve_events", "Events received, by result (accepted, duplicate, rejected)", ["result"])
+UNKNOWN_ITEM_EVENTS = Counter(
+    "gemserve_unknown_item_events", "Events accepted whose item the catalog did not have when they came"
+)
 REJECTED_EVENTS = Counter("gemserve_rejected_events", "Events rejected, by the code of the reason", ["code"])
 
 MODEL = Gauge("gemserve_model_info", "1 for every model that answers requests", ["version", "engine", "identifiers"])

@@ -129,7 +129,8 @@ class HistoryStore(Protocol):
 
 
 def interactions_of(history: History, items: Items) -> list[Interaction]:
-    """What a prompt may show, oldest first: items that left the catalog are skipped, repeats collapse.
+    """What a prompt may show, oldest first: items that the catalog does not have, or not yet, are skipped, and repeats
+    collapse.
 
     The same order of steps as `trainer.data.histories`: first the items that are known, then repeats of one item for
     one query in a row become one interaction.

@@ -194,17 +194,26 @@ def test_events_go_out_in_thousands_and_indexes_are_of_the_whole():
     def answer(request):
         rows = json.loads(request.content)
         if rows[0]["item_id"] == "bad":
-            rejected = [{"index": i, "code": "unknown_item", "reason": "no"} for i in range(len(rows))]
-            return problem(422, "unknown_item", rejected=rejected)
-        accepted = [{"index": i, "event_id": row["event_id"], "duplicate": False} for i, row in enumerate(rows)]
+            rejected = [{"index": i, "field": "type", "code": "enum", "reason": "no"} for i in range(len(rows))]
+            return problem(422, "invalid_event", rejected=rejected)
+        accepted = [
+            {"index": i, "event_id": row["event_id"], "duplicate": False, "known": i > 0} for i, row in enumerate(rows)
+        ]
         return httpx.Response(202, json={"request_id": "r", "accepted": accepted, "rejected": []})
 
-    events = [Event(user_id="ann", item_id="A" if i < 2_000 else "bad") for i in range(2_500)]
+    events = [Event(user_id="ann", type="view", item_id="A" if i < 2_000 else "bad") for i in range(2_500)]
     with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
         receipt = client.send_events(events)
     assert [row.event_id for row in receipt.accepted] == [event.event_id for event in events[:2_000]]
+    assert [row.index for row in receipt.accepted if not row.known] == [0, 1_000]
     assert [row.index for row in receipt.rejected] == list(range(2_000, 2_500))
+    assert {row.field for row in receipt.rejected} == {"type"}
     assert receipt.request_ids == ("r", "r", "r9")
+
+
+def test_an_event_without_a_type_is_not_made():
+    with pytest.raises(TypeError, match="type"):
+        Event(user_id="ann", item_id="A")
 
 
 def test_no_events_are_no_request():

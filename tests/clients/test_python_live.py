@@ -87,7 +87,8 @@ def ids(answer: Any) -> list[str]:
 
 
 def saw(user: str, *items: str, **more: Any) -> list[Event]:
-    return [Event(user_id=user, item_id=item, timestamp=MOMENT + i, **more) for i, item in enumerate(items)]
+    given = {"type": "view"} | more
+    return [Event(user_id=user, item_id=item, timestamp=MOMENT + i, **given) for i, item in enumerate(items)]
 
 
 def test_a_search(shop):
@@ -142,10 +143,15 @@ def test_events_histories_merging_and_erasure(shop, user):
     session = f"{user}/session"
     events = [*saw(user, "item-4", "item-6", type="click"), *saw(user, "no such item")]
     receipt = shop.send_events(events)
-    assert [(row.index, row.duplicate) for row in receipt.accepted] == [(0, False), (1, False)]
-    assert [(row.index, row.code) for row in receipt.rejected] == [(2, "unknown_item")]
+    assert [(row.index, row.duplicate, row.known) for row in receipt.accepted] == [
+        (0, False, True),
+        (1, False, True),
+        (2, False, False),
+    ]
     assert all(row.duplicate for row in shop.send_events(events).accepted)
-    assert [row.code for row in shop.send_events(events[2:]).rejected] == ["unknown_item"]
+    strange = shop.send_events([*saw(user, "item-4", type="stare"), *events[:1]])
+    assert [(row.index, row.field, row.code) for row in strange.rejected] == [(0, "type", "enum")]
+    assert [row.code for row in shop.send_events(saw(user, "item-4", type="stare")).rejected] == ["enum"]
 
     past = shop.history(user, limit=1)
     assert [(e.item_id, e.type, e.event_id, e.title) for e in past.events] == [
@@ -156,8 +162,13 @@ def test_events_histories_merging_and_erasure(shop, user):
     shop.send_events(saw(session, "item-9", query="lamp"))
     assert shop.merge(user, session).moved == 1
     assert shop.merge(user, session).moved == 0
-    assert {e.item_id: e.query for e in shop.history(user).events} == {"item-4": None, "item-6": None, "item-9": "lamp"}
-    assert shop.erase(user).events_erased >= 3
+    assert {e.item_id: e.query for e in shop.history(user).events} == {
+        "no such item": None,
+        "item-4": None,
+        "item-6": None,
+        "item-9": "lamp",
+    }
+    assert shop.erase(user).events_erased >= 4
     assert shop.history(user).events == ()
 
 

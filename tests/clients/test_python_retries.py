@@ -116,7 +116,7 @@ def test_readiness_is_about_now():
 def test_events_are_sent_again_under_the_same_ids():
     receipt = {"request_id": "r", "accepted": [{"index": 0, "event_id": "e", "duplicate": True}], "rejected": []}
     server = mock_server(problem(503, "history_unavailable"), httpx.Response(202, json=receipt))
-    server.client().send_events([Event(user_id="ann", item_id="A")])
+    server.client().send_events([Event(user_id="ann", item_id="A", type="view")])
     first, second = (request.content for request in server.requests)
     assert first == second
     assert b'"event_id"' in first

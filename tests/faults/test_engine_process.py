@@ -80,7 +80,9 @@ def shop(vllm_servers: VllmServers) -> Iterator[Shop]:
     new = {"title": "golden tent", "categories": ["outdoor", "tent"], "price": 12.0}
     shop.client.put("/items/tent-golden", json=new).raise_for_status()
     shop.client.delete("/items/rope-red").raise_for_status()
-    events = [{"user_id": f"u{n}", "item_id": f"{kind}-blue"} for n in range(4) for kind in ("tent", "rope")]
+    events = [
+        {"user_id": f"u{n}", "type": "view", "item_id": f"{kind}-blue"} for n in range(4) for kind in ("tent", "rope")
+    ]
     shop.client.post("/events", json=events).raise_for_status()
     yield shop
     shop.client.delete("/items/tent-golden").raise_for_status()
@@ -121,7 +123,12 @@ def test_an_engine_killed_under_load_comes_back_by_itself(shop: Shop, keep: Call
         try:
             with httpx.Client(base_url=shop.process.url, timeout=BOUND) as client:
                 while not done.is_set():
-                    event = {"user_id": "witness", "item_id": "lamp-red", "event_id": f"e{acknowledged[0]}"}
+                    event = {
+                        "user_id": "witness",
+                        "type": "view",
+                        "item_id": "lamp-red",
+                        "event_id": f"e{acknowledged[0]}",
+                    }
                     assert client.post("/events", json=event).status_code == 202
                     acknowledged[0] += 1
                     time.sleep(0.05)

@@ -40,7 +40,7 @@ class Writer:
         while not self.unsure:
             size = 1 if self.sent % 3 else 5
             events = [
-                {"user_id": self.user, "item_id": f"item-{6 + n % 10}", "event_id": f"{self.user}-{n}"}
+                {"user_id": self.user, "type": "view", "item_id": f"item-{6 + n % 10}", "event_id": f"{self.user}-{n}"}
                 for n in range(self.sent, self.sent + size)
             ]
             self.sent += size

@@ -64,7 +64,13 @@ def send(target: Target, users: Callable[[int], str], count: int) -> None:
     with httpx.Client(base_url=target.url, timeout=60) as client:
         for start in range(0, count, 1_000):
             rows = [
-                {"user_id": users(number), "item_id": "item-7", "event_id": f"{number}", "query": "q" * 1_000}
+                {
+                    "user_id": users(number),
+                    "type": "view",
+                    "item_id": "item-7",
+                    "event_id": f"{number}",
+                    "query": "q" * 1_000,
+                }
                 for number in range(start, start + 1_000)
             ]
             assert client.post("/events", json=rows).status_code == 202

@@ -176,7 +176,7 @@ def test_a_literal_cannot_leave_its_quotes(client: httpx.Client) -> None:
 def test_no_two_people_are_one(client: httpx.Client) -> None:
     """Each records an item of their own, and has that one afterwards, whatever they are called."""
     mine = {user: NAMES[number % len(NAMES)] for number, user in enumerate(IDS)}
-    events = [{"user_id": user, "item_id": item, "event_id": "one"} for user, item in mine.items()]
+    events = [{"user_id": user, "type": "view", "item_id": item, "event_id": "one"} for user, item in mine.items()]
     assert not judge(client.post("/events", json=events))["rejected"]
     for user, item in mine.items():
         past = judge(client.get(f"/users/{path_of(user)}/history"))

@@ -92,7 +92,7 @@ async def test_a_prompt_over_http_has_the_tokens_that_the_server_put_there(
     for position, name in enumerate(known):
         for text in disguises(name)[:4]:
             user = f"{position} {text}"
-            event = {"user_id": user, "item_id": "item-9", "query": text}
+            event = {"user_id": user, "type": "view", "item_id": "item-9", "query": text}
             assert (await shop.post(event)).status_code == 202
             assert (await shop.get("/search", q=text, user=user, k=1, correct=False)).status_code == 200
             ids = [token for token in engine.requests[-1].prompt if token in known.values()]

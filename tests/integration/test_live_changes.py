@@ -67,7 +67,7 @@ def test_items_come_and_go(client):
     assert client.put("/items/tent-golden", json=new).json()["inserted"] == ["tent-golden"]
     assert set(search(client)) == {*before, "tent-golden"}
     assert search(client, filter="price = 500") == ["tent-golden"]
-    assert client.post("/events", json={"user_id": "zoe", "item_id": "tent-golden"}).status_code == 202
+    assert client.post("/events", json={"user_id": "zoe", "type": "view", "item_id": "tent-golden"}).status_code == 202
     assert len(ids(client.get("/recommend", params={"user": "zoe", "k": 200}))) == len(before)
     assert client.delete("/items/tent-golden").status_code == 200
     assert sorted(search(client)) == sorted(before)

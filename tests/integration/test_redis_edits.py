@@ -90,5 +90,5 @@ async def test_a_redis_that_restarts_empty_costs_no_request(bundles: Path, tmp_p
             assert (await shop.get("/users/ada/history")).json()["total"] == 0
             assert (await shop.client.post("/users/ada/merge", json={"session": "visit"})).json()["moved"] == 0
             assert (await shop.client.delete("/users/ada")).json()["events_erased"] == 0
-            assert (await shop.post({"user_id": "ada", "item_id": "new"})).status_code == 202
+            assert (await shop.post({"user_id": "ada", "type": "view", "item_id": "new"})).status_code == 202
             assert (await shop.client.delete("/items/new")).json()["catalog_version"] == 3

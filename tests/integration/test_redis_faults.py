@@ -20,7 +20,7 @@ from tests.support.small_shop import make_deployments, publish_names
 
 pytestmark = pytest.mark.integration
 
-EVENT = {"user_id": "ada", "item_id": "item-9", "event_id": "e1", "timestamp": 1_700_000_000_000}
+EVENT = {"user_id": "ada", "type": "view", "item_id": "item-9", "event_id": "e1", "timestamp": 1_700_000_000_000}
 
 
 @asynccontextmanager
@@ -136,7 +136,7 @@ async def test_users_at_once_see_their_own_history_only(redis_url: str, tmp_path
 
         async def live(number: int) -> None:
             user, own = f"user-{number}", f"item-{number % 20 + 6}"
-            assert (await shop.post({"user_id": user, "item_id": own})).status_code == 202
+            assert (await shop.post({"user_id": user, "type": "view", "item_id": own})).status_code == 202
             shown = await shop.ids("/recommend", user=user, k=200)
             missing = {f"item-{n}" for n in range(6, 30) if n != 17} - set(shown)
             assert missing == {own} - {"item-17"}

@@ -54,7 +54,7 @@ def test_new_items_and_events_reach_the_next_model(
     with httpx.Client(base_url=server.url, timeout=60) as client:
         assert client.put("/items/kite-red", json={"title": "red kite"}).status_code == 200
         assert client.delete("/items/tent-red").status_code == 200
-        likes = [{"user_id": f"u{user}", "item_id": "kite-red", "query": "kite"} for user in range(20)]
+        likes = [{"user_id": f"u{user}", "type": "view", "item_id": "kite-red", "query": "kite"} for user in range(20)]
         assert client.post("/events", json=likes).status_code == 202
         status, printed = retrain(bundles, redis_url, server, files[1], "--tolerance", "1", "training.steps=2")
         assert status == 0, printed

@@ -65,7 +65,7 @@ def give_out_keys(shop: NewShop) -> None:
     assert shop.ask("GET", "/search", q="tent", key=None).json()["code"] == "key_missing"
     assert shop.ask("GET", "/search", q="tent", key=keys["read"]).status_code == 200
     assert shop.ask("GET", "/search", q="tent", key=keys["write"]).json()["code"] == "scope_missing"
-    event = {"user_id": "first", "item_id": "tent-red"}
+    event = {"user_id": "first", "type": "view", "item_id": "tent-red"}
     assert shop.ask("POST", "/events", event, key=keys["read"]).json()["code"] == "scope_missing"
     assert shop.ask("POST", "/events", event, key=keys["write"]).status_code == 202
     assert shop.ask("DELETE", "/items/tent-red", key=keys["write"]).json()["code"] == "scope_missing"
@@ -84,14 +84,14 @@ def fill_the_catalog(shop: NewShop) -> None:
 def record_what_users_did(shop: NewShop) -> None:
     events = world.event_table().to_pylist()
     before = shop.ids("/recommend", user="u4", k=200)
-    receipt = shop("POST", "/events", [*events, {"user_id": "u4", "item_id": "ghost"}])
-    assert len(receipt["accepted"]) == len(events)
-    assert [row["code"] for row in receipt["rejected"]] == ["unknown_item"]
+    receipt = shop("POST", "/events", [*events, {"user_id": "u4", "type": "view", "item_id": "ghost"}])
+    assert [row["known"] for row in receipt["accepted"]] == [True] * len(events) + [False]
+    assert receipt["rejected"] == []
     assert len(before) == len(ITEMS)
     assert set(before) - set(shop.ids("/recommend", user="u4", k=200)) == {f"pack-{c}" for c in world.COLOURS}
     again = shop("POST", "/events", events)
     assert all(row["duplicate"] for row in again["accepted"])
-    assert shop("GET", "/users/u4/history")["total"] == len(world.COLOURS)
+    assert shop("GET", "/users/u4/history")["total"] == len(world.COLOURS) + 1  # the ghost is kept
 
 
 def look_around(shop: NewShop) -> None:
@@ -114,7 +114,11 @@ def take_an_item_out(shop: NewShop) -> None:
 
 
 def sign_a_visitor_in(shop: NewShop) -> None:
-    shop("POST", "/events", [{"user_id": "visit", "item_id": f"lamp-{c}", "query": "lamp"} for c in ("red", "blue")])
+    shop(
+        "POST",
+        "/events",
+        [{"user_id": "visit", "type": "view", "item_id": f"lamp-{c}", "query": "lamp"} for c in ("red", "blue")],
+    )
     both = shop.ids("/recommend", user="u0", session="visit", k=200)
     assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 2
     assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 0
@@ -162,7 +166,7 @@ def share_the_requests(shop: NewShop, first: str, second: str) -> None:
 def forget_a_user(shop: NewShop) -> None:
     assert shop("DELETE", "/users/u0")["events_erased"] == len(world.COLOURS) + 2
     assert_forgotten(shop)
-    shop("POST", "/events", {"user_id": "u2", "item_id": "pack-red", "event_id": "last"})
+    shop("POST", "/events", {"user_id": "u2", "type": "view", "item_id": "pack-red", "event_id": "last"})
 
 
 def assert_forgotten(shop: NewShop) -> None:

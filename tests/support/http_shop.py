@@ -22,5 +22,7 @@ class Shop:
 
     async def saw(self, user: str, *items: str) -> None:
         start = 1_700_000_000_000
-        events = [{"user_id": user, "item_id": item, "timestamp": start + i} for i, item in enumerate(items)]
+        events = [
+            {"user_id": user, "type": "view", "item_id": item, "timestamp": start + i} for i, item in enumerate(items)
+        ]
         assert (await self.post(events)).status_code == 202

@@ -16,15 +16,18 @@ MAX_EVENTS = 1_000  # of one request
 class Event:
     """One thing that a user did with an item.
 
-    The id is made here, before anything is sent: the server counts an id once, so the same event may be sent again
-    after an error. `timestamp` is in Unix milliseconds, the time of arrival where absent; `query` is what the user had
-    typed, where it was a search; `request_id` is that of the answer that showed the item.
+    type: view, click, cart, purchase or rating.
+    timestamp: Unix milliseconds, or ISO 8601 text with a zone; the time of arrival where absent.
+    query: what the user had typed, where it was a search.
+    request_id: that of the answer that showed the item.
+    event_id: made here, before anything is sent. The server counts an id once, so the same event may be sent again
+    after an error.
     """
 
     user_id: str
     item_id: str
-    type: str = "view"
-    timestamp: int | None = None
+    type: str
+    timestamp: int | str | None = None
     query: str | None = None
     request_id: str | None = None
     event_id: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -101,20 +101,31 @@ class Answer(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Body):
-    """An event that has been written; `index` is its place in what was sent, `duplicate`: it had been before."""
+    """An event that has been written.
+
+    index: its place in what was sent.
+    duplicate: whether it had been written before.
+    known: whether the catalog has its item now; it counts once the item comes.
+    """
 
     index: int
     event_id: str
     duplicate: bool
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Body):
-    """An event that has not been written, and why; `index` is its place in what was sent."""
+    """An event that has not been written, and why.
+
+    index: its place in what was sent.
+    field: the first one that is wrong; None where the event is no object.
+    """
 
     index: int
     code: str
     reason: str
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

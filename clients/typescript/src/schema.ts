@@ -446,6 +446,11 @@ export interface components {
              * @description true: this event id was recorded before, nothing was added
              */
             duplicate: boolean;
+            /**
+             * Known
+             * @description false: the catalog has no such item yet; the event counts once it has
+             */
+            known: boolean;
         };
         /** ActivationBody */
         ActivationBody: {
@@ -808,6 +813,11 @@ export interface components {
         RejectedRow: {
             /** Index */
             index: number;
+            /**
+             * Field
+             * @description that is wrong, the first of several; null where the row is no object
+             */
+            field: string | null;
             /** Code */
             code: string;
             /** Reason */
@@ -2600,15 +2610,15 @@ export interface operations {
                     /** Item Id */
                     item_id: string;
                     /**
-                     * @default view
+                     * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
                      */
-                    type?: "view" | "click" | "cart" | "purchase" | "rating";
+                    type: "view" | "click" | "cart" | "purchase" | "rating";
                     /**
                      * Timestamp
-                     * @description Unix milliseconds; the time of arrival where absent
+                     * @description Unix milliseconds, or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z; the time of arrival where absent
                      */
-                    timestamp?: number | null;
+                    timestamp?: number | string | null;
                     /**
                      * Query
                      * @description what the user had typed, where it was a search
@@ -2634,15 +2644,15 @@ export interface operations {
                     /** Item Id */
                     item_id: string;
                     /**
-                     * @default view
+                     * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
                      */
-                    type?: "view" | "click" | "cart" | "purchase" | "rating";
+                    type: "view" | "click" | "cart" | "purchase" | "rating";
                     /**
                      * Timestamp
-                     * @description Unix milliseconds; the time of arrival where absent
+                     * @description Unix milliseconds, or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z; the time of arrival where absent
                      */
-                    timestamp?: number | null;
+                    timestamp?: number | string | null;
                     /**
                      * Query
                      * @description what the user had typed, where it was a search
@@ -2680,7 +2690,8 @@ export interface operations {
                      *         {
                      *           "index": 0,
                      *           "event_id": "order-17-1",
-                     *           "duplicate": false
+                     *           "duplicate": false,
+                     *           "known": true
                      *         }
                      *       ],
                      *       "rejected": []

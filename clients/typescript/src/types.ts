@@ -54,9 +54,9 @@ export type ItemRecord = Record<string, unknown>;
 export interface Event {
   user_id: string;
   item_id: string;
-  type?: "view" | "click" | "cart" | "purchase" | "rating";
-  /** Unix milliseconds; the time of arrival where absent. */
-  timestamp?: number;
+  type: "view" | "click" | "cart" | "purchase" | "rating";
+  /** Unix milliseconds, or ISO 8601 text with a zone; the time of arrival where absent. */
+  timestamp?: number | string;
   /** What the user had typed, where it was a search. */
   query?: string;
   event_id?: string;

@@ -52,11 +52,11 @@ test("similar items have pages too", async () => {
 });
 
 test("events go out in thousands and indexes are of the whole", async () => {
-  const rejected = Array.from({ length: 500 }, (_, index) => ({ index, code: "unknown_item", reason: "no" }));
-  const accepted = Array.from({ length: 1_000 }, (_, index) => ({ index, event_id: `e${index}`, duplicate: false }));
+  const rejected = Array.from({ length: 500 }, (_, index) => ({ index, field: "type", code: "enum", reason: "no" }));
+  const accepted = Array.from({ length: 1_000 }, (_, index) => ({ index, event_id: `e${index}`, duplicate: false, known: true }));
   const taken = json({ request_id: "r", accepted, rejected: [] }, 202);
-  const shop = new Shop(taken, taken, problem(422, "unknown_item", { rejected }));
-  const events = Array.from({ length: 2_500 }, () => ({ user_id: "ann", item_id: "A" }));
+  const shop = new Shop(taken, taken, problem(422, "invalid_event", { rejected }));
+  const events = Array.from({ length: 2_500 }, () => ({ user_id: "ann", item_id: "A", type: "view" as const }));
   const receipt = await shop.client().sendEvents(events);
   assert.deepEqual(receipt.accepted.map((row) => row.index), Array.from({ length: 2_000 }, (_, i) => i));
   assert.deepEqual(receipt.rejected.map((row) => row.index), Array.from({ length: 500 }, (_, i) => i + 2_000));
@@ -72,7 +72,7 @@ test("no events are no request", async () => {
 });
 
 test("an event keeps the id that it has", () => {
-  assert.equal(newEvent({ user_id: "ann", item_id: "A", event_id: "e1" }).event_id, "e1");
+  assert.equal(newEvent({ user_id: "ann", item_id: "A", type: "view", event_id: "e1" }).event_id, "e1");
 });
 
 test("a problem is an error with its code, status and request", async () => {

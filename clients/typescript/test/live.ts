@@ -13,7 +13,7 @@ const shop = new GemserveClient(url, { key });
 const name = (): string => `ts/${Math.random()}:κ & more`;
 const ids = (answer: Answer): string[] => answer.items.map((item) => item.id);
 const saw = (user_id: string, ...items: string[]) =>
-  items.map((item_id, i) => newEvent({ user_id, item_id, timestamp: MOMENT + i }));
+  items.map((item_id, i) => newEvent({ user_id, item_id, type: "view", timestamp: MOMENT + i }));
 
 test("a search", async () => {
   const answer = await shop.search("tent", { k: 5, filter: "price < 20", fields: ["price"], explain: true });
@@ -66,21 +66,22 @@ test("a batch", async () => {
 
 test("events, histories, merging and erasure", async () => {
   const [user, session] = [name(), name()];
-  const events = saw(user, "item-4", "item-6", "no such item");
+  const events = saw(user, "no such item", "item-4", "item-6");
   const receipt = await shop.sendEvents(events);
-  assert.deepEqual(receipt.accepted.map((row) => row.duplicate), [false, false]);
-  assert.deepEqual(receipt.rejected.map((row) => [row.index, row.code]), [[2, "unknown_item"]]);
-  assert.deepEqual((await shop.sendEvents(events)).accepted.map((row) => row.duplicate), [true, true]);
-  assert.equal((await shop.sendEvents(events.slice(2))).rejected[0]?.code, "unknown_item");
+  assert.deepEqual(receipt.accepted.map((row) => [row.duplicate, row.known]), [[false, false], [false, true], [false, true]]);
+  assert.deepEqual((await shop.sendEvents(events)).accepted.map((row) => row.duplicate), [true, true, true]);
+  const early = [{ ...events[0]!, timestamp: "2025-11-20T12:00:00" }];
+  assert.deepEqual((await shop.sendEvents([...early, ...events])).rejected.map((row) => [row.index, row.field]), [[0, "timestamp"]]);
+  assert.equal((await shop.sendEvents(early)).rejected[0]?.code, "timestamp_not_iso");
 
   const past = await shop.history(user, { limit: 1 });
-  assert.deepEqual(past.events.map((event) => [event.item_id, event.event_id]), [["item-6", events[1]?.event_id]]);
+  assert.deepEqual(past.events.map((event) => [event.item_id, event.event_id]), [["item-6", events[2]?.event_id]]);
 
   await shop.sendEvents(saw(session, "item-9"));
   assert.equal((await shop.merge(user, session)).moved, 1);
   assert.equal((await shop.merge(user, session)).moved, 0);
-  assert.equal((await shop.history(user)).events.length, 3);
-  assert((await shop.erase(user)).events_erased >= 3);
+  assert.equal((await shop.history(user)).events.length, 4);
+  assert((await shop.erase(user)).events_erased >= 4);
   assert.deepEqual((await shop.history(user)).events, []);
 });
 

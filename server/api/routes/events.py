@@ -43,7 +43,6 @@ async def post_events(request: Request, ingestor: EventIngestorDep, request_id: 
     receipt = await ingestor.record(rows)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
-        kind = errors.UNKNOWN_ITEM if rejected[0]["code"] == errors.UNKNOWN_ITEM.code else errors.INVALID_EVENT
-        raise Problem(kind, rejected[0]["reason"], rejected=rejected)
+        raise Problem(errors.INVALID_EVENT, rejected[0]["reason"], rejected=rejected)
     accepted = [asdict(row) for row in receipt.accepted]
     return json_response({"request_id": request_id, "accepted": accepted, "rejected": rejected}, status=202)

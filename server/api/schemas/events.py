@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictInt, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
+from catalog.data.timestamps import unix_ms
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, QueryText
+from server.core.errors import describe
 
-__all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody"]
+__all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody", "faults_of"]
 
 MAX_EVENTS = 1_000  # of one POST /events
 YEAR_1980_MS = 315_532_800_000
@@ -25,12 +27,21 @@ def no_blank(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def check_timestamp(value: object) -> object:
+def read_timestamp(value: object) -> object:
+    """Unix milliseconds for ISO 8601 text. A time without a zone is refused, as nobody can tell which moment it is."""
+    if isinstance(value, str):
+        try:
+            return unix_ms(value)
+        except ValueError as error:
+            message = "{why}; or give Unix milliseconds, a number"
+            raise PydanticCustomError("timestamp_not_iso", message, {"why": str(error)}) from error
     if type(value) is int and 0 <= value < YEAR_1980_MS:
         raise PydanticCustomError("timestamp_in_seconds", "is before 1980: give Unix milliseconds, not seconds")
     return value
 
 
+TIMESTAMP_MS = {"type": "integer", "minimum": YEAR_1980_MS}
+TIMESTAMP_ISO = {"type": "string", "format": "date-time"}
 NumberOrText = BeforeValidator(text_of_number)
 
 
@@ -39,11 +50,19 @@ class EventBody(RequestModel):
 
     user_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("user"))]
     item_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("item"))]
-    type: Annotated[EventType, WithJsonSchema({"type": "string", "enum": list(EventType)})] = EventType.VIEW
+    type: Annotated[
+        EventType,
+        WithJsonSchema({"type": "string", "enum": list(EventType)}),
+        Field(description="what the user did; never guessed, so that no purchase becomes a view"),
+    ]
     timestamp: Annotated[
         Annotated[StrictInt, Field(ge=0)] | None,
-        BeforeValidator(check_timestamp),
-        Field(description="Unix milliseconds; the time of arrival where absent"),
+        BeforeValidator(read_timestamp),
+        WithJsonSchema({"anyOf": [TIMESTAMP_MS, TIMESTAMP_ISO, {"type": "null"}]}),
+        Field(
+            description="Unix milliseconds, or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z;"
+            " the time of arrival where absent"
+        ),
     ] = None
     query: Annotated[
         QueryText | None, BeforeValidator(no_blank), Field(description="what the user had typed, where it was a search")
@@ -58,14 +77,26 @@ class EventBody(RequestModel):
     )
 
 
+def faults_of(error: ValidationError) -> list[dict[str, str]]:
+    """What is wrong with an event, as `server.core.errors.describe` gives it; a missing type names those there are."""
+    missing = ("type", "missing")
+    required = f"Field required: one of {', '.join(EventType)}"
+    return [
+        fault | {"message": required} if (fault["field"], fault["code"]) == missing else fault
+        for fault in describe(error.errors())
+    ]
+
+
 class AcceptedRow(BaseModel):
     index: int
     event_id: str
     duplicate: bool = Field(description="true: this event id was recorded before, nothing was added")
+    known: bool = Field(description="false: the catalog has no such item yet; the event counts once it has")
 
 
 class RejectedRow(BaseModel):
     index: int
+    field: str | None = Field(description="that is wrong, the first of several; null where the row is no object")
     code: str
     reason: str
 

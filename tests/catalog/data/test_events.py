@@ -131,6 +131,27 @@ def test_parquet_timestamps_and_whole_floats_become_milliseconds(tmp_path):
         assert read_events(tmp_path / "events.parquet")[0]["timestamp"].to_pylist() == [NOON]
 
 
+def test_iso_8601_text_with_a_zone_becomes_milliseconds(jsonl, tmp_path):
+    moment = datetime.datetime.fromtimestamp(NOON / 1000, tz=datetime.timezone(datetime.timedelta(hours=2)))
+    texts = [moment.isoformat(), moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")]
+    rows = [event(timestamp=text) for text in texts]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "events.parquet")
+    for path in (jsonl(*rows, event()), tmp_path / "events.parquet"):
+        events, report = read_events(path, strict=True)
+        assert set(events["timestamp"].to_pylist()) == {NOON}
+        assert report.dropped == 0
+
+
+@pytest.mark.parametrize("text", [datetime.datetime(2025, 1, 1).isoformat(), "yesterday", ""])
+def test_text_that_is_no_moment_is_a_fault_of_its_row(jsonl, tmp_path, text):
+    rows = [event(timestamp="2025-11-20T12:00:00Z"), event(timestamp=text)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "events.parquet")
+    for path in (jsonl(*rows), tmp_path / "events.parquet"):
+        events, report = read_events(path)
+        assert (len(events), report.broken) == (1, 1)
+        assert "timestamp" in str(report)
+
+
 def test_gaps_in_a_column_of_floats_are_faults_of_their_rows(tmp_path):
     times = pa.array([float(NOON), float("nan"), NOON + 0.5])
     table = pa.table({"user_id": ["u"] * 3, "item_id": ["i"] * 3, "type": ["view"] * 3, "timestamp": times})

@@ -18,7 +18,7 @@ from tests.support.small_shop import NAMES, publish_names
 
 SECRET = "a secret of sixteen"
 MODEL = "2025-11-20-a"
-EVENT = {"user_id": "ada", "item_id": "item-9"}
+EVENT = {"user_id": "ada", "type": "view", "item_id": "item-9"}
 ITEM = {"id": "item-9", "title": "Another title"}
 
 
@@ -74,7 +74,7 @@ async def everything(shop: Shop, history: MemoryHistory) -> list[object]:
         ("POST", "/users/ada/merge", {}, 422, "invalid_request"),
         ("POST", "/events", [EVENT] * 1_001, 413, "too_many_events"),
         ("POST", "/events", [], 422, "invalid_event"),
-        ("POST", "/events", [EVENT | {"item_id": "ghost"}], 422, "unknown_item"),
+        ("POST", "/events", {"user_id": "ada", "item_id": "item-9"}, 422, "invalid_event"),
         ("POST", "/items", [ITEM] * 1_001, 413, "too_many_items"),
         ("POST", "/items", [ITEM, ITEM | {"id": "b", "price": "dear"}], 422, "invalid_change"),
         ("PUT", "/items/item-9", {"colour": "red"}, 422, "invalid_change"),
@@ -158,15 +158,14 @@ async def test_half_a_list_of_events(shop: Shop, keys: dict[str, dict[str, str]]
     shop.client.headers.update(keys["write"])
     rows = [EVENT, EVENT | {"item_id": "ghost"}, 7, EVENT | {"timestamp": 1}, EVENT | {"type": "buy"}, EVENT]
     receipt = (await shop.post(rows)).json()
-    assert [row["index"] for row in receipt["accepted"]] == [0, 5]
+    assert [(row["index"], row["known"]) for row in receipt["accepted"]] == [(0, True), (1, False), (5, True)]
     rejected = [(row["index"], row["code"]) for row in receipt["rejected"]]
     assert rejected == [
-        (1, "unknown_item"),
         (2, "not_an_object"),
         (3, "timestamp_in_seconds"),
         (4, "enum"),
     ]
-    assert len(history.events) == 2
+    assert len(history.events) == 3
 
 
 async def test_null_is_as_good_as_nothing(shop: Shop, state: None) -> None:

@@ -70,7 +70,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 async def status_of(shop: Shop, call: tuple[str, str], headers: dict[str, str] | None = None) -> int:
-    body = {"user_id": "ada", "item_id": "item-9"} if call == WRITE else None
+    body = {"user_id": "ada", "type": "view", "item_id": "item-9"} if call == WRITE else None
     return (await shop.client.request(*call, json=body, headers=headers)).status_code
 
 

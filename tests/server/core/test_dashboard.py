@@ -49,7 +49,7 @@ async def samples(settings: Settings, deployments: DeploymentManager, tmp_path: 
         transport = httpx.ASGITransport(app=app)
         shop = Shop(await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://shop")))
         await shop.saw("ada", "item-9")
-        await shop.post({"user_id": "ada", "item_id": "nothing"})
+        await shop.post({"user_id": "ada", "item_id": "nothing"})  # without a type
         await shop.get("/search", q="tent", user="ada")
         await shop.get("/search", q="")
         redis.close()

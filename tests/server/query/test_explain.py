@@ -58,7 +58,7 @@ async def test_items_are_explained_by_the_item_of_the_history_that_begins_alike(
 
 
 async def test_a_personal_search_names_query_and_item_where_there_is_one(shop: Shop) -> None:
-    event = {"user_id": "ada", "item_id": "item-9", "query": "lamp"}
+    event = {"user_id": "ada", "type": "view", "item_id": "item-9", "query": "lamp"}
     assert (await shop.post(event)).status_code == 202
     found = await reasons(shop, "/search", q="rope", user="ada", k=200)
     text = "Found for “rope”, and like Title 9, which you found with “lamp”"

@@ -172,7 +172,7 @@ async def test_while_it_is_away(shop: Shop, engines: list[MortalEngine], changes
     assert checks["engine"] == "the engine died and is being started again"  # type: ignore[index]
     assert_problem(await shop.client.put("/items/new", json={"title": "new"}), 503, "engine_unavailable")
     assert changes.number == 0, "what was refused was not written"
-    assert (await shop.post({"user_id": "ada", "item_id": "item-9"})).status_code == 202
+    assert (await shop.post({"user_id": "ada", "type": "view", "item_id": "item-9"})).status_code == 202
     assert (await shop.client.get("/items/item-9")).status_code == 200
     MortalEngine.starts.set()
     await ready(shop)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from catalog.data.events import EventType
 from server.api.schemas.events import MAX_EVENTS
 from tests.support.http_shop import Shop
 from tests.support.memory_history import MemoryHistory
@@ -20,7 +21,7 @@ async def test_an_event_is_accepted_and_written(shop: Shop, history: MemoryHisto
     response = await shop.post(EVENT | {"query": " two\tpersons ", "request_id": "r1"})
     assert response.status_code == 202
     body = response.json()
-    assert body["accepted"] == [{"index": 0, "event_id": "e1", "duplicate": False}]
+    assert body["accepted"] == [{"index": 0, "event_id": "e1", "duplicate": False, "known": True}]
     assert body["rejected"] == []
     assert body["request_id"] == response.headers["x-request-id"]
     (event,) = history.events
@@ -30,10 +31,10 @@ async def test_an_event_is_accepted_and_written(shop: Shop, history: MemoryHisto
 
 async def test_what_is_left_out_is_filled_in(shop: Shop, history: MemoryHistory) -> None:
     before = time.time_ns() // 1_000_000
-    response = await shop.post({"user_id": "ada", "item_id": "item-9"})
+    response = await shop.post({"user_id": "ada", "item_id": "item-9", "type": "cart"})
     (event,) = history.events
     assert before <= event.timestamp <= time.time_ns() // 1_000_000
-    assert event.type == "view"
+    assert event.type == "cart"
     assert event.query is None
     assert response.json()["accepted"][0]["event_id"] == event.event_id
     assert len(event.event_id) == 32
@@ -67,17 +68,15 @@ async def test_bad_rows_of_a_list_do_not_cost_the_good_ones(shop: Shop, history:
     response = await shop.post(rows)
     assert response.status_code == 202
     body = response.json()
-    assert [row["index"] for row in body["accepted"]] == [0, 6]
-    assert [(row["index"], row["code"]) for row in body["rejected"]] == [
-        (1, "unknown_item"),
-        (2, "missing"),
-        (3, "not_an_object"),
-        (4, "enum"),
-        (5, "extra_forbidden"),
+    assert [(row["index"], row["known"]) for row in body["accepted"]] == [(0, True), (1, False), (6, True)]
+    assert [(row["index"], row["field"], row["code"]) for row in body["rejected"]] == [
+        (2, "user_id", "missing"),
+        (3, None, "not_an_object"),
+        (4, "type", "enum"),
+        (5, "colour", "extra_forbidden"),
     ]
-    assert "'no such item'" in body["rejected"][0]["reason"]
-    assert body["rejected"][1]["reason"] == "user_id: Field required"
-    assert [event.event_id for event in history.events] == ["e1", "e5"]
+    assert body["rejected"][0]["reason"] == "user_id: Field required"
+    assert [event.event_id for event in history.events] == ["e1", "e2", "e5"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,16 @@ async def test_bad_rows_of_a_list_do_not_cost_the_good_ones(shop: Shop, history:
         (without(user_id="a\nb"), "user_id"),
         (without(event_id=""), "event_id"),
         (without(event_id="x" * 257), "event_id"),
+        (without("type"), "type"),
+        (without(type=None), "type"),
+        (without(type=""), "type"),
         (without(type="stare"), "type"),
+        (without(timestamp="2025-11-20T12:00:00"), "timestamp"),
+        (without(timestamp="2025-11-20"), "timestamp"),
+        (without(timestamp="2999-11-20T12:00:00Z"), "timestamp"),
+        (without(timestamp="1969-12-31T23:59:59Z"), "timestamp"),
+        (without(timestamp="0001-01-01T00:00:00+23:59"), "timestamp"),
+        (without(timestamp=""), "timestamp"),
         (without(timestamp="yesterday"), "timestamp"),
         (without(timestamp="1700000000000"), "timestamp"),
         (without(timestamp=1.5e12 + 0.5), "timestamp"),
@@ -127,9 +135,66 @@ async def test_seconds_are_told_from_milliseconds(shop: Shop) -> None:
     assert "milliseconds" in str(problem["detail"])
 
 
-async def test_an_unknown_item_is_refused(shop: Shop) -> None:
-    problem = assert_problem(await shop.post(without(item_id="item-99")), 422, "unknown_item")
-    assert "'item-99'" in str(problem["detail"])
+@pytest.mark.parametrize("body", [without("type"), without(type=None), without(type="buy"), without(type=3)])
+async def test_a_type_that_is_forgotten_or_unknown_is_refused_with_those_there_are(
+    shop: Shop, history: MemoryHistory, body: dict[str, object]
+) -> None:
+    """Of one event and of one in a list: a forgotten type would turn purchases into views."""
+    problem = assert_problem(await shop.post(body), 422, "invalid_event")
+    receipt = (await shop.post([EVENT, body])).json()
+    for (row,) in (problem["rejected"], receipt["rejected"]):  # type: ignore[misc]
+        assert row["field"] == "type"
+        assert row["reason"].startswith("type: ")
+        assert all(kind in row["reason"] for kind in EventType)
+    assert [event.event_id for event in history.events] == ["e1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "timestamp"),
+    [
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+        ("2023-11-14T23:13:20.250+01:00", 1_700_000_000_250),
+        ("2023-11-14T22:13:20.999999Z", 1_700_000_000_999),
+        ("20231114T221320Z", 1_700_000_000_000),
+        ("1975-01-01T00:00:00Z", 157_766_400_000),
+    ],
+)
+async def test_a_timestamp_may_be_iso_8601(shop: Shop, history: MemoryHistory, text: str, timestamp: int) -> None:
+    assert (await shop.post(without(timestamp=text))).status_code == 202
+    assert history.events[0].timestamp == timestamp
+
+
+async def test_a_time_without_a_zone_is_refused_with_what_to_do(shop: Shop) -> None:
+    problem = assert_problem(await shop.post(without(timestamp="2023-11-14T22:13:20")), 422, "invalid_event")
+    assert "has no zone: end it with Z, or with an offset such as +01:00" in str(problem["detail"])
+
+
+async def test_events_of_an_item_that_is_not_known_yet_count_once_it_comes(shop: Shop) -> None:
+    before = await shop.ids("/recommend", user="ada", k=200)
+    receipt = (await shop.post(without(item_id="item-new"))).json()
+    assert receipt["accepted"] == [{"index": 0, "event_id": "e1", "duplicate": False, "known": False}]
+    assert receipt["rejected"] == []
+    past = (await shop.get("/users/ada/history")).json()
+    assert [(event["item_id"], event["title"]) for event in past["events"]] == [("item-new", None)]
+    assert await shop.ids("/recommend", user="ada", k=200) == before
+    assert (await shop.client.put("/items/item-new", json={"title": "A new lamp"})).status_code == 200
+    after = await shop.ids("/recommend", user="ada", k=200)
+    assert after != before
+    assert "item-new" in await shop.ids("/recommend", user="bob", k=200)
+    assert "item-new" not in after, "what somebody has is not recommended"
+    assert (await shop.post(without(item_id="item-new"))).json()["accepted"][0]["known"] is True
+
+
+async def test_events_of_unknown_items_leave_the_rest_of_a_history_as_it_is(shop: Shop) -> None:
+    """A history with them asks the model what it would without them, also where they stand between repetitions."""
+    start = 1_700_000_000_000
+    for user, items in (("ada", ["item-9", "ghost", "item-9", "spirit", "item-10"]), ("bob", ["item-9", "item-10"])):
+        rows = [
+            {"user_id": user, "item_id": item, "type": "view", "timestamp": start + n} for n, item in enumerate(items)
+        ]
+        assert (await shop.post(rows)).status_code == 202
+    answers = [(await shop.get("/recommend", user=user, k=20)).json()["items"] for user in ("ada", "bob")]
+    assert [(item["id"], item["score"]) for item in answers[0]] == [(item["id"], item["score"]) for item in answers[1]]
 
 
 async def test_a_list_without_a_good_row_is_refused_with_every_reason(shop: Shop) -> None:

@@ -85,7 +85,7 @@ async def test_requests_are_counted_by_route_and_outcome(shop: Shop, history: Me
         await shop.get(path)
     history.away = True
     await shop.get("/recommend?user=ada")
-    await shop.post({"user_id": "ada", "item_id": "item-9"})
+    await shop.post({"user_id": "ada", "type": "view", "item_id": "item-9"})
     after = await metrics(shop)
 
     def gained(name: str, **labels: str) -> float:

@@ -274,9 +274,11 @@ async def test_a_visitors_history_may_come_with_the_question(shop: Shop, engine:
     history = ["item-9", {"item_id": "item-10", "query": "lamp"}, "sold out", {"item_id": "item-11"}]
     response = await shop.client.post("/recommend", json={"history": history, "k": 200})
     assert {"item-9", "item-10", "item-11"}.isdisjoint(item["id"] for item in response.json()["items"])
-    events = [{"user_id": "ada", "item_id": "item-9", "timestamp": 1_700_000_000_000}]
-    events += [{"user_id": "ada", "item_id": "item-10", "query": "lamp", "timestamp": 1_700_000_000_001}]
-    events += [{"user_id": "ada", "item_id": "item-11", "timestamp": 1_700_000_000_002}]
+    events = [{"user_id": "ada", "type": "view", "item_id": "item-9", "timestamp": 1_700_000_000_000}]
+    events += [
+        {"user_id": "ada", "type": "view", "item_id": "item-10", "query": "lamp", "timestamp": 1_700_000_000_001}
+    ]
+    events += [{"user_id": "ada", "type": "view", "item_id": "item-11", "timestamp": 1_700_000_000_002}]
     assert (await shop.post(events)).status_code == 202
     await shop.ids("/recommend", user="ada")
     inline, stored = engine.requests
@@ -302,7 +304,7 @@ async def test_a_history_that_is_none_is_refused(shop: Shop, past: list[object],
 async def test_a_session_is_read_beside_its_user(shop: Shop, engine: RecordingEngine) -> None:
     start = 1_700_000_000_000
     for user, *items in (("ada", (0, "item-9"), (2, "item-11")), ("visit", (1, "item-10"), (3, "item-12"))):
-        events = [{"user_id": user, "item_id": item, "timestamp": start + at} for at, item in items]
+        events = [{"user_id": user, "type": "view", "item_id": item, "timestamp": start + at} for at, item in items]
         assert (await shop.post(events)).status_code == 202
     await shop.saw("both", "item-9", "item-10", "item-11", "item-12")
     await shop.ids("/recommend", user="ada", session="visit")
