@@ -1,8 +1,10 @@
 """Starts of vLLM that are given up or fail leave nothing behind."""
 
 import asyncio
+import gc
 import multiprocessing
 import threading
+import weakref
 from collections.abc import Callable
 
 import psutil
@@ -58,7 +60,14 @@ async def test_a_start_that_is_given_up_leaves_nothing(small_bundle: SmallBundle
     engine = VllmEngine(small_bundle, SETTINGS)
     await engine.start()
     assert len((await engine.rank(RankRequest([1], 5, 5, "after"))).leaves) == 5
-    await engine.stop()
+    gone = [weakref.ref(engine), weakref.ref(engine._llm)]
+    gc.disable()  # a server's process does not look through what was loaded
+    try:
+        await engine.stop()
+        del engine
+        await until(lambda: all(ref() is None for ref in gone))
+    finally:
+        gc.enable()
     assert engines() == []
 
 

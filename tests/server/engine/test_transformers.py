@@ -1,6 +1,8 @@
 """The engine for T5 bundles."""
 
 import asyncio
+import gc
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +130,23 @@ async def test_a_bundle_whose_index_does_not_fit_its_model_leaves_the_old_one(bu
     await engine.install(1, bundle.index)
     assert await engine.rank(RankRequest([1, 2], 8, 8, "c", index_id=1)) == before
     await engine.stop()
+
+
+async def test_a_model_that_is_replaced_is_freed_without_a_collection(bundle):
+    """A server's process does not look through what was loaded."""
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    await engine.rank(RankRequest([1, 2], 8, 8, "a"))
+    gone = weakref.ref(engine._model)
+    gc.disable()
+    try:
+        await engine.reload(bundle)
+        assert gone() is None
+        gone = weakref.ref(engine._model)
+        await engine.stop()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_requests_that_wait_when_it_is_stopped_are_told(bundle):

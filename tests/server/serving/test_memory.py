@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Upsert
-from server.core.process import gc_freeze
+from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
 from server.retrieval.live_catalog import Searcher
 from server.serving.deployment import Deployment
@@ -19,6 +20,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
+MAX_HOLD_SECONDS = 0.05
 FEW = 20_000  # objects that a collection may look at: some milliseconds
 
 
@@ -44,6 +46,7 @@ def full_collections() -> Iterator[list[int]]:
     yield seen
     gc.callbacks.remove(note)
     gc.unfreeze()
+    FROZEN.clear()
 
 
 @pytest.fixture(params=["surge", "recreate"])
@@ -67,6 +70,30 @@ async def test_no_collection_looks_through_a_model(settings: Settings, full_coll
         assert len(gc.get_objects()) < FEW, "the model that has come is not frozen"
     assert max(full_collections) < FEW, "somebody waited for a full collection"
     await deployments.stop()
+
+
+async def test_no_query_waits_for_the_loop(settings: Settings, full_collections: list[int]) -> None:
+    """In processor time of the loop's thread, which other work on the machine does not change."""
+    program = [[] for _ in range(700_000)]  # as many objects as vLLM's modules have
+    deployments = make_manager(settings)
+    await deployments.start()
+    gc_freeze()
+    steps: list[float] = []
+    watching = asyncio.create_task(watch(steps))
+    for version in (NEW, OLD):
+        await deployments.activate(version)
+        await asyncio.sleep(0.02)
+    watching.cancel()
+    assert max(steps) < MAX_HOLD_SECONDS
+    await deployments.stop()
+    del program
+
+
+async def watch(steps: list[float]) -> None:
+    while True:
+        began = time.thread_time()
+        await asyncio.sleep(0)
+        steps.append(time.thread_time() - began)
 
 
 async def test_the_former_model_is_freed_without_a_collection(settings: Settings, full_collections: list[int]) -> None:
