@@ -1,1 +1,1 @@
-"""Engines: give one a prompt, get the best items."""
+"""Engines: each runs one model; given a prompt, it returns the best items."""

@@ -1,4 +1,4 @@
-"""What an engine raises.
+"""The exceptions of engines.
 
 EngineError                a request or a configuration the engine refuses; the message says what to change
 └── EngineUnavailable      the engine is not running, or its process died: retry later or elsewhere
@@ -8,8 +8,8 @@ __all__ = ["EngineError", "EngineUnavailable"]
 
 
 class EngineError(Exception):
-    """The engine refuses this request or cannot start with this configuration."""
+    """An engine refuses a request, or cannot start with its configuration."""
 
 
 class EngineUnavailable(EngineError):
-    """No engine is there to answer."""
+    """No engine runs."""

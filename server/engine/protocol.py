@@ -1,4 +1,4 @@
-"""What the rest of the server knows about engines: give one a prompt, get the best leaves.
+"""The protocol of engines: given a prompt, an engine returns the best leaves.
 
 An engine holds the weights of one bundle. It may hold several item indexes, each installed under a number, so that
 requests under way finish on the index they began with while the catalog changes. The filters that many requests share
@@ -102,7 +102,7 @@ class Ranking:
 
     @classmethod
     def of(cls, leaves: NDArray[Any], scores: NDArray[Any], level_scores_KL: NDArray[Any] | None = None) -> "Ranking":
-        """From arrays. Raises EngineError if the model has given scores that are no numbers."""
+        """A ranking from arrays. Raises EngineError if a score is not a finite number."""
         if not np.isfinite(scores).all():
             raise EngineError("the model gives scores that are not finite numbers: check its weights and dtype")
         levels = None if level_scores_KL is None else tuple(map(tuple, level_scores_KL.tolist()))
@@ -110,7 +110,7 @@ class Ranking:
 
 
 class RankableBundle(Protocol):
-    """What an engine needs of a bundle."""
+    """The parts of a bundle that an engine needs."""
 
     @property
     def model_dir(self) -> Path:

@@ -1,6 +1,6 @@
-"""A digest of a checkpoint's weights that does not depend on how they are stored or in what order they are read.
+"""A digest of a checkpoint's weights, whatever files they are stored in and in whatever order they are read.
 
-What an engine has loaded can so be told from what it should have loaded.
+It tells whether an engine has loaded what it should have loaded.
 """
 
 import hashlib
@@ -15,30 +15,30 @@ __all__ = ["WeightsDigest", "checkpoint_digest"]
 
 
 class WeightsDigest:
-    """SHA-256 over the names, kinds, shapes and bytes of tensors, in order of their names."""
+    """SHA-256 over the names, dtypes, shapes and bytes of tensors, in order of their names."""
 
     def __init__(self) -> None:
         self._tensors: dict[str, str] = {}
 
     def watch(self, weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-        """The same weights; each is taken into account when it passes."""
+        """The same weights; each is added when it passes."""
         for name, tensor in weights:
             self.add(name, tensor)
             yield name, tensor
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Take one tensor into account."""
+        """Add one tensor."""
         value = hashlib.sha256(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
         value.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         self._tensors[name] = value.hexdigest()
 
     def hexdigest(self) -> str:
-        """Of all so far."""
+        """The digest of all tensors so far."""
         return hashlib.sha256("\n".join(self._tensors[name] for name in sorted(self._tensors)).encode()).hexdigest()
 
 
 def checkpoint_digest(model_dir: Path) -> str:
-    """Of the safetensors files in a folder. Raises OSError where there is none."""
+    """The digest of the safetensors files in a folder. Raises OSError where there is none."""
     digest, files = WeightsDigest(), sorted(model_dir.glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{model_dir} has no safetensors file")

@@ -33,12 +33,17 @@ log = structlog.get_logger(__name__)
 
 
 async def nothing_to_commit() -> None:
-    """What is done before a split takes effect where nobody else must agree to it."""
+    """The `commit` of a split that nobody else must agree to."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    """version: what is served now. previous: what was served before. seconds: how long it took."""
+    """How a rollout went.
+
+    version: what is served now.
+    previous: what was served before.
+    seconds: how long it took.
+    """
 
     version: str
     previous: str
@@ -46,7 +51,7 @@ class RolloutResult:
 
 
 class Rollout:
-    """Changes who answers. One change goes on at a time, because it has the machine's memory; others wait for it."""
+    """Changes which deployments answer, one change at a time: each may take all of the machine's memory."""
 
     def __init__(self, settings: Settings, loader: Loader, router: Router) -> None:
         self._settings = settings

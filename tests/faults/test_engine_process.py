@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -231,3 +233,25 @@ def test_nothing_is_left_behind_by_engines_that_died(shop: Shop, keep: Callable[
     assert after[2] <= before[2]
     zombies = [child for child in server.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE]
     assert len(zombies) <= 1
+
+
+@pytest.mark.slow
+def test_a_shutdown_does_not_wait_for_an_engine_that_is_being_started(
+    published: Path, tmp_path: Path, keep: Callable[..., None]
+) -> None:
+    """The engine is stopped in its tracks, so that whoever waited for it would wait for ever."""
+    command = [sys.executable, "-m", "server", "--bundles", published, "--redis", "redis://127.0.0.1:1/0", *OPTIONS]
+    with (tmp_path / "log").open("w+") as log:
+        server = psutil.Popen([str(word) for word in command], stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + BOUND
+        while not (engines := [child for child in server.children() if "EngineCore" in child.name()]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        engines[0].suspend()
+        asked = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(BOUND) == 0
+        log.seek(0)
+        assert "stopped before it was ready" in log.read()
+    assert not engines[0].is_running()
+    keep(shutdown_seconds=time.monotonic() - asked)

@@ -1,4 +1,4 @@
-"""Which model is served: the published bundles, and another in place of the present one."""
+"""The models: which bundles are published, which one is served, and the activation of another."""
 
 from typing import Annotated
 

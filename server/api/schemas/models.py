@@ -1,4 +1,4 @@
-"""The published bundles, what became of an activation, and how models share the requests."""
+"""Bodies of the routes of models and of the traffic split."""
 
 from typing import Annotated
 

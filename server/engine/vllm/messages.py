@@ -34,16 +34,17 @@ KEY = "gemserve"
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Options of the whole engine, read by scheduler and worker from vLLM's `additional_config`.
+    """Options of the whole engine, which scheduler and worker read from vLLM's `additional_config`.
 
-    scratch_blocks: blocks of the key-value cache that belong to the beams.
+    scratch_blocks: how many blocks of the key-value cache belong to the beams.
+    normalize: what a level's probabilities sum to one over, as in `EngineSettings`.
     """
 
     scratch_blocks: int
     normalize: Normalization
 
     def to_additional_config(self) -> dict[str, Any]:
-        """For vLLM's `additional_config`."""
+        """The options for vLLM's `additional_config`."""
         return {KEY: asdict(self)}
 
     @classmethod
@@ -54,9 +55,11 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class RankOptions:
-    """A rank request as the worker reads it: prompt and id reach it on vLLM's own way.
+    """A rank request as the worker reads it. Prompt and id reach it as vLLM's own.
 
-    deny, allow: leaves, int64. The other fields are those of `RankRequest`.
+    deny, allow: leaves, int64.
+
+    The other fields are those of `RankRequest`.
     """
 
     k: int
@@ -69,7 +72,7 @@ class RankOptions:
 
     @classmethod
     def of(cls, extra_kwargs: Mapping[str, Any]) -> "RankOptions":
-        """From what `to_extra_kwargs` made."""
+        """The options in what `to_extra_kwargs` made."""
         deny, allow = extra_kwargs["deny"], extra_kwargs["allow"]
         leaves = {
             "deny": np.frombuffer(deny, np.int64),
@@ -105,7 +108,7 @@ def unpack_mask(packed: bytes, leaves: int) -> NDArray[np.bool_]:
 
 
 def pack_tokens(level_tokens: Sequence[NDArray[np.integer]]) -> list[bytes]:
-    """The vocabulary ids of every level, as bytes."""
+    """The vocabulary ids of every level's codes, as bytes."""
     return [np.ascontiguousarray(tokens, np.int64).tobytes() for tokens in level_tokens]
 
 

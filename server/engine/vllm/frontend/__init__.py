@@ -1,1 +1,1 @@
-"""The server's side of vLLM: starts its process, watches it, and asks it."""
+"""The server's side of vLLM: starts its process, watches it and calls it."""

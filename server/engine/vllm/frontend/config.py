@@ -1,4 +1,4 @@
-"""What vLLM is told about an engine of ours, and what of it a checkpoint decides."""
+"""The configuration that vLLM is started with, and what a checkpoint contributes to it."""
 
 import json
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from server.engine.vllm.worker.plugin import architecture_for_items
 __all__ = ["Checkpoint", "engine_arguments"]
 
 UNIPROC = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
-"""On a CPU vLLM would put a single worker into one more process, and reserve it a core."""
+"""On a CPU vLLM would put a single worker into one more process and reserve a core for it."""
 
 IRRELEVANT = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"}
-"""Entries that may differ between weights which one loaded model can hold."""
+"""Entries of config.json that may differ between checkpoints which one loaded model can hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What runs inside vLLM's own process: the model, its pooler and the constrained beam search."""
+"""The part inside vLLM's process: the model, its pooler and the constrained beam search."""

@@ -23,9 +23,11 @@ __all__ = ["CodeHeads"]
 
 
 class CodeHeads:
-    """Everything derived from the weights, for the code tokens of one bundle. New weights need a new one.
+    """The output head's rows for the code tokens of one bundle. New weights need a new one.
 
-    level_tokens: per level, the vocabulary id of every code. Raises ValueError for an unsupported model.
+    level_tokens: per level, the vocabulary id of every code.
+
+    Raises ValueError for a model that is not supported.
     """
 
     def __init__(self, runner: Runner, level_tokens: Sequence[NDArray[np.int64]]) -> None:
@@ -42,7 +44,7 @@ class CodeHeads:
         check_level_tokens(index, self._level_tokens, self._model.config.vocab_size)
 
     def __call__(self, level: int, hidden_BH: Tensor) -> Tensor:
-        """Log-probability of every code of `level`, float32 [B, C]."""
+        """The log-probability of every code of `level`, float32 [B, C]."""
         return self._heads(level, hidden_BH)
 
     @cached_property
@@ -60,7 +62,7 @@ class CodeHeads:
 
 
 def _head_rows(parameter: Tensor, shard: Any, token_C: Tensor) -> Tensor:
-    """Rows [C, …] of the output head's weight or bias, which tensor parallelism shards by vocabulary."""
+    """The rows [C, …] of the output head's weight or bias, which tensor parallelism shards by vocabulary."""
     row_C = token_C - shard.org_vocab_start_index
     here_C = (row_C >= 0) & (token_C < shard.org_vocab_end_index)
     rows = parameter[row_C.clamp(0, len(parameter) - 1)]

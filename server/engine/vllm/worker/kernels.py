@@ -1,7 +1,7 @@
-"""Layer norms by vLLM's own C++ kernels on CPU, where it would compose them of a dozen torch calls.
+"""Layer norms on CPU by vLLM's C++ kernels; by itself vLLM composes each of a dozen torch calls.
 
-At a beam of 50 that is five times the time, and norms are a tenth of a decode step. Offered to vLLM as one more
-provider of its norms; the client names it in `ir_op_priority`.
+At a beam of 50 those take five times as long, and norms are a tenth of a decode step. The kernels are registered as one
+more provider of vLLM's norms, which the server names in `ir_op_priority`.
 """
 
 import torch
@@ -14,7 +14,7 @@ PRIORITY = {"rms_norm": [PROVIDER, "native"], "fused_add_rms_norm": [PROVIDER, "
 
 
 def register() -> None:
-    """Tell vLLM. Harmless where the kernels are missing: they are then not used."""
+    """Register the kernels with vLLM. Where they are missing, vLLM does not use them."""
     from vllm import ir
     from vllm.platforms import current_platform
 

@@ -1,6 +1,6 @@
-"""A decoder that vLLM runs as a pooling model, whose pooler answers a finished prompt with items.
+"""Decoders that vLLM runs as pooling models; their pooler answers a finished prompt with items.
 
-The classes `<Decoder>ForItems` of this module are made when asked for, from the decoder class that vLLM has
+The classes `<Decoder>ForItems` of this module are made when they are imported, each from the decoder that vLLM has
 registered as `<Decoder>ForCausalLM`: `from server.engine.vllm.worker.model import Qwen2ForItems`.
 """
 

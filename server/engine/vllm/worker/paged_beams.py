@@ -1,11 +1,11 @@
-"""Appends a token to every beam, in vLLM's paged key-value cache.
+"""Paged beams: a decoder that appends a token to every beam in vLLM's paged key-value cache.
 
-A beam's blocks are its prompt's full blocks and scratch blocks of its own, which begin with a copy of the prompt's
-last, partly filled block. After a selection a beam's scratch blocks are copied from its parent's; two halves of the
+A beam has the full blocks of its prompt and scratch blocks of its own, which begin with a copy of the prompt's last,
+partly filled block. After each selection a beam's scratch blocks are copied from its parent's. Two halves of the
 scratch blocks take turns, so that no block is overwritten before it is copied.
 
-Where everything goes depends on prompt lengths and widths only, so it is worked out on the host with numpy; the
-search decides only the tokens and the parents.
+The layout depends on prompt lengths and widths only, so it is computed on the host with numpy; the search decides
+the tokens and the parents.
 
 Shapes: R prompts, B beams, M blocks of the longest sequence, S those beams whose suffix crosses into a second
 scratch block, H hidden size.
@@ -24,9 +24,9 @@ __all__ = ["PagedDecoder", "scratch_blocks_each"]
 
 
 def scratch_blocks_each(length_R: NDArray[np.int64], depth: int, block_size: int) -> NDArray[np.int64]:
-    """How many blocks of its own a beam needs after a prompt of this length; the last code is never appended.
+    """How many scratch blocks each beam needs after prompts of these lengths; the last code is never appended.
 
-    Raises ValueError if a suffix may need more than two.
+    Raises ValueError if a suffix may need more than two blocks.
     """
     appended = depth - 1
     if appended > block_size:
@@ -37,8 +37,9 @@ def scratch_blocks_each(length_R: NDArray[np.int64], depth: int, block_size: int
 class PagedDecoder:
     """Decodes the beams of one group of requests whose prompts are in the cache.
 
-    rows: the requests' rows in vLLM's step. length_R: their prompts' lengths, int64. half: scratch blocks that the
-    beams of a level may use; those of the next level use as many after them.
+    rows: the requests' rows in vLLM's step.
+    length_R: the lengths of their prompts, int64.
+    half: how many scratch blocks the beams of a level may use; those of the next level use as many after them.
     """
 
     def __init__(self, runner: Runner, rows: list[int], length_R: NDArray[np.int64], depth: int, half: int) -> None:
@@ -51,10 +52,10 @@ class PagedDecoder:
         # scratch blocks may reach beyond the longest prompt that vLLM has room for
         self._blocks_RM = pad(blocks_RM, (0, max(0, longest - blocks_RM.shape[1])))[:, :longest]
         self._second_B = torch.empty(0, dtype=torch.long)
-        """As of the last step, the second scratch block of every beam, counted from the start of its half."""
+        """The second scratch block of every beam after the last step, counted from the start of its half."""
 
     def step(self, level: int, token_B: Tensor, parent_B: Tensor, now: BeamLayout) -> Tensor:
-        """Append the code of `level - 1` to every beam; hidden states [B, H]."""
+        """Append the code of `level - 1` to every beam; return its hidden states [B, H]."""
         size = self._runner.block_size
         row_B = np.repeat(np.arange(now.rows), now.beams_R)
         filled_B = self._rest_R[row_B] + level - 1  # tokens in the scratch blocks before this one
@@ -80,12 +81,15 @@ class PagedDecoder:
         )
 
     def _copy_prompt(self, base: int, now: BeamLayout) -> None:
-        """Begin every beam's scratch block with its prompt's last block; where that is full, with anything."""
+        """Copy the prompt's partly filled block into every beam's scratch block.
+
+        Where there is none, what is copied is never read.
+        """
         last_R = self._blocks_RM.gather(1, self._tensor(self._full_R)[:, None]).view(-1).long()
         self._runner.copy_prompts(last_R.index_select(0, now.row_B), base)
 
     def _copy_parents(self, base: int, parent_B: Tensor, crossing_S: NDArray[np.int64]) -> None:
-        """Begin every beam's scratch blocks with its parent's."""
+        """Copy the parent's scratch blocks into every beam's."""
         source_B = parent_B.long()
         if len(crossing_S) > 0:
             parent_S = source_B.index_select(0, self._tensor(crossing_S))

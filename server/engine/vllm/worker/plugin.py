@@ -1,4 +1,4 @@
-"""vLLM calls `register` in each of its processes (entry point `vllm.general_plugins` in pyproject.toml)."""
+"""The plugin that vLLM calls in each of its processes (entry point `vllm.general_plugins` in pyproject.toml)."""
 
 from server.engine.vllm.worker import kernels
 
@@ -14,7 +14,7 @@ def architecture_for_items(architecture: str) -> str:
 
 
 def register() -> None:
-    """Offer our kernels, and every decoder vLLM knows as a model that answers with items; imports none of them."""
+    """Register our kernels, and every decoder that vLLM knows as a model of items, without importing any."""
     from vllm import ModelRegistry
 
     for architecture in tuple(ModelRegistry.get_supported_archs()):

@@ -1,4 +1,4 @@
-"""Answers every prompt whose computation is complete with items, inside vLLM's step.
+"""The pooler: answers every prompt whose computation is complete with items, inside vLLM's step.
 
 Shapes: R finished requests, H hidden size.
 """
@@ -19,10 +19,14 @@ __all__ = ["ItemPooler"]
 
 
 class ItemPooler(Pooler):  # type: ignore[misc]
-    """Answers each finished request with leaves and scores, float64 [2, k], and with a row of scores a level where it
-    asks for them; with NOT_INSTALLED if it names an index or a filter that is not here.
+    """Answers each finished request with its leaves and scores.
 
-    searches: by the number of the index they search. digest: of the weights that were loaded last.
+    An answer is float64 [2, k], leaves then scores, with one more row of scores a level if the request asks for them.
+    A request that names an index or a filter which is not installed is answered with NOT_INSTALLED.
+
+    searches: by the number of the index they search.
+    counts: counters of what was done.
+    digest: of the weights that were loaded last.
     """
 
     def __init__(self) -> None:
@@ -32,11 +36,11 @@ class ItemPooler(Pooler):  # type: ignore[misc]
         self.digest = ""
 
     def get_supported_tasks(self) -> Set[str]:
-        """The pooling task our requests name."""
+        """The pooling task that our requests name."""
         return {TASK}
 
     def forward(self, hidden_states: Tensor, pooling_metadata: Any) -> list[Tensor | None]:
-        """An answer for every request of the step, None for those whose prompt is not complete."""
+        """An answer for every request of the step; None for those whose prompt is not complete."""
         cursor = pooling_metadata.get_pooling_cursor()
         finished = cursor.get_finished_mask()
         if not self.searches:  # vLLM measures memory with made-up requests

@@ -1,7 +1,7 @@
-"""Everything we touch inside vLLM's model runner, in one place.
+"""An adapter to vLLM's model runner: everything that we use of its inside, in one place.
 
-Written for the V1 runner of vLLM 0.32. The V2 runner takes built-in pooling tasks only, so the client turns it off
-(VLLM_USE_V2_MODEL_RUNNER=0); a version for it would be one more class with these methods.
+It is written for the V1 runner of vLLM 0.32. The V2 runner takes built-in pooling tasks only, so the server turns it
+off (VLLM_USE_V2_MODEL_RUNNER=0); an adapter to it would be one more class with these methods.
 
 Shapes: R requests of the step, M blocks of the longest prompt, B beams, D blocks copied, H hidden size.
 """
@@ -20,7 +20,7 @@ __all__ = ["Runner"]
 
 
 class Runner:
-    """Reads block tables, copies blocks and runs one-token sequences. Raises ValueError for models it cannot drive."""
+    """Reads block tables, copies blocks and runs one-token sequences. Raises ValueError for unsupported models."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
@@ -39,7 +39,7 @@ class Runner:
 
     @property
     def model(self) -> Any:
-        """The model."""
+        """The torch module of the model."""
         return self._runner.model
 
     @property
@@ -49,18 +49,18 @@ class Runner:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device that the model is on."""
         device: torch.device = self._runner.device
         return device
 
     @property
     def first_scratch(self) -> int:
-        """The first of the beams' own blocks."""
+        """The number of the first scratch block."""
         return FIRST_SCRATCH_BLOCK
 
     @property
     def block_size(self) -> int:
-        """Tokens of a block."""
+        """How many tokens a block holds."""
         return int(self._table.block_size)
 
     @property
@@ -91,10 +91,13 @@ class Runner:
         torch.index_select(source, 0, block_D, out=cache[begin : begin + len(block_D)])
 
     def decode(self, token_B: Tensor, position_B: Tensor, slot_B: Tensor, blocks_BM: Tensor, longest: int) -> Tensor:
-        """Hidden states [B, H] of one token for every beam.
+        """Compute one token of every beam; return its hidden states [B, H].
 
-        token_B int32; position_B int64, the token's place, so position + 1 tokens are attended to; slot_B int64,
-        where its key and value go; blocks_BM int32, the beam's blocks; longest: the highest position + 1.
+        token_B: int32.
+        position_B: the token's position, int64; position + 1 tokens are attended to.
+        slot_B: where its key and value are written, int64.
+        blocks_BM: the beam's blocks, int32.
+        longest: the highest position + 1.
         """
         beams = len(token_B)
         start = torch.arange(beams + 1, dtype=torch.int32)

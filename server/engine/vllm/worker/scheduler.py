@@ -1,4 +1,4 @@
-"""vLLM's scheduler, which gives the beams blocks of their own at the start."""
+"""vLLM's scheduler, with blocks of the key-value cache set aside for the beams."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ FIRST_SCRATCH_BLOCK = 1
 
 
 class ItemScheduler(AsyncScheduler):  # type: ignore[misc]
-    """Takes blocks 1 … scratch_blocks out of the pool for good, before any request can have them."""
+    """Takes blocks 1 … scratch_blocks out of the pool for good, before any request can get them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The constrained beam search over one item index with one model, for the finished requests of a step.
+"""The constrained beam search over one item index, for the finished requests of a step.
 
 Shapes: R requests, B beams, H hidden size.
 """
@@ -44,7 +44,7 @@ class ItemSearch:
 
     @property
     def index(self) -> ItemIndex:
-        """What is searched."""
+        """The index that is searched."""
         return self._device_index.index
 
     def can_answer(self, option: RankOptions) -> bool:
@@ -54,7 +54,12 @@ class ItemSearch:
     def run(
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
     ) -> Iterator[Tensor]:
-        """The answers of finished requests: their rows in the step, last hidden states and prompt lengths."""
+        """The answer of every finished request, in order.
+
+        rows: the requests' rows in the step.
+        hidden_RH: their last hidden states.
+        length_R: the lengths of their prompts.
+        """
         for group in self._groups(length_R, options):
             picked = torch.tensor(group, device=hidden_RH.device)
             found = self._search(
@@ -66,7 +71,7 @@ class ItemSearch:
                 yield torch.from_numpy(answer.astype(np.float64, copy=False))
 
     def _groups(self, length_R: NDArray[np.int64], options: Sequence[RankOptions]) -> Iterator[list[int]]:
-        """Requests, in order, as many together as the scratch blocks hold the beams of."""
+        """The requests in order, in groups whose beams the scratch blocks can hold."""
         each_R = scratch_blocks_each(length_R, self._device_index.depth, self._runner.block_size)
         group: list[int] = []
         used = 0
@@ -83,7 +88,7 @@ class ItemSearch:
     def _search(
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
     ) -> Iterator[tuple[Ranked, NDArray[np.float32] | None]]:
-        """What each request finds, and the scores by level of those that ask for them."""
+        """Each request's leaves and scores, and the scores by level of those that ask for them."""
         search = BeamSearch(self._device_index, [option.width for option in options], self._restriction(options))
         decoder = PagedDecoder(self._runner, rows, length_R, self._device_index.depth, self._half)
 
