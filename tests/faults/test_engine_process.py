@@ -17,7 +17,7 @@ import pytest
 
 from catalog.bundle.bundle import published_versions
 from tests.support.server_process import ServerProcess
-from tests.support.vllm_server import VllmServers
+from tests.support.vllm_server import OPTIONS, VllmServers
 
 pytestmark = pytest.mark.integration
 BOUND = 120.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,14 +150,19 @@ async def test_a_model_that_is_replaced_is_freed_without_a_collection(bundle):
         gc.enable()
 
 
-async def test_requests_that_wait_when_it_is_stopped_are_told(bundle):
+async def test_requests_that_wait_when_it_is_stopped_are_told(bundle, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr("server.engine.transformers._rank", lambda *_: go_on.wait())
     engine = TransformersEngine(bundle)
     await engine.start()
-    waiting = [asyncio.create_task(engine.rank(RankRequest([1, 2], 8, 8, str(n)))) for n in range(8)]
+    under_way, *waiting = [asyncio.create_task(engine.rank(RankRequest([1, 2], 8, 8, str(n)))) for n in range(8)]
     await asyncio.sleep(0)
-    await engine.stop()
+    stopping = asyncio.create_task(engine.stop())
     ends = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(end) for end in ends[1:]} == {EngineUnavailable}
+    assert {type(end) for end in ends} == {EngineUnavailable}
+    go_on.set()
+    await stopping
+    assert await under_way
 
 
 async def test_a_model_that_is_loaded_when_it_is_stopped_is_dropped(bundle):
