@@ -4,7 +4,7 @@ Records follow the schema of items files (`catalog/data/items.py`) and have the 
 Another column is refused, and one that a record leaves out is null; `available` is then true and `categories` empty.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,12 @@ from catalog.data.schema import in_words
 from catalog.data.tables import typed_values
 from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import ItemsError
+from catalog.nearest import nearest_name
 
-__all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table"]
+__all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table", "shortened"]
+
+MAX_NAMES = 10  # unknown columns that one message lists
+MAX_NAME_SHOWN = 100  # characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,16 @@ def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
             item_id = str(item_id)
         if type(item_id) is not str or not item_id:
             raise ItemsError(
-                f"change {place} has the item_id {item_id!r}: every record needs a string that is not empty"
+                f"change {place} has the item_id {shortened(item_id)}: every record needs a string that is not empty"
             )
         last.pop(item_id, None)
         last[item_id] = place, change
     return last
+
+
+def shortened(value: object) -> str:
+    """As Python writes it, its beginning only: messages repeat what a client has sent."""
+    return repr(value)[:MAX_NAME_SHOWN]
 
 
 def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -92,14 +101,21 @@ def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -
     return table.cast(schema)
 
 
-def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Iterable[str]) -> None:
+def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Sequence[str]) -> None:
     for place, record in records.items():
         unknown = sorted(record.keys() - set(known))
         if unknown:
+            named = ", ".join(_hinted(name, known) for name in unknown[:MAX_NAMES])
+            more = f" and {len(unknown) - MAX_NAMES:,} more" if len(unknown) > MAX_NAMES else ""
             raise ItemsError(
-                f"change {place} (item {record['item_id']!r}) has columns that this catalog does not have: "
-                f"{', '.join(unknown)}. Leave them out, or train again with them; the catalog has: {', '.join(known)}"
+                f"change {place} (item {shortened(record['item_id'])}) has columns that this catalog does not have: "
+                f"{named}{more}. Leave them out, or train again with them; the catalog has: {', '.join(known)}"
             )
+
+
+def _hinted(name: str, known: Sequence[str]) -> str:
+    near = nearest_name(name, known)
+    return f"{name[:MAX_NAME_SHOWN]} (did you mean {near}?)" if near is not None else name[:MAX_NAME_SHOWN]
 
 
 def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: ValidationReport) -> pa.Array:

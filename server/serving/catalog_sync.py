@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from catalog.data.changes import Change, Outcome, last_changes
+from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable, ServerError
 from server.core.tasks import Poller, Tasks
 from server.engine.errors import EngineUnavailable
@@ -55,7 +56,15 @@ class CatalogSync:
         Raises CatalogError, then nothing is changed; and HistoryUnavailable, then the change may still come into effect
         if the store was reached: repeating it is harmless.
         """
-        return await self._tasks.shield(self._change(changes))
+        return await self.change_newest(lambda _: changes)
+
+    async def change_newest(self, changes_of: Callable[[Snapshot], Sequence[Change]]) -> tuple[Outcome, int]:
+        """As `change`, with changes that are made of the newest state of the catalog.
+
+        changes_of: called again with a newer snapshot whenever another server's change went before, so that what it
+          reads there is what its changes replace. What it raises changes nothing.
+        """
+        return await self._tasks.shield(self._change(changes_of))
 
     async def stop(self) -> None:
         """Finish the changes under way and poll no more."""
@@ -67,18 +76,18 @@ class CatalogSync:
     def _number(self) -> int:
         return self._router.current.catalog.searcher.snapshot.number
 
-    async def _change(self, changes: Sequence[Change]) -> tuple[Outcome, int]:
-        last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+    async def _change(self, changes_of: Callable[[Snapshot], Sequence[Change]]) -> tuple[Outcome, int]:
         async with self._lock:
             for _ in range(MAX_ATTEMPTS):
                 await self._catch_up()
                 number = self._number + 1
                 with contextlib.suppress(VersionConflict):
-                    return await self._router.change(changes, number, lambda: self._write(last)), number
+                    return await self._router.change(changes_of, number, self._write), number
         raise HistoryUnavailable(f"other servers were faster {MAX_ATTEMPTS} times")
 
-    async def _write(self, changes: Mapping[str, Change]) -> None:
-        if not await self._store.write(changes, expected=self._number, number=self._number + 1):
+    async def _write(self, changes: Sequence[Change]) -> None:
+        last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+        if not await self._store.write(last, expected=self._number, number=self._number + 1):
             raise VersionConflict
 
     async def _catch_up(self) -> None:

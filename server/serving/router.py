@@ -18,6 +18,7 @@ import structlog
 
 from catalog.data.changes import Change, Outcome
 from catalog.errors import CatalogError
+from catalog.snapshot import Snapshot
 from server.core import metrics
 from server.core.errors import StartupError
 from server.core.refcount import RefCounted
@@ -189,18 +190,26 @@ class Router:
         if version not in self.table.weights:
             metrics.forget(version)
 
-    async def change(self, changes: Sequence[Change], number: int, write: Callable[[], Awaitable[None]]) -> Outcome:
+    async def change(
+        self,
+        changes_of: Callable[[Snapshot], Sequence[Change]],
+        number: int,
+        write: Callable[[Sequence[Change]], Awaitable[None]],
+    ) -> Outcome:
         """Change every catalog; afterwards they have this number.
 
-        write: as of `LiveCatalog.apply`.
+        changes_of: makes the changes of the current catalog's snapshot, which nothing else changes meanwhile.
+        write: given the changes and awaited before anybody sees them, as of `LiveCatalog.apply`.
 
         Returns what came of it in the current catalog. Raises CatalogError, EngineUnavailable while the current engine
-        is dead, and what `write` raises; then nothing is changed.
+        is dead, and what `changes_of` and `write` raise; then nothing is changed.
         """
         async with self.changing:
             if not self.current.engine.alive:
                 raise EngineUnavailable("items cannot be changed while the engine is started again: nothing is changed")
-            outcome = await self.current.catalog.apply(changes, number, write)
+            catalog = self.current.catalog
+            changes = changes_of(catalog.searcher.snapshot)
+            outcome = await catalog.apply(changes, number, lambda: write(changes))
             await self._change_others(lambda catalog: catalog.apply(changes, number))
             return outcome
 

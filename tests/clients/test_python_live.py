@@ -177,6 +177,10 @@ def test_items_are_written_read_and_deleted(shop, user):
     change = shop.put_item(name, {"title": "New", "price": 9.5})
     assert change.inserted == (name,)
     assert (shop.item(name).title, shop.item(name).fields["price"]) == ("New", 9.5)
+    assert shop.patch_item(name, {"price": 8, "title": None}).replaced == (name,)
+    assert (shop.item(name).title, shop.item(name).fields["price"]) == (None, 8.0)
+    with pytest.raises(InvalidRequest, match="did you mean price"):
+        shop.patch_item(name, {"pirce": 8})
     assert shop.put_items([{"id": name, "title": "Newer"}]).replaced == (name,)
     assert shop.delete_item(name).deleted == (name,)
     with pytest.raises(NotFound) as caught:

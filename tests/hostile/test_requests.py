@@ -90,7 +90,7 @@ bodies = st.dictionaries(
 )
 PLACES = [
     ("POST", "/search"), ("POST", "/recommend"), ("POST", "/events"), ("PUT", "/items/item-9"), ("POST", "/items"),
-    ("POST", "/users/a/merge"), ("POST", "/batch"), ("PUT", "/admin/traffic"),
+    ("PATCH", "/items/item-9"), ("POST", "/users/a/merge"), ("POST", "/batch"), ("PUT", "/admin/traffic"),
 ]  # fmt: skip
 
 

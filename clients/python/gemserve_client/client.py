@@ -68,6 +68,7 @@ class Client:
     similar = method(endpoints.similar)
     item = method(endpoints.item)
     put_item = method(endpoints.put_item)
+    patch_item = method(endpoints.patch_item)
     put_items = method(endpoints.put_items)
     delete_item = method(endpoints.delete_item)
     history = method(endpoints.history)

@@ -129,6 +129,11 @@ def put_item(item_id: str, record: Mapping[str, Any]) -> Call[responses.Change]:
     return Call("PUT", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(record))
 
 
+def patch_item(item_id: str, changes: Mapping[str, Any]) -> Call[responses.Change]:
+    """Changes the named columns of an item, and clears those that are None; the others stay as they are."""
+    return Call("PATCH", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(changes))
+
+
 def put_items(records: Sequence[Mapping[str, Any]]) -> Call[responses.Change]:
     """Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none."""
     return Call("POST", "/items", _reading(responses.Change), body=[dict(record) for record in records])

@@ -103,6 +103,12 @@ export class GemserveClient {
     return (await this.#connection.send(call, options)) as Change;
   }
 
+  /** Changes the named columns of an item, and clears those that are null; the others stay as they are. */
+  async patchItem(id: string, changes: ItemRecord, options?: CallOptions): Promise<Change> {
+    const call = { method: "PATCH", path: path`/items/${id}`, body: changes } as const;
+    return (await this.#connection.send(call, options)) as Change;
+  }
+
   /** Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none. */
   async putItems(records: readonly ItemRecord[], options?: CallOptions): Promise<Change> {
     return (await this.#connection.send({ method: "POST", path: "/items", body: records }, options)) as Change;

@@ -5,7 +5,7 @@ import type { Repeat } from "./retries.js";
 import type { Answer, Event, Question } from "./types.js";
 
 export interface Call {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   body?: unknown;
   /** Lines of JSON, in place of `body`. */

@@ -89,6 +89,8 @@ test("items are written, read and deleted", async () => {
   const id = name();
   assert.deepEqual((await shop.putItem(id, { title: "New", price: 9.5 })).inserted, [id]);
   assert.equal((await shop.item(id)).price, 9.5);
+  assert.deepEqual((await shop.patchItem(id, { price: 8, title: null })).replaced, [id]);
+  assert.deepEqual([(await shop.item(id)).price, (await shop.item(id)).title], [8, null]);
   assert.deepEqual((await shop.putItems([{ id, title: "Newer" }])).replaced, [id]);
   assert.deepEqual((await shop.deleteItem(id)).deleted, [id]);
   await assert.rejects(shop.item(id), { status: 404, code: "item_not_found" });

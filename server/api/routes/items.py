@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from catalog.data.changes import Change, Delete, Upsert
+from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
+from catalog.snapshot import Snapshot
 from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
 from server.api.schemas.requests import read_json
@@ -12,7 +14,6 @@ from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
-from server.serving.catalog_sync import CatalogSync
 
 __all__ = ["router"]
 
@@ -20,6 +21,11 @@ ITEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "the whole record: what it leaves out is null; `available` is true unless it says otherwise",
 }
+PATCH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "the columns to change; one that is null is cleared, and what is left out stays as it is",
+}
+MERGE_PATCH = "application/merge-patch+json"
 ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS}
 
 router = APIRouter(tags=["items"])
@@ -28,8 +34,9 @@ changes = APIRouter(
 )
 
 
-def body_of(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
+    content = {kind: {"schema": schema} for kind in (*media_types, "application/json")}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @router.get(
@@ -43,10 +50,7 @@ async def get_item(
 ) -> Response:
     """Every field of an item, whether or not it is available."""
     snapshot = deployments.router.current.catalog.searcher.snapshot
-    row = snapshot.items.row_of(item_id)
-    if row is None or not snapshot.present_N[row]:
-        raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
-    return json_response(shown(snapshot.items.record(row)))
+    return json_response(shown(snapshot.items.record(_row_of(item_id, snapshot))))
 
 
 @changes.post("/items", response_model=ChangeBody, openapi_extra=body_of(ITEMS_SCHEMA))
@@ -58,7 +62,7 @@ async def post_items(request: Request, catalog_sync: CatalogSyncDep, request_id:
     if not 1 <= len(rows) <= MAX_ITEMS:
         kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
         raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
-    return await _change(catalog_sync, [Upsert(_record(row)) for row in rows], request_id)
+    return _answer(*await catalog_sync.change([Upsert(_record(row)) for row in rows]), request_id)
 
 
 @changes.put("/items/{item_id:id}", response_model=ChangeBody, openapi_extra=body_of(ITEM_SCHEMA))
@@ -69,22 +73,59 @@ async def put_item(
     row = await read_json(request)
     if not isinstance(row, dict):
         raise Problem(errors.INVALID_CHANGE, "the body is a JSON object, the whole item")
-    record = _record(row | {"id": row.get("id", item_id)})
-    if record["item_id"] != item_id:
-        raise Problem(errors.INVALID_CHANGE, f"the body's id is {record['item_id']!r}, the address is {item_id!r}'s")
-    return await _change(catalog_sync, [Upsert(record)], request_id)
+    record = _record(row)
+    _refuse_other_id(record, item_id)
+    return _answer(*await catalog_sync.change([Upsert(record | {"item_id": item_id})]), request_id)
+
+
+@changes.patch(
+    "/items/{item_id:id}",
+    response_model=ChangeBody,
+    openapi_extra=body_of(PATCH_SCHEMA, MERGE_PATCH),
+    responses=problems(404),
+)
+async def patch_item(
+    item_id: Identifier, request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
+) -> Response:
+    """Changes only what the body names, and sets to null what it gives as null: a JSON merge patch (RFC 7396). What
+    several send at once is applied one after the other, each to what the one before left, on whatever server."""
+    body = await read_json(request, MERGE_PATCH)
+    if not isinstance(body, dict):
+        raise Problem(errors.INVALID_CHANGE, "the body is a JSON object, the columns to change")
+    patch = _record(body)
+    _refuse_other_id(patch, item_id)
+
+    def patched(snapshot: Snapshot) -> list[Change]:
+        record = snapshot.items.record(_row_of(item_id, snapshot))
+        return [Upsert(orjson.loads(orjson.dumps(record, default=_plain)) | patch)]
+
+    return _answer(*await catalog_sync.change_newest(patched), request_id)
 
 
 @changes.delete("/items/{item_id:id}", response_model=ChangeBody, responses=problems(404))
-async def delete_item(
-    item_id: Identifier, deployments: DeploymentsDep, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
-) -> Response:
+async def delete_item(item_id: Identifier, catalog_sync: CatalogSyncDep, request_id: RequestIdDep) -> Response:
     """Takes an item out of all answers from the next request on. Histories keep it."""
-    snapshot = deployments.router.current.catalog.searcher.snapshot
+
+    def deletion(snapshot: Snapshot) -> list[Change]:
+        _row_of(item_id, snapshot)
+        return [Delete(item_id)]
+
+    return _answer(*await catalog_sync.change_newest(deletion), request_id)
+
+
+def _row_of(item_id: str, snapshot: Snapshot) -> int:
+    """The row of an item that is there. Raises Problem where none is."""
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
-    return await _change(catalog_sync, [Delete(item_id)], request_id)
+    return row
+
+
+def _plain(value: object) -> str:
+    """What JSON has no word for and a column takes back as text. Raises Problem for what it would not."""
+    if isinstance(value, bytes):
+        raise Problem(errors.INVALID_CHANGE, "the item has a column of bytes: PUT the whole item")
+    return str(value)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +136,12 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-async def _change(catalog_sync: CatalogSync, wanted: list[Change], request_id: str) -> Response:
-    outcome, version = await catalog_sync.change(wanted)
+def _refuse_other_id(record: dict[str, Any], item_id: str) -> None:
+    if record.get("item_id", item_id) != item_id:
+        raise Problem(errors.INVALID_CHANGE, f"the body's id is {shortened(record['item_id'])}, not the address's")
+
+
+def _answer(outcome: Outcome, version: int, request_id: str) -> Response:
     return json_response(
         {
             "request_id": request_id,

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import structlog
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.changes import Delete, Upsert
+from catalog.data.changes import Change, Delete, Upsert
 from catalog.errors import ItemsError
+from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.engine.errors import EngineError
@@ -93,6 +94,68 @@ async def test_servers_that_change_at_once_end_up_alike(settings: Settings, chan
         assert sorted(number for _, number in made) == list(range(1, 41))
         await until(lambda: number(one) == number(other) == 40)
         assert shown(one) == shown(other)
+
+
+async def test_what_is_made_of_the_newest_state_loses_no_change_of_another_server(
+    settings: Settings, changes: MemoryChanges
+) -> None:
+    """Two servers append to one title at once, forty times: each letter is there in the end."""
+
+    def appended(letter: str) -> Callable[[Snapshot], list[Change]]:
+        def change(snapshot: Snapshot) -> list[Change]:
+            row = snapshot.items.row_of("item-9")
+            assert row is not None
+            record = snapshot.items.record(row)
+            return [Upsert(record | {"title": f"{record['title']}{letter}"})]
+
+        return change
+
+    async with server(settings, changes) as (one, a), server(settings, changes) as (other, b):
+        before = str(shown(one)["item-9"])
+        await asyncio.gather(
+            *(sync.change_newest(appended(letter)) for _ in range(20) for letter, sync in (("a", a), ("b", b)))
+        )
+        await until(lambda: number(one) == number(other) == 40)
+        assert shown(one) == shown(other)
+        added = str(shown(one)["item-9"]).removeprefix(before)
+        assert sorted(added) == ["a"] * 20 + ["b"] * 20
+
+
+async def test_a_change_that_another_server_outran_is_made_again_of_what_that_one_left(
+    settings: Settings, changes: MemoryChanges
+) -> None:
+    seen: list[object] = []
+    async with server(settings, changes) as (one, a), server(settings, changes) as (_, b):
+
+        def change(snapshot: Snapshot) -> list[Change]:
+            row = snapshot.items.row_of("item-9")
+            assert row is not None
+            seen.append(snapshot.items.title(row))
+            return [Upsert(snapshot.items.record(row) | {"price": 3.0})]
+
+        write = changes.write
+
+        async def outrun(*arguments: Any, **options: Any) -> bool:
+            changes.write = write  # type: ignore[method-assign]
+            await b.change([Upsert({"item_id": "item-9", "title": "theirs"})])
+            return await write(*arguments, **options)
+
+        changes.write = outrun  # type: ignore[method-assign]
+        _, last = await a.change_newest(change)
+        assert (last, seen[1:]) == (2, ["theirs"])
+        assert shown(one)["item-9"] == "theirs"
+
+
+async def test_what_making_a_change_raises_changes_nothing(settings: Settings, changes: MemoryChanges) -> None:
+    def refuse(_: Snapshot) -> list[Change]:
+        raise LookupError("no such item")
+
+    async with server(settings, changes) as (one, edits):
+        with pytest.raises(LookupError):
+            await edits.change_newest(refuse)
+        assert number(one) == 0
+        _, last = await edits.change([Delete("item-9")])
+        assert last == 1
 
 
 async def test_without_the_store_nothing_is_changed_and_the_bundle_is_served(

@@ -100,7 +100,7 @@ async def test_the_former_model_is_freed_without_a_collection(settings: Settings
     deployments = make_manager(settings)
     await deployments.start()
     deployment, searcher = await used(deployments)
-    await deployments.router.change([Upsert({"item_id": "new", "title": "new"})], 1, nothing)
+    await deployments.router.change(lambda _: [Upsert({"item_id": "new", "title": "new"})], 1, nothing)
     gone = [weakref.ref(part) for part in (deployment, deployment.catalog, deployment.bundle, searcher.items)]
     if settings.rollout == "surge":
         gone.append(weakref.ref(deployment.engine))
@@ -125,5 +125,5 @@ async def used(deployments: DeploymentManager) -> tuple[Deployment, Searcher]:
                 return deployment, searcher
 
 
-async def nothing() -> None:
+async def nothing(_: object) -> None:
     pass

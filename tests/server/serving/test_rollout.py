@@ -127,7 +127,7 @@ async def test_what_the_former_catalog_has_yet_to_retire_stays_out_of_the_next_o
     await deployments.start()
     async with deployments.router.use() as deployment:
         with deployment.catalog.use():  # its index is retired when nobody uses it any more
-            await deployments.router.change([Upsert({"item_id": "new", "title": "new"})], 1, nothing)
+            await deployments.router.change(lambda _: [Upsert({"item_id": "new", "title": "new"})], 1, nothing)
             activating = asyncio.create_task(deployments.activate(NEW))
             await asyncio.sleep(0.02)
     await activating
@@ -136,7 +136,7 @@ async def test_what_the_former_catalog_has_yet_to_retire_stays_out_of_the_next_o
     await deployments.stop()
 
 
-async def nothing() -> None:
+async def nothing(_: object) -> None:
     pass
 
 

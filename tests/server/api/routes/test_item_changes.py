@@ -71,6 +71,72 @@ async def test_availability_and_price_change_in_place(shop: Shop) -> None:
     assert await shop.ids("/search", q="x", filter="price = 99.5") == [gone]
 
 
+async def test_a_patch_changes_only_what_it_names(shop: Shop) -> None:
+    before = (await shop.get("/items/item-9")).json()
+    response = await shop.client.patch("/items/item-9", json={"price": 99.5, "season": "winter"})
+    assert (response.json()["replaced"], response.json()["catalog_version"]) == (["item-9"], 1)
+    after = (await shop.get("/items/item-9")).json()
+    assert after == before | {"price": 99.5, "season": "winter"}
+    assert await shop.ids("/search", q="x", filter='season = "winter" and price = 99.5') == ["item-9"]
+    merged = await shop.client.patch(
+        "/items/item-9", content=b'{"price":5}', headers={"content-type": "application/merge-patch+json"}
+    )
+    assert merged.status_code == 200
+    assert (await shop.get("/items/item-9")).json() == after | {"price": 5.0}
+
+
+async def test_a_patch_clears_what_it_gives_as_null(shop: Shop) -> None:
+    before = (await shop.get("/items/item-9")).json()
+    assert (await shop.client.patch("/items/item-9", json={"available": False, "price": 3})).status_code == 200
+    cleared = await shop.client.patch("/items/item-9", json={"title": None, "price": None, "available": None})
+    assert cleared.status_code == 200
+    assert (await shop.get("/items/item-9")).json() == before | {"title": None, "price": None, "available": True}
+
+
+async def test_a_patch_of_nothing_leaves_the_item_as_it_is(shop: Shop) -> None:
+    before = (await shop.get("/items/item-9")).json()
+    for body in ({}, {"id": "item-9"}, {"item_id": "item-9"}):
+        assert (await shop.client.patch("/items/item-9", json=body)).json()["replaced"] == ["item-9"]
+    assert (await shop.get("/items/item-9")).json() == before
+
+
+async def test_a_deleted_item_cannot_be_patched(shop: Shop) -> None:
+    await shop.client.delete("/items/item-9")
+    assert_problem(await shop.client.patch("/items/item-9", json={"price": 3}), 404, "item_not_found")
+
+
+async def test_an_unknown_column_is_refused_with_the_nearest(shop: Shop) -> None:
+    for response in (
+        await shop.client.patch("/items/item-9", json={"pirce": 3}),
+        await shop.client.put("/items/item-9", json={"pirce": 3}),
+        await shop.client.post("/items", json=[{"id": "item-9", "pirce": 3}]),
+    ):
+        assert "pirce (did you mean price?)" in str(assert_problem(response, 422, "invalid_change")["detail"])
+
+
+async def test_an_error_does_not_repeat_all_that_was_sent(shop: Shop) -> None:
+    many = {f"column-{number}": 1 for number in range(5_000)} | {"x" * 300_000: 1}
+    for body in (many, {"id": "y" * 300_000}, {"item_id": ["z"] * 50_000}):
+        for method in ("PUT", "PATCH"):
+            response = await shop.client.request(method, "/items/item-9", json=body)
+            assert_problem(response, 422, "invalid_change")
+            assert len(response.content) < 5_000
+    response = await shop.client.post("/items", json=[{"id": {"z": "z" * 300_000}}])
+    assert_problem(response, 422, "invalid_change")
+    assert len(response.content) < 5_000
+
+
+async def test_patches_at_once_are_all_applied(shop: Shop) -> None:
+    responses = await asyncio.gather(
+        shop.client.patch("/items/item-9", json={"price": 7}),
+        shop.client.patch("/items/item-9", json={"title": "another title"}),
+        shop.client.patch("/items/item-9", json={"season": "spring"}),
+    )
+    assert sorted(response.json()["catalog_version"] for response in responses) == [1, 2, 3]
+    after = (await shop.get("/items/item-9")).json()
+    assert (after["price"], after["title"], after["season"]) == (7.0, "another title", "spring")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
@@ -85,6 +151,14 @@ async def test_availability_and_price_change_in_place(shop: Shop) -> None:
         ("PUT", "/items/a", [], 422, "invalid_change"),
         ("PUT", "/items/%01", {}, 422, "invalid_request"),
         ("DELETE", "/items/nobody", None, 404, "item_not_found"),
+        ("PATCH", "/items/nobody", {"price": 3}, 404, "item_not_found"),
+        ("PATCH", "/items/item-9", [], 422, "invalid_change"),
+        ("PATCH", "/items/item-9", {"id": "item-10"}, 422, "invalid_change"),
+        ("PATCH", "/items/item-9", {"id": None}, 422, "invalid_change"),
+        ("PATCH", "/items/item-9", {"colour": "red"}, 422, "invalid_change"),
+        ("PATCH", "/items/item-9", {"price": "dear"}, 422, "invalid_change"),
+        ("PATCH", "/items/item-9", {"price": -1}, 422, "invalid_change"),
+        ("PATCH", "/items/%01", {}, 422, "invalid_request"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_and_changes_nothing(
