@@ -1,1 +1,1 @@
-"""Redis: histories, the event log and catalog changes."""
+"""Storage in Redis: histories, the event log, changes of the catalog and the traffic split."""

@@ -1,4 +1,4 @@
-"""CatalogSync of the catalog in Redis: a ChangeStore."""
+"""The changes of the catalog in Redis: a ChangeStore."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ __all__ = ["RedisChanges"]
 
 KEYS = (CHANGES_KEY, ORDER_KEY, NUMBER_KEY)
 CONNECTIONS = 2
-PAGE = 2_000  # items read in one step; more than one change has, so that every page gets on by a number
+PAGE = 2_000  # items in one step; a change has fewer, so that every page ends at a greater number
 WRITE_CHANGES = Script.named("write_changes")
 READ_CHANGES = Script.named("read_changes")
 
 
 class RedisChanges:
-    """It connects when first used, and again by itself after Redis was away."""
+    """A ChangeStore in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
         self._client = RedisClient(settings.url, CONNECTIONS)
         self._timeout = settings.write_timeout
 
     async def since(self, number: int) -> ChangeBatch:
+        """Read in pages, each of which has the time limit."""
         changes: dict[str, Change] = {}
         while True:
             last, page, whole = await self._page(number)
@@ -50,13 +51,13 @@ class RedisChanges:
         await self._client.close()
 
     async def _page(self, number: int) -> tuple[int, list[tuple[str, int, Change]], bool]:
-        """The last number of all, changes after `number`, and whether these are all of them."""
+        """The last number in the store, a page of changes after `number`, and whether it is the last page."""
         async with self._client.limit("read_changes", self._timeout):
             last, *rows = await self._client.run(READ_CHANGES, KEYS, number, PAGE)
         found = [(rows[i].decode(), rows[i + 1], _change(rows[i], rows[i + 2])) for i in range(0, len(rows), 3)]
         if len(found) < PAGE:
             return last, found, True
-        end = found[-1][1]  # whose items may go on beyond the page
+        end = found[-1][1]  # this change may have more items than the page: the next page begins with it
         return last, [row for row in found if row[1] < end], False
 
 

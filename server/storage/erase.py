@@ -1,8 +1,13 @@
-"""A person is forgotten: the user, and every session that was merged into it.
+"""Erases a user, and every session that was merged into the user.
 
-The tombstone is written first, together with the end of the history, so that a crash in between never lets the events
-reach training; then the sessions are erased, then the log is gone through in pieces. The set of sessions goes last: so
-repeating completes what was broken off. Events that come after the tombstone are those of somebody who came back.
+1. The tombstone is written and the history deleted, in one script. From then on no event of before is trained on,
+   whatever happens to the rest.
+2. The sessions are erased in the same way. Then step 1 is repeated, because a merge that was under way may have brought
+   more events or sessions, until no session remains.
+3. The events are deleted from the log, in batches.
+
+The set of sessions is deleted last, so repeating an erasure that was broken off completes it. Events that come after
+the tombstone belong to somebody who came back, and are kept.
 """
 
 from __future__ import annotations
@@ -16,71 +21,76 @@ __all__ = ["erase"]
 
 ERASE_USER = Script.named("erase_user")
 ERASE_EVENTS = Script.named("erase_events")
-FORGET_ALIAS = Script.named("forget_alias")
-PIECE = 1_000  # entries of the log looked at in one step: about a millisecond of Redis's time
+DELETE_ALIAS = Script.named("delete_alias")
+BATCH = 1_000  # entries of the log that one script looks at, for about a millisecond
 
 
-async def erase(connection: RedisClient, user: str, step_seconds: float) -> int:
-    """How many events were erased. Every step may take `step_seconds`; raises HistoryUnavailable."""
-    erasure = _Erasure(connection, step_seconds)
+async def erase(client: RedisClient, user: str, step_timeout: float) -> int:
+    """Returns the number of erased events.
+
+    step_timeout: seconds for each step, waiting for a connection included.
+    Raises HistoryUnavailable where a step fails or takes longer; then the erasure should be repeated.
+    """
+    erasure = _Erasure(client, step_timeout)
     await erasure.erase(user)
-    await erasure.leave_owner(user)
+    await erasure.detach_from_owner(user)
     return len(erasure.events)
 
 
 class _Erasure:
-    def __init__(self, connection: RedisClient, step_seconds: float) -> None:
-        self._connection = connection
-        self._seconds = step_seconds
+    """One erasure, with what it has done so far."""
+
+    def __init__(self, client: RedisClient, step_timeout: float) -> None:
+        self._client = client
+        self._step_timeout = step_timeout
         self._begun: set[str] = set()
-        self.events: set[bytes] = set()  # ids: an event may be in the history, in the log or in both
+        self.events: set[bytes] = set()  # event ids, as an event may be in the history, in the log or in both
 
     async def erase(self, user: str) -> None:
         self._begun.add(user)
         sessions_done: list[str] = []
-        erased_at, left = await self._bury(user, sessions_done)
-        while left:
-            for session in left:
+        erased_at, remaining = await self._write_tombstone(user, sessions_done)
+        while remaining:
+            for session in remaining:
                 await self._erase_session(user, session)
                 sessions_done.append(session)
-            # Again: a merge that was under way may have brought events of these sessions, or other sessions.
-            erased_at, left = await self._bury(user, sessions_done)
-        await self._clear_log(user, erased_at)
+            erased_at, remaining = await self._write_tombstone(user, sessions_done)
+        await self._erase_from_log(user, erased_at)
 
-    async def leave_owner(self, user: str) -> None:
-        """Where the erased one was itself a session that somebody has: it is nobody's any more."""
-        async with self._connection.limit("erase", self._seconds):
-            owner = await owner_of(self._connection, user)
+    async def detach_from_owner(self, user: str) -> None:
+        """Where the erased user was itself a session: it belongs to nobody from now on."""
+        async with self._client.limit("erase", self._step_timeout):
+            owner = await owner_of(self._client, user)
             if owner is not None:
-                await self._forget_alias(user, owner)
-                await self._connection.redis.srem(user_key("sessions", owner), user)
+                await self._delete_alias(user, owner)
+                await self._client.redis.srem(user_key("sessions", owner), user)
 
     async def _erase_session(self, user: str, session: str) -> None:
-        async with self._connection.limit("erase", self._seconds):
-            belongs = await owner_of(self._connection, session) == user
+        async with self._client.limit("erase", self._step_timeout):
+            belongs = await owner_of(self._client, session) == user
         if belongs and session not in self._begun:
             await self.erase(session)
-            async with self._connection.limit("erase", self._seconds):
-                await self._forget_alias(session, user)
+            async with self._client.limit("erase", self._step_timeout):
+                await self._delete_alias(session, user)
 
-    async def _forget_alias(self, session: str, owner: str) -> None:
-        await self._connection.run(FORGET_ALIAS, [bucket_key("aliases", bucket_of(session))], session, owner)
+    async def _delete_alias(self, session: str, owner: str) -> None:
+        await self._client.run(DELETE_ALIAS, [bucket_key("aliases", bucket_of(session))], session, owner)
 
-    async def _bury(self, user: str, sessions_done: list[str]) -> tuple[int, list[str]]:
-        """When the user was erased, and which of its sessions are not yet."""
+    async def _write_tombstone(self, user: str, sessions_done: list[str]) -> tuple[int, list[str]]:
+        """Returns when the user was erased, Unix ms, and the user's sessions that remain to be erased."""
         bucket = bucket_of(user)
         keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
         keys += [bucket_key("tombstones", bucket), bucket_key("log", bucket)]
-        async with self._connection.limit("erase", self._seconds):
-            erased_at, left, events = await self._connection.run(ERASE_USER, keys, digest_of(user), *sessions_done)
+        async with self._client.limit("erase", self._step_timeout):
+            erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)
         self.events.update(events)
-        return int(erased_at), [session.decode() for session in left]
+        return int(erased_at), [session.decode() for session in remaining]
 
-    async def _clear_log(self, user: str, until: int) -> None:
+    async def _erase_from_log(self, user: str, until: int) -> None:
         log, start = bucket_key("log", bucket_of(user)), "-"
         while True:
-            async with self._connection.limit("erase", self._seconds):
-                last, events = await self._connection.run(ERASE_EVENTS, [log], user, start, until, PIECE)
+            async with self._client.limit("erase", self._step_timeout):
+                last, events = await self._client.run(ERASE_EVENTS, [log], user, start, until, BATCH)
             self.events.update(events)
             if not last:
                 return

@@ -1,27 +1,31 @@
-"""The keys that the server writes in Redis. For a user in bucket 07 of 64:
+"""The keys that the server writes in Redis.
 
-    gemserve:{07}:history:<user>    sorted set by time: `history_length` events, gone `history_days` after the last came
-    gemserve:{07}:runs:<user>       counter beside it, same lifetime
-    gemserve:{07}:event_ids:<user>  recorded event ids: `event_ids` of them, each for `event_id_days`
-    gemserve:{07}:sessions:<user>   set of the sessions that were merged into the user, until one of them is erased
-    gemserve:{07}:log               stream: about `event_log_length` / 64 events, without an end of life
-    gemserve:{07}:aliases           hash: every merged session of the bucket → its user, until one of them is erased
-    gemserve:{07}:tombstones        hash: SHA-256 of the id of every erased user of the bucket → when, Unix ms; for ever
+For a user in bucket 07 of 64:
 
-and one key tag for the edits of the catalog, each of which is bounded by the number of items that were ever edited:
+    gemserve:{07}:history:<user>    sorted set of at most `history_length` events by time; expires `history_days` after
+                                    the last write
+    gemserve:{07}:runs:<user>       counter of the interactions the user ever had; expires with the history
+    gemserve:{07}:event_ids:<user>  sorted set of at most `event_ids` recorded event ids by arrival, each kept for
+                                    `event_id_days`
+    gemserve:{07}:sessions:<user>   set of the sessions that were merged into the user, until one of the two is erased
+    gemserve:{07}:log               stream of about `event_log_length` / 64 events; never expires
+    gemserve:{07}:aliases           hash of session → user for merged sessions, until one of the two is erased
+    gemserve:{07}:tombstones        hash of SHA-256 of an erased user's id → when, Unix ms; never expires
 
-    gemserve:{catalog}:changes    hash: item id → what became of the item, as JSON
-    gemserve:{catalog}:order      sorted set: item id, by the number of the change
-    gemserve:{catalog}:number     of the last change
+For changes of the catalog, each bounded by the number of items that were ever changed:
 
-and one for the traffic split:
+    gemserve:{catalog}:changes      hash of item id → its last change, as JSON
+    gemserve:{catalog}:order        sorted set of item ids by the number of their last change
+    gemserve:{catalog}:number       number of the last change
 
-    gemserve:{traffic}:split      hash: the number of its last change, and the weights by version, as JSON
+For the traffic split:
 
-A bucket is a hash of the user, and the braces make it the key's hash tag: in a Redis Cluster one script may only touch
-keys of one slot, so the log is split by bucket and every user's keys lie beside their share of it. Readers of the log
-merge its 64 parts by the events' own time. Users are percent-encoded, so no name can reach another's keys. A session is
-a user without an account: ids of both are of one kind.
+    gemserve:{traffic}:split        hash of the number of its last change, and of the weights by version, as JSON
+
+A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
+of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
+of the log merge the 64 streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
+user's keys. A session is a user without an account, with an id of the same kind.
 """
 
 import hashlib
@@ -42,6 +46,7 @@ BucketKey = Literal["log", "aliases", "tombstones"]
 
 
 def bucket_of(user: str) -> int:
+    """From 0 to BUCKETS - 1."""
     return hashlib.blake2b(user.encode(), digest_size=1).digest()[0] % BUCKETS
 
 

@@ -1,9 +1,9 @@
-"""A redis-server of our own, for `--managed-redis FOLDER`: it starts and ends with the server, its data stay there.
+"""A redis-server that the server runs, for `--managed-redis FOLDER`: its data stay in FOLDER.
 
-It listens on loopback only and appends every write to a file that is synced each second. It runs in a session of its
-own, so that Ctrl-C reaches the server first and Redis is still there while the server closes; should the server be
-killed, the kernel ends it. Should Redis itself end, it is started again on the same port. A lock in the folder, held by
-both, keeps a second Redis away from the same data.
+It listens on loopback only, and appends every write to a file that is synced each second. Where it ends by itself, it
+is started again on the same port. It runs in a session of its own, so that Ctrl-C reaches the server alone and Redis
+still answers while the server closes. If the server is killed, the kernel ends it. A lock in the folder, which both
+processes hold, keeps a second Redis away from the data.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ __all__ = ["free_port", "managed_redis", "url_of"]
 log = structlog.get_logger(__name__)
 
 LOOPBACK = "127.0.0.1"
-LOCK_SECONDS = 5.0  # a Redis whose server was killed a moment ago is still ending
-START_SECONDS = 120.0  # without a word; one that says that it reads its data back may take longer
+LOCK_SECONDS = 5.0  # in which the Redis of a server that was just killed ends
+START_SECONDS = 120.0  # without any answer; one that answers that it is loading its data may take longer
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.1
-INITIAL_PAUSE_SECONDS = 0.1  # before it is started again; doubled every time
+INITIAL_PAUSE_SECONDS = 0.1  # before it is started again; doubled each time
 MAX_PAUSE_SECONDS = 30.0
-WELL_SECONDS = 60.0  # a Redis that ends after so long is not one that cannot run
+WELL_SECONDS = 60.0  # a Redis that ran for so long is started again without a longer pause
 
 LOG = "redis.log"
 URL = "url"
-LAST_LINES = 2
+LAST_LINES = 2  # of the log, in a message
 MAX_LINE = 200
 DAMAGED = "Bad file format reading the append only file"
 
@@ -79,7 +79,7 @@ def managed_redis(folder: Path, port: int = 0) -> Iterator[str]:
         port = port or free_port()
         url = f"redis://{LOOPBACK}:{port}/0"
         (folder / URL).unlink(missing_ok=True)  # of a server that was killed
-        with _Keeper(binary, folder, port, lock).running():
+        with _Supervisor(binary, folder, port, lock).running():
             (folder / URL).write_text(url)
             try:
                 yield url
@@ -133,7 +133,7 @@ class _Run:
     process: subprocess.Popen[bytes]
     log: Path
     log_size: int
-    """Bytes of the log before it: what is after them are its own words."""
+    """Bytes of the log before this run; what follows them is its own."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,19 +141,19 @@ class _Run:
         return time.monotonic() - self.began
 
     def end(self) -> str:
-        """How it ended, its last words, and what to do where that is known."""
+        """How it ended, the last lines of its log, and what to do where that is known."""
         status = self.process.returncode
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        words = self.last_words()
-        if DAMAGED in words:
+        said = self.last_lines()
+        if DAMAGED in said:
             folder = self.log.parent.absolute() / "appendonlydir"
-            words += (
+            said += (
                 f"; nothing was changed: copy {folder}, look at what `redis-check-aof` says of its manifest, and only"
                 " then let `redis-check-aof --fix` cut off what follows the damage"
             )
-        return f"{how}: {words}"
+        return f"{how}: {said}"
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         try:
             with self.log.open("rb") as file:
                 file.seek(self.log_size)
@@ -164,8 +164,8 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeper:
-    """Keeps a redis-server running in a folder."""
+class _Supervisor:
+    """Runs a redis-server in a folder, and starts it again when it ends."""
 
     binary: str
     folder: Path
@@ -178,7 +178,7 @@ class _Keeper:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Raises StartupError where it does not start the first time."""
-        # One thread for all: the kernel ends a child of ours as soon as the *thread* that started it ends.
+        # One thread starts every run: the kernel ends the child as soon as the *thread* that started it ends.
         with ThreadPoolExecutor(1, "managed-redis") as thread:
             start = thread.submit(self._start)
             watching = thread.submit(lambda: self._watch(start.result()))
@@ -199,7 +199,7 @@ class _Keeper:
         return run
 
     def _watch(self, run: _Run) -> None:
-        """Starts it again whenever it has ended, until `stopping`."""
+        """Starts it again whenever it ends, until `stopping` is set."""
         pause = INITIAL_PAUSE_SECONDS
         while not self.stopping.wait(WATCH_SECONDS):
             if run.process.poll() is None:
@@ -228,7 +228,7 @@ class _Keeper:
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            pass_fds=[self.lock.fileno()],  # the folder stays locked for as long as either of us lives
+            pass_fds=[self.lock.fileno()],  # the folder stays locked while either process lives
             start_new_session=True,
         )
         return _Run(process, path, size)
@@ -245,12 +245,12 @@ class _Keeper:
                 except BusyLoadingError:
                     deadline = time.monotonic() + START_SECONDS
                 if time.monotonic() > deadline:
-                    raise StartupError(f"redis-server does not answer on port {self.port}: {run.last_words()}")
+                    raise StartupError(f"redis-server does not answer on port {self.port}: {run.last_lines()}")
         raise StartupError("redis-server was stopped before it answered")
 
 
 def _end_with_parent() -> list[str]:
-    """What to put before a command so that the kernel ends it with this process; nothing where that cannot be had."""
+    """The prefix of a command that the kernel shall end with this process; empty where setpriv is not installed."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--"]
 

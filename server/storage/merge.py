@@ -1,16 +1,16 @@
-"""A session becomes a user's: the events of a visitor who then turned out to have an account.
+"""Merges a session into a user: the events of a visitor who has signed in.
 
-Session and user lie in different slots of a cluster, so this takes steps, each of them atomic. They are in such an
-order that whatever is broken off is completed by repeating it, and nothing is lost or doubled in between:
+Session and user lie in different slots of a Redis Cluster, so a merge takes several steps, each of them atomic. They
+are in such an order that repeating a merge that was broken off completes it, and nothing is lost or doubled meanwhile:
 
-1. The user's set of sessions names the session: an erasure of the user from now on erases the session too.
-2. The session's alias names the user. A session has one user; the first one stays.
-3. What the session's history has is put into the user's, but for events that the user has already. That is refused
-   where the user was erased since step 1; then all is done again.
-4. What was put there is taken out of the session's history. Events that came meanwhile stay for the next time.
+1. The session is added to the user's set of sessions. From then on an erasure of the user erases the session too.
+2. The session's alias is set to the user, unless it has one. A session belongs to one user; the first one stays.
+3. The events of the session's history are copied into the user's, but for those that the user has. The copy is refused
+   where the user was erased since step 1; then the merge begins again.
+4. The copied events are deleted from the session's history. Events that came meanwhile stay for the next merge.
 
-The log is not touched: `server/cli/export_events.py` gives a session's events to its user by the alias, and those too
-that come later. Event ids of the session stay, so an event that is sent again under the session is still no news.
+The log is left as it is: `server/cli/export_events.py` gives the session's events to the user by the alias, those that
+come later too. The session keeps its event ids, so an event that is sent again under the session is ignored.
 """
 
 from __future__ import annotations
@@ -26,62 +26,63 @@ from server.storage.keyspace import bucket_key, bucket_of, user_key
 __all__ = ["merge", "owner_of"]
 
 MERGE_HISTORY = Script.named("merge_history")
-RELEASE_EVENTS = Script.named("release_events")
+DELETE_EVENTS = Script.named("delete_events")
 RUN_DIGITS = 10
 
 
-async def merge(connection: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]) -> int:
-    """How many events the user's history was given. bounds: as `record_event.lua` has them.
+async def merge(client: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]) -> int:
+    """Returns the number of events that the user's history was given.
 
+    bounds: history_length, history_ms, event_ids_length and event_ids_ms, as in `record_event.lua`.
     Raises SessionTaken where the session belongs to another user, or the user to the session.
     """
-    await _refuse_circle(connection, user, session)
+    await _refuse_circle(client, user, session)
     moved = -1
     while moved < 0:
-        await _claim(connection, user, session)
-        members, moved = await _copy(connection, user, session, bounds)
+        await _claim(client, user, session)
+        members, moved = await _copy(client, user, session, bounds)
     history, runs = user_key("history", session), user_key("runs", session)
-    await connection.run(RELEASE_EVENTS, [history, runs], *members)
+    await client.run(DELETE_EVENTS, [history, runs], *members)
     return moved
 
 
-async def owner_of(connection: RedisClient, session: str) -> str | None:
-    """The user whom the session was merged into."""
-    command = connection.redis.hget(bucket_key("aliases", bucket_of(session)), session)
+async def owner_of(client: RedisClient, session: str) -> str | None:
+    """The user whom the session was merged into, or None."""
+    command = client.redis.hget(bucket_key("aliases", bucket_of(session)), session)
     owner = await cast("Awaitable[bytes | None]", command)
     return None if owner is None else owner.decode()
 
 
-async def _refuse_circle(connection: RedisClient, user: str, session: str) -> None:
-    owner, seen = await owner_of(connection, user), {user}
+async def _refuse_circle(client: RedisClient, user: str, session: str) -> None:
+    owner, seen = await owner_of(client, user), {user}
     while owner is not None and owner not in seen:
         if owner == session:
             raise SessionTaken(f"{user!r} was merged into {session!r} before: it cannot go the other way round too")
         seen.add(owner)
-        owner = await owner_of(connection, owner)
+        owner = await owner_of(client, owner)
 
 
-async def _claim(connection: RedisClient, user: str, session: str) -> None:
+async def _claim(client: RedisClient, user: str, session: str) -> None:
     aliases, sessions = bucket_key("aliases", bucket_of(session)), user_key("sessions", user)
-    async with connection.pipeline() as pipeline:
+    async with client.pipeline() as pipeline:
         pipeline.sadd(sessions, session)
         pipeline.hsetnx(aliases, session, user)
         pipeline.hget(aliases, session)
         _, _, owner = await pipeline.execute()
     if owner is None:  # an erasure came in between
-        await _claim(connection, user, session)
+        await _claim(client, user, session)
     elif owner != user.encode():
-        await connection.redis.srem(sessions, session)
+        await client.redis.srem(sessions, session)
         raise SessionTaken(
             f"the session {session!r} belongs to another user: start a new session id whenever somebody signs in or out"
         )
 
 
 async def _copy(
-    connection: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]
+    client: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]
 ) -> tuple[list[bytes], int]:
-    """The members of the session's history that the user has now, and how many of them are new; -1 if refused."""
-    async with connection.pipeline() as pipeline:
+    """The members of the session's history, which the user's has now, and the number of new ones; -1 if refused."""
+    async with client.pipeline() as pipeline:
         pipeline.zrange(user_key("history", session), 0, -1, withscores=True)
         pipeline.zrange(user_key("event_ids", session), 0, -1, withscores=True)
         events, event_ids = await pipeline.execute()
@@ -90,5 +91,5 @@ async def _copy(
     visits = [part for member, at in events for part in (int(at), member[RUN_DIGITS:])]
     ids = [part for event_id, at in event_ids for part in (event_id, int(at))]
     now = time.time_ns() // 1_000_000
-    moved = await connection.run(MERGE_HISTORY, keys, session, now, *bounds, len(events), *visits, *ids)
+    moved = await client.run(MERGE_HISTORY, keys, session, now, *bounds, len(events), *visits, *ids)
     return members, int(moved)

@@ -1,7 +1,7 @@
-"""Histories: what the service knows about a user's past, and the store that keeps it.
+"""The protocols of the storage, and the events, histories and changes that it keeps.
 
-Every event goes to the log that retraining reads; the user's own latest events make the history a prompt is rendered
-from. `server/storage/` keeps both in Redis.
+Every event goes into the event log, which retraining reads, and into its user's history, which prompts are rendered
+from. The rest of `server/storage/` implements the protocols with Redis; tests have them in memory.
 """
 
 from __future__ import annotations
@@ -34,27 +34,29 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a user did, checked and complete: one row of the events contract."""
+    """Something a user did, checked and complete: a row as `catalog.data.events` describes it."""
 
     user_id: str
     item_id: str
     timestamp: int  # Unix milliseconds
     type: EventType
-    event_id: str  # a second event of this user under the same id is a repetition, not news
+    event_id: str  # the store keeps one event of a user under an id, and ignores repetitions
     query: str | None = None
     request_id: str | None = None  # of the answer that showed the item
 
 
 Visit = tuple[str, str | None]
-"""One event of a history as far as prompts need it: its item, and the query that led there. Tuples, for speed."""
+"""An event of a history as prompts need it: its item, and the query that led there or None. A tuple, for speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """A user's latest events in time order, oldest first.
 
+    visits: the events, whether or not the catalog has their items.
     runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
-    item for one query are a single interaction. types: of each visit's event; none where only visits are known.
+    item for one query are a single interaction.
+    types: the type of each visit's event; empty where only the visits are known.
     """
 
     visits: tuple[Visit, ...]
@@ -62,15 +64,15 @@ class History:
     types: tuple[str, ...] = ()
 
     def first(self, interactions: Sequence[Interaction]) -> int:
-        """The absolute position of the first of this history's `interactions`.
+        """The absolute position of the first of `interactions`, which are all that a prompt may show of this history.
 
-        Counted from the end, so that it moves only when the history does: a repeated event, or one that falls off the
-        far end, leaves every other interaction at its position and the prompt's beginning in the prefix cache.
+        It is counted from the end: a repeated event, or one that is no longer kept, leaves every other interaction at
+        its position, so that the beginning of the prompt stays in the engine's prefix cache.
         """
         return max(0, self.runs - len(interactions))
 
     def latest_type(self, item_id: str) -> EventType:
-        """What was last done with an item of it; a view where that is not known."""
+        """The type of the latest event with an item of this history; a view where types are not known."""
         newest_first = zip(reversed(self.visits), reversed(self.types), strict=False)
         return EventType(next((kind for (item, _), kind in newest_first if item == item_id), EventType.VIEW))
 
@@ -80,7 +82,7 @@ EMPTY = History((), 0)
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """An event of a history, as its user may see it."""
+    """An event of a history, as its user may see it; the query is None where it was no search."""
 
     item_id: str
     query: str | None
@@ -91,41 +93,51 @@ class PastEvent:
 
 @dataclass(frozen=True, slots=True)
 class PastEvents:
-    """events: of one user, the newest first. total: how many the history has."""
+    """Events of one user's history, the newest first. total: how many events the history has."""
 
     events: tuple[PastEvent, ...]
     total: int
 
 
 class HistoryStore(Protocol):
-    """Keeps histories and the event log. Everything here raises HistoryUnavailable when the store is away or slow."""
+    """Keeps histories and the event log.
+
+    Every method raises HistoryUnavailable where the store does not answer within its time limit.
+    """
 
     async def read(self, user: str, session: str | None = None) -> History:
-        """The history of a user, empty where nothing is known; with that of a session, in time order, where one is
-        given. A session is a user without an account: ids of both are of one kind."""
+        """The history of a user, empty where there is none.
+
+        session: the id of a visitor without an account, whose history is merged in by time.
+        """
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
-        """Writes events. True for a new one, False for one that its user's event ids already contain."""
+        """Writes events. For each, whether it is new: False where its user's event ids contain its id already."""
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
         """The latest `limit` events of a user's history."""
 
     async def merge(self, user: str, session: str) -> int:
-        """Moves a session's history into its user's, and says how many events that were. From then on the session's
-        events count as the user's in training. May be repeated. Raises SessionTaken where it belongs to another."""
+        """Moves a session's history into its user's, and returns the number of events that the user is given.
+
+        From then on the session's events are the user's in training too. It may be repeated. Raises SessionTaken where
+        the session belongs to another user.
+        """
 
     async def erase(self, user: str) -> int:
-        """Forgets all events of a user and of the sessions merged into it, and says how many they were. What came
-        before never reaches training again. May be repeated."""
+        """Erases all events of a user, and of the sessions merged into it, and returns their number.
+
+        None of them is trained on again. It may be repeated.
+        """
 
     async def check(self) -> None:
-        """Returns when the store answers."""
+        """Returns if the store answers."""
 
     async def warnings(self) -> list[str]:
-        """What an operator should know about how safely acknowledged events are kept."""
+        """For the operator: how the store's configuration may lose acknowledged events."""
 
     async def close(self) -> None:
-        """Releases connections."""
+        """Closes the connections."""
 
 
 def interactions_of(history: History, items: Items) -> list[Interaction]:
@@ -142,23 +154,30 @@ def interactions_of(history: History, items: Items) -> list[Interaction]:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """number: of the last change there is. changes: by item id, those that were asked for, the oldest first."""
+    """Changes of the catalog.
+
+    number: the number of the last change in the store.
+    changes: by item id, the last change of each, the oldest first.
+    """
 
     number: int
     changes: Mapping[str, Change]
 
 
 class ChangeStore(Protocol):
-    """Keeps, for every item that was ever edited, the last change. Raises HistoryUnavailable when away or slow."""
+    """Keeps the last change of every item that was ever changed over HTTP.
+
+    Every method raises HistoryUnavailable where the store does not answer within its time limit.
+    """
 
     async def since(self, number: int) -> ChangeBatch:
-        """The changes after that number."""
+        """The changes with a greater number."""
 
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
-        """Writes changes under a number, all or none. False where `expected` is not the last number any more."""
+        """Writes changes under a number, all or none. False, and none, where `expected` is not the last number."""
 
     async def close(self) -> None:
-        """Releases connections."""
+        """Closes the connections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Histories and the event log in Redis: a HistoryStore.
 
-An event id names an event of its user: a retry is recognised, for as long as ids are remembered. An event that comes
-late is put where its time belongs, and events of one moment stay in order of arrival.
+An event id names an event of its user, so a repeated request is recognised for as long as the ids are kept. An event
+that comes late is sorted in by its time, and events of one moment stay in the order of their arrival.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from server.storage.protocol import EMPTY, Event, History, PastEvent, PastEvents
 __all__ = ["RedisHistory", "durability_warnings"]
 
 RUN_DIGITS = 10
-BATCH = 100  # events; a thousand at once would hold up every other request for the time it takes to pack them
+BATCH = 100  # events in a round trip; packing a thousand at once would hold up the event loop
 RECORD_EVENT = Script.named("record_event")
 
 Scored = list[tuple[bytes, float]]
@@ -55,7 +55,7 @@ class RedisHistory:
             return _history_of(await cast("Awaitable[list[bytes]]", command))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
-        """Each event atomically, a hundred in a round trip. If it raises, any of them may have been written."""
+        """Writes each event atomically, BATCH in a round trip. If it raises, any of them may have been written."""
         new: list[bool] = []
         async with self._writes.limit("append", self._write_timeout):
             for start in range(0, len(events), BATCH):
@@ -88,7 +88,7 @@ class RedisHistory:
             async with self._writes.limit("check", self._write_timeout):
                 found = await self._writes.redis.config_get("append*", "maxmemory-policy")
         except HistoryUnavailable:
-            return []  # managed services keep their configuration to themselves
+            return []  # managed services do not tell their configuration
         return durability_warnings(found)
 
     async def close(self) -> None:
@@ -110,6 +110,10 @@ class RedisHistory:
 
 
 def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:
+    """What in a configuration may lose acknowledged events.
+
+    configuration: what CONFIG GET answers for `append*` and `maxmemory-policy`.
+    """
     warnings = []
     if configuration.get("appendonly") == "no":
         warnings.append("Redis has appendonly no: acknowledged events may not survive its restart; set appendonly yes")
@@ -131,8 +135,10 @@ def _history_of(members: Sequence[bytes]) -> History:
 
 
 def _merged(user: Scored, session: Scored) -> History:
-    """Both in time order, at one moment the user's first; an event that is in both, because a merge is under way or was
-    broken off, counts once."""
+    """Both histories in time order, the user's first at one moment.
+
+    An event that is in both counts once: a merge is under way, or was broken off.
+    """
     if not user or not session:
         return _history_of([member for member, _ in user or session])
     scored = heapq.merge(user, session, key=lambda one: one[1])
@@ -152,7 +158,7 @@ def _runs(members: Sequence[bytes]) -> int:
 
 
 def _events(members: Sequence[bytes]) -> list[Any]:
-    """Of each member its item, query, type and event id. Raises HistoryUnavailable for what another program wrote."""
+    """Item, query, type and event id of each member. Raises HistoryUnavailable for what another program wrote."""
     try:
         return cast("list[Any]", orjson.loads(b"[%b]" % b",".join([member[RUN_DIGITS:] for member in members])))
     except orjson.JSONDecodeError as error:

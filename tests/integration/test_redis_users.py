@@ -241,7 +241,7 @@ async def test_a_session_may_be_erased_by_itself(connect: Connect, raw: Redis) -
 
 
 async def test_a_long_log_is_cleared_in_pieces(connect: Connect, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.storage.erase.PIECE", 10)
+    monkeypatch.setattr("server.storage.erase.BATCH", 10)
     same_bucket = next(f"u{n}" for n in range(1_000) if bucket_of(f"u{n}") == bucket_of("ada"))
     history = connect(history_length=1)
     await history.append([event(n, user=same_bucket if n % 3 else "ada") for n in range(100)])

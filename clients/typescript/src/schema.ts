@@ -569,6 +569,40 @@ export interface components {
              */
             history_effect: number | null;
         };
+        /** HistoryBody */
+        HistoryBody: {
+            /** Request Id */
+            request_id: string;
+            /** User */
+            user: string;
+            /** Events */
+            events: components["schemas"]["HistoryEventBody"][];
+            /**
+             * Total
+             * @description how many events the history has
+             */
+            total: number;
+        };
+        /** HistoryEventBody */
+        HistoryEventBody: {
+            /** Item Id */
+            item_id: string;
+            /** Query */
+            query: string | null;
+            type: components["schemas"]["EventType"];
+            /**
+             * Timestamp
+             * @description Unix milliseconds
+             */
+            timestamp: number;
+            /** Event Id */
+            event_id: string;
+            /**
+             * Title
+             * @description of the item; null where there is none, or the catalog lacks the item
+             */
+            title: string | null;
+        };
         /**
          * ItemBody
          * @description An item with every further column of the catalog.
@@ -708,40 +742,6 @@ export interface components {
             traffic: {
                 [key: string]: number;
             };
-        };
-        /** PastBody */
-        PastBody: {
-            /** Request Id */
-            request_id: string;
-            /** User */
-            user: string;
-            /** Events */
-            events: components["schemas"]["PastEventBody"][];
-            /**
-             * Total
-             * @description how many events the history has
-             */
-            total: number;
-        };
-        /** PastEventBody */
-        PastEventBody: {
-            /** Item Id */
-            item_id: string;
-            /** Query */
-            query: string | null;
-            type: components["schemas"]["EventType"];
-            /**
-             * Timestamp
-             * @description Unix milliseconds
-             */
-            timestamp: number;
-            /** Event Id */
-            event_id: string;
-            /**
-             * Title
-             * @description of the item; null where the catalog does not have it any more, or has none
-             */
-            title: string | null;
         };
         /**
          * ProblemBody
@@ -4660,7 +4660,7 @@ export interface operations {
                      *       "total": 1
                      *     }
                      */
-                    "application/json": components["schemas"]["PastBody"];
+                    "application/json": components["schemas"]["HistoryBody"];
                 };
             };
             /** @description Unauthorized */

@@ -9,7 +9,7 @@ from server.api.dependencies import DeploymentsDep, HistoryDep, RequestIdDep, re
 from server.api.schemas.requests import body_of, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
-from server.api.schemas.users import ErasedBody, MergeBody, MergedBody, PastBody, PastParameters
+from server.api.schemas.users import ErasedBody, HistoryBody, HistoryParameters, MergeBody, MergedBody
 from server.core import errors
 from server.core.errors import Problem
 
@@ -22,9 +22,9 @@ UserId = Annotated[Identifier, Path(description="slashes are fine")]
 
 @router.get(
     "/{user:id}/history",
-    response_model=PastBody,
+    response_model=HistoryBody,
     dependencies=[require("read")],
-    openapi_extra=query_of(PastParameters),
+    openapi_extra=query_of(HistoryParameters),
 )
 async def get_user_history(
     user: UserId,
@@ -34,7 +34,7 @@ async def get_user_history(
     request_id: RequestIdDep,
 ) -> Response:
     """A user's latest events, the newest first; somebody unknown has none."""
-    past = await history.past_events(user, read_query(request, PastParameters).limit)
+    past = await history.past_events(user, read_query(request, HistoryParameters).limit)
     items = deployments.router.current.catalog.searcher.items
     rows = [items.row_of(event.item_id) for event in past.events]
     events = [

@@ -1,4 +1,4 @@
-"""What is known of a user, and what becomes of it."""
+"""Users: their history, a session that is merged into theirs, and their erasure."""
 
 from typing import Annotated, ClassVar
 
@@ -8,38 +8,38 @@ from catalog.data.events import EventType
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier
 
-__all__ = ["ErasedBody", "MergeBody", "MergedBody", "PastBody", "PastParameters"]
+__all__ = ["ErasedBody", "HistoryBody", "HistoryParameters", "MergeBody", "MergedBody"]
 
-MAX_PAST_EVENTS = 1_000
+MAX_HISTORY_EVENTS = 1_000
 
 
-class PastParameters(RequestModel):
+class HistoryParameters(RequestModel):
     in_url: ClassVar[bool] = True
 
     limit: Annotated[
         int,
         Field(
             ge=1,
-            le=MAX_PAST_EVENTS,
+            le=MAX_HISTORY_EVENTS,
             description="how many events, the newest first",
             json_schema_extra=other_names("k"),
         ),
     ] = 50
 
 
-class PastEventBody(BaseModel):
+class HistoryEventBody(BaseModel):
     item_id: str
     query: str | None
     type: EventType
     timestamp: int = Field(description="Unix milliseconds")
     event_id: str
-    title: str | None = Field(description="of the item; null where the catalog does not have it any more, or has none")
+    title: str | None = Field(description="of the item; null where there is none, or the catalog lacks the item")
 
 
-class PastBody(BaseModel):
+class HistoryBody(BaseModel):
     request_id: str
     user: str
-    events: list[PastEventBody]
+    events: list[HistoryEventBody]
     total: int = Field(description="how many events the history has")
 
 

@@ -1,5 +1,6 @@
--- Takes a user's events out of a piece of the log. Returns {the last entry looked at, or "", the ids of the events}.
--- KEYS: log. ARGV: the user, the first and the last stream id to look at, how many entries to look at.
+-- Deletes a user's events from a batch of the log.
+-- Returns {the stream id of the batch's last entry, or "" where it has none, the ids of the deleted events}.
+-- KEYS: log. ARGV: the user, the first and the last stream id of the batch, how many entries at most.
 
 local entries = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local last, events = '', {}

@@ -1,13 +1,13 @@
--- Writes a user's tombstone, first of all, and forgets what is kept of the user but for the log (see erase_events.lua).
--- Returns {when, the sessions of the user that are left to erase, the ids of the events in the history}.
+-- Writes a user's tombstone, and then deletes the user's history and event ids. The log is for erase_events.lua.
+-- Returns {when, Unix ms, the user's sessions that remain to be erased, the ids of the events in the history}.
 --
 -- KEYS, all with one hash tag: history, runs, event_ids and sessions of the user; tombstones and log of the bucket
 -- ARGV: SHA-256 of the user's id, then the sessions that are erased already
--- While a session is left the set of sessions stays, so that whoever repeats a half-done erasure finds it.
+-- The set of sessions is kept while a session remains, so that repeating an erasure that was broken off finds it.
 
 local history, runs, event_ids, sessions, tombstones, log = unpack(KEYS)
 
--- The log's clock tells what came before the erasure from what comes after it: it is moved on by a millisecond.
+-- The log's own clock separates the events before the erasure from those after it, so it is advanced by a millisecond.
 local id = redis.call('XADD', log, '*', 'erased', '')
 redis.call('XDEL', log, id)
 local erased_at = tonumber(string.match(id, '^%d+'))
@@ -20,16 +20,16 @@ for i, member in ipairs(redis.call('ZRANGE', history, 0, -1)) do
 end
 redis.call('DEL', history, runs, event_ids)
 
-local done, left = {}, {}
+local done, remaining = {}, {}
 for i = 2, #ARGV do
   done[ARGV[i]] = true
 end
 for _, session in ipairs(redis.call('SMEMBERS', sessions)) do
   if not done[session] then
-    left[#left + 1] = session
+    remaining[#remaining + 1] = session
   end
 end
-if #left == 0 then
+if #remaining == 0 then
   redis.call('DEL', sessions)
 end
-return {erased_at, left, events}
+return {erased_at, remaining, events}

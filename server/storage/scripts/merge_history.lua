@@ -1,11 +1,11 @@
--- Puts the events of a session's history into its user's, those that the user does not have yet, in order of time.
--- Returns how many, or -1 if the session is not the user's any more: the user was erased meanwhile.
+-- Copies the events of a session's history into its user's, in order of time, but for those that the user has.
+-- Returns their number, or -1 where the session is not the user's, because the user was erased meanwhile.
 --
 -- KEYS, all with one hash tag: history, runs, event_ids (as in record_event.lua) and sessions of the user
 -- ARGV: the session, now, history_length, history_ms, event_ids_length, event_ids_ms, and how many events follow;
 --   for each event its time and its JSON [item, query, type, event id], oldest first; then for each event id of the
 --   session the id and when it came
--- The ids of the user come to include the session's: an event that is sent again under the account is still no news.
+-- The user is given the session's event ids too, so that an event that is sent again under the account is ignored.
 
 local history, runs, event_ids, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local session, now, history_length, history_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -16,7 +16,7 @@ if redis.call('SISMEMBER', sessions, session) == 0 then
   return -1
 end
 
--- Looked for in both: an id is forgotten sooner or later than its event, whichever bound is reached first.
+-- An event is looked for in the history and among the event ids, as either may be forgotten before the other.
 local known = {}
 for _, member in ipairs(redis.call('ZRANGE', history, 0, -1)) do
   known[cjson.decode(string.sub(member, 11))[4]] = true

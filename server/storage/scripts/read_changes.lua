@@ -1,4 +1,5 @@
--- Returns {number of the last change, then id, number and JSON of items that changed after a number, in order}.
+-- Reads the items that changed after a number, in the order of their changes.
+-- Returns {the number of the last change, then of each item its id, its number and its JSON}.
 -- KEYS, with one hash tag: changes, order, number. ARGV: that number, how many items at most.
 
 local reply = {tonumber(redis.call('GET', KEYS[3]) or 0)}

@@ -1,13 +1,14 @@
--- Records one event of one user, once: in the event log, and in the user's history in order of time.
--- Returns 1, or 0 if this event id was recorded before.
+-- Records an event of a user in the event log, and in the user's history in order of time.
+-- Returns 1, or 0 where the event id was recorded before, and then changes nothing.
 --
 -- KEYS, all with one hash tag:
 --   1 history    sorted set; score: time of the event, ms; member: ten digits of its run, then JSON [item, query, type, event id]
---   2 runs       how many runs of equal (item, query) the user had; a run is one interaction in a prompt
+--   2 runs       counter of the runs of equal (item, query) that the user had; a run is one interaction in a prompt
 --   3 event_ids  sorted set of recorded event ids; score: when they came, ms
 --   4 log        stream: the event's fields, "" where there is no value
--- The log is written first and the event id last: should Redis fail in between, a repetition writes again, and nothing
--- that was acknowledged is missing.
+-- ARGV: now (Unix ms), history_length, history_ms, event_ids_length, event_ids_ms, log_length, and the event's fields
+-- The log is written first and the event id last. If Redis fails in between, nothing was acknowledged, and a repetition
+-- writes the event again.
 
 local history, runs, event_ids, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, history_length, history_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
@@ -35,7 +36,7 @@ redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
 redis.call('PEXPIRE', history, history_ms)
 redis.call('PEXPIRE', runs, history_ms)
 
--- A millisecond apart at least, so that ids of one batch, or of a clock that stepped back, are forgotten in order.
+-- Arrivals differ by at least a millisecond, so that ids of one batch, or after a clock stepped back, expire in order.
 local last_id = redis.call('ZRANGE', event_ids, -1, -1, 'WITHSCORES')
 local arrived = math.max(now, tonumber(last_id[2] or 0) + 1)
 redis.call('ZADD', event_ids, string.format('%.0f', arrived), event_id)

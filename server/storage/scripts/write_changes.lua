@@ -1,5 +1,5 @@
--- Writes changes of the catalog under the next number, if nobody has written any since `expected`.
--- Returns 1, or 0 where somebody has, and nothing is written.
+-- Writes changes of the catalog under a number, if `expected` is still the last number.
+-- Returns 1, or 0 where it is not, and then writes nothing.
 -- KEYS, with one hash tag: changes, order, number. ARGV: expected, the new number, then each item's id and its JSON.
 
 if tonumber(redis.call('GET', KEYS[3]) or 0) ~= tonumber(ARGV[1]) then

@@ -11,10 +11,10 @@ from server.api.schemas.batch import LINES, BatchParameters
 from server.api.schemas.events import EventBody
 from server.api.schemas.requests import RequestModel, conform, is_tracking, names_of, other_names, schema_of
 from server.api.schemas.search import RecommendBody, SearchBody, SearchParameters, SimilarParameters, VisitBody
-from server.api.schemas.users import MergeBody, PastParameters
+from server.api.schemas.users import HistoryParameters, MergeBody
 from server.core.errors import Problem
 
-MODELS = [SearchParameters, SearchBody, RecommendBody, SimilarParameters, PastParameters, MergeBody, EventBody]
+MODELS = [SearchParameters, SearchBody, RecommendBody, SimilarParameters, HistoryParameters, MergeBody, EventBody]
 
 
 class Order(RequestModel):

@@ -1,4 +1,4 @@
--- Takes out of a session's history what has been put into its user's; what came since stays.
+-- Deletes from a session's history the events that were copied into its user's. Events that came since stay.
 -- KEYS, with one hash tag: history and runs of the session. ARGV: members of the history.
 
 for _, member in ipairs(ARGV) do
