@@ -28,6 +28,7 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
     server = ServerProcess(
         *("--bundles", bundles, "--managed-redis", redis, "--keys", keys, "--port", "0"),
         module="tests.clients.shop_server",
+        imported="server",
     )
     try:
         yield LiveShop(server.url, key, server.lines)

@@ -40,7 +40,7 @@ def locked_store(folder: Path, *flags: str) -> Iterator[Store]:
 def _running(folder: Path, key: str, *flags: str) -> Iterator[Store]:
     with managed_redis(folder / "redis") as redis:
         started = ("--bundles", folder / "bundles", "--redis", redis, "--port", "0", *flags)
-        server = ServerProcess(*started, module="tests.docs.store_server")
+        server = ServerProcess(*started, module="tests.docs.store_server", imported="server")
         try:
             yield Store(server.url, redis, key)
         finally:

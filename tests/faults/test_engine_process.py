@@ -103,6 +103,7 @@ def known(response: httpx.Response) -> str:
     return "refused"
 
 
+@pytest.mark.timeout(BOUND)  # another engine starts meanwhile
 def test_an_engine_killed_under_load_comes_back_by_itself(shop: Shop, keep: Callable[..., None]) -> None:
     before, version = shop.answers(), shop.client.get("/version").json()
     outcomes: Counter[str] = Counter()

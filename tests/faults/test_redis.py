@@ -33,6 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Serv
     process = ServerProcess(
         *("--bundles", "unused", "--port", "0", "--managed-redis", data, "--managed-redis-port", port),
         module="tests.support.fake_server",
+        imported="server",
     )
     yield process
     assert process.stop() == 0

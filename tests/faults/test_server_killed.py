@@ -107,7 +107,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[int], ServerProcess]]:
             "--log-level",
             "error",
         )
-        started.append(ServerProcess(*options, *more, module="tests.support.fake_server"))
+        started.append(ServerProcess(*options, *more, module="tests.support.fake_server", imported="server"))
         return started[-1]
 
     yield start

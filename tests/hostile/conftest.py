@@ -49,6 +49,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
             *PATIENT,
             *flags,
             module=FAKE,
+            imported="server",
         )
         target = Target(process)
         try:

@@ -26,10 +26,14 @@ __all__ = ["connect", "raw"]
 
 WORDS = 400
 
-with warnings.catch_warnings():
-    # importing vLLM 0.32 touches deprecated corners of torch; what happens afterwards is held to our standard
-    warnings.simplefilter("ignore")
-    import vllm.v1.engine.async_llm  # noqa: F401
+
+@pytest.fixture(scope="session")
+def vllm_imported() -> None:
+    """Of every test that starts an engine; the others need not wait for it."""
+    with warnings.catch_warnings():
+        # importing vLLM 0.32 touches deprecated corners of torch; what happens afterwards is held to our standard
+        warnings.simplefilter("ignore")
+        import vllm.v1.engine.async_llm  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +59,13 @@ def save_bundle(directory: Path, model: Any, sizes: Sequence[int] = (24, 32, 16)
 
 
 @pytest.fixture
-def new_bundle(tmp_path: Path) -> Callable[..., SmallBundle]:
+def new_bundle(vllm_imported: None, tmp_path: Path) -> Callable[..., SmallBundle]:
     """`save_bundle` into a fresh directory."""
     return partial(save_bundle, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+def small_bundle(vllm_imported: None, tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A random float32 Qwen2 of two layers, and 3,000 items of three codes."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 

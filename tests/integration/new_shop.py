@@ -17,18 +17,22 @@ PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "2000
 
 
 class NewShop:
-    """folder: has `bundles`, and gets the keys and what is exported."""
+    """A shop in a folder with `bundles`, which gets the keys and what is exported.
 
-    def __init__(self, folder: Path, redis: str) -> None:
+    imported: the fork server that its server comes from; None starts it anew.
+    """
+
+    def __init__(self, folder: Path, redis: str, imported: str | None) -> None:
         self.folder = folder
         self.bundles = folder / "bundles"
         self._redis = redis
+        self._imported = imported
         self._key = command("server.cli.keys", "create", "--file", str(folder / "keys.json"), *OWNER).strip()
         self._server: ServerProcess | None = None
 
     def start(self) -> None:
         flags = ("--bundles", self.bundles, "--redis", self._redis, "--keys", self.folder / "keys.json")
-        self._server = ServerProcess(*flags, *SMALL, *PATIENT)
+        self._server = ServerProcess(*flags, *SMALL, *PATIENT, imported=self._imported)
 
     def stop(self) -> None:
         if self._server is not None:

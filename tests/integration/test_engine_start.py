@@ -19,8 +19,19 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SETTINGS = EngineSettings(max_width=200, max_prompt_tokens=600, max_batch_tokens=256, kv_cache_bytes=1 << 27)
 
 
+others: set[int] = set()
+"""The engine that other files share, where it runs."""
+
+
+@pytest.fixture(autouse=True)
+def others_are_known() -> None:
+    others.clear()
+    others.update(engines())
+
+
 def engines() -> list[int]:
-    return [child.pid for child in multiprocessing.active_children() if "EngineCore" in child.name and child.pid]
+    pids = [child.pid for child in multiprocessing.active_children() if "EngineCore" in child.name and child.pid]
+    return [pid for pid in pids if pid not in others]
 
 
 def held() -> tuple[int, int]:

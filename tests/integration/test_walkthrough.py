@@ -35,7 +35,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iter
     write_items(ITEMS.slice(0, AT_FIRST), items)
     write_events(world.event_table(), events)  # training leaves out those with items that there are not yet
     run(items, events, tmp_path / "bundles", load_recipe("small", settings), resume=False)
-    shop = NewShop(tmp_path, redis_url)
+    shop = NewShop(tmp_path, redis_url, "trainer" if request.param == "transformers" else None)
     yield shop
     shop.stop()
 

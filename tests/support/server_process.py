@@ -14,10 +14,10 @@ READY = re.compile(r"gemserve: ready on (http://\S+) ")
 START_SECONDS = 180  # an engine starts in 20; machines here are shared
 
 
-def start(*words: str | Path, new: bool) -> subprocess.Popen[str] | Process:
+def start(*words: str | Path, imported: str | None) -> subprocess.Popen[str] | Process:
     environment = os.environ | {"PORT": ""}
-    if not new:
-        return Process(*words, environment=environment)
+    if imported is not None:
+        return Process(*words, imported=imported, environment=environment)
     command = [sys.executable, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
@@ -25,11 +25,12 @@ def start(*words: str | Path, new: bool) -> subprocess.Popen[str] | Process:
 class ServerProcess:
     """Runs until `stop`; `url` is where it answers, `lines` what it printed.
 
-    module: the server itself starts as a user starts it; a program like it is forked, which is sooner.
+    module: the server itself, or a program like it.
+    imported: the fork server that it comes from (`tests.support.processes`). None starts it as a user does.
     """
 
-    def __init__(self, *arguments: str | Path, module: str = "server") -> None:
-        self._process = start("-m", module, *arguments, new=module == "server")
+    def __init__(self, *arguments: str | Path, module: str = "server", imported: str | None = None) -> None:
+        self._process = start("-m", module, *arguments, imported=imported)
         self.lines: list[str] = []
         self.url = ""
         self._ready = threading.Event()
