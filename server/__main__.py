@@ -24,13 +24,15 @@ from fastapi import FastAPI
 from catalog.errors import CatalogError
 from catalog.terminal import printable
 from server.api.dependencies import Parts
-from server.api.transport.protocol import Bounds, protocol_within
+from server.api.transport.protocol import Bounds, check_uvicorn, protocol_within
 from server.app import create_app
 from server.core.errors import SettingsError, StartupError
 from server.core.logging import configure_logging
+from server.core.private_apis import require_members
 from server.core.process import gc_freeze, raise_fd_limit
 from server.core.settings import Settings, read_settings
 from server.engine.errors import EngineError
+from server.storage.client import check_redis
 from server.storage.managed_redis import managed_redis
 
 REFUSED = 2
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         configure_logging("info")  # for what there is to say about the settings themselves
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, program=program)
         configure_logging(settings.log_level)
+        check_libraries()
         raise_fd_limit(settings.connections)
         bind(settings).close()  # a port in use is told now, not after a model was loaded
         with redis_of(settings) as settings, runner() as loop:
@@ -71,6 +74,14 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     except (asyncio.CancelledError, KeyboardInterrupt):
         print("gemserve: stopped before it was ready", file=sys.stderr)
     return 0
+
+
+def check_libraries() -> None:
+    """Raises StartupError where an installed library lacks what is used of it beyond what it documents."""
+    check_uvicorn()
+    methods = {"startup": ("sockets",), "serve": ("sockets",), "capture_signals": ()}
+    require_members("uvicorn", uvicorn.Server, methods=methods, attributes=("should_exit", "force_exit"))
+    check_redis()
 
 
 def runner() -> asyncio.Runner:

@@ -19,8 +19,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
+from server.core.private_apis import require_members
 
-__all__ = ["Call", "RedisClient", "Script"]
+__all__ = ["Call", "RedisClient", "Script", "check_redis"]
 
 STEPS = 10  # of a time limit: a busy event loop looks at least so often for an answer before it gives Redis up
 
@@ -51,6 +52,11 @@ class _Pool(ConnectionPool):
         """Closes the connections that nobody uses; without a pause in which somebody could take one."""
         for connection in self._available_connections:
             await connection.disconnect(nowait=True)
+
+
+def check_redis() -> None:
+    """Raises StartupError where the redis-py that is installed lacks what `_Pool` uses of its pool."""
+    require_members("redis", ConnectionPool, attributes=("_available_connections",))
 
 
 class RedisClient:

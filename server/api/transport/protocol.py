@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.api.problems import PROBLEM_JSON, problem_body
@@ -20,8 +20,12 @@ from server.api.transport.disconnect import notify_disconnect
 from server.api.transport.security_headers import API
 from server.core import errors, metrics
 from server.core.errors import RETRY_LATER, Problem
+from server.core.private_apis import require_members
 
-__all__ = ["MAX_URL_BYTES", "Bounds", "HttpProtocol", "protocol_within"]
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+__all__ = ["MAX_URL_BYTES", "Bounds", "HttpProtocol", "check_uvicorn", "protocol_within"]
 
 MAX_URL_BYTES = 16_384  # bytes; the middleware holds requests to it that arrive whole
 MAX_HEADER_BYTES = 65_536  # bytes, request line and headers
@@ -46,6 +50,31 @@ class Bounds:
 
 
 Part = Literal["head", "body"]
+
+
+def check_uvicorn() -> None:
+    """Raises StartupError where the uvicorn that is installed lacks what HttpProtocol overrides and uses of it."""
+    methods = {
+        "connection_made": ("transport",),
+        "connection_lost": ("exc",),
+        "pause_writing": (),
+        "resume_writing": (),
+        "timeout_keep_alive_handler": (),
+        "data_received": ("data",),
+        "on_message_begin": (),
+        "on_header": ("name", "value"),
+        "on_headers_complete": (),
+        "on_message_complete": (),
+        "on_response_complete": (),
+        "send_400_response": ("msg",),
+        "_start_asgi_task": ("cycle", "app"),
+        "_unset_keepalive_if_required": (),
+    }
+    of_protocol = ("connections", "cycle", "flow", "headers", "loop", "parser", "pipeline", "transport")
+    require_members("uvicorn", HttpToolsProtocol, methods=methods, attributes=of_protocol)
+    of_cycle = ("disconnected", "message_event", "response_complete", "response_started", "scope")
+    require_members("uvicorn", RequestResponseCycle, attributes=of_cycle)
+    require_members("uvicorn", FlowControl, attributes=("read_paused",))
 
 
 def protocol_within(bounds: Bounds) -> type[HttpProtocol]:
