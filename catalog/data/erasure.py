@@ -61,7 +61,11 @@ def read_tombstones(path: Path, *, missing_ok: bool = False) -> dict[str, int]:
         return {}
     try:
         rows = orjson.loads(path.read_bytes())
-        return latest_tombstones(*({_digest(row["sha256"]): int(row["erased_at"])} for row in rows))
+        latest: dict[str, int] = {}
+        for row in rows:
+            digest, erased_at = _digest(row["sha256"]), int(row["erased_at"])
+            latest[digest] = max(erased_at, latest.get(digest, erased_at))
+        return latest
     except OSError as fault:
         raise EventsError(f"{path}: cannot be read ({fault.strerror})") from fault
     except (ValueError, TypeError, KeyError) as fault:
