@@ -98,7 +98,7 @@ class LiveCatalog:
 
         One that this catalog cannot take is left out.
         """
-        await self._tasks.shield(self._take_over(changes, number))
+        await self._tasks.shield(self._apply_remote(changes, number))
 
     async def restore(self) -> None:
         """Have the engine hold the present state again, after it has loaded this bundle anew."""
@@ -132,27 +132,27 @@ class LiveCatalog:
             await self._serve(replace(snapshot, number=old.number + 1 if number is None else number))
             last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
             self.changes |= last
-            self._leave_out({}, last)
+            self._note_rejected({}, last)
         return snapshot.outcome
 
-    async def _take_over(self, changes: Mapping[str, Change], number: int) -> None:
+    async def _apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         async with self._changing:
             reasons: dict[str, str] = {}
             snapshot = await asyncio.to_thread(self._fitting, self.searcher.snapshot, list(changes.items()), reasons)
             await self._learn(changes.values())
             await self._serve(replace(snapshot, number=number))
             self.changes |= changes
-            self._leave_out(reasons, changes)
+            self._note_rejected(reasons, changes)
 
     async def _learn(self, changes: Iterable[Change]) -> None:
         """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one."""
         await self.spelling.add([change.record for change in changes if isinstance(change, Upsert)])
 
-    def _leave_out(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
+    def _note_rejected(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
         kept = {item_id: reason for item_id, reason in self.rejected.items() if item_id not in changes}
         self.rejected = kept | dict(reasons)
         for item_id, reason in reasons.items():
-            log.error("change_left_out", model=self._bundle.version, item=item_id, reason=reason)
+            log.error("change_rejected", model=self._bundle.version, item=item_id, reason=reason)
 
     async def _serve(self, snapshot: Snapshot) -> None:
         old = self._current.value

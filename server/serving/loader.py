@@ -60,7 +60,7 @@ class Loader:
     async def load(self, version: str, source: LiveCatalog | None = None) -> Deployment:
         """A deployment of this version in an engine of its own, ready.
 
-        source: the catalog whose changes it takes over.
+        source: the catalog whose changes it applies.
 
         Raises CatalogError, EngineError and StartupError. If it raises or is cancelled, nothing of it is left.
         """

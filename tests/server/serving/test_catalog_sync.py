@@ -212,7 +212,7 @@ async def test_a_store_that_came_back_empty_is_filled_again(settings: Settings, 
         await until(lambda: shown(other) == shown(one))
 
 
-async def test_what_a_catalog_cannot_take_is_left_out_and_told(settings: Settings, changes: MemoryChanges) -> None:
+async def test_what_a_catalog_cannot_take_is_rejected_and_told(settings: Settings, changes: MemoryChanges) -> None:
     written = {f"item-{n}": Upsert({"item_id": f"item-{n}", "title": "changed"}) for n in range(6, 16)}
     written["item-8"] = Upsert({"item_id": "item-8", "colour": "red"})
     await changes.write(written, expected=0, number=1)
@@ -224,7 +224,7 @@ async def test_what_a_catalog_cannot_take_is_left_out_and_told(settings: Setting
             assert (await deployments.activate(NEW)).version == NEW  # the one before could not take it either
             await edits.change([Upsert({"item_id": "item-8", "title": "mended"})])
             assert deployments.router.current.catalog.rejected == {}
-    (told, *_) = [entry for entry in logs if entry["event"] == "change_left_out"]
+    (told, *_) = [entry for entry in logs if entry["event"] == "change_rejected"]
     assert (told["item"], "colour" in told["reason"]) == ("item-8", True)
 
 
