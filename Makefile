@@ -140,7 +140,7 @@ client-types: openapi $(NODE_MODULES)/.ready
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --hypothesis-profile $(EXAMPLES) \
-  $(if $(TIMINGS),--timings $(TIMINGS))
+  $(if $(TIMINGS),--timings=$(TIMINGS))
 test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes

@@ -21,6 +21,8 @@ from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
 
+USER = "ada-lovelace"  # no hexadecimal number, as those of requests are, can contain it
+
 
 @pytest.fixture(scope="module")
 def port() -> int:
@@ -127,14 +129,14 @@ async def test_a_full_disk_stops_events_and_nothing_else(tmp_path: Path, capsys:
         acknowledged: list[str] = []
 
         async def post(event_id: str) -> int:
-            response = await shop.post(EVENT | {"event_id": event_id})
+            response = await shop.post(EVENT | {"event_id": event_id, "user_id": USER})
             if response.status_code == 202:
                 acknowledged.append(event_id)
             else:
                 assert_problem(response, 503, "history_unavailable")
                 told = capsys.readouterr().out
                 assert "MISCONF" in told
-                assert "ada" not in told
+                assert USER not in told
             return response.status_code
 
         with managed_redis(tmp_path / "data", port):
@@ -155,6 +157,6 @@ async def test_a_full_disk_stops_events_and_nothing_else(tmp_path: Path, capsys:
             assert await post("refused") == 202
             assert pid_of_redis(port) == pid
         with managed_redis(tmp_path / "data", port):
-            past = (await shop.get("/users/ada/history", limit=100)).json()
+            past = (await shop.get(f"/users/{USER}/history", limit=100)).json()
             assert sorted(event["event_id"] for event in past["events"]) == sorted(acknowledged)
             assert past["total"] == len(acknowledged)

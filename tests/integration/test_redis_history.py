@@ -210,6 +210,7 @@ async def test_a_write_that_redis_cannot_finish_is_not_remembered_as_done(connec
 async def test_a_busy_event_loop_does_not_blame_redis(connect: Connect) -> None:
     history = connect(read_timeout_ms=100)
     await history.append([event(1)])
+    await history.read("ada")  # so that the connection is there
     read = asyncio.create_task(history.read("ada"))
     while not read.done():
         await asyncio.sleep(0)

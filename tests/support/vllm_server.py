@@ -13,6 +13,7 @@ __all__ = ["VllmServer", "VllmServers"]
 
 OPTIONS = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning", "--open-admin", "true")
 HANGS = ("--engine.hang-seconds", "20")
+PATIENT = ("--redis-write-timeout-ms", "20000")  # on a busy machine Redis' disk can take longer than the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +63,5 @@ class VllmServers:
         recipes = [(*world.LEARNING, *other) for other in ((), ("seed=1",))]
         folder = self._new_folder("vllm-server")
         bundles = Path(shutil.copytree(self._trained.folder(*recipes), folder / "bundles", symlinks=True))
-        flags = ("--bundles", bundles, "--managed-redis", folder / "redis", "--rollout", "recreate", *OPTIONS, *HANGS)
+        flags = ("--bundles", bundles, "--managed-redis", folder / "redis", "--rollout", "recreate", *OPTIONS, *HANGS, *PATIENT)
         return VllmServer(ServerProcess(*flags), bundles)

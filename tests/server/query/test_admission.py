@@ -328,14 +328,15 @@ async def test_over_http_a_query_too_many_is_a_503_and_lines_of_batches_are_answ
 async def test_what_waits_for_an_exchange_of_the_model_keeps_its_slot_and_nobody_is_refused(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     async def reload(bundle: object) -> None:
+        begun.set()
         await gate.wait()
 
     monkeypatch.setattr(engine, "reload", reload)
     activation = asyncio.create_task(shop.client.post("/admin/models/2025-11-21-a/activate"))
-    await asyncio.sleep(0.1)
+    await begun.wait()
     asking = [asyncio.create_task(shop.get("/search", q="tent")) for _ in range(5)]
     while value_of("gemserve_queue_waiting") < 4:
         await asyncio.sleep(0)
