@@ -13,7 +13,7 @@ from catalog.nearest import nearest_name
 
 __all__ = ["Holding", "ItemColumn", "find_column"]
 
-MOST_NAMES = 40  # that one message lists
+MAX_NAMES = 40  # that one message lists
 
 
 class Holding(Enum):
@@ -57,8 +57,8 @@ _ALIASES = {"category": "categories", "id": "item_id"}
 def _unknown(name: str, names: list[str]) -> str:
     nearest = nearest_name(name, names)
     hint = f"; did you mean {write_name(nearest)}?" if nearest is not None else "."
-    listed = ", ".join(write_name(known) for known in names[:MOST_NAMES])
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    listed = ", ".join(write_name(known) for known in names[:MAX_NAMES])
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return f"the items have no column {shorten(write_name(name))}{hint} The columns are {listed}{more}"
 
 

@@ -14,9 +14,9 @@ from catalog.filters.parser import read_tree
 from catalog.filters.typecheck import check
 from catalog.filters.unparse import write
 
-__all__ = ["LONGEST", "Filter", "compile_filter", "parse"]
+__all__ = ["MAX_CHARACTERS", "Filter", "compile_filter", "parse"]
 
-LONGEST = 4_096  # characters
+MAX_CHARACTERS = 4_096  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class Filter:
 def parse(text: str) -> Filter:
     """Read a filter; the grammar is in this package's docstring. Raises FilterError for whatever is no filter."""
     whole = Span(0, len(text))
-    if len(text) > LONGEST:
-        what = f"the filter has {len(text):,} characters, at most {LONGEST:,} are read: shorten it"
-        raise fault(what, Span(LONGEST, len(text) - LONGEST))
+    if len(text) > MAX_CHARACTERS:
+        what = f"the filter has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read: shorten it"
+        raise fault(what, Span(MAX_CHARACTERS, len(text) - MAX_CHARACTERS))
     if surrogate := _SURROGATE.search(text):
         raise fault("half a surrogate pair is no character: remove it", Span(surrogate.start(), 1))
     tree = read_tree(text)
     canonical = write(tree)
-    if len(canonical) > LONGEST:  # else the canonical text would be no filter
+    if len(canonical) > MAX_CHARACTERS:  # else the canonical text would be no filter
         what = f"the filter has {len(canonical):,} characters in its canonical form, with one space around operators"
-        raise fault(f"{what} and after commas; at most {LONGEST:,} are read: shorten it", whole)
+        raise fault(f"{what} and after commas; at most {MAX_CHARACTERS:,} are read: shorten it", whole)
     return Filter(canonical, tree)
 
 

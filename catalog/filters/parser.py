@@ -1,4 +1,9 @@
-"""Recursive descent over the tokens of a filter: one method a rule of the grammar in this package's docstring."""
+"""Recursive descent over the tokens of a filter: one method a rule of the grammar in this package's docstring.
+
+A parser of our own, as what can be wrong is told in words of the place: which bracket a missing one closes, what
+`like` or `between` are called here, which condition is one too many, before the rest is read. A generated parser tells
+the tokens that it expected, so each of these sentences would need a table of its states.
+"""
 
 from collections.abc import Mapping
 from typing import NoReturn, cast
@@ -22,12 +27,12 @@ from catalog.filters.faults import Span, fault, shorten
 from catalog.filters.lexer import PLAIN_NAME, Kind, Token, read_tokens
 from catalog.filters.unparse import write_name, write_value
 
-__all__ = ["DEEPEST", "LONGEST_LIST", "MOST_CONDITIONS", "MOST_SCANS", "read_tree"]
+__all__ = ["MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST", "MAX_SCANS", "read_tree"]
 
-DEEPEST = 64  # levels of brackets and `not`
-LONGEST_LIST = 1_000  # values
-MOST_CONDITIONS = 32
-MOST_SCANS = 8  # `contains` reads every text of its column and costs as much as some thirty comparisons
+MAX_DEPTH = 64  # levels of brackets and `not`
+MAX_LIST = 1_000  # values
+MAX_CONDITIONS = 32
+MAX_SCANS = 8  # `contains` reads every text of its column and costs as much as some thirty comparisons
 
 
 def read_tree(text: str) -> Expression:
@@ -86,8 +91,8 @@ class _Parser:
         if self._at("("):
             return self._group()
         self._conditions += 1
-        if self._conditions > MOST_CONDITIONS:
-            what = f"this is condition {self._conditions}, a filter has at most {MOST_CONDITIONS}"
+        if self._conditions > MAX_CONDITIONS:
+            what = f"this is condition {self._conditions}, a filter has at most {MAX_CONDITIONS}"
             raise fault(f"{what}: leave out what follows, or ask for several values by in (…)", self._token.span)
         if self._accept("exists"):
             opened = self._expect("(", "a ( and the column").span
@@ -142,16 +147,16 @@ class _Parser:
         values = [self._value()]
         while self._accept(","):
             values.append(self._value())
-            if len(values) > LONGEST_LIST:
-                raise fault(f"a list has at most {LONGEST_LIST:,} values: leave out what follows", values[-1].span)
+            if len(values) > MAX_LIST:
+                raise fault(f"a list has at most {MAX_LIST:,} values: leave out what follows", values[-1].span)
         self._close(opened, "a comma or ")
         return Membership(column, tuple(values))
 
     def _containment(self, column: Column) -> Containment:
         span = self._advance().span
         self._scans += 1
-        if self._scans > MOST_SCANS:
-            what = f"this is contains number {self._scans}, a filter has at most {MOST_SCANS}"
+        if self._scans > MAX_SCANS:
+            what = f"this is contains number {self._scans}, a filter has at most {MAX_SCANS}"
             raise fault(f"{what}: look for fewer texts, or compare whole values by = or in", span)
         value = self._value()
         if not isinstance(value.value, str):
@@ -174,8 +179,8 @@ class _Parser:
 
     def _descend(self) -> Token:
         self._depth += 1
-        if self._depth > DEEPEST:
-            raise fault(f"more than {DEEPEST} brackets and nots lie around this: simplify", self._token.span)
+        if self._depth > MAX_DEPTH:
+            raise fault(f"more than {MAX_DEPTH} brackets and nots lie around this: simplify", self._token.span)
         return self._advance()
 
     def _expect(self, symbol: str, what: str) -> Token:

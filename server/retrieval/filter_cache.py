@@ -19,7 +19,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 MEMORY_BYTES = 1 << 28
 BYTES_A_LEAF = 4
-MOST = 256
+MAX_FILTERS = 256
 AT_A_TIME = 2  # filters evaluated, which take up to a second each where items are many
 
 
@@ -33,7 +33,7 @@ class FilterCache:
         self._engine = engine
         self._snapshot = snapshot
         self._numbers = numbers
-        self._capacity = max(4, min(MOST, MEMORY_BYTES // (BYTES_A_LEAF * leaves)))
+        self._capacity = max(4, min(MAX_FILTERS, MEMORY_BYTES // (BYTES_A_LEAF * leaves)))
         self._turns = asyncio.Semaphore(AT_A_TIME)
         self._sets: dict[str, RefCounted[asyncio.Future[int]]] = {}
         """The most recently used last."""

@@ -63,5 +63,15 @@ class VllmServers:
         recipes = [(*world.LEARNING, *other) for other in ((), ("seed=1",))]
         folder = self._new_folder("vllm-server")
         bundles = Path(shutil.copytree(self._trained.folder(*recipes), folder / "bundles", symlinks=True))
-        flags = ("--bundles", bundles, "--managed-redis", folder / "redis", "--rollout", "recreate", *OPTIONS, *HANGS, *PATIENT)
+        flags = (
+            "--bundles",
+            bundles,
+            "--managed-redis",
+            folder / "redis",
+            "--rollout",
+            "recreate",
+            *OPTIONS,
+            *HANGS,
+            *PATIENT,
+        )
         return VllmServer(ServerProcess(*flags), bundles)

@@ -12,8 +12,8 @@ from catalog.data.items import Items
 from catalog.errors import CatalogError, FilterError
 from catalog.filters import Filter, compile_filter, parse
 from catalog.filters.ast import Expression
-from catalog.filters.filter import LONGEST
-from catalog.filters.parser import DEEPEST, MOST_CONDITIONS
+from catalog.filters.filter import MAX_CHARACTERS
+from catalog.filters.parser import MAX_CONDITIONS, MAX_DEPTH
 from tests.catalog.filters.expressions import spell, trees
 
 
@@ -84,23 +84,23 @@ def test_all_conditions_are_checked_before_one_is_computed(items: Items, monkeyp
 
 
 def test_a_filter_has_a_greatest_length() -> None:
-    most = f'a = "{"x" * (LONGEST - 6)}"'
+    most = f'a = "{"x" * (MAX_CHARACTERS - 6)}"'
     assert parse(most).text == most
     with pytest.raises(FilterError, match="has 4,097 characters, at most 4,096 are read") as refused:
         parse(most + " ")
-    assert (refused.value.position, refused.value.length) == (LONGEST, 1)
+    assert (refused.value.position, refused.value.length) == (MAX_CHARACTERS, 1)
     with pytest.raises(FilterError, match="has 4,098 characters in its canonical form"):
-        parse(f'a="{"x" * (LONGEST - 4)}"')
+        parse(f'a="{"x" * (MAX_CHARACTERS - 4)}"')
 
 
 def test_the_deepest_filter_can_be_asked_of_items(items: Items) -> None:
     for opening, closing in (("(", ")"), ("not ", "")):
-        assert compile_filter(opening * DEEPEST + "available" + closing * DEEPEST, items).tolist() == [
+        assert compile_filter(opening * MAX_DEPTH + "available" + closing * MAX_DEPTH, items).tolist() == [
             True,
             False,
             True,
         ]
-    nested = "(available and " * (MOST_CONDITIONS - 1) + "available" + ")" * (MOST_CONDITIONS - 1)
+    nested = "(available and " * (MAX_CONDITIONS - 1) + "available" + ")" * (MAX_CONDITIONS - 1)
     assert compile_filter(nested, items).tolist() == [True, False, True]
     assert parse(parse(nested).text) == parse(nested)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from catalog.errors import FilterError
 from catalog.filters.ast import And, Comparison, Not, Or, Truth
-from catalog.filters.parser import DEEPEST, LONGEST_LIST, MOST_CONDITIONS, MOST_SCANS, read_tree
+from catalog.filters.parser import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST, MAX_SCANS, read_tree
 
 
 def refusal(text: str) -> FilterError:
@@ -146,16 +146,16 @@ NESTS = [("(", ")"), ("not ", ""), ("NOT(", ")")]
 @pytest.mark.parametrize(("opening", "closing"), NESTS)
 def test_nesting_has_a_limit(opening: str, closing: str) -> None:
     levels = len(re.findall(r"not|\(", opening.lower()))
-    most = DEEPEST // levels
+    most = MAX_DEPTH // levels
     read_tree(opening * most + "a" + closing * most)
     error = refusal(opening * (most + 1) + "a" + closing * (most + 1))
     assert error.position == len(opening * most)
-    assert f"more than {DEEPEST} brackets and nots" in str(error)
+    assert f"more than {MAX_DEPTH} brackets and nots" in str(error)
 
 
 def test_what_lies_side_by_side_is_not_nested() -> None:
-    sides = ["(((not a)))", "not ((not a))"] * (MOST_CONDITIONS // 2)
-    assert sum(side.count("(") for side in sides) > DEEPEST
+    sides = ["(((not a)))", "not ((not a))"] * (MAX_CONDITIONS // 2)
+    assert sum(side.count("(") for side in sides) > MAX_DEPTH
     read_tree(" and ".join(sides))
 
 
@@ -167,24 +167,24 @@ def test_long_texts_never_exhaust_the_stack(text: str) -> None:
 
 @pytest.mark.parametrize("between", [" and ", " or ", " and not "])
 def test_conditions_have_a_limit(between: str) -> None:
-    read_tree(between.join(["a < 1"] * MOST_CONDITIONS))
-    error = refusal(between.join(["a < 1"] * (MOST_CONDITIONS + 1)))
-    assert error.position == len(f"a < 1{between}") * MOST_CONDITIONS
-    assert f"a filter has at most {MOST_CONDITIONS}" in str(error)
+    read_tree(between.join(["a < 1"] * MAX_CONDITIONS))
+    error = refusal(between.join(["a < 1"] * (MAX_CONDITIONS + 1)))
+    assert error.position == len(f"a < 1{between}") * MAX_CONDITIONS
+    assert f"a filter has at most {MAX_CONDITIONS}" in str(error)
 
 
 def test_contains_has_a_limit_of_its_own() -> None:
     scan = 'a not contains "x" or '
-    read_tree(scan * MOST_SCANS + "a")
-    error = refusal(scan * MOST_SCANS + "b contains 'y'")
-    assert (error.position, error.length) == (len(scan) * MOST_SCANS + 2, len("contains"))
-    assert f"a filter has at most {MOST_SCANS}" in str(error)
+    read_tree(scan * MAX_SCANS + "a")
+    error = refusal(scan * MAX_SCANS + "b contains 'y'")
+    assert (error.position, error.length) == (len(scan) * MAX_SCANS + 2, len("contains"))
+    assert f"a filter has at most {MAX_SCANS}" in str(error)
 
 
 def test_lists_have_a_limit() -> None:
-    read_tree(f"a in ({'1,' * (LONGEST_LIST - 1)}1)")
-    error = refusal(f"a in ({'1,' * LONGEST_LIST}1)")
-    assert error.position == len("a in (") + 2 * LONGEST_LIST
+    read_tree(f"a in ({'1,' * (MAX_LIST - 1)}1)")
+    error = refusal(f"a in ({'1,' * MAX_LIST}1)")
+    assert error.position == len("a in (") + 2 * MAX_LIST
     assert "a list has at most 1,000 values" in str(error)
 
 

@@ -25,7 +25,7 @@ async def engine() -> FakeEngine:
 
 @pytest.fixture
 def sets(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FilterCache:
-    monkeypatch.setattr(module, "MOST", 4)
+    monkeypatch.setattr(module, "MAX_FILTERS", 4)
     return FilterCache(engine, 0, LEAVES, itertools.count(1))
 
 
