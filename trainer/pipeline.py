@@ -1,64 +1,32 @@
-"""A training run from files to bundle. What takes long is left in the workspace, so a resumed run skips it."""
+"""A training run from files to bundle: prepare the data and the backbone, train, evaluate, publish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from catalog.bundle.bundle import Bundle
-from catalog.bundle.manifest import MANIFEST, events_names
-from catalog.data.erasure import ERASED, read_kept_events, tombstone_files
-from catalog.data.events import drop_unknown_items
-from catalog.data.items import Items, read_items
-from catalog.ids.codes import Codebooks
-from catalog.ids.index import ItemIndex
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.config.recipe import Recipe
-from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches
-from trainer.data.corpus import read_corpus
-from trainer.data.histories import SPLITS, Histories, Split
 from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
 from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
-from trainer.evaluation import Protocol, Report, evaluate, with_protocol
+from trainer.evaluation.report import Protocol, Report, evaluate, with_protocol
 from trainer.methods import create_method
-from trainer.model.backbone import (
-    Backbone,
-    add_item_tokens,
-    build_backbone,
-    load_backbone,
-    pretrain,
-    reload_base,
-    text_vectors,
-)
-from trainer.model.semantic_ids import identify
-from trainer.model.warm_start import check_fits, keep_identifiers, start_backbone
+from trainer.model.backbone import Backbone, load_backbone
+from trainer.model.warm_start import check_fits
 from trainer.runtime.loop import train
+from trainer.runtime.prepare import InputFiles, TrainingData, general_text, prepare_backbone, prepare_data
 from trainer.runtime.publish import keep_reports, publish_run
 from trainer.runtime.workspace import Workspace, open_workspace
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What training needs of the data, everything numbered by leaf."""
-
-    items: Items
-    codes_NL: np.ndarray
-    index: ItemIndex
-    codebooks: Codebooks
-    split: Split
-    erased: int  # events of erased users, which were left out
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return self.index.sizes
+__all__ = ["run"]
 
 
 def run(
@@ -73,196 +41,94 @@ def run(
     make_current: bool = True,
     erased: Path | None = None,
 ) -> Path:
-    """The whole run; returns the published bundle, or the folder of reports where the method allows none.
+    """Performs a whole run; returns the published bundle, or the folder of reports where the method allows none.
 
     events: one file, or several that are merged.
-    start: the bundle to go on from (`trainer/model/warm_start.py`).
-    make_current: whether servers shall load the result.
-    erased: tombstones that count beside those which stand next to the events (`catalog/data/erasure.py`).
-    Of several processes the first makes what they then read from the workspace; all train; it evaluates and publishes.
+    out: the folder of bundles, which also holds the run's workspace.
+    resume: whether to continue an interrupted run of the same recipe and files.
+    group: the ranks of the run. Rank 0 prepares what the others then read from the workspace; all of them train; rank 0
+        evaluates and publishes.
+    start: the bundle to start from (`trainer/model/warm_start.py`).
+    make_current: whether servers are to load the result.
+    erased: tombstones to heed beside those that stand next to the events (`catalog/data/erasure.py`).
+
     Raises TrainerError or CatalogError.
     """
     check_sharding(recipe, group)
-    files = [events] if isinstance(events, Path) else list(events)
-    if len({file.resolve() for file in files}) < len(files):
-        raise TrainerError(f"a file of events is named twice: {', '.join(map(str, files))}; name each once")
-    tombstones = tombstone_files(files, erased)
-    read = [items, *files, *tombstones]
+    files = InputFiles.of(items, events, erased)
     if start is not None:
         check_fits(recipe, start)
-        read.append(start.path / MANIFEST)
-    first = group.rank == 0
-    inputs = {"items": items} | dict(zip(events_names(len(files)), files, strict=True))
-    inputs |= {f"tombstones_{number}": file for number, file in enumerate(tombstones, start=1)}
-    with ExitStack() as held:
-        workspace = group.rank0_first(
-            lambda: held.enter_context(open_workspace(out, recipe, read, resume=resume, first=first))
-        )
-        prepared = group.rank0_first(lambda: _prepare(items, files, tombstones, recipe, workspace, start))
-        return _run_in(workspace, prepared, inputs, out, recipe, group, start, make_current)
+    with ExitStack() as stack:
+        opened = open_workspace(out, recipe, files.all(start), resume=resume, first=group.rank == 0)
+        workspace = group.rank0_first(lambda: stack.enter_context(opened))
+        data = group.rank0_first(lambda: prepare_data(files, recipe, workspace, start))
+        return _train_and_publish(workspace, data, files, out, recipe, group, start, make_current)
 
 
-def _run_in(
+def _train_and_publish(
     workspace: Workspace,
-    prepared: Prepared,
-    inputs: dict[str, Path],
+    data: TrainingData,
+    files: InputFiles,
     out: Path,
     recipe: Recipe,
     group: ProcessGroup,
     start: Bundle | None,
     make_current: bool,
 ) -> Path:
-    documents = _documents(recipe, prepared.items)
+    documents = general_text(recipe, data.items)
     device = CPU if recipe.training.shard else group.device
-    backbone = group.rank0_first(lambda: _backbone(recipe, prepared, documents, workspace, device, start))
+    backbone = group.rank0_first(lambda: prepare_backbone(recipe, data, documents, workspace, device, start))
     if recipe.training.shard:
         shard_model(backbone.model, group)
-    tokens = level_token_ids(backbone.text_tokenizer, prepared.sizes)
-    prompts = PromptFormat(backbone.text_tokenizer, prepared.codes_NL, tokens, _prompt_settings(recipe, backbone))
-    level_tokens = [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens]
+    tokens = level_token_ids(backbone.text_tokenizer, data.index.sizes)
+    prompts = PromptFormat(backbone.text_tokenizer, data.codes_NL, tokens, _prompt_settings(recipe, backbone))
     method = create_method(backbone, recipe, documents, workspace.root / "null_spaces", group)
     if method.unservable_reason is not None:
         print_line(f"{recipe.method} cannot be served: {method.unservable_reason}. The run ends without a bundle")
-    batches = Batches(
-        prepared.split.train,
-        prepared.items,
-        prepared.codes_NL,
-        prompts,
+    train(
+        backbone,
+        method,
+        _batches(backbone, prompts, data, recipe, group),
+        [torch.from_numpy(ids).to(backbone.model.device) for ids in tokens],
         recipe.training,
-        seq2seq=backbone.is_seq2seq,
-        pad=int(backbone.tokenizer.pad_token_id or 0),
+        workspace.checkpoint,
+        workspace.step_log,
         seed=recipe.seed,
         group=group,
     )
-    kept = (workspace.checkpoint, workspace.step_log)
-    train(backbone, method, batches, level_tokens, recipe.training, *kept, seed=recipe.seed, group=group)
     method.finish()
     weights = gather_weights(backbone.model, group) if recipe.training.shard else {}
 
-    def publish() -> Path:
-        tuned = _in_one_piece(backbone, weights, recipe, workspace, group.device) if weights else backbone
-        report_by = partial(_evaluate, tuned, prepared, tokens, prompts, recipe)
+    def evaluate_and_publish() -> Path:
+        tuned = _unsharded(backbone, weights, recipe, workspace, group.device) if weights else backbone
+
+        def report(protocol: Protocol) -> Report:
+            return _evaluate(tuned, data, tokens, prompts, recipe, protocol)
+
         if method.unservable_reason is None:
             prompts.settings.save(workspace.catalog / "prompt.json")
             result = publish_run(
                 out,
                 tuned,
                 workspace,
-                prepared.split.train,
-                report_by("full"),
+                data.split.train,
+                report("full"),
                 recipe,
-                prepared.sizes,
-                inputs,
+                data.index.sizes,
+                files.by_name(),
                 warm_start=None if start is None else start.version,
                 make_current=make_current,
-                events_erased=prepared.erased,
+                events_erased=data.erased,
             )
             print_line(f"published {result}")
-        else:  # nothing will be left to evaluate later
-            reports = {"report": report_by("full"), "report-candidates": report_by("candidates")}
+        else:  # no model is left that could be evaluated later
+            reports = {"report": report("full"), "report-candidates": report("candidates")}
             result = keep_reports(out, reports, workspace.step_log, recipe)
             print_line(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
         workspace.remove()
         return result
 
-    return group.on_rank0(publish)
-
-
-def _prepare(
-    items_file: Path,
-    events_files: Sequence[Path],
-    tombstones: Sequence[Path],
-    recipe: Recipe,
-    workspace: Workspace,
-    start: Bundle | None,
-) -> Prepared:
-    events, met = read_kept_events(events_files, tombstones)
-    workspace.check_inputs()
-    split_of = SPLITS[recipe.evaluation.split]
-
-    def fill(draft: Path) -> None:
-        items = Items(read_items(items_file))
-        workspace.check_inputs()
-        if start is not None:
-            keep_identifiers(start, items, draft)
-            return
-        train_histories = split_of(Histories.from_events(events, items)).train
-        vectors = _backbone_vectors(recipe) if recipe.identifiers.text == "backbone" else None
-        identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
-
-    workspace.stage(workspace.catalog, fill)
-    items = Items(read_items(workspace.catalog / "items.parquet"))
-    events = drop_unknown_items(events, items.table["item_id"], met, fault=False)
-    print_line(str(met))
-    codes_NL = np.load(workspace.catalog / "codes.npy", allow_pickle=False)
-    split = split_of(Histories.from_events(events, items))
-    index = ItemIndex.open(workspace.catalog / "index")
-    print_line(
-        f"{len(items)} items as {'×'.join(map(str, index.sizes))} codes; {len(split.full)} events of "
-        f"{len(split.full.users)} users, {len(split.test)} held out for the test"
-    )
-    codebooks = Codebooks.open(workspace.catalog / "codebooks.npz")
-    erased = met.omissions[ERASED].count if ERASED in met.omissions else 0
-    return Prepared(items, codes_NL, index, codebooks, split, erased)
-
-
-def _backbone_vectors(recipe: Recipe) -> Callable[[Sequence[str]], np.ndarray]:
-    if recipe.backbone.path is None:
-        raise TrainerError("identifiers.text=backbone needs a pretrained backbone.path: a fresh base knows no words")
-    backbone = load_backbone(recipe.backbone.path, recipe.backbone)
-    return lambda texts: text_vectors(backbone, texts)
-
-
-def _documents(recipe: Recipe, items: Items) -> list[str]:
-    """General text to pretrain on and to protect: the named corpus, or what the catalog itself says."""
-    corpus = recipe.null_space.corpus
-    return read_corpus(Path(corpus)) if corpus else items.texts()
-
-
-def _backbone(
-    recipe: Recipe,
-    prepared: Prepared,
-    documents: Sequence[str],
-    workspace: Workspace,
-    device: torch.device,
-    start: Bundle | None,
-) -> Backbone:
-    if start is not None:
-        backbone = start_backbone(start, recipe)
-    elif recipe.backbone.path is not None:
-        backbone = load_backbone(recipe.backbone.path, recipe.backbone)
-        add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
-    else:
-        workspace.stage(workspace.base, lambda draft: _build(recipe, prepared, documents).save(draft))
-        backbone = reload_base(workspace.base, recipe.backbone)
-    backbone.model.to(device)
-    millions = sum(p.numel() for p in backbone.model.parameters()) / 1e6
-    print_line(f"backbone {backbone.name}: {millions:.1f} M parameters on {backbone.model.device}")
-    return backbone
-
-
-def _in_one_piece(
-    backbone: Backbone, weights: dict[str, torch.Tensor], recipe: Recipe, workspace: Workspace, device: torch.device
-) -> Backbone:
-    """A backbone that was sharded, as the plain model of these weights, on a device that has room for it."""
-    workspace.stage(workspace.tuned, lambda draft: backbone.save(draft, weights))
-    whole = replace(backbone, model=load_backbone(str(workspace.tuned), recipe.backbone).model)
-    chosen = evaluation_device(weights, device)
-    print_line(f"the tuned model is evaluated on {chosen}")
-    whole.model.to(chosen)
-    return whole
-
-
-def _build(recipe: Recipe, prepared: Prepared, documents: Sequence[str]) -> Backbone:
-    texts = [*prepared.items.texts(), *prepared.split.train.texts, *documents]
-    positions = recipe.prompt.max_positions(len(prepared.sizes))
-    backbone = build_backbone(recipe.backbone, texts, positions, seed=recipe.seed)
-    if recipe.backbone.pretrain_steps:
-        with progress("pretraining", recipe.backbone.pretrain_steps) as shown:
-            for loss in pretrain(backbone, documents, recipe.backbone, seed=recipe.seed):
-                shown.advance(1, loss=loss)
-    add_item_tokens(backbone, prepared.codebooks, seed=recipe.seed)
-    return backbone
+    return group.on_rank0(evaluate_and_publish)
 
 
 def _prompt_settings(recipe: Recipe, backbone: Backbone) -> PromptSettings:
@@ -270,22 +136,50 @@ def _prompt_settings(recipe: Recipe, backbone: Backbone) -> PromptSettings:
     return PromptSettings(**recipe.prompt.model_dump(), terminator=terminator)
 
 
+def _batches(
+    backbone: Backbone, prompts: PromptFormat, data: TrainingData, recipe: Recipe, group: ProcessGroup
+) -> Batches:
+    return Batches(
+        data.split.train,
+        data.items,
+        data.codes_NL,
+        prompts,
+        recipe.training,
+        seq2seq=backbone.is_seq2seq,
+        pad=int(backbone.tokenizer.pad_token_id or 0),
+        seed=recipe.seed,
+        group=group,
+    )
+
+
+def _unsharded(
+    backbone: Backbone, weights: Mapping[str, torch.Tensor], recipe: Recipe, workspace: Workspace, device: torch.device
+) -> Backbone:
+    """The backbone as a plain model of its gathered weights, on `device` or, where that lacks room, on the CPU."""
+    workspace.stage(workspace.tuned, lambda draft: backbone.save(draft, weights))
+    plain = replace(backbone, model=load_backbone(str(workspace.tuned), recipe.backbone).model)
+    chosen = evaluation_device(weights, device)
+    print_line(f"the tuned model is evaluated on {chosen}")
+    plain.model.to(chosen)
+    return plain
+
+
 def _evaluate(
     backbone: Backbone,
-    prepared: Prepared,
+    data: TrainingData,
     tokens: Sequence[np.ndarray],
     prompts: PromptFormat,
     recipe: Recipe,
     protocol: Protocol,
 ) -> Report:
-    with progress("evaluating", len(prepared.split.test)) as shown:
+    with progress("evaluating", len(data.split.test)) as shown:
         return evaluate(
             backbone.model,
-            prepared.index,
+            data.index,
             tokens,
             prompts,
-            prepared.items,
-            prepared.split,
+            data.items,
+            data.split,
             with_protocol(recipe.evaluation, protocol),
             protocol=protocol,
             progress=shown.advance,

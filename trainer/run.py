@@ -5,12 +5,13 @@
         [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
 
 Several files of events are merged; an event that is in more than one counts once. Events of users who were erased are
-left out (`catalog/data/erasure.py`), as the `.erased.json` beside each file and `--erased` name them.
+left out, as the `.erased.json` beside each file of events and `--erased` name them.
 
-The way: items and events → identifiers → backbone → null spaces → GEMS → evaluation → bundle and `current` symlink.
-In place of GEMS, `method=` takes full, lora, lora_moe or single_subspace: what it is compared with. Several processes
-share every batch with `torchrun --nproc-per-node N trainer/run.py …`, and with `training.shard=true` the weights too.
-`python trainer/run.py` is the same as `gemserve train`. Read on in docs/training.md.
+A run gives the items identifiers, loads or builds the backbone, estimates null spaces, trains with GEMS, evaluates, and
+publishes the bundle, to which the link `current` then points. `method=` takes full, lora, lora_moe or single_subspace
+in place of gems, to compare with it. `torchrun --nproc-per-node N trainer/run.py …` shares every batch among N
+processes, and with `training.shard=true` the weights too. `python trainer/run.py` is the same as `gemserve train`.
+Read on in docs/training.md.
 """
 
 from __future__ import annotations
@@ -25,17 +26,11 @@ if __name__ == "__main__":  # run as a file, Python puts trainer/ first on the p
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from transformers.utils.logging import disable_progress_bar
-
-from catalog.bundle.bundle import Bundle
 from catalog.bundle.disk import disk_full_reason
 from catalog.errors import CatalogError
 from catalog.terminal import printable
-from trainer.config.recipe import Recipe, load_recipe
+from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
-from trainer.distributed.group import init_process_group
-from trainer.model.warm_start import open_start, settings_of
-from trainer.pipeline import run
 
 
 def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -> argparse.Namespace:
@@ -53,13 +48,11 @@ def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -
     parser.add_argument(
         "--recipe", help="a recipe's name or a YAML file (default: small; with --warm-start, the bundle's own settings)"
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted run of the same recipe and data"
-    )
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run of the same recipe and data")
     parser.add_argument(
         "--warm-start",
         metavar="current|BUNDLE_DIR",
-        help="go on from a published bundle: its weights, and its identifiers for the items that it has",
+        help="start from a published bundle: its weights, and its identifiers for the items that it has",
     )
     parser.add_argument(
         "--no-activate", action="store_true", help="publish the bundle without making it `current`, for a look first"
@@ -74,32 +67,14 @@ def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -
     return parser.parse_intermixed_args(arguments)
 
 
-def _recipe(options: argparse.Namespace, start: Bundle | None) -> Recipe:
-    if start is not None and options.recipe is None:
-        return settings_of(start, options.settings)
-    return load_recipe(options.recipe or "small", options.settings)
-
-
 def main(arguments: list[str] | None = None, program: str = "trainer/run.py") -> int:
-    """The process's exit status. program: how it is called, for its help."""
+    """Trains, and returns the process's exit status: 0, 2 for what the user can mend, 130 after an interruption.
+
+    program: how it is called, for its help.
+    """
     options = parse(arguments, program)
-    disable_progress_bar()  # of transformers, which has one for every file
-    began = time.monotonic()
     try:
-        start = None if options.warm_start is None else open_start(options.warm_start, options.out)
-        with init_process_group() as group:
-            result = run(
-                options.items,
-                options.events,
-                options.out,
-                _recipe(options, start),
-                resume=options.resume,
-                group=group,
-                start=start,
-                make_current=not options.no_activate,
-                erased=options.erased,
-            )
-            first = group.rank == 0
+        _train(options)
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {printable(error)}", file=sys.stderr)
         return 2
@@ -109,16 +84,48 @@ def main(arguments: list[str] | None = None, program: str = "trainer/run.py") ->
             raise
         print(
             f"trainer: {printable(options.out)} takes no more data ({reason}): make space there, and the same command "
-            "with --resume goes on from the last checkpoint; the bundles that were there still are",
+            "with --resume continues from the last checkpoint; the bundles that were there still are",
             file=sys.stderr,
         )
         return 2
     except KeyboardInterrupt:
-        print("trainer: interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        print(
+            "trainer: interrupted; the same command with --resume continues from the last checkpoint", file=sys.stderr
+        )
         return 130
-    if first:
-        print(f"{result} took {time.monotonic() - began:.0f} s")
     return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    began = time.monotonic()
+    keeps_settings = options.warm_start is not None and options.recipe is None
+    recipe = None if keeps_settings else load_recipe(options.recipe or "small", options.settings)
+
+    # torch and transformers take seconds to import, for which neither help nor a misspelled setting should wait
+    from transformers.utils.logging import disable_progress_bar
+
+    from trainer.distributed.group import init_process_group
+    from trainer.model.warm_start import open_start, settings_of
+    from trainer.pipeline import run
+
+    disable_progress_bar()  # of transformers, which has one for every file
+    start = None if options.warm_start is None else open_start(options.warm_start, options.out)
+    if recipe is None:
+        assert start is not None
+        recipe = settings_of(start, options.settings)
+    with init_process_group() as group:
+        result = run(
+            options.items,
+            options.events,
+            options.out,
+            recipe,
+            resume=options.resume,
+            group=group,
+            start=start,
+            make_current=not options.no_activate,
+            erased=options.erased,
+        )
+        print(f"{result} took {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

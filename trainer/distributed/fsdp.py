@@ -13,7 +13,7 @@ gathers the tuned weights in main memory, evaluates them and publishes them as t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -112,7 +112,7 @@ def gather_weights(model: nn.Module, group: ProcessGroup) -> dict[str, Tensor]:
     return weights
 
 
-def evaluation_device(weights: dict[str, Tensor], device: torch.device) -> torch.device:
+def evaluation_device(weights: Mapping[str, Tensor], device: torch.device) -> torch.device:
     """`device`, or the CPU where a GPU lacks room for the complete weights and half as much for activations."""
     needed = 1.5 * sum(weight.numel() * weight.element_size() for weight in weights.values())
     if device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < needed:

@@ -1,4 +1,4 @@
-"""Evaluates a published bundle on a file of events, beside popularity, item-kNN and BM25:
+"""Evaluates a published bundle on files of events, beside popularity, item-kNN and BM25:
 
     gemserve evaluate --bundle bundles/current --events data/events.parquet \
         [--protocol full|candidates] [--split leave_one_out|time_cut] [--width 50] [--seed 0] [--json report.json]
@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
-from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import open_bundle
-from catalog.errors import CatalogError
-from catalog.terminal import printable
 from trainer.config.recipe import EvaluationRecipe
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.histories import SPLITS
-from trainer.evaluation.bundle import bundle_settings, evaluate_bundle
 from trainer.evaluation.candidates import NEGATIVES
-from trainer.evaluation.report import with_protocol
-from trainer.evaluation.table import table
 
 
 def parse(arguments: Sequence[str] | None = None, program: str = "python -m trainer.evaluation") -> argparse.Namespace:
@@ -59,19 +54,25 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
 
     program: how it is called, for its help.
     """
-    options = parse(arguments, program)
+    return exit_status("trainer.evaluation", partial(_evaluate, parse(arguments, program)))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    bundle = open_bundle(options.bundle)
+
+    # torch and transformers take seconds to import, for which neither help nor a misspelled bundle should wait
+    from transformers.utils.logging import disable_progress_bar
+
+    from trainer.evaluation.bundle import bundle_settings, evaluate_bundle
+    from trainer.evaluation.report import with_protocol
+    from trainer.evaluation.table import table
+
     disable_progress_bar()  # of transformers, which has one for every file
-    try:
-        bundle = open_bundle(options.bundle)
-        recipe = _settings(with_protocol(bundle_settings(bundle), options.protocol), options)
-        report = evaluate_bundle(bundle, options.events, recipe, options.protocol, seed=options.seed)
-        print(table(report))
-        if options.json is not None:
-            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    except (CatalogError, TrainerError, OSError) as error:
-        print(f"trainer.evaluation: {printable(error)}", file=sys.stderr)
-        return 2
-    return 0
+    recipe = _settings(with_protocol(bundle_settings(bundle), options.protocol), options)
+    report = evaluate_bundle(bundle, options.events, recipe, options.protocol, seed=options.seed)
+    print(table(report))
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def _settings(recipe: EvaluationRecipe, options: argparse.Namespace) -> EvaluationRecipe:

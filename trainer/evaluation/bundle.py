@@ -1,4 +1,4 @@
-"""A published bundle on files of events: the split is made again as in training, the items are the bundle's."""
+"""Evaluation of a published bundle on files of events, with the bundle's items and the split of its training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from catalog.bundle.bundle import Bundle, sha256_of
 from catalog.data.erasure import read_kept_events, tombstone_files
@@ -17,15 +17,20 @@ from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.histories import SPLITS, Histories, Split
 from trainer.evaluation.report import Protocol, Report, evaluate
+from trainer.model.backbone import model_class
 
 
 def evaluate_bundle(
     bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe, protocol: Protocol, *, seed: int
 ) -> Report:
-    """The report, with `events` beside it: how many there were and whether they are what the bundle was trained on.
+    """The report of a bundle on files of events.
 
-    Says which events were left out, because they are broken or name an item that the bundle does not have. Raises
-    TrainerError where nothing is left to ask, CatalogError for a file that cannot be read.
+    Beside the metrics the report has `events`: how many were read, how many name an item that the bundle does not have,
+    and whether the files are those that the bundle was trained on. What was left out is printed.
+
+    seed: of the drawn candidates.
+
+    Raises TrainerError where no question is held out, CatalogError for a file that cannot be read.
     """
     split, kept = held_out(bundle, events, recipe)
     if not split.test:
@@ -53,7 +58,7 @@ def evaluate_bundle(
 
 
 def bundle_settings(bundle: Bundle) -> EvaluationRecipe:
-    """How the bundle was evaluated when it was made."""
+    """The settings of the evaluation in the bundle's own run. Raises TrainerError for those of another version."""
     try:
         return EvaluationRecipe.model_validate(bundle.manifest.settings.get("evaluation", {}))
     except ValidationError as error:
@@ -62,25 +67,27 @@ def bundle_settings(bundle: Bundle) -> EvaluationRecipe:
 
 def load_model(bundle: Bundle) -> PreTrainedModel:
     """The bundle's model, in evaluation mode, on a GPU where there is one."""
-    encodes = AutoConfig.from_pretrained(bundle.model_dir).is_encoder_decoder
-    loader = AutoModelForSeq2SeqLM if encodes else AutoModelForCausalLM
-    model: PreTrainedModel = loader.from_pretrained(bundle.model_dir, dtype="auto")
+    model: PreTrainedModel = model_class(bundle.model_dir).from_pretrained(bundle.model_dir, dtype="auto")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
-    """The split of the events of items that the bundle has, and how many events there were and were left out."""
+    """The split of the events, and how many were `read` and how many of these name `unknown_items`.
+
+    Events of erased users and of items that the bundle does not have are left out. Raises TrainerError for a file that
+    does not exist, CatalogError for one that cannot be read.
+    """
     for file in events:
         if not file.is_file():
             raise TrainerError(f"{file} does not exist: `gemserve import` writes items and events files")
-    table, met = read_kept_events(events, tombstone_files(events))
-    known = drop_unknown_items(table, bundle.items.table["item_id"], met)
-    if met.dropped:
-        print_line(str(met))
+    table, report = read_kept_events(events, tombstone_files(events))
+    known = drop_unknown_items(table, bundle.items.table["item_id"], report)
+    if report.dropped:
+        print_line(str(report))
     split = SPLITS[recipe.split](Histories.from_events(known, bundle.items))
-    return split, {"read": met.read, "unknown_items": len(table) - len(known)}
+    return split, {"read": report.read, "unknown_items": len(table) - len(known)}
 
 
 def in_words(events: Sequence[Path]) -> str:
-    """The files as a message names them."""
+    """The files' names, for a message."""
     return " and ".join(map(str, events))

@@ -1,32 +1,35 @@
-"""Is a new model as good as the one that it would replace? Both answer the same held-out questions:
+"""Compares a new bundle with the one that it would replace, on the same held-out questions:
 
     python -m trainer.evaluation.compare --old bundles/A --new bundles/B --events data/events.parquet \
         [--metric ndcg@10] [--tolerance 0.02] [--json comparison.json]
 
-Questions are held out of the events as in training. One counts if both bundles hold it out, so that neither was trained
-on it where their events overlap, and both know the right item. The new model is not worse where, for every task, the
-bootstrap 95% interval of the paired difference lies above minus the tolerance.
+Questions are held out of the events as in training. A question counts if both bundles hold it out, so that neither was
+trained on it, and both know the right item. The new model is not worse if, for every task, the bootstrap 95% interval
+of the paired difference lies above minus the tolerance.
 
-The exit status is 0 for a new model that is not worse, 3 for one that is or may be, and 2 where nothing was compared.
+The exit status is 0 for a new model that is not worse, 3 for one that is or may be worse, and 2 where nothing could be
+compared.
+
+B bundles, Q questions.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle, open_bundle
-from catalog.errors import CatalogError
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, Task
 from trainer.config.recipe import EvaluationRecipe
+from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
 from trainer.data.histories import Question, Split
@@ -40,12 +43,12 @@ NOT_BETTER = 3
 NAMES = tuple(f"{metric}@{cutoff}" for metric in METRICS for cutoff in CUTOFFS)
 
 Key = tuple[str, Task, str, str | None]
-"""Of a question in any bundle: user, task, right item, query."""
+"""What names a question in any bundle: the user's id, the task, the right item's id, and the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One task: the metric's mean of both models, and of the paired difference, new less old."""
+    """One task: the metric's mean for each model, and the paired difference, new minus old."""
 
     questions: int
     old: float
@@ -57,7 +60,12 @@ class Compared:
 
 
 def compare(old: Bundle, new: Bundle, events: Sequence[Path], metric: str) -> dict[Task, Compared]:
-    """By task, over the questions that both bundles hold out. Raises TrainerError where there is none."""
+    """The comparison for each task, over the questions that both bundles hold out.
+
+    metric: such as "ndcg@10".
+
+    Raises TrainerError where no question is held out by both.
+    """
     recipe = bundle_settings(new)
     splits = [held_out(bundle, events, recipe)[0] for bundle in (old, new)]
     questions = [_by_key(bundle, split) for bundle, split in zip((old, new), splits, strict=True)]
@@ -79,7 +87,7 @@ def compare(old: Bundle, new: Bundle, events: Sequence[Path], metric: str) -> di
 
 
 def table(compared: Mapping[Task, Compared], metric: str, tolerance: float) -> str:
-    """One line a task."""
+    """The comparison as plain text, one line for each task."""
     lines = [f"{'task':15}{'questions':>10}{f'old {metric}':>16}{f'new {metric}':>16}  difference (95%)"]
     for task, figures in compared.items():
         change = figures.difference
@@ -92,15 +100,14 @@ def table(compared: Mapping[Task, Compared], metric: str, tolerance: float) -> s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table and the decision."""
-    options = _parse(arguments)
+    """Prints the table and the decision; returns the exit status."""
+    return exit_status("trainer.evaluation.compare", partial(_compare, _parse(arguments)))
+
+
+def _compare(options: argparse.Namespace) -> int:
     disable_progress_bar()  # of transformers, which has one for every file
-    try:
-        old, new = open_bundle(options.old), open_bundle(options.new)
-        compared = compare(old, new, options.events, options.metric)
-    except (CatalogError, TrainerError) as error:
-        print(f"trainer.evaluation.compare: {error}", file=sys.stderr)
-        return 2
+    old, new = open_bundle(options.old), open_bundle(options.new)
+    compared = compare(old, new, options.events, options.metric)
     good = all(figures.not_worse(options.tolerance) for figures in compared.values())
     print(table(compared, options.metric, options.tolerance))
     print(f"{new.version} is {'not worse than' if good else 'not shown to be as good as'} {old.version}")

@@ -26,7 +26,7 @@ from catalog.text.prompts import PROMPT_VERSION
 from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
 from trainer.data.histories import NO_QUERY, Histories
-from trainer.evaluation import Report
+from trainer.evaluation.report import Report
 from trainer.model.backbone import Backbone, model_class
 from trainer.runtime.step_log import FILE_NAME
 from trainer.runtime.workspace import Workspace

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalog.bundle.bundle import sha256_of
-from catalog.bundle.disk import fsync, fsync_tree, lock
+from catalog.bundle.disk import disk_full_reason, fsync, fsync_tree, lock
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.runtime.step_log import FILE_NAME
@@ -89,7 +89,8 @@ def open_workspace(
     resume: whether to keep what an earlier run has left; otherwise the workspace is emptied.
     first: whether this is rank 0, which takes the lock for all ranks.
 
-    Raises TrainerError naming an input file that does not exist, or where another run holds the lock.
+    Raises TrainerError naming an input file that does not exist, where no folder can be made in `out`, and where
+    another run holds the lock.
     """
     for file in inputs:
         if not file.is_file():
@@ -102,7 +103,14 @@ def open_workspace(
     if not first:
         yield workspace
         return
-    workspace.root.mkdir(parents=True, exist_ok=True)
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if disk_full_reason(error) is not None:
+            raise
+        raise TrainerError(
+            f"--out {out}: no folder can be made there ({error.strerror}): name one to write to"
+        ) from error
     with (workspace.root / LOCK).open("wb") as stream:
         if not lock(stream):
             raise TrainerError(

@@ -11,10 +11,10 @@ from catalog.data.events import write_events
 from tests.support import world
 from trainer import pipeline
 from trainer import run as program
-from trainer.pipeline import Prepared
+from trainer.runtime.prepare import TrainingData
 from trainer.runtime.workspace import Workspace
 
-Train = Callable[..., Prepared]
+Train = Callable[..., TrainingData]
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def train(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """What `trainer/run.py` would train on with these arguments, up to the first step."""
 
-    def prepared_by(*arguments: str | Path) -> Prepared:
-        prepared: list[Prepared] = []
+    def prepared_by(*arguments: str | Path) -> TrainingData:
+        prepared: list[TrainingData] = []
 
-        def stop_here(_: Workspace, given: Prepared, *others: Any) -> Path:
+        def stop_here(_: Workspace, given: TrainingData, *others: Any) -> Path:
             prepared.append(given)
             return tmp_path
 
-        monkeypatch.setattr(pipeline, "_run_in", stop_here)
+        monkeypatch.setattr(pipeline, "_train_and_publish", stop_here)
         command = ["--items", files[0], "--out", tmp_path / "bundles", *arguments, *world.TINY]
         assert program.main([str(word) for word in command]) == 0
         return prepared[0]

@@ -71,3 +71,13 @@ def test_an_input_that_changed_is_named(files, recipe, tmp_path, change):
             files[1].write_bytes(files[1].read_bytes()[:-1])
         with pytest.raises(TrainerError, match=r"events\.parquet was changed while it was read"):
             workspace.check_inputs()
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_an_output_that_is_no_folder_is_named(files, recipe, tmp_path, out):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(TrainerError, match=rf"--out .*{out}: no folder can be made there \(Not a directory\)"),
+        open_workspace(tmp_path / out, recipe, files, resume=False),
+    ):
+        pass
