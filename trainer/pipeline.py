@@ -41,18 +41,22 @@ def run(
     make_current: bool = True,
     erased: Path | None = None,
 ) -> Path:
-    """Performs a whole run; returns the published bundle, or the folder of reports where the method allows none.
+    """Performs a whole run, and returns the folder of its result.
 
-    events: one file, or several that are merged.
+    That is the published bundle, or a folder of reports if the method leaves no model that can be served.
+
+    items: the file of items.
+    events: the file of events, or several files that are merged.
     out: the folder of bundles, which also holds the run's workspace.
+    recipe: all settings of the run.
     resume: whether to continue an interrupted run of the same recipe and files.
     group: the ranks of the run. Rank 0 prepares what the others then read from the workspace; all of them train; rank 0
         evaluates and publishes.
-    start: the bundle to start from (`trainer/model/warm_start.py`).
-    make_current: whether servers are to load the result.
-    erased: tombstones to heed beside those that stand next to the events (`catalog/data/erasure.py`).
+    start: the bundle to start from (`trainer/model/warm_start.py`); None to start from scratch.
+    make_current: whether `current` is to point to the bundle, so that servers load it.
+    erased: a file of tombstones to heed beside those next to the files of events (`catalog/data/erasure.py`).
 
-    Raises TrainerError or CatalogError.
+    Raises TrainerError for settings and files that do not fit, and CatalogError for damaged files.
     """
     check_sharding(recipe, group)
     files = InputFiles.of(items, events, erased)

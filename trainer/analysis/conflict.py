@@ -3,13 +3,16 @@
     python -m trainer.analysis.conflict --bundle bundles/current --events data/events.parquet \
         [--batches 32] [--refresh-batches 4] [--corpus FILE] [--json conflict.json] [--picture conflict.png]
 
-For every layer it reports the cosine between the two tasks' gradients, as the mean over batches and as the share of
-batches where it is negative: `before` decomposition, of the raw gradients, and `after`, of their projections on each
-task's subspace inside the null space. Bundles of every method are treated alike: null spaces are estimated on the
-bundle's own model, from `--corpus` or the text that its recipe names, and bases from the first `--refresh-batches`
-batches, which are not measured on. Batches are drawn by the bundle's recipe, as for the steps after its last one. Two
-random subspaces of a large space are almost orthogonal, so cosines shrink towards zero by decomposition alone; the
-share of negative ones does not.
+For every layer it reports the cosine between the two tasks' gradients: its mean over batches, and the share of batches
+in which it is negative. `before` is the cosine of the raw gradients, and `after` that of their projections, each on its
+task's subspace inside the null space, as GEMS decomposes them.
+
+Bundles of every method are treated alike. Null spaces are estimated on the bundle's own model, from `--corpus` or the
+text that its recipe names. Bases are chosen on the first `--refresh-batches` batches, which are not measured. Batches
+are drawn by the bundle's recipe, as for the steps after its last one.
+
+Two random subspaces of a large space are almost orthogonal, so projection alone brings cosines closer to zero. It does
+not change the share of negative ones.
 
 B batches, N layers.
 """
@@ -63,18 +66,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the means; the exit status is 0, or 2 where nothing could be measured."""
+    """Prints the means. The exit status is 0, or 2 if nothing could be measured."""
     return exit_status("trainer.analysis.conflict", partial(_measure, parse(arguments)))
 
 
 def conflict(setup: TrainingSetup, *, batches: int, refresh_batches: int, corpus: Path | None = None) -> dict[str, Any]:
-    """The figures: `layers` by name, and `all` for the mean over the layers.
+    """The figures of every layer by its name, as `layers`, and those of the mean over the layers, as `all`.
 
-    batches: how many batches to measure on.
-    refresh_batches: how many batches before those choose the subspaces.
+    batches: how many batches to measure.
+    refresh_batches: how many batches, before those, to choose the subspaces on.
     corpus: general text for the null spaces; None for what the recipe names.
 
-    Raises TrainerError where the events hold one task only.
+    Raises TrainerError if the events are of one task only.
     """
     modules = projected_modules(setup.backbone.model, setup.recipe.gems.modules)
     spaces = _null_spaces(setup, corpus)
@@ -102,7 +105,11 @@ def conflict(setup: TrainingSetup, *, batches: int, refresh_batches: int, corpus
 
 
 def draw(figures: dict[str, Any], file: Path) -> None:
-    """Draws the mean cosine of every layer with its interval on the left, the share of negative ones on the right."""
+    """Draws for every layer, with intervals, the mean cosine on the left and the share of negative ones on the right.
+
+    figures: what `conflict` returned.
+    file: the PNG to write.
+    """
     names = list(figures["layers"])
     place_N = np.arange(len(names))
     with picture(file, columns=2, height=1.5 + 0.22 * len(names)) as panels:
@@ -132,7 +139,7 @@ def _summarize(cosines: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
 
 
 def _figures(cosine_BN: np.ndarray) -> dict[str, Any]:
-    """Estimates of the mean over layers. The samples are the batches: layers of one batch are not independent."""
+    """Estimates of the means over layers, with batches as samples, because layers of one batch are not independent."""
     negative_BN = np.where(np.isnan(cosine_BN), np.nan, cosine_BN < 0)
     kept_B = ~np.isnan(cosine_BN).all(1)
     if not kept_B.any():

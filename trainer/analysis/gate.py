@@ -22,7 +22,7 @@ from trainer.core.errors import TrainerError
 from trainer.runtime.step_log import FILE_NAME, StepRecord, read_step_log
 
 GATES = {"search": "α_s", "recommendation": "α_r"}
-"""The figure of a step that is each task's gate."""
+"""The name, among a step's figures, of each task's gate."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,14 +35,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the first and last gates; the exit status is 0, or 2 where there is none to show."""
+    """Prints the first and the last gates. The exit status is 0, or 2 if there are none."""
     return exit_status("trainer.analysis.gate", partial(_show, parse(arguments)))
 
 
 def gate_series(records: Sequence[StepRecord]) -> dict[str, Any]:
-    """The steps' numbers as `steps` and, by task, `gates` and `losses`; None where a step has no loss of a task.
+    """The series to draw: the numbers of the steps as `steps`, and by task `gates` and `losses`, a value a step.
 
-    Raises TrainerError where no step has gates, because the method has none.
+    A loss is None if the step's batch lacks the task. Raises TrainerError if no step has gates.
     """
     gated = [record for record in records if all(name in record.figures for name in GATES.values())]
     if not gated:
@@ -55,7 +55,12 @@ def gate_series(records: Sequence[StepRecord]) -> dict[str, Any]:
 
 
 def draw(series: dict[str, Any], file: Path, *, smooth: int) -> None:
-    """Draws gates on the left and losses on the right: every step in pale, their running mean in strong colour."""
+    """Draws gates on the left and losses on the right: every step in a pale colour, their running mean in a strong one.
+
+    series: what `gate_series` returned.
+    file: the PNG to write.
+    smooth: how many steps the running mean is taken over.
+    """
     with picture(file, columns=2) as panels:
         for panel, name in zip(panels, ("gates", "losses"), strict=True):
             for colour, (task, values) in zip(("tab:blue", "tab:orange"), series[name].items(), strict=True):
@@ -67,7 +72,7 @@ def draw(series: dict[str, Any], file: Path, *, smooth: int) -> None:
 
 
 def running_mean(value_N: np.ndarray, width: int) -> np.ndarray:
-    """The mean of each value and the width - 1 values before it, without those that are nan. float64 [N]."""
+    """The mean of each value and the width - 1 values before it, leaving out those that are nan: float64 [N]."""
     known_N = ~np.isnan(value_N)
     sum_N1 = np.r_[0, np.cumsum(np.where(known_N, value_N, 0))]
     count_N1 = np.r_[0, np.cumsum(known_N)]

@@ -1,4 +1,4 @@
-"""Which held-out questions a bundle answers with a hit: the right item is among the first ten of the whole catalog.
+"""Which held-out questions a bundle answers with a hit: the right item is among the first ten, of the whole catalog.
 
 Q questions.
 """
@@ -29,7 +29,14 @@ number of the event in the histories, and the item's id."""
 
 
 def held_out_hits(folder: Path, events: Sequence[Path]) -> Hits:
-    """The hits of the bundle in `folder`, asked as in its own evaluation. Raises TrainerError or CatalogError."""
+    """The hits of a bundle, whose questions are asked as in its own evaluation.
+
+    folder: the bundle's folder.
+    events: the files of events from which the questions are held out.
+
+    Raises TrainerError for settings of another version or events that do not exist, and CatalogError for a file that
+    cannot be read.
+    """
     bundle = open_bundle(folder)
     recipe = bundle_settings(bundle)
     split, _ = held_out(bundle, events, recipe)

@@ -5,7 +5,7 @@
 
 The held-out searches of the bundle's evaluation are asked four times: as they were typed, and with one typo in one word
 of four letters or more, each without and with correction. All four are the same questions. What people typed has typos
-of its own, so the report lists every word of it that correction changes, for somebody to look at.
+of its own, so the report lists every word of it that correction changes, to be looked at.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ TYPOS = ("swap", "drop", "double", "neighbour")
 def misspell(query: str, generator: np.random.Generator) -> str | None:
     """The query with one typo in one word: two letters swapped, one dropped or doubled, or a neighbouring key hit.
 
-    The first letter of the word is kept, as it mostly is when people type. None for a query without a word of four
-    letters or more.
+    The first letter of the word is kept, as it mostly is when people type. Returns None for a query without a word of
+    four letters or more.
     """
     words = list(WORD.finditer(query))
     if not words:
@@ -82,7 +82,7 @@ def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]
     Beside them: the share of misspelled queries that correction restores, the share of clean queries that it changes,
     and the changed words of clean queries with their counts.
 
-    seed: of the typos.
+    seed: what the typos are drawn from.
 
     Raises TrainerError where no search is held out.
     """
@@ -146,7 +146,7 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; the exit status is 0, or 2 where nothing could be measured."""
+    """Prints the table. The exit status is 0, or 2 if nothing could be measured."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.analysis.misspellings", description="What misspelled queries cost a published bundle."
     )

@@ -1,8 +1,9 @@
 """How well a decoder-only model predicts general text, token by token.
 
-Windows overlap, so that every token is predicted once, with at least half a window of text before it where there is
-that much. The softmax runs over the base's own text tokens only. Item tokens were added later and never occur in
-general text: with them a tuned model would be charged for probability that a base cannot lose.
+The text is read in windows that overlap by half, and every token is predicted once. So a token has at least half a
+window of text before it, unless it is near the beginning. The softmax runs over the base's own text tokens only. Item
+tokens were added later and never occur in general text, so a tuned model would lose probability to them that a base
+cannot lose.
 
 T tokens of the text, W positions of a window, V text tokens of the vocabulary, B windows of a batch.
 """
@@ -32,7 +33,7 @@ class TextModel:
     """A model and the part of its vocabulary that its base came with.
 
     tokens: the base's text tokens and their ids.
-    rows: how many of the vocabulary's first rows those are.
+    rows: how many of the vocabulary's rows, from the first one on, they are.
     """
 
     model: PreTrainedModel
@@ -41,7 +42,7 @@ class TextModel:
 
     @classmethod
     def load(cls, folder: Path) -> TextModel:
-        """Loads a checkpoint's folder. Raises TrainerError where it holds no decoder-only checkpoint."""
+        """Loads the checkpoint in a folder. Raises TrainerError if the folder holds no decoder-only checkpoint."""
         try:
             model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
             tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -58,8 +59,8 @@ class TextModel:
 class Predictions:
     """The predictions of every token but the first, in the text's order.
 
-    loss_T: float32, the negative log-likelihood in nats.
-    right_T: bool, whether the likeliest token was the true one.
+    loss_T: the negative log-likelihood of each token in nats, float32.
+    right_T: whether the likeliest token was the true one, bool.
     """
 
     loss_T: np.ndarray
@@ -80,7 +81,11 @@ def read_text(documents: list[str], folder: Path, *, limit: int | None = None) -
 
 @torch.inference_mode()
 def predict_text(text: TextModel, ids_T: np.ndarray, *, window: int = WINDOW) -> Predictions:
-    """Predicts the tokens 1 … T-1, in windows of at most `window` positions that overlap by half."""
+    """Predicts the tokens 1 … T-1 of a text.
+
+    ids_T: the text's token ids, int64.
+    window: how many positions a window has at most. A model that can read fewer has shorter windows.
+    """
     window = min(window, text.model.config.max_position_embeddings)
     losses, rights = [], []
     for start_B, first in _batches(len(ids_T), window):
@@ -97,7 +102,7 @@ def predict_text(text: TextModel, ids_T: np.ndarray, *, window: int = WINDOW) ->
 
 
 def _batches(tokens: int, window: int) -> list[tuple[list[int], int]]:
-    """Batches of windows of one length: where the windows start, and the first position that they predict.
+    """Batches of windows of one length: the windows' first tokens, and the first position that they predict.
 
     The first window predicts all but its first token. Each later one starts half a window after the one before it and
     predicts its second half; the last may be shorter.

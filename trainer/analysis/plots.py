@@ -14,14 +14,13 @@ DOTS_PER_INCH = 120
 
 @contextmanager
 def picture(file: Path | None, *, columns: int = 1, height: float = 4.0, width: float = 6.0) -> Iterator[Any]:
-    """A context with an array of axes to draw on, which writes the picture at its end.
+    """A context with an array of matplotlib axes to draw on. The picture is written when it ends.
 
     file: the PNG to write; None to write nothing.
     columns: how many axes there are, side by side.
-    height, width: of each, in inches.
-
-    pyplot is avoided because it keeps figures and a back end for the whole process.
+    height, width: the height and width of each, in inches.
     """
+    # not pyplot, which keeps figures and a back end for the whole process
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -3,8 +3,8 @@
     python -m trainer.analysis.pretrain_base --corpus ../shared/data/general-corpus/wikipedia_en_sample.txt.gz \
         --out bases/small [--recipe comparison] [backbone.pretrain_steps=1000 …]
 
-Then `python trainer/run.py … backbone.path=bases/small`. The `backbone` and `prompt` sections of the recipe say how
-large it is; the tokenizer is learned from the corpus alone.
+Train on from it by `gemserve train … backbone.path=bases/small`. The `backbone` and `prompt` sections of the recipe say
+how large it is. Its tokenizer is learned from the corpus alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the checkpoint; the exit status is 0, or 2 where that is impossible."""
+    """Writes the checkpoint. The exit status is 0, or 2 if that is impossible."""
     options = parse(arguments)
 
     def work() -> None:
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pretrain_base(corpus: Path, out: Path, recipe: Recipe) -> None:
     """Writes a plain Hugging Face checkpoint to the folder `out`, which appears when it is complete.
 
-    Raises TrainerError where `out` exists or the corpus does not, and SettingsError for a recipe without pretraining.
+    corpus: a text file of documents (`read_corpus`).
+
+    Raises TrainerError if `out` exists or the corpus does not, and SettingsError for a recipe without pretraining.
     """
     if out.exists():
         raise TrainerError(f"{out} exists already: delete it, or name another --out")

@@ -5,11 +5,11 @@
         [--json retention.json] [--picture retention.png]
 
 It compares the perplexity of held-out general text before and after, over the base's text tokens alone (perplexity.py),
-and the predictions themselves. A base knows no items, so what it can be asked for is the next token: `forgotten` is the
-share of the rightly predicted tokens that are wrongly predicted afterwards, `gained` the share of the wrong ones that
-are right afterwards. Where `--before` is a bundle too, and `--events` is given, the same two shares are measured of
-held-out questions, which count as right where the item is among the first ten. Intervals are bootstrapped over blocks
-of text, or over questions.
+and the predictions of the next token. `forgotten` is the share of the tokens rightly predicted before that are wrongly
+predicted afterwards; `gained` is the share of those wrongly predicted before that are right afterwards.
+
+If `--before` is a bundle too, and `--events` is given, the same two shares are measured for held-out questions, which
+are right if the item is among the first ten. Intervals are bootstrapped over blocks of text, or over questions.
 """
 
 from __future__ import annotations
@@ -53,12 +53,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line a model; the exit status is 0, or 2 where nothing could be compared."""
+    """Prints one line for each model. The exit status is 0, or 2 if nothing could be compared."""
     return exit_status("trainer.analysis.retention", partial(_measure, parse(arguments)))
 
 
 class TextRetention:
-    """Compares any number of tuned models with one base, on one text."""
+    """Compares any number of tuned models with one base, on one text.
+
+    before: the base's folder, or a bundle.
+    corpus: a text file of documents (`read_corpus`).
+    tokens: how many tokens of the text are read; None for all.
+    """
 
     def __init__(self, before: Path, corpus: Path, *, tokens: int | None = None) -> None:
         self._folder = _checkpoint(before)
@@ -72,7 +77,7 @@ class TextRetention:
         return {"tokens": len(self._ids_T) - 1, **_own_figures(self._before)}
 
     def after(self, folder: Path) -> dict[str, Any]:
-        """The figures of a tuned model. Raises TrainerError where its text tokens are not those of the base."""
+        """The figures of the tuned model in `folder`. Raises TrainerError if its text tokens are not the base's."""
         tuned = TextModel.load(_checkpoint(folder))
         if tuned.tokens != self._base.tokens:
             raise TrainerError(f"{folder} has other text tokens than {self._folder}: it was not tuned from this base")
@@ -90,9 +95,9 @@ class TextRetention:
 
 
 def compare_hits(before: Hits, after: Hits) -> dict[str, Any]:
-    """For each task, the shares of questions that are hits before and after, that were forgotten and that were gained.
+    """For each task, the shares of questions that are hits before and after, and that were forgotten and gained.
 
-    Raises TrainerError where the two bundles were not asked the same questions.
+    Raises TrainerError if the two bundles were not asked the same questions.
     """
     if before.keys() != after.keys() or any(before[task].keys() != after[task].keys() for task in before):
         raise TrainerError("the two bundles were asked different questions: they need the same items and split")

@@ -1,7 +1,8 @@
 """The gradient of each task in each layer, and its projection on the task's subspace.
 
-Of the gradient G_k of task k, GEMS applies U_k·U_kᵀ·G_k inside the null space. U_k holds the leading directions of the
-projected gradient over a few batches, chosen from a sketch as at a refresh (trainer/gems/subspace.py).
+GEMS reduces the gradient G_k of task k to its projection U_k·U_kᵀ·G_k inside the null space. Here U_k holds the leading
+directions of the task's gradient over a few batches, which are chosen from a sketch as GEMS chooses its bases
+(`trainer/gems/subspace.py`).
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of a sketch.
 """
@@ -25,9 +26,11 @@ __all__ = ["TaskSubspaces", "cosine", "mean_gradients", "task_gradients"]
 
 
 def task_gradients(setup: TrainingSetup, modules: Mapping[str, nn.Linear], step: int) -> dict[Task, dict[str, Tensor]]:
-    """The gradients of each task's mean loss in the batch of a step, by layer: float32 [M, N]. Dropout is off.
+    """For each task, the gradient of its mean loss in the batch of a step, by layer: float32 [M, N]. Dropout is off.
 
-    All layers' gradients of both tasks are kept, so this takes twice the layers' memory.
+    The gradients of both tasks are kept for all layers, so this takes twice the layers' memory.
+
+    modules: the layers, by name.
     """
     model = setup.backbone.model.eval()
     device, found = model.device, dict[Task, dict[str, Tensor]]()
@@ -47,9 +50,10 @@ def task_gradients(setup: TrainingSetup, modules: Mapping[str, nn.Linear], step:
 class TaskSubspaces:
     """The two task subspaces of one layer.
 
-    gradients_MN: each task's mean gradient over some batches, from which its basis is chosen.
-    null_space: the layer's; None where there is none.
-    config: its ranks are used, numbers cut to the room that the layer has.
+    name: the layer's name.
+    gradients_MN: each task's mean gradient over some batches, from which the task's basis is chosen.
+    null_space: the layer's null space; None where there is none.
+    config: the settings of GEMS. A rank above the number of directions that the layer has is reduced to it.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class TaskSubspaces:
         self._bases_SR = {task: self._basis(name, task, grad_MN, config) for task, grad_MN in gradients_MN.items()}
 
     def project(self, task: Task, gradient_MN: Tensor) -> Tensor:
-        """U·Uᵀ·G inside the null space, in the layer's own shape [M, N]."""
+        """The projection U·Uᵀ·G of a task's gradient inside the null space, [M, N]."""
         basis_SR = self._bases_SR[task]
         projected_RL = basis_SR.T @ self._short_first(gradient_MN)
         if self._long_null_space is not None:

@@ -1,4 +1,4 @@
-"""The training setup of a published bundle: its model, recipe and training batches, as they were in its training."""
+"""The training setup of a published bundle: its tuned model, its recipe, and batches as they were in its training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ __all__ = ["TrainingSetup", "load_training_setup"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingSetup:
-    """level_tokens: the vocabulary ids of every level's codes, on the model's device."""
+    """What is needed to compute training losses of a published bundle.
+
+    bundle: the bundle.
+    recipe: the settings of its training.
+    backbone: its tuned model.
+    batches: draws the batches of its training.
+    level_tokens: the vocabulary ids of every level's codes, int64, on the model's device.
+    """
 
     bundle: Bundle
     recipe: Recipe
@@ -33,9 +40,13 @@ class TrainingSetup:
 
 
 def load_training_setup(folder: Path, events: Sequence[Path]) -> TrainingSetup:
-    """The setup of the bundle in `folder`, by the settings in its manifest and the events of its training.
+    """The training setup of a bundle. Events of erased users are left out, as in training.
 
-    Events of erased users are left out as in training. Raises TrainerError or CatalogError for files that do not fit.
+    folder: the bundle's folder.
+    events: the files of events of its training.
+
+    Raises TrainerError for settings of another version or events that do not exist, and CatalogError for a file that
+    cannot be read.
     """
     bundle = open_bundle(folder)
     recipe = _recipe(bundle)

@@ -1,4 +1,4 @@
-"""Every setting of a training run: recipes, and among their sections the settings of GEMS. Free of torch."""
+"""All settings of a training run: recipes (`recipe`), with the settings of GEMS (`gems`). It does not import torch."""
 
 from trainer.config.gems import GemsConfig
 from trainer.config.recipe import Recipe, complete_recipe, load_recipe

@@ -24,8 +24,9 @@ PROJECTED_MODULES = (
 class GemsConfig:
     """Settings of GemsOptimizer. Raises SettingsError, naming the field, for a value out of range.
 
-    `rank` and `task_rank` are numbers of directions, or, as a float in (0, 1], shares of what a layer has: its shorter
-    side, less what the null space protects of that side. Shares suit small models, whose layers differ in size.
+    `rank` and `task_rank` are numbers of directions if they are whole, and shares of a layer's directions if they are
+    floats in (0, 1]. A layer has as many directions as its shorter side is long, less those that a null space protects
+    on that side. Shares suit small models, whose layers differ in size.
     """
 
     rank: int | float = 128  # of the shared subspace

@@ -22,13 +22,13 @@ INSTRUCTION_POSITIONS = 256  # of a built base, reserved for the instruction
 
 
 class Section(BaseModel):
-    """A part of a recipe. Sections are immutable and refuse unknown keys."""
+    """A part of a recipe. It is immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class BackboneRecipe(Section):
-    """The language model: the checkpoint at `path`, or without one a small Qwen2-shaped base that is built."""
+    """The language model: the checkpoint at `path`, or, without a path, a small Qwen2-shaped base that is built."""
 
     path: str | None = None  # a folder or the name of a hub's model
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -62,7 +62,10 @@ class PromptRecipe(Section):
     max_query_tokens: int = Field(24, ge=1)
 
     def max_positions(self, levels: int) -> int:
-        """How many positions a model needs for any prompt, with identifiers of so many levels and an instruction."""
+        """How many positions a model needs for the longest prompt.
+
+        levels: how many codes an identifier has.
+        """
         interaction = self.max_query_tokens + 1 + levels
         return (self.max_history + 1) * interaction + INSTRUCTION_POSITIONS
 
@@ -97,7 +100,7 @@ class NullSpaceRecipe(Section):
 
 
 class EvaluationRecipe(Section):
-    """How a model is evaluated, and its baselines with it."""
+    """How a model and its baselines are evaluated."""
 
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
     width: int = Field(50, ge=20)  # of the beam
@@ -131,7 +134,10 @@ class LoraRecipe(AdamWRecipe):
 
 
 class LoraMoeRecipe(AdamWRecipe):
-    """The method `lora_moe`: a mixture of low-rank experts on the layers of `gems.modules`; the rest as with `lora`."""
+    """The method `lora_moe`: a mixture of low-rank experts on the layers of `gems.modules`.
+
+    All other weights are trained as with `lora`.
+    """
 
     experts: int = Field(4, ge=2)
     rank: int = Field(4, ge=1)  # of each expert
@@ -157,9 +163,11 @@ class Recipe(Section):
 
 
 def load_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A bundled recipe by its name, or any YAML file, with `section.key=value` overrides applied.
+    """The recipe of a YAML file, with `section.key=value` overrides applied and defaults for the rest.
 
-    Raises TrainerError naming the file or the override and what would be right.
+    name_or_file: the name of a file in `trainer/config/recipes`, without ".yaml", or the path of any other.
+
+    Raises TrainerError, which names the file or the override and what would be right.
     """
     file = Path(name_or_file)
     if file.suffix not in (".yaml", ".yml"):
@@ -182,6 +190,7 @@ def load_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
 def complete_recipe(values: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
     """The recipe of these values, with `section.key=value` overrides applied and defaults for the rest.
 
+    values: settings by section; the overrides are written into it.
     source: where the values come from, for the message of the TrainerError that wrong ones raise.
     """
     for override in overrides:

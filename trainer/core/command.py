@@ -13,9 +13,11 @@ __all__ = ["exit_status"]
 
 
 def exit_status(command: str, work: Callable[[], int | None]) -> int:
-    """Runs `work` and returns its exit status, 0 for None.
+    """Runs the work of a command, and returns its exit status.
 
-    Where `work` raises an error that a user can mend, it is printed behind the command's name and 2 is returned.
+    command: the command's name, for the message of an error.
+    work: returns the exit status, or None for 0. If it raises an error that a user can mend, one line says so on
+        standard error, and the exit status is 2.
     """
     try:
         return work() or 0

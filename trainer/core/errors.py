@@ -4,7 +4,7 @@ TrainerError            something that stops a run and that its user can mend
 ├── SettingsError       a setting is out of range, or two settings do not fit each other
 ├── BackboneError       the model lacks what training needs, such as layers of the expected names
 ├── NullSpaceError      the null space cannot be estimated from this corpus, or a saved one does not fit
-├── OptimizerUseError   the optimiser was called in an order that has no meaning
+├── OptimizerUseError   the optimiser was called in a wrong order, such as a step without a backward pass
 └── CheckpointError     saved state is damaged, or belongs to another model, setting or version
 """
 
@@ -35,7 +35,7 @@ class NullSpaceError(TrainerError):
 
 
 class OptimizerUseError(TrainerError):
-    """The optimiser was called in an order that has no meaning."""
+    """The optimiser was called in a wrong order, such as a step without a backward pass."""
 
 
 class CheckpointError(TrainerError):

@@ -1,4 +1,4 @@
-"""What a person sees while a run works: progress bars on a terminal, plain lines otherwise. Bars are tqdm's."""
+"""Progress of a run: bars, by tqdm, on a terminal, and a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def print_line(text: str) -> None:
 
 
 class Progress:
-    """Counts towards a total and shows the latest figures beside the remaining time.
+    """Shows how much of some work is done, the remaining time and the latest figures.
 
-    name: what is done, as shown in front.
-    total: the count at which it is done.
-    start: the count it begins at, for work that is resumed.
+    name: the name of the work, which is shown in front.
+    total: the count at which the work is done.
+    start: the count at which it begins, for work that is resumed.
     """
 
     def __init__(self, name: str, total: int, *, start: int = 0) -> None:
@@ -34,7 +34,10 @@ class Progress:
             self._bar = tqdm(total=total, initial=start, desc=name, dynamic_ncols=True, file=sys.stderr)
 
     def advance(self, count: int = 1, **figures: float) -> None:
-        """Adds to the count. `figures` are shown behind it."""
+        """Adds to the count.
+
+        figures: the latest figures by name, which are shown after the count.
+        """
         self._done += count
         text = " ".join(f"{key}={value:.3f}" for key, value in figures.items())
         if self._bar is not None:

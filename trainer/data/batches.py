@@ -1,4 +1,4 @@
-"""Training batches as tensors: sequences of one task each, and the loss of such a task batch.
+"""Training batches: their sequences as tensors, one task in each micro-batch, and the loss of a micro-batch.
 
 B sequences, T positions, H hidden size, P predicted items, L levels, C codes of a level.
 """
@@ -35,12 +35,13 @@ from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 class TaskBatch:
     """A micro-batch: sequences of one task, padded on the right. All tensors are int64.
 
+    task: the task of all its sequences.
     ids_BT: token ids.
     mask_BT: 1 where there is a token, 0 for padding.
-    codes_PL: the codes of the predicted items.
-    rows_P: the sequence, a row of `ids_BT`, that every predicted item belongs to.
-    starts_P: the position of every predicted item's first code; 0 for encoder-decoders.
-    dummy: whether it is there only so that all ranks run equally many passes; its loss has no weight.
+    codes_PL: the codes of the items to predict.
+    rows_P: for each of these items, the row of `ids_BT` that it belongs to.
+    starts_P: for each of these items, the position of its first code in that row; 0 for encoder-decoders.
+    dummy: whether it is there only so that all ranks run equally many passes. Its loss has no weight.
     """
 
     task: Task
@@ -65,13 +66,16 @@ class Batches:
     """Draws the batch of any step. The same seed and step give the same batch, whatever the number of ranks.
 
     train: the histories to draw from.
-    items, codes_NL: the catalog and its codes, numbered by leaf.
-    seq2seq: whether the model is an encoder-decoder, which learns one item a sequence.
+    items: the catalog, in leaf order.
+    codes_NL: the codes of its items.
+    prompts: renders items and queries as tokens.
+    recipe: how many sequences of each task a batch has, and how they are drawn.
+    seq2seq: whether the model is an encoder-decoder, which learns one item in each sequence.
     pad: the id of the padding token.
-    group: the ranks that share each batch. Each draws the whole batch, item dropout included, and keeps its slice of
-        the sequences of either task.
+    group: the ranks that share each batch. Each rank draws the whole batch, item dropout included, and keeps its slice
+        of each task's sequences.
 
-    Raises SettingsError where there are more ranks than sequences.
+    Raises SettingsError if there are more ranks than sequences.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class Batches:
     def micro_batches(self, step: int) -> Iterator[list[TaskBatch]]:
         """For each task, the micro-batches of this rank's slice of the step's sequences.
 
-        A task without sequences is skipped. Where the weights are sharded, all ranks get equally many micro-batches of
+        A task without sequences is left out. If the weights are sharded, all ranks get equally many micro-batches of
         each task, some of which may be dummies.
         """
         for task, source in self._sources.items():
@@ -164,7 +168,10 @@ def task_loss(
 
 
 def target_states(model: PreTrainedModel, batch: TaskBatch, level_tokens: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The hidden states from which each code is predicted, [P, L, H]. `level_tokens`: as of task_loss."""
+    """The hidden states from which each code is predicted, [P, L, H].
+
+    level_tokens: the vocabulary ids of every level's codes, int64 [C] each.
+    """
     depth = batch.codes_PL.shape[1]
     if not model.config.is_encoder_decoder:
         states_BTH: torch.Tensor = model.base_model(input_ids=batch.ids_BT, use_cache=False).last_hidden_state

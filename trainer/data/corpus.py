@@ -36,15 +36,18 @@ def read_corpus(file: Path) -> list[str]:
 
 
 def token_stream(documents: Sequence[str], tokenizer: Tokenizer) -> np.ndarray:
-    """The token ids of all documents in a row, int64 [T], with a line break behind each document."""
+    """The token ids of all documents, one after the other, with a line break after each: int64 [T]."""
     encoded = tokenizer.encode_batch([document + "\n" for document in documents], add_special_tokens=False)
     return np.concatenate([np.array(e.ids, dtype=np.int64) for e in encoded])
 
 
 def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torch.Tensor:
-    """Pieces of the stream from random places, no piece twice, int64 [N, length] with at most `rows` pieces.
+    """At most `rows` pieces of the stream, int64 [N, length], drawn at random and without repetition.
 
-    Raises TrainerError where the stream is shorter than two pieces.
+    stream: token ids, int64 [T].
+    length: how many tokens a piece has.
+
+    Raises TrainerError for a stream that is shorter than two pieces.
     """
     if len(stream) < 2 * length:
         raise TrainerError(
@@ -57,6 +60,6 @@ def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torc
 
 
 def text_batches(rows_NT: torch.Tensor, size: int = 16) -> Iterator[dict[str, torch.Tensor]]:
-    """The keyword arguments of forward passes over `size` rows at a time, the last of them possibly fewer."""
+    """The keyword arguments of forward passes over `size` rows each; the last may have fewer."""
     for batch_BT in torch.split(rows_NT, size):
         yield {"input_ids": batch_BT}

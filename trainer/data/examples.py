@@ -1,8 +1,8 @@
 """Training sequences: windows of users' histories, and synthetic searches that connect words with items.
 
-A causal model learns at every item of a window that belongs to the sequence's task, search or recommendation. An
-encoder-decoder learns one item a sequence. What a step draws depends on the seed and the step alone, so a resumed run
-draws what an uninterrupted one would.
+A causal model learns to predict every item of a window that belongs to the sequence's task, search or recommendation.
+An encoder-decoder learns to predict one item in each sequence. What a step draws depends on the seed and the step
+alone, so a resumed run draws what an uninterrupted one would.
 
 W events of a window.
 """
@@ -23,11 +23,12 @@ from trainer.data.synthetic_queries import synthetic_query
 
 @dataclass(frozen=True, slots=True)
 class TrainingSequence:
-    """Token ids, and the items to predict in them.
+    """A sequence of tokens, and the items that are to be predicted in it.
 
-    leaves: the items, by leaf number. An encoder-decoder's sequence has exactly one.
-    positions: where in `ids` the identifier of each of these items begins. An encoder-decoder's sequence has none,
-        because its answer stands apart from the ids.
+    ids: the token ids.
+    leaves: the items to predict, by leaf number. An encoder-decoder's sequence has exactly one.
+    positions: where in `ids` the identifier of each of these items begins. It is empty for an encoder-decoder, whose
+        output is apart from `ids`.
     """
 
     ids: list[int]
@@ -36,13 +37,15 @@ class TrainingSequence:
 
 
 class SequenceSource(Protocol):
-    """Draws the sequences of one task for a batch."""
+    """Draws sequences of one task."""
 
-    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]: ...
+    def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
+        """Draws `count` sequences."""
+        ...
 
 
 class HistoryWindows:
-    """For causal models: windows around uniformly drawn events of one task.
+    """For causal models: windows of histories, each around an event of the task that is drawn uniformly.
 
     item_dropout: the share of a window's other events that is left out at random.
     """
@@ -61,7 +64,7 @@ class HistoryWindows:
             yield self._sequence(self._window(int(event), generator))
 
     def _window(self, event: int, generator: np.random.Generator) -> np.ndarray:
-        """The numbers of the events in the sequence, among them the drawn one. int64 [W]."""
+        """The numbers of the events in the window around a drawn event, int64 [W]."""
         span = self._histories.span(int(self._user_E[event]))
         shown = self._prompts.max_history + 1
         reach = int(shown / (1 - self._item_dropout))
@@ -91,7 +94,10 @@ class HistoryWindows:
 
 
 class SyntheticSearchWindows:
-    """For causal models: searches made of pieces of items' own texts. An auxiliary task, which is never evaluated."""
+    """For causal models: sequences of synthetic searches, which are made of words of items' own texts.
+
+    They are an auxiliary task, which is never evaluated.
+    """
 
     def __init__(self, items: Items, prompts: PromptFormat) -> None:
         self._items, self._prompts = items, prompts
@@ -108,7 +114,7 @@ class SyntheticSearchWindows:
 
 
 class HistoryPrompts:
-    """For encoder-decoders: one item a sequence, behind exactly the prompt that a server would render.
+    """For encoder-decoders: one item to predict in each sequence, from exactly the prompt that a server would render.
 
     item_dropout: the share of the history's events that is left out at random.
     """
@@ -132,7 +138,7 @@ class HistoryPrompts:
 
 
 class SyntheticSearchPrompts:
-    """For encoder-decoders: one search made of pieces of an item's own text a sequence."""
+    """For encoder-decoders: one synthetic search in each sequence, made of words of the item's own text."""
 
     def __init__(self, items: Items, prompts: PromptFormat) -> None:
         self._items, self._prompts = items, prompts
@@ -144,7 +150,7 @@ class SyntheticSearchPrompts:
 
 
 class MixedSource:
-    """Draws `share` of the sequences from `second` and the others from `first`."""
+    """Mixes two sources: `share` of the sequences are drawn from `second`, the others from `first`."""
 
     def __init__(self, first: SequenceSource, second: SequenceSource, share: float) -> None:
         self._first, self._second, self._share = first, second, share
@@ -158,7 +164,7 @@ class MixedSource:
 def _one_of_each_run(
     events_W: np.ndarray, items_W: np.ndarray, needed: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Keeps one event of every run of events with the same item, drawn at random; of its own run always `needed`.
+    """Of every run of events with the same item, keeps one that is drawn at random; in the run of `needed`, that one.
 
     A prompt shows one interaction of a run, and no answer may be copied from the event just before it.
     """

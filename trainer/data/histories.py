@@ -23,10 +23,10 @@ class Histories:
     """Events grouped by user, oldest first. Consecutive events with the same item and query are one event.
 
     users: the users' ids.
-    starts_U1: int64 [U+1], the events of user u are those from starts[u] up to starts[u+1].
-    items_E: int64, item numbers.
-    queries_E: int64, numbers into `texts`; NO_QUERY for events that no search led to.
-    times_E: int64, Unix milliseconds.
+    starts_U1: int64 [U+1]; the events of user u are those from starts_U1[u] up to, but without, starts_U1[u+1].
+    items_E: int64, the number of each event's item.
+    queries_E: int64, the number of each event's query in `texts`; NO_QUERY for events that no search led to.
+    times_E: int64, the time of each event in Unix milliseconds.
     texts: the distinct queries.
     """
 
@@ -39,9 +39,9 @@ class Histories:
 
     @classmethod
     def from_events(cls, events: pa.Table, items: Items) -> Histories:
-        """The histories of an events table, without events of items that are not in `items`.
+        """The histories of an events table (`catalog/data/events.py`), without events of items that are not in `items`.
 
-        Raises TrainerError where no event is left.
+        Raises TrainerError if no event is left.
         """
         table = events.select(["user_id", "item_id", "timestamp", "query"])
         rows = np.array([_row(items, i) for i in table["item_id"].to_pylist()], dtype=np.int64)
@@ -82,7 +82,7 @@ class Histories:
         return None if number == NO_QUERY else self.texts[number]
 
     def interactions(self, events: Iterable[int]) -> list[Interaction]:
-        """These events as a prompt shows them."""
+        """The interactions of these events, as a prompt shows them."""
         return [Interaction(int(self.items_E[e]), self.query(e)) for e in events]
 
     def sequences(self) -> Iterator[np.ndarray]:
@@ -90,7 +90,7 @@ class Histories:
         return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
 
     def keep(self, mask_E: np.ndarray) -> Histories:
-        """The histories without the events where the mask is false."""
+        """The histories of those events for which the mask is true."""
         counts = np.add.reduceat(np.r_[mask_E, False], self.starts_U1[:-1])[: len(self.users)]
         counts[np.diff(self.starts_U1) == 0] = 0
         starts = np.r_[0, np.cumsum(counts)]
@@ -100,13 +100,16 @@ class Histories:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One held-out event: which item does the user take next, given the history before it?
+    """The question that a held-out event makes: which item does the user take next, given the history before it?
+
+    The history is made of the user's events from `start` up to, but without, `stop`.
 
     user: the user's number.
-    start: the number of the user's first event, in the full histories.
+    start: the number, in the full histories, of the user's first event.
     stop: the number of the event before which the history ends.
-    item: the right answer.
-    query: what the user searched for; None where the task is recommendation.
+    task: search if the user searched for the item, otherwise recommendation.
+    item: the number of the right item.
+    query: what the user searched for; None if the task is recommendation.
     """
 
     user: int
@@ -119,7 +122,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """All histories, those without the held-out events, and the questions that the held-out events make."""
+    """A division of histories into training and evaluation.
+
+    full: the histories of all events.
+    train: the histories without the held-out events.
+    validation, test: the questions that the held-out events make.
+    """
 
     full: Histories
     train: Histories
@@ -130,9 +138,9 @@ class Split:
 def leave_one_out(histories: Histories) -> Split:
     """Holds out the last event of every user and task for the test, and the one before it for validation.
 
-    A recommendation shows what the user does not have yet, so only first events with an item are held out there; a
-    search may well lead to a known item. Of users with fewer than three such events of a task nothing is held out for
-    it. Held-out events are no training input either.
+    A recommendation shows what the user does not have yet, so for this task only the first event with an item can be
+    held out, while a search may well lead to a known item. If a user has fewer than three such events of a task, none
+    of them is held out. Held-out events are not part of training histories either.
     """
     held: dict[str, list[Question]] = {"validation": [], "test": []}
     mask_E = np.ones(len(histories), dtype=bool)
@@ -149,9 +157,9 @@ def leave_one_out(histories: Histories) -> Split:
 
 
 def time_cut(histories: Histories, share: float = 0.1) -> Split:
-    """Holds out everything after one moment; of each user's events after it, the first of each task is the test.
+    """Holds out all events after one moment in time. Each user's first event of each task after it is a test question.
 
-    share: of all events, those that lie after the cut. The validation questions come from as many events before it.
+    share: the share of all events that lie after that moment. As many events before it are held out for validation.
     """
     late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
     questions = [tuple(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf))]
@@ -203,7 +211,7 @@ def _row(items: Items, item_id: str) -> int:
 
 
 def _changes(*columns: np.ndarray) -> np.ndarray:
-    """True where a row differs in any column from the row before it, and for the first row."""
+    """A mask of the rows that differ in any column from the row before them; the first row is one of them."""
     differs = np.zeros(len(columns[0]), dtype=bool)
     differs[:1] = True
     for column in columns:

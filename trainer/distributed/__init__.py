@@ -1,4 +1,4 @@
-"""Training by several processes: their group, the collectives between them, and sharded weights (`fsdp`)."""
+"""Training by several processes: `group` has the ranks and their collectives, `fsdp` the sharding of weights."""
 
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup, init_process_group
 from trainer.distributed.shard_range import ShardRange

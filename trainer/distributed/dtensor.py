@@ -12,16 +12,19 @@ __all__ = ["full_tensor", "local_rows", "local_tensor"]
 
 
 def local_tensor(tensor: Tensor) -> Tensor:
-    """The rows that this rank holds, detached and in the same memory; all rows of a plain tensor."""
+    """The rows of a tensor that this rank holds, detached and in the same memory. Of a plain tensor these are all."""
     return tensor.to_local().detach() if isinstance(tensor, DTensor) else tensor.detach()
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """All rows. Of a sharded tensor they are gathered, so all ranks must call this together."""
+    """All rows of a tensor. They are gathered if it is sharded, so all ranks must call this together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local_rows(weight: Tensor, shard_group: ProcessGroup) -> ShardRange:
-    """Which rows of a weight this rank holds. `shard_group`: the ranks among which a sharded weight is split."""
+    """Which rows of a weight this rank holds.
+
+    shard_group: the ranks among which a sharded weight is split.
+    """
     rows = weight.shape[0]
     return ShardRange.split(rows, shard_group) if isinstance(weight, DTensor) else ShardRange.full(rows)

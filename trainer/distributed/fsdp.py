@@ -2,13 +2,13 @@
 
     torchrun --nproc-per-node 8 trainer/run.py … training.shard=true
 
-Every rank holds its rows of each weight, of the weight's gradient and of the optimiser's state (gems/sharded.py).
-A block's weights are gathered while it computes, forward and backward, so a device holds one complete block at a time.
-Gathering is a collective, so all ranks must run equally many passes in the same order: `data/batches.py` gives them
-equally many micro-batches.
+Every rank holds some rows of each weight, of its gradient and of the optimiser's state (`gems/sharded.py`). A block's
+weights are gathered while the block computes, forward and backward, so a device holds one complete block at a time.
+Gathering is a collective, so all ranks must run the same number of passes in the same order: `data/batches.py` gives
+them equally many micro-batches.
 
-Two things are not sharded. Each rank reads the complete checkpoint into main memory at the start. At the end rank 0
-gathers the tuned weights in main memory, evaluates them and publishes them as the usual plain checkpoint.
+Two things are not sharded. At the start each rank reads the complete checkpoint into main memory. At the end rank 0
+gathers the tuned weights in main memory, evaluates them and publishes them as a plain checkpoint.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHARDABLE_METHODS = ("gems", "single_subspace")
 
 
 def check_sharding(recipe: Recipe, group: ProcessGroup) -> None:
-    """Raises SettingsError where the recipe asks for `training.shard` and it is impossible."""
+    """Raises SettingsError if the recipe sets `training.shard` and this run cannot shard."""
     if not recipe.training.shard:
         return
     if recipe.method not in SHARDABLE_METHODS:
@@ -58,10 +58,10 @@ def check_sharding(recipe: Recipe, group: ProcessGroup) -> None:
 
 
 def shard_model(model: nn.Module, group: ProcessGroup) -> None:
-    """Splits the weights of a model among the ranks of the group, each part on its rank's device.
+    """Splits the weights of a model by rows among the ranks of the group, and moves each part to its rank's device.
 
     All ranks must hold the same weights beforehand. Blocks are gathered one at a time; embeddings, head and last norm
-    are gathered for the whole forward pass. Gradients are summed over the ranks in float32, not averaged.
+    are gathered for the whole forward pass. Gradients are summed over the ranks in float32 and not averaged.
     """
     mesh = init_device_mesh(group.device.type, (group.world_size,))
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
@@ -74,9 +74,9 @@ def shard_model(model: nn.Module, group: ProcessGroup) -> None:
 
 
 def call_gathered(model: nn.Module, function: Callable[..., T], *args: Any) -> T:
-    """Returns `function(model, *args)`, run as a forward pass of the model, whose own weights are gathered meanwhile.
+    """Returns `function(model, *args)`.
 
-    A plain model is passed to the function as it is.
+    A sharded model runs it as its forward pass, so that the weights outside of its blocks are gathered meanwhile.
     """
     if isinstance(model, FSDPModule):
         result: T = model.call_gathered(function, *args)  # type: ignore[operator]
@@ -87,11 +87,12 @@ def call_gathered(model: nn.Module, function: Callable[..., T], *args: Any) -> T
 def global_mean_loss(loss: Tensor, tokens: int, shard_group: ProcessGroup) -> tuple[Tensor, Tensor, int]:
     """Turns a rank's mean loss into its part of the mean over all ranks.
 
-    loss: the mean over the rank's own target tokens.
+    loss: the mean over the rank's own target tokens, a scalar.
     tokens: how many those are; a rank may have none.
+    shard_group: the ranks that share the micro-batch.
 
-    Returns the part that this rank sends backward (the parts add up to the mean), the mean itself, detached, and the
-    number of target tokens of all ranks together.
+    Returns three values: the part that this rank sends backward, where all ranks' parts add up to the mean; the mean
+    itself, detached; and the number of target tokens of all ranks together.
     """
     if shard_group.world_size == 1:
         return loss, loss.detach(), tokens
@@ -103,7 +104,10 @@ def global_mean_loss(loss: Tensor, tokens: int, shard_group: ProcessGroup) -> tu
 
 
 def gather_weights(model: nn.Module, group: ProcessGroup) -> dict[str, Tensor]:
-    """The complete weights in rank 0's main memory, each tied one once; an empty dictionary on other ranks."""
+    """The complete weights by name, in main memory, on rank 0; an empty dictionary on other ranks.
+
+    Tied weights are there once. All ranks must call this together.
+    """
     weights = {}
     for name, weight in model.named_parameters():
         gathered = full_tensor(weight.detach())
@@ -113,7 +117,10 @@ def gather_weights(model: nn.Module, group: ProcessGroup) -> dict[str, Tensor]:
 
 
 def evaluation_device(weights: Mapping[str, Tensor], device: torch.device) -> torch.device:
-    """`device`, or the CPU where a GPU lacks room for the complete weights and half as much for activations."""
+    """Where to evaluate the complete weights: on `device`, or on the CPU if they do not fit.
+
+    On a GPU they need their own size, and half as much again for activations.
+    """
     needed = 1.5 * sum(weight.numel() * weight.element_size() for weight in weights.values())
     if device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < needed:
         return CPU

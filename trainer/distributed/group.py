@@ -38,7 +38,11 @@ MAX_BUCKET_ELEMENTS = 1 << 24  # tensors are reduced in buckets: many small mess
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """The rank of this process and the number of ranks. All ranks must call the same methods in the same order."""
+    """The ranks that work together. All of them must call the same methods in the same order.
+
+    rank: the number of this process, from 0.
+    world_size: how many ranks there are.
+    """
 
     rank: int = 0
     world_size: int = 1
@@ -49,14 +53,15 @@ class ProcessGroup:
         return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
     def local_slice(self, values: Sequence[T]) -> Sequence[T]:
-        """Every `world_size`-th value, from number `rank` on: the ranks' slices are disjoint and together everything.
+        """This rank's slice of the values: every `world_size`-th one, from number `rank` on.
 
-        Nothing is sent: all ranks must pass the same values.
+        The slices of all ranks are disjoint and together hold everything. Nothing is sent, so all ranks must pass the
+        same values.
         """
         return values[self.rank :: self.world_size]
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces every tensor by its sum over the ranks, in place; all ranks get the same bits."""
+        """Replaces every tensor by its sum over the ranks, in place. All ranks get the same bits."""
         if self.world_size == 1:
             return
         for bucket in _buckets(tensors):
@@ -109,7 +114,9 @@ class ProcessGroup:
         return values  # type: ignore[return-value]  # every entry has been filled
 
     def on_rank0(self, make: Callable[[], T]) -> T:
-        """Rank 0 calls `make`; all ranks wait for it and return its result, which is sent and should be small.
+        """Rank 0 calls `make`; all ranks wait for it and return its result.
+
+        The result is pickled and sent, so it should be small.
 
         Where `make` fails on rank 0, the other ranks raise TrainerError with the same message.
         """
@@ -129,7 +136,7 @@ class ProcessGroup:
         return value  # type: ignore[return-value]  # without a fault it is what `make` returned
 
     def rank0_first(self, make: Callable[[], T]) -> T:
-        """Rank 0 calls `make`, then all other ranks do, and find on disk what rank 0 has written.
+        """Rank 0 calls `make`, and then all other ranks do. They find on disk what rank 0 has written.
 
         Where `make` fails on rank 0, the other ranks raise TrainerError with the same message.
         """
@@ -147,10 +154,11 @@ SINGLE_PROCESS = ProcessGroup()
 
 @contextmanager
 def init_process_group() -> Iterator[ProcessGroup]:
-    """The group that torchrun started, as its environment variables describe it; SINGLE_PROCESS without torchrun.
+    """A context with the group that torchrun's environment variables describe; without torchrun, SINGLE_PROCESS.
 
-    Inside the context all ranks but rank 0 print nothing. Tensors on CPUs are sent by gloo, those on GPUs by nccl.
-    Raises TrainerError where the launch cannot work.
+    Inside the context only rank 0 prints. Tensors on CPUs are sent by gloo, those on GPUs by nccl.
+
+    Raises TrainerError if there are more processes than GPUs, or if several GPUs are there and torch lacks nccl.
     """
     local_rank, world_size = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
@@ -167,7 +175,7 @@ def init_process_group() -> Iterator[ProcessGroup]:
 
 
 def _select_backend(local_rank: int, local_world_size: int) -> str:
-    """The back end for this machine's devices. Makes GPU number `local_rank` this process's current device."""
+    """The back end for this machine's devices. It makes GPU number `local_rank` this process's current device."""
     if not torch.cuda.is_available():
         return "gloo"
     if local_world_size > torch.cuda.device_count():
@@ -193,7 +201,10 @@ def _silence(wanted: bool) -> Iterator[None]:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Consecutive tensors of one type and device, at most MAX_BUCKET_ELEMENTS of them together (or one larger)."""
+    """Groups of consecutive tensors of one type and device.
+
+    A group has at most MAX_BUCKET_ELEMENTS elements in all, unless it is a single larger tensor.
+    """
     bucket: list[Tensor] = []
     for tensor in tensors:
         alike = bool(bucket) and (bucket[0].dtype, bucket[0].device) == (tensor.dtype, tensor.device)

@@ -17,7 +17,11 @@ __all__ = ["ShardRange"]
 
 @dataclass(frozen=True, slots=True)
 class ShardRange:
-    """This rank's indices, `start` up to but without `stop`, of the `size` indices that the group's ranks hold."""
+    """The indices of a dimension that this rank holds: those from `start` up to, but without, `stop`.
+
+    size: the length of the dimension.
+    group: the ranks that hold all of it together.
+    """
 
     size: int
     start: int
@@ -31,7 +35,7 @@ class ShardRange:
 
     @classmethod
     def split(cls, size: int, group: ProcessGroup) -> ShardRange:
-        """This rank's of equal ranges, the last of which may be shorter or empty, as FSDP2 splits rows."""
+        """This rank's range of a dimension that is split as FSDP2 splits rows: equally, but for shorter last ranges."""
         length = -(-size // group.world_size)
         return cls(size, min(size, group.rank * length), min(size, (group.rank + 1) * length), group)
 
@@ -39,21 +43,24 @@ class ShardRange:
         return self.stop - self.start
 
     def local_part(self, tensor: Tensor, dim: int = 0) -> Tensor:
-        """The part of a complete tensor that belongs to this rank, as a view."""
+        """The part of a complete tensor that belongs to this rank, as a view along dimension `dim`."""
         return tensor.narrow(dim, self.start, len(self))
 
     def all_gather(self, part: Tensor, dim: int = 0) -> Tensor:
-        """The complete tensor, from the parts of all ranks. All ranks must call it."""
+        """The complete tensor, from the parts of all ranks along dimension `dim`. All ranks must call this."""
         if self.group.world_size == 1:
             return part
         return self.group.all_gather(part.movedim(dim, 0), self.size).movedim(0, dim).contiguous()
 
     def all_reduce(self, partial_sums: list[Tensor]) -> None:
-        """Adds up, in place, products that every rank has summed over its own range only."""
+        """Replaces partial sums, which each rank has taken over its own range, by the sums over the ranks, in place."""
         self.group.all_reduce(partial_sums)
 
     def local_indices(self, indices: slice | Tensor | None) -> slice | Tensor | None:
-        """Those of the given global indices that this rank holds, counted from its first one. None stands for all."""
+        """Those of the given indices that this rank holds, counted from its first one.
+
+        indices: a slice or a tensor of indices of the whole dimension; None, for all of them, gives None.
+        """
         if indices is None:
             return None
         if isinstance(indices, Tensor):

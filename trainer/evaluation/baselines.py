@@ -1,7 +1,7 @@
-"""Baselines that any model has to be compared with: popularity, item-kNN and BM25.
+"""Baselines that every model is compared with: popularity, item-kNN and BM25.
 
-BM25 is the bm25s library's. The other two are a count and a sparse matrix product: libraries of recommenders bring
-their own data formats and training loops for them.
+BM25 is that of the library bm25s. The other two are a count and a sparse matrix product, for which recommender
+libraries would bring data formats and training loops of their own.
 
 N items.
 """
@@ -25,7 +25,10 @@ DECAY = 0.7  # weight of each of them against the one after it
 
 
 def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: int) -> list[np.ndarray]:
-    """The candidates with the most training events, for every question. int64 [k] each."""
+    """For every question, the candidates with the most training events: int64 [k] each.
+
+    items: how many items the catalog has.
+    """
     counts_N = np.bincount(split.train.items_E, minlength=items).astype(np.float64)
     return [own.best(counts_N, k) for own in candidates]
 
@@ -33,9 +36,11 @@ def popularity(split: Split, candidates: Sequence[Candidates], items: int, k: in
 def item_knn(
     split: Split, questions: Sequence[Question], candidates: Sequence[Candidates], items: int, k: int
 ) -> list[np.ndarray]:
-    """The candidates whose users are most like (by cosine) those of the user's last items. int64 [k] each.
+    """For every question, the candidates that are most like the user's last items: int64 [k] each.
 
-    Newer items of the history have a higher weight.
+    Two items are alike by the cosine of their sets of users. Newer items of the history have a higher weight.
+
+    items: how many items the catalog has.
     """
     train = split.train
     taken = sp.csr_matrix((np.ones(len(train)), (train.items_E, train.user_E)), shape=(items, len(train.users)))
@@ -56,9 +61,11 @@ def item_knn(
 def bm25(
     documents: Sequence[str], questions: Sequence[Question], candidates: Sequence[Candidates], k: int
 ) -> list[np.ndarray]:
-    """BM25 (bm25s with its defaults) of each question's query over one document an item. int64 [k or fewer] each.
+    """For every question, the candidates whose documents match the query best by BM25: int64 [k or fewer] each.
 
     A candidate without any of the query's words is no answer, so a ranking may be shorter than k, or empty.
+
+    documents: one text for each item.
     """
     retriever = bm25s.BM25()
     retriever.index(bm25s.tokenize([clean_text(d) for d in documents], show_progress=False), show_progress=False)
@@ -72,7 +79,7 @@ def bm25(
 
 
 def documents_with_queries(items: Items, train: Histories) -> list[str]:
-    """Every item's text with the training queries that led to it: what a trained model knows as well."""
+    """Every item's text with the training queries that led to it, because a trained model knows these too."""
     queries_of: dict[int, Counter[str]] = {}
     for item, query in zip(train.items_E.tolist(), train.queries_E.tolist(), strict=True):
         if query != NO_QUERY:

@@ -28,7 +28,7 @@ def evaluate_bundle(
     Beside the metrics the report has `events`: how many were read, how many name an item that the bundle does not have,
     and whether the files are those that the bundle was trained on. What was left out is printed.
 
-    seed: of the drawn candidates.
+    seed: what the candidates are drawn from.
 
     Raises TrainerError where no question is held out, CatalogError for a file that cannot be read.
     """

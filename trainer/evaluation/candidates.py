@@ -19,20 +19,27 @@ NEGATIVES = 99  # wrong items drawn beside the right one
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Leaves, ascending. An answer is among the allowed (None: all) and not among the excluded."""
+    """Which leaves may be an answer: those that are allowed and not excluded.
+
+    excluded: leaves in ascending order.
+    allowed: leaves in ascending order; None allows all.
+    """
 
     excluded: np.ndarray
     allowed: np.ndarray | None = None
 
     def best(self, score_N: np.ndarray, k: int) -> np.ndarray:
-        """The k candidates of the highest scores, best first; equal ones in leaf order. int64 [k or fewer]."""
+        """The k candidates with the highest scores, best first, equal ones in leaf order: int64 [k or fewer]."""
         leaf_A = np.arange(len(score_N)) if self.allowed is None else self.allowed
         leaf_A = leaf_A[~np.isin(leaf_A, self.excluded)]
         return leaf_A[np.argsort(-score_N[leaf_A], kind="stable")[:k]]
 
 
 def whole_catalog(histories: Histories, questions: Sequence[Question], *, exclude_seen: bool) -> list[Candidates]:
-    """All items for every question; with `exclude_seen`, recommendations leave out what the user had before."""
+    """Candidates from the whole catalog for every question.
+
+    exclude_seen: whether recommendations leave out the items of the user's history.
+    """
     none = np.empty(0, np.int64)
     return [
         Candidates(
@@ -45,10 +52,10 @@ def whole_catalog(histories: Histories, questions: Sequence[Question], *, exclud
 def sampled_candidates(
     histories: Histories, questions: Sequence[Question], items: Items, *, seed: int
 ) -> list[Candidates]:
-    """The right item and NEGATIVES others for every question, drawn uniformly from items the user never took.
+    """The right item and NEGATIVES others for every question, drawn uniformly from items that the user never took.
 
-    There are fewer where the catalog has no more. A draw depends on the seed, the question and the items' ids alone, so
-    bundles that number the same items differently, and other methods, get the same candidates.
+    If the catalog has no more, there are fewer. A draw depends on the seed, the question and the items' ids alone, so
+    all methods get the same candidates, and so do bundles that number the same items differently.
     """
     leaf_of_rank_N = np.argsort(np.array(items.ids))
     return [_drawn(histories, question, leaf_of_rank_N, seed) for question in questions]

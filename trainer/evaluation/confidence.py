@@ -1,7 +1,7 @@
 """Means and ratios with bootstrap confidence intervals.
 
-Own code, because it is as short as a call of `scipy.stats.bootstrap` with its statistic would be, and published figures
-have their intervals from these draws.
+This is code of our own because it is as short as a call of `scipy.stats.bootstrap` with its statistic would be, and
+published figures have their intervals from these draws.
 
 B samples, D bootstrap draws.
 """
@@ -33,7 +33,7 @@ class Estimate:
 
 
 def mean_estimate(values_B: np.ndarray, *, seed: int = 0) -> Estimate:
-    """The estimate of the mean of independent samples."""
+    """The mean of independent samples, with its interval."""
     return ratio_estimate(values_B, np.ones(len(values_B)), seed=seed)
 
 
@@ -44,10 +44,11 @@ def ratio_estimate(
     seed: int = 0,
     then: Callable[[np.ndarray], np.ndarray] = lambda means: means,
 ) -> Estimate:
-    """The estimate of `then`(Σ sums / Σ counts), where each sample is a block of several values.
+    """The value of `then`(Σ sums / Σ counts), with its interval, where each sample is a block of several values.
 
     sums_B: the sum of each block's values.
     counts_B: how many values each block has.
+    then: an elementwise function of the mean, such as the exponential for a perplexity.
     """
     drawn_DB = np.random.default_rng(seed).integers(0, len(sums_B), (DRAWS, len(sums_B)))
     means_D = then(sums_B[drawn_DB].sum(1) / counts_B[drawn_DB].sum(1))

@@ -1,8 +1,9 @@
 """Ranking metrics for questions with one right answer: hit, recall, NDCG, MRR and MAP at a cut-off.
 
-With a single relevant item, recall equals hit and MAP equals MRR; all are given so that tables of other work can be
-read beside ours. With one right answer a metric is one line of NumPy over ranks, which the bootstrap draws a thousand
-times; `ir-measures` calls trec_eval on lists of strings, so it is only what a test compares these definitions with.
+With one right answer recall equals hit and MAP equals MRR. All are given, so that tables of other work can be compared.
+
+With one right answer a metric is also one line of NumPy over ranks, so the bootstrap can draw a thousand samples of it.
+`ir-measures` calls trec_eval on lists of strings and would be slow; a test compares these definitions with its.
 
 Q questions, M metrics, S bootstrap samples.
 """
@@ -17,12 +18,19 @@ NOT_FOUND = 0  # the rank of an answer that is absent from its ranking
 
 
 def ranks_of(rankings: list[np.ndarray], answers: np.ndarray) -> np.ndarray:
-    """The rank of each answer in its ranking, int64 [Q]: 1 for the top, NOT_FOUND where it is absent."""
+    """The rank of each answer in its ranking, int64 [Q]: 1 at the top, NOT_FOUND for one that is absent.
+
+    answers: the right item of each question, int64 [Q].
+    """
     return np.array([_rank(ranking, answer) for ranking, answer in zip(rankings, answers, strict=True)], dtype=np.int64)
 
 
 def gains(ranks_Q: np.ndarray, metric: str, cutoff: int) -> np.ndarray:
-    """What each question contributes to a metric, float64 [Q]; the mean over questions is the metric."""
+    """What each question contributes to a metric, float64 [Q]. The metric is the mean of these.
+
+    metric: one of METRICS; another one raises ValueError.
+    cutoff: the last rank that counts.
+    """
     found_Q = (ranks_Q != NOT_FOUND) & (ranks_Q <= cutoff)
     rank_Q = np.where(found_Q, ranks_Q, 1)
     if metric not in METRICS:
@@ -35,6 +43,7 @@ def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> d
     """Every metric at every cut-off, the number of `questions`, and bootstrap 95% `intervals` over questions.
 
     bootstrap: how many samples are drawn; 0 leaves the intervals out.
+    seed: what they are drawn from.
     """
     names = [(metric, cutoff) for metric in METRICS for cutoff in CUTOFFS]
     gains_MQ = np.stack([gains(ranks_Q, metric, cutoff) for metric, cutoff in names])

@@ -1,4 +1,4 @@
-"""The report of a model: the metrics of its rankings of a split's held-out questions, beside those of baselines.
+"""The report of a model: the metrics of its rankings for held-out questions, beside those of baselines.
 
 There are two protocols. `full` ranks the whole catalog by constrained beam search; recommendations leave out what the
 user already has. `candidates` ranks the right item among 99 drawn ones (candidates.py), by constrained search over just
@@ -29,7 +29,7 @@ MAX_CUTOFF = max(CUTOFFS)
 
 
 def with_protocol(recipe: EvaluationRecipe, protocol: Protocol) -> EvaluationRecipe:
-    """The settings for a protocol. For `candidates` the beam is wide enough to rank all of them exactly."""
+    """The settings for a protocol. For `candidates` the beam is as wide as there are, to rank them exactly."""
     return recipe.model_copy(update={"width": NEGATIVES + 1}) if protocol == "candidates" else recipe
 
 
@@ -48,8 +48,14 @@ def evaluate(
 ) -> Report:
     """The metrics of both tasks, for the model and the baselines, with bootstrap 95% intervals.
 
+    model: the model, on any device.
+    index: the index of the items' codes.
     level_tokens: the vocabulary ids of every level's codes, int64.
-    seed: of the drawn candidates.
+    prompts: renders histories and queries as tokens.
+    items: the catalog, in leaf order.
+    split: the test questions, and the training histories for the baselines.
+    recipe: the width of the beam and other settings.
+    seed: what the candidates are drawn from.
     progress: called with the number of questions that have been answered since its last call.
     """
     ranker = TransformersRanker(model, index, level_tokens)
@@ -90,9 +96,10 @@ def rank_questions(
     recipe: EvaluationRecipe,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[np.ndarray]:
-    """The model's best leaves for every question, int64 [width] each, by the prompts that a server would render.
+    """The model's ranking for every question: its best leaves, int64 [width] each, from the prompt of a server.
 
-    candidates: of each question; either all of them have allowed leaves, or none.
+    histories: all histories, to which the questions refer.
+    candidates: the candidates of each question. Either all of them have allowed leaves, or none.
     progress: called with the number of questions that have been answered since its last call.
     """
     rendered = [_prompt(prompts, histories, question) for question in questions]

@@ -10,7 +10,10 @@ COLUMNS = ("recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10")
 
 
 def table(report: Report) -> str:
-    """One line for each task and method. Hit and MAP are left out, because they equal Recall and MRR here."""
+    """The report as a table with one line for each task and method.
+
+    Hit and MAP are left out, because with one right answer they equal Recall and MRR.
+    """
     rows = [("task", "method", "questions", *COLUMNS, "95% of recall@10")]
     for task, methods in report["tasks"].items():
         rows += [(task, name, *_cells(figures)) for name, figures in methods.items()]

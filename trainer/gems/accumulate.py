@@ -1,11 +1,11 @@
 """Accumulation of a batch's gradients: over micro-batches by hooks on the weights, then over ranks by one sum.
 
 Projected gradients, sketches and the gradients of plain weights are linear in the gradient, so their token-weighted
-sums over micro-batches and ranks are those of the whole batch. A complete gradient is never sent: of a projected weight
-S×L only projected gradients R×L, and sketches in refresh steps.
+sums over micro-batches and ranks are those of the whole batch. The complete gradient of a projected weight [S, L] is
+never sent between ranks: only its projections [R, L] are, and in refresh steps its sketches [S, C].
 
-Under FSDP2 a hook runs when a gradient has been summed over the ranks, with this rank's rows of it. The hooks of all
-ranks run in the same order, so collectives inside them meet.
+Under FSDP2 a hook runs when a gradient has been summed over the ranks, and gets the rows of it that this rank holds.
+The hooks run in the same order on all ranks, so they may call collectives.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ TrainedWeight: TypeAlias = ProjectedLayer | PlainWeight
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """The backward pass that hooks run in.
+    """The micro-batch whose backward pass is running.
 
-    tokens: target tokens that the loss is a mean over.
-    step: steps applied before.
-    adam: where given, directional derivatives along the last step's directions are computed.
+    task: the task whose loss is sent backward.
+    tokens: how many target tokens that loss is a mean over.
+    step: steps applied so far.
+    adam: Adam's settings, with which directional derivatives along the last step's directions are computed; None where
+        they are not wanted.
     """
 
     task: Task
@@ -59,11 +61,12 @@ class MicroBatch:
 
 @dataclass(slots=True)
 class BatchTotals:
-    """Sums over the micro-batches of a batch, each weighted by its tokens.
+    """Sums over the micro-batches of a batch, in which each micro-batch is weighted by its tokens.
 
-    tokens: target tokens of each task.
+    tokens: how many target tokens each task has.
     gradients: how many gradients the hooks have taken.
-    derivatives: tokens · ⟨gradient, the task's last direction⟩, scalars, of the tasks that the last step updated.
+    derivatives: the sum of tokens · ⟨gradient, the task's last direction⟩, a scalar, for each task whose subspace the
+        last step updated.
     """
 
     tokens: dict[Task, int] = field(default_factory=lambda: dict.fromkeys(TASKS, 0))
@@ -81,7 +84,7 @@ class BatchTotals:
         return sum(self.tokens.values())
 
     def add(self, task: Task, tokens: int, loss: Tensor | float | None) -> None:
-        """Adds one micro-batch and its mean loss. Once a loss is missing, losses() is None."""
+        """Adds one micro-batch and its mean loss. After one without a loss, `losses` returns None."""
         self.tokens[task] += tokens
         if loss is None:
             self._all_losses_given = False
@@ -89,25 +92,28 @@ class BatchTotals:
             _add(self._losses, task, torch.as_tensor(loss).detach().double() * tokens)
 
     def add_derivative(self, task: Task, derivative: Tensor) -> None:
-        """Adds a directional derivative, already multiplied by its micro-batch's tokens."""
+        """Adds a directional derivative that has been multiplied by its micro-batch's tokens."""
         _add(self.derivatives, task, derivative)
 
     def losses(self) -> PerTask | None:
-        """The tasks' mean losses, 0 for an absent task; None unless every micro-batch came with its loss."""
+        """Each task's mean loss, 0 for an absent task; None unless every micro-batch came with its loss."""
         if not self._all_losses_given:
             return None
         means = {task: float(self._losses[task]) / self.tokens[task] for task in self._losses}
         return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
 
     def hypergradient(self, step_size: float) -> PerTask | None:
-        """∂loss/∂gate of the last step, which moved the weights by -step_size · gate · direction; None if unknown."""
+        """The derivative of this batch's mean loss by each gate of the last step; None where it is not known.
+
+        step_size: that of the last step, which moved the weights by -step_size · gate · direction.
+        """
         if not self.derivatives:
             return None
         means = {task: -step_size * float(total) / self.total_tokens for task, total in self.derivatives.items()}
         return PerTask(means.get("search", 0.0), means.get("recommendation", 0.0))
 
     def all_reduce(self, replica_group: ProcessGroup) -> None:
-        """Replaces all totals by their sums over ranks that each had a part of the batch, or none of it."""
+        """Replaces all totals by their sums over the ranks, each of which had a part of the batch or none of it."""
         if replica_group.world_size == 1:
             return
         sums = (self._losses, self.derivatives)
@@ -125,7 +131,10 @@ class BatchTotals:
             values.update({task: total for task, total in reduced.items() if next(flags)})
 
     def all_reduce_derivatives(self, shard_group: ProcessGroup) -> None:
-        """Sums the directional derivatives of ranks that each hold some rows; all other totals are equal there."""
+        """Sums the directional derivatives over ranks that each hold some rows of every weight.
+
+        All other totals are the same on these ranks already.
+        """
         if shard_group.world_size == 1:
             return
         tasks = sorted(self.derivatives)
@@ -137,6 +146,8 @@ class BatchTotals:
 
 class GradientAccumulator:
     """Hooks that take the gradient of every trained weight as soon as a backward pass has completed it.
+
+    weights: the projected and the plain weights, which accumulate what the hooks hand to them.
 
     Outside of `micro_batch` the hooks do nothing, so other code may use gradients as usual.
     """
@@ -152,9 +163,12 @@ class GradientAccumulator:
 
     @contextmanager
     def micro_batch(self, micro_batch: MicroBatch, loss: Tensor | float | None) -> Iterator[None]:
-        """A context in which the backward pass of one micro-batch runs. An error in it drops the whole batch.
+        """A context for the backward pass of one micro-batch. An error inside it drops the whole batch.
 
-        Raises OptimizerUseError where the call has no meaning, such as without a backward pass.
+        loss: the mean loss that is sent backward; None where it is not known.
+
+        Raises OptimizerUseError for an unknown task, no target tokens, a context inside another one, gradients left
+        from before, or no backward pass inside.
         """
         self._check_entry(micro_batch)
         before, self._current = self.batch.gradients, micro_batch
@@ -172,10 +186,10 @@ class GradientAccumulator:
         self.batch.add(micro_batch.task, micro_batch.tokens, loss)
 
     def all_reduce(self, replica_group: ProcessGroup, shard_group: ProcessGroup) -> BatchTotals:
-        """Completes the batch with what other ranks have accumulated of it, and returns its totals.
+        """Adds up what all ranks have accumulated of the batch, and returns the batch's totals.
 
-        replica_group: ranks that each had a part of the batch.
-        shard_group: ranks that each have some rows of every weight.
+        replica_group: ranks that each hold the whole model and had a part of the batch.
+        shard_group: ranks that each hold some rows of every weight.
 
         Raises OptimizerUseError where no rank has accumulated anything.
         """
@@ -227,7 +241,7 @@ class GradientAccumulator:
 
 
 def all_reduce_accumulators(weights: Sequence[TrainedWeight], replica_group: ProcessGroup) -> None:
-    """Replaces every accumulator by its sum over the ranks; a rank without a gradient there adds zeros."""
+    """Replaces every accumulator by its sum over the ranks. A rank that got no gradient for one adds zeros."""
     if replica_group.world_size == 1:
         return
     present = [tensor is not None for trained in weights for tensor in trained.accumulators()]
@@ -238,16 +252,18 @@ def all_reduce_accumulators(weights: Sequence[TrainedWeight], replica_group: Pro
 
 
 def present_accumulators(weights: Sequence[TrainedWeight]) -> list[Tensor]:
-    """All tensors that the backward passes of this batch have left, as sums weighted by tokens."""
+    """All tensors that the backward passes of this batch have accumulated: sums weighted by tokens."""
     return [tensor for trained in weights for tensor in trained.accumulators() if tensor is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchMetrics:
-    """The figures of one batch, on the host.
+    """The figures of one batch, as numbers on the host.
 
-    grad_norms: of each task's gradient, projected on its own subspaces.
-    grad_norm: of the batch's gradient, projected on the shared subspaces, and of the plain weights' gradients.
+    losses: each task's mean loss; None where it is not known.
+    grad_norms: the Frobenius norm, over all layers, of each task's gradient projected on the task's own subspaces.
+    grad_norm: the norm of the batch's gradient: projected on the shared subspaces, and complete for plain weights.
+    hypergradient: the derivative of the loss by each gate of the last step; None where it is not known.
     """
 
     losses: PerTask | None
@@ -268,7 +284,13 @@ def measure_batch(
     last_step_size: float,
     shard_group: ProcessGroup,
 ) -> BatchMetrics:
-    """The figures of a batch whose projected gradients are averaged and whose plain gradients are still sums."""
+    """The figures of a batch.
+
+    layers: the projected weights, after `average_projected`.
+    plain: the plain weights, whose gradients are still sums weighted by tokens.
+    last_step_size: what the last step's directions were multiplied by.
+    shard_group: the ranks that each hold some rows of every weight.
+    """
     projected = [
         [layer.subspaces[name].projected_grad_RL for layer in layers if name in layer.subspaces] for name in SUBSPACES
     ]
@@ -283,7 +305,7 @@ def measure_batch(
 
 
 def total_norms(groups: Sequence[Sequence[Tensor | None]], shard_group: ProcessGroup) -> list[float]:
-    """The Frobenius norm over all tensors of each group, of which every rank holds a part."""
+    """For each group of tensors, the Frobenius norm over all of them, of which every rank holds a part."""
     norms = [float(get_total_norm([tensor for tensor in group if tensor is not None])) for group in groups]
     return [math.sqrt(square) for square in shard_group.all_reduce_numbers([norm * norm for norm in norms])]
 

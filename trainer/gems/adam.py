@@ -1,10 +1,10 @@
 """Adam: moments that can follow their gradient into another basis, and AdamW for weights that are not projected.
 
-torch's Adam serves neither. Its moments are tied to a parameter of their own shape, while ours belong to coordinates in
-a subspace that is replaced every few hundred steps; and it steps a parameter as a whole, while ours may step some rows
-only, and rounds bfloat16 weights stochastically. A test holds it to torch's where both apply.
+torch's Adam serves neither. Its moments have the shape of a parameter, while these belong to coordinates in a subspace
+that is replaced every few hundred steps. And it steps a parameter as a whole, while this one can step some rows only,
+and rounds bfloat16 weights stochastically. Where both apply, a test holds that they agree.
 
-R rows (directions of a subspace, or whatever the first dimension is), N rows after a rotation.
+R rows of the moments: the directions of a subspace, or whatever the first dimension is. N rows after a rotation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ __all__ = ["AdamSettings", "Moments", "PlainWeight"]
 
 @dataclass(frozen=True, slots=True)
 class AdamSettings:
-    """betas: how slowly the two moments decay. eps: added to the root of the second moment, as in Adam's paper."""
+    """The settings of Adam.
+
+    betas: what the first and the second moment are multiplied by at every step.
+    eps: what is added to the root of the second moment.
+    """
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -36,8 +40,10 @@ class Moments:
     """The first and second moment of a sequence of gradients of one shape.
 
     first: the exponentially weighted sum of the gradients, as Adam keeps it.
-    second: the weighted mean of the squared gradients, with weights that decay by beta2; it is bias-corrected already.
-    weight_sum: the sum of those weights, one for each row. With equal rows it is 1 - beta2^t, and this is Adam exactly.
+    second: the weighted mean of the squared gradients, with weights that decay by beta2. It needs no bias correction.
+    weight_sum: the sum of those weights for each row, [R, 1, …]. Until a rotation it is 1 - beta2^steps in every row,
+        and the moments are exactly Adam's.
+    steps: how many gradients there were.
     """
 
     def __init__(self, shape: torch.Size | tuple[int, ...], *, dtype: torch.dtype, device: torch.device) -> None:
@@ -47,7 +53,7 @@ class Moments:
         self.steps = 0
 
     def update(self, grad: Tensor, adam: AdamSettings) -> None:
-        """Adds one gradient to the moments. Overwrites `grad`."""
+        """Adds one gradient, of the moments' shape, to them. Overwrites `grad`."""
         beta1, beta2 = adam.betas
         self.steps += 1
         self.first.lerp_(grad, 1 - beta1)
@@ -55,21 +61,24 @@ class Moments:
         self.second.lerp_(grad.square_(), (1 - beta2) / self.weight_sum)
 
     def direction(self, adam: AdamSettings) -> Tensor:
-        """Adam's step for a learning rate of 1: the bias-corrected first moment over the root of the second."""
+        """The bias-corrected first moment over the root of the second, of the moments' shape.
+
+        Adam's step is this times the negative learning rate. Before the first gradient it is zero.
+        """
         if self.steps == 0:
             return torch.zeros_like(self.first)
         correction = 1 - adam.betas[0] ** self.steps
         return self.second.sqrt().add_(adam.eps).mul_(correction).reciprocal_().mul_(self.first)
 
     def rotate(self, rotation_NR: Tensor) -> None:
-        """Follows the gradient into new rows, where new gradient = rotation · old gradient.
+        """Takes the moments into another basis, in which a gradient is rotation · (the gradient in the old basis).
 
         rotation_NR: the new basis transposed, times the old basis.
 
-        The first moment is linear in the gradient, so it rotates with it. A new row's second moment is the mean of the
-        old rows' second moments, weighted by rotation² (exact for uncorrelated old rows, and where rows are only
-        permuted). What part of a new row lies outside the old basis has never been seen: its weight sum is that much
-        smaller, so that the next gradients fill it in, rather than being divided by a second moment near zero.
+        The first moment is linear in the gradient, so it is rotated. The second moment of a new row is the mean of the
+        old rows' second moments, weighted by rotation². This is exact where the old rows are uncorrelated, or only
+        permuted. A new row may lie partly outside of the old basis, where no gradient has been seen. Its weight sum is
+        smaller by that part, so that the next gradients count for more, and are not divided by a second moment near 0.
         """
         squared_NR = rotation_NR.square()
         weight_sum_N1 = squared_NR @ self.weight_sum
@@ -95,12 +104,12 @@ class Moments:
 
 
 class PlainWeight:
-    """A weight that is not projected and its moments: an embedding, a norm, a bias, or a head of its own.
+    """A weight that is not projected, with its moments: an embedding, a norm, a bias, or an untied head.
 
-    name: the weight's, by which it is saved and rounded.
-    weight: the parameter; of a sharded one this rank updates, and keeps moments of, the rows that it holds.
-    rows: those that are trained, None for all of them. Frozen rows get no gradient memory, no moments, no update and no
-        decay. Where embeddings and head are tied they are one weight, and a row is trained or frozen in both roles.
+    name: the weight's name in the model, under which it is saved and on which its rounding depends.
+    weight: the parameter. If it is sharded, this rank updates the rows that it holds, and keeps moments of these.
+    rows: the trained rows; None for all of them. Frozen rows take no memory for gradients and moments, and are neither
+        updated nor decayed. Tied embeddings and head are one weight, so a row is trained or frozen in both roles.
     shard_group: the ranks among which a sharded weight is split.
     """
 
@@ -119,7 +128,10 @@ class PlainWeight:
         self._moments = Moments(trained.shape, dtype=compute_dtype(weight), device=weight.device)
 
     def accumulate(self, *, tokens: int) -> None:
-        """Adds the weight's `.grad`, the gradient of a mean over `tokens`, to the sum, and frees it."""
+        """Adds the weight's `.grad` to the sum, and frees it.
+
+        tokens: how many target tokens the gradient's loss is a mean over; the gradient is weighted by it.
+        """
         grad, self.weight.grad = self.weight.grad, None
         if grad is None or self._moments.first.numel() == 0:
             return
@@ -140,9 +152,13 @@ class PlainWeight:
         seed: int = 0,
         step: int = 0,
     ) -> None:
-        """Makes one AdamW step on the accumulated gradient times `factor`, and drops it; without one does nothing.
+        """Makes one AdamW step on the accumulated gradient, and drops the gradient. Without one it does nothing.
 
-        seed, step: how a bfloat16 weight is rounded depends on them.
+        lr: the learning rate.
+        adam: Adam's settings.
+        weight_decay: the share of the weight, times the learning rate, that is taken away (decoupled decay).
+        factor: what the accumulated gradient is multiplied by first.
+        seed, step: the seed and the steps applied so far, on which the rounding of a bfloat16 weight depends.
         """
         if self.gradient is None:
             return
@@ -158,11 +174,14 @@ class PlainWeight:
             weight[self._rows] = trained
 
     def accumulators(self) -> list[Tensor | None]:
-        """The accumulated gradient; None where none arrived."""
+        """The accumulated gradient alone, None where none arrived: of the form that `ProjectedLayer` has."""
         return [self.gradient]
 
     def fill_missing(self, present: Sequence[bool]) -> None:
-        """Sets the accumulated gradient to zeros where it is missing and `present` says that another rank has one."""
+        """Fills in zeros for the accumulated gradient if this rank lacks it and another rank has it.
+
+        present: one flag, whether any rank has it.
+        """
         if present[0] and self.gradient is None:
             self.gradient = torch.zeros_like(self._moments.first)
 
@@ -177,5 +196,5 @@ class PlainWeight:
         self._moments.load_state_dict(state, self.name)
 
     def _trained_rows(self, tensor: Tensor) -> Tensor:
-        """A view for a slice of rows, a copy for chosen rows."""
+        """The trained rows of a tensor: a view where they are a slice, a copy where they are listed."""
         return tensor if self._rows is None else tensor[self._rows]

@@ -1,9 +1,9 @@
 """The gate: the weights with which each task's own subspace contributes to the update.
 
-In the released code the gate's loss is a plain number without a graph, so its gate never learns. This one learns by the
-one-step hypergradient. With W' = W - step size · Σ α·Δ, the next batch's loss L' has the derivative
-∂L'/∂α = -step size · ⟨G', Δ⟩. It becomes known one step later, from products of thin matrices, and is backpropagated
-through the softmax and the network that made α.
+In the released code the gate's loss is a plain number without a graph, so its gate never learns. This one learns by a
+one-step hypergradient: the derivative of the next batch's loss L' by the gates α of this step. A step moves the weights
+to W' = W - step size · Σ α·Δ, so ∂L'/∂α = -step size · ⟨G', Δ⟩, with G' the gradient of L' at W'. It is known one step
+later, from products of thin matrices, and is backpropagated through the softmax and the network that gave α.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ CPU = torch.device("cpu")
 
 
 def heuristic_gates(losses: PerTask, grad_norms: PerTask, tokens: PerTask) -> PerTask:
-    """0.4 · loss share + 0.4 · gradient-norm share + 0.2 · token share (the released code's heuristic)."""
+    """The released code's heuristic: 0.4 · loss share + 0.4 · gradient-norm share + 0.2 · token share of each task."""
     loss, norm, token = losses.shares(), grad_norms.shares(), tokens.shares()
     search = 0.4 * loss.search + 0.4 * norm.search + 0.2 * token.search
     return PerTask(search, 1 - search)
 
 
 class GateNetwork:
-    """softmax(network(six shares) / temperature), computed on the CPU because the network is tiny.
+    """The learned gate: softmax(network(six shares) / temperature), on the CPU because the network is tiny.
 
-    The output layer starts at zero, so training starts from equal gates.
+    The six features are both tasks' shares of losses, of gradient norms and of tokens. The output layer starts at zero,
+    so training starts with equal gates.
 
-    lr: of the network's AdamW. seed: of the network's first weights.
+    lr: the learning rate of the network's Adam.
+    seed: what the network's first weights are drawn from.
     """
 
     def __init__(self, lr: float, seed: int) -> None:
@@ -55,7 +57,10 @@ class GateNetwork:
         return PerTask(search, recommendation)
 
     def learn(self, hypergradient: PerTask) -> None:
-        """Makes one Adam step on the network. `hypergradient` is ∂loss/∂α of the gates decided last."""
+        """Makes one Adam step on the network.
+
+        hypergradient: the derivative of the loss by the gates that `decide` returned last.
+        """
         if self._last_input is None:
             return
         with torch.enable_grad():
@@ -85,7 +90,7 @@ class GateNetwork:
 
 
 class Gate:
-    """The gates in the mode that the settings name (learned, heuristic or fixed), and its state between steps."""
+    """Decides the gates of every step, in the mode that `config.gate` names: learned, heuristic or fixed."""
 
     def __init__(self, config: GemsConfig) -> None:
         self._config = config
@@ -101,9 +106,13 @@ class Gate:
         return max(config.temperature_end, config.temperature_start * config.temperature_decay**step)
 
     def decide(self, step: int, losses: PerTask, grad_norms: PerTask, tokens: PerTask) -> Gates:
-        """The gates of one step, from the batch's losses and tokens and from the gradient norms of the step before.
+        """The gates of one step.
 
-        grad_norms: this batch's, which are kept for the next step's decision.
+        step: steps applied so far.
+        losses: each task's mean loss in this batch.
+        grad_norms: each task's gradient norm in this batch. The next step's gates depend on it; this step's depend on
+            the norms of the step before.
+        tokens: each task's target tokens in this batch.
         """
         norms = self._last_norms
         self._last_norms = PerTask(
@@ -122,7 +131,7 @@ class Gate:
         return Gates(1.0, chosen.search, chosen.recommendation)
 
     def learn(self, hypergradient: PerTask | None) -> None:
-        """Learns from the hypergradient of the gates decided last, where it is known and the gate learns."""
+        """Learns from the hypergradient of the last gates. Does nothing where it is None or the gate does not learn."""
         if self._network is not None and hypergradient is not None:
             self._network.learn(hypergradient)
 

@@ -1,16 +1,17 @@
 """One projected weight: reduces its gradients to low-rank projections, and builds its update from low-rank directions.
 
-The bases lie on the weight's shorter side; a weight with more rows than columns is handled through its transpose. The
-null space protects the rows (side "output") or the columns ("input") of the weight, which is its shorter or its longer
-side:
+The bases lie on the weight's shorter side; a weight with more rows than columns is handled through its transpose. A
+null space lies on the side of the weight's rows ("output") or of its columns ("input"). How updates are kept inside it
+depends on whether that is the shorter or the longer side:
 
-- shorter: the bases themselves lie in the null space, and so does every update made of them;
-- longer: projected gradients, and directions after Adam's division, are projected on the null space, as thin matrices.
+- shorter: the bases are chosen inside the null space, so every update made of them lies in it;
+- longer: projected gradients are projected on the null space, and so are Adam's directions, which its elementwise
+  division leads out of it. Both are thin matrices, so this is cheap.
 
-Of a sharded weight this handles the rows on this rank, and sharded.py tells what is summed and what is gathered.
+If the weight is sharded, this module works on the rows that this rank holds, and sharded.py sums and gathers.
 
-M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of the sketch; small letters:
-this rank's part of a sharded weight.
+M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of the sketch. Small letters
+are this rank's part of a sharded weight.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ __all__ = ["ProjectedLayer"]
 
 
 class ProjectedLayer:
-    """The subspaces of one weight, and what the backward passes of the current batch have left in them.
+    """The subspaces of one weight, and what the backward passes of the current batch have accumulated in them.
 
-    name: the layer's, without ".weight".
-    null_space: of this layer; None where updates may go anywhere.
+    name: the layer's name in the model, without ".weight".
+    weight: the layer's weight [M, N]: float32, float64 or bfloat16.
+    config: the optimiser's settings.
+    null_space: the layer's null space; None lets updates go in any direction.
     shard_group: the ranks among which a sharded weight is split.
 
-    Raises SettingsError for a rank that the layer has no room for, NullSpaceError for a null space of another width,
-    and BackboneError for a weight that is neither float32, float64 nor bfloat16.
+    Raises SettingsError for a rank above the number of directions that the layer has, NullSpaceError for a null space
+    of another width than the layer's, and BackboneError for a weight of another type.
     """
 
     def __init__(
@@ -79,11 +82,15 @@ class ProjectedLayer:
         self.sketches: dict[Task, Tensor] = {}  # in refresh steps: tokens · gradient · Ω, summed over micro-batches
 
     def accumulate(self, task: Task, *, tokens: int, step: int, adam: AdamSettings | None) -> dict[Task, Tensor]:
-        """Projects the weight's `.grad`, of one task's mean loss over `tokens`, adds it to the batch, and frees it.
+        """Projects the weight's `.grad`, adds the projections to the batch's, and frees the gradient.
 
+        task: the task whose loss the gradient is of.
+        tokens: how many target tokens that loss is a mean over; the projections are weighted by it.
         step: steps applied so far.
-        adam: where given, the directional derivatives ⟨gradient, last direction⟩ are returned, as scalars, for the
-            tasks whose subspace the last step updated.
+        adam: Adam's settings; None where no directional derivatives are wanted.
+
+        Returns the directional derivative ⟨gradient, last direction⟩, a scalar, for each task whose subspace the last
+        step updated; an empty dictionary without `adam`.
         """
         grad_sl = self._shard.take_gradient()
         own: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
@@ -102,7 +109,11 @@ class ProjectedLayer:
         return derivatives
 
     def average_projected(self, tokens: PerTask) -> None:
-        """Turns accumulated sums into means inside the null space, over all tokens or each task's own."""
+        """Turns the accumulated sums into means, and projects these on the null space.
+
+        tokens: target tokens of each task. The shared subspace has the mean over all of them, a task's own subspace the
+            mean over that task's.
+        """
         projected: dict[SubspaceName, Tensor] = {}
         for name, subspace in self.subspaces.items():
             count = tokens.total if name == "shared" else tokens.of(name)
@@ -117,10 +128,15 @@ class ProjectedLayer:
     ) -> Tensor | None:
         """Moves the weight by -step_size · Σ gate · basis · direction - decay · (the weight's part in the null space).
 
-        factor: multiplies the projected gradients before Adam sees them; they are consumed.
+        gates: the weight of each subspace's update.
+        factor: what the projected gradients are multiplied by before Adam takes them, for clipping.
+        step_size: what the directions are multiplied by, apart from the gates.
+        decay: how much of the weight's part in the null space is taken away; 0 for no weight decay.
+        adam: Adam's settings.
         step: steps applied so far, on which the rounding of bfloat16 weights depends.
 
-        Returns the norm of the change, a scalar; None where no gradient arrived.
+        The projected gradients are dropped. Returns the Frobenius norm of the change, a scalar, or None where no
+        gradient arrived and nothing was changed.
         """
         at_refresh = self._config.moments_at_refresh
         updated = [name for name, own in self.subspaces.items() if own.update_moments(factor, adam, at_refresh)]
@@ -146,7 +162,7 @@ class ProjectedLayer:
         return norm
 
     def choose_bases(self, step: int) -> bool:
-        """Chooses the next bases from the sketches of this batch, and drops those. False if there was no sketch."""
+        """Chooses the next bases from this batch's sketches, and drops the sketches. Returns whether there were any."""
         sketches = {task: self._shard.gather_sketch(sketch_sC) for task, sketch_sC in self.sketches.items()}
         self.sketches = {}
         for name, subspace in self.subspaces.items():
@@ -157,12 +173,18 @@ class ProjectedLayer:
         return bool(sketches)
 
     def accumulators(self) -> list[Tensor | None]:
-        """Projected gradients, then sketches: always as many, in the same order; None where no gradient arrived."""
+        """The projected gradient of every subspace, then the sketch of every task, always in the same order.
+
+        An entry is None where no gradient arrived for it.
+        """
         projected = [subspace.projected_grad_RL for subspace in self.subspaces.values()]
         return [*projected, *(self.sketches.get(task) for task in TASKS)]
 
     def fill_missing(self, present: Sequence[bool]) -> None:
-        """Sets missing accumulators to zeros where `present`, a flag for each, says that another rank has them."""
+        """Fills in zeros for accumulators that this rank lacks and another rank has.
+
+        present: for each of `accumulators()`, in their order, whether any rank has it.
+        """
         length, size = self._shard.projected_columns, self._shard.sketch_rows
         wanted = iter(present)
         for subspace in self.subspaces.values():
@@ -174,11 +196,11 @@ class ProjectedLayer:
                 self.sketches[task] = torch.zeros(shape, dtype=self._dtype, device=self.weight.device)
 
     def bases(self) -> list[Tensor]:
-        """The bases that the next gradients are projected on."""
+        """The bases [S, R] on which the next gradients are projected."""
         return [subspace.projection_basis_SR for subspace in self.subspaces.values()]
 
     def discard(self) -> None:
-        """Drops what the current batch has left so far."""
+        """Drops what the current batch has accumulated so far."""
         self.sketches = {}
         for subspace in self.subspaces.values():
             subspace.projected_grad_RL = None
@@ -197,7 +219,10 @@ class ProjectedLayer:
         return any(self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in names)
 
     def _test_matrix(self, step: int) -> Tensor:
-        """Ω [l, C], the same for every part of a step's gradient; drawn anew each time, so that it takes no memory."""
+        """The sketch's random test matrix Ω [l, C], which all parts of a step's gradient share.
+
+        It is drawn anew for each part, so that it takes no memory between them.
+        """
         generator = generator_for(self._config.seed, "sketch", self.name, step, device=self.weight.device)
         shape = (max(self.weight.shape), self._sketch_columns)
         omega_LC = torch.randn(shape, dtype=self._dtype, device=generator.device, generator=generator)
@@ -206,16 +231,19 @@ class ProjectedLayer:
         return self._shard.local_test_matrix(omega_LC)
 
     def _project(self, names: Sequence[SubspaceName], grad_sl: Tensor) -> dict[SubspaceName, Tensor]:
-        """basisᵀ · gradient of several subspaces, by one product."""
+        """The products basisᵀ · gradient [R, l] of several subspaces, computed as one."""
         joint_SR = torch.cat([self.subspaces[name].projection_basis_SR for name in names], 1)
         return self._split(self._project_on(joint_SR, grad_sl), names)
 
     def _project_on(self, basis_SR: Tensor, grad_sl: Tensor) -> Tensor:
-        """[R, l] in the compute type, multiplied in the gradient's own type, which is fast for bfloat16."""
+        """The product basisᵀ · gradient [R, l] in the compute type.
+
+        It is multiplied in the gradient's own type, which is faster for bfloat16.
+        """
         return (self._shard.local_basis(basis_SR).to(grad_sl.dtype).T @ grad_sl).to(self._dtype)
 
     def _directional_derivative(self, task: Task, projected_RL: Tensor, grad_sl: Tensor, adam: AdamSettings) -> Tensor:
-        """⟨gradient, the task's last direction⟩, computed in the basis that the direction was made in."""
+        """⟨gradient, the task's last direction⟩, a scalar, computed in the basis that the direction was made in."""
         if self._directions is None:  # right after a checkpoint was loaded
             self._directions = self._last_directions(adam)
         basis_SR = self.subspaces[task].basis_SR
@@ -224,13 +252,13 @@ class ProjectedLayer:
         return torch.vdot(self._directions[task].flatten(), projected_RL.flatten())
 
     def _last_directions(self, adam: AdamSettings) -> dict[SubspaceName, Tensor]:
-        """Adam's directions of the subspaces updated last; Adam leaves the long side's null space, so project again."""
+        """Adam's directions [R, l], inside the null space, of the subspaces that the last step updated."""
         raw = {name: subspace.direction(adam) for name, subspace in self.subspaces.items() if subspace.updated}
         inside = self._into_long_null_space(raw)
         return dict(zip(inside, self._shard.gather_directions(list(inside.values())), strict=True))
 
     def _into_long_null_space(self, matrices: dict[SubspaceName, Tensor]) -> dict[SubspaceName, Tensor]:
-        """Projects the rows of matrices [R, k] on the null space of the longer side, if it is protected."""
+        """The matrices [R, k] with their rows projected on the longer side's null space, if there is one."""
         if self._long_null_space is None or not matrices:
             return matrices
         joint_RL = torch.cat(list(matrices.values()))
@@ -251,7 +279,7 @@ class ProjectedLayer:
         return task in self.subspaces and self.subspaces[task].updated
 
     def _decayed_part(self) -> Tensor:
-        """What weight decay shrinks [m, N]: the weight's part in the null space. The rest of the weight stays."""
+        """A copy [m, N] of the weight's part in the null space, which is all that weight decay may shrink."""
         weight_mN = self._shard.weight_mN.to(self._dtype, copy=True)
         if self._null_space is None:
             return weight_mN
@@ -270,7 +298,7 @@ class ProjectedLayer:
         return {"shared": shared, "search": own, "recommendation": own}
 
     def _rank_of(self, setting: str, rank: int | float) -> int:
-        """A rank in directions. Raises SettingsError, naming the setting, for more directions than the layer has."""
+        """A rank setting as a number of directions. Raises SettingsError for more than the layer has."""
         if isinstance(rank, float):
             return max(1, int(rank * self._max_rank))
         if rank > self._max_rank:

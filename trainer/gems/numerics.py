@@ -1,13 +1,12 @@
 """Number types, rounding and random numbers of the optimiser.
 
 Bases, moments and updates are float32, or float64 for float64 weights. Float32 weights round to nearest. Bfloat16
-weights round stochastically: up or down with the probability that makes the rounded weight right on average, so that
-updates below half a unit in the last place add up over the steps instead of vanishing. No second copy of the weights
-is needed for that. The null space holds for the update before it is rounded; what rounding adds has mean zero and no
-preferred direction.
+weights round stochastically: up or down with the probability that makes the rounded weight right on average. So updates
+below half a unit in the last place add up over the steps instead of vanishing, without a second copy of the weights.
+An update lies in the null space before it is rounded; what rounding adds has mean zero and no preferred direction.
 
-Random numbers depend on nothing but the seed and the purpose. A generator is made anew for each use, so there is no
-generator state to save, a skipped step repeats with the same numbers, and all ranks of a parallel run draw the same.
+Random numbers depend on nothing but the seed and the purpose that they are drawn for. A new generator is made for each
+use, so no generator state is saved, a skipped step is repeated with the same numbers, and all ranks draw the same ones.
 """
 
 from __future__ import annotations
@@ -26,7 +25,10 @@ BFLOAT16_BITS = -0x10000  # mask of a float32 as int32: sign, exponent and the s
 
 
 def generator_for(seed: int, *purpose: str | int, device: torch.device) -> torch.Generator:
-    """A generator on `device` whose numbers depend on the seed and the purpose (such as a layer's name) alone."""
+    """A new generator on `device`, whose numbers depend on the seed and the purpose alone.
+
+    purpose: what the numbers are for, such as "sketch", a layer's name and the step.
+    """
     digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest, "big") >> 1)
 
@@ -38,7 +40,10 @@ def compute_dtype(weight: Tensor) -> torch.dtype:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Computes float32 products in full: with TF32 an update would leave the null space in its fourth digit."""
+    """A context in which float32 products are computed in full precision.
+
+    With TF32 an update would leave the null space in its fourth digit.
+    """
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
@@ -53,9 +58,12 @@ def full_precision() -> Iterator[None]:
 def add_rounded_(weight: Tensor, update: Tensor, *, seed: int, name: str, step: int, first_row: int = 0) -> None:
     """Adds an update to a weight in place, with stochastic rounding where the weight is bfloat16.
 
-    update: of the weight's shape, in its compute type.
-    seed, name, step, first_row: the rounding depends on these alone; `name` is the weight's, and `first_row` the first
-        of its rows that this rank holds.
+    The random part of the rounding depends on `seed`, `name`, `step` and `first_row` alone.
+
+    update: a tensor of the weight's shape, in the weight's compute type.
+    name: the weight's name.
+    step: steps applied so far.
+    first_row: the first of the weight's rows that this rank holds.
     """
     if weight.dtype != torch.bfloat16:
         weight.add_(update)

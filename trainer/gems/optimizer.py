@@ -3,28 +3,28 @@
 After Zhao, Wang, Pan, Verberne, Ren, "Unifying Search and Recommendation in LLMs via Gradient Multi-Subspace Tuning",
 arXiv 2601.09496. One step, with the files beside this one that do its parts:
 
-1. `with optimizer.task("search", tokens=n, loss=loss): loss.backward()`, then the same for "recommendation".
-   When backward has finished with a weight, a hook (accumulate.py) takes its gradient, projects it on low-rank
-   subspaces, and frees it (layer.py, subspace.py), so two layers' complete gradients never exist together. The batch's
-   gradient is the token-weighted mean of the two tasks', and projection is linear: one pass for each task gives all
-   three projected gradients.
+1. The caller runs `with optimizer.task("search", tokens=n, loss=loss): loss.backward()`, and then the same for
+   "recommendation". As soon as backward has completed a weight's gradient, a hook (accumulate.py) projects it on
+   low-rank subspaces and frees it (layer.py, subspace.py), so two layers' complete gradients never exist together.
+   There are three subspaces: one for each task's gradient, and a shared one for the batch's, which is the
+   token-weighted mean of the two. Projection is linear, so one pass for each task gives all three projected gradients.
 2. Every `refresh_every` steps the hook also adds up thin sketches of the gradients. At the end of that step the next
-   bases are chosen from them (subspace.py). The first step is one of these, and itself moves in random subspaces.
-3. `step()` checks that losses and gradients are finite; lets the gate learn from how the last update served this
-   batch, and decide this step's weights (gate.py); makes an Adam step in every subspace (adam.py); adds up the three
-   inside the null space (nullspace/space.py); and adds the result to the weights (numerics.py).
+   bases are chosen from them (subspace.py). The first step is such a step; its own update is in random subspaces.
+3. `step()` checks that losses and gradients are finite. The gate learns from how well the last update served this
+   batch, and decides the weights of this step's three updates (gate.py). Adam makes a step in every subspace (adam.py).
+   The weighted sum of the three, inside the null space (nullspace/space.py), is added to the weights (numerics.py).
 
-The weights move in `step()` and not inside the last backward pass. Projected gradients are all that the update needs,
-Δ = U·Adam(UᵀG), so waiting costs no complete gradient. In return nothing is applied before everything is known to be
-finite, clipping and gate see the whole batch, and the sum over ranks happens in one place.
+The weights move in `step()` and not during the backward pass. The update Δ = U·Adam(Uᵀ·G) needs projected gradients
+only, so waiting keeps no complete gradient in memory. In return nothing is applied before everything is known to be
+finite, clipping and the gate take the whole batch into account, and the sum over ranks happens in one place.
 
-Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: 4·r·L of moments and 2·r·S of bases are kept, and for a
-learned gate r·L of the last directions; between the first backward pass and the step there are 2·r·L of projected
-gradients.
+Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: the optimiser keeps 4·r·L numbers of moments, 2·r·S of
+bases, and with a learned gate r·L of the last directions. From the first backward pass to the step there are also
+2·r·L numbers of projected gradients.
 
-Of a weight that FSDP2 sharded over P ranks (sharded.py) each has 1/P, and 1/P of gradient, moments, null space and
-AdamW's state; bases are complete on each. Projected gradients and directions are sharded where S is the columns; where
-S is the rows they are complete on each rank, as every row of the weight takes part in them.
+If FSDP2 shards a weight over P ranks (sharded.py), each rank has 1/P of the weight, its gradient, its moments, its null
+space and AdamW's state, and complete bases. Projected gradients and directions are sharded if S is the columns; if S is
+the rows they are complete on each rank, because every row of the weight contributes to them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = ["GemsOptimizer"]
 
 
 class GemsOptimizer(Optimizer):
-    """A torch optimizer whose gradients come from `task` contexts.
+    """A torch optimizer that takes its gradients inside `task` contexts.
 
         optimizer = GemsOptimizer(model, GemsConfig(rank=128), null_spaces=spaces)
         with optimizer.task("search", tokens=n_s, loss=loss_s):
@@ -70,32 +70,33 @@ class GemsOptimizer(Optimizer):
             loss_r.backward()
         stats = optimizer.step()
 
-    model: its linear layers that `config.modules` names are projected, all other trainable weights get AdamW.
+    model: the model to train. Those of its linear layers that `config.modules` names are projected; all other trainable
+        weights are updated by AdamW.
     config: the settings.
-    null_spaces: of every projected layer, by name (`estimate_null_spaces` makes them); not needed where
-        `config.null_space` is False.
-    replica_group: ranks that each hold the whole model. Each passes its part of the batch to the contexts, or none of a
-        task; `step` sums the parts, skips on all ranks where one has something that is not finite, and so moves the
-        weights alike everywhere.
-    shard_group: ranks among which `fully_shard` has split the weights, set to sum gradients, not to average them. All
-        open the same contexts, with the tokens and the mean loss of the micro-batch that they share, and each sends
+    null_spaces: the null space of every projected layer by its name, as `estimate_null_spaces` makes them; not needed
+        where `config.null_space` is False.
+    replica_group: ranks that each hold the whole model. Each opens contexts for its part of the batch, which may lack a
+        task. `step` sums the parts, so that all ranks move the weights alike; if anything is not finite on one rank,
+        all ranks skip the step.
+    shard_group: ranks among which `fully_shard` has split the weights, set to sum gradients and not to average them.
+        All open the same contexts, with the tokens and the mean loss of the micro-batch that they share, and each sends
         its part of that mean backward. Pass `replica_group` or `shard_group`, not both.
 
-    Gradient accumulation: before `step`, open as many contexts of either task as there are micro-batches. A batch may
-    lack one task; that task's subspaces then stay as they are. Outside of a context the hooks do nothing, so other
-    code may use gradients as usual.
+    Gradient accumulation: before `step`, open one context for each micro-batch of either task. If a batch lacks one
+    task, that task's subspaces stay as they are. Outside of a context the hooks do nothing, so other code may use
+    gradients as usual.
 
-    Parameter groups: "projected" (lr), "matrices" and "vectors" (adamw_lr); learning-rate schedulers work on them.
-    Weight decay is decoupled. Of a projected weight it shrinks only the part in the null space: shrinking all of it
-    would move the weight within the protected space, at every step in the same direction. Vectors do not decay.
+    Parameter groups: "projected" with the learning rate `lr`, "matrices" and "vectors" with `adamw_lr`. Learning-rate
+    schedulers work on them. Weight decay is decoupled, and vectors do not decay. A projected weight decays only in its
+    null space, because otherwise it would move within the protected space, at every step in the same direction.
 
-    `max_grad_norm` clips by one factor for everything, from the norm over the shared subspaces' projected gradients and
-    the gradients of the plain weights. The gate's gradient-norm feature is the Frobenius norm, over all layers, of a
-    task's gradient projected on its own subspaces. Both are norms of sums that are linear in the gradient, so
-    accumulation and parallel ranks leave them unchanged.
+    `max_grad_norm` clips by one factor for everything. The norm is taken over the gradients projected on the shared
+    subspaces and the gradients of the plain weights together. The gate takes as a feature the Frobenius norm, over all
+    layers, of each task's gradient projected on the task's own subspaces. Both are norms of sums over the whole batch,
+    so they do not depend on how it is split into micro-batches and among ranks.
 
-    Raises BackboneError when no layer has the expected names, and SettingsError for a rank that some layer has no room
-    for, or for `null_space=True` without a null space for every projected layer.
+    Raises BackboneError if no layer has one of the expected names, and SettingsError for a rank above the number of
+    directions that a layer has, or if `config.null_space` is True and a projected layer has no null space.
     """
 
     def __init__(
@@ -121,12 +122,14 @@ class GemsOptimizer(Optimizer):
 
     @contextmanager
     def task(self, task: Task, *, tokens: int, loss: Tensor | float | None = None) -> Iterator[None]:
-        """A context for one backward pass, on the mean loss of `tokens` target tokens of one task.
+        """A context for one backward pass, on the mean loss of one task's micro-batch.
 
-        loss: that mean. Without it the gate takes the two losses as equal, and a loss that is not finite is noticed
-            by its gradient only.
+        tokens: how many target tokens the loss is a mean over; the gradient is weighted by it.
+        loss: the loss. Without it the gate takes the two tasks' losses as equal, and a loss that is not finite is
+            noticed by its gradient only.
 
-        Raises OptimizerUseError where the call has no meaning, such as without a backward pass.
+        Raises OptimizerUseError for an unknown task, no target tokens, a context inside another one, gradients left
+        from before, or no backward pass inside.
         """
         adam = self._adam() if self._gate.learns else None
         with self._accumulator.micro_batch(MicroBatch(task, tokens, self._steps, adam), loss):
@@ -134,7 +137,11 @@ class GemsOptimizer(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> StepStats:  # type: ignore[override]
-        """Updates every weight from the gradients of the contexts since the last step."""
+        """Updates every weight from the gradients of all contexts since the last step.
+
+        If a loss or a gradient is not finite, it changes nothing and drops the gradients. Raises OptimizerUseError
+        where there are no gradients.
+        """
         if closure is not None:
             raise OptimizerUseError("GemsOptimizer.step takes no closure: it could not tell the tasks apart in one")
         batch = self._accumulator.all_reduce(self._replica_group, self._shard_group)
@@ -171,7 +178,10 @@ class GemsOptimizer(Optimizer):
         self._accumulator.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nested dictionaries of plain values and tensors, the live ones and not copies. Call it between two steps."""
+        """The state as nested dictionaries of plain values and tensors, which are the live ones and not copies.
+
+        Raises OptimizerUseError in the middle of a batch.
+        """
         if self._accumulator.batch.gradients:
             raise OptimizerUseError("state_dict() in the middle of a batch: call step() or zero_grad() first")
         return {
@@ -233,7 +243,10 @@ class GemsOptimizer(Optimizer):
         return total_norms([changes], self._shard_group)[0]
 
     def _broadcast_bases(self) -> None:
-        """Singular vectors may differ in sign between machines; gradients in different bases cannot be added."""
+        """Gives all ranks the bases of rank 0.
+
+        Singular vectors may differ in sign between machines, and gradients in different bases cannot be added.
+        """
         for group in (self._replica_group, self._shard_group):
             group.broadcast([basis for layer in self._layers for basis in layer.bases()])
 

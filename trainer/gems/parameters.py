@@ -19,10 +19,12 @@ __all__ = ["parameter_groups", "plain_weights", "projected_layers", "projected_m
 
 
 def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Linear]:
-    """The trainable linear layers whose name ends in one of `names`, in the model's order.
+    """The trainable linear layers to project, by name, in the model's order.
 
-    Raises BackboneError, listing the linear layers that there are, when nothing matches, and SettingsError when one of
-    the names is no default and matches nothing.
+    names: the last parts of their names, such as "q_proj".
+
+    Raises BackboneError, listing the linear layers that there are, if no layer matches, and SettingsError for a name
+    that matches none and is not one of PROJECTED_MODULES.
     """
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     matching = {
@@ -48,8 +50,9 @@ def projected_layers(
     null_spaces: Mapping[str, NullSpace] | None,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> list[ProjectedLayer]:
-    """A ProjectedLayer for every weight to project, with its null space where `config.null_space` is on.
+    """A ProjectedLayer for every weight to project.
 
+    null_spaces: the null space of each of these layers, by the layer's name; unused where `config.null_space` is False.
     shard_group: the ranks among which sharded weights are split.
 
     Raises SettingsError where a null space is missing.
@@ -73,8 +76,9 @@ def projected_layers(
 def plain_weights(
     model: nn.Module, projected: Set[Tensor], config: GemsConfig, shard_group: ProcessGroup = SINGLE_PROCESS
 ) -> list[PlainWeight]:
-    """A PlainWeight for every trainable weight that is not in `projected`, each tied one once.
+    """A PlainWeight for every trainable weight that is not in `projected`. Tied weights are one.
 
+    projected: the weights of the projected layers.
     shard_group: the ranks among which sharded weights are split.
     """
     vocabulary = _vocabulary_weights(model)
@@ -105,13 +109,13 @@ def parameter_groups(
 
 
 def _vocabulary_weights(model: nn.Module) -> set[nn.Parameter]:
-    """The weights of a transformers model's token embeddings and head, which are one where they are tied."""
+    """The weights of a transformers model's token embeddings and head: one weight where they are tied."""
     modules = [getattr(model, get, lambda: None)() for get in ("get_input_embeddings", "get_output_embeddings")]
     return {module.weight for module in modules if module is not None}
 
 
 def _trained_rows(rows: Rows, name: str, weight: nn.Parameter) -> slice | Tensor | None:
-    """The trained rows of a vocabulary weight, None for all of them. Raises SettingsError for rows it does not have."""
+    """The trained rows of a vocabulary weight; None for all. Raises SettingsError for rows that it does not have."""
     count = weight.shape[0]
     if rows == "all":
         return None

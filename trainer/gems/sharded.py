@@ -1,17 +1,17 @@
 """A projected weight as one rank holds it: all of it, or the rows that FSDP2 gave to this rank.
 
-Everything the optimiser does to a weight [M, N] is a product with its gradient or with the weight itself. When every
-rank holds some rows of both, there are two cases:
+Whatever the optimiser does to a weight [M, N] is a product with its gradient or with the weight itself. When every rank
+holds some rows of both, there are two cases:
 
 - rows on the shorter side (M ≤ N): the bases lie along the rows, so the projected gradient Uᵀ·G is the sum of the
-  ranks' products U_mᵀ·G_m. Its columns are then split, so that every rank computes and keeps moments and directions
-  for some of the columns only; the directions' columns are gathered for the update;
+  ranks' products U_mᵀ·G_m. Its columns are then split: every rank computes and keeps moments and directions for some
+  of the columns only, and the directions' columns are gathered for the update;
 - rows on the longer side (M > N): every rank has its own columns of the projected gradient, moments and directions.
 
-Where one process holds the weight, the sums and gathers do nothing, so layer.py is written once.
+If one process holds the whole weight, the sums and gathers do nothing, so layer.py needs no case of its own for it.
 
-M, N rows and columns of the weight; S, L its shorter and longer side; R rank, of one or several subspaces; C columns of
-the sketch; m, s, l this rank's part of M, S, L, as its gradient has them; k the columns of L whose moments it keeps.
+M, N rows and columns of the weight; S, L its shorter and longer side; R rank of one or several subspaces; C columns of
+the sketch; m, s, l this rank's part of M, S and L; k those columns of L for which this rank keeps moments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ShardedWeight"]
 
 
 class ShardedWeight:
-    """A weight with what this rank holds of its rows and columns, and the collectives that complete products.
+    """A weight, the rows and columns of it that this rank works on, and the collectives that complete products.
 
     transposed: whether the rows are the longer side, so that everything is computed on the transpose.
     rows: the rows of the weight that this rank holds.
@@ -53,21 +53,21 @@ class ShardedWeight:
 
     @property
     def projected_columns(self) -> int:
-        """l: the columns of this rank's projected gradients."""
+        """How many columns this rank's projected gradients have: l."""
         return len(self._long)
 
     @property
     def sketch_rows(self) -> int:
-        """s: the rows of this rank's sketches."""
+        """How many rows this rank's sketches have: s."""
         return len(self._short)
 
     @property
     def moment_columns(self) -> int:
-        """k: the columns of the moments that this rank keeps."""
+        """For how many columns this rank keeps moments: k."""
         return len(self._kept)
 
     def take_gradient(self) -> Tensor:
-        """This rank's part [s, l] of the weight's gradient, which is freed on the weight."""
+        """Returns this rank's part [s, l] of the weight's gradient, and removes the gradient from the weight."""
         grad, self._weight.grad = self._weight.grad, None
         assert grad is not None  # the hook runs when there is one
         return local_tensor(grad).T if self.transposed else local_tensor(grad)
@@ -86,17 +86,20 @@ class ShardedWeight:
         return [self._kept.local_part(grad_Rl, 1).contiguous() for grad_Rl in projected]
 
     def gather_directions(self, directions: Sequence[Tensor]) -> list[Tensor]:
-        """Turns directions of the columns that each rank keeps [R, k] into those of its gradient's columns [R, l]."""
+        """Gathers the columns that the ranks keep [R, k] to those that this rank's gradient has [R, l]."""
         if self._kept.group.world_size == 1 or not directions:
             return list(directions)
         joint_Rl = self._kept.all_gather(torch.cat(list(directions)), 1)
         return list(torch.split(joint_Rl, [len(direction_Rk) for direction_Rk in directions]))
 
     def gather_sketch(self, sketch_sC: Tensor) -> Tensor:
-        """The sketch [S, C] of the complete gradient, from those of the ranks' parts."""
+        """The sketch [S, C] of the complete gradient, from the sketches [s, C] of the ranks' parts."""
         self._long.all_reduce([sketch_sC])
         return self._short.all_gather(sketch_sC)
 
     def shard_null_space(self, null_space: NullSpace) -> NullSpace:
-        """The part of a null space that this rank keeps: split by the weight's rows for outputs, columns for inputs."""
+        """The part of a null space that this rank keeps.
+
+        It is split as the weight's rows are on the output side, and in equal ranges of columns on the input side.
+        """
         return null_space.shard(self.rows if null_space.side == "output" else self._columns)

@@ -12,7 +12,10 @@ __all__ = ["check_names", "restore_"]
 
 
 def restore_(target: Tensor, saved: Tensor, name: str) -> None:
-    """Copies a saved tensor, on any device, into `target`. Raises CheckpointError, naming it, for another shape."""
+    """Copies a saved tensor, from whatever device, into `target`.
+
+    name: what the tensor belongs to, for the message of the CheckpointError that another shape raises.
+    """
     if saved.shape != target.shape:
         raise CheckpointError(
             f"the saved state of {name} has shape {list(saved.shape)}, here it is {list(target.shape)}: "
@@ -22,7 +25,10 @@ def restore_(target: Tensor, saved: Tensor, name: str) -> None:
 
 
 def check_names(saved: Collection[str], expected: Collection[str], what: str) -> None:
-    """Raises CheckpointError unless the saved names are the expected ones. `what`: what they are names of."""
+    """Raises CheckpointError unless the saved names are the expected ones.
+
+    what: what they are names of, for the message.
+    """
     if set(saved) != set(expected):
         different = sorted(set(saved) ^ set(expected))
         raise CheckpointError(

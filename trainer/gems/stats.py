@@ -50,15 +50,15 @@ class StepStats:
     """What a step did.
 
     step: steps applied so far.
-    applied: False where a loss or a gradient was not finite; then nothing at all was changed.
+    applied: False if a loss or a gradient was not finite, and so nothing was changed.
     gates: the weights of the subspaces' updates in this step.
-    temperature: of the gate's softmax; None where no gate is learned.
-    tokens: target tokens of each task in the batch.
+    temperature: the temperature of the gate's softmax; None where no gate is learned.
+    tokens: how many target tokens of each task the batch has.
     losses: each task's mean loss over its tokens, 0 for an absent task; None where `task()` was not given losses.
-    grad_norms: norms of each task's gradient projected on its own subspaces; None without decomposition.
-    grad_norm: norm of the whole batch's gradient as the optimiser sees it, before clipping.
-    update_norm: norm of the change of all projected weights together.
-    hypergradient: derivative of this batch's loss by the gates of the step before; None where it is not known.
+    grad_norms: the norm of each task's gradient projected on its own subspaces; None without decomposition.
+    grad_norm: the norm of the batch's gradient before clipping, as GemsOptimizer's docstring defines it.
+    update_norm: the norm of the change of all projected weights together.
+    hypergradient: the derivative of this batch's loss by the gates of the step before; None where it is not known.
     refreshed: whether new bases were chosen.
     """
 

@@ -1,19 +1,19 @@
 """One low-rank subspace of one weight: its basis, the projected gradients in it, and Adam's moments there.
 
-A new basis is chosen from a sketch of the gradient. The best basis of rank R is the top left singular vectors of the
-gradient, but the gradient never exists as a whole: it comes in parts (two tasks, micro-batches, ranks), each freed at
-once. Y = G·Ω, with Ω a thin random matrix, is linear in G, so the parts' sketches add up to the whole's. The range of Y
-holds G's dominant directions (Halko, Martinsson, Tropp 2011), and its leading singular vectors are the basis. Power
-iterations would need G again, and measured on a small language model they add nothing: of the gradients of the batches
-that came next, the sketch's basis caught 98.5 to 99.8% of the energy that exact singular vectors did, and no more with
-power iterations.
+A new basis is chosen from a sketch of the gradient. The best basis of rank R is the gradient's R leading left singular
+vectors, but the gradient never exists as a whole: it comes in parts (two tasks, micro-batches, ranks), and each part is
+freed at once. The sketch Y = G·Ω, with Ω a thin random matrix, is linear in the gradient G, so the parts' sketches add
+up to that of the whole. The range of Y holds G's dominant directions (Halko, Martinsson, Tropp 2011), and Y's leading
+singular vectors are the basis. Power iterations would need G again, and add nothing: measured on the next batches of a
+small language model, the sketch's basis caught 98.5 to 99.8% of the gradient's energy that exact singular vectors
+caught, and no more with power iterations.
 
 A new basis is chosen at the end of a step and replaces the old one at the start of the next update. In between,
 gradients are projected on the new basis, while the directional derivative that the gate learns from is taken along the
-last update, in the basis it was made in.
+last update, in the basis in which that was made.
 
-S shorter side of the weight; L its longer side, or of a sharded weight those columns of L whose moments this rank
-keeps; R rank; C columns of the sketch.
+S shorter side of the weight; L longer side, or those columns of it whose moments this rank keeps; R rank; C columns of
+the sketch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Subspace:
 
     shape: the lengths S and L.
     rank: R.
-    null_space: the null space of the S side, in which every basis then lies; None where there is none on that side.
+    null_space: the null space on the S side, in which every basis then lies; None where there is none on that side.
+    dtype: the type of basis and moments.
     generator: draws the first basis, which is random.
     """
 
@@ -71,16 +72,19 @@ class Subspace:
         return self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
 
     def accumulate(self, projected_grad_RL: Tensor, *, tokens: int) -> None:
-        """Adds the projected gradient of one micro-batch, weighted by its tokens."""
+        """Adds the projected gradient of one micro-batch, weighted by its target tokens."""
         if self.projected_grad_RL is None:
             self.projected_grad_RL = projected_grad_RL * tokens
         else:
             self.projected_grad_RL.add_(projected_grad_RL, alpha=tokens)
 
     def update_moments(self, factor: float, adam: AdamSettings, at_refresh: MomentsAtRefresh) -> bool:
-        """Switches to a new basis if there is one, then gives the projected gradient times `factor` to the moments.
+        """Switches to the new basis if one was chosen, then updates the moments with the projected gradient.
 
-        Consumes the projected gradient. Without one it returns False and changes nothing.
+        factor: what the projected gradient is multiplied by first.
+        at_refresh: whether the moments are rotated into the new basis, or set to zero.
+
+        The projected gradient is dropped. Returns whether there was one; without one nothing changes.
         """
         self.updated = self.projected_grad_RL is not None
         if self.projected_grad_RL is None:
@@ -94,7 +98,7 @@ class Subspace:
     def direction(self, adam: AdamSettings) -> Tensor:
         """Adam's direction [R, L]; the weight moves against basis · direction.
 
-        Adam's elementwise division leaves the null space of the L side, so the caller must project it again.
+        Adam's elementwise division leads out of a null space on the L side, so the caller must project on it again.
         """
         return self._moments.direction(adam)
 
@@ -141,8 +145,10 @@ def random_basis(
 def sketch_basis(sketch_SC: Tensor, rank: int, null_space: NullSpace | None, *, generator: torch.Generator) -> Tensor:
     """An orthonormal basis [S, rank] of the sketch's leading directions, inside the null space where one is given.
 
-    sketch_SC: gradient · random test matrix. Where its rank is below `rank`, random directions complete the basis.
-    null_space: of the S side.
+    sketch_SC: the gradient times a random test matrix. If its rank is below `rank`, random directions complete the
+        basis.
+    null_space: the null space on the S side.
+    generator: draws those random directions.
     """
     norm = torch.linalg.vector_norm(sketch_SC).clamp_min(torch.finfo(sketch_SC.dtype).tiny)
     noise_SC = torch.randn(sketch_SC.shape, dtype=sketch_SC.dtype, device=sketch_SC.device, generator=generator)
@@ -153,7 +159,10 @@ def sketch_basis(sketch_SC: Tensor, rank: int, null_space: NullSpace | None, *, 
 
 
 def _orthonormal_columns(matrix_SC: Tensor, null_space: NullSpace | None) -> Tensor:
-    """Twice, because after one pass the Q of an ill-conditioned matrix is not quite in the null space."""
+    """An orthonormal basis of the columns' span, inside the null space where one is given.
+
+    It takes two passes, because after one the Q of an ill-conditioned matrix is not quite in the null space.
+    """
     for _ in range(2):
         if null_space is not None:
             matrix_SC = null_space.projected(matrix_SC)

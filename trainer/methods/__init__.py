@@ -24,13 +24,13 @@ def create_method(
     cache: Path,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Method:
-    """The method that the recipe names, ready to train this backbone, whose modules it may replace.
+    """The method that the recipe names, ready to train this backbone. It may replace modules of the backbone's model.
 
-    documents: general text whose null spaces are protected.
-    cache: folder in which null spaces are kept.
+    documents: general text, whose null spaces GEMS estimates.
+    cache: the folder in which null spaces are kept.
     group: the ranks that share each batch.
 
-    Raises TrainerError.
+    Raises TrainerError for a model or corpus that does not fit the settings.
     """
     if recipe.method == "full":
         return FullTuning(backbone.model, recipe.full, group)

@@ -1,4 +1,4 @@
-"""AdamW for the training loop: torch's on some weights, and GEMS's own on the weights that GEMS does not project."""
+"""AdamW for the training loop: torch's for most weights, and GEMS's own for those that GEMS does not project."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ CLIP_EPS = 1e-6  # as in torch's clipping
 
 
 class AdamWTuning:
-    """Training by the batch's gradient alone, which both tasks share, clipped by its norm over all trained weights.
+    """Trains by the gradient of the whole batch, in which both tasks are summed, clipped by its norm over all weights.
 
-    parameters: updated by torch's AdamW with the settings of `recipe`.
-    plain: norms, biases and the trained rows of the vocabulary, updated with the AdamW settings of `config`, exactly
-        as GemsOptimizer updates them.
-    group: ranks whose gradients add up to the batch's; all make the same step.
+    parameters: the weights that torch's AdamW updates.
+    recipe: the settings of torch's AdamW, and the norm at which gradients are clipped.
+    plain: norms, biases and the trained rows of the vocabulary, which are updated exactly as by GemsOptimizer.
+    config: the settings of GEMS, with which `plain` is updated.
+    group: the ranks that share each batch. Their gradients are summed, and all make the same step.
     """
 
     unservable_reason: str | None = None

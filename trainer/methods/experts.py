@@ -1,9 +1,9 @@
 """A linear layer with a soft mixture of low-rank experts beside it.
 
-The layer of LoRAMoE (Dou et al., arXiv 2312.09979): y = Wx + (alpha / rank) · Σ_e w_e(x) · B_e·A_e·x, with one router a
-layer, w(x) = softmax(R·x). Written from the paper's description, as peft has no such layer; without the paper's
-balancing loss, which serves experts that are to keep general knowledge apart from tasks. Every token uses all experts,
-so every expert is trained.
+This is the layer of LoRAMoE (Dou et al., arXiv 2312.09979): y = Wx + (alpha / rank) · Σ_e w_e(x) · B_e·A_e·x. Each
+layer has one router, w(x) = softmax(R·x). Every token uses all experts, so every expert is trained. The code follows
+the paper's description, as peft has no such layer. It leaves out the paper's balancing loss, which is for experts that
+keep general knowledge apart from tasks.
 
 X tokens (any leading dimensions), I inputs, O outputs, E experts, R rank of each, K = E·R.
 """
@@ -22,13 +22,13 @@ __all__ = ["LoraExperts"]
 
 
 class LoraExperts(nn.Module):
-    """Computes exactly what `base` does at first: every up-projection is zero, and the router weighs all experts alike.
+    """A linear layer and its experts. At first it computes exactly what `base` does, as the up-projections are zero.
 
-    base: the layer beside which the experts stand; they are float32 whatever it is.
-    experts: E.
-    rank: R.
+    base: the linear layer. The experts are float32 whatever type it has, or float64 if it has that.
+    experts: how many experts there are, E.
+    rank: the rank of each expert, R.
     alpha: the experts' output is multiplied by alpha / rank.
-    dropout: of the experts' input.
+    dropout: the share of the experts' input that is dropped in training.
     generator: draws the down-projections, as LoRA initialises them.
     """
 
@@ -47,7 +47,7 @@ class LoraExperts(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The base's weight: T5 reads the type of its layers' weights."""
+        """The base's weight, because T5 reads the type of its layers' weights."""
         return self.base.weight
 
     def adapters(self) -> list[nn.Parameter]:

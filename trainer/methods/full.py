@@ -10,7 +10,7 @@ from trainer.methods.adamw import AdamWTuning
 
 
 class FullTuning(AdamWTuning):
-    """torch's AdamW on every trainable weight of the model."""
+    """Trains every trainable weight of the model by torch's AdamW."""
 
     def __init__(self, model: PreTrainedModel, recipe: FullRecipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
         super().__init__([p for p in model.parameters() if p.requires_grad], recipe, group=group)

@@ -1,8 +1,9 @@
 """GEMS for the training loop: estimates the backbone's null spaces and runs `GemsOptimizer` with the recipe's settings.
 
-The method `single_subspace` is the same optimiser with the shared subspace alone and no null space: gradient low-rank
-projection as in GaLore (Zhao et al., arXiv 2403.03507). Unlike GaLore, but like GEMS, it refreshes the subspace by a
-sketch of the gradient instead of its SVD, uses the new basis from the next step on, and rotates Adam's moments into it.
+The method `single_subspace` is the same optimiser with the shared subspace alone and no null space: low-rank projection
+of gradients, as in GaLore (Zhao et al., arXiv 2403.03507). It differs from GaLore in what it shares with GEMS: a new
+basis comes from a sketch of the gradient and not from its SVD, is used from the next step on, and takes Adam's moments
+along by a rotation.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from trainer.model.backbone import Backbone
 
 
 class GemsTuning:
-    """Adapts GemsOptimizer to the interface of the training loop.
+    """GemsOptimizer as a `Method` of the training loop.
 
-    documents: general text whose null spaces are protected.
-    cache: folder in which null spaces are kept.
-    group: the ranks that share each batch, and with `training.shard` the weights.
+    documents: general text, whose null spaces are estimated; updates stay inside them.
+    cache: the folder in which null spaces are kept.
+    group: the ranks that share each batch, and with `training.shard` the weights too.
     """
 
     unservable_reason: str | None = None
@@ -87,7 +88,10 @@ class GemsTuning:
 
 
 def gems_config(recipe: Recipe, backbone: Backbone) -> GemsConfig:
-    """The recipe's `gems` section. Of the vocabulary it trains the added rows, unless the section names others."""
+    """The optimiser's settings: the recipe's `gems` section, with the run's seed, as the recipe's method needs them.
+
+    Unless the section says otherwise, the rows that were added to the vocabulary are trained, and no others.
+    """
     rows = backbone.text_rows if recipe.gems.vocabulary_rows == "none" else recipe.gems.vocabulary_rows
     config = replace(recipe.gems, vocabulary_rows=rows, seed=recipe.seed)
     if recipe.method == "single_subspace":
@@ -100,7 +104,7 @@ def general_text_batches(
 ) -> list[dict[str, torch.Tensor]]:
     """The batches of general text from which null spaces are estimated, as the recipe's `null_space` section says.
 
-    documents: general text. Both the encoder and the decoder of an encoder-decoder read it.
+    documents: general text. In an encoder-decoder, both parts read it.
 
     Raises TrainerError where the documents are too short.
     """
@@ -112,7 +116,7 @@ def general_text_batches(
 
 
 def threshold_of(recipe: NullSpaceRecipe) -> Threshold:
-    """How much the recipe's `null_space` section protects."""
+    """The threshold of the recipe's `null_space` section, which decides how many directions are protected."""
     return Energy(recipe.energy) if recipe.relative is None else Relative(recipe.relative)
 
 

@@ -13,10 +13,10 @@ from trainer.model.backbone import Backbone
 
 
 class LoraTuning(AdamWTuning):
-    """Training of peft's adapters, which replace layers of the backbone's model itself.
+    """Trains peft's adapters, which replace layers of the backbone's model.
 
-    peft freezes every other weight; those that GEMS trains by AdamW are unfrozen again and trained in the same way
-    here. So tied embeddings stay tied, and only the rows that `gems.vocabulary_rows` names are trained.
+    peft freezes every other weight. Those that GEMS trains by AdamW are unfrozen again and trained in the same way, so
+    tied embeddings stay tied, and only the rows that `gems.vocabulary_rows` names are trained.
     """
 
     def __init__(self, backbone: Backbone, recipe: Recipe, group: ProcessGroup = SINGLE_PROCESS) -> None:

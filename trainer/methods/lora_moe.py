@@ -21,7 +21,7 @@ from trainer.model.backbone import Backbone
 
 
 class LoraMoeTuning(AdamWTuning):
-    """Training of the experts and routers, and by AdamW of the weights that GEMS does not project."""
+    """Trains experts and routers, and beside them the weights that GEMS does not project, by AdamW."""
 
     unservable_reason = "its experts are weighed anew for every token, which no plain checkpoint can do"
 

@@ -12,8 +12,10 @@ from catalog.text.prompts import Task
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """applied: False where a loss or gradient was not finite, and nothing was changed.
-    figures: what the progress line and the step log show beside the losses, such as the gates.
+    """What a step did.
+
+    applied: False if a loss or a gradient was not finite, and so nothing was changed.
+    figures: what the progress line and the step log show beside the losses, such as the gates, by name.
     """
 
     applied: bool
@@ -25,24 +27,31 @@ class Method(Protocol):
 
     @property
     def unservable_reason(self) -> str | None:
-        """Why the model cannot be served, because `finish` leaves no checkpoint of the base's architecture; or None."""
+        """Why no server could load the model that `finish` leaves; None where one can.
+
+        A servable model is a plain checkpoint of the base's architecture.
+        """
         ...
 
     def backward(self, loss: torch.Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
-        """Sends one micro-batch backward.
+        """Sends the loss of one micro-batch backward.
 
-        loss: the mean over its target tokens.
-        tokens: how many those are.
-        batch_tokens: target tokens of the whole batch.
+        loss: the mean over the micro-batch's target tokens, a scalar.
+        task: the task of all its sequences.
+        tokens: how many target tokens it has.
+        batch_tokens: how many target tokens the whole batch has.
         """
         ...
 
     def step(self, lr_share: float) -> StepResult:
-        """Updates the weights with `lr_share` of the peak learning rate."""
+        """Updates the weights from all losses since the last step.
+
+        lr_share: the learning rate, as a share of its peak.
+        """
         ...
 
     def finish(self) -> None:
-        """After the last step: puts whatever the method added into the model's own weights, where that is possible."""
+        """Merges what the method added to the model into the model's own weights, where it can. The last call."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...

@@ -15,7 +15,9 @@ from trainer.gems.parameters import plain_weights, projected_modules
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """modules: the layers that get adapters, by name; their own weights are frozen.
+    """What an adapter method trains.
+
+    modules: the layers that get adapters, by name; their own weights are frozen.
     plain: norms, biases and the trained rows of the vocabulary, which AdamW trains.
     """
 
@@ -26,8 +28,9 @@ class Targets:
 def adapter_targets(model: PreTrainedModel, config: GemsConfig, *, setting: str, rank: int) -> Targets:
     """The targets in a model that has no adapters yet.
 
-    setting: name of the rank's setting, for the message of an error.
-    rank: of the adapters.
+    config: the settings of GEMS, whose `modules` and `vocabulary_rows` hold here too.
+    setting: the name of the setting that `rank` comes from, for the message of an error.
+    rank: the rank of the adapters.
 
     Raises BackboneError where the model has none of `config.modules`, and SettingsError where a layer is too narrow for
     the rank.

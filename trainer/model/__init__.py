@@ -1,1 +1,1 @@
-"""The language model that is tuned (`backbone`), the items' identifiers, and warm starts from a published bundle."""
+"""The language model that is tuned (`backbone`), identifiers for items (`semantic_ids`), and warm starts."""

@@ -1,6 +1,6 @@
 """The language model that is tuned: a pretrained checkpoint, or a small base that is built and pretrained here.
 
-Item tokens and task markers are added to its vocabulary; every other weight of the checkpoint keeps its name and shape.
+Item tokens and task markers are added to its vocabulary. All other weights keep their names and shapes.
 
 B batch, T positions, H hidden size, V vocabulary, N added rows, C codes of a level, D dimensions of a centroid.
 """
@@ -44,8 +44,10 @@ VOCABULARY_MULTIPLE = 64  # rows, which suits kernels; the spare rows are never 
 class Backbone:
     """A model with its tokenizer.
 
-    name: the base's, for the manifest.
-    text_rows: how many rows of the vocabulary the base came with; added tokens follow behind them.
+    model: a decoder's or an encoder-decoder's language model.
+    tokenizer: its fast tokenizer.
+    name: the name of the base, for the manifest.
+    text_rows: how many rows of the vocabulary the base came with; added tokens follow them.
     """
 
     model: PreTrainedModel
@@ -62,19 +64,24 @@ class Backbone:
         return bool(self.model.config.is_encoder_decoder)
 
     def save(self, directory: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Writes a plain checkpoint, of the model's own weights or of the gathered `weights` of a sharded model."""
+        """Writes a plain checkpoint of model and tokenizer.
+
+        weights: the gathered weights of a sharded model by name; None for the model's own.
+        """
         self.model.save_pretrained(directory, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(directory)
 
 
 def model_class(path: str | Path) -> Any:
-    """The transformers class that loads a checkpoint's weights: a decoder's or an encoder-decoder's language model."""
+    """The transformers class with which to load a checkpoint: that of decoders or that of encoder-decoders."""
     encoder_decoder = AutoConfig.from_pretrained(path).is_encoder_decoder
     return AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
 
 
 def load_backbone(path: str, recipe: BackboneRecipe) -> Backbone:
-    """Loads a pretrained model from a folder or a hub.
+    """Loads a pretrained model.
+
+    path: a folder, or the name of a hub's model.
 
     Raises TrainerError where it cannot be loaded, lacks weights, or has no fast tokenizer.
     """
@@ -106,7 +113,10 @@ def reload_base(directory: Path, recipe: BackboneRecipe) -> Backbone:
 
 @torch.inference_mode()
 def text_vectors(backbone: Backbone, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
-    """The mean of the last hidden states of every text, float32 [texts, H]."""
+    """A vector for every text, the mean of its last hidden states: float32 [len(texts), H].
+
+    batch: how many texts are read at a time.
+    """
     tokenizer, model = backbone.tokenizer, backbone.model.eval()
     encoder = model.get_encoder() if backbone.is_seq2seq else model.base_model
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -124,7 +134,10 @@ def text_vectors(backbone: Backbone, texts: Sequence[str], *, batch: int = 32) -
 def build_backbone(recipe: BackboneRecipe, texts: Sequence[str], positions: int, *, seed: int) -> Backbone:
     """A Qwen2-shaped model with random weights and a byte-level tokenizer trained on `texts`.
 
-    positions: how many the model can read.
+    recipe: the sizes of the model and its vocabulary.
+    texts: what the tokenizer learns its tokens from.
+    positions: how many positions the model can read.
+    seed: what the weights are drawn from.
 
     Raises TrainerError for head sizes that vLLM cannot serve.
     """
@@ -152,7 +165,10 @@ def build_backbone(recipe: BackboneRecipe, texts: Sequence[str], positions: int,
 
 
 def byte_level_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer trained on `texts`, which can write every string and so needs no unknown token."""
+    """A byte-level BPE tokenizer trained on `texts`. It can write every string, so it has no unknown token.
+
+    vocabulary: how many tokens it has at most.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -170,10 +186,13 @@ def byte_level_tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTok
 def add_item_tokens(backbone: Backbone, codebooks: Codebooks, *, seed: int) -> None:
     """Adds the task markers and a token for every code of every level to the vocabulary.
 
-    A code's embedding starts as the mean text embedding plus its centroid, projected at random into the hidden space
-    and scaled to the spread of the text embeddings, so that similar codes start with similar embeddings.
+    Similar codes start with similar embeddings: each starts as the mean text embedding plus the code's centroid, which
+    is projected at random into the hidden space and scaled to the spread of the text embeddings.
 
-    Raises TrainerError where the vocabulary has such tokens already.
+    codebooks: the centroids of every level's codes.
+    seed: what the random projection is drawn from.
+
+    Raises TrainerError if the vocabulary has such tokens already.
     """
     names = [token_name(level, code) for level, size in enumerate(codebooks.sizes) for code in range(size)]
     taken = [name for name in (*MARKERS, *names) if name in backbone.tokenizer.get_vocab()]
@@ -205,7 +224,11 @@ def _projected_at_random(centroids_CD: np.ndarray, hidden: int, generator: torch
 
 
 def pretrain(backbone: Backbone, documents: Sequence[str], recipe: BackboneRecipe, *, seed: int) -> Iterator[float]:
-    """Pretrains a built base on documents by language modelling with AdamW; yields the loss of every step."""
+    """Pretrains a built base by language modelling with AdamW, and yields the loss of every step.
+
+    documents: general text.
+    recipe: how many steps there are (`pretrain_steps`), and the peak of the learning rate.
+    """
     stream = token_stream(documents, backbone.text_tokenizer)
     rows_NT = token_rows(stream, 128, 16 * recipe.pretrain_steps, seed=seed)
     model, steps = backbone.model, recipe.pretrain_steps
@@ -226,9 +249,9 @@ def pretrain(backbone: Backbone, documents: Sequence[str], recipe: BackboneRecip
 
 @contextmanager
 def dropout(model: PreTrainedModel, rate: float) -> Iterator[None]:
-    """A context in which embeddings and the output of every block get dropout in training mode.
+    """A context in which dropout is applied, in training mode, to embeddings and to the output of every block.
 
-    Forward hooks do it, so it works for every architecture and the checkpoint's configuration stays the base's.
+    Forward hooks apply it, so it works for every architecture, and the checkpoint's configuration stays as it is.
     """
 
     def drop(module: nn.Module, _inputs: Any, output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Gives every item its identifier and sorts the catalog by identifiers, which is leaf order.
+"""Gives every item its identifier, a sequence of codes, and sorts the catalog by identifiers, into leaf order.
 
 N items, L levels, D embedding dimensions, E dimensions of co-occurrence factors.
 """
@@ -29,7 +29,13 @@ from trainer.data.histories import Histories
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """Items in leaf order, their codes and index, and the embedder and codebooks that code a new item."""
+    """A catalog with its identifiers.
+
+    items: the items, in leaf order.
+    codes_NL: their codes.
+    index: the index of the codes.
+    embedder, codebooks: what gives a new item its codes.
+    """
 
     items: Items
     codes_NL: np.ndarray
@@ -57,10 +63,12 @@ def identify(
 ) -> Identifiers:
     """Identifiers for all items, from their texts and from which items occur together in the training histories.
 
-    backbone_vectors: embeds texts by the backbone, where the recipe says so.
+    It runs on one thread. More threads add up in another order, and a rounding could move an item to another code. On
+    one thread a seed gives the same identifiers on every machine of the same kind, whatever its number of cores.
 
-    It runs on one thread. More threads add up in another order, and a rounding can move an item to another code; on one
-    thread a seed gives the same identifiers on every machine of the same kind, whatever its number of cores.
+    train: the training histories.
+    seed: what everything random is drawn from.
+    backbone_vectors: embeds texts by the backbone; needed where `recipe.text` is "backbone".
     """
     with threadpool_limits(1):
         return _identify(items, train, recipe, seed, backbone_vectors)

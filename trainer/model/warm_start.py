@@ -1,8 +1,8 @@
-"""Warm start: training continues from a published bundle's weights, codebooks and identifiers of known items.
+"""Warm start: training goes on from the weights, codebooks and identifiers of a published bundle.
 
-New items get free identifiers from the bundle's own embedder and codebooks, as a running server would give them. Items
-that are gone are left out, and their identifiers are free again. Atomic identifiers have no room for a new item, which
-would need a new token; there a new item is an error that says to train from scratch.
+Items that the bundle knows keep their identifiers. New items get free ones from the bundle's embedder and codebooks, as
+a running server would give them. Items that are gone are left out, and their identifiers are free again. With atomic
+identifiers a new item would need a new token, so it is an error that says to train from scratch.
 
 N items, L levels.
 """
@@ -36,15 +36,17 @@ KEPT = {
 
 
 def open_start(named: str, bundles: Path) -> Bundle:
-    """Opens the bundle to start from: the folder `named`, or for `current` the current one of `bundles`.
+    """Opens the bundle to start from.
 
-    Raises BundleError.
+    named: the bundle's folder, or "current" for the current one of `bundles`.
+
+    Raises BundleError if there is no such bundle or it is damaged.
     """
     return open_bundle(current_bundle(bundles) if named == CURRENT else Path(named))
 
 
 def check_fits(recipe: Recipe, start: Bundle) -> None:
-    """Raises TrainerError where the recipe has another value for a setting that a warm start keeps."""
+    """Raises TrainerError if the recipe has another value for a setting that a warm start keeps."""
     own = settings_of(start)
     for section, names in KEPT.items():
         for name in names:
@@ -58,14 +60,17 @@ def check_fits(recipe: Recipe, start: Bundle) -> None:
 
 
 def settings_of(start: Bundle, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of the run that made the bundle, with `section.key=value` overrides applied. Raises TrainerError."""
+    """The recipe of the run that made the bundle, with `section.key=value` overrides applied.
+
+    Raises TrainerError for a wrong override, or settings of another version.
+    """
     return complete_recipe(deepcopy(start.manifest.settings), overrides, f"{start.path}/manifest.json")
 
 
 def keep_identifiers(start: Bundle, items: Items, directory: Path) -> None:
-    """Writes to `directory` what `Identifiers.save` writes, for these items with the bundle's codes.
+    """Gives these items the bundle's identifiers, and writes the files that `Identifiers.save` writes to `directory`.
 
-    Raises TrainerError where the bundle knows none of the items, and CatalogError where new ones cannot be coded.
+    Raises TrainerError if the bundle knows none of the items, and CatalogError if new ones cannot be coded.
     """
     codes_NL = _codes(start, items)
     index, order_N = ItemIndex.build(codes_NL, start.manifest.code_sizes)
@@ -78,7 +83,7 @@ def keep_identifiers(start: Bundle, items: Items, directory: Path) -> None:
 
 
 def start_backbone(start: Bundle, recipe: Recipe) -> Backbone:
-    """Loads the bundle's model and tokenizer, with the item tokens that they have."""
+    """Loads the bundle's model and tokenizer, which have their item tokens already."""
     backbone = load_backbone(str(start.model_dir), recipe.backbone)
     backbone.name = start.manifest.base_model
     backbone.text_rows = int(backbone.tokenizer.convert_tokens_to_ids(MARKERS[0]))

@@ -1,10 +1,10 @@
 """Training state on disk, without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the old one. Where the model
-is sharded, every rank writes its own part: two files with the rank in their names.
+A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the old one in place. If the
+model is sharded, every rank writes its own part: two files with the rank in their names.
 
-`torch.distributed.checkpoint` can write shards too, but it pickles its metadata and everything that is no tensor, and a
-checkpoint must be safe to read wherever it comes from.
+`torch.distributed.checkpoint` could write shards too. But it pickles its metadata and everything that is no tensor,
+while a checkpoint must be safe to read wherever it comes from.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: Process
     """Replaces the checkpoint in a folder.
 
     state: nested dictionaries and lists of tensors, numbers, strings and None. Anything else raises TypeError.
-    shard_group: the ranks that each save their own state and must all call this.
+    shard_group: the ranks that save a part each. All of them must call this.
     """
     draft = directory.with_name(f".{directory.name}-draft")
     shard_group.on_rank0(lambda: _make_empty(draft))
@@ -49,7 +49,9 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: Process
 def load_checkpoint(directory: Path, shard_group: ProcessGroup = SINGLE_PROCESS) -> dict[str, Any] | None:
     """The state that this rank saved last, or None where nothing was saved.
 
-    Raises TrainerError for a damaged checkpoint, and CheckpointError for one of another number of shard_group.
+    shard_group: the ranks that read a part each.
+
+    Raises TrainerError for a damaged checkpoint, and CheckpointError for one of another number of ranks.
     """
     _undo_half_replacement(directory)
     if not directory.exists():

@@ -1,4 +1,4 @@
-"""The training loop: draws a batch, sends each task's part backward, makes one step, and saves now and then."""
+"""The training loop: draws a batch, sends the losses of both tasks backward, makes a step, and saves now and then."""
 
 from __future__ import annotations
 
@@ -38,15 +38,20 @@ def train(
     seed: int,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
-    """Trains to the last step, starting from the checkpoint where there is one.
+    """Trains the backbone's model up to the last step, from the checkpoint if there is one.
 
-    level_tokens: the vocabulary ids of every level's codes.
-    checkpoint: the folder that the state is saved in.
+    method: turns losses into updates of the weights.
+    batches: draws the batch of every step.
+    level_tokens: the vocabulary ids of every level's codes, int64.
+    recipe: the number of steps, the learning rate's course, dropout, and how often the state is saved.
+    checkpoint: the folder in which the state is saved.
     step_log: the file that gets a line for every step.
-    group: the ranks that share each batch. Dropout masks differ between ranks, so with dropout the number of ranks
-        matters as a seed does.
+    seed: what dropout is drawn from.
+    group: the ranks that share each batch. Their dropout masks differ, so with dropout the result depends on the number
+        of ranks as it does on the seed.
 
-    Raises TrainerError when the loss stops being finite; the checkpoint then still holds the last sound state.
+    Raises TrainerError if losses or gradients are not finite for more than MAX_SKIPPED_STEPS steps in a row. The
+    checkpoint then still holds the last sound state.
     """
     torch.manual_seed(seed + group.rank)
     shard_group = group if recipe.shard else SINGLE_PROCESS
@@ -79,7 +84,7 @@ def train(
 
 
 def learning_rate_share(step: int, recipe: TrainingRecipe) -> float:
-    """The share of the peak learning rate at a step: a linear warm-up, then a cosine down to `final_lr`."""
+    """The learning rate at a step as a share of its peak: a linear warm-up, then a cosine down to `final_lr`."""
     warmup = max(1, round(recipe.warmup * recipe.steps))
     if step < warmup:
         return (step + 1) / warmup
@@ -96,7 +101,7 @@ def _step(
     group: ProcessGroup,
     step: int,
 ) -> tuple[dict[str, float], StepResult]:
-    """Makes one step, on this rank's slice of the batch; returns the tasks' mean losses over all ranks as well."""
+    """Makes one step on this rank's slice of the batch. Returns each task's mean loss over all ranks as well."""
     parts = [part for task_parts in task_batches for part in task_parts]
     tokens = group.all_reduce_numbers([sum(part.tokens for part in parts if part.task == task) for task in TASKS])
     summed = dict.fromkeys(TASKS, 0.0)
@@ -119,7 +124,7 @@ def _save(
     group: ProcessGroup,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
-    """Saves rank 0's state, which is that of all ranks, or with a `shard_group` every rank's own."""
+    """Saves the state: that of rank 0, which all ranks have alike, or with a `shard_group` that of every rank."""
     weights = {name: local_tensor(weight) for name, weight in backbone.model.named_parameters()}  # tied ones once
     state: dict[str, Any] = {
         "step": step,
@@ -144,7 +149,7 @@ def _resume(
 ) -> int:
     """Loads the checkpoint, if there is one, and returns the step to continue at.
 
-    Raises CheckpointError for a checkpoint of another number of ranks, or of another version of the trainer.
+    Raises CheckpointError for a checkpoint of another number of ranks or another version of the trainer.
     """
     state = group.rank0_first(lambda: load_checkpoint(directory, shard_group))
     if state is None:

@@ -1,6 +1,6 @@
 """The stages before training: the data with its identifiers, and the backbone with its item tokens.
 
-The results of what takes long are stages of the workspace, so a resumed run reads them instead.
+What takes long is kept in the workspace, so a resumed run reads it instead of making it again.
 
 N items, L levels.
 """
@@ -66,7 +66,7 @@ class InputFiles:
         return cls(items, files, tombstone_files(files, erased))
 
     def all(self, start: Bundle | None) -> list[Path]:
-        """Every file on which the result depends, also the manifest of the bundle that the run starts from."""
+        """Every file on which the result depends, with the manifest of the bundle that the run starts from, if any."""
         return [self.items, *self.events, *self.tombstones, *([] if start is None else [start.path / MANIFEST])]
 
     def by_name(self) -> dict[str, Path]:
@@ -78,9 +78,12 @@ class InputFiles:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a run trains and evaluates on; items are numbered by leaf.
+    """What a run trains and evaluates on.
 
-    codes_NL: the codes of every item, int64.
+    items: the catalog, in leaf order.
+    codes_NL: the codes of its items, int64.
+    index: the index of the codes.
+    codebooks: the centroids of every level's codes.
     split: the histories, and the questions that are held out of them.
     erased: how many events were left out because their users were erased.
     """
@@ -94,11 +97,12 @@ class TrainingData:
 
 
 def prepare_data(files: InputFiles, recipe: Recipe, workspace: Workspace, start: Bundle | None) -> TrainingData:
-    """Reads the input files, and gives every item an identifier unless the workspace has them already.
+    """Reads the input files, and gives every item an identifier, unless the workspace has the identifiers already.
 
-    start: the bundle whose identifiers are kept, on a warm start.
+    start: the bundle to start from, whose identifiers are kept; None to start from scratch.
 
-    Raises TrainerError for files that do not fit or that change while they are read, CatalogError for damaged ones.
+    Raises TrainerError for files that do not fit together or that change while they are read, and CatalogError for
+    damaged ones.
     """
     events, report = read_kept_events(files.events, files.tombstones)
     workspace.check_inputs()
@@ -151,9 +155,10 @@ def prepare_backbone(
     """The model to train, with item tokens: the start bundle's, the recipe's checkpoint, or a base that is built.
 
     documents: general text, on which a built base is pretrained.
-    device: where the model is to be.
+    device: the device that the model is moved to.
+    start: the bundle to start from; None to start from scratch.
 
-    Raises TrainerError where the model cannot be loaded or built.
+    Raises TrainerError if the model cannot be loaded or built.
     """
     if start is not None:
         backbone = start_backbone(start, recipe)

@@ -46,12 +46,18 @@ def publish_run(
     make_current: bool = True,
     events_erased: int = 0,
 ) -> Path:
-    """Writes the bundle and returns its path.
+    """Publishes the run's bundle, and returns its path.
 
-    train: the events that the model was trained on, so none that are held out.
-    inputs: the files of the training data by what they are; their digests are those of the run's beginning.
-    warm_start: the version of the bundle that training started from.
-    make_current: whether servers are to load the bundle.
+    bundles: the folder of bundles.
+    backbone: the tuned model.
+    workspace: the workspace of the run, with its catalog and step log.
+    train: the training histories, without held-out events.
+    report: the evaluation of the tuned model.
+    code_sizes: how many codes each level has.
+    inputs: the files of the training data, by the names that the manifest gives them. Their digests are those that
+        the workspace took when the run began.
+    warm_start: the version of the bundle that training started from, if any.
+    make_current: whether `current` is to point to the bundle, so that servers load it.
     events_erased: how many events were left out because their users were erased.
     """
     now = datetime.now(UTC)
@@ -95,7 +101,7 @@ def publish_run(
 
 
 def golden_queries(bundle: Bundle) -> GoldenQueries:
-    """Golden queries, answered on the CPU by the checkpoint as it was written, because that is what servers read."""
+    """The bundle's golden queries, answered on the CPU by its checkpoint as it was written, as servers will read it."""
     exact, rounded = (
         TransformersRanker(
             model_class(bundle.model_dir).from_pretrained(bundle.model_dir, dtype=dtype),
@@ -109,15 +115,19 @@ def golden_queries(bundle: Bundle) -> GoldenQueries:
 
 
 def typed_words(train: Histories) -> TypedWords:
-    """The words that users typed, counted anew for every bundle, so that erased users leave nothing behind."""
+    """The words that users typed. They are counted anew for every bundle, so erased users leave nothing behind."""
     queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
     return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
 
 
 def keep_reports(bundles: Path, reports: dict[str, Report], step_log: Path, recipe: Recipe) -> Path:
-    """Keeps the reports of a run whose model cannot be served, in a folder beside the bundles; returns the folder.
+    """Keeps the reports of a run whose model cannot be served, in a folder of `bundles`/reports; returns that folder.
 
     It holds each report under its name, the step log, and settings.json with every setting of the run.
+
+    bundles: the folder of bundles.
+    reports: the reports, by the names of their files without ".json".
+    step_log: the run's step log.
     """
     folder = bundles / "reports"
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +178,7 @@ def _headline(report: Report) -> dict[str, Any]:
 
 
 def _versions(now: datetime) -> Iterator[str]:
-    """Names to try in turn, because several runs may end in the same second."""
+    """Names for the bundle, to be tried in turn, because several runs may end in the same second."""
     stem = now.strftime("%Y%m%d-%H%M%S")
     yield stem
     yield from (f"{stem}-{number}" for number in count(2))

@@ -24,7 +24,11 @@ FILE_NAME = "training.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step: losses by task, and figures by the names that the method gives them."""
+    """One step's line.
+
+    losses: the mean loss of each task that the batch had.
+    figures: the method's own figures, by name.
+    """
 
     step: int
     losses: dict[str, float]
@@ -34,8 +38,8 @@ class StepRecord:
 class StepLog:
     """A step log open for writing.
 
-    file: made where it does not exist.
-    start: the first step that will be written; what an interrupted run wrote of it and of later steps is dropped.
+    file: the log, which is made if it does not exist.
+    start: the first step that will be written. Lines of this and later steps, from an interrupted run, are dropped.
     """
 
     def __init__(self, file: Path, *, start: int = 0) -> None:
@@ -50,7 +54,7 @@ class StepLog:
         self._stream.write(_line(StepRecord(step, dict(losses), dict(figures))))
 
     def flush(self) -> None:
-        """Writes everything to disk. Call it before a checkpoint is saved, whose steps the log must not lack."""
+        """Writes everything to disk. Call it before saving a checkpoint: the log must have every step up to it."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
@@ -67,7 +71,10 @@ class StepLog:
 
 
 def read_step_log(file: Path) -> list[StepRecord]:
-    """All steps of a log, without a last line that was cut off. Raises TrainerError, naming file and line."""
+    """All steps of a log. A last line that was cut off is left out.
+
+    Raises TrainerError, naming file and line, for a file that is no step log.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:

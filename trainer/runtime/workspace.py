@@ -28,7 +28,11 @@ LOCK = "lock"
 
 
 class Workspace:
-    """root: the workspace's folder. digests: the SHA-256 of every input file when the run began."""
+    """The folders and files of one run's workspace.
+
+    root: the workspace's folder.
+    digests: the SHA-256 of every input file when the run began.
+    """
 
     def __init__(self, root: Path, digests: Mapping[Path, str]) -> None:
         self.root = root
@@ -55,7 +59,11 @@ class Workspace:
         return self.root / FILE_NAME
 
     def stage(self, directory: Path, fill: Callable[[Path], None]) -> None:
-        """Makes the folder of a stage by calling `fill` with a draft of it, unless the folder is there already."""
+        """Makes the folder of a stage, unless it is there already.
+
+        fill: called with an empty folder, to which it writes the stage's files. The folder is renamed when it is done,
+            and removed if it fails.
+        """
         if directory.exists():
             return
         draft = directory.with_name(f".{directory.name}-draft")
@@ -71,12 +79,16 @@ class Workspace:
         fsync(directory.parent)
 
     def check_inputs(self) -> None:
-        """Raises TrainerError naming an input file that has changed since the run began. Call it after reading them."""
+        """Raises TrainerError, naming the file, if an input file has changed since the run began.
+
+        Call it after reading the files.
+        """
         for file, digest in self.digests.items():
             if not file.is_file() or sha256_of(file) != digest:
                 raise TrainerError(f"{file} was changed while it was read: wait until it is written, and start again")
 
     def remove(self) -> None:
+        """Removes the workspace, after its run has ended."""
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -84,12 +96,14 @@ class Workspace:
 def open_workspace(
     out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, first: bool = True
 ) -> Iterator[Workspace]:
-    """The workspace of exactly this recipe and these input files, locked while the context is open.
+    """A context with the workspace of exactly this recipe and these input files, locked while it is open.
 
+    out: the folder of bundles.
+    inputs: every file on which the result depends.
     resume: whether to keep what an earlier run has left; otherwise the workspace is emptied.
     first: whether this is rank 0, which takes the lock for all ranks.
 
-    Raises TrainerError naming an input file that does not exist, where no folder can be made in `out`, and where
+    Raises TrainerError, naming it, for an input file that does not exist; if no folder can be made in `out`; and if
     another run holds the lock.
     """
     for file in inputs:

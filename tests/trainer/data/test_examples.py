@@ -81,7 +81,7 @@ def test_encoder_decoder_prompts_hold_one_question(parts):
         assert len(sequence.ids) <= parts.prompts.max_tokens
 
 
-def test_invented_searches_use_the_items_own_words(parts):
+def test_synthetic_searches_use_the_items_own_words(parts):
     generator = np.random.default_rng(3)
     record = parts.identifiers.items.record(7)
     words = " ".join([record["title"], record["brand"] or "", *record["categories"]]).lower().split()
@@ -99,24 +99,24 @@ def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
     def batches():
         return make_batches(parts, parts.histories, recipe)
 
-    def ids(halves):
-        return [half.ids_BT.tolist() for part in halves for half in part]
+    def ids(task_batches):
+        return [task_batch.ids_BT.tolist() for part in task_batches for task_batch in part]
 
     assert ids(batches().micro_batches(5)) == ids(batches().micro_batches(5)) != ids(batches().micro_batches(6))
     search, recommendation = batches().micro_batches(5)
-    assert [len(half.ids_BT) for half in search] == [4, 2]
-    assert [len(half.ids_BT) for half in recommendation] == [4, 1]
-    for half in (*search, *recommendation):
-        begins = half.ids_BT[half.rows_P, half.starts_P]
-        assert (begins == torch.from_numpy(parts.tokens[0])[half.codes_PL[:, 0]]).all()
-        assert half.tokens == 2 * len(half.rows_P)
+    assert [len(task_batch.ids_BT) for task_batch in search] == [4, 2]
+    assert [len(task_batch.ids_BT) for task_batch in recommendation] == [4, 1]
+    for task_batch in (*search, *recommendation):
+        begins = task_batch.ids_BT[task_batch.rows_P, task_batch.starts_P]
+        assert (begins == torch.from_numpy(parts.tokens[0])[task_batch.codes_PL[:, 0]]).all()
+        assert task_batch.tokens == 2 * len(task_batch.rows_P)
 
 
-def test_without_searches_the_search_half_is_made_of_inventions(parts):
+def test_without_searches_the_search_batch_is_synthetic(parts):
     browsing = parts.histories.keep(parts.histories.queries_E < 0)
     recipe = TrainingRecipe(alignment_share=0.5, search_sequences=4)
-    halves = make_batches(parts, browsing, recipe).micro_batches(0)
-    assert {half.task for part in halves for half in part} == {"search", "recommendation"}
+    task_batches = make_batches(parts, browsing, recipe).micro_batches(0)
+    assert {task_batch.task for part in task_batches for task_batch in part} == {"search", "recommendation"}
 
 
 def test_atomic_identifiers_have_one_level():

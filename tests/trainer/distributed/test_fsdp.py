@@ -30,7 +30,7 @@ from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 STEPS = 6
 BROKEN = 3  # the step whose loss is no number in one process
-LONELY = 4  # the step whose search half is one row, process 0's: the other makes a pass that does not count
+LONELY = 4  # the step whose search batch is one row, process 0's: the other makes a pass that does not count
 SETTINGS = {
     "rank": 6,
     "refresh_every": 2,
@@ -85,7 +85,7 @@ def tuned(case: str, group: ProcessGroup):
             with optimizer.task(task, tokens=everyone, loss=mean):
                 part.backward()
         stats = optimizer.step()
-        slopes = stats.hypergradient
+        derivatives = stats.hypergradient
         figures.append(
             [
                 stats.applied,
@@ -94,7 +94,7 @@ def tuned(case: str, group: ProcessGroup):
                 stats.grad_norms.recommendation,
                 stats.update_norm,
                 stats.gates.search,
-                slopes.search if slopes else 0.0,
+                derivatives.search if derivatives else 0.0,
             ]
         )
     return {
@@ -203,9 +203,11 @@ def test_all_processes_make_as_many_passes_and_count_every_sequence_once(tmp_pat
         parts.append(shop.micro_batches())
     shop.batches._group = SINGLE_PROCESS
     alone = shop.micro_batches()
-    assert [half.task for half in parts[0]] == [half.task for half in parts[1]]
-    assert sum(half.tokens for half in (*parts[0], *parts[1])) == sum(half.tokens for half in alone)
-    assert [half.dummy for half in parts[1]] == [False, True, False, False]
+    assert [task_batch.task for task_batch in parts[0]] == [task_batch.task for task_batch in parts[1]]
+    assert sum(task_batch.tokens for task_batch in (*parts[0], *parts[1])) == sum(
+        task_batch.tokens for task_batch in alone
+    )
+    assert [task_batch.dummy for task_batch in parts[1]] == [False, True, False, False]
 
 
 def test_what_cannot_be_sharded_is_refused(tmp_path):

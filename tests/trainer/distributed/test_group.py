@@ -35,14 +35,14 @@ BROKEN = 2  # the step whose loss is no number in process 1, though its gradient
 
 def tuned(method, folder, group):
     """Weights after five steps, and which of them were applied."""
-    # search halves of one sequence: the second process has none of those
+    # search batches of one sequence: the second process has none of those
     settings = ("training.search_sequences=1", "training.micro_batch=1", "gems.refresh_every=2", "gems.rank=8")
     shop = small_world(folder, f"method={method}", *settings, "null_space.energy=0.5", group=group)
     applied = []
     for step in range(5):
         loss = shop.loss
         if step == BROKEN and group.rank == group.world_size - 1:
-            shop.loss = lambda half, loss=loss: loss(half) + torch.nan
+            shop.loss = lambda task_batch, loss=loss: loss(task_batch) + torch.nan
         applied.append(shop.train_step(step).applied)
         shop.loss = loss
     return {"weights": shop.weights(), "applied": applied}

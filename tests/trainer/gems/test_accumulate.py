@@ -17,7 +17,7 @@ from trainer.gems import GemsConfig, GemsOptimizer
 
 STEPS = 7
 BROKEN = 4  # the step whose loss is no number in one process
-LONELY = 5  # the step whose search half is one row, all process 0's
+LONELY = 5  # the step whose search batch is one row, all process 0's
 SETTINGS = {
     "rank": 6,
     "refresh_every": 2,
@@ -48,7 +48,7 @@ def tuned(side: str, group):
                 with optimizer.task(task, tokens=len(rows), loss=loss.detach() + fault):
                     loss.backward()
         stats = optimizer.step()
-        slopes = stats.hypergradient
+        derivatives = stats.hypergradient
         figures.append(
             [
                 stats.applied,
@@ -57,7 +57,7 @@ def tuned(side: str, group):
                 stats.losses.recommendation,
                 stats.grad_norm,
                 stats.gates.search,
-                slopes.search if slopes else 0.0,
+                derivatives.search if derivatives else 0.0,
             ]
         )
     return {"weights": weights_of(model), "figures": torch.tensor(figures, dtype=torch.float64)}

@@ -23,13 +23,13 @@ def _loss_after(steps, gates, config, spaces):
         one_step(optimizer, model, step)
         state = optimizer.state_dict()
         optimizer.close()
-    halves = vectors(3, steps, torch.float64), vectors(5, steps + 500, torch.float64)
+    task_batches = vectors(3, steps, torch.float64), vectors(5, steps + 500, torch.float64)
     with torch.no_grad():
-        return (3 * pair_loss(model, halves[0]) + 5 * pair_loss(model, halves[1])).item() / 8
+        return (3 * pair_loss(model, task_batches[0]) + 5 * pair_loss(model, task_batches[1])).item() / 8
 
 
 @pytest.mark.parametrize("side", ["output", "input"])
-@pytest.mark.parametrize("refresh_every", [1, 100])  # 1: the basis changes between the update and its slope
+@pytest.mark.parametrize("refresh_every", [1, 100])  # 1: the basis changes between the update and its derivative
 def test_hypergradient_equals_finite_differences(side, refresh_every):
     config = {"rank": 4, "refresh_every": refresh_every, "lr": 1e-2, "adamw_lr": 0.0, "scale": 0.7}
     spaces = random_null_spaces(Pair(), side, 0.3)
@@ -61,7 +61,7 @@ def test_one_learning_step_lowers_what_the_hypergradient_predicts():
     """Adam's first step is -lr·sign(gradient): the predicted loss must fall by about lr·|gradient|, in the sum."""
     lr = 1e-4
     network = GateNetwork(lr=lr, seed=0)
-    features, slope = (PerTask(2, 1), PerTask(1, 3), EVEN), torch.tensor([0.3, -0.7])
+    features, derivative = (PerTask(2, 1), PerTask(1, 3), EVEN), torch.tensor([0.3, -0.7])
     with torch.no_grad():
         for weight in network._network.parameters():
             weight.add_(0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
@@ -73,7 +73,7 @@ def test_one_learning_step_lowers_what_the_hypergradient_predicts():
     before = predicted()
     asked, temperature = network._last_input
     gates = torch.softmax(network._network(torch.tensor(asked)) / temperature, 0)
-    gradients = torch.autograd.grad(gates @ slope, list(network._network.parameters()))
+    gradients = torch.autograd.grad(gates @ derivative, list(network._network.parameters()))
     network.learn(PerTask(0.3, -0.7))
     fall = lr * sum(gradient.abs().sum().item() for gradient in gradients)
     assert before - predicted() == pytest.approx(fall, rel=0.05)

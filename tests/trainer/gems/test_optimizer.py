@@ -32,13 +32,13 @@ FREE = {"null_space": False, "lr": 1e-2, "adamw_lr": 1e-2, "vocabulary_rows": "a
 def test_two_passes_give_the_gradient_of_the_whole_batch():
     parts, whole = Pair(torch.float64), Pair(torch.float64)
     config = GemsConfig(rank=1.0, decomposition=False, **FREE)
-    halves = vectors(3, 1, torch.float64), vectors(5, 2, torch.float64)
+    task_batches = vectors(3, 1, torch.float64), vectors(5, 2, torch.float64)
     of_parts, of_whole = GemsOptimizer(parts, config), GemsOptimizer(whole, config)
     for _ in range(3):
-        for task, half in zip(("search", "recommendation"), halves, strict=True):
-            with of_parts.task(task, tokens=len(half[0])):
-                pair_loss(parts, half).backward()
-        both = tuple(torch.cat(tensors) for tensors in zip(*halves, strict=True))
+        for task, task_batch in zip(("search", "recommendation"), task_batches, strict=True):
+            with of_parts.task(task, tokens=len(task_batch[0])):
+                pair_loss(parts, task_batch).backward()
+        both = tuple(torch.cat(tensors) for tensors in zip(*task_batches, strict=True))
         with of_whole.task("search", tokens=8):
             pair_loss(whole, both).backward()
         of_parts.step(), of_whole.step()
@@ -251,7 +251,7 @@ def test_gradients_outside_of_a_task_are_left_to_their_owner():
     assert model.up_proj.weight.grad is not None
 
 
-def test_an_error_inside_a_task_drops_the_half_done_batch():
+def test_an_error_inside_a_task_drops_the_unfinished_batch():
     model = Pair()
     optimizer = GemsOptimizer(model, GemsConfig(rank=4, **FREE))
     handle = model.up_proj.weight.register_hook(lambda grad: 1 / 0)  # the other layers' gradients have been taken

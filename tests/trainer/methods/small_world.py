@@ -32,21 +32,23 @@ class SmallWorld:
     group: ProcessGroup = SINGLE_PROCESS
 
     def micro_batches(self, step: int = 0) -> list[TaskBatch]:
-        return [half for parts in self.batches.micro_batches(step) for half in parts]
+        return [task_batch for parts in self.batches.micro_batches(step) for task_batch in parts]
 
-    def loss(self, half: TaskBatch) -> torch.Tensor:
-        return call_gathered(self.backbone.model, task_loss, half, self.level_tokens, self.recipe.training)
+    def loss(self, task_batch: TaskBatch) -> torch.Tensor:
+        return call_gathered(self.backbone.model, task_loss, task_batch, self.level_tokens, self.recipe.training)
 
     def batch_loss(self, step: int = 0) -> torch.Tensor:
-        """The token-weighted mean of both halves."""
-        halves = self.micro_batches(step)
-        return sum(self.loss(h) * h.tokens for h in halves) / sum(h.tokens for h in halves)
+        """The token-weighted mean loss of all micro-batches."""
+        task_batches = self.micro_batches(step)
+        return sum(self.loss(h) * h.tokens for h in task_batches) / sum(h.tokens for h in task_batches)
 
     def train_step(self, step: int = 0) -> StepResult:
-        halves = self.micro_batches(step)
-        batch_tokens = round(self.group.all_reduce_numbers([sum(h.tokens for h in halves)])[0])
-        for half in halves:
-            self.method.backward(self.loss(half), half.task, tokens=half.tokens, batch_tokens=batch_tokens)
+        task_batches = self.micro_batches(step)
+        batch_tokens = round(self.group.all_reduce_numbers([sum(h.tokens for h in task_batches)])[0])
+        for task_batch in task_batches:
+            self.method.backward(
+                self.loss(task_batch), task_batch.task, tokens=task_batch.tokens, batch_tokens=batch_tokens
+            )
         return self.method.step(1.0)
 
     def weights(self) -> dict[str, torch.Tensor]:

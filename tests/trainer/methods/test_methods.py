@@ -67,8 +67,10 @@ def test_a_method_resumes_bit_for_bit(method, tmp_path):
 def test_a_step_that_is_not_finite_changes_nothing_and_says_so(method, bad, tmp_path):
     world = small_world(tmp_path, f"method={method}", *RATES)
     world.train_step()
-    before, half = world.weights(), world.micro_batches()[0]
-    world.method.backward(world.loss(half) * bad, half.task, tokens=half.tokens, batch_tokens=half.tokens)
+    before, task_batch = world.weights(), world.micro_batches()[0]
+    world.method.backward(
+        world.loss(task_batch) * bad, task_batch.task, tokens=task_batch.tokens, batch_tokens=task_batch.tokens
+    )
     assert not world.method.step(1.0).applied
     after = world.weights()
     assert all(torch.equal(weight, after[name]) for name, weight in before.items())
@@ -95,7 +97,7 @@ def test_what_moves_beside_the_projections_is_what_gems_moves(method, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_micro_batches_weigh_as_their_tokens(method, tmp_path):
-    """The same batch in one pass a half, and in passes of one sequence, moves the weights alike."""
+    """The same batch in one pass for each task, and in passes of one sequence, moves the weights alike."""
     whole, parts = (
         small_world(tmp_path, f"method={method}", *RATES, f"training.micro_batch={size}") for size in (1024, 1)
     )

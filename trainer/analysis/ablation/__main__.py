@@ -1,4 +1,4 @@
-"""Trains every method, and GEMS without each of its parts, alike over several seeds, and prints one table:
+"""Trains every method, and GEMS without each of its parts, with several seeds, and prints one table of results:
 
     python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \
         --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \
@@ -7,7 +7,7 @@
 
 `--base` is the checkpoint that every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that
 `--out` already holds are not repeated, so the same command continues a table that was interrupted. The table is printed
-as Markdown. A mixture of LoRA experts leaves no checkpoint, so its row has no figures of what is kept.
+as Markdown. A mixture of LoRA experts leaves no checkpoint, so its row does not tell what it has kept of the base.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; the exit status is 0, 2 where a run is impossible, 130 after an interruption."""
+    """Prints the table. The exit status is 0, 2 if a run is impossible, or 130 after an interruption."""
     try:
         return exit_status("trainer.analysis.ablation", partial(_compare, parse(arguments)))
     except KeyboardInterrupt:
@@ -93,7 +93,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _runs(options: argparse.Namespace) -> list[Run]:
-    """All runs, seed by seed, so that an unfinished table has complete rows of fewer seeds rather than fewer rows."""
+    """All runs, seed by seed, so that an unfinished table has all rows, with fewer seeds."""
     base = [] if options.base is None else [f"backbone.path={options.base}"]
     if options.held_out is not None and options.base is None:
         raise TrainerError("--held-out needs --base: without one there is nothing that could be kept")

@@ -1,8 +1,7 @@
 """One run of the ablation table: training, evaluation and retention, in a process of its own.
 
 A run's folder is `<out>/<row>/seed-<seed>/`. Its `run.json` appears when everything is done, so a table that was
-interrupted continues with the runs that lack one. A run that was interrupted in its training continues from its
-checkpoint.
+interrupted goes on with the runs that lack this file. A run whose training was interrupted goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -33,10 +32,13 @@ __all__ = ["Run", "result_of"]
 class Run:
     """The settings and files of one run.
 
-    row: the row of the table that it belongs to.
+    row: the row of the table that the run belongs to.
+    seed: the seed of the run, which is also in the recipe.
+    recipe: all settings of the run.
+    items, events: the files to train and evaluate on.
     out: the folder of all runs.
-    held_out: general text that the base, if the recipe names one, and the tuned model predict; None to skip that.
-    held_out_tokens: how many tokens of that text at most.
+    held_out: a file of general text on which the tuned model is compared with its base; None to skip that.
+    held_out_tokens: how many tokens of that text are read at most.
     """
 
     row: str
@@ -69,9 +71,9 @@ class Run:
 
 
 def result_of(run: Run) -> dict[str, Any]:
-    """The run's result: from its folder if it is there, otherwise by performing the run.
+    """The run's result, read from its folder if it is there; otherwise the run is performed.
 
-    Raises TrainerError where the folder holds a run of other settings or files, and whatever training raises.
+    Raises TrainerError if the folder holds a run of other settings or files, and whatever training raises.
     """
     if run.result.exists():
         found: dict[str, Any] = json.loads(run.result.read_text(encoding="utf-8"))
@@ -104,7 +106,7 @@ def _perform(run: Run) -> dict[str, Any]:
 
 
 def _retention(run: Run, published: Path) -> dict[str, Any] | None:
-    """The retention figures; None where there is no base to compare with, or the method leaves no model."""
+    """The retention figures; None if there is no base to compare with, or the method leaves no model."""
     base = run.recipe.backbone.path
     if run.held_out is None or base is None or not (published / "model").exists():
         return None
@@ -113,7 +115,7 @@ def _retention(run: Run, published: Path) -> dict[str, Any] | None:
 
 
 def _peak_bytes() -> int:
-    """The peak memory of this process: what torch allocated on a GPU, else resident memory with all libraries."""
+    """This process's peak of memory: what torch allocated on a GPU, or without one its resident memory."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

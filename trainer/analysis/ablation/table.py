@@ -1,4 +1,4 @@
-"""Summarises the runs of every row over their seeds, as Markdown and as a picture. S seeds."""
+"""Summarises the runs of every row over their S seeds, as Markdown and as a picture."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def summarize_row(runs: Sequence[Figures]) -> Figures:
 
 
 def across_seeds(reports: Sequence[Figures], metric: str) -> Figures:
-    """The mean over S runs, and a 95% interval for another seed's run on other questions of the same kind.
+    """The mean of a metric over S runs, with a 95% interval that holds for other questions and other seeds.
 
-    All seeds are asked the same questions, so more seeds are not more questions: the variance is that of the questions,
-    from the reports' bootstrap intervals, plus that of the seeds divided by S. With few seeds the latter is rough.
+    All runs are asked the same questions, so more runs are not more questions. The variance is therefore a sum: that of
+    the questions, from the reports' bootstrap intervals, and that of the runs divided by S, which is rough with few
+    seeds.
     """
     values = [float(report[metric]) for report in reports]
     half_widths = [(high - low) / 2 for low, high in _intervals(reports, metric)]
@@ -52,7 +53,7 @@ def across_seeds(reports: Sequence[Figures], metric: str) -> Figures:
 
 
 def markdown(table: Figures) -> str:
-    """The table as Markdown: one line a row, then the base, then the baselines that need no training."""
+    """The table as Markdown: one line for each row, then the base, then the baselines that need no training."""
     header = ["method", *(f"{task} {metric}" for task in TASKS for metric in METRICS), "perplexity", "forgotten"]
     lines = [[*header, "minutes", "peak MiB"]]
     for name, own in table["rows"].items():
@@ -72,7 +73,7 @@ def markdown(table: Figures) -> str:
 
 
 def baselines_of(run: Figures) -> Figures:
-    """The figures of popularity and the other baselines in a run's report; no seed changes them."""
+    """The figures of popularity and the other baselines in a run's report, which do not depend on the seed."""
     names = {name for task in run["tasks"].values() for name in task if name != MODEL}
     return {
         name: {

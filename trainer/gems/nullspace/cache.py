@@ -33,9 +33,10 @@ def cached_null_spaces(
     modules: Sequence[str] = PROJECTED_MODULES,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> dict[str, NullSpace]:
-    """`estimate_null_spaces`, or its result from `directory` for the same weights, texts, side, threshold and modules.
+    """The result of `estimate_null_spaces`, read from `directory` if it was saved there for the same arguments.
 
-    batches, side, threshold, modules: as of `estimate_null_spaces`.
+    directory: the folder of saved results; a new one is added.
+    model, batches, side, threshold, modules: the arguments of `estimate_null_spaces`.
     shard_group: the ranks among which the model's weights are split; all of them must call this.
 
     Raises NullSpaceError for a damaged file, naming it.
@@ -50,7 +51,7 @@ def cached_null_spaces(
 
 
 def save_null_spaces(spaces: Mapping[str, NullSpace], file: Path) -> None:
-    """Writes one safetensors file: a factor for each layer, and in its metadata the side and what the factor spans."""
+    """Writes one safetensors file: each layer's factor, and as metadata its side and what the factor spans."""
     about = {name: [space.side, space.spans] for name, space in spaces.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}-draft")

@@ -35,16 +35,17 @@ def estimate_null_spaces(
 ) -> dict[str, NullSpace]:
     """The null space of every projected layer, by the layer's name.
 
-    batches: keyword arguments of the model, as tensors [batch, positions]: input_ids and attention_mask, and for an
+    model: the model that reads the corpus, in evaluation mode while it does.
+    batches: keyword arguments of the model, tensors [batch, positions]: input_ids and attention_mask, and for an
         encoder-decoder decoder_input_ids and decoder_attention_mask. Positions with mask 0 do not count.
     side: whether the layers' outputs or their inputs are protected.
-    threshold: how many directions are protected.
+    threshold: what decides how many directions are protected.
     modules: the last part of the projected layers' names.
-    exact_width: layers wider than this on the side are estimated from a sketch.
-    sketch_rows: how many directions the sketch holds.
+    exact_width: the greatest width of a layer's side whose second moment is kept whole; a wider one is sketched.
+    sketch_rows: how many directions a sketch keeps.
 
-    Raises NullSpaceError, naming the layer, when a layer saw no token, or fewer than it is wide: a direction that the
-    corpus could not show would be taken for one that general text does not use.
+    Raises NullSpaceError, naming the layer, for one that saw no token, or fewer tokens than it is wide. So few cannot
+    show every direction that text uses, and one that was not shown would be taken for free.
     """
     layers = projected_modules(model, modules)
     spectra: dict[str, Spectrum] = {}
@@ -74,7 +75,10 @@ def estimate_null_spaces(
 
 
 def _mask_of(name: str, batch: Mapping[str, Tensor]) -> Tensor | None:
-    """The mask of the positions that a layer sees. Keys and values of cross-attention see the encoder's positions."""
+    """The attention mask of the positions that a layer sees; None where the batch has none.
+
+    In a decoder, keys and values of cross-attention see the encoder's positions.
+    """
     parts = name.split(".")
     cross = "EncDecAttention" in parts and parts[-1] in ("k", "v")
     return batch.get("decoder_attention_mask" if "decoder" in parts and not cross else "attention_mask")

@@ -1,11 +1,13 @@
 """The null space of a layer: the directions an update may take without changing what the layer does to general text.
 
-The second moment of a layer's representation of general text has dominant eigenvectors D and others U. The projector
-on the null space, P = U·Uᵀ = I - D·Dᵀ, is never formed; only the thinner of D and U is kept.
+The second moment of a layer's representations of general text has dominant eigenvectors D, which are protected, and
+others U, which are free. The projector on the null space, P = U·Uᵀ = I - D·Dᵀ, is never formed; only the thinner of D
+and U is kept. A layer has two sides:
 
-There are two sides. "output" (as in the released code): D lies among the layer's outputs and P multiplies the update
-from the left, so the layer's output changes only in directions that general text hardly uses. "input": D lies among the
-layer's inputs and P multiplies from the right, so general inputs are mapped to what they were mapped to before.
+- "output", as in the released code: the eigenvectors are of the layer's outputs, and P multiplies an update from the
+  left. The output then changes only in directions that general text hardly uses.
+- "input": the eigenvectors are of the layer's inputs, and P multiplies an update from the right. General inputs are
+  then mapped to what they were mapped to before.
 
 W width of the side, K directions kept, X any number of columns.
 """
@@ -83,7 +85,7 @@ class NullSpace:
     def project_(self, matrix_WX: Tensor) -> Tensor:
         """Projects the columns of a matrix on the null space, in place, and returns it. Pass a transpose for rows.
 
-        Of a sharded factor, the matrix must have those rows that the factor has on this rank.
+        If the factor is sharded, the matrix has the same rows as the factor on this rank, and all ranks must call this.
         """
         coefficients_KX = self.factor_WK.T @ matrix_WX
         if self.rows is not None:
@@ -93,13 +95,13 @@ class NullSpace:
         return matrix_WX.copy_(self.factor_WK @ coefficients_KX)
 
     def projected(self, matrix_WX: Tensor) -> Tensor:
-        """A copy of the matrix with its columns projected. The matrix is complete, whether the factor is or not."""
+        """A copy of the matrix with its columns projected. The matrix has all W rows, even if the factor is sharded."""
         if self.rows is None:
             return self.project_(matrix_WX.clone())
         return self.rows.all_gather(self.project_(self.rows.local_part(matrix_WX).clone()))
 
     def protected(self, matrix_WX: Tensor) -> Tensor:
-        """The part of the columns that lies in the protected space: zero for anything an update may be."""
+        """The part of the columns that lies in the protected space. For a permitted update it is zero."""
         return matrix_WX - self.projected(matrix_WX)
 
     def shard(self, rows: ShardRange) -> NullSpace:
@@ -117,7 +119,7 @@ class NullSpace:
 
 
 def protected_count(values: Tensor, trace: float, width: int, threshold: Threshold) -> int | None:
-    """How many eigenvalues the threshold protects; None where more than the given ones would be protected.
+    """How many eigenvalues the threshold protects; None where the given ones are too few to say.
 
     values: the eigenvalues in descending order, or only the largest of them.
     trace: the sum of all eigenvalues.

@@ -2,8 +2,9 @@
 
 Narrow layers keep the whole second moment. For wide layers it would be too large (for an MLP of 11,008 units half a
 gigabyte a layer), so they keep a sketch of its dominant part by frequent directions (Ghashami, Liberty, Phillips,
-Woodruff 2016): rows that are shrunk by the smallest kept singular value whenever they overflow. The sketch's Gram
-matrix is at most the true one, and in any direction it falls short of it by at most trace / rows.
+Woodruff 2016). The sketch is a matrix of some rows; whenever it overflows, its squared singular values are reduced by
+the first one that does not fit. In any direction, the sketch's Gram matrix is at most the true second moment, and at
+most trace / rows below it.
 
 T tokens, W width of the layer, K rows kept.
 """
@@ -22,7 +23,10 @@ __all__ = ["ExactSpectrum", "SketchedSpectrum", "Spectrum"]
 
 
 class Spectrum(Protocol):
-    """Collects the representations of tokens and turns them into a null space. `tokens`: how many there were."""
+    """Collects the representations of tokens, and makes a null space of them.
+
+    tokens: how many there were so far.
+    """
 
     tokens: int
 
@@ -30,7 +34,7 @@ class Spectrum(Protocol):
     def trace(self) -> float: ...
 
     def add(self, rows_TW: Tensor) -> None:
-        """Adds the representations of some tokens, float32."""
+        """Adds the representations of some tokens, float32 [T, W]."""
         ...
 
     def null_space(self, side: Side, threshold: Threshold) -> NullSpace: ...
@@ -63,7 +67,10 @@ class ExactSpectrum:
 
 
 class SketchedSpectrum:
-    """Keeps the dominant part of a second moment in `rows` rows, and as many again as a buffer for new ones."""
+    """Keeps a sketch of a second moment.
+
+    rows: how many rows the sketch has. As many again are a buffer for new ones.
+    """
 
     def __init__(self, width: int, rows: int, device: torch.device) -> None:
         self.tokens = 0
