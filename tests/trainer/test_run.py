@@ -26,6 +26,7 @@ FILES = ["--items", "i.parquet", "--events", "e.parquet", "--out", "out"]
         ("trainer.run", [*FILES, "gems.rang=3"], 2, "gems.rang is no setting, did you mean gems.rank"),
         ("trainer.run", [*FILES, "--recipe", "none"], 2, "there is no recipe none"),
         ("trainer.evaluation.__main__", ["--help"], 0, "--protocol"),
+        ("trainer.evaluation.compare", ["--help"], 0, "--tolerance"),
         ("trainer.evaluation.__main__", ["--bundle", "none", "--events", "e.parquet"], 2, "none"),
     ],
 )

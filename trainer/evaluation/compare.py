@@ -23,21 +23,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle, open_bundle
-from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, Task
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
 from trainer.data.histories import Question, Split
-from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.confidence import Estimate, mean_estimate
 from trainer.evaluation.metrics import CUTOFFS, METRICS, gains, ranks_of
-from trainer.evaluation.report import rank_questions
 
 NOT_BETTER = 3
 NAMES = tuple(f"{metric}@{cutoff}" for metric in METRICS for cutoff in CUTOFFS)
@@ -48,7 +44,12 @@ Key = tuple[str, Task, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One task: the metric's mean for each model, and the paired difference, new minus old."""
+    """The comparison for one task.
+
+    questions: how many questions were asked.
+    old, new: the mean of the metric for each model.
+    difference: the mean of the paired difference, new minus old.
+    """
 
     questions: int
     old: float
@@ -66,6 +67,8 @@ def compare(old: Bundle, new: Bundle, events: Sequence[Path], metric: str) -> di
 
     Raises TrainerError where no question is held out by both.
     """
+    from trainer.evaluation.bundle import bundle_settings, held_out, in_words  # imports torch, which takes seconds
+
     recipe = bundle_settings(new)
     splits = [held_out(bundle, events, recipe)[0] for bundle in (old, new)]
     questions = [_by_key(bundle, split) for bundle, split in zip((old, new), splits, strict=True)]
@@ -105,8 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    disable_progress_bar()  # of transformers, which has one for every file
     old, new = open_bundle(options.old), open_bundle(options.new)
+
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of transformers, which has one for every file
     compared = compare(old, new, options.events, options.metric)
     good = all(figures.not_worse(options.tolerance) for figures in compared.values())
     print(table(compared, options.metric, options.tolerance))
@@ -153,6 +159,10 @@ def _gains(
     bundle: Bundle, split: Split, questions: Sequence[Question], recipe: EvaluationRecipe, metric: str
 ) -> np.ndarray:
     """What each question contributes to the metric, float64 [Q]."""
+    from catalog.search.transformers import TransformersRanker
+    from trainer.evaluation.bundle import load_model
+    from trainer.evaluation.report import rank_questions
+
     name, _, cutoff = metric.partition("@")
     ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)
     candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
