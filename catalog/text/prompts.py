@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +24,16 @@ from tokenizers import Tokenizer
 
 from catalog.errors import PromptError
 from catalog.ids.codes import token_name
+from catalog.text.normalization import nfkc_parts
 
 PROMPT_VERSION = 1
 SEARCH_MARKER = "<|search|>"
 RECOMMEND_MARKER = "<|recommend|>"
 MARKERS = (SEARCH_MARKER, RECOMMEND_MARKER)
 MAX_TEXT_CHARACTERS = 2_000
-"""Characters of a query that are read; far more than `max_query_tokens` can hold."""
+"""Characters of a query that are read, and of those that are left when it is cleaned."""
+MAX_TOKEN_CHARACTERS = 32
+"""Characters that are tokenised for every token that is wanted; few tokens have so many."""
 
 Task = Literal["search", "recommendation"]
 TASKS: tuple[Task, Task] = ("search", "recommendation")
@@ -102,18 +105,43 @@ class PlainText:
 
     def encode(self, text: str, limit: int) -> list[int]:
         """At most `limit` token ids of the cleaned text; see `clean_text`."""
-        ids = self._tokenizer.encode(clean_text(text), add_special_tokens=False).ids
+        beginning = clean_text(text, limit * MAX_TOKEN_CHARACTERS)
+        ids = self._tokenizer.encode(beginning, add_special_tokens=False).ids
         return [i for i in ids if i not in self._forbidden][:limit]
 
 
-def clean_text(text: str) -> str:
-    """The text in NFKC and lower case, with one space between words and no control or format characters."""
-    text = unicodedata.normalize("NFKC", text[:MAX_TEXT_CHARACTERS])
-    kept = (
-        "" if unicodedata.category(c) in {"Cf", "Cs", "Co", "Cn"} else " " if unicodedata.category(c) == "Cc" else c
-        for c in text
-    )
-    return " ".join("".join(kept).lower().split())
+def clean_text(text: str, enough: int = MAX_TEXT_CHARACTERS) -> str:
+    """The text in NFKC and lower case, with one space between words and no control or format characters.
+
+    enough: characters of the result that are wanted at most; those behind them are not looked at.
+    """
+    text = text[:MAX_TEXT_CHARACTERS]
+    if not text.isascii():
+        text = _beginning(map(_printable, nfkc_parts(text)), enough)
+    return " ".join(_printable(text).lower().split())[:enough]
+
+
+def _beginning(parts: Iterable[str], enough: int) -> str:
+    """So many of the parts that they have enough characters, white space not counted."""
+    kept, length = [], 0
+    for part in parts:
+        kept.append(part)
+        length += 0 if part.isspace() else len(part)
+        if length >= enough:
+            break
+    return "".join(kept)
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return text.translate({ord(c): _replacement(c) for c in set(text) if not c.isprintable()})
+
+
+def _replacement(character: str) -> str:
+    """What stands for a character that cannot be printed: nothing, a space, or a separator itself."""
+    category = unicodedata.category(character)
+    return "" if category in {"Cf", "Cs", "Co", "Cn"} else " " if category == "Cc" else character
 
 
 def level_token_ids(tokenizer: Tokenizer, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:

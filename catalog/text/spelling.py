@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 
 from catalog.data.items import Items
 from catalog.text.delete_index import DeleteIndex
+from catalog.text.normalization import nfkc
 
 __all__ = ["LETTERS", "MIN_CANDIDATE_LENGTH", "Lexicon", "forgiven_edits", "words_of"]
 
@@ -140,11 +140,12 @@ def forgiven_edits(word: str) -> int:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in lower case."""
-    return WORD.findall(_lower(text))
+    # finditer, because a search for all at once would keep other threads from running until it ends
+    return [found[0] for found in WORD.finditer(_lower(text))]
 
 
 def _lower(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower()
+    return nfkc(text).lower()
 
 
 def _count_column(column: pa.ChunkedArray, counts: Counter[str]) -> None:
