@@ -115,6 +115,7 @@ def create_app(
     app = FastAPI(
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,  # routes/static.py
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=document.operation_id,
@@ -175,7 +176,7 @@ def _assemble(
         history,
         catalog_sync,
         traffic_sync,
-        BatchRunner(service, settings.batch_concurrency),
+        BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
     )
 
 

@@ -13,12 +13,14 @@ import structlog
 from catalog.errors import FilterError
 from server.api.problems import engine_problem, filter_problem, problem_members
 from server.api.schemas.batch import LINES
-from server.api.schemas.requests import conform, parse_json
+from server.api.schemas.json_text import load_json
+from server.api.schemas.requests import conform
 from server.api.schemas.search import answer_body
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.errors import EngineError
 from server.query.service import Service
+from server.query.types import Query
 
 __all__ = ["BatchRunner"]
 
@@ -28,18 +30,22 @@ Line = dict[str, Any]
 
 
 class BatchRunner:
-    """Answers batches. Of each, at most `concurrency` lines are under way or wait to be sent, whatever its size."""
+    """Answers batches. Of each, at most `concurrency` lines are under way or wait to be sent, whatever its size.
 
-    def __init__(self, service: Service, concurrency: int) -> None:
+    max_line_bytes: of one query, as many as a request with one query may have.
+    """
+
+    def __init__(self, service: Service, concurrency: int, max_line_bytes: int) -> None:
+        self.max_line_bytes = max_line_bytes
         self._service = service
         self._concurrency = concurrency
 
     async def answers(
-        self, rows: Sequence[object], request_id: str, pace: Callable[[], Awaitable[None]], *, ordered: bool = False
+        self, rows: Sequence[bytes], request_id: str, pace: Callable[[], Awaitable[None]], *, ordered: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """Yields a line of JSON for every row. Closing the generator stops the work.
 
-        rows: the queries; each is a parsed line, or its bytes.
+        rows: the queries, each the text of a JSON object.
         request_id: of the batch; a line's own is this one with its index behind it.
         pace: awaited before each row but the first; it waits until the caller's rate allows one more.
         ordered: lines come in the order of the rows, so a slow one holds back those behind it; otherwise each comes as
@@ -59,15 +65,21 @@ class BatchRunner:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _answer_line(self, row: object, request_id: str, pace: Callable[[], Awaitable[None]] | None) -> Line:
+    async def _answer_line(self, row: bytes, request_id: str, pace: Callable[[], Awaitable[None]] | None) -> Line:
         if pace is not None:
             await pace()
         given: Line = {}
-        try:
-            asked = parse_json(row, "the line") if isinstance(row, bytes) else row
+
+        def to_query(asked: object) -> Query:
             if isinstance(asked, dict) and "id" in asked:
-                given = {"id": asked["id"]}
-            return given | {"answer": await self._answer(asked, request_id)}
+                given["id"] = asked["id"]
+            return _to_query(asked, request_id)
+
+        try:
+            started = time.monotonic()
+            query = await load_json(row, "the line", to_query)
+            result = await self._service.execute(query, started, priority="batch")
+            return given | {"answer": answer_body(query, result, time.monotonic() - started)}
         except Problem as error:
             problem = error
         except FilterError as error:
@@ -78,15 +90,13 @@ class BatchRunner:
             problem = _internal_error(error, request_id)
         return given | {"problem": problem_members(problem, request_id)}
 
-    async def _answer(self, asked: object, request_id: str) -> dict[str, Any]:
-        started = time.monotonic()
-        kind = asked.get("kind") if isinstance(asked, dict) else None
-        if not isinstance(kind, str) or kind not in LINES:
-            fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
-            raise errors.invalid_request([fault])
-        query = conform(asked, LINES[kind]).to_query(request_id)
-        result = await self._service.execute(query, started, priority="batch")
-        return answer_body(query, result, time.monotonic() - started)
+
+def _to_query(asked: object, request_id: str) -> Query:
+    kind = asked.get("kind") if isinstance(asked, dict) else None
+    if not isinstance(kind, str) or kind not in LINES:
+        fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
+        raise errors.invalid_request([fault])
+    return conform(asked, LINES[kind]).to_query(request_id)
 
 
 async def _next_line(running: dict[asyncio.Task[Line], int], request_id: str, ordered: bool) -> bytes:

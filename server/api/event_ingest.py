@@ -6,6 +6,7 @@ in histories and in training. The receipt says of each event whether its item is
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from server.storage.protocol import Event, HistoryStore
 
 __all__ = ["Accepted", "EventIngestor", "Receipt", "Rejected"]
 
+FEW = 10  # events that are checked in the event loop: each may hold a thousand characters of any kind
 FUTURE_MS = 86_400_000  # how far a client's clock may run ahead
 
 
@@ -62,7 +64,8 @@ class EventIngestor:
     async def record(self, rows: Sequence[object]) -> Receipt:
         """Everything accepted is written when this returns. Raises HistoryUnavailable: then nothing is accepted."""
         now = time.time_ns() // 1_000_000
-        checked = [_check(index, row, now) for index, row in enumerate(rows)]
+        few = len(rows) <= FEW
+        checked = _check_all(rows, now) if few else await asyncio.to_thread(_check_all, rows, now)
         rejected = [row for row in checked if isinstance(row, Rejected)]
         events = [(index, row) for index, row in enumerate(checked) if isinstance(row, Event)]
         new = await self._history.append([event for _, event in events]) if events else []
@@ -80,6 +83,10 @@ class EventIngestor:
 
     def _is_known(self, item_id: str) -> bool:
         return self._router.current.catalog.searcher.items.row_of(item_id) is not None
+
+
+def _check_all(rows: Sequence[object], now: int) -> list[Event | Rejected]:
+    return [_check(index, row, now) for index, row in enumerate(rows)]
 
 
 def _check(index: int, row: object, now: int) -> Event | Rejected:

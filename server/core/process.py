@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from server.core.errors import StartupError
 
-__all__ = ["OWN_FILES", "gc_deferred", "gc_freeze", "raise_fd_limit"]
+__all__ = ["FROZEN", "OWN_FILES", "gc_deferred", "gc_freeze", "raise_fd_limit"]
 
 NEVER = 2**31 - 1  # collections of the middle generation before an automatic full one
 FROZEN = threading.Event()  # set once this process has frozen: gc.get_freeze_count() takes 80 ms to count

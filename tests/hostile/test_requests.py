@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.api.schemas.requests import MAX_DEPTH
+from server.api.schemas.json_text import MAX_DEPTH
 from tests.hostile.conftest import Target
 from tests.hostile.texts import IDS, QUERIES, ids, queries
 from tests.support.problems import assert_problem

@@ -23,7 +23,8 @@ class MemoryHistory:
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         await self.check()
-        return [self._record(event) for event in events]
+        known = {(event.user_id, event.event_id) for event in self.events}
+        return [self._record(event, known) for event in events]
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
         await self.check()
@@ -37,7 +38,7 @@ class MemoryHistory:
             raise SessionTaken(f"the session {session!r} belongs to another user")
         moved = self._of(session)
         self.events = [e for e in self.events if e.user_id != session]
-        return sum(self._record(replace(event, user_id=user)) for event in moved)
+        return sum(await self.append([replace(event, user_id=user) for event in moved]))
 
     async def erase(self, user: str) -> int:
         await self.check()
@@ -50,9 +51,10 @@ class MemoryHistory:
     def _of(self, *users: str | None) -> list[Event]:
         return sorted((e for e in self.events if e.user_id in users), key=lambda e: e.timestamp)
 
-    def _record(self, event: Event) -> bool:
-        if any((e.user_id, e.event_id) == (event.user_id, event.event_id) for e in self.events):
+    def _record(self, event: Event, known: set[tuple[str, str]]) -> bool:
+        if (event.user_id, event.event_id) in known:
             return False
+        known.add((event.user_id, event.event_id))
         self.events.append(event)
         return True
 

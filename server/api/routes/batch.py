@@ -1,5 +1,6 @@
 """POST /batch: many queries, answered line by line."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -9,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from server.api.dependencies import AdmissionDep, BatchRunnerDep, RequestIdDep, require
 from server.api.schemas.batch import MAX_LINES, BatchLineBody, BatchParameters, RecommendLine, SearchLine, SimilarLine
-from server.api.schemas.requests import media_type_of, query_of, read_json, read_query, schema_of
+from server.api.schemas.json_text import split_array, split_lines
+from server.api.schemas.requests import check_media_type, query_of, read_query, schema_of
 from server.api.schemas.responses import problems
 from server.core import errors
 from server.core.errors import Problem
@@ -61,16 +63,8 @@ async def batch(
 ) -> Response:
     """Answers every line as soon as it is ready, or in order where `ordered` asks for it; `index` says which it was."""
     parameters = read_query(request, BatchParameters)
-    rows = await _rows(request)
-    if not 1 <= len(rows) <= MAX_LINES:
-        kind = errors.TOO_MANY_QUESTIONS if rows else errors.INVALID_REQUEST
-        raise Problem(kind, f"{len(rows):,} queries came: send 1 to {MAX_LINES:,} at once")
+    split = split_lines if check_media_type(request, NDJSON) == NDJSON else split_array
+    rows = await asyncio.to_thread(split, await request.body(), MAX_LINES, runner.max_line_bytes)
+    if not rows:
+        raise Problem(errors.INVALID_REQUEST, f"no query came: send 1 to {MAX_LINES:,} at once")
     return LineResponse(runner.answers(rows, request_id, admission.pace, ordered=parameters.ordered))
-
-
-async def _rows(request: Request) -> list[object]:
-    """Parsed ones, or lines of JSON as they came."""
-    if media_type_of(request) == NDJSON:
-        return [line for line in (await request.body()).split(b"\n") if line.strip()]
-    rows = await read_json(request)
-    return rows if isinstance(rows, list) else [rows]

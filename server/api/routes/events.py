@@ -35,14 +35,18 @@ router = APIRouter(tags=["events"], dependencies=[require("write")], responses=p
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})
 async def post_events(request: Request, ingestor: EventIngestorDep, request_id: RequestIdDep) -> Response:
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
-    body = await read_json(request)
-    rows = body if isinstance(body, list) else [body]
-    if not 1 <= len(rows) <= MAX_EVENTS:
-        kind = errors.TOO_MANY_EVENTS if rows else errors.INVALID_EVENT
-        raise Problem(kind, f"{len(rows):,} events came: send 1 to {MAX_EVENTS:,} at once")
+    rows = await read_json(request, _rows)
     receipt = await ingestor.record(rows)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
         raise Problem(errors.INVALID_EVENT, rejected[0]["reason"], rejected=rejected)
     accepted = [asdict(row) for row in receipt.accepted]
     return json_response({"request_id": request_id, "accepted": accepted, "rejected": rejected}, status=202)
+
+
+def _rows(body: object) -> list[object]:
+    rows = body if isinstance(body, list) else [body]
+    if not 1 <= len(rows) <= MAX_EVENTS:
+        kind = errors.TOO_MANY_EVENTS if rows else errors.INVALID_EVENT
+        raise Problem(kind, f"{len(rows):,} events came: send 1 to {MAX_EVENTS:,} at once")
+    return rows

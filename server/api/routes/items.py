@@ -1,5 +1,6 @@
 """Items: one to look at, and changes to the catalog while it serves."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -56,13 +57,8 @@ async def get_item(
 @changes.post("/items", response_model=ChangeBody, openapi_extra=body_of(ITEMS_SCHEMA))
 async def post_items(request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep) -> Response:
     """Writes whole items, all or, if one is not acceptable, none. New ones can be found when this has answered."""
-    rows = await read_json(request)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Problem(errors.INVALID_CHANGE, "the body is a JSON list of items, each an object with its id")
-    if not 1 <= len(rows) <= MAX_ITEMS:
-        kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
-        raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
-    return _answer(*await catalog_sync.change([Upsert(_record(row)) for row in rows]), request_id)
+    upserts = await read_json(request, _upserts)
+    return _answer(*await catalog_sync.change(upserts), request_id)
 
 
 @changes.put("/items/{item_id:id}", response_model=ChangeBody, openapi_extra=body_of(ITEM_SCHEMA))
@@ -70,10 +66,7 @@ async def put_item(
     item_id: Identifier, request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
 ) -> Response:
     """Writes a whole item, new or in place of the one there was."""
-    row = await read_json(request)
-    if not isinstance(row, dict):
-        raise Problem(errors.INVALID_CHANGE, "the body is a JSON object, the whole item")
-    record = _record(row)
+    record = await read_json(request, partial(_record, what="the whole item"))
     _refuse_other_id(record, item_id)
     return _answer(*await catalog_sync.change([Upsert(record | {"item_id": item_id})]), request_id)
 
@@ -89,10 +82,7 @@ async def patch_item(
 ) -> Response:
     """Changes only what the body names, and sets to null what it gives as null: a JSON merge patch (RFC 7396). What
     several send at once is applied one after the other, each to what the one before left, on whatever server."""
-    body = await read_json(request, MERGE_PATCH)
-    if not isinstance(body, dict):
-        raise Problem(errors.INVALID_CHANGE, "the body is a JSON object, the columns to change")
-    patch = _record(body)
+    patch = await read_json(request, partial(_record, what="the columns to change"), MERGE_PATCH)
     _refuse_other_id(patch, item_id)
 
     def patched(snapshot: Snapshot) -> list[Change]:
@@ -128,8 +118,19 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
-    """As clients name it, `id`, or as files do, `item_id`."""
+def _upserts(rows: object) -> list[Change]:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Problem(errors.INVALID_CHANGE, "the body is a JSON list of items, each an object with its id")
+    if not 1 <= len(rows) <= MAX_ITEMS:
+        kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
+        raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
+    return [Upsert(_record(row, what="the whole item")) for row in rows]
+
+
+def _record(row: object, *, what: str) -> dict[str, Any]:
+    """With the identifier under the name that files give it, `item_id`; clients may call it `id`."""
+    if not isinstance(row, dict):
+        raise Problem(errors.INVALID_CHANGE, f"the body is a JSON object, {what}")
     renamed = {"item_id" if name == "id" else name: value for name, value in row.items()}
     if len(renamed) < len(row):
         raise Problem(errors.INVALID_CHANGE, "an item has `id` or `item_id`, not both")

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import Headers
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
@@ -57,6 +57,12 @@ async def get_shop_file(digest: str, path: str, request: Request) -> Response:
     response = await SHOP_FILES.get_response(path, request.scope)
     response.headers.update(KEPT)
     return response
+
+
+@router.get("/openapi.json")
+def openapi_document(request: Request) -> JSONResponse:
+    """A plain function, which runs in a thread: the first time, the document is made."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/docs")

@@ -36,9 +36,10 @@ async def get_user_history(
     """A user's latest events, the newest first; somebody unknown has none."""
     past = await history.past_events(user, read_query(request, HistoryParameters).limit)
     items = deployments.router.current.catalog.searcher.items
+    titles = items.table["title"]
     rows = [items.row_of(event.item_id) for event in past.events]
     events = [
-        asdict(event) | {"title": None if row is None else items.record(row)["title"]}
+        asdict(event) | {"title": None if row is None else titles[row].as_py()}
         for event, row in zip(past.events, rows, strict=True)
     ]
     return json_response({"request_id": request_id, "user": user, "events": events, "total": past.total})

@@ -5,28 +5,28 @@ kinds of names are understood beside the fields' own: the other names that a fie
 a URL what campaigns and browsers add to every link (`is_tracking`), which is ignored.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
-import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from catalog.nearest import nearest_name
+from server.api.schemas.json_text import load_json
 from server.core import errors
 from server.core.errors import Problem, describe
 
 __all__ = [
     "RequestModel",
     "body_of",
+    "check_media_type",
     "conform",
     "is_tracking",
     "media_type_of",
     "other_names",
-    "parse_json",
     "query_of",
     "read_json",
     "read_model",
@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
-MAX_DEPTH = 32  # lists and objects in each other
 OTHER_NAMES = "x-other-names"  # in a field's JSON schema
 TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "hsa_")
 TRACKING = frozenset(
@@ -131,41 +131,24 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_json(request: Request, *media_types: str) -> object:
-    """The body, which may have one of `media_types` beside application/json. Raises Problem where it is no JSON."""
+def check_media_type(request: Request, *media_types: str) -> str:
+    """The media type of the body. Raises Problem where it is neither application/json nor one of these."""
     kind = media_type_of(request)
     if kind not in {"application/json", *media_types}:
         detail = (
             f"the Content-Type is {kind[:100] or 'missing'}: send {' or '.join(['application/json', *media_types])}"
         )
         raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, detail)
-    return parse_json(await request.body(), "the body")
+    return kind
 
 
-def parse_json(text: bytes, what: str) -> object:
-    """The value. Raises Problem where `what` is no JSON, or JSON that no later reader should be handed."""
-    try:
-        value: object = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Problem(errors.MALFORMED_JSON, f"{what} is not valid JSON: {error}") from error
-    if _is_deep(value):
-        raise Problem(errors.MALFORMED_JSON, f"{what} has more than {MAX_DEPTH} lists and objects in each other")
-    return value
+async def read_json(request: Request, convert: Callable[[object], Value], *media_types: str) -> Value:
+    """What `convert` makes of the body, which may have one of `media_types` beside application/json.
 
-
-def _is_deep(value: object) -> bool:
-    """Whether lists and objects lie too deep in each other; found level by level, as recursion is what they break."""
-    level: Sequence[object] = [value]
-    for _ in range(MAX_DEPTH):
-        inner = [part for outer in level for part in _parts(outer) if isinstance(part, dict | list)]
-        if not inner:
-            return False
-        level = inner
-    return True
-
-
-def _parts(value: object) -> Iterable[object]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    `convert` is called in a thread where the body is large. Raises Problem where the body is no JSON.
+    """
+    check_media_type(request, *media_types)
+    return await load_json(await request.body(), "the body", convert)
 
 
 async def read_model(request: Request, model: type[Model]) -> Model:
@@ -173,7 +156,7 @@ async def read_model(request: Request, model: type[Model]) -> Model:
 
     FastAPI's own bodies are read before a caller's key is looked at, and answer other problems.
     """
-    return conform(await read_json(request), model)
+    return await read_json(request, partial(conform, model=model))
 
 
 def read_query(request: Request, model: type[Model]) -> Model:

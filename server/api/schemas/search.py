@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from server.api.schemas.items import shown
 from server.api.schemas.requests import RequestModel, other_names
@@ -33,11 +33,29 @@ MAX_VISITS = 200
 MAX_CURSOR_LENGTH = 1 << 17  # characters, more than the longest that is ever made
 
 
+def check_length(length: int, most: int) -> None:
+    """Raises PydanticKnownError as a list of so many elements does."""
+    if length > most:
+        raise PydanticKnownError("too_long", {"field_type": "List", "max_length": most, "actual_length": length})
+
+
+def at_most(most: int) -> BeforeValidator:
+    """Refuses a longer list before its elements are looked at, of which each might be an error of its own."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list):
+            check_length(len(value), most)
+        return value
+
+    return BeforeValidator(check)
+
+
 def split_names(value: object) -> object:
     """Names with commas in between, as a URL has them, or a list of such."""
-    names = value.split(",") if isinstance(value, str) else value
+    names = [value] if isinstance(value, str) else value
     if not isinstance(names, list):
         return value
+    check_length(len(names) + sum(name.count(",") for name in names if isinstance(name, str)), MAX_FIELDS)
     parts = [part for name in names for part in (name.split(",") if isinstance(name, str) else [name])]
     return [part.strip() if isinstance(part, str) else part for part in parts]
 
@@ -90,6 +108,7 @@ class Parameters(RequestModel):
     candidates: Annotated[
         list[Identifier] | None,
         Field(max_length=MAX_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
+        at_most(MAX_CANDIDATES),
     ] = None
     fields: Annotated[
         list[str] | None,
@@ -196,6 +215,7 @@ class InlineHistory(PersonalParameters):
     history: Annotated[
         list[Annotated[VisitBody, BeforeValidator(visit_of), WithJsonSchema(VISIT_SCHEMA)]] | None,
         Field(max_length=MAX_VISITS, description="oldest first; takes the place of a stored history"),
+        at_most(MAX_VISITS),
     ] = None
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ READ = ("GET", "/search?q=tent")
 WRITE = ("POST", "/events")
 ADMIN = ("GET", "/admin/models")
 OPEN = {
+    "/openapi.json",
     "/health/live",
     "/health/ready",
     "/metrics",

@@ -1,0 +1,79 @@
+"""No request holds the event loop, which all others wait for."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from server.app import create_app
+from server.core.process import FROZEN, gc_freeze
+from server.core.settings import Settings
+from tests.hostile.calls import hostile_calls
+from tests.support.asgi import Call, send
+from tests.support.event_loop import watched_turns
+from tests.support.large_shop import make_large_deployments
+from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
+from tests.support.small_shop import publish_names
+
+LONGEST_TURN = 0.05  # seconds that the loop's thread works
+LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one turn it may have to wait three times
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
+    publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
+    app = create_app(
+        Settings(bundles=tmp_path, open_admin=True),
+        deploy=make_large_deployments,
+        connect=lambda _: MemoryHistory(),
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+    )
+    async with app.router.lifespan_context(app):
+        gc_freeze()
+        yield app
+    FROZEN.clear()
+    gc.unfreeze()
+
+
+async def test_no_request_holds_the_event_loop(app: FastAPI) -> None:
+    for name, call in hostile_calls():
+        async with watched_turns() as turns:
+            reply = await send(app, call)
+        assert 200 <= reply.status < 500, f"{name}: {reply.body[:200]!r}"
+        assert turns.longest < LONGEST_TURN, name
+        assert turns.longest_blocked < LONGEST_BLOCKED, name
+
+
+async def test_no_page_holds_the_event_loop(app: FastAPI) -> None:
+    cursor, pages = None, 0
+    while pages == 0 or cursor is not None:
+        body = orjson.dumps({"q": "tent", "k": 200, "cursor": cursor})
+        async with watched_turns() as turns:
+            reply = await send(app, Call("POST", "/search", body=body))
+        assert reply.status == 200
+        assert turns.longest < LONGEST_TURN, f"page {pages}"
+        cursor, pages = orjson.loads(reply.body)["next_cursor"], pages + 1
+    assert pages == 5
+
+
+async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
+    """While queries are answered."""
+    query = Call("POST", "/search", body=b'{"q": "tent"}')
+    changes = [
+        Call("PUT", "/admin/traffic", body=b'{"weights": {"2025-11-20-a": 1, "2025-11-21-a": 1}}'),
+        Call("DELETE", "/admin/traffic"),
+        Call("POST", "/admin/models/2025-11-21-a/activate"),
+        Call("POST", "/admin/models/rollback"),
+    ]
+    for change in changes:
+        async with watched_turns() as turns:
+            replies = await asyncio.gather(send(app, change), *(send(app, query) for _ in range(4)))
+        assert [reply.status for reply in replies] == [200] * 5, change.path
+        assert turns.longest < LONGEST_TURN, change.path
