@@ -162,7 +162,7 @@ def _assemble(
         deployments.router,
         history,
         queue,
-        CursorCodec(None if settings.cursor_secret is None else settings.cursor_secret.get_secret_value()),
+        CursorCodec(settings.cursor_secrets),
         beam_width=settings.beam_width,
         max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,

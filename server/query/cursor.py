@@ -4,26 +4,27 @@ A cursor names the items already shown, and the next page is the best of all oth
 catalog changes or another model is activated, and the server keeps nothing. It is signed: what is in it counts as if
 this server said it. Servers that share requests must share the secret, else each takes the others' cursors for damaged.
 
-    cursor = base64url(HMAC-SHA256[:16] · content); content = JSON [issued s, fingerprint, thread, [item ids]], deflated
-    where that is shorter
+    cursor = content . time . signature, each in base64url
+    content = JSON [fingerprint, thread, [item ids]], deflated where that is shorter
+    signature = HMAC-SHA256 of what stands before it
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import secrets
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
 
 from server.core import errors
 from server.core.errors import Problem
+from server.core.settings import MIN_SECRET_LENGTH
 from server.query.types import Query
 
 __all__ = ["MAX_SHOWN", "MAX_URL_CURSOR", "CursorCodec", "Page"]
@@ -34,9 +35,8 @@ MAX_URL_CURSOR = 12_288
 (api/transport/protocol.py)."""
 
 LIFETIME_SECONDS = 3_600
-SIGNATURE_BYTES = 16
-WORTH_DEFLATING = 512  # bytes; below, it takes longer to begin than it saves
-JSON_BEGINS = b"["
+SALT = b"gemserve.cursor"
+"""Keeps what the same secret may sign elsewhere from being taken for a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,32 @@ class Page:
 class CursorCodec:
     """Reads cursors and writes them."""
 
-    def __init__(self, secret: str | None, clock: Callable[[], float] = time.time) -> None:
-        """secret: None makes one, for this process alone. clock: seconds."""
-        self._key = secrets.token_bytes(32) if secret is None else secret.encode()
+    def __init__(self, signed_with: tuple[str, ...] | None, clock: Callable[[], float] = time.time) -> None:
+        """
+        signed_with: secrets, the newest first. The newest signs, and cursors of all of them are read. None makes one,
+            for this process alone.
+        clock: seconds.
+
+        Raises ValueError for no secret at all, or one that is too short to be one.
+        """
+        if signed_with is None:
+            signed_with = (secrets.token_urlsafe(32),)
+        if not signed_with or min(map(len, signed_with)) < MIN_SECRET_LENGTH:
+            raise ValueError(f"cursors are signed with at least one secret of {MIN_SECRET_LENGTH} characters or more")
         self._clock = clock
+        self._serializer = URLSafeTimedSerializer(
+            list(reversed(signed_with)),  # itsdangerous signs with the last
+            salt=SALT,
+            serializer=orjson,
+            signer=_Signer,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256, "clock": clock},
+        )
 
     def decode(self, query: Query) -> Page:
         """The page that is asked for. Raises Problem for a cursor that is damaged, too old, or of another query."""
         if query.cursor is None:
             return Page((), query.request_id)
-        issued, fingerprint, thread, shown = orjson.loads(self._content(query.cursor))
+        (fingerprint, thread, shown), issued = self._content(query.cursor)
         if fingerprint != _fingerprint(query):
             detail = "cursor: it belongs to another query: repeat its other parameters as they were, or leave it out"
             raise Problem(errors.FOREIGN_CURSOR, detail)
@@ -73,25 +89,38 @@ class CursorCodec:
         shown = [*page.shown, *item_ids]
         if len(item_ids) < query.k or len(shown) >= MAX_SHOWN:
             return None
-        content = orjson.dumps([int(self._clock()), _fingerprint(query), page.first_request, shown])
-        if len(content) >= WORTH_DEFLATING:
-            content = zlib.compress(content)
-        cursor = base64.urlsafe_b64encode(self._signature(content) + content).rstrip(b"=").decode()
+        cursor = want_bytes(self._serializer.dumps([_fingerprint(query), page.first_request, shown])).decode()
         fits = query.max_cursor is None or len(cursor) <= query.max_cursor
         return cursor if fits else None
 
-    def _content(self, cursor: str) -> bytes:
-        try:
-            signed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise _damaged() from error
-        signature, content = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, self._signature(content)):
+    def _content(self, cursor: str) -> tuple[tuple[str, str, list[str]], float]:
+        """What was signed, and when. The age is judged by `decode`: a server's clock may be behind another's."""
+        if not cursor.isascii():
             raise _damaged()
-        return content if content.startswith(JSON_BEGINS) else zlib.decompress(content)
+        try:
+            content, issued = self._serializer.loads(cursor, return_timestamp=True)
+        except BadData as error:
+            raise _damaged() from error
+        return content, issued.timestamp()
 
-    def _signature(self, content: bytes) -> bytes:
-        return hmac.digest(self._key, content, "sha256")[:SIGNATURE_BYTES]
+
+class _Signer(TimestampSigner):
+    """Takes its time from the codec's clock, and takes a signature only as it was spelt."""
+
+    def __init__(self, *arguments: Any, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
+        """base64 has spare bits at its end, and its decoder passes over foreign characters: neither may be changed."""
+        try:
+            spelt = base64_encode(base64_decode(sig))
+        except BadData:
+            return False
+        return spelt == sig and super().verify_signature(value, sig)
 
 
 def _fingerprint(query: Query) -> str:

@@ -69,7 +69,7 @@ async def test_the_log_goes_on_when_the_clock_of_redis_steps_back(connect: Conne
 
 def test_a_cursor_from_the_future_is_taken() -> None:
     now = [1_750_000_000.0]
-    cursors = CursorCodec("a secret of sixteen", clock=lambda: now[0])
+    cursors = CursorCodec(("a secret of sixteen",), clock=lambda: now[0])
     query = Query(request_id="first", kind="search", text="tent", k=2)
     cursor = cursors.next_cursor(query, cursors.decode(query), ["a", "b"])
     now[0] -= 2 * 3_600

@@ -28,7 +28,7 @@ from server.core.settings.former_names import current_value, current_variables
 from server.core.settings.storage import StorageSettings
 from server.core.settings.yaml_file import YamlFile
 
-__all__ = ["MAX_K", "NESTED", "NO_VALUE", "PREFIX", "Settings"]
+__all__ = ["MAX_K", "MIN_SECRET_LENGTH", "NESTED", "NO_VALUE", "PREFIX", "Settings"]
 
 PREFIX = "GEMSERVE_"
 NESTED = "__"
@@ -38,6 +38,7 @@ STORAGE = StorageSettings()
 MAX_K = 200
 """Items that one request may ask for."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+MIN_SECRET_LENGTH = 16
 MIN_SECRET_VARIETY = 6
 """Different characters that a secret has at least: fewer are blanks, or one key held down."""
 
@@ -47,7 +48,13 @@ def split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def split_secrets(value: object) -> object:
+    """As `split`, but nothing between two commas stays a part, to be refused: it was to be a secret."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(split)]
+Secrets = Annotated[list[SecretStr] | None, NoDecode, BeforeValidator(split_secrets)]
 
 
 class Settings(BaseSettings):
@@ -138,10 +145,10 @@ class Settings(BaseSettings):
     )
     trace_share: float = Field(1.0, ge=0, le=1, description="share of the requests that are traced")
 
-    cursor_secret: SecretStr | None = Field(
+    cursor_secret: Secrets = Field(
         None,
-        min_length=16,
-        description="signs cursors: servers that share requests need the same one; where absent, each makes its own",
+        description="signs cursors: servers that share requests need the same one; where absent, each makes its own."
+        " Several between commas, the newest first: it signs, and cursors of the others are still read",
     )
     batch_concurrency: int = Field(16, ge=1, description="queries of one POST /batch that run at a time")
 
@@ -198,10 +205,23 @@ class Settings(BaseSettings):
 
     @field_validator("cursor_secret")
     @classmethod
-    def _is_a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(set(secret.get_secret_value())) < MIN_SECRET_VARIETY:
-            raise ValueError("is easily guessed: choose one as `openssl rand -hex 32` prints it")
-        return secret
+    def _are_secrets(cls, secrets: list[SecretStr] | None) -> list[SecretStr] | None:
+        if secrets is None:
+            return None
+        if not secrets:
+            raise ValueError("is empty: give it a value, or leave it out")
+        for number, secret in enumerate((secret.get_secret_value() for secret in secrets), start=1):
+            which = f"secret {number} of {len(secrets)} " if len(secrets) > 1 else ""
+            advice = "choose one as `openssl rand -hex 32` prints it, and part several with commas"
+            if not secret.strip():
+                raise ValueError(f"{which}is empty: give it a value, or leave it out")
+            if len(secret) < MIN_SECRET_LENGTH:
+                raise ValueError(
+                    f"{which}has {len(secret)} characters, and needs at least {MIN_SECRET_LENGTH}: {advice}"
+                )
+            if len(set(secret)) < MIN_SECRET_VARIETY:
+                raise ValueError(f"{which}is easily guessed: {advice}")
+        return secrets
 
     @model_validator(mode="after")
     def _is_closed_or_meant_to_be_open(self) -> Self:
@@ -238,6 +258,13 @@ class Settings(BaseSettings):
         assert isinstance(env_settings, EnvSettingsSource)
         env_settings.env_vars = current_variables(env_settings.env_vars, PREFIX.lower())
         return init_settings, env_settings, YamlFile(settings_cls)
+
+    @property
+    def cursor_secrets(self) -> tuple[str, ...] | None:
+        """The secrets of cursors, the newest first; None where the server is to make its own."""
+        if self.cursor_secret is None:
+            return None
+        return tuple(secret.get_secret_value() for secret in self.cursor_secret)
 
     @property
     def storage(self) -> StorageSettings:

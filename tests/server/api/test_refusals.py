@@ -146,7 +146,7 @@ async def test_a_cursor_of_yesterday(shop: Shop, state: None) -> None:
     """As this server would have written it."""
     query = Query(request_id="r", kind="search", text="tent", k=3, exclude_seen=False, correct=True)
     for age, status in ((3_500, 200), (3_700, 422)):
-        past = CursorCodec(SECRET, clock=lambda age=age: time.time() - age)  # type: ignore[misc]
+        past = CursorCodec((SECRET,), clock=lambda age=age: time.time() - age)  # type: ignore[misc]
         cursor = past.next_cursor(query, Page((), "r"), NAMES[:3])
         response = await shop.get("/search", q="tent", k=3, cursor=cursor)
         assert response.status_code == status, response.text

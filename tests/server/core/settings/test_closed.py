@@ -3,6 +3,7 @@
 Every case names what an operator could have meant to close, and what is said instead of starting an open server.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.support.paths import ROOT
 LISTS = {"trusted_proxies", "cors_origins"}
 TEXTS = sorted(Settings.model_fields.keys() - LISTS - {"engine"})
 OPTIONAL = ["keys", "require_keys", "rate_per_second", "rate_burst", "concurrency", "cursor_secret"]
-SECRET = "0123456789abcdef"
+SECRET, OLD = "0123456789abcdef", "fedcba9876543210"
 
 
 def flag(name: str) -> str:
@@ -168,12 +169,46 @@ def test_a_burst_without_a_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "message"), [(SECRET[:-1], "at least 16"), (" " * 20, "is empty"), ("x" * 20, "is easily guessed")]
+    ("secret", "message"),
+    [
+        (SECRET[:-1], "has 15 characters, and needs at least 16"),
+        (" " * 20, "is empty"),
+        ("x" * 20, "is easily guessed"),
+        (",", "secret 1 of 2 is empty"),
+        (f"{SECRET},", "secret 2 of 2 is empty"),
+        (f",{SECRET}", "secret 1 of 2 is empty"),
+        (f"{SECRET}, ,{OLD}", "secret 2 of 3 is empty"),
+        (f"{SECRET},{OLD[:-1]}", "secret 2 of 2 has 15 characters"),
+        (f"{SECRET},{'x' * 20}", "secret 2 of 2 is easily guessed"),
+    ],
 )
-def test_a_secret_that_is_none(secret: str, message: str) -> None:
+@pytest.mark.parametrize("by", ["flag", "variable", "file"])
+def test_a_secret_that_is_none(
+    by: str, secret: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--cursor-secret", secret] if by == "flag" else []
+    if by == "variable":
+        monkeypatch.setenv("GEMSERVE_CURSOR_SECRET", secret)
+    if by == "file":
+        (tmp_path / "settings.yaml").write_text(f"cursor_secret: {json.dumps(secret)}")
+        flags = ["--config", str(tmp_path / "settings.yaml")]
     with pytest.raises(SettingsError, match=f"--cursor-secret: .*{message}") as caught:
-        read_settings(["--bundles", "out", "--cursor-secret", secret])
-    assert f" {secret}" not in str(caught.value)
+        read_settings(["--bundles", "out", *flags])
+    assert not any(part.strip() and part.strip() in str(caught.value) for part in secret.split(",")), caught.value
+
+
+@pytest.mark.parametrize("text", ["[]", "['']", f"[{SECRET}, '']", f"[{SECRET}, null]", f"[{SECRET}, 7]", "{a: b}"])
+def test_a_list_of_secrets_that_is_none(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"cursor_secret: {text}")
+    with pytest.raises(SettingsError, match="--cursor-secret"):
+        read_settings(["--bundles", "out", "--config", str(file)])
+
+
+def test_an_empty_secret_beside_another() -> None:
+    """As a script writes it: --cursor-secret "$NEW" --cursor-secret "$OLD"."""
+    with pytest.raises(SettingsError, match="--cursor-secret: secret 2 of 2 is empty"):
+        read_settings(["--bundles", "out", "--cursor-secret", SECRET, "--cursor-secret", ""])
 
 
 def test_the_example_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,3 +120,22 @@ def test_the_storage_gets_its_part_of_the_settings() -> None:
         event_id_days=7,
         event_log_length=8_000,
     )
+
+
+def test_secrets_of_cursors_are_listed_alike_wherever_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, old = '[a "secret" of {brackets', "0123456789abcdef"
+    flags = ["--bundles", "out"]
+    assert read_settings(flags).cursor_secrets is None
+    assert read_settings([*flags, "--cursor-secret", new]).cursor_secrets == (new,)
+    for several in ([f"{new},{old}"], [f"{new}, {old}"], [new, old]):
+        given = [part for value in several for part in ("--cursor-secret", value)]
+        assert read_settings([*flags, *given]).cursor_secrets == (new, old)
+    monkeypatch.setenv("GEMSERVE_CURSOR_SECRET", f"{new},{old}")
+    assert read_settings(flags).cursor_secrets == (new, old)
+    monkeypatch.delenv("GEMSERVE_CURSOR_SECRET")
+    file = tmp_path / "settings.yaml"
+    for text in (f"\n  - '{new}'\n  - {old}", f"'{new},{old}'"):
+        file.write_text(f"cursor_secret: {text}")
+        assert read_settings([*flags, "--config", str(file)]).cursor_secrets == (new, old)
