@@ -12,13 +12,14 @@ from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
 from server.query.explain import explanations_of, reasons_of
+from server.query.relevance import relevances_of
 from server.query.types import Query, ResultItem
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History, interactions_of
 
 __all__ = ["QueryPlan"]
 
-ALWAYS_SHOWN = {"id", "score", "reason"}
+ALWAYS_SHOWN = {"id", "score", "relevance", "reason"}
 
 
 class QueryPlan:
@@ -79,7 +80,9 @@ class QueryPlan:
 
     def items(self, ranking: Ranking, without_history: Ranking | None) -> list[ResultItem]:
         """The items of the result. without_history: the ranking of `request_without_history`, if there was one."""
+        relevances = relevances_of(ranking.scores)
         ranking = self._above_min_score(ranking)
+        relevances = relevances[: len(ranking.leaves)]
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
         reasons = reasons_of(self._query, self._searcher, ranking.leaves, self._window, self._history)
         explanations = (
@@ -88,8 +91,7 @@ class QueryPlan:
             else [None] * len(ranking.leaves)
         )
         return [
-            ResultItem(record, score, reason, explanation)
-            for record, score, reason, explanation in zip(records, ranking.scores, reasons, explanations, strict=True)
+            ResultItem(*parts) for parts in zip(records, ranking.scores, relevances, reasons, explanations, strict=True)
         ]
 
     def _above_min_score(self, ranking: Ranking) -> Ranking:

@@ -112,11 +112,13 @@ class ResultItem:
 
     record: its id and the wanted columns.
     score: the log-probability of its identifier.
+    relevance: its share of the probability of all items that were ranked for this result, 0 to 1.
     explanation: None where none was asked for.
     """
 
     record: dict[str, Any]
     score: float
+    relevance: float
     reason: Reason
     explanation: Explanation | None
 

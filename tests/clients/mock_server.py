@@ -10,7 +10,7 @@ from gemserve_client import AsyncClient, Client
 Outcome = httpx.Response | Exception
 ANSWER = {
     "request_id": "r1",
-    "items": [{"id": "A", "title": "Tent", "score": -1.5, "price": 80.0}],
+    "items": [{"id": "A", "title": "Tent", "score": -1.5, "relevance": 1.0, "price": 80.0}],
     "next_cursor": None,
     "model": "m1",
     "catalog_version": 3,

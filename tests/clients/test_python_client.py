@@ -48,6 +48,7 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
                 "id": "A",
                 "title": None,
                 "score": -1,
+                "relevance": 1,
                 "price": 80.0,
                 "reason": {"code": "history", "item": "B", "text": "Like B"},
                 "explanation": {"levels": [{"code": "<a_1>", "probability": 0.5}], "history_effect": None},
@@ -63,7 +64,8 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert request.headers["User-Agent"].startswith("gemserve-client/0.1.0 Python/3.")
     (item,) = answer.items
-    assert (item.id, item.title, item.score, item.fields) == ("A", None, -1, {"price": 80.0})
+    assert (item.id, item.title, item.fields) == ("A", None, {"price": 80.0})
+    assert (item.score, item.relevance) == (-1, 1)
     assert (item.reason.code, item.reason.item) == ("history", "B")
     assert item.explanation.levels[0].probability == 0.5
     assert answer.corrected_query == "tent"
@@ -133,7 +135,7 @@ async def test_the_other_client_pages_and_batches_alike():
 
 def test_a_batch_is_lines_and_its_results_know_their_questions():
     title = "one line\u2028still the same"
-    answer = ANSWER | {"items": [{"id": "A", "title": title, "score": -1.0}]}
+    answer = ANSWER | {"items": [{"id": "A", "title": title, "score": -1.0, "relevance": 1.0}]}
     lines = (
         json.dumps({"index": 1, "answer": answer}, ensure_ascii=False)
         + "\n"

@@ -26,7 +26,7 @@ class Question:
     cursor            `next_cursor` of an answer to the same question
     filter            only items that meet an expression, as in `category = "Tents" and price < 200`
     candidates        rank these items only
-    fields            the columns of an item that come back; id and score always do
+    fields            the columns of an item that come back; id, score, relevance and reason always do
     min_score         leave out items of a lower score
     explain           add an explanation to every item
     timeout_ms        the longest wait for the answer

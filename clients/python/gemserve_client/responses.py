@@ -78,9 +78,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredItem(Item):
-    """`score` is a log-probability: comparable within one answer only."""
+    """`score` is a log-probability, `relevance` its share, 0 to 1, of the answer's: both compare in one answer only."""
 
     score: float
+    relevance: float
     reason: Reason | None = None
     explanation: Explanation | None = None
 

@@ -861,6 +861,11 @@ export interface components {
              * @description log-probability; comparable within one answer only
              */
             score: number;
+            /**
+             * Relevance
+             * @description the item's share of the probability of all items ranked for this answer: exp(score) divided by its sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1 (but for rounding), is not calibrated, and is comparable within one answer only
+             */
+            relevance: number;
             reason: components["schemas"]["ReasonBody"];
             /** @description where `explain` asks for it */
             explanation?: components["schemas"]["ExplanationBody"] | null;
@@ -930,7 +935,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: string[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -982,6 +987,7 @@ export interface operations {
                      *           "id": "CAM-0011",
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *           "score": -2.42505,
+                     *           "relevance": 1,
                      *           "reason": {
                      *             "code": "query_and_history",
                      *             "item": "CAM-0057",
@@ -1141,7 +1147,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -1223,6 +1229,7 @@ export interface operations {
                      *           "id": "CAM-0011",
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *           "score": -2.42505,
+                     *           "relevance": 1,
                      *           "reason": {
                      *             "code": "query_and_history",
                      *             "item": "CAM-0057",
@@ -1381,7 +1388,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: string[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -1426,6 +1433,7 @@ export interface operations {
                      *           "id": "CAM-0011",
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *           "score": -2.42505,
+                     *           "relevance": 1,
                      *           "reason": {
                      *             "code": "history",
                      *             "item": "CAM-0057",
@@ -1576,7 +1584,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -1647,6 +1655,7 @@ export interface operations {
                      *           "id": "CAM-0011",
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *           "score": -2.42505,
+                     *           "relevance": 1,
                      *           "reason": {
                      *             "code": "history",
                      *             "item": "CAM-0057",
@@ -1792,7 +1801,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: string[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -1827,6 +1836,7 @@ export interface operations {
                      *           "id": "CAM-0011",
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *           "score": -2.42505,
+                     *           "relevance": 1,
                      *           "reason": {
                      *             "code": "similar",
                      *             "item": "CAM-0057",
@@ -1992,7 +2002,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2089,7 +2099,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2175,7 +2185,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2238,7 +2248,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2335,7 +2345,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2421,7 +2431,7 @@ export interface operations {
                     candidates?: string[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2481,6 +2491,7 @@ export interface operations {
                      *             "id": "CAM-0011",
                      *             "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
                      *             "score": -2.42505,
+                     *             "relevance": 1,
                      *             "reason": {
                      *               "code": "similar",
                      *               "item": "CAM-0057",

@@ -32,7 +32,7 @@ function inPieces(body: string, size: number): () => Response {
 
 test("a batch is lines and its results know their questions", async () => {
   const title = "one line\u2028still the same, κ";
-  const answer = { ...ANSWER, items: [{ id: "A", title, score: -1 }] };
+  const answer = { ...ANSWER, items: [{ id: "A", title, score: -1, relevance: 1 }] };
   const missing = { index: 0, problem: { status: 404, code: "item_not_found", detail: "no such item" } };
   const shop = new Shop(inPieces(lines({ index: 1, answer }, missing), 7));
   const [first, second] = await collect(shop.client().batch(QUESTIONS));

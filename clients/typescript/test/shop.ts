@@ -4,7 +4,7 @@ import { GemserveClient, type ClientOptions } from "../src/index.js";
 
 export const ANSWER = {
   request_id: "r1",
-  items: [{ id: "A", title: "Tent", score: -1.5, price: 80 }],
+  items: [{ id: "A", title: "Tent", score: -1.5, relevance: 1, price: 80 }],
   next_cursor: null,
   model: "m1",
   catalog_version: 3,

@@ -19,7 +19,7 @@ REASON_CODES = {
     "similar": {"similar"},
 }
 """Codes that the reason of an answer's item may have, by the kind of query."""
-NOT_COLUMNS = {"score", "reason", "explanation"}
+NOT_COLUMNS = {"score", "relevance", "reason", "explanation"}
 ALWAYS_SHOWN = {"id"}
 ROUNDING = 1e-3
 ITEMS_WITH_CURSOR = 100
@@ -112,6 +112,11 @@ def _check_list(query: Query, items: list[ItemRecord]) -> Iterator[Fault]:
         yield Fault("candidates", f"not among the candidates: {sorted(set(ids) - set(query.candidates))}")
     if any(first["score"] < second["score"] for first, second in pairwise(items)):
         yield Fault("order", f"the scores rise: {[item['score'] for item in items]}")
+    relevances = [item["relevance"] for item in items]
+    if not all(0 <= relevance <= 1 for relevance in relevances):
+        yield Fault("relevance", f"not from 0 to 1: {relevances}")
+    if any(first < second for first, second in pairwise(relevances)):
+        yield Fault("relevance", f"it rises while the scores fall: {relevances}")
 
 
 def _check_page(query: Query, body: dict[str, Any]) -> Iterator[Fault]:

@@ -116,7 +116,7 @@ class Parameters(RequestModel):
         BeforeValidator(split_names),
         Field(
             description="columns of an item that are wanted, in a URL with commas; `id`,"
-            " `score` and `reason` always come",
+            " `score`, `relevance` and `reason` always come",
         ),
     ] = None
     min_score: Annotated[
@@ -268,6 +268,13 @@ class ShownItemBody(BaseModel):
     price: float | None = None
     available: bool | None = None
     score: float = Field(description="log-probability; comparable within one answer only")
+    relevance: float = Field(
+        ge=0,
+        le=1,
+        description="the item's share of the probability of all items ranked for this answer: exp(score) divided by its"
+        " sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1"
+        " (but for rounding), is not calibrated, and is comparable within one answer only",
+    )
     reason: ReasonBody
     explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
 
@@ -300,7 +307,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
 
 
 def _item_body(item: ResultItem, *, explain: bool) -> dict[str, Any]:
-    body = shown(item.record, {"score": round(item.score, 6), "reason": item.reason})
+    merits = {"score": round(item.score, 6), "relevance": round(item.relevance, 6), "reason": item.reason}
+    body = shown(item.record, merits)
     if explain:
         body["explanation"] = item.explanation
     return body

@@ -1,5 +1,6 @@
 """Every rule that an answer is held to, broken on purpose; and what must not be taken for a mistake."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -32,7 +33,9 @@ def answer(query: Query, *numbers: int, code: str | None = None, **changes: obje
     """A true one, if these are items that may be shown."""
     codes = {"search": "query", "recommend": "general", "similar": "similar"}
     items = [
-        record(number) | {"score": -float(place), "reason": {"code": code or codes[query.kind], "item": None}}
+        record(number)
+        | {"score": -float(place), "relevance": 0.5 - place / 10}
+        | {"reason": {"code": code or codes[query.kind], "item": None}}
         for place, number in enumerate(numbers)
     ]
     cursor = "next" if len(items) == query.k else None
@@ -74,6 +77,16 @@ def test_scores_that_rise_are_told(catalog: ExpectedCatalog, histories: Expected
     body = answer(SEARCH, 1, 2, 3)
     body["items"][2]["score"] = 5.0
     assert rules(SEARCH, body, catalog, histories) == {"order"}
+
+
+@pytest.mark.parametrize("relevances", [(0.4, 0.3, 0.35), (1.1, 0.3, 0.2), (0.5, 0.3, -0.1), (math.nan, 0.3, 0.2)])
+def test_relevance_lies_in_0_to_1_and_falls_with_the_score(
+    catalog: ExpectedCatalog, histories: ExpectedHistories, relevances: tuple[float, ...]
+):
+    body = answer(SEARCH, 1, 2, 3)
+    for item, relevance in zip(body["items"], relevances, strict=True):
+        item["relevance"] = relevance
+    assert rules(SEARCH, body, catalog, histories) == {"relevance"}
 
 
 def test_a_column_that_differs_is_told(catalog: ExpectedCatalog, histories: ExpectedHistories):

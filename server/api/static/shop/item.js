@@ -11,7 +11,7 @@ import { nameOf, priceInWords } from "./words.js";
 const SIMILAR = 6;
 const NOT_LISTED = new Set([
   ...["id", "title", "description", "brand", "categories", "price", "available"], // shown otherwise, or not at all
-  ...["score", "reason", "explanation"], // of an answer, not of the item
+  ...["score", "relevance", "reason", "explanation"], // of an answer, not of the item
 ]);
 
 /** @typedef {import("./types.js").Item} Item */

@@ -13,6 +13,7 @@
  * @property {string} id
  * @property {string | null} title
  * @property {number} [score]
+ * @property {number} [relevance]
  * @property {Reason} [reason]
  * @property {Explanation} [explanation]
  * @property {string | null} [description]

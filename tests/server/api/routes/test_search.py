@@ -24,7 +24,7 @@ async def test_search_answers_with_k_distinct_items_and_all_their_fields(shop: S
     assert body["request_id"] == response.headers["x-request-id"]
     assert len({item["id"] for item in body["items"]}) == 7
     for item in body["items"]:
-        assert list(item)[:4] == ["id", "title", "score", "reason"]
+        assert list(item)[:5] == ["id", "title", "score", "relevance", "reason"]
         assert item["season"] == "summer"
         assert item["price"] == NAMES.index(item["id"])
     scores = [item["score"] for item in body["items"]]
@@ -318,9 +318,9 @@ async def test_a_session_is_read_beside_its_user(shop: Shop, engine: RecordingEn
 
 async def test_only_the_wanted_columns_come(shop: Shop) -> None:
     (item,) = (await shop.get("/search", q="tent", k=1, fields="price, season")).json()["items"]
-    assert list(item) == ["id", "score", "reason", "price", "season"]
-    (item,) = (await shop.get("/search?q=tent&k=1&fields=title&fields=id,score")).json()["items"]
-    assert list(item) == ["id", "title", "score", "reason"]
+    assert list(item) == ["id", "score", "relevance", "reason", "price", "season"]
+    (item,) = (await shop.get("/search?q=tent&k=1&fields=title&fields=id,score,relevance")).json()["items"]
+    assert list(item) == ["id", "title", "score", "relevance", "reason"]
 
 
 async def test_a_column_that_no_item_has_is_refused_with_the_nearest(shop: Shop) -> None:
