@@ -158,10 +158,12 @@ async def test_requests_that_wait_when_it_is_stopped_are_told(bundle, monkeypatc
     under_way, *waiting = [asyncio.create_task(engine.rank(RankRequest([1, 2], 8, 8, str(n)))) for n in range(8)]
     await asyncio.sleep(0)
     stopping = asyncio.create_task(engine.stop())
-    ends = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(end) for end in ends} == {EngineUnavailable}
-    go_on.set()
-    await stopping
+    try:
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(end) for end in ends} == {EngineUnavailable}
+    finally:
+        go_on.set()  # else the thread would wait for ever, and this process for it
+        await stopping
     assert await under_way
 
 
