@@ -151,12 +151,17 @@ async def test_a_model_that_is_replaced_is_freed_without_a_collection(bundle):
 
 
 async def test_requests_that_wait_when_it_is_stopped_are_told(bundle, monkeypatch):
-    go_on = threading.Event()
-    monkeypatch.setattr("server.engine.transformers._rank", lambda *_: go_on.wait())
+    begun, go_on = threading.Event(), threading.Event()
+
+    def rank(*_: object) -> bool:
+        begun.set()
+        return go_on.wait()
+
+    monkeypatch.setattr("server.engine.transformers._rank", rank)
     engine = TransformersEngine(bundle)
     await engine.start()
     under_way, *waiting = [asyncio.create_task(engine.rank(RankRequest([1, 2], 8, 8, str(n)))) for n in range(8)]
-    await asyncio.sleep(0)
+    await asyncio.to_thread(begun.wait)
     stopping = asyncio.create_task(engine.stop())
     try:
         ends = await asyncio.gather(*waiting, return_exceptions=True)
