@@ -94,7 +94,9 @@ def test_a_bad_value_is_named_with_its_record(field, value, said):
 
 
 def test_unknown_columns_are_all_listed():
-    with pytest.raises(ItemsError, match=r"change 1 \(item 'b'\).*colour, size \(did you mean since\?\)\. .*has: item_id, title"):
+    with pytest.raises(
+        ItemsError, match=r"change 1 \(item 'b'\).*colour, size \(did you mean since\?\)\. .*has: item_id, title"
+    ):
         table({"item_id": "b", "size": 4, "colour": "red", "year": 1})
 
 

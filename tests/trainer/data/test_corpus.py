@@ -8,7 +8,7 @@ from trainer.core.errors import TrainerError
 from trainer.data.corpus import read_corpus
 
 TEXT = "one document\nof two lines\n\n\n\nanother — Ünïcode\n"
-ZIPPED = gzip.compress(TEXT.encode())
+ZIPPED = gzip.compress(TEXT.encode(), mtime=0)
 
 
 @pytest.mark.parametrize(("name", "content"), [("plain.txt", TEXT.encode()), ("packed.txt.gz", ZIPPED)])

@@ -59,7 +59,7 @@ def test_other_threads_never_miss_a_variable(monkeypatch):
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for _ in range(3000):
+    for _ in range(500):
         with engine_environment():
             prepare_openmp(1)
     done.set()
