@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from backports import zstd
@@ -19,6 +20,9 @@ __all__ = ["ENCODINGS", "RequestBodyMiddleware", "decompress"]
 
 MAX_WINDOW_LOG = 23  # of zstd: 8 MiB of memory, what RFC 8878 has every decoder support
 MAX_PARTS = 64  # gzip members or zstd frames one after another
+
+DECOMPRESSION = ThreadPoolExecutor(1, thread_name_prefix="decompression")
+"""One body at a time: each has a window of up to 8 MiB, and every thread's allocator keeps what it once had."""
 
 
 class Decompressor(Protocol):
@@ -161,7 +165,8 @@ class _CompressedBody:
                 return message
             chunks.append(message.get("body", b""))
             self._received = not message.get("more_body", False)
-        body = await asyncio.to_thread(decompress, b"".join(chunks), self._encoding, self._limit)
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(DECOMPRESSION, decompress, b"".join(chunks), self._encoding, self._limit)
         return {"type": "http.request", "body": body, "more_body": False}
 
 
