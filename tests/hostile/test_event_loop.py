@@ -21,6 +21,8 @@ from tests.support.memory_history import MemoryHistory
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import publish_names
 
+pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
+
 LONGEST_TURN = 0.05  # seconds that the loop's thread works
 ATTEMPTS = 3  # what a request costs, it costs each time; a collection of garbage that other tests left comes once
 LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one turn it may have to wait three times
