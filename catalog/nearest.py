@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-__all__ = ["nearest_name"]
+__all__ = ["did_you_mean", "nearest_name"]
 
 MAX_NAME_LENGTH = 100  # of a name that is looked up: a longer one is no slip of the fingers, and would take long
 MIN_SIMILARITY = 0.6
@@ -25,3 +25,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
         name.lower(), list(by_lowered), scorer=Indel.normalized_similarity, score_cutoff=MIN_SIMILARITY
     )
     return None if found is None else by_lowered[found[0]]
+
+
+def did_you_mean(nearest: str | None) -> str:
+    """The hint that stands behind an unknown name; nothing where no known one is like it."""
+    return "" if nearest is None else f" (did you mean {nearest}?)"

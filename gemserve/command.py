@@ -107,9 +107,8 @@ def _listed(words: Mapping[str, str]) -> str:
 
 
 def _refuse(name: str) -> int:
-    from catalog.nearest import nearest_name
+    from catalog.nearest import did_you_mean, nearest_name
 
-    nearest = nearest_name(name, [*COMMANDS, *GROUPS])
-    hint = "" if nearest is None else f" (did you mean {nearest}?)"
+    hint = did_you_mean(nearest_name(name, [*COMMANDS, *GROUPS]))
     print(f"gemserve: no command is named {name!r}{hint}; `gemserve --help` lists them", file=sys.stderr)
     return UNKNOWN

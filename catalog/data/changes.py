@@ -17,7 +17,7 @@ from catalog.data.schema import in_words
 from catalog.data.tables import typed_values
 from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import ItemsError
-from catalog.nearest import nearest_name
+from catalog.nearest import did_you_mean, nearest_name
 
 __all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table", "shortened"]
 
@@ -114,8 +114,7 @@ def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Sequence[st
 
 
 def _hinted(name: str, known: Sequence[str]) -> str:
-    near = nearest_name(name, known)
-    return f"{name[:MAX_NAME_SHOWN]} (did you mean {near}?)" if near is not None else name[:MAX_NAME_SHOWN]
+    return f"{name[:MAX_NAME_SHOWN]}{did_you_mean(nearest_name(name, known))}"
 
 
 def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: ValidationReport) -> pa.Array:

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from server.core.errors import SettingsError
 from server.core.settings import StorageSettings
 from server.core.settings.former_names import current_keys, current_variables
+from server.core.settings.yaml_file import readable
 from server.storage.managed_redis import url_of
 
 __all__ = ["add_redis_argument", "server_redis"]
@@ -51,10 +51,6 @@ def server_redis(given: str | None = None, environment: Mapping[str, str] = os.e
 def _file(path: str | None) -> dict[str, Any]:
     if not path:
         return {}
-    try:
+    with readable(path):
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not YAML: {error}") from error
     return current_keys(values) if isinstance(values, dict) else {}

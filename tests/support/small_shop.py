@@ -134,3 +134,9 @@ def publish_names(bundles: Path, *versions: str) -> None:
         (bundles / version).mkdir()
         (bundles / version / "manifest.json").touch()
     activate(bundles, versions[0])
+
+
+def patient_settings(bundles: Path) -> Settings:
+    """Of a shop with one bundle, with time for everything, however busy the machine is."""
+    publish_names(bundles, "2025-11-20-a")
+    return Settings(bundles=bundles, max_body_bytes=1 << 20)

@@ -154,10 +154,7 @@ def _check_values(text: bytes, what: str) -> None:
         if depth > MAX_DEPTH:
             raise _too_deep(what)
         if containers > MAX_CONTAINERS or values > MAX_VALUES:
-            detail = (
-                f"{what} has over {MAX_CONTAINERS:,} lists and objects, or {MAX_VALUES:,} values: send less at once"
-            )
-            raise Problem(errors.BODY_TOO_LARGE, detail)
+            raise _too_many(what)
 
 
 def _is_deep(value: object) -> bool:

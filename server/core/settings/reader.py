@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource
 from rapidfuzz.distance import OSA
 
-from catalog.nearest import nearest_name
+from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
 from server.core.settings.former_names import FORMER_NAMES, current_flags
 from server.core.settings.server import NESTED, NO_VALUE, PREFIX, Settings
@@ -75,7 +75,7 @@ class SettingsParser(argparse.ArgumentParser):
             self.error(f"{unknown!r} belongs to no flag")
         flag = unknown.partition("=")[0]
         nearest = nearest_name(flag, self._option_string_actions)
-        self.error(f"no flag is named {flag}{_hint(nearest)}; --help lists them")
+        self.error(f"no flag is named {flag}{did_you_mean(nearest)}; --help lists them")
 
 
 def _parser(program: str) -> SettingsParser:
@@ -103,9 +103,9 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
         name = variable.upper()  # pydantic-settings takes variables in any case
         if name.startswith(PREFIX):
             if not _is_setting(name.removeprefix(PREFIX)):
-                yield f"{variable}{_hint(nearest_name(name, known))}"
+                yield f"{variable}{did_you_mean(nearest_name(name, known))}"
         elif (meant := _other_prefix(name)) and not value.startswith("tcp://"):  # Kubernetes' links to a service
-            yield f"{variable}{_hint(meant)}"
+            yield f"{variable}{did_you_mean(meant)}"
 
 
 def _other_prefix(name: str) -> str | None:
@@ -120,10 +120,6 @@ def _other_prefix(name: str) -> str | None:
 def _is_setting(name: str) -> bool:
     field = name.split(NESTED, maxsplit=1)[0].lower()
     return field in Settings.model_fields or field in FORMER_NAMES
-
-
-def _hint(nearest: str | None) -> str:
-    return "" if nearest is None else f" (did you mean {nearest}?)"
 
 
 def _flag(location: tuple[int | str, ...]) -> str:

@@ -7,6 +7,7 @@ over a file that does not exist, and tells neither the line of a mistake nor the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource, YamlConfigSettingsSource
 
-from catalog.nearest import nearest_name
+from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
 from server.core.settings.former_names import FORMER_NAMES, current_keys
 
@@ -36,13 +37,20 @@ class YamlFile(PydanticBaseSettingsSource):
         path = self.current_state.get("config")
         if path is None or not str(path).strip():  # an empty name is refused with the other settings
             return {}
-        try:
+        with readable(path):
             _check(Path(path), self.settings_cls)
             return current_keys(YamlConfigSettingsSource(self.settings_cls, Path(path))())
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not YAML: {error}") from error
+
+
+@contextmanager
+def readable(path: object) -> Iterator[None]:
+    """Raises SettingsError, naming the file, where it cannot be read inside or is no YAML."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
 
 
 def _check(path: Path, model: type[BaseModel]) -> None:
@@ -79,5 +87,4 @@ def _mistakes(node: yaml.MappingNode, fields: Mapping[str, FieldInfo], within: s
 def _unknown(name: str, nearest: str | None) -> str:
     if name == "config":
         return "config is for flags and variables: a settings file names no other one"
-    hint = "" if nearest is None else f" (did you mean {nearest}?)"
-    return f"no setting is named {name}{hint}; --help lists them"
+    return f"no setting is named {name}{did_you_mean(nearest)}; --help lists them"

@@ -14,16 +14,14 @@ from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import RecordingEngine, publish_names
+from tests.support.small_shop import RecordingEngine, patient_settings
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """With time for everything, however busy the machine is."""
-    publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
+    return patient_settings(tmp_path)
 
 
 async def ask(shop: Shop, *lines: object) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ import pytest
 from server.core.settings import Settings
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import publish_names
+from tests.support.small_shop import patient_settings
 
 TRACKED = "utm_source=mail&utm_campaign=a&gclid=1&fbclid=2&_=1700000000&msclkid=3&gclid=4"
 SIMILAR = "/items/tent%2F2%20person/similar"
@@ -16,9 +16,7 @@ SIMILAR = "/items/tent%2F2%20person/similar"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """With time for everything, however busy the machine is."""
-    publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
+    return patient_settings(tmp_path)
 
 
 @pytest.mark.parametrize(

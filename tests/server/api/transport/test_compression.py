@@ -21,7 +21,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.problems import assert_problem
-from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
+from tests.support.small_shop import RecordingEngine, make_deployments, patient_settings, publish_names
 
 LARGE = "/search?q=tent&k=30"
 SMALL = "/health/live"
@@ -29,9 +29,7 @@ SMALL = "/health/live"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """With time for everything, however busy the machine is."""
-    publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
+    return patient_settings(tmp_path)
 
 
 async def raw(shop: Shop, path: str, method: str = "GET", **headers: str) -> tuple[httpx.Response, bytes]:

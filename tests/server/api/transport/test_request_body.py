@@ -18,7 +18,7 @@ from server.core.settings import Settings
 from tests.support.event_loop import watched_turns
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import publish_names
+from tests.support.small_shop import patient_settings
 
 LIMIT = 2 << 20
 JSON = {"content-type": "application/json"}
@@ -27,9 +27,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": lambda body: zlib.compress(
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """With time for everything, however busy the machine is."""
-    publish_names(tmp_path, "2025-11-20-a")
-    return Settings(bundles=tmp_path, max_body_bytes=1 << 20)
+    return patient_settings(tmp_path)
 
 
 @given(body=st.binary(max_size=3_000), encoding=st.sampled_from([*PACK]))
