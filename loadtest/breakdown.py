@@ -124,7 +124,7 @@ def _time_parts(spent: defaultdict[str, float]) -> None:
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     from catalog.search.beam import BeamSearch
-    from catalog.search.heads import LevelHeads
+    from catalog.search.level_heads import LevelHeads
     from server.engine.vllm.worker.runner import Runner
 
     parts: dict[str, list[tuple[type[Any], str]]] = {

@@ -22,13 +22,13 @@ import uvloop
 from fastapi import FastAPI
 
 from catalog.errors import CatalogError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from server.api.dependencies import Parts
 from server.api.transport.protocol import Bounds, check_uvicorn, protocol_within
 from server.app import create_app
+from server.core.dependency_checks import require_members
 from server.core.errors import SettingsError, StartupError
 from server.core.logging import configure_logging
-from server.core.private_apis import require_members
 from server.core.process import gc_freeze, raise_fd_limit
 from server.core.settings import Settings, read_settings
 from server.engine.errors import EngineError

@@ -47,7 +47,7 @@ from server.serving.traffic_sync import TrafficSync
 from server.storage.change_log import RedisChanges
 from server.storage.protocol import ChangeStore, HistoryStore, SplitStore
 from server.storage.redis_history import RedisHistory
-from server.storage.redis_split import RedisSplit
+from server.storage.redis_traffic_split import RedisSplit
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

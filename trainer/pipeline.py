@@ -54,7 +54,7 @@ def run(
         evaluates and publishes.
     start: the bundle to start from (`trainer/model/warm_start.py`); None to start from scratch.
     make_current: whether `current` is to point to the bundle, so that servers load it.
-    erased: a file of tombstones to heed beside those next to the files of events (`catalog/data/erasure.py`).
+    erased: a file of tombstones to heed beside those next to the files of events (`catalog/data/tombstones.py`).
 
     Raises TrainerError for settings and files that do not fit, and CatalogError for damaged files.
     """

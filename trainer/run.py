@@ -28,7 +28,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from catalog.bundle.disk import disk_full_reason
 from catalog.errors import CatalogError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 

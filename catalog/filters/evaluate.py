@@ -27,8 +27,8 @@ from catalog.filters.ast import (
     Value,
 )
 from catalog.filters.columns import Holding, ItemColumn, find_column
-from catalog.filters.moments import read_moment, ticks_per_second
-from catalog.filters.quantities import COMPARE, compare, is_among, truths
+from catalog.filters.comparison import COMPARE, compare, is_among, truths
+from catalog.filters.datetimes import read_datetime, ticks_per_second
 
 __all__ = ["mask"]
 
@@ -113,7 +113,7 @@ def _met_by_quantities(condition: Condition, values: pa.ChunkedArray, scale: Fra
 
 
 def _quantity(value: Value) -> Fraction:
-    quantity = read_moment(value.value) if isinstance(value.value, str) else Fraction(value.value)
+    quantity = read_datetime(value.value) if isinstance(value.value, str) else Fraction(value.value)
     assert quantity is not None  # the checks have read it
     return quantity
 

@@ -19,8 +19,8 @@ from catalog.filters.ast import (
     Value,
 )
 from catalog.filters.columns import Holding, ItemColumn, find_column
+from catalog.filters.datetimes import read_datetime
 from catalog.filters.faults import fault, shorten
-from catalog.filters.moments import read_moment
 from catalog.filters.unparse import write_value
 
 __all__ = ["check"]
@@ -84,7 +84,7 @@ def _check_value(value: Value, column: ItemColumn) -> None:
             return
         case ((Holding.STRINGS | Holding.LISTS), str()):
             return
-        case Holding.MOMENTS, str() as text if read_moment(text) is not None:
+        case Holding.MOMENTS, str() as text if read_datetime(text) is not None:
             return
     raise _unsuitable(value, column)
 

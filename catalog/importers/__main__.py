@@ -25,7 +25,7 @@ from catalog.importers.lastfm import read_lastfm
 from catalog.importers.movielens import JUNK_TAGS, read_movielens
 from catalog.importers.qilin import read_qilin
 from catalog.importers.shop import build_shop
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 
 __all__ = ["main"]
 

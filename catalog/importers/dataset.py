@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from catalog.data.erasure import Tombstones, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.data.events import clean_events, drop_unknown_items, write_events
 from catalog.data.items import clean_items, write_items
+from catalog.data.tombstones import Tombstones, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 

@@ -2,14 +2,14 @@
 
 The modules `catalog.data.items` and `catalog.data.events` say which columns they have. Users whom an
 `events.erased.json` beside the events names are left out, and that file goes along to the destination, where training
-looks for it (`catalog.data.erasure`).
+looks for it (`catalog.data.tombstones`).
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from catalog.data.erasure import latest_tombstones, read_kept_events, read_tombstones, tombstone_files
 from catalog.data.items import load_items
+from catalog.data.tombstones import latest_tombstones, read_kept_events, read_tombstones, tombstone_files
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import BeamLayout, Beams, BeamSearch, Ranked
 from catalog.search.device_index import DeviceIndex, check_level_tokens
-from catalog.search.heads import LevelHeads, Normalization, vocabulary_logsumexp
+from catalog.search.level_heads import LevelHeads, Normalization, vocabulary_logsumexp
 from catalog.search.restriction import FilterBitmap, Restriction
 
 __all__ = ["TransformersRanker"]

@@ -56,6 +56,7 @@ class BatchRunner:
             for index, row in enumerate(rows):
                 work = self._answer_line(row, f"{request_id}-{index}", pace if index > 0 else None)
                 running[asyncio.create_task(work)] = index
+                await asyncio.sleep(0)  # a line begins in each turn of the loop, as each is parsed in its turn
                 if len(running) == self._concurrency:
                     yield await _next_line(running, request_id, ordered)
             while running:

@@ -10,7 +10,7 @@ user whom it was merged into; an event that came both ways is written once. `--s
 one excluded) choose by the events' own time.
 
 Events of users who were erased, up to then, are left out, and the tombstones are written beside the file
-(`catalog/data/erasure.py`), where training looks for them. Those that stand there already count too and are kept: a
+(`catalog/data/tombstones.py`), where training looks for them. Those that stand there already count too and are kept: a
 Redis that was lost, or put back from an older copy, does not undo an erasure.
 
 The log's 64 parts are read in pieces; sorted runs of them go to a temporary folder beside the file and are merged from
@@ -38,10 +38,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from catalog.data.erasure import digest_of, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.data.events import EVENTS_SCHEMA
+from catalog.data.tombstones import digest_of, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
 from catalog.errors import CatalogError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis
 from server.core.errors import ServerError
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key

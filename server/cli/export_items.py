@@ -19,7 +19,7 @@ from catalog.bundle.bundle import open_bundle
 from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis
 from server.core.errors import ServerError
 from server.core.settings import StorageSettings

@@ -35,7 +35,7 @@ from pathlib import Path
 
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
 from catalog.errors import CatalogError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis
 from server.core.errors import ServerError
 

@@ -14,7 +14,7 @@ from catalog.search.restriction import FilterBitmap
 from catalog.search.transformers import TransformersRanker
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.installed import InstalledIndexes
+from server.engine.installed_indexes import InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
 
 __all__ = ["TransformersEngine"]

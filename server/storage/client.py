@@ -17,9 +17,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from server.core.dependency_checks import require_members
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
-from server.core.private_apis import require_members
 
 __all__ = ["Call", "RedisClient", "Script", "check_redis"]
 

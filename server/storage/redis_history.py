@@ -17,7 +17,7 @@ from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
-from server.storage.erase import erase
+from server.storage.erase_user import erase
 from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
 from server.storage.merge import merge
 from server.storage.protocol import EMPTY, Event, History, PastEvent, PastEvents

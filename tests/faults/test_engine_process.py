@@ -19,7 +19,7 @@ from catalog.bundle.bundle import published_versions
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServers
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 BOUND = 120.0
 """Seconds that a start of an engine may take on a machine with other work."""
 
@@ -167,7 +167,6 @@ def test_an_engine_killed_under_load_comes_back_by_itself(shop: Shop, keep: Call
     keep(**died, refused=outcomes["refused"], answered=outcomes["answered"])
 
 
-@pytest.mark.slow
 def test_it_comes_back_a_second_time_and_takes_changes(shop: Shop, keep: Callable[..., None]) -> None:
     before = shop.answers()
     keep(recovery_seconds=shop.kill_and_wait())
@@ -179,7 +178,6 @@ def test_it_comes_back_a_second_time_and_takes_changes(shop: Shop, keep: Callabl
     shop.client.delete("/items/lamp-golden").raise_for_status()
 
 
-@pytest.mark.slow
 def test_an_engine_that_hangs_is_killed_and_comes_back(shop: Shop, keep: Callable[..., None]) -> None:
     before, restarts, hung = shop.answers(), shop.restarts(), shop.engine()
     hung.suspend()
@@ -189,7 +187,6 @@ def test_an_engine_that_hangs_is_killed_and_comes_back(shop: Shop, keep: Callabl
     keep(recovery_seconds=recovery)
 
 
-@pytest.mark.slow
 def test_an_engine_killed_while_it_is_being_started_is_started_once_more(shop: Shop) -> None:
     before, first = shop.answers(), shop.engine().pid
     os.kill(first, signal.SIGKILL)
@@ -200,7 +197,6 @@ def test_an_engine_killed_while_it_is_being_started_is_started_once_more(shop: S
     assert any("engine_not_started_again" in line for line in shop.process.lines)
 
 
-@pytest.mark.slow
 def test_another_model_can_be_activated_while_the_engine_is_dead(shop: Shop) -> None:
     old, before = shop.client.get("/version").json()["model"], shop.answers()
     (new,) = set(published_versions(shop.bundles)) - {old}
@@ -213,7 +209,6 @@ def test_another_model_can_be_activated_while_the_engine_is_dead(shop: Shop) -> 
     shop.wait(lambda: len(shop.engines()) == 1)
 
 
-@pytest.mark.slow
 def test_nothing_is_left_behind_by_engines_that_died(shop: Shop, keep: Callable[..., None]) -> None:
     """Threads, open files and temporary folders after four deaths are those after two."""
     server = psutil.Process(shop.process.pid)
@@ -236,7 +231,6 @@ def test_nothing_is_left_behind_by_engines_that_died(shop: Shop, keep: Callable[
     assert len(zombies) <= 1
 
 
-@pytest.mark.slow
 def test_a_shutdown_does_not_wait_for_an_engine_that_is_being_started(
     published: Path, tmp_path: Path, keep: Callable[..., None]
 ) -> None:

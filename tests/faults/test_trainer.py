@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions
-from catalog.data.erasure import read_kept_events
 from catalog.data.events import write_events
+from catalog.data.tombstones import read_kept_events
 from tests.support import world
 from tests.support.paths import ROOT
 from tests.support.processes import Process

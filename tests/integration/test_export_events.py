@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from catalog.data.erasure import digest_of, read_kept_events, read_tombstones, tombstone_files
 from catalog.data.events import EventType, read_events
+from catalog.data.tombstones import digest_of, read_kept_events, read_tombstones, tombstone_files
 from server.cli.export_events import Row, _all, _log, export_events, main
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key, bucket_of
 from server.storage.managed_redis import free_port

@@ -11,8 +11,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisGone
 
-from catalog.data.erasure import digest_of
 from catalog.data.events import EventType
+from catalog.data.tombstones import digest_of
 from server.core.errors import HistoryUnavailable, SessionTaken
 from server.storage import managed_redis as module
 from server.storage.client import RedisClient
@@ -241,7 +241,7 @@ async def test_a_session_may_be_erased_by_itself(connect: Connect, raw: Redis) -
 
 
 async def test_a_long_log_is_cleared_in_pieces(connect: Connect, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.storage.erase.BATCH", 10)
+    monkeypatch.setattr("server.storage.erase_user.BATCH", 10)
     same_bucket = next(f"u{n}" for n in range(1_000) if bucket_of(f"u{n}") == bucket_of("ada"))
     history = connect(history_length=1)
     await history.append([event(n, user=same_bucket if n % 3 else "ada") for n in range(100)])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from catalog.bundle.bundle import current_bundle, published_versions
-from catalog.data.erasure import digest_of, read_tombstones, tombstones_beside
 from catalog.data.events import read_events, write_events
 from catalog.data.items import write_items
+from catalog.data.tombstones import digest_of, read_tombstones, tombstones_beside
 from tests.integration.new_shop import NewShop
 from tests.support import world
 from tests.support.base_models import make_checkpoint

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
 from server.engine.errors import EngineUnavailable
-from server.engine.installed import InstalledIndexes
+from server.engine.installed_indexes import InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 
 __all__ = ["FakeEngine"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from catalog.errors import CatalogError
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 from trainer.core.errors import TrainerError
 
 __all__ = ["exit_status"]

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel
 
 from catalog.bundle.bundle import Bundle, sha256_of
-from catalog.data.erasure import read_kept_events, tombstone_files
 from catalog.data.events import drop_unknown_items
+from catalog.data.tombstones import read_kept_events, tombstone_files
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress

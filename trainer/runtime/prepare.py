@@ -16,9 +16,9 @@ import torch
 
 from catalog.bundle.bundle import Bundle
 from catalog.bundle.manifest import MANIFEST, events_names
-from catalog.data.erasure import ERASED, read_kept_events, tombstone_files
 from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items, read_items
+from catalog.data.tombstones import ERASED, read_kept_events, tombstone_files
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
 from trainer.config.recipe import Recipe

@@ -19,8 +19,8 @@ from server.api.problems import PROBLEM_JSON, problem_body
 from server.api.transport.disconnect import notify_disconnect
 from server.api.transport.security_headers import API
 from server.core import errors, metrics
+from server.core.dependency_checks import require_members
 from server.core.errors import RETRY_LATER, Problem
-from server.core.private_apis import require_members
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from catalog.search.heads import Normalization
+from catalog.search.level_heads import Normalization
 from server.engine.protocol import RankRequest
 
 __all__ = [

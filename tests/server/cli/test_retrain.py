@@ -13,14 +13,14 @@ import pytest
 
 from catalog.bundle.bundle import activate, sha256_of
 from catalog.bundle.manifest import Manifest, events_names
-from catalog.data.erasure import (
+from catalog.data.events import EVENTS_SCHEMA, write_events
+from catalog.data.tombstones import (
     digest_of,
     read_kept_events,
     tombstone_files,
     tombstones_beside,
     write_tombstones,
 )
-from catalog.data.events import EVENTS_SCHEMA, write_events
 from server.cli.retrain import main
 from tests.support.small_shop import make_manifest
 

@@ -38,6 +38,7 @@ def test_every_row_is_another_valid_recipe():
     assert len(set(recipes)) == len(ROWS)
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_runs_reported(finished):
     table = json.loads((finished[0] / "table.json").read_text())
     assert list(table["rows"]) == ["gems", "lora_moe"]
@@ -59,6 +60,7 @@ def test_the_table_says_what_the_runs_reported(finished):
     assert len({line.count("|") for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, corpus, capsys):
     out, options = finished
     before = json.loads((out / "table.json").read_text())
@@ -74,6 +76,7 @@ def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, 
     assert after["markdown"] in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_runs_of_other_settings_are_not_mixed_in(finished, files, base, corpus, capsys):
     out, _ = finished
     assert compare(files, base, corpus, out, "--rows", "gems", "--seeds", "0", "gems.gate_lr=0.1") == 2

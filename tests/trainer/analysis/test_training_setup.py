@@ -3,7 +3,7 @@
 import shutil
 import time
 
-from catalog.data.erasure import digest_of, tombstones_beside, write_tombstones
+from catalog.data.tombstones import digest_of, tombstones_beside, write_tombstones
 from trainer.analysis.held_out_hits import held_out_hits
 from trainer.analysis.training_setup import load_training_setup
 

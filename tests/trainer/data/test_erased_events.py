@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from catalog.bundle.bundle import current_bundle, open_bundle
-from catalog.data.erasure import digest_of, tombstones_beside, write_tombstones
 from catalog.data.events import write_events
+from catalog.data.tombstones import digest_of, tombstones_beside, write_tombstones
 from catalog.importers.__main__ import main as import_data
 from catalog.text.query_terms import MIN_PEOPLE
 from tests.support import world

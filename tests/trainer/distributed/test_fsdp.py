@@ -157,6 +157,7 @@ def both(tmp_path_factory):
     return in_two_processes(everything, tmp_path_factory.mktemp("two"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_shards_reach_the_weights_of_one_model(case, both):
     with one_thread():
@@ -174,6 +175,7 @@ def test_two_shards_reach_the_weights_of_one_model(case, both):
     assert second["moments"] < 0.51 * alone["moments"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_in_the_same_bits(both):
     through, stopped = both[0]["resumed"]
     assert through.keys() == stopped.keys()
@@ -181,6 +183,7 @@ def test_a_resumed_run_ends_in_the_same_bits(both):
         assert torch.equal(weight, stopped[name])
 
 
+@pytest.mark.slow
 def test_the_bundle_is_the_plain_checkpoint_of_one_process(both, tmp_path):
     with one_thread():
         alone = run(*world.write_world(tmp_path), tmp_path / "out", load_recipe("small", RUN), resume=False)

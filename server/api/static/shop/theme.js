@@ -1,4 +1,4 @@
-/** Light or dark: what the system prefers, until the person chooses. early.js applies the choice before first paint. */
+/** Light or dark: what the system prefers, until the person chooses. theme_before_paint.js applies the choice before first paint. */
 
 import { byId } from "./element.js";
 

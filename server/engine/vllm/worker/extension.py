@@ -6,7 +6,7 @@ from typing import Any
 from catalog.ids.index import ItemIndex
 from catalog.search.restriction import FilterBitmap
 from server.engine.vllm.messages import unpack_mask, unpack_tokens
-from server.engine.vllm.worker.heads import CodeHeads
+from server.engine.vllm.worker.code_heads import CodeHeads
 from server.engine.vllm.worker.pooler import ItemPooler
 from server.engine.vllm.worker.runner import Runner
 from server.engine.vllm.worker.search import ItemSearch

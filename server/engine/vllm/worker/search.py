@@ -16,7 +16,7 @@ from catalog.search.beam import Beams, BeamSearch, Ranked
 from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import FilterBitmap, Restriction
 from server.engine.vllm.messages import EngineOptions, RankOptions
-from server.engine.vllm.worker.heads import CodeHeads
+from server.engine.vllm.worker.code_heads import CodeHeads
 from server.engine.vllm.worker.paged_beams import PagedDecoder, scratch_blocks_each
 from server.engine.vllm.worker.runner import Runner
 

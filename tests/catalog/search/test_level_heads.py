@@ -2,8 +2,8 @@
 
 import torch
 
-from catalog.search import heads
-from catalog.search.heads import LevelHeads, vocabulary_logsumexp
+from catalog.search import level_heads
+from catalog.search.level_heads import LevelHeads, vocabulary_logsumexp
 
 
 def whole_head():
@@ -13,24 +13,24 @@ def whole_head():
 
 def test_codes_of_a_level_sum_to_one_over_the_level():
     weight, bias, levels = whole_head()
-    level_heads = LevelHeads([weight[tokens] for tokens in levels], [bias[tokens] for tokens in levels])
+    heads = LevelHeads([weight[tokens] for tokens in levels], [bias[tokens] for tokens in levels])
     hidden = torch.randn(4, 8)
     for level, tokens in enumerate(levels):
         expected = torch.log_softmax((hidden @ weight.T + bias)[:, tokens], -1)
-        torch.testing.assert_close(level_heads(level, hidden), expected)
+        torch.testing.assert_close(heads(level, hidden), expected)
 
 
 def test_or_over_the_whole_vocabulary(monkeypatch):
-    monkeypatch.setattr(heads, "MAX_LOGITS", 45)  # so that four beams take two slices
+    monkeypatch.setattr(level_heads, "MAX_LOGITS", 45)  # so that four beams take two slices
     weight, _, levels = whole_head()
-    level_heads = LevelHeads(
+    heads = LevelHeads(
         [weight[tokens] for tokens in levels],
         [None, None],
         lambda hidden: vocabulary_logsumexp(hidden, lambda piece: piece @ weight.T, 20),
     )
     hidden = torch.randn(4, 8)
     expected = torch.log_softmax(hidden @ weight.T, -1)[:, levels[1]]
-    torch.testing.assert_close(level_heads(1, hidden), expected)
+    torch.testing.assert_close(heads(1, hidden), expected)
 
 
 def test_half_precision_weights_still_give_distinct_probabilities():

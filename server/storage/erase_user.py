@@ -12,7 +12,7 @@ the tombstone belong to somebody who came back, and are kept.
 
 from __future__ import annotations
 
-from catalog.data.erasure import digest_of
+from catalog.data.tombstones import digest_of
 from server.storage.client import RedisClient, Script
 from server.storage.keyspace import bucket_key, bucket_of, user_key
 from server.storage.merge import owner_of

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.filters.moments import read_moment, ticks_per_second
+from catalog.filters.datetimes import read_datetime, ticks_per_second
 
 zones = st.builds(lambda minutes: timezone(timedelta(minutes=minutes)), st.integers(-1439, 1439))
 
 
 @given(st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=zones), st.sampled_from("T "))
 def test_a_moment_is_its_distance_from_1970_in_utc(moment: datetime, separator: str) -> None:
-    seconds = read_moment(moment.isoformat(separator))
+    seconds = read_datetime(moment.isoformat(separator))
     assert seconds is not None
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(seconds * 10**6)) == moment
 
@@ -31,12 +31,12 @@ def test_a_moment_is_its_distance_from_1970_in_utc(moment: datetime, separator: 
     ],
 )
 def test_what_is_not_said_is_midnight_and_utc(text: str, seconds: int | Fraction) -> None:
-    assert read_moment(text) == seconds
+    assert read_datetime(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "May", "2024", "2024-13-01", "2024-02-30", "1970-01-01T00:00:00.0000001", "\x00"])
 def test_other_texts_are_no_moments(text: str) -> None:
-    assert read_moment(text) is None
+    assert read_datetime(text) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.filters.quantities import compare, is_among
+from catalog.filters.comparison import compare, is_among
 from tests.catalog.filters.expressions import OPERATORS
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {

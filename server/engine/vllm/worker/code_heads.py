@@ -15,7 +15,7 @@ from vllm.distributed import tensor_model_parallel_all_reduce
 
 from catalog.ids.index import ItemIndex
 from catalog.search.device_index import check_level_tokens
-from catalog.search.heads import LevelHeads, vocabulary_logsumexp
+from catalog.search.level_heads import LevelHeads, vocabulary_logsumexp
 from server.engine.vllm.messages import EngineOptions
 from server.engine.vllm.worker.runner import Runner
 

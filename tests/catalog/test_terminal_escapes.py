@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.terminal import printable
+from catalog.terminal_escapes import printable
 
 
 @given(st.text())

@@ -9,9 +9,9 @@ from redis.asyncio import ConnectionPool
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from server import __main__ as server_main
-from server.core import private_apis
+from server.core import dependency_checks
+from server.core.dependency_checks import require_members
 from server.core.errors import StartupError
-from server.core.private_apis import require_members
 from tests.support.paths import ROOT
 
 ROW = re.compile(r"^\| ([a-z.-]+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -93,8 +93,8 @@ def test_the_server_does_not_start_with_a_library_that_lacks_an_attribute(
 
 def listed() -> dict[str, str]:
     """Every package of the list, and the places that use it."""
-    assert private_apis.__doc__ is not None
-    return {package: places for package, _, places, _ in ROW.findall(private_apis.__doc__) if package != "package"}
+    assert dependency_checks.__doc__ is not None
+    return {package: places for package, _, places, _ in ROW.findall(dependency_checks.__doc__) if package != "package"}
 
 
 def requirements() -> dict[str, list[Requirement]]:

@@ -6,13 +6,13 @@ from fractions import Fraction
 
 import pyarrow as pa
 
-__all__ = ["read_moment", "ticks_per_second"]
+__all__ = ["read_datetime", "ticks_per_second"]
 
 _EPOCH = datetime(1970, 1, 1)
 _FINER_THAN_MICROSECONDS = re.compile(r"[.,]\d{7}")  # which datetime would cut off without a word
 
 
-def read_moment(text: str) -> Fraction | None:
+def read_datetime(text: str) -> Fraction | None:
     """Seconds since 1970 in UTC of an ISO 8601 date or time, exact, or None if `text` is none.
 
     A date is its midnight; what names no time zone is in UTC. Fractions of a second go down to microseconds.

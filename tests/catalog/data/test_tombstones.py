@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.data.erasure import (
+from catalog.data.events import write_events
+from catalog.data.tombstones import (
     ERASED,
     digest_of,
     drop_erased,
@@ -18,7 +19,6 @@ from catalog.data.erasure import (
     tombstones_beside,
     write_tombstones,
 )
-from catalog.data.events import write_events
 from catalog.errors import EventsError
 
 USERS = ["ada", "bob", "Ω"]
