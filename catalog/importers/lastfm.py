@@ -9,9 +9,10 @@ years (1956, 1957, 1979), before Last.fm existed; they are broken records.
 
 Listening counts become recommendation events of type view, with the count in the column `plays`. They have **no
 times**, so their order is synthetic. A user's artists follow each other by rising count, a minute apart, so that the
-most played comes last, and all are before the user's first dated tag, or before the first tag of the data set for users
-without tags. So nothing contradicts the known dates, and the target of leave-one-out evaluation is the artist that a
-user likes most. But nothing about *sequences* can be learned from these events or measured on them.
+most played comes last; equal counts have equal times, because the order of a file says nothing. All are before the
+user's first dated tag, or before the first tag of the data set for users without tags. So nothing contradicts the known
+dates, and the target of leave-one-out evaluation is the artist that a user likes most. But nothing about *sequences*
+can be learned from these events or measured on them.
 """
 
 import gzip
@@ -121,19 +122,21 @@ def _played(path: Path, tagged: pa.Table, report: ValidationReport) -> pa.Table:
         {
             "user_id": table["userID"],
             "item_id": table["artistID"],
-            "timestamp": _listening_times(table["userID"], tagged),
+            "timestamp": _listening_times(table["userID"], table["plays"], tagged),
             "type": pa.array([EventType.VIEW.value] * len(table), pa.string()),
             "plays": table["plays"],
         }
     )
 
 
-def _listening_times(users: pa.ChunkedArray, tagged: pa.Table) -> pa.Array:
+def _listening_times(users: pa.ChunkedArray, plays: pa.ChunkedArray, tagged: pa.Table) -> pa.Array:
     """Synthetic times for rows sorted by user and falling count: a minute apart, backwards from the first tag."""
     first = tagged.group_by("user_id").aggregate([("timestamp", "min")])
     where = pc.index_in(users, first["user_id"].combine_chunks())
     earliest = pc.min(tagged["timestamp"]).as_py() or 0
     ends = pc.fill_null(first["timestamp_min"].take(where), earliest).to_numpy()
     _, starts, of_user = np.unique(users.to_numpy(), return_index=True, return_inverse=True)
-    rank = np.arange(len(of_user)) - starts[of_user]  # 0 for the most played
+    count = plays.to_numpy()
+    lower = np.cumsum(np.diff(count, prepend=count[:1]) != 0)  # changes between two users are taken off again
+    rank = lower - lower[starts][of_user]  # 0 for the most played
     return pa.array(ends - DAY_MS - rank * MINUTE_MS)

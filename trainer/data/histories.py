@@ -1,6 +1,11 @@
 """Users' histories as flat arrays, and the splits into training, validation and test that evaluation shares.
 
-Shapes: U users, E events of all users together, W events of a window.
+An *encounter* is all that a user did with one item at one moment; a *visit* is a run of events of a user with one item.
+A held-out event takes its whole visit, and whatever the user later did with that item, out of training. So nothing that
+is trained or counted on `Split.train` has seen an answer, and a question whose item is not in its history is about a
+pair of user and item that occurs nowhere in training.
+
+Shapes: U users, E events of all users together, W events of a window, H events of one user.
 """
 
 from __future__ import annotations
@@ -14,13 +19,16 @@ import pyarrow as pa
 from catalog.data.items import Items
 from catalog.text.prompts import Interaction, Task
 from trainer.core.errors import TrainerError
+from trainer.data.event_order import chronological_order
 
 NO_QUERY = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Events grouped by user, oldest first. Consecutive events with the same item and query are one event.
+    """Events grouped by user, oldest first; those of one moment are in random order (`trainer/data/event_order.py`).
+
+    Consecutive events with the same item and query are one event.
 
     users: the users' ids.
     starts_U1: int64 [U+1]; the events of user u are those from starts_U1[u] up to, but without, starts_U1[u+1].
@@ -38,27 +46,32 @@ class Histories:
     texts: tuple[str, ...]
 
     @classmethod
-    def from_events(cls, events: pa.Table, items: Items) -> Histories:
+    def from_events(cls, events: pa.Table, items: Items, *, tie_seed: int = 0) -> Histories:
         """The histories of an events table (`catalog/data/events.py`), without events of items that are not in `items`.
+
+        tie_seed: what the order of one moment's events is drawn from. It is not the seed of a training run, because all
+            runs and all bundles are to be asked the same questions.
 
         Raises TrainerError if no event is left.
         """
         table = events.select(["user_id", "item_id", "timestamp", "query"])
-        rows = np.array([_row(items, i) for i in table["item_id"].to_pylist()], dtype=np.int64)
-        encoded = table["query"].combine_chunks().dictionary_encode()
-        queries = encoded.indices.fill_null(NO_QUERY).to_numpy(zero_copy_only=False).astype(np.int64)
-        names = table["user_id"].combine_chunks().dictionary_encode()
-        user = names.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        times = table["timestamp"].to_numpy()
-        order = np.lexsort((np.arange(len(rows)), times, user))
-        kept = order[rows[order] >= 0]
-        kept = kept[_changes(user[kept], rows[kept], queries[kept])]
+        users, names, queries = (
+            table[name].combine_chunks().dictionary_encode() for name in ("user_id", "item_id", "query")
+        )
+        rows_of_names = np.array([_row(items, name) for name in names.dictionary.to_pylist()], dtype=np.int64)
+        rows_E = rows_of_names[names.indices.to_numpy(zero_copy_only=False)]
+        queries_E = queries.indices.fill_null(NO_QUERY).to_numpy(zero_copy_only=False).astype(np.int64)
+        user_E = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        times_E = table["timestamp"].to_numpy()
+        order = chronological_order(users, names, queries, times_E, seed=tie_seed)
+        kept = order[rows_E[order] >= 0]
+        kept = kept[_changes(user_E[kept], rows_E[kept], queries_E[kept])]
         if len(kept) == 0:
             raise TrainerError("no event names an item of the catalog: do --items and --events belong together?")
-        users = tuple(names.dictionary.to_pylist())
-        starts = np.r_[0, np.cumsum(np.bincount(user[kept], minlength=len(users)))]
-        texts = tuple(encoded.dictionary.to_pylist())
-        return cls(users, starts, rows[kept], queries[kept], times[kept], texts)
+        ids = tuple(users.dictionary.to_pylist())
+        starts = np.r_[0, np.cumsum(np.bincount(user_E[kept], minlength=len(ids)))]
+        texts = tuple(queries.dictionary.to_pylist())
+        return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts)
 
     def __len__(self) -> int:
         return len(self.items_E)
@@ -90,12 +103,16 @@ class Histories:
         return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
 
     def keep(self, mask_E: np.ndarray) -> Histories:
-        """The histories of those events for which the mask is true."""
+        """The histories of those events for which the mask is true, with the texts of their queries only.
+
+        All users stay, under the same numbers.
+        """
         counts = np.add.reduceat(np.r_[mask_E, False], self.starts_U1[:-1])[: len(self.users)]
         counts[np.diff(self.starts_U1) == 0] = 0
         starts = np.r_[0, np.cumsum(counts)]
-        kept = self.items_E[mask_E], self.queries_E[mask_E], self.times_E[mask_E]
-        return Histories(self.users, starts, *kept, self.texts)
+        kept, queries_E = np.unique(np.r_[NO_QUERY, self.queries_E[mask_E]], return_inverse=True)
+        texts = tuple(self.texts[number] for number in kept[1:].tolist())
+        return Histories(self.users, starts, self.items_E[mask_E], queries_E[1:] - 1, self.times_E[mask_E], texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,8 @@ class Question:
     task: search if the user searched for the item, otherwise recommendation.
     item: the number of the right item.
     query: what the user searched for; None if the task is recommendation.
+    known: whether the item stands in the history, from where the answer could be copied. This is so for some searches
+        and for no recommendation.
     """
 
     user: int
@@ -118,6 +137,7 @@ class Question:
     task: Task
     item: int
     query: str | None
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +145,7 @@ class Split:
     """A division of histories into training and evaluation.
 
     full: the histories of all events.
-    train: the histories without the held-out events.
+    train: the histories without the visits of held-out events, and without what their users later did with their items.
     validation, test: the questions that the held-out events make.
     """
 
@@ -136,24 +156,19 @@ class Split:
 
 
 def leave_one_out(histories: Histories) -> Split:
-    """Holds out the last event of every user and task for the test, and the one before it for validation.
+    """Holds out the last event of every user and task for the test, and the last one in its history for validation.
 
-    A recommendation shows what the user does not have yet, so for this task only the first event with an item can be
-    held out, while a search may well lead to a known item. If a user has fewer than three such events of a task, none
-    of them is held out. Held-out events are not part of training histories either.
+    `_answerable` says which events can be held out. If a user has fewer than three of a task, none of them is.
     """
     held: dict[str, list[Question]] = {"validation": [], "test": []}
-    mask_E = np.ones(len(histories), dtype=bool)
     for user in range(len(histories.users)):
-        span = histories.span(user)
-        for answerable in _answerable(histories, span):
-            events = span.start + np.flatnonzero(answerable)
+        for events in _answerable(histories, user):
             if len(events) < 3:
                 continue
-            for name, event in (("validation", events[-2]), ("test", events[-1])):
-                held[name].append(_question(histories, user, int(event)))
-                mask_E[event] = False
-    return Split(histories, histories.keep(mask_E), tuple(held["validation"]), tuple(held["test"]))
+            last = _question(histories, user, int(events[-1]))
+            held["test"].append(last)
+            held["validation"] += [_question(histories, user, int(event)) for event in events[events < last.stop][-1:]]
+    return _split(histories, np.ones(len(histories), dtype=bool), held["validation"], held["test"])
 
 
 def time_cut(histories: Histories, share: float = 0.1) -> Split:
@@ -162,41 +177,54 @@ def time_cut(histories: Histories, share: float = 0.1) -> Split:
     share: the share of all events that lie after that moment. As many events before it are held out for validation.
     """
     late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
-    questions = [tuple(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf))]
-    return Split(histories, histories.keep(histories.times_E < late), questions[0], questions[1])
+    validation, test = (list(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf)))
+    return _split(histories, histories.times_E < late, validation, test)
 
 
 SPLITS = {"leave_one_out": leave_one_out, "time_cut": time_cut}
 
 
+def _split(histories: Histories, mask_E: np.ndarray, validation: list[Question], test: list[Question]) -> Split:
+    """The split of these questions, which trains on those events of the mask that give no answer away."""
+    mask_E = mask_E.copy()
+    for question in (*validation, *test):
+        ahead = slice(question.stop, histories.span(question.user).stop)
+        mask_E[ahead] &= histories.items_E[ahead] != question.item
+    return Split(histories, histories.keep(mask_E), tuple(validation), tuple(test))
+
+
 def _first_after(histories: Histories, begin: float, end: float) -> Iterator[Question]:
     for user in range(len(histories.users)):
-        span = histories.span(user)
-        inside = (histories.times_E[span] >= begin) & (histories.times_E[span] < end)
-        for answerable in _answerable(histories, span):
-            events = np.flatnonzero(inside & answerable)
-            if len(events):
-                yield _question(histories, user, span.start + int(events[0]))
+        for events in _answerable(histories, user):
+            times = histories.times_E[events]
+            inside = events[(times >= begin) & (times < end)]
+            if len(inside):
+                yield _question(histories, user, int(inside[0]))
 
 
-def _answerable(histories: Histories, span: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Two masks of a user's events: recommendations of an item for the first time, and all searches."""
-    searched = histories.queries_E[span] != NO_QUERY
-    first = np.zeros(len(searched), dtype=bool)
-    first[np.unique(histories.items_E[span], return_index=True)[1]] = True
-    return first & ~searched, searched
+def _answerable(histories: Histories, user: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of a user's events that may be held out, ascending: recommendations, and searches.
+
+    A recommendation shows what the user does not have yet, so its event is of the first encounter with the item. The
+    searches of that encounter may precede it: a review dataset has a search and a purchase at one moment, and asks for
+    both. A search may well lead to a known item.
+    """
+    span = histories.span(user)
+    times_H, searched_H = histories.times_E[span], histories.queries_E[span] != NO_QUERY
+    _, first, own_H = np.unique(histories.items_E[span], return_index=True, return_inverse=True)
+    in_first_encounter_H = times_H == times_H[first][own_H]
+    recommended = np.flatnonzero(in_first_encounter_H & ~searched_H)
+    return span.start + recommended, span.start + np.flatnonzero(searched_H)
 
 
 def _question(histories: Histories, user: int, event: int) -> Question:
-    """The question of an event. Its history ends before the run of events with the same item that leads to it.
-
-    People tag one film several times in a row, and a review dataset has a search and a purchase at one moment. With
-    those events in the history, the answer could be copied from it.
-    """
+    """The question of an event. Its history ends before the event's visit, from which the answer could be copied."""
     query, item = histories.query(event), int(histories.items_E[event])
     start = histories.span(user).start
-    stop = start + length_before_run(histories.items_E[start:event], item)
-    return Question(user, start, stop, "recommendation" if query is None else "search", item, query)
+    before = histories.items_E[start:event]
+    stop = start + length_before_run(before, item)
+    known = bool((histories.items_E[start:stop] == item).any())
+    return Question(user, start, stop, "recommendation" if query is None else "search", item, query, known)
 
 
 def length_before_run(items_W: np.ndarray, item: int) -> int:

@@ -49,6 +49,17 @@ def test_plays_come_before_the_tags_and_the_most_played_comes_last(tmp_path):
     assert [row["type"] for row in mine] == ["view", "view", "click", "click"]
 
 
+def test_equal_counts_have_equal_times(tmp_path):
+    weights = {("9", "1"): 5, ("9", "2"): 5, ("9", "3"): 2, ("10", "1"): 2, ("10", "2"): 9, ("10", "3"): 9}
+    listed = "".join(f"{user}\t{artist}\t{count}\n" for (user, artist), count in weights.items())
+    artists = FILES["artists"] + "3\tC\thttp://c\thttp://r\n"
+    events = read_lastfm(write(tmp_path, artists=artists, user_artists="userID\tartistID\tweight\n" + listed)).events
+    plays = events.filter(pc.is_null(events["query"])).to_pylist()
+    times = {(row["user_id"], row["item_id"]): row["timestamp"] for row in plays}
+    assert times["9", "1"] == times["9", "2"] == times["9", "3"] + 60_000
+    assert times["10", "2"] == times["10", "3"] == times["10", "1"] + 60_000
+
+
 def test_who_never_tagged_listened_before_the_first_tag_of_all(tmp_path):
     events = read_lastfm(write(tmp_path)).events
     listening = events.filter(pc.equal(events["user_id"], "10"))["timestamp"].to_pylist()

@@ -1,10 +1,12 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog.data.items import Items
 from trainer.core.errors import TrainerError
-from trainer.data.histories import Histories, leave_one_out, time_cut
+from trainer.data.histories import SPLITS, Histories, leave_one_out, time_cut
 
 ITEMS = Items(pa.table({"item_id": [f"i{n}" for n in range(10)], "title": ["x"] * 10}))
 
@@ -103,3 +105,80 @@ def test_an_answer_cannot_be_copied_from_the_event_before():
     h = histories(*browsing("a", 0, 1), *[("a", "i5", 10 + n, f"tag {n}") for n in range(4)])
     (question,) = [q for q in leave_one_out(h).test if q.task == "search"]
     assert (question.query, h.items_E[question.start : question.stop].tolist()) == ("tag 3", [0, 1])
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([f"i{n}" for n in range(6)]),
+        st.integers(0, 12),  # few moments, so that many events share one
+        st.sampled_from([None, None, "rope", "lamp"]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+@settings(deadline=None)
+@given(rows=EVENTS)
+def test_nothing_from_a_held_out_event_on_is_trained_on(split, rows):
+    h = histories(*rows)
+    divided = split(h)
+    train = divided.train
+
+    def events_of_pair(of, user, item, stop=None):
+        numbers = range(*of.span(user).indices(len(of)))[: None if stop is None else stop - of.span(user).start]
+        return [(int(of.times_E[e]), of.query(e)) for e in numbers if of.items_E[e] == item]
+
+    for q in (*divided.validation, *divided.test):
+        before = events_of_pair(h, q.user, q.item, q.stop)
+        trained = events_of_pair(train, q.user, q.item)
+        assert set(trained) <= set(before)
+        assert q.known == bool(before)
+        if not q.known:
+            assert not trained
+        if q.task == "recommendation":
+            assert not q.known
+        held = events_of_pair(h, q.user, q.item)[len(before) :]
+        assert q.query in [query for _, query in held]
+        assert all(time <= held[0][0] for time in h.times_E[q.start : q.stop])
+    assert set(train.texts) == {train.query(e) for e in range(len(train))} - {None}
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+@settings(deadline=None)
+@given(rows=EVENTS, chance=st.randoms(use_true_random=False))
+def test_the_questions_do_not_depend_on_the_order_of_the_rows(split, rows, chance):
+    def asked(rows):
+        divided = split(histories(*rows))
+        users = divided.full.users
+        return {
+            name: {
+                (users[q.user], q.task, q.item, q.query, q.known, tuple(divided.full.items_E[q.start : q.stop]))
+                for q in getattr(divided, name)
+            }
+            for name in ("validation", "test")
+        }
+
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
+    assert asked(shuffled) == asked(rows)
+
+
+def test_validation_asks_for_something_that_stands_before_the_visit_of_the_test():
+    searches = [("a", "i5", 10, "one"), ("a", "i6", 11, "two"), ("a", "i5", 12, "three"), ("a", "i5", 13, "four")]
+    split = leave_one_out(histories(*browsing("a", 0, 1), *searches))
+    assert [(q.item, q.query, q.known) for q in split.test if q.task == "search"] == [(5, "four", True)]
+    assert [(q.item, q.query, q.known) for q in split.validation if q.task == "search"] == [(6, "two", False)]
+    assert [(i, split.train.query(e)) for e, i in enumerate(split.train.items_E)] == [(0, None), (1, None), (5, "one")]
+
+
+def test_a_search_and_an_event_of_one_moment_are_one_encounter_with_two_questions():
+    rows = [("a", f"i{n}", 100 * n, query) for n in range(5) for query in (f"query {n}", None)]
+    split = leave_one_out(histories(*rows))
+    assert {(q.task, q.item, q.stop) for q in split.test} == {("search", 4, 8), ("recommendation", 4, 8)}
+    assert {(q.task, q.item, q.stop) for q in split.validation} == {("search", 3, 6), ("recommendation", 3, 6)}
+    assert split.train.items_E.tolist() == [0, 0, 1, 1, 2, 2]
+    late = [(user, item, time + (query is None), query) for user, item, time, query in rows]
+    assert {q.task for q in leave_one_out(histories(*late)).test} == {"search"}  # the item was found by the search
