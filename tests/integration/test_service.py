@@ -112,9 +112,9 @@ def test_the_page_shows_what_the_model_answers(client, server, bundle, chromium_
     page.wait(lambda: page.all("#why-dialog .level"))
     assert [code.text for code in page.all("#why-dialog .level code")] == explained_codes(client, page, search)
     page.close_dialog()
-    shelf = ids(client.get("/recommend", params={"session": page.person(), "k": 12}))
+    shelf = {"session": page.person(), "k": 12}
     page.open()
-    page.wait(lambda: page.ids() == shelf)
+    page.wait(lambda: page.ids() == ids(client.get("/recommend", params=shelf)))  # what was opened may be told late
     assert page.text("#model") == bundle.version
     assert page.complaints() == []
 

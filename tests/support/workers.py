@@ -23,6 +23,7 @@ GROUPS: dict[str, str] = {
     "tests/integration/test_engine_statistics.py": "engine",
     "tests/e2e": "browser",
     "tests/docs": "docs",
+    "tests/clients/test_typescript.py": "docs",  # both build the TypeScript client
     "tests/clients": "clients",
     "tests/trainer/analysis": "multiprocessing",
     "tests/loadtest/training": "multiprocessing",
