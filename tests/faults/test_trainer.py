@@ -222,7 +222,7 @@ def test_two_processes_of_which_one_is_killed_both_end_and_resume(
 ) -> None:
     out = tmp_path / "out"
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    given = [*arguments(files, out, "--resume"), "training.steps=100"]
+    given = [*arguments(files, out, "--resume"), "training.steps=40"]
     process = start(given, *launcher, threads=1)
     wait_for(lambda: any(out.glob(".training/*/checkpoint")), process)
     workers = psutil.Process(process.pid).children()
@@ -235,6 +235,6 @@ def test_two_processes_of_which_one_is_killed_both_end_and_resume(
     assert not psutil.wait_procs(workers, timeout=BOUND)[1], "none is left waiting for the other"
     assert all_whole(out) == []
     again = start(given, *launcher, threads=1)
-    told = again.communicate(timeout=BOUND)[0]
+    told = again.communicate(timeout=3 * BOUND)[0]
     assert again.returncode == 0, told
     assert len(all_whole(out)) == 1
