@@ -1,7 +1,8 @@
 """Constrained beam search over the item index, for a batch of requests, without the model.
 
 A *row* is one request with its own beam width. At every level the search keeps exactly the best children of a row's
-beams by cumulative log-probability, and the lower leaf of equal ones. A child is *live* if it has a leaf below it that
+beams by cumulative log-probability, or by the best guided score that they can reach (`catalog/search/guidance.py`), and
+the lower leaf of equal ones. A child is *live* if it has a leaf below it that
 the row may return; all others are left out. So a search of width W ends with exactly min(W, n) distinct leaves, where n
 is the number of leaves that the row may return, however few they are.
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from catalog.search.beam_layout import BeamLayout, Beams, layouts_of
 from catalog.search.device_index import DeviceIndex
+from catalog.search.guidance import Guidance
 from catalog.search.restriction import Restriction
 from catalog.search.torch_expansion import TorchExpansion
 
@@ -26,7 +28,10 @@ __all__ = ["BeamLayout", "BeamSearch", "Beams", "Ranked"]
 
 
 class Ranked(NamedTuple):
-    """The result of one row: leaves int64 [k], best first, and their log-probabilities float32 [k]."""
+    """The result of one row: leaves int64 [k], best first, and their scores float32 [k].
+
+    A score is the log-probability, or where the search was guided, `model_weight` times that and g.
+    """
 
     leaves: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -38,6 +43,7 @@ class BeamSearch:
     device_index: the index on the device of the search.
     widths: the beam width of every row.
     restriction: which leaves each row may return; None for all.
+    guidance: the prior of each row; None leaves every score to the model.
     compiled: True for the numba expansion, which needs a CPU, False for the torch expansion; by default the faster one
         of the device. Both give the same beams.
     """
@@ -47,10 +53,12 @@ class BeamSearch:
         device_index: DeviceIndex,
         widths: Sequence[int],
         restriction: Restriction | None = None,
+        guidance: Guidance | None = None,
         *,
         compiled: bool | None = None,
     ) -> None:
         self._device_index = device_index
+        self._guidance = guidance
         limit_R = np.asarray(widths, np.int64)
         if restriction is not None:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
@@ -58,9 +66,9 @@ class BeamSearch:
         """The layout of the beams before the first level and after each."""
         self._trail: list[Beams] = []
         if device_index.device.type == "cpu" if compiled is None else compiled:
-            self._expansion: Expansion = _numba_expansion(device_index, restriction, len(limit_R))
+            self._expansion: Expansion = _numba_expansion(device_index, restriction, guidance, len(limit_R))
         else:
-            self._expansion = TorchExpansion(device_index, restriction)
+            self._expansion = TorchExpansion(device_index, restriction, guidance)
 
     def run(self, logp_RC: Tensor, decode: Callable[[int, Beams], Tensor]) -> list[Ranked]:
         """Search all levels; returns the result of every row.
@@ -81,7 +89,7 @@ class BeamSearch:
     def level_scores(self) -> list[NDArray[np.float32]]:
         """For every row of the last `run`, the log-probability of each code of its leaves, float32 [k, L].
 
-        The log-probabilities of a leaf's codes sum to its score.
+        They sum to the leaf's log-probability, which is its score where nothing guided the search.
         """
         costs: list[Tensor] = []
         beam_B: Tensor | slice = slice(None)
@@ -99,7 +107,8 @@ class BeamSearch:
         """The beams before the first level: one for every row, at the root."""
         rows, device = self.layouts[0].rows, self._device_index.device
         zero = torch.zeros(rows, dtype=torch.int32, device=device)
-        return Beams(torch.zeros(rows, device=device), zero, zero, zero)
+        none = torch.zeros(rows, device=device)
+        return Beams(none, none, zero, zero, zero)
 
     def expand(self, level: int, beams: Beams, logp_BC: Tensor) -> Beams:
         """The best live children of `beams`, given the log-probability of every code of the level, float32, <= 0."""
@@ -108,7 +117,9 @@ class BeamSearch:
     def answer(self, beams: Beams) -> list[Ranked]:
         """The result of every row, given the beams of the last level."""
         leaf_B = beams.node_B.cpu().numpy().astype(np.int64)
-        score_B = -beams.cost_B.cpu().numpy()
+        score_B = -beams.priority_B.cpu().numpy()
+        if self._guidance is not None:
+            score_B += np.repeat(self._guidance.offset_R, self.layouts[-1].beams_R)
         spans = [slice(*span) for span in pairwise((0, *self.layouts[-1].end_R.tolist()))]
         return [Ranked(leaf_B[span], score_B[span]) for span in spans]
 
@@ -120,8 +131,10 @@ class Expansion(Protocol):
         """The best live children of `beams`, whose layout is `now`, in the layout `then`."""
 
 
-def _numba_expansion(device_index: DeviceIndex, restriction: Restriction | None, rows: int) -> Expansion:
+def _numba_expansion(
+    device_index: DeviceIndex, restriction: Restriction | None, guidance: Guidance | None, rows: int
+) -> Expansion:
     # imported here, because vLLM's engine process does not start once numba is imported
     from catalog.search.numba_expansion import NumbaExpansion
 
-    return NumbaExpansion(device_index, restriction, rows)
+    return NumbaExpansion(device_index, restriction, guidance, rows)

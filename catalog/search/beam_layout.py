@@ -23,12 +23,15 @@ DEAD = float("inf")
 class Beams:
     """The beams that are kept after a level, best first within a row.
 
+    priority_B: what they are ordered by, the smallest first, float32, never below zero, and infinite for dead beams.
+        Where nothing guides the search it is the cost.
     cost_B: negative log-probability so far, float32, never below zero, and infinite for dead beams.
     node_B: the beam's node, int32.
     parent_B: the number of the beam of the level before that it continues, int32.
     code_B: its last code, int32.
     """
 
+    priority_B: Tensor
     cost_B: Tensor
     node_B: Tensor
     parent_B: Tensor

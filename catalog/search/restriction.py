@@ -102,6 +102,16 @@ class Restriction:
         whole_R = np.array([len(index) if chosen is None else len(chosen) for chosen in filters], np.int64)
         self.wanted_R: NDArray[np.int64] = np.where(self.allowing_R, length_R, whole_R - length_R)
         self.groups = _groups(filters)
+        self._filters = filters
+
+    def members(self, row: int, leaves: Leaves) -> NDArray[np.bool_]:
+        """Whether a row may return each of these leaves."""
+        listed = self.listed_D[self.listed_end_R[row - 1] if row > 0 else 0 : self.listed_end_R[row]]
+        if self.allowing_R[row]:
+            return np.isin(leaves, listed)
+        chosen = self._filters[row]
+        let_through = np.ones(len(leaves), bool) if chosen is None else chosen.members(leaves)
+        return let_through & ~np.isin(leaves, listed)
 
 
 def _listed(index: ItemIndex, deny: Leaves, chosen: FilterBitmap | None, allow: Leaves | None) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from catalog.search.beam_layout import DEAD, BeamLayout, Beams
 from catalog.search.device_index import DeviceIndex
+from catalog.search.guidance import Guidance
 from catalog.search.restriction import FilterBitmap, Restriction
 
 __all__ = ["TorchExpansion"]
@@ -24,8 +25,9 @@ __all__ = ["TorchExpansion"]
 class TorchExpansion:
     """Expands the beams of one batch on the device of the index; see `catalog.search.beam.Expansion`."""
 
-    def __init__(self, device_index: DeviceIndex, restriction: Restriction | None) -> None:
+    def __init__(self, device_index: DeviceIndex, restriction: Restriction | None, guidance: Guidance | None) -> None:
         self._device_index = device_index
+        self._bounds = None if guidance is None else _Bounds(device_index, guidance)
         self._limits = None if restriction is None else _Limits(device_index, restriction)
 
     def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
@@ -44,12 +46,17 @@ class TorchExpansion:
         cost_T = cost_XC.view(-1).index_select(0, slot_T * cost_XC.shape[1] + code_T)
         if self._limits is not None:
             self._limits.mask(level, now, cost_T, edge_T, beams, shift_X)
+        priority_T = cost_T
+        if self._bounds is not None:
+            priority_T = self._bounds.priorities(level, now, cost_T, edge_T, beams, shift_X)
 
-        best = sort_key(cost_T, edge_T).view(now.rows, length).topk(then.widest, largest=False)
+        best = sort_key(priority_T, edge_T).view(now.rows, length).topk(then.widest, largest=False)
         row_start = torch.arange(0, len(slot_T), length, device=slot_T.device)
         chosen_B = then.pack(best.indices + row_start[:, None])
+        priority_B = key_cost(then.pack(best.values))
         return Beams(
-            cost_B=key_cost(then.pack(best.values)),
+            priority_B=priority_B,
+            cost_B=priority_B if self._bounds is None else cost_T.index_select(0, chosen_B),
             node_B=edge_T.index_select(0, chosen_B),
             parent_B=now.beam_X.index_select(0, slot_T.index_select(0, chosen_B)),
             code_B=code_T.index_select(0, chosen_B),
@@ -68,8 +75,8 @@ class TorchExpansion:
 
 
 @dataclass(frozen=True, slots=True)
-class _DeadEdges:
-    """The edges of one level below which a row's deny list leaves no leaf.
+class _RowEdges:
+    """Some edges of one level, each of a row.
 
     key_D: row * nodes + the node of the edge, int64.
     edge_D: the edge, int64.
@@ -77,6 +84,61 @@ class _DeadEdges:
 
     key_D: Tensor
     edge_D: Tensor
+
+    def positions(self, nodes: int, now: BeamLayout, beams: Beams, shift_X: Tensor) -> tuple[Tensor, Tensor]:
+        """The position of each among the candidates, int64 [D], and whether it is there, bool [D]; 0 where it is not.
+
+        nodes: number of nodes of the level.
+        """
+        key_B = torch.where(beams.cost_B != DEAD, now.row_B * nodes + beams.node_B, -1)
+        key_B, beam_B = key_B.sort()
+        found_D = torch.searchsorted(key_B, self.key_D).clamp_(max=len(key_B) - 1)
+        reached_D = key_B.index_select(0, found_D) == self.key_D
+        slot_D = now.slot_B.index_select(0, beam_B.index_select(0, found_D))
+        return torch.where(reached_D, self.edge_D - shift_X.index_select(0, slot_D), 0), reached_D
+
+
+class _Bounds:
+    """A guidance as tensors, and what it makes of the costs of candidates."""
+
+    def __init__(self, device_index: DeviceIndex, guidance: Guidance) -> None:
+        self._device_index = device_index
+        self._weight_R1, self._offset_R1, self._static_weight_R1 = (
+            self._tensor(array[:, None]) for array in (guidance.weight_R, guidance.offset_R, guidance.static_weight_R)
+        )
+        static = guidance.static
+        self._static = static and [
+            (self._tensor(high), self._tensor(low)) for high, low in zip(static.highest, static.lowest, strict=True)
+        ]
+        self._listed: list[tuple[_RowEdges, Tensor] | None] = []
+        for level, bounds in enumerate(guidance.levels):
+            nodes = len(device_index.children[level])
+            key_P = self._tensor(bounds.row_P * nodes + bounds.node_P)
+            edges = _RowEdges(key_P, self._tensor(bounds.edge_P))
+            self._listed.append((edges, self._tensor(bounds.bound_P)) if len(bounds.edge_P) > 0 else None)
+
+    def priorities(
+        self, level: int, now: BeamLayout, cost_T: Tensor, edge_T: Tensor, beams: Beams, shift_X: Tensor
+    ) -> Tensor:
+        """The priority of every candidate, float32 [T]."""
+        listed = self._listed[level]
+        bound_T1 = torch.zeros(len(cost_T) + 1, device=cost_T.device)  # the last is nobody's
+        bound_RT = bound_T1[:-1].view(now.rows, -1)
+        if self._static is not None:
+            high_RT, low_RT = (values.index_select(0, edge_T).view(now.rows, -1) for values in self._static[level])
+            weight_R1 = self._static_weight_R1
+            bound_RT.copy_(weight_R1 * torch.where(weight_R1 >= 0, high_RT, low_RT))
+        if listed is not None:
+            edges, bound_P = listed
+            nodes = len(self._device_index.children[level])
+            position_P, reached_P = edges.positions(nodes, now, beams, shift_X)
+            bound_T1.index_copy_(0, torch.where(reached_P, position_P, len(cost_T)), bound_P)
+        cost_RT = cost_T.view(now.rows, -1)
+        priority_RT = self._weight_R1 * cost_RT + (self._offset_R1 - bound_RT)
+        return torch.where(cost_RT == DEAD, DEAD, priority_RT).view(-1)  # as no weight makes 0 of DEAD
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device_index.device)
 
 
 class _Limits:
@@ -104,13 +166,7 @@ class _Limits:
             entry_RT = edge_T.view(now.rows, -1) + self._filter_R[:, None] * self._device_index.edges[level]
             cost_T.masked_fill_(~alive.index_select(0, entry_RT.view(-1)), DEAD)
         if dead is not None:
-            nodes = len(self._device_index.children[level])
-            key_B = torch.where(beams.cost_B != DEAD, now.row_B * nodes + beams.node_B, -1)
-            key_B, beam_B = key_B.sort()
-            found_D = torch.searchsorted(key_B, dead.key_D).clamp_(max=len(key_B) - 1)
-            reached_D = key_B.index_select(0, found_D) == dead.key_D
-            slot_D = now.slot_B.index_select(0, beam_B.index_select(0, found_D))
-            position_D = torch.where(reached_D, dead.edge_D - shift_X.index_select(0, slot_D), 0)
+            position_D, reached_D = dead.positions(len(self._device_index.children[level]), now, beams, shift_X)
             cost_T.index_add_(0, position_D, torch.where(reached_D, DEAD, 0.0))
 
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
@@ -122,10 +178,10 @@ class _Limits:
         leaf_D: NDArray[np.int64],
         filters: list[FilterBitmap],
         filter_R: NDArray[np.int64],
-    ) -> list[_DeadEdges | None]:
+    ) -> list[_RowEdges | None]:
         index = self._device_index.index
         count_FN = np.stack([chosen.count for chosen in filters]) if filters else None
-        dead: list[_DeadEdges | None] = []
+        dead: list[_RowEdges | None] = []
         node_D, nodes = np.zeros_like(leaf_D), 1
         for level in range(index.depth):
             start = index.leaf_start(level + 1)
@@ -140,7 +196,7 @@ class _Limits:
             wanted = high - low if count_FN is None else count_FN[filter_R[row], high] - count_FN[filter_R[row], low]
             killed = gone == wanted
             keys = self._tensor((row * nodes + node)[killed])
-            dead.append(_DeadEdges(keys, self._tensor(edge[killed])) if killed.any() else None)
+            dead.append(_RowEdges(keys, self._tensor(edge[killed])) if killed.any() else None)
             node_D, nodes = edge_D, len(start) - 1
         return dead
 

@@ -46,7 +46,8 @@ class IndexConstraint:
         search = BeamSearch(self._device_index, [step.width] * len(step.leaf_RW))
         node_B = np.searchsorted(self.index.leaf_start(step.level), step.leaf_RW.ravel(), side="right") - 1
         zero_B = torch.zeros(len(node_B), dtype=torch.int32)
-        beams = Beams(step.cost_RW.flatten(), torch.from_numpy(node_B.astype(np.int32)), zero_B, zero_B)
+        cost_B = step.cost_RW.flatten()
+        beams = Beams(cost_B, cost_B, torch.from_numpy(node_B.astype(np.int32)), zero_B, zero_B)
         return SearchState(search, step.level, beams)
 
     def step(self, state: SearchState, logp_BC: Tensor) -> Beams:

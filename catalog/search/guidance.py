@@ -1,0 +1,172 @@
+"""Guidance of a search: a prior over items, which joins the model's score and steers the beams towards its items.
+
+The score of a leaf is `model_weight` · log p(leaf) + g(leaf), where g is the prior. A beam is ranked by the best score
+that it can still reach: what the model has said so far, and the greatest g of the leaves below it. As log-probabilities
+only fall, that is an upper bound of every score below, so a search as wide as the catalog finds the best leaves exactly
+(planning ahead in generative retrieval: Zeng, Luo and Zamani, SIGIR 2024, arXiv 2404.14600).
+
+g is a *static* part, one number for each leaf of the catalog, and a value of its own for some hundred *listed* leaves.
+The leaves of a node are an interval, so the greatest g below it is a maximum over the listed leaves in that interval,
+and a number that is kept with every edge for the others.
+
+Shapes: N items; R rows; e edges of a level; P listed leaves of all rows together, or the edges above them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.errors import ItemIndexError
+from catalog.ids.index import ItemIndex
+from catalog.search.restriction import Restriction, check_leaves
+
+__all__ = ["NO_PRIOR", "Guidance", "LevelBounds", "Prior", "StaticPrior"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """The prior of one row.
+
+    leaves: the listed leaves, int64 [n], strictly increasing.
+    values: g of each of them, the static part included, finite float32 [n].
+    model_weight: what the model's log-probability is multiplied by, at least 0.
+    static_weight: what the static prior is multiplied by to give g of the leaves that are not listed.
+    """
+
+    leaves: NDArray[np.int64]
+    values: Floats
+    model_weight: float = 1.0
+    static_weight: float = 0.0
+
+
+NO_PRIOR = Prior(np.empty(0, np.int64), np.empty(0, np.float32))
+"""Leaves the score to the model."""
+
+
+class StaticPrior:
+    """The static prior of a catalog, with its extremes below every edge.
+
+    highest, lowest: for every level, the greatest and the smallest value below each edge, float32 [e].
+    """
+
+    def __init__(self, index: ItemIndex, value_N: NDArray[np.floating]) -> None:
+        """Raises ItemIndexError for values of another number of leaves, or that are not finite."""
+        if value_N.shape != (len(index),):
+            raise ItemIndexError(f"a prior of shape {value_N.shape} does not fit the {len(index)} leaves of the index")
+        if not np.isfinite(value_N).all():
+            raise ItemIndexError("the static prior has values that are not finite numbers")
+        value = value_N.astype(np.float32)
+        starts = [index.leaf_start(level + 1)[:-1] for level in range(index.depth)]
+        self.highest = [np.maximum.reduceat(value, start) for start in starts]
+        self.lowest = [np.minimum.reduceat(value, start) for start in starts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelBounds:
+    """The greatest g below edges of one level that have listed leaves below them.
+
+    edge_P: the edges, int64, those of a row after those of the row before, ascending within a row.
+    node_P: the node that each leaves from, int64.
+    bound_P: the greatest g below each, float32.
+    row_P: the row of each, int64.
+    end_R: the end of every row's edges, int64.
+    """
+
+    edge_P: NDArray[np.int64]
+    node_P: NDArray[np.int64]
+    bound_P: Floats
+    row_P: NDArray[np.int64]
+    end_R: NDArray[np.int64]
+
+
+class Guidance:
+    """The priors of the rows of one batch.
+
+    static: the static prior of the index; None for zero everywhere.
+    restriction: the leaves that each row may return; others have no part in the bounds of listed leaves.
+
+    weight_R, static_weight_R: of every row's prior, float32.
+    offset_R: what no g of a row exceeds, float32.
+    levels: the bounds at every level.
+
+    Raises ItemIndexError for listed leaves out of order or out of range, and for values that are not finite.
+    """
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        priors: Sequence[Prior],
+        static: StaticPrior | None = None,
+        restriction: Restriction | None = None,
+    ) -> None:
+        for prior in priors:
+            _check(prior, index)
+        self.static = static
+        self.weight_R = np.array([prior.model_weight for prior in priors], np.float32)
+        self.static_weight_R = np.array([prior.static_weight if static else 0.0 for prior in priors], np.float32)
+        wanted = [_wanted(prior, row, restriction) for row, prior in enumerate(priors)]
+        leaf_P = np.concatenate([prior.leaves[kept] for prior, kept in zip(priors, wanted, strict=True)])
+        value_P = np.concatenate([prior.values[kept] for prior, kept in zip(priors, wanted, strict=True)])
+        row_P = np.repeat(np.arange(len(priors)), [int(kept.sum()) for kept in wanted])
+        self.levels = list(self._bounds(index, row_P, leaf_P, value_P.astype(np.float32)))
+        self.offset_R = self._offsets()
+
+    def static_bounds(self, level: int, row_P: NDArray[np.int64], edge_P: NDArray[np.int64]) -> Floats:
+        """The greatest static part below edges of a level, each in its row, float32 [P]."""
+        weight_P = self.static_weight_R[row_P]
+        if self.static is None:
+            return np.zeros(len(edge_P), np.float32)
+        chosen = np.where(weight_P >= 0, self.static.highest[level][edge_P], self.static.lowest[level][edge_P])
+        return np.asarray(weight_P * chosen, np.float32)
+
+    def _bounds(
+        self, index: ItemIndex, row_P: NDArray[np.int64], leaf_P: NDArray[np.int64], value_P: Floats
+    ) -> list[LevelBounds]:
+        bounds = []
+        node_P = np.zeros_like(leaf_P)
+        for level in range(index.depth):
+            start = index.leaf_start(level + 1)
+            edge_P = np.searchsorted(start, leaf_P, side="right") - 1
+            # the listed leaves of one row below one edge are neighbours and form a run
+            begins = np.ones(len(leaf_P), bool)
+            begins[1:] = (edge_P[1:] != edge_P[:-1]) | (row_P[1:] != row_P[:-1])
+            first = np.flatnonzero(begins)
+            edge, row = edge_P[first], row_P[first]
+            bound = np.maximum.reduceat(value_P, first) if len(first) > 0 else value_P
+            others = np.diff(np.append(first, len(leaf_P))) < start[edge + 1] - start[edge]
+            static = self.static_bounds(level, row, edge)
+            bound = np.where(others, np.maximum(bound, static), bound)
+            end_R = np.cumsum(np.bincount(row, minlength=len(self.weight_R)))
+            bounds.append(LevelBounds(edge, node_P[first], bound, row, end_R))
+            node_P = edge_P
+        return bounds
+
+    def _offsets(self) -> Floats:
+        rows = np.arange(len(self.weight_R))
+        offset_R = np.zeros(len(rows), np.float32)
+        if self.static is not None:
+            top, bottom = self.static.highest[0].max(), self.static.lowest[0].min()
+            offset_R = np.asarray(self.static_weight_R * np.where(self.static_weight_R >= 0, top, bottom), np.float32)
+        np.maximum.at(offset_R, self.levels[0].row_P, self.levels[0].bound_P)
+        return offset_R
+
+
+def _check(prior: Prior, index: ItemIndex) -> None:
+    check_leaves(prior.leaves, index, "listed")
+    if prior.values.shape != prior.leaves.shape or not np.isfinite(prior.values).all():
+        raise ItemIndexError("a prior needs one finite value for each of its leaves")
+    if not (np.isfinite(prior.model_weight) and prior.model_weight >= 0 and np.isfinite(prior.static_weight)):
+        raise ItemIndexError(
+            f"weights of {prior.model_weight} and {prior.static_weight}: they must be finite, the model's at least 0"
+        )
+
+
+def _wanted(prior: Prior, row: int, restriction: Restriction | None) -> NDArray[np.bool_]:
+    """Which listed leaves the row may return."""
+    if restriction is None:
+        return np.ones(len(prior.leaves), bool)
+    return restriction.members(row, prior.leaves)
