@@ -35,12 +35,23 @@ class Prior:
     values: g of each of them, the static part included, finite float32 [n].
     model_weight: what the model's log-probability is multiplied by, at least 0.
     static_weight: what the static prior is multiplied by to give g of the leaves that are not listed.
+
+    Raises ItemIndexError for leaves out of order, and for numbers that are not finite.
     """
 
     leaves: NDArray[np.int64]
     values: Floats
     model_weight: float = 1.0
     static_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.leaves.ndim != 1 or (self.leaves[1:] <= self.leaves[:-1]).any():
+            raise ItemIndexError("listed leaves must be strictly increasing: sort them and drop repeats")
+        if self.values.shape != self.leaves.shape or not np.isfinite(self.values).all():
+            raise ItemIndexError("a prior needs one finite value for each of its leaves")
+        weights = (self.model_weight, self.static_weight)
+        if not np.isfinite(weights).all() or self.model_weight < 0:
+            raise ItemIndexError(f"weights of {weights}: they must be finite, and the model's at least 0")
 
 
 NO_PRIOR = Prior(np.empty(0, np.int64), np.empty(0, np.float32))
@@ -93,7 +104,7 @@ class Guidance:
     offset_R: what no g of a row exceeds, float32.
     levels: the bounds at every level.
 
-    Raises ItemIndexError for listed leaves out of order or out of range, and for values that are not finite.
+    Raises ItemIndexError for listed leaves out of range.
     """
 
     def __init__(
@@ -104,7 +115,7 @@ class Guidance:
         restriction: Restriction | None = None,
     ) -> None:
         for prior in priors:
-            _check(prior, index)
+            check_leaves(prior.leaves, index, "listed")
         self.static = static
         self.weight_R = np.array([prior.model_weight for prior in priors], np.float32)
         self.static_weight_R = np.array([prior.static_weight if static else 0.0 for prior in priors], np.float32)
@@ -153,16 +164,6 @@ class Guidance:
             offset_R = np.asarray(self.static_weight_R * np.where(self.static_weight_R >= 0, top, bottom), np.float32)
         np.maximum.at(offset_R, self.levels[0].row_P, self.levels[0].bound_P)
         return offset_R
-
-
-def _check(prior: Prior, index: ItemIndex) -> None:
-    check_leaves(prior.leaves, index, "listed")
-    if prior.values.shape != prior.leaves.shape or not np.isfinite(prior.values).all():
-        raise ItemIndexError("a prior needs one finite value for each of its leaves")
-    if not (np.isfinite(prior.model_weight) and prior.model_weight >= 0 and np.isfinite(prior.static_weight)):
-        raise ItemIndexError(
-            f"weights of {prior.model_weight} and {prior.static_weight}: they must be finite, the model's at least 0"
-        )
 
 
 def _wanted(prior: Prior, row: int, restriction: Restriction | None) -> NDArray[np.bool_]:

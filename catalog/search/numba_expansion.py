@@ -181,7 +181,7 @@ def _span(end_R: NDArray[np.int64], row: int) -> tuple[int, int]:
 
 
 @compiled
-def _static_bound(static_weight: float, static: NDArray[np.float32], edge: int) -> float:
+def _static_bound(static_weight: np.float32, static: NDArray[np.float32], edge: int) -> np.float32:
     return static_weight * static[edge] if len(static) > 0 else static_weight * np.float32(0)
 
 

@@ -107,9 +107,8 @@ class _Bounds:
             self._tensor(array[:, None]) for array in (guidance.weight_R, guidance.offset_R, guidance.static_weight_R)
         )
         static = guidance.static
-        self._static = static and [
-            (self._tensor(high), self._tensor(low)) for high, low in zip(static.highest, static.lowest, strict=True)
-        ]
+        extremes = () if static is None else zip(static.highest, static.lowest, strict=True)
+        self._static = [(self._tensor(high), self._tensor(low)) for high, low in extremes]
         self._listed: list[tuple[_RowEdges, Tensor] | None] = []
         for level, bounds in enumerate(guidance.levels):
             nodes = len(device_index.children[level])
@@ -124,7 +123,7 @@ class _Bounds:
         listed = self._listed[level]
         bound_T1 = torch.zeros(len(cost_T) + 1, device=cost_T.device)  # the last is nobody's
         bound_RT = bound_T1[:-1].view(now.rows, -1)
-        if self._static is not None:
+        if self._static:
             high_RT, low_RT = (values.index_select(0, edge_T).view(now.rows, -1) for values in self._static[level])
             weight_R1 = self._static_weight_R1
             bound_RT.copy_(weight_R1 * torch.where(weight_R1 >= 0, high_RT, low_RT))

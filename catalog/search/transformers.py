@@ -19,6 +19,7 @@ from torch import Tensor
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import BeamLayout, Beams, BeamSearch, Ranked
 from catalog.search.device_index import DeviceIndex, check_level_tokens
+from catalog.search.guidance import NO_PRIOR, Guidance, Prior, StaticPrior
 from catalog.search.level_heads import LevelHeads, Normalization, vocabulary_logsumexp
 from catalog.search.restriction import FilterBitmap, Restriction
 
@@ -69,13 +70,20 @@ class TransformersRanker:
         deny: Sequence[Leaves] | None = None,
         allow: Sequence[Leaves | None] | None = None,
         filters: Sequence[FilterBitmap | None] | None = None,
+        priors: Sequence[Prior | None] | None = None,
+        static: StaticPrior | None = None,
     ) -> list[Ranked]:
-        """The min(width, wanted) best leaves after every prompt, best first, with their log-probabilities.
+        """The min(width, wanted) best leaves after every prompt, best first, with their scores.
 
-        deny, allow, filters: per prompt, as `Restriction` takes them. Raises ItemIndexError for leaves out of order or
-        out of range.
+        deny, allow, filters: per prompt, as `Restriction` takes them.
+        priors: per prompt, what guides the search; None leaves the score to the model, as a list of None does.
+        static: the static prior of the index, which the priors weigh.
+
+        Raises ItemIndexError for leaves out of order or out of range.
         """
-        found = self.rank_by_level(prompts, width, deny=deny, allow=allow, filters=filters)
+        found = self.rank_by_level(
+            prompts, width, deny=deny, allow=allow, filters=filters, priors=priors, static=static
+        )
         return [ranked for ranked, _ in found]
 
     def rank_by_level(
@@ -86,11 +94,14 @@ class TransformersRanker:
         deny: Sequence[Leaves] | None = None,
         allow: Sequence[Leaves | None] | None = None,
         filters: Sequence[FilterBitmap | None] | None = None,
+        priors: Sequence[Prior | None] | None = None,
+        static: StaticPrior | None = None,
     ) -> list[tuple[Ranked, NDArray[np.float32]]]:
         """The results of `rank`, each with the log-probability of every code of its leaves, float32 [k, L]."""
         deny = [np.empty(0, np.int64)] * len(prompts) if deny is None else deny
         allow = [None] * len(prompts) if allow is None else allow
         filters = [None] * len(prompts) if filters is None else filters
+        priors = [None] * len(prompts) if priors is None else priors
         found: dict[int, tuple[Ranked, NDArray[np.float32]]] = {}
         with _evaluating(self._model), torch.inference_mode():
             for rows in self._groups(prompts, width):
@@ -100,9 +111,17 @@ class TransformersRanker:
                     [filters[row] for row in rows],
                     [allow[row] for row in rows],
                 )
-                search = BeamSearch(self._device_index, [width] * len(rows), restriction)
+                guidance = self._guidance([priors[row] for row in rows], static, restriction)
+                search = BeamSearch(self._device_index, [width] * len(rows), restriction, guidance)
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(prompts))]
+
+    def _guidance(
+        self, priors: Sequence[Prior | None], static: StaticPrior | None, restriction: Restriction
+    ) -> Guidance | None:
+        if all(prior is None for prior in priors):
+            return None
+        return Guidance(self._index, [prior or NO_PRIOR for prior in priors], static, restriction)
 
     def _groups(self, prompts: Sequence[Sequence[int]], width: int) -> Iterator[list[int]]:
         """Groups of prompts of similar length, as many in each as MAX_CACHED_TOKENS allows."""

@@ -1,4 +1,4 @@
-"""The indexes that an engine in this process holds, each with the filter bitmaps that requests on it may name."""
+"""The indexes that an engine in this process holds, each with its static prior and the filter bitmaps of requests."""
 
 from dataclasses import dataclass, field
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import StaticPrior
 from catalog.search.restriction import FilterBitmap
 from server.engine.errors import EngineError
 
@@ -15,9 +16,10 @@ __all__ = ["InstalledIndex", "InstalledIndexes"]
 
 @dataclass(slots=True)
 class InstalledIndex:
-    """One index and its filter bitmaps by number."""
+    """One index, its filter bitmaps by number, and its static prior."""
 
     index: ItemIndex
+    static_prior: StaticPrior | None = None
     filters: dict[int, FilterBitmap] = field(default_factory=dict)
 
     def filter(self, filter_id: int | None) -> FilterBitmap | None:
@@ -58,6 +60,14 @@ class InstalledIndexes:
     def retire_filter(self, index_id: int, filter_id: int) -> None:
         if index_id in self._indexes:
             self._indexes[index_id].filters.pop(filter_id, None)
+
+    def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
+        """Raises EngineError for a prior of another catalog, or one that is not finite."""
+        installed = self[index_id]
+        try:
+            installed.static_prior = StaticPrior(installed.index, value_N)
+        except ItemIndexError as error:
+            raise EngineError(str(error)) from error
 
     def clear(self) -> None:
         self._indexes.clear()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import Prior
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 
@@ -37,6 +38,7 @@ class RankRequest:
     filter_id: the number of an installed filter bitmap; None for every leaf.
     index_id: the number of the installed index that is searched.
     by_level: return the scores of every level too, which costs the engine some 50 µs.
+    prior: what guides the search, beside the static prior of the index; None leaves the score to the model.
 
     Raises EngineError when the fields contradict each other.
     """
@@ -50,6 +52,7 @@ class RankRequest:
     filter_id: int | None = None
     index_id: int = PUBLISHED
     by_level: bool = False
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         if len(self.prompt) == 0:
@@ -82,7 +85,8 @@ def check_limits(request: RankRequest, settings: EngineSettings, leaves: int) ->
             f"the prompt has {len(request.prompt)} tokens, this engine takes {settings.max_prompt_tokens}:"
             " shorten the history, or raise max_prompt_tokens if the model has more positions"
         )
-    for what, named in (("denied", request.deny), ("allowed", request.allow or ())):
+    listed = () if request.prior is None else request.prior.leaves
+    for what, named in (("denied", request.deny), ("allowed", request.allow or ()), ("listed", listed)):
         if len(named) > 0 and named[-1] >= leaves:
             raise EngineError(f"{what} leaf {named[-1]} is outside the catalog of {leaves} items")
 
@@ -92,8 +96,8 @@ class Ranking:
     """What an engine found.
 
     leaves: `min(k, eligible)` distinct leaves, best first.
-    scores: the log-probability of each.
-    level_scores: where they were asked for, the log-probabilities of each leaf's codes, which sum to its score.
+    scores: the log-probability of each, or its guided score where the request had a prior.
+    level_scores: where they were asked for, the log-probabilities of each leaf's codes, which sum to the leaf's.
     """
 
     leaves: tuple[int, ...]
@@ -162,6 +166,9 @@ class Engine(Protocol):
 
     async def retire_filter(self, index_id: int, filter_id: int) -> None:
         """Forget a filter bitmap, once no request under way uses it."""
+
+    async def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
+        """Hold the static prior of an index, a value for every leaf, instead of the one before. Raises EngineError."""
 
     async def reload(self, bundle: RankableBundle) -> None:
         """Replace weights and index by another bundle's, while no request is under way.

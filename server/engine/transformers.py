@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import StaticPrior
 from catalog.search.restriction import FilterBitmap
 from catalog.search.transformers import TransformersRanker
 from server.core.settings import EngineSettings
@@ -60,7 +61,11 @@ class TransformersEngine:
         installed = self._installed[request.index_id]
         check_limits(request, self._settings, len(installed.index))
         ranker, chosen = self._rankers[request.index_id], installed.filter(request.filter_id)
-        return await self._in_thread(lambda: _rank(ranker, chosen, request))
+        static = installed.static_prior
+        try:
+            return await self._in_thread(lambda: _rank(ranker, chosen, static, request))
+        except ItemIndexError as error:
+            raise EngineError(f"the prior of request {request.request_id} is refused: {error}") from error
 
     async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number. Raises EngineError if it does not fit the model."""
@@ -81,6 +86,11 @@ class TransformersEngine:
     async def retire_filter(self, index_id: int, filter_id: int) -> None:
         """Forget a filter bitmap."""
         self._installed.retire_filter(index_id, filter_id)
+
+    async def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
+        """Hold the static prior of an index. Raises EngineError."""
+        await self.check()
+        self._installed.install_static_prior(index_id, value_N)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless started."""
@@ -133,13 +143,17 @@ class TransformersEngine:
             raise EngineError(f"transformers cannot load {bundle.model_dir}: {error}") from error
 
 
-def _rank(ranker: TransformersRanker, chosen: FilterBitmap | None, request: RankRequest) -> Ranking:
+def _rank(
+    ranker: TransformersRanker, chosen: FilterBitmap | None, static: StaticPrior | None, request: RankRequest
+) -> Ranking:
     (((leaves, scores), score_KL),) = ranker.rank_by_level(
         [request.prompt],
         request.width,
         deny=[np.asarray(request.deny, np.int64)],
         allow=[None if request.allow is None else np.asarray(request.allow, np.int64)],
         filters=[chosen],
+        priors=[request.prior],
+        static=static,
     )
     k = request.k
     return Ranking.of(leaves[:k], scores[:k], score_KL[:k] if request.by_level else None)

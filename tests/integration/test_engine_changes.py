@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from server.engine.errors import EngineError
 from tests.catalog.search.slow_search import slow_search
@@ -247,3 +248,31 @@ async def test_nothing_is_swapped_while_requests_are_under_way(vllm_engine, smal
     with pytest.raises(EngineError, match="wait until no request is under way"):
         await vllm_engine.reload(small_bundle)
     assert len((await busy).leaves) == 200
+
+
+async def test_a_prior_guides_the_search_as_it_does_with_transformers(vllm_engine, ranker, small_bundle):
+    """Guided and unguided requests in one batch, with filters and denied leaves."""
+    index, generator = small_bundle.index, np.random.default_rng(3)
+    static_N = generator.normal(size=len(index)).astype(np.float32)
+    await vllm_engine.install_static_prior(0, static_N)
+    static = StaticPrior(index, static_N)
+    leaves = [some_leaves(i, index, 60) for i in range(4)]
+    priors = [
+        Prior(leaves[0], generator.normal(size=60).astype(np.float32) * 5),
+        None,
+        Prior(leaves[2], generator.normal(size=60).astype(np.float32) * 5, model_weight=0.3, static_weight=1.5),
+        Prior(leaves[3], generator.normal(size=60).astype(np.float32), model_weight=2.0, static_weight=-1.0),
+    ]
+    denied = [np.empty(0, np.int64), leaves[1][:5], leaves[2][::2], leaves[0]]
+    rankings = await asyncio.gather(
+        *(
+            vllm_engine.rank(request(words(i, 40), 20, deny=deny.tolist(), prior=prior))
+            for i, (deny, prior) in enumerate(zip(denied, priors, strict=True))
+        )
+    )
+    for i, (deny, prior, ranking) in enumerate(zip(denied, priors, rankings, strict=True)):
+        assert_same(ranking, ranker.rank([words(i, 40)], 20, deny=[deny], priors=[prior], static=static)[0])
+    plain = ranker.rank([words(0, 40)], 20)[0]
+    assert list(rankings[0].leaves) != plain.leaves.tolist()
+    with pytest.raises(EngineError, match="does not fit"):
+        await vllm_engine.install_static_prior(0, np.zeros(3))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
 from server.engine.errors import EngineUnavailable
-from server.engine.installed_indexes import InstalledIndexes
+from server.engine.installed_indexes import InstalledIndex, InstalledIndexes
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest
 
 __all__ = ["FakeEngine"]
@@ -43,12 +43,17 @@ class FakeEngine:
         digest = hashlib.sha256(" ".join(map(str, request.prompt)).encode()).digest()
         order: list[int] = leaf_N.tolist()
         random.Random(digest).shuffle(order)
-        best = [leaf for leaf in order if leaf in wanted][: request.k]
-        scores = tuple(-float(rank) for rank in range(1, len(best) + 1))
+        best = [leaf for leaf in order if leaf in wanted]
+        scores = [-float(rank) for rank in range(1, len(best) + 1)]
         depth = installed.index.depth
-        return Ranking(
-            tuple(best), scores, tuple((score / depth,) * depth for score in scores) if request.by_level else None
-        )
+        ranked = sorted(zip(best, _guided(request, installed, best, scores), scores, strict=True), key=lambda r: -r[1])
+        leaves, guided, scores = zip(*ranked[: request.k], strict=True) if ranked else ((), (), ())
+        return Ranking(leaves, guided, tuple((s / depth,) * depth for s in scores) if request.by_level else None)
+
+    async def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
+        """Hold the static prior of an index. Raises EngineError."""
+        await self.check()
+        self._installed.install_static_prior(index_id, value_N)
 
     async def install(self, index_id: int, index: ItemIndex) -> None:
         """Hold this index under a number."""
@@ -82,3 +87,14 @@ class FakeEngine:
     async def stop(self) -> None:
         """Refuse requests from now on."""
         self._running = False
+
+
+def _guided(request: RankRequest, installed: InstalledIndex, leaves: list[int], scores: list[float]) -> list[float]:
+    """The scores of leaves, joined with the request's prior where it has one."""
+    prior, static = request.prior, installed.static_prior
+    if prior is None:
+        return scores
+    listed = dict(zip(prior.leaves.tolist(), prior.values.tolist(), strict=True))
+    static_N = np.zeros(len(installed.index)) if static is None else static.highest[-1]
+    others = prior.static_weight * static_N
+    return [prior.model_weight * s + listed.get(leaf, others[leaf]) for leaf, s in zip(leaves, scores, strict=True)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import Prior
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import Engine, RankRequest
 from tests.support.fake_engine import FakeEngine
@@ -49,6 +50,17 @@ async def test_only_what_is_allowed_and_filtered_comes_back(engine):
     await engine.retire_filter(0, 1)
     with pytest.raises(EngineError, match="filter 1 is not installed"):
         await engine.rank(RankRequest([1], 30, 30, "a", filter_id=1))
+
+
+async def test_a_prior_is_joined_with_the_score(engine):
+    plain = await engine.rank(RankRequest([1], 30, 30, "a"))
+    prior = Prior(np.array([plain.leaves[-1]]), np.array([7], np.float32), model_weight=0.1, static_weight=2)
+    static_N = np.zeros(30)
+    static_N[plain.leaves[-2]] = 4
+    await engine.install_static_prior(0, static_N)
+    guided = await engine.rank(RankRequest([1], 3, 30, "a", prior=prior))
+    assert guided.leaves == (plain.leaves[-2], plain.leaves[-1], plain.leaves[0])
+    assert guided.scores == pytest.approx((8 - 2.9, 7 - 3.0, -0.1))
 
 
 async def test_indexes_are_kept_apart(engine):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from catalog.search.guidance import Prior
 from catalog.search.level_heads import Normalization
 from server.engine.protocol import RankRequest
 
@@ -69,16 +70,18 @@ class RankOptions:
     filter_id: int | None
     index_id: int
     by_level: bool
+    prior: Prior | None
 
     @classmethod
     def of(cls, extra_kwargs: Mapping[str, Any]) -> "RankOptions":
         """The options in what `to_extra_kwargs` made."""
-        deny, allow = extra_kwargs["deny"], extra_kwargs["allow"]
-        leaves = {
+        deny, allow, prior = extra_kwargs["deny"], extra_kwargs["allow"], extra_kwargs["prior"]
+        arrays = {
             "deny": np.frombuffer(deny, np.int64),
             "allow": None if allow is None else np.frombuffer(allow, np.int64),
+            "prior": None if prior is None else _unpack_prior(prior),
         }
-        return cls(**{**extra_kwargs, **leaves})
+        return cls(**{**extra_kwargs, **arrays})
 
 
 def to_extra_kwargs(request: RankRequest) -> dict[str, Any]:
@@ -94,7 +97,18 @@ def to_extra_kwargs(request: RankRequest) -> dict[str, Any]:
         "filter_id": request.filter_id,
         "index_id": request.index_id,
         "by_level": request.by_level,
+        "prior": None if request.prior is None else _pack_prior(request.prior),
     }
+
+
+def _pack_prior(prior: Prior) -> tuple[bytes, bytes, float, float]:
+    leaves, values = np.asarray(prior.leaves, np.int64), np.asarray(prior.values, np.float32)
+    return leaves.tobytes(), values.tobytes(), prior.model_weight, prior.static_weight
+
+
+def _unpack_prior(packed: Sequence[Any]) -> Prior:
+    leaves, values, model_weight, static_weight = packed
+    return Prior(np.frombuffer(leaves, np.int64), np.frombuffer(values, np.float32), model_weight, static_weight)
 
 
 def pack_mask(member_N: NDArray[np.bool_]) -> bytes:

@@ -154,20 +154,25 @@ def test_a_narrow_search_finds_what_only_the_prior_knows(compiled):
 
 
 @pytest.mark.parametrize(
-    ("prior", "message"),
+    ("leaves", "values", "weights", "message"),
     [
-        (Prior(np.array([2, 1]), np.zeros(2, FLOAT)), "strictly increasing"),
-        (Prior(np.array([9]), np.zeros(1, FLOAT)), "outside"),
-        (Prior(np.array([1]), np.array([np.nan], FLOAT)), "finite"),
-        (Prior(np.array([1]), np.zeros(2, FLOAT)), "one finite value for each"),
-        (Prior(np.array([1]), np.zeros(1, FLOAT), model_weight=-1.0), "at least 0"),
-        (Prior(np.array([1]), np.zeros(1, FLOAT), static_weight=np.inf), "finite"),
+        ([2, 1], [0, 0], {}, "strictly increasing"),
+        ([1], [np.nan], {}, "finite"),
+        ([1], [0, 0], {}, "one finite value for each"),
+        ([1], [0], {"model_weight": -1.0}, "at least 0"),
+        ([1], [0], {"model_weight": np.nan}, "finite"),
+        ([1], [0], {"static_weight": np.inf}, "finite"),
     ],
 )
-def test_a_prior_that_makes_no_sense_is_refused(prior, message):
-    index, _ = ItemIndex.build(np.arange(4)[:, None], [4])
+def test_a_prior_that_makes_no_sense_is_refused(leaves, values, weights, message):
     with pytest.raises(ItemIndexError, match=message):
-        Guidance(index, [prior])
+        Prior(np.array(leaves), np.array(values, FLOAT), **weights)
+
+
+def test_a_listed_leaf_outside_of_the_catalog_is_refused():
+    index, _ = ItemIndex.build(np.arange(4)[:, None], [4])
+    with pytest.raises(ItemIndexError, match="outside the 4"):
+        Guidance(index, [Prior(np.array([9]), np.zeros(1, FLOAT))])
 
 
 def test_a_static_prior_needs_a_finite_value_for_every_leaf():

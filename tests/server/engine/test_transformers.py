@@ -13,6 +13,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import Prior
 from catalog.search.transformers import TransformersRanker
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
@@ -102,6 +103,29 @@ async def test_indexes_filters_and_allowed_leaves_limit_the_answer(bundle):
         await engine.rank(RankRequest([1, 2], 10, 10, "d", index_id=1))
     with pytest.raises(EngineError, match="mask of shape"):
         await engine.install_filter(0, 1, np.ones(3, bool))
+    await engine.stop()
+
+
+async def test_a_prior_guides_the_search(bundle):
+    engine = TransformersEngine(bundle)
+    await engine.start()
+    alone = await engine.rank(RankRequest([1, 2], 20, 20, "a", by_level=True))
+    last, other = alone.leaves[-1], alone.leaves[-2]
+    listed = Prior(np.array([last]), np.array([50], np.float32), model_weight=0.5)
+    guided = await engine.rank(RankRequest([1, 2], 3, 3, "b", prior=listed, by_level=True))
+    assert guided.leaves == (last, *alone.leaves[:2])
+    assert guided.scores[0] == pytest.approx(50 + 0.5 * alone.scores[-1], abs=1e-4)
+    assert sum(guided.level_scores[0]) == pytest.approx(alone.scores[-1], abs=1e-4)
+    popular_N = np.zeros(len(bundle.index))
+    popular_N[other] = 100
+    await engine.install_static_prior(0, popular_N)
+    weighed = Prior(np.array([last]), np.array([50], np.float32), static_weight=1.0)
+    assert (await engine.rank(RankRequest([1, 2], 2, 2, "c", prior=weighed))).leaves == (other, last)
+    assert (await engine.rank(RankRequest([1, 2], 20, 20, "d", by_level=True))) == alone
+    with pytest.raises(EngineError, match="listed leaf 10000 is outside"):
+        await engine.rank(RankRequest([1], 2, 2, "e", prior=Prior(np.array([10_000]), np.zeros(1, np.float32))))
+    with pytest.raises(EngineError, match="does not fit"):
+        await engine.install_static_prior(0, np.zeros(3))
     await engine.stop()
 
 

@@ -134,6 +134,16 @@ class VllmEngine:
         """Forget a filter bitmap."""
         await self._call("retire_filter", index_id, filter_id, timeout=INSTALL_SECONDS)
 
+    async def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
+        """Hold the static prior of an index, one value for every leaf. Raises EngineError."""
+        leaves = self._index_files.leaves(index_id)
+        if value_N.shape != (leaves,):
+            raise EngineError(f"a prior of {len(value_N)} leaves does not fit index {index_id}, which has {leaves}")
+        if not np.isfinite(value_N).all():
+            raise EngineError("the static prior has values that are not finite numbers")
+        values = value_N.astype(np.float32).tobytes()
+        await self._call("install_static_prior", index_id, values, timeout=INSTALL_SECONDS)
+
     async def check(self) -> None:
         """Return when the engine's process answers. Raises EngineUnavailable."""
         await self.statistics()

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import StaticPrior
 from catalog.search.restriction import FilterBitmap
 from server.engine.vllm.messages import unpack_mask, unpack_tokens
 from server.engine.vllm.worker.code_heads import CodeHeads
@@ -49,6 +52,11 @@ class ItemWorkerExtension:
         search = self._pooler.searches.get(index_id)
         if search is not None:
             search.filters.pop(filter_id, None)
+
+    def install_static_prior(self, index_id: int, values: bytes) -> None:
+        """Hold the static prior of an index, float32 [N], in place of the one before."""
+        search = self._pooler.searches[index_id]
+        search.static_prior = StaticPrior(search.index, np.frombuffer(values, np.float32))
 
     def item_statistics(self) -> dict[str, int]:
         """What was done since the weights were loaded, and what is held now.

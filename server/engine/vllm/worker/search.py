@@ -14,6 +14,7 @@ from torch import Tensor
 from catalog.ids.index import ItemIndex
 from catalog.search.beam import Beams, BeamSearch, Ranked
 from catalog.search.device_index import DeviceIndex
+from catalog.search.guidance import NO_PRIOR, Guidance, StaticPrior
 from catalog.search.restriction import FilterBitmap, Restriction
 from server.engine.vllm.messages import EngineOptions, RankOptions
 from server.engine.vllm.worker.code_heads import CodeHeads
@@ -27,6 +28,7 @@ class ItemSearch:
     """Searches one item index with one model.
 
     filters: the installed filter bitmaps by number.
+    static_prior: the installed static prior.
     counts: counters of what was done, which are added to.
 
     Raises ItemIndexError if index and heads do not belong together, and ValueError for identifiers that are too long.
@@ -41,6 +43,7 @@ class ItemSearch:
         self._device_index = DeviceIndex(index, runner.device)
         self._counts = counts
         self.filters: dict[int, FilterBitmap] = {}
+        self.static_prior: StaticPrior | None = None
 
     @property
     def index(self) -> ItemIndex:
@@ -89,7 +92,9 @@ class ItemSearch:
         self, rows: list[int], hidden_RH: Tensor, length_R: NDArray[np.int64], options: Sequence[RankOptions]
     ) -> Iterator[tuple[Ranked, NDArray[np.float32] | None]]:
         """Each request's leaves and scores, and the scores by level of those that ask for them."""
-        search = BeamSearch(self._device_index, [option.width for option in options], self._restriction(options))
+        restriction = self._restriction(options)
+        guidance = self._guidance(options, restriction)
+        search = BeamSearch(self._device_index, [option.width for option in options], restriction, guidance)
         decoder = PagedDecoder(self._runner, rows, length_R, self._device_index.depth, self._half)
 
         def decode(level: int, beams: Beams) -> Tensor:
@@ -113,3 +118,9 @@ class ItemSearch:
             [None if option.filter_id is None else self.filters[option.filter_id] for option in options],
             [option.allow for option in options],
         )
+
+    def _guidance(self, options: Sequence[RankOptions], restriction: Restriction | None) -> Guidance | None:
+        if all(option.prior is None for option in options):
+            return None
+        priors = [option.prior or NO_PRIOR for option in options]
+        return Guidance(self.index, priors, self.static_prior, restriction)
