@@ -10,7 +10,7 @@ from catalog.data.items import Items
 from catalog.importers.amazon import read_amazon
 from trainer.data.histories import SPLITS, Histories
 
-PRODUCTS, REVIEWERS = 30, 40
+PRODUCTS, REVIEWERS = 30, 100
 DAY = 86_400
 
 
