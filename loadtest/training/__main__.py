@@ -41,8 +41,12 @@ LIMITS: dict[str, dict[str, float]] = {
 }
 """The greatest cost of GEMS that the method's design allows, as a ratio to each other method's."""
 
-COPIES = {"gems": 4, RELEASED: 9, "adamw": 5, "single_subspace": 4, "lora": 2}
-"""A rough bound of a method's memory in copies of the weights, with the activations of small batches."""
+COPIES = {
+    "float32": {"gems": 4, RELEASED: 9, "adamw": 5, "single_subspace": 4, "lora": 2},
+    "bfloat16": {"gems": 6, RELEASED: 14, "adamw": 8, "single_subspace": 5, "lora": 2},
+}
+"""A rough bound of a method's memory in copies of the weights, with the activations of small batches. Of bfloat16
+weights, GEMS and AdamW keep a remainder, which is a copy, and float32 moments, each of which is two."""
 REFRESH = 2
 """Number of rounds in which GEMS chooses subspaces (the first) and takes them over (the second), and in which memory is
 measured."""
@@ -151,11 +155,11 @@ def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: f
 
 def group_by_memory(names: Sequence[str], setup: Setup) -> Iterator[list[str]]:
     """Groups of methods that take turns: all in one if memory suffices, or as many at a time as fit, in their order."""
-    copy = setup.parameters * (4 if setup.dtype == "float32" else 2)
+    copies, copy = COPIES[setup.dtype], setup.parameters * (4 if setup.dtype == "float32" else 2)
     room = MEMORY_SHARE * _free_memory(setup.device) / copy
     group: list[str] = []
     for name in names:
-        if group and sum(COPIES[member] for member in group) + COPIES[name] > room:
+        if group and sum(copies[member] for member in group) + copies[name] > room:
             yield group
             group = []
         group.append(name)

@@ -80,7 +80,7 @@ class ReleasedGems:
         for layer in self._layers:
             layer.update(gates, self._config.lr, self._adam)
         for weight in self._plain:
-            weight.update(lr=self._config.adamw_lr, adam=self._adam, weight_decay=0.0, factor=1.0, step=self._steps)
+            weight.update(lr=self._config.adamw_lr, adam=self._adam, weight_decay=0.0, factor=1.0)
 
     def _decide(self, losses: dict[Part, float], tokens: dict[Task, int]) -> dict[Part, float]:
         norms = {task: math.sqrt(sum(layer.squared_norm(task) for layer in self._layers)) for task in TASKS}

@@ -55,7 +55,7 @@ class GemsConfig:
     temperature_decay: float = 0.99  # its factor at every step
     temperature_end: float = 0.1
 
-    seed: int = 0  # of first bases, sketches, the gate's weights and stochastic rounding
+    seed: int = 0  # of first bases, sketches and the gate's weights
 
     def __post_init__(self) -> None:
         for field in fields(self):  # recipes come from YAML, which knows lists only

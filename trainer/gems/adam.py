@@ -2,7 +2,7 @@
 
 torch's Adam serves neither. Its moments have the shape of a parameter, while these belong to coordinates in a subspace
 that is replaced every few hundred steps. And it steps a parameter as a whole, while this one can step some rows only,
-and rounds bfloat16 weights stochastically. Where both apply, a test holds that they agree.
+and keeps the remainders of bfloat16 weights. Where both apply, a test holds that they agree.
 
 R rows of the moments: the directions of a subspace, or whatever the first dimension is. N rows after a rotation.
 """
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from trainer.distributed.dtensor import local_rows, local_tensor
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
-from trainer.gems.numerics import add_rounded_, compute_dtype
-from trainer.gems.state import restore_
+from trainer.gems.numerics import add_exactly_, compute_dtype, exact_value, make_remainder
+from trainer.gems.state import restore_, restore_remainder_
 
 __all__ = ["AdamSettings", "Moments", "PlainWeight"]
 
@@ -106,8 +106,9 @@ class Moments:
 class PlainWeight:
     """A weight that is not projected, with its moments: an embedding, a norm, a bias, or an untied head.
 
-    name: the weight's name in the model, under which it is saved and on which its rounding depends.
-    weight: the parameter. If it is sharded, this rank updates the rows that it holds, and keeps moments of these.
+    name: the weight's name in the model, under which it is saved.
+    weight: the parameter. If it is sharded, this rank updates the rows that it holds, and keeps moments of these. The
+        trained rows of a bfloat16 weight have a remainder (numerics.py).
     rows: the trained rows; None for all of them. Frozen rows take no memory for gradients and moments, and are neither
         updated nor decayed. Tied embeddings and head are one weight, so a row is trained or frozen in both roles.
     shard_group: the ranks among which a sharded weight is split.
@@ -122,10 +123,11 @@ class PlainWeight:
     ) -> None:
         self.name, self.weight = name, weight
         held = local_rows(weight, shard_group)
-        self._first_row, self._rows = held.start, held.local_indices(rows)
+        self._rows = held.local_indices(rows)
         self.gradient: Tensor | None = None  # tokens · gradient, summed over micro-batches
         trained = self._trained_rows(local_tensor(weight))
         self._moments = Moments(trained.shape, dtype=compute_dtype(weight), device=weight.device)
+        self._remainder = make_remainder(trained)
 
     def accumulate(self, *, tokens: int) -> None:
         """Adds the weight's `.grad` to the sum, and frees it.
@@ -149,8 +151,6 @@ class PlainWeight:
         adam: AdamSettings,
         weight_decay: float,
         factor: float,
-        seed: int = 0,
-        step: int = 0,
     ) -> None:
         """Makes one AdamW step on the accumulated gradient, and drops the gradient. Without one it does nothing.
 
@@ -158,7 +158,6 @@ class PlainWeight:
         adam: Adam's settings.
         weight_decay: the share of the weight, times the learning rate, that is taken away (decoupled decay).
         factor: what the accumulated gradient is multiplied by first.
-        seed, step: the seed and the steps applied so far, on which the rounding of a bfloat16 weight depends.
         """
         if self.gradient is None:
             return
@@ -168,8 +167,8 @@ class PlainWeight:
         weight = local_tensor(self.weight)
         trained = self._trained_rows(weight)
         if weight_decay:
-            change.add_(trained, alpha=-lr * weight_decay)
-        add_rounded_(trained, change, seed=seed, name=self.name, step=step, first_row=self._first_row)
+            change.add_(exact_value(trained, self._remainder), alpha=-lr * weight_decay)
+        add_exactly_(trained, self._remainder, change)
         if isinstance(self._rows, Tensor):
             weight[self._rows] = trained
 
@@ -190,10 +189,11 @@ class PlainWeight:
         self.gradient = None
 
     def state_dict(self) -> dict[str, Any]:
-        return self._moments.state_dict()
+        return self._moments.state_dict() | {"remainder": self._remainder}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._moments.load_state_dict(state, self.name)
+        restore_remainder_(self._remainder, state["remainder"], self.name)
 
     def _trained_rows(self, tensor: Tensor) -> Tensor:
         """The trained rows of a tensor: a view where they are a slice, a copy where they are listed."""

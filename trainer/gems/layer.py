@@ -28,9 +28,9 @@ from trainer.core.errors import BackboneError, NullSpaceError, SettingsError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems.adam import AdamSettings
 from trainer.gems.nullspace.space import NullSpace
-from trainer.gems.numerics import add_rounded_, compute_dtype, generator_for
+from trainer.gems.numerics import add_exactly_, compute_dtype, exact_value, generator_for, make_remainder
 from trainer.gems.sharded import ShardedWeight
-from trainer.gems.state import check_names
+from trainer.gems.state import check_names, restore_remainder_
 from trainer.gems.stats import Gates, PerTask, SubspaceName
 from trainer.gems.subspace import Subspace
 
@@ -65,6 +65,7 @@ class ProjectedLayer:
             raise BackboneError(f"{name} is {weight.dtype}: load the model in float32 or bfloat16")
         rows, columns = weight.shape
         self._dtype = compute_dtype(weight)
+        self._remainder_mN = make_remainder(self._shard.weight_mN)
         self._null_space = None
         if null_space is not None:
             _check_width(null_space, name, weight)
@@ -124,7 +125,7 @@ class ProjectedLayer:
             self.subspaces[name].projected_grad_RL = grad_RL
 
     def update(
-        self, gates: Gates, *, factor: float, step_size: float, decay: float, adam: AdamSettings, step: int
+        self, gates: Gates, *, factor: float, step_size: float, decay: float, adam: AdamSettings
     ) -> Tensor | None:
         """Moves the weight by -step_size · Σ gate · basis · direction - decay · (the weight's part in the null space).
 
@@ -133,7 +134,6 @@ class ProjectedLayer:
         step_size: what the directions are multiplied by, apart from the gates.
         decay: how much of the weight's part in the null space is taken away; 0 for no weight decay.
         adam: Adam's settings.
-        step: steps applied so far, on which the rounding of bfloat16 weights depends.
 
         The projected gradients are dropped. Returns the Frobenius norm of the change, a scalar, or None where no
         gradient arrived and nothing was changed.
@@ -148,14 +148,7 @@ class ProjectedLayer:
         change_mN.mul_(-step_size)
         if decay:
             change_mN.add_(self._decayed_part(), alpha=-decay)
-        add_rounded_(
-            self._shard.weight_mN,
-            change_mN,
-            seed=self._config.seed,
-            name=self.name,
-            step=step,
-            first_row=self._shard.rows.start,
-        )
+        add_exactly_(self._shard.weight_mN, self._remainder_mN, change_mN)
         if self._config.gate == "learned":
             self._directions = {task: directions[task].clone() for task in TASKS if task in directions}
         norm: Tensor = torch.linalg.vector_norm(change_mN)
@@ -171,6 +164,10 @@ class ProjectedLayer:
                 generator = generator_for(self._config.seed, "fill", self.name, name, step, device=self.weight.device)
                 subspace.choose_basis(torch.stack(own).sum(0), step, generator)
         return bool(sketches)
+
+    def exact_weight(self) -> Tensor:
+        """A copy of this rank's rows [m, N] of the weight before it is rounded to bfloat16, in the compute type."""
+        return exact_value(self._shard.weight_mN, self._remainder_mN)
 
     def accumulators(self) -> list[Tensor | None]:
         """The projected gradient of every subspace, then the sketch of every task, always in the same order.
@@ -206,12 +203,14 @@ class ProjectedLayer:
             subspace.projected_grad_RL = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: subspace.state_dict() for name, subspace in self.subspaces.items()}
+        subspaces = {name: subspace.state_dict() for name, subspace in self.subspaces.items()}
+        return {"subspaces": subspaces, "remainder": self._remainder_mN}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_names(state, self.subspaces, f"subspaces of {self.name}")
+        check_names(state["subspaces"], self.subspaces, f"subspaces of {self.name}")
         for name, subspace in self.subspaces.items():
-            subspace.load_state_dict(state[name], f"{self.name} ({name})")
+            subspace.load_state_dict(state["subspaces"][name], f"{self.name} ({name})")
+        restore_remainder_(self._remainder_mN, state["remainder"], self.name)
         self._directions = None
 
     def _refresh_due(self, task: Task, step: int) -> bool:
@@ -280,7 +279,7 @@ class ProjectedLayer:
 
     def _decayed_part(self) -> Tensor:
         """A copy [m, N] of the weight's part in the null space, which is all that weight decay may shrink."""
-        weight_mN = self._shard.weight_mN.to(self._dtype, copy=True)
+        weight_mN = self.exact_weight()
         if self._null_space is None:
             return weight_mN
         if self._null_space.side == "output":

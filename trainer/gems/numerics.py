@@ -1,9 +1,10 @@
 """Number types, rounding and random numbers of the optimiser.
 
-Bases, moments and updates are float32, or float64 for float64 weights. Float32 weights round to nearest. Bfloat16
-weights round stochastically: up or down with the probability that makes the rounded weight right on average. So updates
-below half a unit in the last place add up over the steps instead of vanishing, without a second copy of the weights.
-An update lies in the null space before it is rounded; what rounding adds has mean zero and no preferred direction.
+Bases, moments and updates are float32, or float64 for float64 weights. A bfloat16 weight has eight significant bits,
+and at usual learning rates one step changes it by a hundredth of the last of them. Rounded to nearest, most such steps
+would vanish; rounded stochastically they would add up, beneath a noise larger than they are, much of it in the
+protected space. So each bfloat16 weight has a remainder of 16 bits beside it: the two together are a float32 number, to
+which updates are added. The weight is that number rounded to nearest, and no rounding is added to an earlier one.
 
 Random numbers depend on nothing but the seed and the purpose that they are drawn for. A new generator is made for each
 use, so no generator state is saved, a skipped step is repeated with the same numbers, and all ranks draw the same ones.
@@ -19,9 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["add_rounded_", "compute_dtype", "full_precision", "generator_for"]
+__all__ = ["add_exactly_", "compute_dtype", "exact_value", "full_precision", "generator_for", "make_remainder"]
 
-BFLOAT16_BITS = -0x10000  # mask of a float32 as int32: sign, exponent and the seven mantissa bits that bfloat16 has
+BITS = 16  # of a bfloat16, and so of what a float32 has beyond it
+HALF = 1 << (BITS - 1)
 
 
 def generator_for(seed: int, *purpose: str | int, device: torch.device) -> torch.Generator:
@@ -55,22 +57,32 @@ def full_precision() -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def add_rounded_(weight: Tensor, update: Tensor, *, seed: int, name: str, step: int, first_row: int = 0) -> None:
-    """Adds an update to a weight in place, with stochastic rounding where the weight is bfloat16.
+def make_remainder(weight: Tensor) -> Tensor | None:
+    """The remainder of a bfloat16 weight, int16 zeros of its shape; None for a weight of another type.
 
-    The random part of the rounding depends on `seed`, `name`, `step` and `first_row` alone.
-
-    update: a tensor of the weight's shape, in the weight's compute type.
-    name: the weight's name.
-    step: steps applied so far.
-    first_row: the first of the weight's rows that this rank holds.
+    The bits of the exact float32 value are those of the weight, as the upper half, plus the remainder.
     """
-    if weight.dtype != torch.bfloat16:
+    return torch.zeros_like(weight, dtype=torch.int16) if weight.dtype == torch.bfloat16 else None
+
+
+def exact_value(weight: Tensor, remainder: Tensor | None) -> Tensor:
+    """A copy of the exact value of a weight: float32 with a remainder, and of the weight's own type without one."""
+    if remainder is None:
+        return weight.clone()
+    bits = weight.view(torch.int16).to(torch.int32).bitwise_left_shift_(BITS).add_(remainder)
+    return bits.view(torch.float32)
+
+
+def add_exactly_(weight: Tensor, remainder: Tensor | None, update: Tensor) -> None:
+    """Adds an update to the exact value of a weight, and changes weight and remainder in place.
+
+    remainder: what `make_remainder` made for the weight.
+    update: a tensor of the weight's shape, in the weight's compute type.
+    """
+    if remainder is None:
         weight.add_(update)
         return
-    generator = generator_for(seed, "rounding", name, first_row, step, device=weight.device)
-    exact = weight.float().add_(update)
-    bits = exact.view(torch.int32)
-    noise = torch.empty_like(bits).random_(0, 1 << 16, generator=generator)
-    bits.add_(noise).bitwise_and_(BFLOAT16_BITS)
-    weight.copy_(exact)
+    bits = exact_value(weight, remainder).add_(update).view(torch.int32)
+    upper = (bits + HALF).bitwise_right_shift_(BITS)  # rounded to nearest
+    weight.view(torch.int16).copy_(upper)
+    remainder.copy_(bits.sub_(upper.bitwise_left_shift_(BITS)))

@@ -20,7 +20,7 @@ finite, clipping and the gate take the whole batch into account, and the sum ove
 
 Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: the optimiser keeps 4·r·L numbers of moments, 2·r·S of
 bases, and with a learned gate r·L of the last directions. From the first backward pass to the step there are also
-2·r·L numbers of projected gradients.
+2·r·L numbers of projected gradients. A bfloat16 weight has a remainder of 16 bits (numerics.py) beside every number.
 
 If FSDP2 shards a weight over P ranks (sharded.py), each rank has 1/P of the weight, its gradient, its moments, its null
 space and AdamW's state, and complete bases. Projected gradients and directions are sharded if S is the columns; if S is
@@ -225,7 +225,6 @@ class GemsOptimizer(Optimizer):
                 step_size=self._last_step_size,
                 decay=projected["lr"] * projected["weight_decay"],
                 adam=self._adam(),
-                step=self._steps,
             )
             for layer in self._layers
         ]
@@ -237,8 +236,6 @@ class GemsOptimizer(Optimizer):
                 adam=AdamSettings(group["betas"], group["eps"]),
                 weight_decay=group["weight_decay"],
                 factor=factor / tokens,
-                seed=self.config.seed,
-                step=self._steps,
             )
         return total_norms([changes], self._shard_group)[0]
 

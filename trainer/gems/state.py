@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.core.errors import CheckpointError
 
-__all__ = ["check_names", "restore_"]
+__all__ = ["check_names", "restore_", "restore_remainder_"]
 
 
 def restore_(target: Tensor, saved: Tensor, name: str) -> None:
@@ -22,6 +22,18 @@ def restore_(target: Tensor, saved: Tensor, name: str) -> None:
             "resume with the model, gems.rank and gems.task_rank it was saved with"
         )
     target.copy_(saved)
+
+
+def restore_remainder_(target: Tensor | None, saved: Tensor | None, name: str) -> None:
+    """Copies the saved remainder of a bfloat16 weight into `target`; both are None for a weight of another type.
+
+    name: the weight's name, for the message of the CheckpointError that a state of another type raises.
+    """
+    if (target is None) != (saved is None):
+        had, has = ("bfloat16", "float32") if target is None else ("float32", "bfloat16")
+        raise CheckpointError(f"{name} was saved as {had}, here it is {has}: resume with the backbone.dtype of the run")
+    if target is not None and saved is not None:
+        restore_(target, saved, name)
 
 
 def check_names(saved: Collection[str], expected: Collection[str], what: str) -> None:

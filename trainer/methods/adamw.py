@@ -1,8 +1,12 @@
-"""AdamW for the training loop: torch's for most weights, and GEMS's own for those that GEMS does not project."""
+"""AdamW for the training loop: torch's for most weights, and GEMS's own for those that GEMS does not project.
+
+GEMS's own is also for bfloat16 weights. torch's would round every update to bfloat16, which loses those of usual
+learning rates, and keep moments in bfloat16, where a second moment no longer decays: 0.999 of it rounds to itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,8 +28,8 @@ CLIP_EPS = 1e-6  # as in torch's clipping
 class AdamWTuning:
     """Trains by the gradient of the whole batch, in which both tasks are summed, clipped by its norm over all weights.
 
-    parameters: the weights that torch's AdamW updates.
-    recipe: the settings of torch's AdamW, and the norm at which gradients are clipped.
+    parameters: the weights that the method trains, by name. torch's AdamW updates them, but for bfloat16 ones.
+    recipe: the settings of their AdamW, and the norm at which all gradients are clipped.
     plain: norms, biases and the trained rows of the vocabulary, which are updated exactly as by GemsOptimizer.
     config: the settings of GEMS, with which `plain` is updated.
     group: the ranks that share each batch. Their gradients are summed, and all make the same step.
@@ -35,20 +39,23 @@ class AdamWTuning:
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
+        parameters: Mapping[str, nn.Parameter],
         recipe: AdamWRecipe,
         plain: Sequence[PlainWeight] = (),
         config: GemsConfig | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self._group = group
-        self._parameters, self._recipe = list(parameters), recipe
+        self._parameters, self._recipe = list(parameters.values()), recipe
+        self._bfloat16 = [
+            PlainWeight(name, weight) for name, weight in parameters.items() if weight.dtype == torch.bfloat16
+        ]
         self._plain, self._config = plain, config or GemsConfig()
+        others = [weight for weight in self._parameters if weight.dtype != torch.bfloat16]
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=True
+            [{"params": others}], lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=True
         )
         self._losses: list[Tensor] = []  # of the batch so far
-        self._steps = 0  # applied so far
 
     def backward(self, loss: Tensor, task: Task, *, tokens: int, batch_tokens: int) -> None:
         self._losses.append(loss.detach().float())
@@ -63,7 +70,6 @@ class AdamWTuning:
         applied = not self._group.all_reduce_any([bool(fault)])[0]
         if applied:
             self._update(norm, lr_share)
-            self._steps += 1
         self._discard()
         return StepResult(applied, {})
 
@@ -73,16 +79,17 @@ class AdamWTuning:
     def state_dict(self) -> dict[str, Any]:
         return {
             "adamw": self._optimizer.state_dict(),
+            "bfloat16": {weight.name: weight.state_dict() for weight in self._bfloat16},
             "plain": {weight.name: weight.state_dict() for weight in self._plain},
-            "steps": self._steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_names(state["bfloat16"], [weight.name for weight in self._bfloat16], "bfloat16 weights")
         check_names(state["plain"], [weight.name for weight in self._plain], "weights beside the adapters")
         self._optimizer.load_state_dict(state["adamw"])
-        for weight in self._plain:
-            weight.load_state_dict(state["plain"][weight.name])
-        self._steps = int(state["steps"])
+        for kind, weights in (("bfloat16", self._bfloat16), ("plain", self._plain)):
+            for weight in weights:
+                weight.load_state_dict(state[kind][weight.name])
 
     def _all_reduce_gradients(self) -> None:
         if self._group.world_size == 1:
@@ -103,6 +110,10 @@ class AdamWTuning:
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.lr * lr_share
         self._optimizer.step()
+        for weight in self._bfloat16:  # one at a time, as its gradient becomes float32
+            weight.accumulate(tokens=1)
+            lr = self._recipe.lr * lr_share
+            weight.update(lr=lr, adam=AdamSettings(), weight_decay=self._recipe.weight_decay, factor=1.0)
         config, factor = self._config, min(1.0, self._recipe.clip / (float(norm) + CLIP_EPS))
         for weight in self._plain:
             weight.update(
@@ -110,12 +121,11 @@ class AdamWTuning:
                 adam=AdamSettings(config.betas, config.eps),
                 weight_decay=config.weight_decay if weight.weight.ndim >= 2 else 0.0,
                 factor=factor,
-                seed=config.seed,
-                step=self._steps,
             )
 
     def _discard(self) -> None:
         self._losses = []
-        self._optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         for weight in self._plain:
             weight.discard()

@@ -10,7 +10,8 @@ from trainer.methods.adamw import AdamWTuning
 
 
 class FullTuning(AdamWTuning):
-    """Trains every trainable weight of the model by torch's AdamW."""
+    """Trains every trainable weight of the model by AdamW."""
 
     def __init__(self, model: PreTrainedModel, recipe: FullRecipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
-        super().__init__([p for p in model.parameters() if p.requires_grad], recipe, group=group)
+        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        super().__init__(trained, recipe, group=group)

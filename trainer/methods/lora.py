@@ -34,7 +34,7 @@ class LoraTuning(AdamWTuning):
                 target_modules=list(targets.modules),
             ),
         )
-        adapters = [weight for weight in backbone.model.parameters() if weight.requires_grad]
+        adapters = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
         for weight in targets.plain:
             weight.weight.requires_grad_(True)
         super().__init__(adapters, settings, targets.plain, config, group)

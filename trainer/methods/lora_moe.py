@@ -28,12 +28,11 @@ class LoraMoeTuning(AdamWTuning):
     def __init__(self, backbone: Backbone, recipe: Recipe, group: ProcessGroup = SINGLE_PROCESS) -> None:
         settings, config = recipe.lora_moe, gems_config(recipe, backbone)
         targets = adapter_targets(backbone.model, config, setting="lora_moe.rank", rank=settings.rank)
-        layers = [
-            _replace(backbone.model, name, module, settings, recipe.seed) for name, module in targets.modules.items()
-        ]
-        super().__init__(
-            [weight for layer in layers for weight in layer.adapters()], settings, targets.plain, config, group
-        )
+        adapters: dict[str, nn.Parameter] = {}
+        for name, module in targets.modules.items():
+            layer = _replace(backbone.model, name, module, settings, recipe.seed)
+            adapters |= {f"{name}.{number}": weight for number, weight in enumerate(layer.adapters())}
+        super().__init__(adapters, settings, targets.plain, config, group)
 
 
 def _replace(model: PreTrainedModel, name: str, module: nn.Linear, recipe: LoraMoeRecipe, seed: int) -> LoraExperts:

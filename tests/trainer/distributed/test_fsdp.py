@@ -103,7 +103,7 @@ def tuned(case: str, group: ProcessGroup):
         "moments": sum(
             subspace["moments"]["second"].numel()
             for layer in optimizer.state_dict()["layers"].values()
-            for subspace in layer.values()
+            for subspace in layer["subspaces"].values()
         ),
     }
 

@@ -74,7 +74,7 @@ def test_full_rank_without_null_space_and_one_task_is_adam_in_a_rotated_basis():
     wide.add_module("q_proj", nn.Linear(9, 5, bias=False, dtype=torch.float64))
     config = GemsConfig(rank=5, decomposition=False, refresh_every=10**6, null_space=False, lr=3e-2)
     optimizer = GemsOptimizer(wide, config)
-    basis = copied(optimizer.state_dict()["layers"]["q_proj"]["shared"]["basis"])
+    basis = copied(optimizer.state_dict()["layers"]["q_proj"]["subspaces"]["shared"]["basis"])
     torch.testing.assert_close(basis.T @ basis, torch.eye(5, dtype=torch.float64))
     rotated = (basis.T @ wide.q_proj.weight.detach()).requires_grad_()
     adam = torch.optim.Adam([rotated], lr=3e-2)
@@ -94,7 +94,7 @@ def test_full_rank_without_null_space_and_one_task_is_adam_in_a_rotated_basis():
 
 def _follow(optimizer, rotated, adam, basis):
     """Turns the reference's parameter and moments into the optimiser's next basis, as Moments.rotate documents it."""
-    chosen = copied(optimizer.state_dict()["layers"]["q_proj"]["shared"]["next_basis"])
+    chosen = copied(optimizer.state_dict()["layers"]["q_proj"]["subspaces"]["shared"]["next_basis"])
     turn = chosen.T @ basis
     rotated.data = turn @ rotated.data
     moments = adam.state[rotated]
@@ -113,8 +113,9 @@ def test_a_batch_of_one_task_leaves_the_other_tasks_subspace_alone():
     assert stats.applied
     assert stats.tokens.recommendation == 0
     for name, layer in optimizer.state_dict()["layers"].items():
-        assert_same(before[name]["recommendation"]["moments"], layer["recommendation"]["moments"])
-        assert not torch.equal(before[name]["search"]["moments"]["first"], layer["search"]["moments"]["first"])
+        old, new = before[name]["subspaces"], layer["subspaces"]
+        assert_same(old["recommendation"]["moments"], new["recommendation"]["moments"])
+        assert not torch.equal(old["search"]["moments"]["first"], new["search"]["moments"]["first"])
     assert one_step(optimizer, model, 3, rows=(0, 4)).applied
     assert one_step(optimizer, model, 4).applied
 
@@ -123,10 +124,10 @@ def test_a_task_missing_at_first_gets_its_subspace_when_it_comes():
     model = Pair()
     optimizer = GemsOptimizer(model, GemsConfig(rank=4, refresh_every=100, **FREE))
     one_step(optimizer, model, 0, rows=(4, 0))
-    chosen = [layer["recommendation"]["chosen_at"] for layer in optimizer.state_dict()["layers"].values()]
+    chosen = [layer["subspaces"]["recommendation"]["chosen_at"] for layer in optimizer.state_dict()["layers"].values()]
     assert chosen == [None] * 3
     assert one_step(optimizer, model, 1, rows=(4, 4)).refreshed
-    layers = optimizer.state_dict()["layers"].values()
+    layers = [layer["subspaces"] for layer in optimizer.state_dict()["layers"].values()]
     assert [layer["recommendation"]["chosen_at"] for layer in layers] == [1] * 3
     assert [layer["search"]["chosen_at"] for layer in layers] == [0] * 3
 
@@ -221,7 +222,8 @@ def test_clipping_scales_the_gradient_that_the_moments_see():
         (pair_loss(scaled, batch) * (1e-3 / norm)).backward()
     second.step()
     for one, other in zip(first.state_dict()["layers"].values(), second.state_dict()["layers"].values(), strict=True):
-        torch.testing.assert_close(one["shared"]["moments"]["second"], other["shared"]["moments"]["second"])
+        own, others = (layer["subspaces"]["shared"]["moments"]["second"] for layer in (one, other))
+        torch.testing.assert_close(own, others)
 
 
 def test_without_decomposition_there_is_one_subspace_and_no_gate():
@@ -231,7 +233,7 @@ def test_without_decomposition_there_is_one_subspace_and_no_gate():
     assert (stats.gates.shared, stats.gates.search, stats.gates.recommendation) == (1, 0, 0)
     assert stats.grad_norms is None
     assert stats.hypergradient is None
-    assert all(list(layer) == ["shared"] for layer in optimizer.state_dict()["layers"].values())
+    assert all(list(layer["subspaces"]) == ["shared"] for layer in optimizer.state_dict()["layers"].values())
 
 
 def test_gradients_outside_of_a_task_are_left_to_their_owner():

@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from tests.trainer.methods.small_world import make_backbone, small_world
+from trainer.config.recipe import FullRecipe
 from trainer.core.errors import BackboneError, CheckpointError, SettingsError
+from trainer.gems.numerics import exact_value
+from trainer.methods.adamw import AdamWTuning
 from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 
 METHODS = ("gems", "single_subspace", "full", "lora", "lora_moe")
@@ -13,6 +16,12 @@ RATES = (
     "lora.rank=4",
     "lora.alpha=8",
 )
+
+
+def _backbone_of(dtype):
+    backbone = make_backbone()
+    backbone.model.to(dtype)
+    return backbone
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "t5"])
@@ -38,10 +47,30 @@ def test_a_method_works_on_bfloat16_weights_with_gradient_checkpointing(method, 
         assert {weight.dtype for weight in backbone.model.parameters()} == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("lr", [1e-5, 1e-4])
+def test_full_tuning_moves_bfloat16_weights_as_it_moves_float32_ones(lr, tmp_path):
+    """Two hundred steps on the same gradients; rounded at every step, most weights would stay where they were."""
+    weights = {dtype: torch.nn.Parameter(torch.ones(40, 30, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16)}
+    for weight in weights.values():
+        tuning = AdamWTuning({"w": weight}, FullRecipe(lr=lr))
+        for step in range(200):
+            draw = torch.Generator().manual_seed(step)
+            slope = (1 + torch.randn(40, 30, generator=draw)).bfloat16()
+            tuning.backward((weight * slope).sum() / 1000, "search", tokens=1, batch_tokens=1)
+            assert tuning.step(1.0).applied
+    expected, rounded = (weight.detach() for weight in weights.values())
+    exact = exact_value(rounded, tuning.state_dict()["bfloat16"]["w"]["remainder"])
+    moved = (1 - expected).mean().item()
+    assert moved > 100 * lr
+    assert (exact - expected).abs().max() <= 0.02 * moved
+    assert (rounded.float() - exact).abs().max() <= 2**-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_resumes_bit_for_bit(method, tmp_path):
+def test_a_method_resumes_bit_for_bit(method, dtype, tmp_path):
     settings = (f"method={method}", *RATES, "lora.dropout=0.1", "lora_moe.dropout=0.1")
-    first = small_world(tmp_path, *settings)
+    first = small_world(tmp_path, *settings, backbone=_backbone_of(dtype))
     for step in range(3):
         first.train_step(step)
     state = {"weights": first.weights(), "method": first.method.state_dict(), "random": torch.get_rng_state()}
@@ -49,7 +78,7 @@ def test_a_method_resumes_bit_for_bit(method, tmp_path):
     for step in range(3, 6):
         first.train_step(step)
 
-    second = small_world(tmp_path, *settings)
+    second = small_world(tmp_path, *settings, backbone=_backbone_of(dtype))
     saved = load_checkpoint(tmp_path / "c")
     with torch.no_grad():
         for name, weight in second.backbone.model.named_parameters():

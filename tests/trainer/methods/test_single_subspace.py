@@ -18,7 +18,8 @@ def whole_gradients(world, step):
 
 
 def bases(world):
-    return {name: state["shared"]["basis"].clone() for name, state in world.method.state_dict()["layers"].items()}
+    layers = world.method.state_dict()["layers"]
+    return {name: state["subspaces"]["shared"]["basis"].clone() for name, state in layers.items()}
 
 
 def first_change(basis_SR, gradient_MN):
@@ -54,7 +55,7 @@ def test_the_refreshed_subspace_holds_the_gradients_leading_directions(tmp_path)
 
 def test_there_is_no_task_subspace_no_gate_and_no_null_space(tmp_path):
     world = small_world(tmp_path, *SETTINGS)
-    assert all(set(state) == {"shared"} for state in world.method.state_dict()["layers"].values())
+    assert all(set(state["subspaces"]) == {"shared"} for state in world.method.state_dict()["layers"].values())
     assert world.train_step().figures == {}
     assert not (tmp_path / "null_spaces").exists()
 
