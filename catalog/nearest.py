@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rapidfuzz import process
-from rapidfuzz.distance import Indel
-
 __all__ = ["did_you_mean", "nearest_name"]
 
 MAX_NAME_LENGTH = 100  # of a name that is looked up: a longer one is no slip of the fingers, and would take long
@@ -20,6 +17,10 @@ def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """
     if len(name) > MAX_NAME_LENGTH:
         return None
+    # imported here, so that settings can be read where it is not installed
+    from rapidfuzz import process
+    from rapidfuzz.distance import Indel
+
     by_lowered = {other.lower(): other for other in known}
     found = process.extractOne(
         name.lower(), list(by_lowered), scorer=Indel.normalized_similarity, score_cutoff=MIN_SIMILARITY

@@ -1,13 +1,13 @@
 """Reads Parquet and JSONL files as arrow tables, and writes them so that a crash leaves no partial file.
 
-JSONL is parsed line by line with orjson, because arrow's own JSON reader stops at the first broken line.
+JSONL is parsed line by line with orjson, because arrow's own JSON reader stops at the first broken line. It is imported
+where it is used, so that benchmarks on a borrowed GPU, which read no JSONL, need not install it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -44,6 +44,8 @@ def write_table(table: pa.Table, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         if path.suffix == ".jsonl":
+            import orjson
+
             with temporary.open("wb") as stream:
                 for batch in table.to_batches(max_chunksize=65_536):
                     stream.writelines(orjson.dumps(row) + b"\n" for row in batch.to_pylist())
@@ -84,6 +86,8 @@ def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> 
 
 
 def _read_jsonl(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
+    import orjson
+
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     with path.open("rb") as stream:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from catalog.ids.codes import Codebooks
 from catalog.text.prompts import TASKS, level_token_ids
+from loadtest.synthetic.qwen import QWEN_SHAPES, large_tokenizer, random_qwen, text_entries
 from trainer.config.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
 from trainer.data.batches import TaskBatch
 from trainer.gems import GemsConfig, NullSpace
@@ -45,6 +46,7 @@ class Setup:
     sequences: number of sequences of each task in the batch.
     length: positions of a sequence.
     rank: of GEMS' shared subspace and of the single subspace.
+    shape: one of QWEN_SHAPES, with its vocabulary, in place of a model of `parameters`.
     """
 
     parameters: int = 100_000_000
@@ -54,10 +56,19 @@ class Setup:
     dtype: str = "float32"
     rank: int = 128
     gradient_checkpointing: bool = False
+    shape: str | None = None
 
     @property
     def backbone(self) -> BackboneRecipe:
-        """The model's shape, with about as many layers as heads of 64 dimensions: 11 of 768 for 100 M parameters."""
+        """The model's size.
+
+        Without a `shape` it has about as many layers as heads of 64 dimensions: 11 layers of 768 for 100 M parameters.
+        """
+        if self.shape is not None:
+            known = QWEN_SHAPES[self.shape]
+            return BackboneRecipe(
+                hidden=known["hidden_size"], heads=known["num_attention_heads"], layers=known["num_hidden_layers"]
+            )
         heads = next(n for n in range(1, 256) if 16 * (n * HEAD) ** 2 * n >= self.parameters)
         hidden = heads * HEAD
         return BackboneRecipe(hidden=hidden, heads=heads, layers=math.ceil(self.parameters / (16 * hidden**2)))
@@ -65,13 +76,22 @@ class Setup:
 
 def make_backbone(setup: Setup) -> Backbone:
     """A model with random weights and with item tokens of CODE_SIZES."""
-    backbone = build_backbone(setup.backbone, WORDS, max(512, setup.length), seed=0)
+    backbone = _bare_backbone(setup)
     draw = np.random.default_rng(0)
     add_item_tokens(backbone, Codebooks(tuple(draw.standard_normal((n, 8), np.float32) for n in CODE_SIZES)), seed=0)
     backbone.model.to(setup.device, getattr(torch, setup.dtype)).train()
     if setup.gradient_checkpointing:
         backbone.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return backbone
+
+
+def _bare_backbone(setup: Setup) -> Backbone:
+    """The model without item tokens. One of a real shape is made where it will train, which takes seconds on a GPU."""
+    if setup.shape is None:
+        return build_backbone(setup.backbone, WORDS, max(512, setup.length), seed=0)
+    model = random_qwen(setup.shape, device=setup.device, dtype=getattr(torch, setup.dtype))
+    tokenizer = large_tokenizer(text_entries(setup.shape))
+    return Backbone(model, tokenizer, setup.shape, len(tokenizer))
 
 
 def recipe_of(method: str, setup: Setup) -> Recipe:
@@ -109,9 +129,12 @@ def draw_null_spaces(
 ) -> dict[str, NullSpace]:
     """Null spaces that protect random directions of the outputs, in place of `estimate_null_spaces`."""
     draw = torch.Generator().manual_seed(2)
+    factors: dict[int, Tensor] = {}  # by width: those of a large model would take minutes, one after the other
     spaces = {}
     for name, module in projected_modules(model, settings["modules"]).items():
         width = module.weight.shape[0]
-        gaussian_WK = torch.randn(width, int(PROTECTED * width), generator=draw)
-        spaces[name] = NullSpace("output", "protected", torch.linalg.qr(gaussian_WK)[0])
+        if width not in factors:
+            gaussian_WK = torch.randn(width, int(PROTECTED * width), generator=draw).to(module.weight.device)
+            factors[width] = torch.linalg.qr(gaussian_WK)[0]
+        spaces[name] = NullSpace("output", "protected", factors[width].clone())
     return spaces

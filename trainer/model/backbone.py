@@ -211,6 +211,7 @@ def add_item_tokens(backbone: Backbone, codebooks: Codebooks, *, seed: int) -> N
             for centroids_CD in codebooks.centroids:
                 rows_NH[at : at + len(centroids_CD)] = _projected_at_random(centroids_CD, text_VH.shape[1], generator)
                 at += len(centroids_CD)
+            rows_NH = rows_NH.to(table_VH.device)  # drawn on the CPU, so that every device gets the same
             table_VH[first:] = (text_VH.mean(0) + rows_NH * text_VH.std(0)).to(table_VH.dtype)
     backbone.text_rows = first
 
