@@ -54,8 +54,11 @@ def test_a_run_ends_in_a_current_bundle_that_answers(bundle):
 def test_the_report_has_both_tasks_beside_their_baselines(bundle):
     report = json.loads((bundle.path / "report.json").read_text())
     assert report["protocol"] == "leave_one_out/full"
-    assert set(report["tasks"]["recommendation"]) == {"model", "popularity", "item_knn"}
-    assert set(report["tasks"]["search"]) == {"model", "bm25", "bm25_with_queries"}
+    neighbours, words = {"popularity", "item_knn", "ease", "transitions"}, {"clicks", "bm25", "bm25_with_queries"}
+    assert set(report["tasks"]["recommendation"]) == {"model", *neighbours}
+    assert set(report["tasks"]["search"]) == {"model", *neighbours, *words}
+    for task, methods in report["tasks"].items():
+        assert {"model", *report["baselines"][task]} == set(methods)
     for methods in report["tasks"].values():
         for figures in methods.values():
             assert 0 <= figures["recall@10"] <= 1

@@ -16,10 +16,10 @@ from transformers import PreTrainedModel
 from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import TASKS, PromptFormat, Task
+from catalog.text.prompts import TASKS, PromptFormat
 from trainer.config.recipe import EvaluationRecipe
 from trainer.data.histories import Histories, Question, Split
-from trainer.evaluation.baselines import bm25, documents_with_queries, item_knn, popularity
+from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
 from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize
 
@@ -44,6 +44,7 @@ def evaluate(
     *,
     protocol: Protocol = "full",
     seed: int = 0,
+    baselines: TunedBaselines | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
     """The metrics of both tasks, for the model and the baselines, with bootstrap 95% intervals.
@@ -53,13 +54,16 @@ def evaluate(
     level_tokens: the vocabulary ids of every level's codes, int64.
     prompts: renders histories and queries as tokens.
     items: the catalog, in leaf order.
-    split: the test questions, and the training histories for the baselines.
+    split: the test questions, and the training histories and validation questions for the baselines.
     recipe: the width of the beam and other settings.
     seed: what the candidates are drawn from.
+    baselines: those of this split, if they are tuned already.
     progress: called with the number of questions that have been answered since its last call.
     """
     ranker = TransformersRanker(model, index, level_tokens)
+    baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
     tasks: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
     for task in TASKS:
         questions = [q for q in split.test if q.task == task]
         if not questions:
@@ -69,7 +73,8 @@ def evaluate(
         else:
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
-        rankings |= _baselines(task, questions, candidates, items, split)
+        rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
+        tuned[task] = baselines.report(task)
         answers = np.array([q.item for q in questions])
         tasks[task] = {
             name: summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap) for name, found in rankings.items()
@@ -80,6 +85,7 @@ def evaluate(
         "exclude_seen": recipe.exclude_seen,
         "beam_width": recipe.width,
         "tasks": tasks,
+        "baselines": tuned,
     }
     if protocol == "candidates":
         drawn = "uniformly from the items that the user never took"
@@ -125,17 +131,3 @@ def _prompt(prompts: PromptFormat, histories: Histories, question: Question) -> 
     first = max(question.start, question.stop - 2 * prompts.max_history)
     history = histories.interactions(range(first, question.stop))
     return prompts.render(history, question.query, first=first - question.start)
-
-
-def _baselines(
-    task: Task, questions: Sequence[Question], candidates: Sequence[Candidates], items: Items, split: Split
-) -> dict[str, list[np.ndarray]]:
-    if task == "search":
-        return {
-            "bm25": bm25(items.texts(), questions, candidates, MAX_CUTOFF),
-            "bm25_with_queries": bm25(documents_with_queries(items, split.train), questions, candidates, MAX_CUTOFF),
-        }
-    return {
-        "popularity": popularity(split, candidates, len(items), MAX_CUTOFF),
-        "item_knn": item_knn(split, questions, candidates, len(items), MAX_CUTOFF),
-    }

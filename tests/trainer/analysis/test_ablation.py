@@ -53,7 +53,15 @@ def test_the_table_says_what_the_runs_reported(finished):
     assert table["rows"]["gems"]["retention"]["perplexity"] == pytest.approx(statistics.mean(kept))
     assert table["rows"]["lora_moe"]["retention"] is None
     assert table["base"]["perplexity"]["value"] > 1
-    assert set(table["baselines"]) == {"popularity", "item_knn", "bm25", "bm25_with_queries"}
+    assert set(table["baselines"]) == {
+        "popularity",
+        "item_knn",
+        "ease",
+        "transitions",
+        "clicks",
+        "bm25",
+        "bm25_with_queries",
+    }
     assert all(one["peak_bytes"] > 50 * 2**20 and one["seconds"] > 0 for one in table["runs"])
     lines = table["markdown"].splitlines()
     assert len(lines) == 2 + 2 + 1 + 4

@@ -42,7 +42,7 @@ def test_the_full_protocol_repeats_the_report_of_the_training_run(bundle, files,
     assert report["events"] == {"read": 240, "unknown_items": 0, "trained_on": True}
     shown = capsys.readouterr().out
     assert "leave_one_out/full: among 30 items, beam width 30" in shown
-    for method in ("model", "popularity", "item_knn", "bm25", "bm25_with_queries"):
+    for method in ("model", "popularity", "item_knn", "ease", "transitions", "clicks", "bm25", "bm25_with_queries"):
         assert method in shown
 
 

@@ -1,0 +1,1 @@
+"""What catalog and events know without a model: words, clicks, neighbours and popularity, one module a source."""

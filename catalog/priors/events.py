@@ -1,0 +1,64 @@
+"""Training events as flat arrays, and histories as rows of a sparse matrix, which all sources are made from.
+
+U users, N items, E events of all users together, Q questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+__all__ = ["NO_QUERY", "TrainingEvents", "newest_distinct", "recent_items"]
+
+NO_QUERY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEvents:
+    """Events grouped by user, each user's oldest first.
+
+    users, items: how many there are; an item may have no event.
+    user_E, item_E: int64, the user and the item of every event.
+    query_E: int64, the number in `texts` of the query that led to the event, or NO_QUERY.
+    texts: the queries.
+    """
+
+    users: int
+    items: int
+    user_E: np.ndarray
+    item_E: np.ndarray
+    query_E: np.ndarray
+    texts: Sequence[str]
+
+    def taken(self) -> sp.csr_matrix:
+        """Who took what: float64 [U, N], 1 where a user took an item once or more often."""
+        taken_UN = sp.csr_matrix(
+            (np.ones(len(self.item_E)), (self.user_E, self.item_E)), shape=(self.users, self.items)
+        )
+        taken_UN.sum_duplicates()
+        taken_UN.data[:] = 1
+        return taken_UN
+
+
+def recent_items(histories: Sequence[np.ndarray], items: int, *, last: int, decay: float) -> sp.csr_matrix:
+    """The newest distinct items of every history: float64 [Q, N], 1 for the newest, `decay` times less for each before.
+
+    An item that stands in a history several times counts once, where it stands last.
+
+    histories: the item numbers of each history, int64, oldest first.
+    last: how many items of a history count.
+    """
+    newest = [newest_distinct(history_W, last) for history_W in histories]
+    lengths_Q = np.array([len(found) for found in newest], dtype=np.int64)
+    columns = np.concatenate(newest) if newest else np.empty(0, np.int64)
+    ages = np.concatenate([np.arange(length) for length in lengths_Q]) if newest else np.empty(0, np.int64)
+    starts = np.r_[0, np.cumsum(lengths_Q)]
+    return sp.csr_matrix((decay**ages, columns, starts), shape=(len(histories), items))
+
+
+def newest_distinct(history_W: np.ndarray, last: int) -> np.ndarray:
+    """The last distinct items of a history, newest first: int64 [last or fewer]."""
+    return np.array(list(dict.fromkeys(history_W[::-1].tolist()))[:last], dtype=np.int64)

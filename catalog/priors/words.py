@@ -1,0 +1,157 @@
+"""Words: items whose fields have a query's words, by BM25 with stemming (Robertson and Zaragoza, 2009), from tantivy.
+
+Queries are made of terms, never parsed, so no syntax of tantivy's means anything: `AND`, quotes, `*` and `:` are text.
+
+N items, Q questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+
+import numpy as np
+import scipy.sparse as sp
+import tantivy
+
+from catalog.data.items import Items
+from catalog.priors.events import NO_QUERY, TrainingEvents
+from catalog.text.normalization import nfkc
+from catalog.text.prompts import MAX_TEXT_CHARACTERS
+
+__all__ = [
+    "WordIndex",
+    "WordSettings",
+    "analyzer",
+    "field_scores",
+    "fit",
+    "item_fields",
+    "queries_of_items",
+    "score",
+    "weighted",
+    "words_of",
+]
+
+FIELDS = ("title", "brand", "categories", "description")
+MAX_WORD = 60
+"""Characters of the longest word that is indexed."""
+MAX_HITS = 2_000
+"""Items that a query finds in a field, the best."""
+MEMORY = 32_000_000
+"""Bytes that tantivy collects before it writes a segment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSettings:
+    """How words are matched.
+
+    language: whose stemmer of tantivy's is used, such as english or german; None leaves words as they are.
+    weights: what each field's BM25 is multiplied by.
+    """
+
+    language: str | None = "english"
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WordIndex:
+    """A fielded index of N items."""
+
+    searcher: tantivy.Searcher
+    schema: tantivy.Schema
+    analyzer: tantivy.TextAnalyzer
+    fields: tuple[str, ...]
+    items: int
+
+
+def analyzer(language: str | None) -> tantivy.TextAnalyzer:
+    """What divides a text into words: lower case, without accents, stemmed. Raises ValueError for another language."""
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.remove_long(MAX_WORD)).filter(tantivy.Filter.lowercase())
+    builder = builder.filter(tantivy.Filter.ascii_fold())
+    return (builder.filter(tantivy.Filter.stemmer(language)) if language else builder).build()
+
+
+def words_of(words: tantivy.TextAnalyzer, text: str) -> list[str]:
+    """The distinct words of a text, in the order in which they come first."""
+    return list(dict.fromkeys(words.analyze(nfkc(text[:MAX_TEXT_CHARACTERS]))))
+
+
+def item_fields(items: Items) -> dict[str, list[str]]:
+    """The texts of all items, by the name of the field: those that any item has, and `text`, which is all in one."""
+    columns = {name: items.table[name].to_pylist() for name in FIELDS}
+    columns["categories"] = [", ".join(names or ()) for names in columns["categories"]]
+    fields = {name: [text or "" for text in texts] for name, texts in columns.items() if any(texts)}
+    return {"text": items.texts(), **fields}
+
+
+def queries_of_items(events: TrainingEvents) -> list[str]:
+    """All queries that led to each item, as often as they did, in one text."""
+    queries: list[list[str]] = [[] for _ in range(events.items)]
+    for item, query in zip(events.item_E.tolist(), events.query_E.tolist(), strict=True):
+        if query != NO_QUERY:
+            queries[item].append(events.texts[query])
+    return [" ".join(texts) for texts in queries]
+
+
+def fit(fields: Mapping[str, Sequence[str]], settings: WordSettings) -> WordIndex:
+    """The index of these fields, in memory.
+
+    fields: one text for each item, by the name of the field.
+    """
+    words = analyzer(settings.language)
+    builder = tantivy.SchemaBuilder().add_unsigned_field("row", fast=True)
+    for name in fields:
+        builder = builder.add_text_field(f"text_{name}", tokenizer_name="words", index_option="freq")
+    schema = builder.build()
+    index = tantivy.Index(schema)
+    index.register_tokenizer("words", words)
+    writer = index.writer(MEMORY, num_threads=1)
+    items = len(next(iter(fields.values()), ()))
+    for row, texts in enumerate(zip(*fields.values(), strict=True)):
+        document = tantivy.Document()
+        document.add_unsigned("row", row)
+        for name, text in zip(fields, texts, strict=True):
+            document.add_text(f"text_{name}", nfkc(text))
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    return WordIndex(index.searcher(), schema, words, tuple(fields), items)
+
+
+def field_scores(index: WordIndex, queries: Sequence[str]) -> dict[str, sp.csr_matrix]:
+    """The BM25 of every field for every query: float64 [Q, N], of the best MAX_HITS items, by the name of the field."""
+    return {name: _scores_of(index, name, queries) for name in index.fields}
+
+
+def score(index: WordIndex, queries: Sequence[str], settings: WordSettings) -> sp.csr_matrix:
+    """The weighted sum of the fields' BM25 for every query: float64 [Q, N]; 0 for items without any of its words."""
+    return weighted(field_scores(index, queries), settings.weights)
+
+
+def weighted(scores: Mapping[str, sp.csr_matrix], weights: Mapping[str, float]) -> sp.csr_matrix:
+    """The sum of the fields' scores, each times its weight; a field without a weight counts once."""
+    weighted_QN = [scores_QN * weights.get(name, 1.0) for name, scores_QN in scores.items()]
+    return reduce(add, weighted_QN)
+
+
+def _scores_of(index: WordIndex, name: str, queries: Sequence[str]) -> sp.csr_matrix:
+    rows, values, starts = [], [], [0]
+    for query in queries:
+        hits = _hits(index, f"text_{name}", words_of(index.analyzer, query))
+        rows += index.searcher.fast_field_values("row", [address for _, address in hits])
+        values += [value for value, _ in hits]
+        starts.append(len(rows))
+    shape = (len(queries), index.items)
+    return sp.csr_matrix((np.array(values, np.float64), np.array(rows, np.int64), starts), shape=shape)
+
+
+def _hits(index: WordIndex, name: str, words: Sequence[str]) -> list[tuple[float, tantivy.DocAddress]]:
+    if not words:
+        return []
+    terms = [(tantivy.Occur.Should, tantivy.Query.term_query(index.schema, name, word, "freq")) for word in words]
+    found = index.searcher.search(tantivy.Query.boolean_query(terms), MAX_HITS, count=False)
+    return [(float(value), address) for value, address in found.hits]

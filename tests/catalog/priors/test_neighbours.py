@@ -1,0 +1,128 @@
+"""item-kNN, transitions, EASE and popularity against the same written out with loops."""
+
+from collections import Counter
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.priors import ease, item_knn, popularity, transitions
+from catalog.priors.events import recent_items
+from tests.catalog.priors.worlds import as_history, asked_weights, histories_of, takers, training_events
+
+
+def by_loops(history, items, last, decay, weight):
+    """The score of every item from weights between pairs."""
+    asked = asked_weights(history, last, decay)
+    return [sum(own * weight(item, other) for item, own in asked.items()) for other in range(items)]
+
+
+@given(st.data(), st.integers(1, 5), st.sampled_from([0.5, 1.0]))
+def test_histories_ask_with_their_newest_distinct_items(data, last, decay):
+    histories = data.draw(histories_of(6))
+    found = recent_items(histories, 6, last=last, decay=decay).toarray()
+    expected = [[asked_weights(history, last, decay).get(item, 0) for item in range(6)] for history in histories]
+    np.testing.assert_allclose(found, expected)
+
+
+@given(st.data(), training_events(), st.integers(1, 4), st.sampled_from([0.0, 3.0]))
+def test_item_knn_adds_shrunk_cosines_of_the_nearest_neighbours(data, events, count, shrinkage):
+    settings = item_knn.ItemKnnSettings(neighbours=count, shrinkage=shrinkage, last=3, decay=0.5)
+    of_item = takers(events)
+
+    def cosine(one, other):
+        both = len(of_item[one] & of_item[other]) if one != other else 0
+        return both / (sqrt(len(of_item[one]) * len(of_item[other])) + shrinkage) if both else 0.0
+
+    def kept(one, other):
+        order = sorted(range(events.items), key=lambda item: (-cosine(one, item), item))
+        return cosine(one, other) if other in order[:count] else 0.0
+
+    histories = data.draw(histories_of(events.items))
+    found = item_knn.score(item_knn.fit(events, settings), histories, settings).toarray()
+    np.testing.assert_allclose(found, [by_loops(h, events.items, 3, 0.5, kept) for h in histories], atol=1e-12)
+
+
+def test_item_knn_is_the_same_in_blocks(monkeypatch):
+    generator = np.random.default_rng(0)
+    user_E = np.sort(generator.integers(0, 30, 300))
+    events = world(30, 40, user_E, generator.integers(0, 40, 300))
+    whole = item_knn.fit(events, item_knn.ItemKnnSettings(neighbours=6)).toarray()
+    monkeypatch.setattr(item_knn, "BLOCK", 7)
+    np.testing.assert_array_equal(item_knn.fit(events, item_knn.ItemKnnSettings(neighbours=6)).toarray(), whole)
+
+
+@given(st.data(), training_events(), st.integers(1, 4), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 2.0]))
+def test_transitions_count_what_follows_within_the_window(data, events, window, backward, shrinkage):
+    settings = transitions.TransitionSettings(
+        window=window, step=0.7, backward=backward, shrinkage=shrinkage, last=3, decay=0.6
+    )
+    counts, pairs = Counter(), Counter()
+    for user in range(events.users):
+        steps = events.item_E[events.user_E == user].tolist()
+        steps = [item for place, item in enumerate(steps) if place == 0 or item != steps[place - 1]]
+        counts.update(steps)
+        for place, item in enumerate(steps):
+            for distance, later in enumerate(steps[place + 1 : place + 1 + window]):
+                if later != item:
+                    pairs[item, later] += 0.7**distance
+                    pairs[later, item] += backward * 0.7**distance
+
+    def weight(one, other):
+        scale = sqrt((max(counts[one], 1) + shrinkage) * (max(counts[other], 1) + shrinkage))
+        return pairs[one, other] / scale
+
+    histories = data.draw(histories_of(events.items))
+    found = transitions.score(transitions.fit(events, settings), histories, settings).toarray()
+    np.testing.assert_allclose(found, [by_loops(h, events.items, 3, 0.6, weight) for h in histories], atol=1e-12)
+
+
+@given(st.data(), training_events(), st.sampled_from([0.5, 20.0]))
+def test_ease_is_the_closed_form_of_its_paper(data, events, penalty):
+    settings = ease.EaseSettings(penalty=penalty, last=4, decay=0.9)
+    taken_UN = np.zeros((events.users, events.items))
+    taken_UN[events.user_E, events.item_E] = 1
+    precision = np.linalg.inv(taken_UN.T @ taken_UN + penalty * np.eye(events.items))
+    weights = precision / -np.diag(precision)
+    np.fill_diagonal(weights, 0)
+    histories = data.draw(histories_of(events.items))
+    found = ease.score(ease.fit(events, settings), histories, settings)
+    expected = [by_loops(h, events.items, 4, 0.9, lambda one, other: weights[one, other]) for h in histories]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("limit", ["MAX_DOUBLE_SIDE", "BLOCK"])
+@pytest.mark.parametrize("users", [20, 60])
+def test_ease_is_the_same_in_float32_and_mirrored_in_parts(limit, users, monkeypatch):
+    generator = np.random.default_rng(1)
+    user_E = np.sort(generator.integers(0, users, 400))
+    events = world(users, 40, user_E, generator.integers(0, 40, 400))
+    expected = ease.fit(events, ease.EaseSettings(penalty=5)).weight_HH
+    monkeypatch.setattr(ease, limit, 7)
+    np.testing.assert_allclose(ease.fit(events, ease.EaseSettings(penalty=5)).weight_HH, expected, atol=1e-5)
+
+
+def test_ease_leaves_out_what_the_fewest_took_beyond_its_largest_model(monkeypatch):
+    events = world(4, 4, as_history([0, 0, 1, 1, 2, 3, 3]), as_history([0, 2, 0, 2, 3, 0, 2]))
+    monkeypatch.setattr(ease, "MAX_ITEMS", 2)
+    settings = ease.EaseSettings(penalty=1)
+    model = ease.fit(events, settings)
+    assert model.item_H.tolist() == [0, 2]
+    score = ease.score(model, [as_history([3, 0]), as_history([])], settings)
+    assert score.shape == (2, 4)
+    assert np.flatnonzero(score[0]).tolist() == [2]
+    assert not score[1].any()
+
+
+@given(training_events())
+def test_popularity_counts_events(events):
+    counted = Counter(events.item_E.tolist())
+    assert popularity.fit(events).tolist() == [counted[item] for item in range(events.items)]
+
+
+def world(users, items, user_E, item_E):
+    from catalog.priors.events import NO_QUERY, TrainingEvents
+
+    return TrainingEvents(users, items, user_E, item_E, np.full(len(item_E), NO_QUERY), ())
