@@ -24,6 +24,7 @@ from trainer.model.warm_start import check_fits
 from trainer.runtime.loop import train
 from trainer.runtime.prepare import InputFiles, TrainingData, general_text, prepare_backbone, prepare_data
 from trainer.runtime.publish import keep_reports, publish_run
+from trainer.runtime.step_log import read_step_log, summary
 from trainer.runtime.workspace import Workspace, open_workspace
 
 __all__ = ["run"]
@@ -107,7 +108,8 @@ def _train_and_publish(
         tuned = _unsharded(backbone, weights, recipe, workspace, group.device) if weights else backbone
 
         def report(protocol: Protocol) -> Report:
-            return _evaluate(tuned, data, tokens, prompts, recipe, protocol)
+            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol)
+            return found | {"training": summary(read_step_log(workspace.step_log))}
 
         if method.unservable_reason is None:
             prompts.settings.save(workspace.catalog / "prompt.json")

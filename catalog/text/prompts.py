@@ -6,7 +6,8 @@ A prompt is the instruction, the history with the oldest item first, and the que
 
 A marker (`<|search|>` or `<|recommend|>`) names the task that the codes behind it answer. So one sequence holds a
 training target at every item, each in exactly the form of a request, and a user's search and recommendation have the
-same beginning. Text that people typed cannot become a special token, because it is tokenised without added tokens.
+same beginning. Where `history_queries` bounds the queries that are shown, older searches are a marker without words.
+Text that people typed cannot become a special token, because it is tokenised without added tokens.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class PromptSettings:
     """The settings of prompts, stored in a bundle as prompt.json. A model must be served with those of its training.
 
     history_block: a long history loses its oldest items by so many at a time.
+    history_queries: of so many of the latest items of a history the query is shown, and of older ones only that there
+        was a search; None to show all queries. A long history loses its oldest queries in blocks too.
     terminator: a special token that ends every prompt, as T5's encoder expects.
     """
 
@@ -64,6 +67,7 @@ class PromptSettings:
     max_history: int = 20
     history_block: int = 5
     max_query_tokens: int = 24
+    history_queries: int | None = None
     terminator: str | None = None
     version: int = PROMPT_VERSION
 
@@ -74,6 +78,13 @@ class PromptSettings:
             )
         if self.max_query_tokens < 1:
             raise PromptError(f"max_query_tokens is {self.max_query_tokens}: it must be at least 1")
+        if self.history_queries is not None and self.history_queries < 0:
+            raise PromptError(f"history_queries is {self.history_queries}: it must be at least 0, or null for all")
+
+    @property
+    def shown_queries(self) -> int:
+        """Items of a history whose queries a prompt shows at most."""
+        return self.max_history if self.history_queries is None else min(self.history_queries, self.max_history)
 
     def save(self, path: Path) -> None:
         """Write prompt.json."""
@@ -211,14 +222,17 @@ class PromptFormat:
     @property
     def max_tokens(self) -> int:
         """The length of the longest prompt that `render` returns."""
-        item = self.max_query_tokens + 1 + self.depth
-        return len(self._instruction) + self.max_history * item + self.max_query_tokens + 1 + len(self._end)
+        text = (self.settings.shown_queries + 1) * self.max_query_tokens
+        return len(self._instruction) + self.max_history * (1 + self.depth) + text + 1 + len(self._end)
 
     def window_start(self, length: int) -> int:
         """The position of the first item of a history of `length` items that a prompt shows."""
-        over = max(0, length - self.max_history)
-        block = self.settings.history_block
-        return -(-over // block) * block
+        return _first_kept(length, self.max_history, self.settings.history_block)
+
+    def queries_start(self, length: int) -> int:
+        """The position of the first item of a history of `length` items whose query a prompt shows."""
+        kept = self.settings.history_queries
+        return 0 if kept is None else _first_kept(length, kept, max(1, min(kept, self.settings.history_block)))
 
     def window(self, history: Sequence[Interaction], *, first: int = 0) -> Sequence[Interaction]:
         """The part of a history that `render` shows."""
@@ -238,9 +252,12 @@ class PromptFormat:
             raise PromptError("the query is empty: type something to search for, or ask for a recommendation")
         ids = list(self._instruction)
         before = None
-        for interaction in self.window(history, first=first):
+        shown = self.window(history, first=first)
+        with_query = self.queries_start(first + len(history)) - (first + len(history) - len(shown))
+        for place, interaction in enumerate(shown):
             if interaction.leaf != before:  # the first of a run, such as search, view and purchase
-                ids += self.query_tokens(interaction.query)
+                marker_only = place < with_query
+                ids += self.marker(interaction.task) if marker_only else self.query_tokens(interaction.query)
                 ids += self.item_tokens(interaction.leaf)
             before = interaction.leaf
         return ids + self.query_tokens(query) + self._end
@@ -253,10 +270,19 @@ class PromptFormat:
     def query_tokens(self, query: str | None) -> list[int]:
         """The token ids between two items: those of the query's text, if there is one, and the task's marker."""
         if query is None:
-            return [self._markers["recommendation"]]
-        return [*self._plain.encode(query, self.max_query_tokens), self._markers["search"]]
+            return self.marker("recommendation")
+        return [*self._plain.encode(query, self.max_query_tokens), *self.marker("search")]
+
+    def marker(self, task: Task) -> list[int]:
+        """The token id, in a list, of the marker of a task."""
+        return [self._markers[task]]
 
     def item_tokens(self, leaf: int) -> list[int]:
         """The token ids of an item: one for every level."""
         ids: list[int] = self._tokens_NL[leaf].tolist()
         return ids
+
+
+def _first_kept(length: int, kept: int, block: int) -> int:
+    """The position from which at most the last `kept` of `length` entries are left, a multiple of `block`."""
+    return -(-max(0, length - kept) // block) * block

@@ -60,9 +60,10 @@ class PromptRecipe(Section):
     max_history: int = Field(20, ge=1)
     history_block: int = Field(5, ge=1)
     max_query_tokens: int = Field(24, ge=1)
+    history_queries: int | None = Field(None, ge=0)  # of the latest items so many with their queries; null: of all
 
     def max_positions(self, levels: int) -> int:
-        """How many positions a model needs for the longest prompt.
+        """How many positions a model needs for the longest sequence, be it a prompt or synthetic searches.
 
         levels: how many codes an identifier has.
         """
@@ -74,9 +75,12 @@ class TrainingRecipe(Section):
     """The training loop, for every method alike."""
 
     steps: int = Field(1000, ge=1)
+    minutes: float | None = Field(None, gt=0)  # for all steps and checkpoints: if too short for `steps`, fewer are made
     search_sequences: int = Field(16, ge=0)  # of each batch
     recommendation_sequences: int = Field(32, ge=0)  # of each batch
+    max_tokens: int | None = Field(None, ge=1)  # of a batch, without padding; sequences beyond are left out
     micro_batch: int = Field(1024, ge=1)  # sequences at most in one forward pass; gradients of several are accumulated
+    micro_tokens: int | None = Field(None, ge=1)  # at most in one forward pass, padding counted, unless one is longer
     warmup: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
     final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak learning rate that the cosine ends at
     dropout: float = Field(0.2, ge=0, lt=1)  # on embeddings and block outputs

@@ -39,7 +39,7 @@ class Progress:
         figures: the latest figures by name, which are shown after the count.
         """
         self._done += count
-        text = " ".join(f"{key}={value:.3f}" for key, value in figures.items())
+        text = " ".join(f"{key}={value:.{0 if value >= 1000 else 3}f}" for key, value in figures.items())
         if self._bar is not None:
             self._bar.update(count)
             self._bar.set_postfix_str(text, refresh=False)
@@ -49,6 +49,13 @@ class Progress:
             self._last_line = now
             left = (now - self._began) / max(1, self._done - self._start) * (self._total - self._done)
             print_line(f"{self._name}: {self._done}/{self._total} {text} ({left:.0f} s left)".replace("  ", " "))
+
+    def shorten(self, total: int) -> None:
+        """Sets a smaller count at which the work is done."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.refresh()
 
     def close(self) -> None:
         if self._bar is not None:

@@ -5,7 +5,6 @@ B sequences, T positions, H hidden size, P predicted items, L levels, C codes of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -56,6 +55,11 @@ class TaskBatch:
     def tokens(self) -> int:
         """The number of target tokens, which is this micro-batch's weight in the batch."""
         return 0 if self.dummy else self.codes_PL.numel()
+
+    @property
+    def input_tokens(self) -> int:
+        """The number of tokens that the model reads, padding not counted."""
+        return 0 if self.dummy else int(self.mask_BT.sum())
 
     def to(self, device: torch.device) -> TaskBatch:
         tensors = (self.ids_BT, self.mask_BT, self.codes_PL, self.rows_P, self.starts_P)
@@ -119,17 +123,58 @@ class Batches:
         A task without sequences is left out. If the weights are sharded, all ranks get equally many micro-batches of
         each task, some of which may be dummies.
         """
-        for task, source in self._sources.items():
-            generator = np.random.default_rng((self._seed, step, TASKS.index(task)))
-            drawn = sorted(source.draw(self._counts[task], generator), key=lambda s: len(s.ids))
-            sequences = self._group.local_slice(drawn)  # sorted, so every rank gets as many long ones
-            size = self._recipe.micro_batch
-            parts = [self._collate(task, sequences[at : at + size]) for at in range(0, len(sequences), size)]
+        for task, drawn in self._draw(step).items():
+            drawn.sort(key=lambda s: len(s.ids))
+            # sorted, so every rank gets as many long ones
+            divided = [self._divide(drawn[rank :: self._group.world_size]) for rank in range(self._group.world_size)]
+            parts = [self._collate(task, part) for part in divided[self._group.rank]]
             if self._recipe.shard and drawn:
-                passes = math.ceil(math.ceil(len(drawn) / self._group.world_size) / size)
+                passes = max(map(len, divided))
                 parts += [replace(self._collate(task, drawn[:1]), dummy=True)] * (passes - len(parts))
             if parts:
                 yield parts
+
+    def _draw(self, step: int) -> dict[Task, list[TrainingSequence]]:
+        """The sequences of each task in a step's batch.
+
+        If they have more than `max_tokens`, each task gives up as large a share of its tokens, in sequences that are
+        drawn from all of its own. So a batch of long sequences has fewer of them, whose losses are averaged as always.
+        At least one sequence is left for every rank.
+        """
+        drawn = {
+            task: list(source.draw(self._counts[task], self._generator(step, TASKS.index(task))))
+            for task, source in self._sources.items()
+        }
+        total = sum(len(s.ids) for sequences in drawn.values() for s in sequences)
+        if self._recipe.max_tokens is None or total <= self._recipe.max_tokens:
+            return drawn
+        share = self._recipe.max_tokens / total
+        for task, sequences in drawn.items():
+            if not sequences:
+                continue
+            order = self._generator(step, len(TASKS) + TASKS.index(task)).permutation(len(sequences))
+            tokens = np.cumsum([len(sequences[i].ids) for i in order])
+            kept = int(np.searchsorted(tokens, share * tokens[-1], side="right"))
+            drawn[task] = [sequences[i] for i in order[: max(kept, self._group.world_size)]]
+        return drawn
+
+    def _generator(self, step: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, step, stream))
+
+    def _divide(self, sequences: Sequence[TrainingSequence]) -> list[Sequence[TrainingSequence]]:
+        """The sequences, which are sorted by length, as micro-batches of at most so many sequences and tokens."""
+        limit = self._recipe.micro_tokens
+        parts, begin = [], 0
+        for end in range(1, len(sequences) + 1):
+            size = end + 1 - begin
+            if end == len(sequences) or size > self._recipe.micro_batch:
+                full = True
+            else:
+                full = limit is not None and size * len(sequences[end].ids) > limit
+            if full:
+                parts.append(sequences[begin:end])
+                begin = end
+        return parts
 
     def _collate(self, task: Task, sequences: Sequence[TrainingSequence]) -> TaskBatch:
         lengths = [len(s.ids) for s in sequences]

@@ -47,6 +47,9 @@ class SequenceSource(Protocol):
 class HistoryWindows:
     """For causal models: windows of histories, each around an event of the task that is drawn uniformly.
 
+    If the prompts show the queries of the latest items only, so does a window, as a prompt for its last item would:
+    searches before those have a marker without words, and are not predicted.
+
     item_dropout: the share of a window's other events that is left out at random.
     """
 
@@ -55,6 +58,7 @@ class HistoryWindows:
         self._item_dropout = item_dropout
         self._events, self._user_E = histories.events_of(task), histories.user_E
         self._questions = {NO_QUERY: prompts.query_tokens(None)}
+        self._with_query = prompts.settings.shown_queries + 1  # events at a window's end: the latest items and the next
 
     def __len__(self) -> int:
         return len(self._events)
@@ -73,15 +77,19 @@ class HistoryWindows:
         kept = generator.random(len(events)) >= self._item_dropout
         kept[event - start] = True
         events = _one_of_each_run(events[kept], self._histories.items_E[events[kept]], event, generator)
-        first = max(0, int(np.searchsorted(events, event)) - shown + 1)
+        place = int(np.searchsorted(events, event))
+        first = max(0, place - shown + 1)
+        if self._task == "search" and self._with_query < shown:  # or the drawn search might be without words
+            return events[first : place + 1 + int(generator.integers(0, self._with_query))][-shown:]
         return events[first : first + shown]
 
     def _sequence(self, events: np.ndarray) -> TrainingSequence:
         ids, leaves, positions = list(self._prompts.instruction), [], []
-        for event in events:
+        for left, event in zip(range(len(events), 0, -1), events, strict=True):
             query, leaf = int(self._histories.queries_E[event]), int(self._histories.items_E[event])
-            ids += self._question(query)
-            if (query != NO_QUERY) == (self._task == "search"):
+            hidden = query != NO_QUERY and left > self._with_query
+            ids += self._prompts.marker("search") if hidden else self._question(query)
+            if (query != NO_QUERY) == (self._task == "search") and not hidden:
                 leaves.append(leaf)
                 positions.append(len(ids))
             ids += self._prompts.item_tokens(leaf)
@@ -96,7 +104,7 @@ class HistoryWindows:
 class SyntheticSearchWindows:
     """For causal models: sequences of synthetic searches, which are made of words of items' own texts.
 
-    They are an auxiliary task, which is never evaluated.
+    They are an auxiliary task, which is never evaluated. All of their queries are shown, for each is to be answered.
     """
 
     def __init__(self, items: Items, prompts: PromptFormat) -> None:

@@ -30,7 +30,7 @@ CURRENT = "current"
 KEPT = {
     "backbone": ("path", "hidden", "layers", "heads", "vocabulary"),
     "identifiers": ("scheme", "code_sizes"),
-    "prompt": ("instruction", "max_history", "history_block", "max_query_tokens"),
+    "prompt": ("instruction", "max_history", "history_block", "max_query_tokens", "history_queries"),
 }
 """The settings that a warm start cannot change, because a bundle's weights and identifiers were made for them."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from catalog.text.prompts import TASKS
 from trainer.config.recipe import TrainingRecipe
 from trainer.core.errors import CheckpointError, TrainerError
-from trainer.core.progress import progress
+from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches, TaskBatch, task_loss
 from trainer.distributed.dtensor import local_tensor
 from trainer.distributed.fsdp import call_gathered
@@ -21,7 +21,8 @@ from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.protocol import Method, StepResult
 from trainer.model.backbone import Backbone, dropout
 from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint, world_size_mismatch
-from trainer.runtime.step_log import StepLog
+from trainer.runtime.schedule import Schedule
+from trainer.runtime.step_log import StepLog, StepRecord
 
 MAX_SKIPPED_STEPS = 10  # in a row, because a loss or gradient is not finite
 
@@ -37,35 +38,41 @@ def train(
     *,
     seed: int,
     group: ProcessGroup = SINGLE_PROCESS,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Trains the backbone's model up to the last step, from the checkpoint if there is one.
 
     method: turns losses into updates of the weights.
     batches: draws the batch of every step.
     level_tokens: the vocabulary ids of every level's codes, int64.
-    recipe: the number of steps, the learning rate's course, dropout, and how often the state is saved.
+    recipe: the number of steps or minutes, the learning rate's course, dropout, and how often the state is saved.
     checkpoint: the folder in which the state is saved.
     step_log: the file that gets a line for every step.
     seed: what dropout is drawn from.
     group: the ranks that share each batch. Their dropout masks differ, so with dropout the result depends on the number
         of ranks as it does on the seed.
+    clock: the time in seconds, by which steps are timed. With `recipe.minutes` all ranks heed that of rank 0.
 
     Raises TrainerError if losses or gradients are not finite for more than MAX_SKIPPED_STEPS steps in a row. The
     checkpoint then still holds the last sound state.
     """
     torch.manual_seed(seed + group.rank)
     shard_group = group if recipe.shard else SINGLE_PROCESS
-    start = _resume(checkpoint, backbone, method, group, shard_group)
+    schedule = Schedule(recipe)
+    start = _resume(checkpoint, backbone, method, schedule, group, shard_group)
     if not recipe.shard:
         group.broadcast([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
-    skipped = 0
+    step, skipped = start, 0
     opened_log = StepLog(step_log, start=start) if group.rank == 0 else nullcontext()
-    opened_progress = progress("training", recipe.steps, start=start)
+    opened_progress = progress("training", schedule.steps, start=start)
     with dropout(backbone.model, recipe.dropout), opened_progress as shown, opened_log as log:
-        for step in range(start, recipe.steps):
+        while step < schedule.steps:
+            began = clock()
             task_batches = list(batches.micro_batches(step))
-            losses, result = _step(backbone, method, task_batches, level_tokens, recipe, group, step)
+            losses, tokens, result = _step(
+                backbone, method, task_batches, level_tokens, recipe, group, schedule.learning_rate_share(step), step
+            )
             skipped = 0 if result.applied else skipped + 1
             if skipped > MAX_SKIPPED_STEPS:
                 raise TrainerError(
@@ -73,23 +80,20 @@ def train(
                     "(gems.lr and gems.adamw_lr; the other methods' own are full.lr, lora.lr, lora_moe.lr); "
                     f"the last sound state is in {checkpoint}"
                 )
-            shown.advance(1, **losses, **result.figures)
+            record = StepRecord(step, losses, result.figures, tokens, clock() - began)
             if log is not None:
-                log.add(step, losses, result.figures)
-            if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
+                log.add(record)
+            shown.advance(1, **losses, **result.figures, **record.speed)
+            step += 1
+            fixed = schedule.measuring and schedule.add_step(_of_rank0(record.seconds, group))
+            if fixed and schedule.steps < recipe.steps:
+                shown.shorten(schedule.steps)
+                print_line(f"{recipe.minutes:g} minutes are enough for {schedule.steps} of {recipe.steps} steps")
+            if fixed or step % recipe.checkpoint_every == 0 or step == schedule.steps:
                 if log is not None:
                     log.flush()
-                _save(checkpoint, backbone, method, step + 1, group, shard_group)
+                _save(checkpoint, backbone, method, schedule, step, group, shard_group)
     backbone.model.eval()
-
-
-def learning_rate_share(step: int, recipe: TrainingRecipe) -> float:
-    """The learning rate at a step as a share of its peak: a linear warm-up, then a cosine down to `final_lr`."""
-    warmup = max(1, round(recipe.warmup * recipe.steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, recipe.steps - warmup)
-    return recipe.final_lr + (1 - recipe.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _step(
@@ -99,9 +103,13 @@ def _step(
     level_tokens: Sequence[torch.Tensor],
     recipe: TrainingRecipe,
     group: ProcessGroup,
+    learning_rate_share: float,
     step: int,
-) -> tuple[dict[str, float], StepResult]:
-    """Makes one step on this rank's slice of the batch. Returns each task's mean loss over all ranks as well."""
+) -> tuple[dict[str, float], int, StepResult]:
+    """Makes one step on this rank's slice of the batch.
+
+    Returns also each task's mean loss and the number of tokens that the model read, over all ranks.
+    """
     parts = [part for task_parts in task_batches for part in task_parts]
     tokens = group.all_reduce_numbers([sum(part.tokens for part in parts if part.task == task) for task in TASKS])
     summed = dict.fromkeys(TASKS, 0.0)
@@ -109,17 +117,25 @@ def _step(
         loss = call_gathered(backbone.model, task_loss, part.to(backbone.model.device), level_tokens, recipe)
         method.backward(loss, part.task, tokens=part.tokens, batch_tokens=round(sum(tokens)))
         summed[part.task] += float(loss.detach()) * part.tokens
-    sums = group.all_reduce_numbers([summed[task] for task in TASKS])
+    *sums, read = group.all_reduce_numbers(
+        [*(summed[task] for task in TASKS), float(sum(part.input_tokens for part in parts))]
+    )
     losses: dict[str, float] = {
         task: total / count for task, total, count in zip(TASKS, sums, tokens, strict=True) if count
     }
-    return losses, method.step(learning_rate_share(step, recipe))
+    return losses, round(read), method.step(learning_rate_share)
+
+
+def _of_rank0(number: float, group: ProcessGroup) -> float:
+    """Rank 0's number."""
+    return group.all_reduce_numbers([number if group.rank == 0 else 0.0])[0]
 
 
 def _save(
     directory: Path,
     backbone: Backbone,
     method: Method,
+    schedule: Schedule,
     step: int,
     group: ProcessGroup,
     shard_group: ProcessGroup = SINGLE_PROCESS,
@@ -130,6 +146,7 @@ def _save(
         "step": step,
         "weights": weights,
         "method": method.state_dict(),
+        "schedule": schedule.state_dict(),
         "random": group.all_gather_object(torch.get_rng_state()),
     }
     if torch.cuda.is_available():
@@ -144,6 +161,7 @@ def _resume(
     directory: Path,
     backbone: Backbone,
     method: Method,
+    schedule: Schedule,
     group: ProcessGroup,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> int:
@@ -162,6 +180,7 @@ def _resume(
             for name, parameter in backbone.model.named_parameters():
                 local_tensor(parameter).copy_(state["weights"][name])
         method.load_state_dict(state["method"])
+        schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"][group.rank])
         if "cuda_random" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda_random"][group.rank])

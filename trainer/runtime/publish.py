@@ -155,6 +155,7 @@ def model_card(manifest: Manifest, report: Report) -> str:
         f"{manifest.items} items, on {manifest.created}. `model/` is a plain Hugging Face checkpoint; answers are "
         f"item identifiers ({manifest.identifiers}, {' × '.join(map(str, manifest.code_sizes))} codes).",
         "",
+        *_training_lines(report),
         f"Protocol `{report['protocol']}`, beam width {report['beam_width']}, 95% bootstrap intervals.",
         "",
         "| task | method | Recall@10 | NDCG@10 | questions |",
@@ -168,6 +169,18 @@ def model_card(manifest: Manifest, report: Report) -> str:
                 f"| {figures['ndcg@10']:.3f} | {figures['questions']} |"
             )
     return "\n".join([*lines, "", "Every setting of the run, and the data's hashes, are in manifest.json.", ""])
+
+
+def _training_lines(report: Report) -> list[str]:
+    """What training took, if the report says it."""
+    training = report.get("training", {})
+    if not training.get("tokens_per_second"):
+        return []
+    return [
+        f"{training['steps']} steps took {training['seconds']:.0f} s: {training['tokens']} tokens, "
+        f"typically {training['tokens_per_second']} a second.",
+        "",
+    ]
 
 
 def _headline(report: Report) -> dict[str, Any]:

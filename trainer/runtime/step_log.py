@@ -1,23 +1,26 @@
 """The step log of a training run: losses and figures of every step, one JSON object a line.
 
-    {"step": 12, "losses": {"search": 3.1, "recommendation": 4.2}, "figures": {"α_s": 0.46, "α_r": 0.54}}
+    {"step": 12, "losses": {"search": 3.1, "recommendation": 4.2}, "figures": {"α_s": 0.46, "α_r": 0.54},
+     "tokens": 4096, "seconds": 0.27}
 
-`step` counts applied and skipped steps from 0. `figures` are the method's own, such as the gates.
+`step` counts applied and skipped steps from 0. `figures` are the method's own, such as the gates. `tokens` are those
+that the model read, padding not counted, and `seconds` what the step took.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from trainer.core.errors import TrainerError
 
-__all__ = ["FILE_NAME", "StepLog", "StepRecord", "read_step_log"]
+__all__ = ["FILE_NAME", "StepLog", "StepRecord", "read_step_log", "summary"]
 
 FILE_NAME = "training.jsonl"
 
@@ -28,11 +31,20 @@ class StepRecord:
 
     losses: the mean loss of each task that the batch had.
     figures: the method's own figures, by name.
+    tokens: how many tokens the model read; 0 in logs of before this was counted.
+    seconds: how long the step took, which two equal runs need not agree on.
     """
 
     step: int
     losses: dict[str, float]
     figures: dict[str, float]
+    tokens: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def speed(self) -> dict[str, float]:
+        """The tokens a second, by the name that progress lines give them; empty where they are not known."""
+        return {"tokens/s": self.tokens / self.seconds} if self.tokens and self.seconds > 0 else {}
 
 
 class StepLog:
@@ -50,8 +62,8 @@ class StepLog:
         draft.replace(file)
         self._stream = file.open("a", encoding="utf-8")
 
-    def add(self, step: int, losses: Mapping[str, float], figures: Mapping[str, float]) -> None:
-        self._stream.write(_line(StepRecord(step, dict(losses), dict(figures))))
+    def add(self, record: StepRecord) -> None:
+        self._stream.write(_line(record))
 
     def flush(self) -> None:
         """Writes everything to disk. Call it before saving a checkpoint: the log must have every step up to it."""
@@ -84,12 +96,24 @@ def read_step_log(file: Path) -> list[StepRecord]:
     for number, line in enumerate(complete, 1):
         try:
             fields = json.loads(line)
-            records.append(StepRecord(int(fields["step"]), dict(fields["losses"]), dict(fields["figures"])))
+            losses, figures = dict(fields["losses"]), dict(fields["figures"])
+            tokens, seconds = int(fields.get("tokens", 0)), float(fields.get("seconds", 0))
+            records.append(StepRecord(int(fields["step"]), losses, figures, tokens, seconds))
         except (ValueError, KeyError, TypeError) as error:
             raise TrainerError(f"{file}, line {number} is no step of a step log ({error})") from error
     return records
 
 
+def summary(records: Sequence[StepRecord]) -> dict[str, Any]:
+    """How many steps were made, how long they took, and how many tokens they read, in all and in a typical second."""
+    speeds = [speed for record in records for speed in record.speed.values()]
+    return {
+        "steps": len(records),
+        "seconds": round(sum(record.seconds for record in records), 1),
+        "tokens": sum(record.tokens for record in records),
+        "tokens_per_second": round(statistics.median(speeds)) if speeds else None,
+    }
+
+
 def _line(record: StepRecord) -> str:
-    fields = {"step": record.step, "losses": record.losses, "figures": record.figures}
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    return json.dumps(asdict(record) | {"seconds": round(record.seconds, 4)}, ensure_ascii=False) + "\n"

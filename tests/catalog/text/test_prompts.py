@@ -119,8 +119,57 @@ def test_the_window_moves_in_blocks():
     assert all(length - start <= 8 for length, start in enumerate(starts))
 
 
+def test_only_the_latest_searches_of_a_history_have_their_words():
+    prompts = make_format(max_history=8, history_block=3, history_queries=4)
+    search, text = TOKENIZER.token_to_id(MARKERS[0]), TOKENIZER.encode("tent", add_special_tokens=False).ids
+    for length in range(1, 20):
+        ids = prompts.render([Interaction(i, "tent") for i in range(length)], "tent")
+        shown = length - prompts.window_start(length)
+        with_words = min(shown, length - prompts.queries_start(length))
+        assert 0 <= with_words <= 4
+        assert ids.count(search) == shown + 1, "every search has its marker"
+        assert len(ids) == (shown + 1) * 1 + 2 * shown + (with_words + 1) * len(text)
+        assert ids[: 3 * (shown - with_words) : 3] == [search] * (shown - with_words)
+        assert len(ids) <= prompts.max_tokens
+
+
+@given(total=st.integers(0, 60), kept=st.integers(1, 60), queries=st.integers(0, 9))
+def test_a_bounded_history_shows_the_queries_of_the_whole_one(total, kept, queries):
+    prompts = make_format(max_history=8, history_block=3, history_queries=queries)
+    history = [Interaction(i % 32, "tent" if i % 3 else None) for i in range(total)]
+    first = max(0, total - max(kept, 8))
+    assert prompts.render(history[first:], first=first) == prompts.render(history)
+
+
+def test_queries_are_dropped_in_blocks_so_that_prompts_begin_alike():
+    prompts = make_format(max_history=8, history_block=3, history_queries=5)
+    starts = [prompts.queries_start(length) for length in range(20)]
+    assert starts == sorted(starts)
+    assert {start % 3 for start in starts} == {0}
+    assert {length - start for length, start in enumerate(starts) if length > 5} == {3, 4, 5}
+
+
+def test_prompts_of_bundles_of_before_are_what_they_were(tmp_path):
+    file = tmp_path / "prompt.json"
+    PromptSettings(max_history=4, history_block=2).save(file)
+    values = json.loads(file.read_text())
+    del values["history_queries"]
+    file.write_text(json.dumps(values))
+    settings = PromptSettings.open(file)
+    assert settings.history_queries is None
+    prompts = PromptFormat(TOKENIZER, CODES, LEVELS, settings)
+    history = [Interaction(i, "tent") for i in range(4)]
+    words = TOKENIZER.encode("tent", add_special_tokens=False).ids
+    assert len(prompts.render(history)) == 4 * (len(words) + 1 + 2) + 1
+
+
+def test_a_negative_number_of_queries_is_refused():
+    with pytest.raises(PromptError, match="history_queries is -1"):
+        PromptSettings(history_queries=-1)
+
+
 def test_settings_survive_saving(tmp_path):
-    settings = PromptSettings(instruction="find", max_history=7, history_block=2)
+    settings = PromptSettings(instruction="find", max_history=7, history_block=2, history_queries=3)
     settings.save(tmp_path / "prompt.json")
     assert PromptSettings.open(tmp_path / "prompt.json") == settings
 

@@ -13,7 +13,7 @@ def bundle(tmp_path):
     with StepLog(tmp_path / FILE_NAME) as record:
         for step in range(40):
             losses = {"recommendation": 5.0 - step / 20} | ({"search": 4.0} if step % 2 else {})
-            record.add(step, losses, {"α_s": 0.5 + step / 100, "α_r": 0.5 - step / 100})
+            record.add(StepRecord(step, losses, {"α_s": 0.5 + step / 100, "α_r": 0.5 - step / 100}))
     return tmp_path
 
 

@@ -13,6 +13,7 @@ from trainer.data.batches import Batches
 from trainer.data.examples import HistoryPrompts, HistoryWindows, SyntheticSearchWindows
 from trainer.data.histories import Histories
 from trainer.data.synthetic_queries import synthetic_query
+from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.model.backbone import add_item_tokens, build_backbone
 from trainer.model.semantic_ids import identify
 
@@ -34,9 +35,22 @@ def parts():
     )
 
 
-def make_batches(parts, histories, recipe):
+def make_batches(parts, histories, recipe, group=SINGLE_PROCESS):
     known = parts.identifiers
-    return Batches(histories, known.items, known.codes_NL, parts.prompts, recipe, seq2seq=False, pad=0, seed=1)
+    return Batches(
+        histories, known.items, known.codes_NL, parts.prompts, recipe, seq2seq=False, pad=0, seed=1, group=group
+    )
+
+
+def sequences_of(batches, step):
+    """Every sequence of a step's batch, with its task and the items to predict."""
+    return [
+        (part.task, tuple(part.ids_BT[row][part.mask_BT[row] > 0].tolist()), part.codes_PL[part.rows_P == row].tolist())
+        for parts in batches.micro_batches(step)
+        for part in parts
+        if not part.dummy
+        for row in range(len(part.ids_BT))
+    ]
 
 
 @pytest.mark.parametrize("task", ["search", "recommendation"])
@@ -61,6 +75,30 @@ def test_a_window_reads_like_the_prompt_that_a_server_renders(parts):
         asked = [r for r in shown.values() if _ends_with(parts.histories, r, sequence.leaves[-1])]
         asked_for = [(parts.histories.interactions(r[:-1]), parts.histories.query(r[-1])) for r in asked]
         assert sequence.ids[:begin] in [parts.prompts.render(history, query) for history, query in asked_for]
+
+
+@pytest.mark.parametrize("queries", [0, 1, 3, None])
+@pytest.mark.parametrize("task", ["search", "recommendation"])
+def test_a_window_shows_the_queries_that_a_prompt_for_its_last_item_shows(parts, task, queries):
+    prompts = PromptFormat(
+        parts.tokenizer,
+        parts.identifiers.codes_NL,
+        parts.tokens,
+        PromptSettings(max_history=4, history_block=1, history_queries=queries),
+    )
+    windows = HistoryWindows(parts.histories, prompts, task, item_dropout=0.0)
+    rendered = [
+        prompts.render(parts.histories.interactions(range(a, b - 1)), parts.histories.query(b - 1))
+        for a, b in _spans(parts.histories)
+    ]
+    search = parts.tokenizer.token_to_id(MARKERS[0])
+    for sequence in windows.draw(30, np.random.default_rng(1)):
+        assert sequence.leaves, "the drawn event is predicted"
+        assert sequence.ids[:-2] in rendered
+        before = [sequence.ids[: position - 1] for position in sequence.positions]
+        with_words = [ids[-1] not in np.concatenate(parts.tokens) for ids in before if ids]
+        assert task == "recommendation" or all(with_words), "a search without words is not predicted"
+        assert sequence.ids.count(search) <= 5
 
 
 def _spans(histories):
@@ -110,6 +148,59 @@ def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
         begins = task_batch.ids_BT[task_batch.rows_P, task_batch.starts_P]
         assert (begins == torch.from_numpy(parts.tokens[0])[task_batch.codes_PL[:, 0]]).all()
         assert task_batch.tokens == 2 * len(task_batch.rows_P)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("shard", [False, True])
+def test_a_batch_has_no_more_tokens_than_it_may(parts, ranks, shard):
+    settings = {"search_sequences": 12, "recommendation_sequences": 20, "shard": shard}
+    free = make_batches(parts, parts.histories, TrainingRecipe(**settings))
+    bound = [
+        make_batches(parts, parts.histories, TrainingRecipe(**settings, max_tokens=300), ProcessGroup(rank, ranks))
+        for rank in range(ranks)
+    ]
+    for step in range(10):
+        whole = sequences_of(free, step)
+        kept = [sequence for batches in bound for sequence in sequences_of(batches, step)]
+        assert sum(len(ids) for _, ids, _ in whole) > 300
+        assert 200 < sum(len(ids) for _, ids, _ in kept) <= 300
+        assert {task for task, _, _ in kept} == {"search", "recommendation"}
+        left = list(whole)
+        for sequence in kept:
+            left.remove(sequence)  # each is one of the batch, none is there twice
+        if ranks == 1:
+            assert kept != whole[: len(kept)]
+            assert kept == sequences_of(bound[0], step), "a step gives the same batch again"
+
+
+def test_a_batch_within_the_bound_is_as_it_was(parts):
+    settings = {"search_sequences": 12, "recommendation_sequences": 20}
+    free = make_batches(parts, parts.histories, TrainingRecipe(**settings))
+    bound = make_batches(parts, parts.histories, TrainingRecipe(**settings, max_tokens=5000))
+    assert sequences_of(free, 3) == sequences_of(bound, 3)
+
+
+def test_a_bound_below_one_sequence_leaves_one_of_each_task(parts):
+    recipe = TrainingRecipe(search_sequences=12, recommendation_sequences=0, alignment_share=0.0, max_tokens=1)
+    assert len(sequences_of(make_batches(parts, parts.histories, recipe), 0)) == 1
+
+
+@pytest.mark.parametrize("shard", [False, True])
+def test_micro_batches_have_few_tokens_and_the_same_sequences(parts, shard):
+    settings = {"search_sequences": 12, "recommendation_sequences": 20, "shard": shard}
+    whole = sequences_of(make_batches(parts, parts.histories, TrainingRecipe(**settings)), 2)
+    divided = [
+        make_batches(parts, parts.histories, TrainingRecipe(**settings, micro_tokens=80), ProcessGroup(rank, 2))
+        for rank in range(2)
+    ]
+    micro_batches = [[part for task_parts in batches.micro_batches(2) for part in task_parts] for batches in divided]
+    for part in micro_batches[0] + micro_batches[1]:
+        assert part.ids_BT.numel() <= 80 or len(part.ids_BT) == 1
+    assert sorted(sequences_of(divided[0], 2) + sequences_of(divided[1], 2)) == sorted(whole)
+    assert len(micro_batches[0]) > 4
+    if shard:
+        tasks = [[part.task for part in parts_of_rank] for parts_of_rank in micro_batches]
+        assert tasks[0] == tasks[1], "all ranks make as many passes"
 
 
 def test_without_searches_the_search_batch_is_synthetic(parts):

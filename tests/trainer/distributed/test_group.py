@@ -1,5 +1,6 @@
 """Several processes of one run, and what they say to each other."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from trainer.core.errors import SettingsError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup, init_process_group
 from trainer.pipeline import run
 from trainer.runtime import loop
+from trainer.runtime.schedule import Schedule
 
 METHODS = ("gems", "single_subspace", "full", "lora", "lora_moe")
 RUN = (  # small steps: at 2e-3, micro-batches of 1 and 2 in one process end 3e-5 apart, as Adam enlarges rounding
@@ -99,9 +101,22 @@ def interrupted_then_resumed(group, folder):
     return {"steps": steps, "result": str(result)}
 
 
+def timed(group, folder):
+    """The steps of a run of one minute by clocks that go differently: a step takes 5 s in process 0, 1 s in 1."""
+    shop = small_world(folder, "method=full", "training.steps=40", "training.minutes=1", group=group)
+    reads, own = itertools.count(), folder / f"timed-{group.rank}"
+    step, steps = loop._step, []
+    loop._step = lambda *args: steps.append(args[-1]) or step(*args)
+    parts = (shop.backbone, shop.method, shop.batches, shop.level_tokens, shop.recipe.training)
+    rate = 1.0 if group.rank else 5.0
+    loop.train(*parts, own, own / "log", seed=0, group=group, clock=lambda: rate * next(reads))
+    loop._step = step
+    return {"steps": len(steps), "weights": shop.weights()}
+
+
 def everything(group, folder):
     """One start for all tests: it is most of the time."""
-    return {part.__name__: part(group, folder) for part in (messages, every_method, interrupted_then_resumed)}
+    return {part.__name__: part(group, folder) for part in (messages, every_method, interrupted_then_resumed, timed)}
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +180,13 @@ def test_a_run_of_two_that_was_interrupted_ends_in_the_bundle_of_one(both, bundl
     assert_same_weights(published, bundle_of_one)
 
 
+def test_the_first_process_says_how_many_steps_fit_into_the_time(both):
+    first, second = (result["timed"] for result in both)
+    assert first["steps"] == second["steps"] == 11
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name])
+
+
 def run_by_torchrun(*words: str | Path) -> list[str]:
     """What `torchrun --nproc-per-node 2 WORDS…` prints."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)]
@@ -185,11 +207,11 @@ def test_the_command_trains_in_two_processes(launch, bundle_of_one, tmp_path):
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
     shop = small_world(tmp_path, "method=full")
-    loop._save(tmp_path / "c", shop.backbone, shop.method, 1, SINGLE_PROCESS)
+    loop._save(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), 1, SINGLE_PROCESS)
     state = loop.load_checkpoint(tmp_path / "c")
     loop.save_checkpoint(tmp_path / "c", state | {"random": state["random"] * 2})
     with pytest.raises(TrainerError, match="saved by 2 processes, here are 1: resume with --nproc-per-node 2"):
-        loop._resume(tmp_path / "c", shop.backbone, shop.method, SINGLE_PROCESS)
+        loop._resume(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), SINGLE_PROCESS)
 
 
 def test_more_processes_than_sequences_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """What the training loop leaves on the disk when training goes wrong."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -8,6 +10,8 @@ from trainer.core.errors import CheckpointError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS
 from trainer.runtime import loop
 from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
+from trainer.runtime.schedule import Schedule
+from trainer.runtime.step_log import read_step_log
 
 SOUND = 3  # steps before the loss stops being a number
 
@@ -49,12 +53,12 @@ def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path,
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path):
     shop = small_world(tmp_path, "method=full")
-    loop._save(tmp_path / "c", shop.backbone, shop.method, 1, SINGLE_PROCESS)
+    loop._save(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), 1, SINGLE_PROCESS)
     state = load_checkpoint(tmp_path / "c")
     state["method"]["beside"] = state["method"].pop("plain")
     save_checkpoint(tmp_path / "c", state)
     with pytest.raises(CheckpointError, match=r"saved by another version .* no 'plain'.* without --resume"):
-        loop._resume(tmp_path / "c", shop.backbone, shop.method, SINGLE_PROCESS)
+        loop._resume(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), SINGLE_PROCESS)
 
 
 @pytest.mark.parametrize("texts", [1, 2])
@@ -64,3 +68,73 @@ def test_a_corpus_too_small_for_the_layers_says_what_to_raise(texts, tmp_path):
     )
     with pytest.raises(TrainerError, match=too_small):
         small_world(tmp_path, f"null_space.texts={texts}", "null_space.text_tokens=8")
+
+
+class Clock:
+    """Time that passes only when a step is made: `seconds` for each."""
+
+    def __init__(self, seconds):
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self):
+        return self.now
+
+    def step(self, *args, one_step=loop._step):
+        self.now += self.seconds
+        return one_step(*args)
+
+
+def train_for(folder, monkeypatch, clock, *settings, stop_at=None):
+    """The weights after a run of at most 40 steps by this clock; `stop_at` interrupts it before this step."""
+    shop = small_world(folder, "method=full", "training.steps=40", "training.dropout=0.1", *settings)
+
+    def step(*args):
+        if args[-1] == stop_at:
+            raise KeyboardInterrupt
+        return clock.step(*args)
+
+    monkeypatch.setattr(loop, "_step", step)
+    loop.train(
+        shop.backbone,
+        shop.method,
+        shop.batches,
+        shop.level_tokens,
+        shop.recipe.training,
+        folder / "checkpoint",
+        folder / "training.jsonl",
+        seed=0,
+        clock=clock,
+    )
+    return shop.weights()
+
+
+def test_a_budget_of_time_ends_the_run_and_the_learning_rates_course(tmp_path, monkeypatch):
+    shares, share = [], Schedule.learning_rate_share
+    monkeypatch.setattr(Schedule, "learning_rate_share", lambda *args: shares.append(share(*args)) or shares[-1])
+    train_for(tmp_path, monkeypatch, Clock(2.0), "training.minutes=1")
+    records = read_step_log(tmp_path / "training.jsonl")
+    assert len(records) == 28  # of 2 s each: a minute, less the reserve
+    assert [record.seconds for record in records] == [2.0] * 28
+    assert all(record.tokens > 0 for record in records)
+    assert shares[-1] < 0.08, "the course did not come to its end"
+    assert max(shares) > 0.99
+    assert all(later < earlier for earlier, later in pairwise(shares[2:]))
+
+
+def test_a_budget_that_is_long_enough_changes_nothing(tmp_path, monkeypatch):
+    free = train_for(tmp_path / "free", monkeypatch, Clock(1.0))
+    bound = train_for(tmp_path / "bound", monkeypatch, Clock(1.0), "training.minutes=1")
+    assert len(read_step_log(tmp_path / "bound" / "training.jsonl")) == 40
+    assert all(torch.equal(weight, bound[name]) for name, weight in free.items())
+
+
+@pytest.mark.parametrize("stop_at", [2, 5, 10])
+def test_a_resumed_run_keeps_the_number_of_steps_however_fast_it_is(stop_at, tmp_path, monkeypatch):
+    budget = ("training.minutes=1", "training.checkpoint_every=1000")
+    through = train_for(tmp_path / "through", monkeypatch, Clock(4.0), *budget)
+    with pytest.raises(KeyboardInterrupt):
+        train_for(tmp_path / "again", monkeypatch, Clock(4.0), *budget, stop_at=stop_at)
+    faster = 4.0 if stop_at == 2 else 0.01  # at step 2 nothing was fixed yet, and nothing saved
+    resumed = train_for(tmp_path / "again", monkeypatch, Clock(faster), *budget)
+    assert len(read_step_log(tmp_path / "again" / "training.jsonl")) == 14
+    assert all(torch.equal(weight, resumed[name]) for name, weight in through.items())

@@ -1,20 +1,33 @@
 import pytest
 
 from trainer.core.errors import TrainerError
-from trainer.runtime.step_log import StepLog, StepRecord, read_step_log
+from trainer.runtime.step_log import StepLog, StepRecord, read_step_log, summary
 
 
 def write(file, steps, **options):
     with StepLog(file, **options) as record:
         for step in steps:
-            record.add(step, {"search": step + 0.5}, {"α_s": 0.25})
+            record.add(StepRecord(step, {"search": step + 0.5}, {"α_s": 0.25}, tokens=100 * step, seconds=0.5))
 
 
 def test_what_was_added_is_read_again(tmp_path):
     write(tmp_path / "deep" / "training.jsonl", range(3))
-    assert read_step_log(tmp_path / "deep" / "training.jsonl") == [
-        StepRecord(step, {"search": step + 0.5}, {"α_s": 0.25}) for step in range(3)
-    ]
+    read = read_step_log(tmp_path / "deep" / "training.jsonl")
+    assert read == [StepRecord(step, {"search": step + 0.5}, {"α_s": 0.25}, 100 * step) for step in range(3)]
+    assert [record.seconds for record in read] == [0.5] * 3
+
+
+def test_a_log_of_before_tokens_were_counted_is_read(tmp_path):
+    file = tmp_path / "training.jsonl"
+    file.write_text('{"step": 0, "losses": {"search": 1.5}, "figures": {}}\n', encoding="utf-8")
+    assert read_step_log(file) == [StepRecord(0, {"search": 1.5}, {})]
+    assert summary(read_step_log(file))["tokens_per_second"] is None
+
+
+def test_the_summary_has_all_tokens_and_the_typical_speed(tmp_path):
+    write(tmp_path / "training.jsonl", range(5))
+    expected = {"steps": 5, "seconds": 2.5, "tokens": 1000, "tokens_per_second": 500}  # the median of 200 to 800
+    assert summary(read_step_log(tmp_path / "training.jsonl")) == expected
 
 
 def test_a_resumed_run_replaces_the_steps_it_repeats(tmp_path):

@@ -1,0 +1,70 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.config.recipe import TrainingRecipe
+from trainer.runtime.schedule import MEASURED_STEPS, Schedule
+
+
+def fixed(seconds, **settings):
+    """A schedule whose steps all take so long, at the moment when their number is fixed, and that moment's step."""
+    schedule, done = Schedule(TrainingRecipe(**settings)), 0
+    while schedule.measuring:
+        done += 1
+        schedule.add_step(seconds)
+    return schedule, done
+
+
+@given(seconds=st.floats(1e-3, 500), minutes=st.floats(0.1, 100), steps=st.integers(1, 5000))
+def test_steps_that_take_equally_long_end_within_the_budget(seconds, minutes, steps):
+    schedule, done = fixed(seconds, minutes=minutes, steps=steps)
+    assert 1 <= done <= MEASURED_STEPS
+    total = schedule.steps
+    assert total <= max(steps, done)
+    assert total * seconds <= 60 * minutes or total == done
+    if done < total < steps:
+        assert (total + 1) * seconds > 0.94 * 60 * minutes, "time is left for more steps"
+    first, last = schedule.learning_rate_share(0), schedule.learning_rate_share(total - 1)
+    assert 0 < first <= 1
+    assert 0 < last <= 1
+
+
+def test_the_course_goes_on_where_it_was_and_comes_to_its_end():
+    schedule, done = fixed(3.0, minutes=5, steps=2000, warmup=0.03, final_lr=0.05)
+    assert (done, schedule.steps) == (10, 95)
+    shares = [schedule.learning_rate_share(step) for step in range(schedule.steps)]
+    whole = Schedule(TrainingRecipe(steps=2000, warmup=0.03, final_lr=0.05))
+    assert shares[:11] == [whole.learning_rate_share(step) for step in range(11)]
+    assert max(shares) > 0.99
+    assert shares[-1] == pytest.approx(0.05, abs=0.001)
+    peak = shares.index(max(shares))
+    assert shares[: peak + 1] == sorted(shares[: peak + 1])
+    assert shares[peak:] == sorted(shares[peak:], reverse=True)
+
+
+def test_without_a_budget_nothing_is_timed():
+    schedule = Schedule(TrainingRecipe(steps=7))
+    assert not schedule.measuring
+    assert schedule.steps == 7
+
+
+def test_the_first_steps_are_slow_and_do_not_count_for_the_others():
+    schedule = Schedule(TrainingRecipe(steps=1000, minutes=10))
+    for seconds in (20.0, 5.0, *[0.5] * (MEASURED_STEPS - 2)):
+        schedule.add_step(seconds)
+    assert schedule.steps == 1000
+
+
+def test_what_was_measured_and_fixed_goes_through_a_checkpoint():
+    recipe = TrainingRecipe(steps=1000, minutes=1)
+    through, resumed = Schedule(recipe), Schedule(recipe)
+    for _ in range(3):
+        through.add_step(1.0)
+    resumed.load_state_dict(json.loads(json.dumps(through.state_dict())))
+    for schedule in (through, resumed):
+        while schedule.measuring:
+            schedule.add_step(1.0)
+    assert resumed.state_dict() == through.state_dict()
+    assert resumed.steps == 57
