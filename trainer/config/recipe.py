@@ -18,6 +18,7 @@ from trainer.config.gems import GemsConfig
 from trainer.core.errors import TrainerError
 
 RECIPES = Path(__file__).parent / "recipes"
+UserSampling = Literal["events", "root", "uniform"]
 INSTRUCTION_POSITIONS = 256  # of a built base, reserved for the instruction
 
 
@@ -85,6 +86,7 @@ class TrainingRecipe(Section):
     final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak learning rate that the cosine ends at
     dropout: float = Field(0.2, ge=0, lt=1)  # on embeddings and block outputs
     item_dropout: float = Field(0.3, ge=0, lt=1)  # share of a history's items that is left out of a sequence
+    user_sampling: UserSampling = "events"  # what a user's share of the sequences grows with
     alignment_share: float = Field(0.5, ge=0, le=1)  # share of the search sequences that is made of items' texts
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     loss: Literal["codes", "vocabulary"] = "codes"  # what the softmax of a level runs over

@@ -108,7 +108,7 @@ class Batches:
         causal, encoder_decoder = (HistoryWindows, SyntheticSearchWindows), (HistoryPrompts, SyntheticSearchPrompts)
         from_histories, from_texts = encoder_decoder if seq2seq else causal
         for task in TASKS:
-            typed = from_histories(train, prompts, task, item_dropout=recipe.item_dropout)
+            typed = from_histories(train, prompts, task, item_dropout=recipe.item_dropout, by=recipe.user_sampling)
             share = recipe.alignment_share if task == "search" else 0.0
             if len(typed) and share:
                 self._sources[task] = MixedSource(typed, from_texts(items, prompts), share)

@@ -17,6 +17,7 @@ import numpy as np
 
 from catalog.data.items import Items
 from catalog.text.prompts import PromptFormat, Task
+from trainer.config.recipe import UserSampling
 from trainer.data.histories import NO_QUERY, Histories, length_before_run
 from trainer.data.synthetic_queries import synthetic_query
 
@@ -44,19 +45,56 @@ class SequenceSource(Protocol):
         ...
 
 
+class EventSampler:
+    """Draws events of one task, each with the same weight or so that users with many events do not crowd out others.
+
+    by: what a user's share of the draws grows with: the number of their events of the task ("events"), its root
+        ("root"), or nothing ("uniform"). Each of a user's events is drawn as often as any other of theirs.
+    """
+
+    def __init__(self, histories: Histories, task: Task, by: UserSampling) -> None:
+        self._events = histories.events_of(task)
+        self._cumulative_E: np.ndarray | None = None
+        if by != "events" and len(self._events):
+            user_E = histories.user_E[self._events]
+            count_E = np.bincount(user_E)[user_E]
+            self._cumulative_E = np.cumsum(count_E**-0.5 if by == "root" else 1 / count_E)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def draw(self, count: int, generator: np.random.Generator) -> list[int]:
+        """The numbers of `count` events, with repeats."""
+        if self._cumulative_E is None:
+            return list(map(int, generator.choice(self._events, count)))
+        place = generator.random(count) * self._cumulative_E[-1]
+        last = len(self._events) - 1  # rounding may reach the sum itself
+        at = np.minimum(np.searchsorted(self._cumulative_E, place, side="right"), last)
+        return list(map(int, self._events[at]))
+
+
 class HistoryWindows:
-    """For causal models: windows of histories, each around an event of the task that is drawn uniformly.
+    """For causal models: windows of histories, each around an event of the task that is drawn.
 
     If the prompts show the queries of the latest items only, so does a window, as a prompt for its last item would:
     searches before those have a marker without words, and are not predicted.
 
     item_dropout: the share of a window's other events that is left out at random.
+    by: how events are drawn, see `EventSampler`.
     """
 
-    def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
+    def __init__(
+        self,
+        histories: Histories,
+        prompts: PromptFormat,
+        task: Task,
+        *,
+        item_dropout: float,
+        by: UserSampling = "events",
+    ) -> None:
         self._histories, self._prompts, self._task = histories, prompts, task
         self._item_dropout = item_dropout
-        self._events, self._user_E = histories.events_of(task), histories.user_E
+        self._events, self._user_E = EventSampler(histories, task, by), histories.user_E
         self._questions = {NO_QUERY: prompts.query_tokens(None)}
         self._with_query = prompts.settings.shown_queries + 1  # events at a window's end: the latest items and the next
 
@@ -64,8 +102,8 @@ class HistoryWindows:
         return len(self._events)
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
-        for event in generator.choice(self._events, count):
-            yield self._sequence(self._window(int(event), generator))
+        for event in self._events.draw(count, generator):
+            yield self._sequence(self._window(event, generator))
 
     def _window(self, event: int, generator: np.random.Generator) -> np.ndarray:
         """The numbers of the events in the window around a drawn event, int64 [W]."""
@@ -125,17 +163,26 @@ class HistoryPrompts:
     """For encoder-decoders: one item to predict in each sequence, from exactly the prompt that a server would render.
 
     item_dropout: the share of the history's events that is left out at random.
+    by: how events are drawn, see `EventSampler`.
     """
 
-    def __init__(self, histories: Histories, prompts: PromptFormat, task: Task, *, item_dropout: float) -> None:
+    def __init__(
+        self,
+        histories: Histories,
+        prompts: PromptFormat,
+        task: Task,
+        *,
+        item_dropout: float,
+        by: UserSampling = "events",
+    ) -> None:
         self._histories, self._prompts, self._item_dropout = histories, prompts, item_dropout
-        self._events, self._user_E = histories.events_of(task), histories.user_E
+        self._events, self._user_E = EventSampler(histories, task, by), histories.user_E
 
     def __len__(self) -> int:
         return len(self._events)
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
-        for event in map(int, generator.choice(self._events, count)):
+        for event in self._events.draw(count, generator):
             span = self._histories.span(int(self._user_E[event]))
             before = np.arange(max(span.start, event - 2 * self._prompts.max_history), event)
             kept = before[generator.random(len(before)) >= self._item_dropout]

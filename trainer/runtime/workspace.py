@@ -4,7 +4,7 @@
       catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
-      training.jsonl   losses and gates of every step so far
+      training.jsonl   losses, gates, tokens and seconds of every step so far
       tuned/        the complete model after the last step, where training was sharded
 
 A stage's folder appears by a rename when the stage is complete. A lock keeps a second run out.

@@ -10,7 +10,7 @@ from catalog.text.prompts import MARKERS, Interaction, PromptFormat, PromptSetti
 from tests.support import world
 from trainer.config.recipe import BackboneRecipe, IdentifierRecipe, TrainingRecipe
 from trainer.data.batches import Batches
-from trainer.data.examples import HistoryPrompts, HistoryWindows, SyntheticSearchWindows
+from trainer.data.examples import EventSampler, HistoryPrompts, HistoryWindows, SyntheticSearchWindows
 from trainer.data.histories import Histories
 from trainer.data.synthetic_queries import synthetic_query
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -234,3 +234,40 @@ def test_a_window_never_shows_an_item_twice_in_a_row(parts):
             assert sequence.leaves
             items = [sequence.ids[i : i + 2] for i, t in enumerate(sequence.ids) if t in parts.tokens[0]]
             assert all(a != b for a, b in pairwise(items))
+
+
+def uneven_histories(counts):
+    """Users with so many recommendations each, and as many searches before each of those."""
+    queries = np.concatenate([np.r_[np.zeros(n, int), np.full(n, -1)] for n in counts])
+    starts = np.r_[0, np.cumsum([2 * n for n in counts])]
+    events = np.arange(len(queries))
+    return Histories(tuple(f"u{n}" for n in counts), starts, events % 30, queries, events, ("tent",))
+
+
+@pytest.mark.parametrize(("by", "power"), [("events", 1.0), ("root", 0.5), ("uniform", 0.0)])
+def test_users_are_drawn_by_a_power_of_the_number_of_their_events(by, power):
+    counts = np.array([1, 4, 0, 16, 64])
+    histories = uneven_histories(counts)
+    sampler = EventSampler(histories, "recommendation", by)
+    drawn = np.array(sampler.draw(40_000, np.random.default_rng(0)))
+    assert len(sampler) == counts.sum()
+    assert (histories.queries_E[drawn] < 0).all()
+    share_U = np.bincount(histories.user_E[drawn], minlength=len(counts)) / len(drawn)
+    expected_U = np.where(counts > 0, counts**power, 0)
+    np.testing.assert_allclose(share_U, expected_U / expected_U.sum(), atol=0.01)
+    of_last = np.bincount(drawn[histories.user_E[drawn] == 4] - histories.starts_U1[4] - 64, minlength=64)
+    np.testing.assert_allclose(of_last / of_last.sum(), 1 / 64, atol=0.01)
+
+
+def test_drawing_by_events_is_what_it_was():
+    histories = uneven_histories([3, 9])
+    events = histories.events_of("search")
+    expected = np.random.default_rng(7).choice(events, 20).tolist()
+    assert EventSampler(histories, "search", "events").draw(20, np.random.default_rng(7)) == expected
+
+
+@pytest.mark.parametrize("by", ["root", "uniform"])
+def test_a_step_draws_the_same_users_again(parts, by):
+    recipe = TrainingRecipe(user_sampling=by)
+    first, second = (make_batches(parts, parts.histories, recipe) for _ in range(2))
+    assert sequences_of(first, 3) == sequences_of(second, 3) != sequences_of(first, 4)
