@@ -98,6 +98,7 @@ def interrupted_then_resumed(group, folder):
     with suppress(KeyboardInterrupt):
         run(*files, folder / "out", recipe, resume=False, group=group)
     result = run(*files, folder / "out", recipe, resume=True, group=group)
+    loop._step = step
     return {"steps": steps, "result": str(result)}
 
 
