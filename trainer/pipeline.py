@@ -178,7 +178,7 @@ def _evaluate(
     recipe: Recipe,
     protocol: Protocol,
 ) -> Report:
-    with progress("evaluating", len(data.split.test)) as shown:
+    with progress("evaluating", len(data.split.questions(recipe.evaluation.questions))) as shown:
         return evaluate(
             backbone.model,
             data.index,

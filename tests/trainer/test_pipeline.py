@@ -63,6 +63,11 @@ def test_the_report_has_both_tasks_beside_their_baselines(bundle):
         for figures in methods.values():
             assert 0 <= figures["recall@10"] <= 1
             assert figures["intervals"]["ndcg@10"]
+            assert figures["few"]
+    for figures in report["tasks"]["search"].values():
+        kinds = [figures[kind] for kind in ("known_item", "new_item") if kind in figures]
+        assert sum(own["questions"] for own in kinds) == figures["questions"]
+    assert "new_item" not in report["tasks"]["recommendation"]["model"]
     assert "Recall@10" in (bundle.path / "README.md").read_text()
 
 

@@ -30,6 +30,7 @@ from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.corpus import read_corpus
 from trainer.evaluation.confidence import mean_estimate, ratio_estimate
+from trainer.evaluation.metrics import MIN_QUESTIONS
 
 BLOCK = 128  # tokens that the bootstrap draws together, because neighbours are not independent
 
@@ -108,6 +109,7 @@ def compare_hits(before: Hits, after: Hits) -> dict[str, Any]:
         kept = {"before": right_Q, "after": then_Q}
         figures[task] = {
             "questions": len(right_Q),
+            **({"few": True} if len(right_Q) < MIN_QUESTIONS else {}),
             **{name: mean_estimate(values_Q.astype(float)).as_json() for name, values_Q in kept.items()},
             "forgotten": mean_estimate((~then_Q[right_Q]).astype(float)).as_json() if right_Q.any() else None,
             "gained": mean_estimate(then_Q[~right_Q].astype(float)).as_json() if not right_Q.all() else None,

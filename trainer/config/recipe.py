@@ -109,6 +109,7 @@ class EvaluationRecipe(Section):
     """How a model and its baselines are evaluated."""
 
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
+    questions: Literal["validation", "test"] = "test"  # "validation" where settings are chosen by the report
     width: int = Field(50, ge=20)  # of the beam
     batch: int = Field(64, ge=1)  # questions of one forward pass
     exclude_seen: bool = True  # recommendations leave out what the user has, as the server does

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from trainer.core.errors import TrainerError
 from trainer.data.event_order import chronological_order
 
 NO_QUERY = -1
+Part = Literal["validation", "test"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ class Split:
     train: Histories
     validation: tuple[Question, ...]
     test: tuple[Question, ...]
+
+    def questions(self, part: Part) -> tuple[Question, ...]:
+        """The questions of a part: those on which settings are chosen, or those that are reported."""
+        return self.validation if part == "validation" else self.test
 
 
 def leave_one_out(histories: Histories) -> Split:

@@ -33,7 +33,7 @@ def evaluate_bundle(
     Raises TrainerError where no question is held out, CatalogError for a file that cannot be read.
     """
     split, kept = held_out(bundle, events, recipe)
-    if not split.test:
+    if not split.questions(recipe.questions):
         raise TrainerError(
             f"{in_words(events)}: the split {recipe.split} holds out no question; users have too few events"
         )
@@ -41,7 +41,7 @@ def evaluate_bundle(
     if not same:
         files = "is not the file" if len(events) == 1 else "are not the files"
         print_line(f"{in_words(events)} {files} the bundle was trained on: it may have learned from what is asked here")
-    with progress("evaluating", len(split.test)) as shown:
+    with progress("evaluating", len(split.questions(recipe.questions))) as shown:
         report = evaluate(
             load_model(bundle),
             bundle.index,

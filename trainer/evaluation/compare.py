@@ -33,7 +33,7 @@ from trainer.core.progress import progress
 from trainer.data.histories import Question, Split
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.confidence import Estimate, mean_estimate
-from trainer.evaluation.metrics import CUTOFFS, METRICS, gains, ranks_of
+from trainer.evaluation.metrics import CUTOFFS, METRICS, MIN_QUESTIONS, gains, ranks_of
 
 NOT_BETTER = 3
 NAMES = tuple(f"{metric}@{cutoff}" for metric in METRICS for cutoff in CUTOFFS)
@@ -172,8 +172,10 @@ def _gains(
 
 
 def _as_json(figures: Compared) -> dict[str, object]:
+    few = {"few": True} if figures.questions < MIN_QUESTIONS else {}
     return {
         "questions": figures.questions,
+        **few,
         "old": round(figures.old, 6),
         "new": round(figures.new, 6),
         "difference": figures.difference.as_json(),

@@ -15,6 +15,9 @@ import numpy as np
 CUTOFFS = (5, 10, 20)
 METRICS = ("hit", "recall", "ndcg", "mrr", "map")
 NOT_FOUND = 0  # the rank of an answer that is absent from its ranking
+MIN_QUESTIONS = 100  # fewer are too few for an interval to say much, and for a figure to be called the best
+KNOWN, NEW = "known_item", "new_item"
+KINDS = (KNOWN, NEW)
 
 
 def ranks_of(rankings: list[np.ndarray], answers: np.ndarray) -> np.ndarray:
@@ -42,6 +45,8 @@ def gains(ranks_Q: np.ndarray, metric: str, cutoff: int) -> np.ndarray:
 def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, object]:
     """Every metric at every cut-off, the number of `questions`, and bootstrap 95% `intervals` over questions.
 
+    Where there are fewer questions than MIN_QUESTIONS, `few` is true.
+
     bootstrap: how many samples are drawn; 0 leaves the intervals out.
     seed: what they are drawn from.
     """
@@ -52,6 +57,8 @@ def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> d
         for (metric, cutoff), mean in zip(names, gains_MQ.mean(1), strict=True)
     }
     result["questions"] = len(ranks_Q)
+    if len(ranks_Q) < MIN_QUESTIONS:
+        result["few"] = True
     if bootstrap:
         drawn = np.random.default_rng(seed).integers(0, len(ranks_Q), (bootstrap, len(ranks_Q)))
         means_MS = np.stack([gains_Q[drawn].mean(1) for gains_Q in gains_MQ])
@@ -61,6 +68,16 @@ def summarize(ranks_Q: np.ndarray, *, bootstrap: int = 1000, seed: int = 0) -> d
             for (metric, cutoff), low, high in zip(names, low_M, high_M, strict=True)
         }
     return result
+
+
+def summarize_kinds(ranks_Q: np.ndarray, known_Q: np.ndarray, *, bootstrap: int = 1000) -> dict[str, object]:
+    """The summary of all questions, and in it those of each kind that there is: `known_item` and `new_item`.
+
+    known_Q: whether the right item stands in the question's history, from where it could be copied; bool.
+    """
+    kinds = {KNOWN: known_Q, NEW: ~known_Q}
+    apart = {kind: summarize(ranks_Q[of_Q], bootstrap=bootstrap) for kind, of_Q in kinds.items() if of_Q.any()}
+    return summarize(ranks_Q, bootstrap=bootstrap) | apart
 
 
 def _rank(ranking: np.ndarray, answer: int) -> int:

@@ -3,6 +3,9 @@
 There are two protocols. `full` ranks the whole catalog by constrained beam search; recommendations leave out what the
 user already has. `candidates` ranks the right item among 99 drawn ones (candidates.py), by constrained search over just
 those 100. In both, the model and the baselines are asked the same questions over the same candidates.
+
+The right item of a search may stand in the user's history, from where it could be copied. So searches have, beside the
+figures of all of them, those of both kinds, `known_item` and `new_item`. Recommendations are all of new items.
 """
 
 from __future__ import annotations
@@ -16,12 +19,12 @@ from transformers import PreTrainedModel
 from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import TASKS, PromptFormat
+from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.config.recipe import EvaluationRecipe
 from trainer.data.histories import Histories, Question, Split
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
-from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize
+from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize, summarize_kinds
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -54,8 +57,8 @@ def evaluate(
     level_tokens: the vocabulary ids of every level's codes, int64.
     prompts: renders histories and queries as tokens.
     items: the catalog, in leaf order.
-    split: the test questions, and the training histories and validation questions for the baselines.
-    recipe: the width of the beam and other settings.
+    split: the questions, and the training histories and validation questions for the baselines.
+    recipe: which questions, the width of the beam and other settings.
     seed: what the candidates are drawn from.
     baselines: those of this split, if they are tuned already.
     progress: called with the number of questions that have been answered since its last call.
@@ -65,7 +68,7 @@ def evaluate(
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     for task in TASKS:
-        questions = [q for q in split.test if q.task == task]
+        questions = [q for q in split.questions(recipe.questions) if q.task == task]
         if not questions:
             continue
         if protocol == "full":
@@ -75,12 +78,10 @@ def evaluate(
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
         rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
         tuned[task] = baselines.report(task)
-        answers = np.array([q.item for q in questions])
-        tasks[task] = {
-            name: summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap) for name, found in rankings.items()
-        }
+        tasks[task] = {name: _figures(task, found, questions, recipe.bootstrap) for name, found in rankings.items()}
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
+        "questions": recipe.questions,
         "catalog_size": len(items),
         "exclude_seen": recipe.exclude_seen,
         "beam_width": recipe.width,
@@ -124,6 +125,13 @@ def rank_questions(
             rankings[i] = leaves
         progress(len(batch))
     return rankings
+
+
+def _figures(task: Task, found: list[np.ndarray], questions: Sequence[Question], bootstrap: int) -> dict[str, object]:
+    rank_Q = ranks_of(found, np.array([q.item for q in questions]))
+    if task == "recommendation":
+        return summarize(rank_Q, bootstrap=bootstrap)
+    return summarize_kinds(rank_Q, np.array([q.known for q in questions]), bootstrap=bootstrap)
 
 
 def _prompt(prompts: PromptFormat, histories: Histories, question: Question) -> list[int]:

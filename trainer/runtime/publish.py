@@ -26,6 +26,7 @@ from catalog.text.prompts import PROMPT_VERSION
 from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
 from trainer.data.histories import NO_QUERY, Histories
+from trainer.evaluation.metrics import KINDS
 from trainer.evaluation.report import Report
 from trainer.model.backbone import Backbone, model_class
 from trainer.runtime.step_log import FILE_NAME
@@ -163,11 +164,12 @@ def model_card(manifest: Manifest, report: Report) -> str:
     ]
     for task, methods in report["tasks"].items():
         for name, figures in methods.items():
-            low, high = figures.get("intervals", {}).get("recall@10", (float("nan"),) * 2)
-            lines.append(
-                f"| {task} | {name} | {figures['recall@10']:.3f} ({low:.3f}–{high:.3f}) "
-                f"| {figures['ndcg@10']:.3f} | {figures['questions']} |"
-            )
+            lines.append(_card_line(task, name, figures))
+            lines += [
+                _card_line(f"{task}, {kind.replace('_', ' ')}", name, figures[kind])
+                for kind in KINDS
+                if kind in figures
+            ]
     return "\n".join([*lines, "", "Every setting of the run, and the data's hashes, are in manifest.json.", ""])
 
 
@@ -181,6 +183,15 @@ def _training_lines(report: Report) -> list[str]:
         f"typically {training['tokens_per_second']} a second.",
         "",
     ]
+
+
+def _card_line(task: str, name: str, figures: dict[str, Any]) -> str:
+    low, high = figures.get("intervals", {}).get("recall@10", (float("nan"),) * 2)
+    few = " (few)" if figures.get("few") else ""
+    return (
+        f"| {task} | {name} | {figures['recall@10']:.3f} ({low:.3f}–{high:.3f}) "
+        f"| {figures['ndcg@10']:.3f} | {figures['questions']}{few} |"
+    )
 
 
 def _headline(report: Report) -> dict[str, Any]:
