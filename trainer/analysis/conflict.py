@@ -5,11 +5,13 @@
 
 For every layer it reports the cosine between the two tasks' gradients: its mean over batches, and the share of batches
 in which it is negative. `before` is the cosine of the raw gradients, and `after` that of their projections, each on its
-task's subspace inside the null space, as GEMS decomposes them.
+task's subspace inside the null space, as GEMS decomposes them. A layer whose shared subspace leaves no room for the
+tasks' own is left out.
 
 Bundles of every method are treated alike. Null spaces are estimated on the bundle's own model, from `--corpus` or the
-text that its recipe names. Bases are chosen on the first `--refresh-batches` batches, which are not measured. Batches
-are drawn by the bundle's recipe, as for the steps after its last one.
+text that its recipe names; there are none if the recipe turns them off (`gems.null_space`). Bases are chosen on the
+first `--refresh-batches` batches, which are not measured. Batches are drawn by the bundle's recipe, as for the steps
+after its last one.
 
 Two random subspaces of a large space are almost orthogonal, so projection alone brings cosines closer to zero. It does
 not change the share of negative ones.
@@ -31,7 +33,7 @@ import numpy as np
 
 from catalog.text.prompts import TASKS
 from trainer.analysis.plots import picture
-from trainer.analysis.task_gradients import TaskSubspaces, cosine, mean_gradients, task_gradients
+from trainer.analysis.task_gradients import TaskSubspaces, cosine, mean_gradients, task_gradients, token_shares
 from trainer.analysis.training_setup import TrainingSetup, load_training_setup
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
@@ -59,7 +61,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--batches", type=int, default=32, help="to measure on (default: 32)")
     parser.add_argument("--refresh-batches", type=int, default=4, help="to choose the subspaces on (default: 4)")
-    parser.add_argument("--corpus", type=Path, help="general text for the null spaces (default: as in training)")
+    parser.add_argument("--corpus", type=Path, help="general text for null spaces, if any (default: as in training)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--picture", type=Path, help="write the picture to this file, a PNG")
     return parser.parse_args(arguments)
@@ -77,13 +79,12 @@ def conflict(setup: TrainingSetup, *, batches: int, refresh_batches: int, corpus
     refresh_batches: how many batches, before those, to choose the subspaces on.
     corpus: general text for the null spaces; None for what the recipe names.
 
-    Raises TrainerError if the events are of one task only.
+    Raises TrainerError if the events are of one task only, or if no layer has room for the tasks' subspaces.
     """
     modules = projected_modules(setup.backbone.model, setup.recipe.gems.modules)
-    spaces = _null_spaces(setup, corpus)
+    spaces = _null_spaces(setup, corpus) if setup.recipe.gems.null_space else {}
     first = setup.recipe.training.steps
     config = replace(setup.recipe.gems, seed=setup.recipe.seed)
-    cosines: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in modules} for stage in STAGES}
     with progress("conflict", refresh_batches + batches) as shown:
         chosen = []
         for step in range(first, first + refresh_batches):
@@ -91,8 +92,16 @@ def conflict(setup: TrainingSetup, *, batches: int, refresh_batches: int, corpus
             shown.advance(1)
         if any(set(found) != set(TASKS) for found in chosen):
             raise TrainerError("the events hold one task only: there is nothing that could conflict")
-        subspaces = {name: TaskSubspaces(name, mean_gradients(chosen, name), spaces[name], config) for name in modules}
+        shares = token_shares(setup, range(first, first + refresh_batches))
+        subspaces = {
+            name: TaskSubspaces(name, mean_gradients(chosen, name), spaces.get(name), config, shares)
+            for name in modules
+        }
         del chosen
+        modules = {name: module for name, module in modules.items() if subspaces[name].rank}
+        if not modules:
+            raise TrainerError("the shared subspace leaves no room for the tasks' own: lower gems.rank")
+        cosines: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in modules} for stage in STAGES}
         for step in range(first + refresh_batches, first + refresh_batches + batches):
             found = task_gradients(setup, modules, step)
             for name in modules:

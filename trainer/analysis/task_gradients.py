@@ -2,7 +2,7 @@
 
 GEMS reduces the gradient G_k of task k to its projection U_k·U_kᵀ·G_k inside the null space. Here U_k holds the leading
 directions of the task's gradient over a few batches, which are chosen from a sketch as GEMS chooses its bases
-(`trainer/gems/subspace.py`).
+(`trainer/gems/subspace.py`): outside of the shared subspace, if the recipe has complementary ones.
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of a sketch.
 """
@@ -20,9 +20,10 @@ from trainer.config.gems import GemsConfig
 from trainer.data.batches import task_loss
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import generator_for
+from trainer.gems.stats import SubspaceName
 from trainer.gems.subspace import sketch_basis
 
-__all__ = ["TaskSubspaces", "cosine", "mean_gradients", "task_gradients"]
+__all__ = ["TaskSubspaces", "cosine", "mean_gradients", "task_gradients", "token_shares"]
 
 
 def task_gradients(setup: TrainingSetup, modules: Mapping[str, nn.Linear], step: int) -> dict[Task, dict[str, Tensor]]:
@@ -47,6 +48,15 @@ def task_gradients(setup: TrainingSetup, modules: Mapping[str, nn.Linear], step:
     return found
 
 
+def token_shares(setup: TrainingSetup, steps: Sequence[int]) -> dict[Task, float]:
+    """Each task's share of the target tokens of these steps' batches."""
+    tokens = dict.fromkeys(TASKS, 0)
+    for step in steps:
+        for parts in setup.batches.micro_batches(step):
+            tokens[parts[0].task] += sum(part.tokens for part in parts)
+    return {task: count / sum(tokens.values()) for task, count in tokens.items()}
+
+
 class TaskSubspaces:
     """The two task subspaces of one layer.
 
@@ -54,17 +64,36 @@ class TaskSubspaces:
     gradients_MN: each task's mean gradient over some batches, from which the task's basis is chosen.
     null_space: the layer's null space; None where there is none.
     config: the settings of GEMS. A rank above the number of directions that the layer has is reduced to it.
+    shares: each task's share of the target tokens, with which the shared gradient is the mean of the tasks'.
+
+    rank: of each task's subspace; 0 where the shared subspace leaves no room, and `project` must not be called.
     """
 
     def __init__(
-        self, name: str, gradients_MN: Mapping[Task, Tensor], null_space: NullSpace | None, config: GemsConfig
+        self,
+        name: str,
+        gradients_MN: Mapping[Task, Tensor],
+        null_space: NullSpace | None,
+        config: GemsConfig,
+        shares: Mapping[Task, float],
     ) -> None:
         rows, columns = next(iter(gradients_MN.values())).shape
         self._transposed = rows > columns
         protects_short = null_space is not None and (null_space.side == "output") != self._transposed
         self._short_null_space = null_space if protects_short else None
         self._long_null_space = None if protects_short else null_space
-        self._bases_SR = {task: self._basis(name, task, grad_MN, config) for task, grad_MN in gradients_MN.items()}
+        self._name, self._config = name, config
+        self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
+        shared_rank, self.rank = _ranks(config, self._max_rank)
+        shared_SR = None
+        if config.complementary and self.rank:
+            shared_MN = torch.stack([grad_MN * shares[task] for task, grad_MN in gradients_MN.items()]).sum(0)
+            shared_SR = self._basis("shared", shared_MN, shared_rank)
+        self._bases_SR = {
+            task: self._basis(task, grad_MN, self.rank, shared_SR)
+            for task, grad_MN in gradients_MN.items()
+            if self.rank
+        }
 
     def project(self, task: Task, gradient_MN: Tensor) -> Tensor:
         """The projection U·Uᵀ·G of a task's gradient inside the null space, [M, N]."""
@@ -75,16 +104,16 @@ class TaskSubspaces:
         full_SL = basis_SR @ projected_RL
         return full_SL.T if self._transposed else full_SL
 
-    def _basis(self, name: str, task: Task, gradient_MN: Tensor, config: GemsConfig) -> Tensor:
+    def _basis(
+        self, subspace: SubspaceName, gradient_MN: Tensor, rank: int, outside_SR: Tensor | None = None
+    ) -> Tensor:
         grad_SL = self._short_first(gradient_MN)
-        max_rank = len(grad_SL) if self._short_null_space is None else self._short_null_space.free
-        rank = _task_rank(config, max_rank)
-        generator = generator_for(config.seed, "conflict", name, task, device=grad_SL.device)
-        columns = min(max_rank, rank + config.oversampling)
+        generator = generator_for(self._config.seed, "conflict", self._name, subspace, device=grad_SL.device)
+        columns = min(self._max_rank, rank + self._config.oversampling)
         omega_LC = torch.randn(grad_SL.shape[1], columns, device=generator.device, generator=generator)
         if self._long_null_space is not None:
             self._long_null_space.project_(omega_LC)
-        return sketch_basis(grad_SL @ omega_LC, rank, self._short_null_space, generator=generator)
+        return sketch_basis(grad_SL @ omega_LC, rank, self._short_null_space, outside_SR, generator=generator)
 
     def _short_first(self, matrix_MN: Tensor) -> Tensor:
         return matrix_MN.T if self._transposed else matrix_MN
@@ -101,10 +130,12 @@ def mean_gradients(batches: Sequence[dict[Task, dict[str, Tensor]]], name: str) 
     return {task: torch.stack([batch[task][name] for batch in batches]).mean(0) for task in TASKS}
 
 
-def _task_rank(config: GemsConfig, max_rank: int) -> int:
+def _ranks(config: GemsConfig, max_rank: int) -> tuple[int, int]:
+    """The rank of the shared subspace, and that of each task's own."""
+
     def in_directions(rank: int | float) -> int:
         return max(1, int(rank * max_rank)) if isinstance(rank, float) else min(rank, max_rank)
 
-    if config.task_rank is None:
-        return max(1, in_directions(config.rank) // 2)
-    return max(1, in_directions(config.task_rank))
+    shared = in_directions(config.rank)
+    own = max(1, shared // 2 if config.task_rank is None else in_directions(config.task_rank))
+    return shared, min(own, max_rank - shared) if config.complementary else own

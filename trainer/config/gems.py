@@ -26,7 +26,8 @@ class GemsConfig:
 
     `rank` and `task_rank` are numbers of directions if they are whole, and shares of a layer's directions if they are
     floats in (0, 1]. A layer has as many directions as its shorter side is long, less those that a null space protects
-    on that side. Shares suit small models, whose layers differ in size.
+    on that side. Shares suit small models, whose layers differ in size. If a task's own subspace is complementary, it has
+    no more directions than the shared one leaves; where that leaves none, the layer has the shared subspace alone.
     """
 
     rank: int | float = 128  # of the shared subspace
@@ -35,6 +36,7 @@ class GemsConfig:
     oversampling: int = 32  # columns of a gradient's sketch beyond the shared rank
     moments_at_refresh: MomentsAtRefresh = "rotate"
     decomposition: bool = True  # False: the shared subspace only (for ablations)
+    complementary: bool = True  # the tasks' subspaces are orthogonal to the shared one; False: they may overlap it
     null_space: bool = True  # False: updates may take any direction (for ablations)
     modules: tuple[str, ...] = PROJECTED_MODULES  # the last part of the projected linear layers' names
 

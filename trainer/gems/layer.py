@@ -78,7 +78,9 @@ class ProjectedLayer:
         self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
         ranks = self._ranks()
         self._sketch_columns = min(self._max_rank, max(ranks.values()) + config.oversampling)
-        self.subspaces = {subspace: self._make_subspace(subspace, rank) for subspace, rank in ranks.items()}
+        self.subspaces: dict[SubspaceName, Subspace] = {}
+        for subspace, rank in ranks.items():  # the shared one first
+            self.subspaces[subspace] = self._make_subspace(subspace, rank)
         self._directions: dict[SubspaceName, Tensor] | None = None  # the tasks' last ones; the gate learns along them
         self.sketches: dict[Task, Tensor] = {}  # in refresh steps: tokens · gradient · Ω, summed over micro-batches
 
@@ -155,14 +157,23 @@ class ProjectedLayer:
         return norm
 
     def choose_bases(self, step: int) -> bool:
-        """Chooses the next bases from this batch's sketches, and drops the sketches. Returns whether there were any."""
+        """Chooses the next bases from this batch's sketches, and drops the sketches. Returns whether there were any.
+
+        Complementary bases of the tasks change whenever the shared one does: they are chosen with it, or, for a task
+        that the batch lacks, moved outside of it.
+        """
         sketches = {task: self._shard.gather_sketch(sketch_sC) for task, sketch_sC in self.sketches.items()}
         self.sketches = {}
+        moved = False  # whether the tasks' bases must leave a new shared one
         for name, subspace in self.subspaces.items():
             own = [sketch_SC for task, sketch_SC in sketches.items() if name in ("shared", task)]
-            if own and subspace.refresh_due(step, self._config.refresh_every):
-                generator = generator_for(self._config.seed, "fill", self.name, name, step, device=self.weight.device)
-                subspace.choose_basis(torch.stack(own).sum(0), step, generator)
+            generator = generator_for(self._config.seed, "fill", self.name, name, step, device=self.weight.device)
+            outside_SR = self._basis_to_avoid(name)
+            if own and (moved or subspace.refresh_due(step, self._config.refresh_every)):
+                subspace.choose_basis(torch.stack(own).sum(0), step, generator, outside_SR)
+                moved = moved or (name == "shared" and self._config.complementary)
+            elif moved and outside_SR is not None:
+                subspace.move_outside(outside_SR, generator)
         return bool(sketches)
 
     def exact_weight(self) -> Tensor:
@@ -294,7 +305,9 @@ class ProjectedLayer:
             return {"shared": shared}
         task_rank = self._config.task_rank
         own = max(1, shared // 2) if task_rank is None else self._rank_of("task_rank", task_rank)
-        return {"shared": shared, "search": own, "recommendation": own}
+        if self._config.complementary:
+            own = min(own, self._max_rank - shared)
+        return {"shared": shared, "search": own, "recommendation": own} if own else {"shared": shared}
 
     def _rank_of(self, setting: str, rank: int | float) -> int:
         """A rank setting as a number of directions. Raises SettingsError for more than the layer has."""
@@ -310,13 +323,20 @@ class ProjectedLayer:
             )
         return rank
 
-    def _make_subspace(self, name: str, rank: int) -> Subspace:
+    def _basis_to_avoid(self, name: SubspaceName) -> Tensor | None:
+        """The shared basis for the next gradients, if this subspace's must be orthogonal to it, and None if not."""
+        if name == "shared" or not self._config.complementary:
+            return None
+        return self.subspaces["shared"].projection_basis_SR
+
+    def _make_subspace(self, name: SubspaceName, rank: int) -> Subspace:
         return Subspace(
             (min(self.weight.shape), self._shard.moment_columns),
             rank,
             null_space=self._short_null_space,
             dtype=self._dtype,
             generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),
+            outside_SR=self._basis_to_avoid(name),
         )
 
 

@@ -8,6 +8,10 @@ singular vectors are the basis. Power iterations would need G again, and add not
 small language model, the sketch's basis caught 98.5 to 99.8% of the gradient's energy that exact singular vectors
 caught, and no more with power iterations.
 
+A task's subspace may be kept out of the shared one, so that the two complement each other: the gradient's leading
+directions are mostly the same for both tasks, and without this the tasks' bases lie nine tenths inside the shared one.
+What lies in the shared subspace is then taken out of the task's sketch before its basis is chosen.
+
 A new basis is chosen at the end of a step and replaces the old one at the start of the next update. In between,
 gradients are projected on the new basis, while the directional derivative that the gate learns from is taken along the
 last update, in the basis in which that was made.
@@ -41,6 +45,7 @@ class Subspace:
     null_space: the null space on the S side, in which every basis then lies; None where there is none on that side.
     dtype: the type of basis and moments.
     generator: draws the first basis, which is random.
+    outside_SR: a basis to which the first basis is to be orthogonal; None where it may be any.
     """
 
     def __init__(
@@ -51,11 +56,12 @@ class Subspace:
         null_space: NullSpace | None,
         dtype: torch.dtype,
         generator: torch.Generator,
+        outside_SR: Tensor | None = None,
     ) -> None:
         size, length = shape
         self.rank = rank
         self._null_space = null_space
-        self.basis_SR = random_basis(size, rank, null_space, dtype=dtype, generator=generator)
+        self.basis_SR = random_basis(size, rank, null_space, outside_SR, dtype=dtype, generator=generator)
         self._next_basis_SR: Tensor | None = None
         self._moments = Moments((rank, length), dtype=dtype, device=generator.device)
         self._chosen_at: int | None = None  # the step whose gradient chose the basis; None for the random first one
@@ -102,10 +108,20 @@ class Subspace:
         """
         return self._moments.direction(adam)
 
-    def choose_basis(self, sketch_SC: Tensor, step: int, generator: torch.Generator) -> None:
-        """Chooses the next basis from the sketch of the gradient after `step` applied steps."""
-        self._next_basis_SR = sketch_basis(sketch_SC, self.rank, self._null_space, generator=generator)
+    def choose_basis(
+        self, sketch_SC: Tensor, step: int, generator: torch.Generator, outside_SR: Tensor | None = None
+    ) -> None:
+        """Chooses the next basis from the sketch of the gradient after `step` applied steps.
+
+        outside_SR: a basis to which the next one is to be orthogonal; None where it may be any.
+        """
+        self._next_basis_SR = sketch_basis(sketch_SC, self.rank, self._null_space, outside_SR, generator=generator)
         self._chosen_at = step
+
+    def move_outside(self, outside_SR: Tensor, generator: torch.Generator) -> None:
+        """Makes the part of the basis outside of another one the next basis, without a gradient to choose it from."""
+        basis_SR = self.projection_basis_SR
+        self._next_basis_SR = sketch_basis(basis_SR, self.rank, self._null_space, outside_SR, generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -135,36 +151,59 @@ class Subspace:
 
 
 def random_basis(
-    size: int, rank: int, null_space: NullSpace | None, *, dtype: torch.dtype, generator: torch.Generator
+    size: int,
+    rank: int,
+    null_space: NullSpace | None,
+    outside_SR: Tensor | None = None,
+    *,
+    dtype: torch.dtype,
+    generator: torch.Generator,
 ) -> Tensor:
-    """An orthonormal basis [size, rank] of a random subspace, inside the null space where one is given."""
+    """An orthonormal basis [size, rank] of a random subspace, inside the null space where one is given.
+
+    outside_SR: a basis to which this one is to be orthogonal; None where it may be any.
+    """
     gaussian_SR = torch.randn(size, rank, dtype=dtype, device=generator.device, generator=generator)
-    return _orthonormal_columns(gaussian_SR, null_space)
+    return _orthonormal_columns(gaussian_SR, null_space, outside_SR)
 
 
-def sketch_basis(sketch_SC: Tensor, rank: int, null_space: NullSpace | None, *, generator: torch.Generator) -> Tensor:
+def sketch_basis(
+    sketch_SC: Tensor,
+    rank: int,
+    null_space: NullSpace | None,
+    outside_SR: Tensor | None = None,
+    *,
+    generator: torch.Generator,
+) -> Tensor:
     """An orthonormal basis [S, rank] of the sketch's leading directions, inside the null space where one is given.
 
     sketch_SC: the gradient times a random test matrix. If its rank is below `rank`, random directions complete the
         basis.
     null_space: the null space on the S side.
+    outside_SR: a basis, inside the null space, to which this one is to be orthogonal; None where it may be any.
     generator: draws those random directions.
     """
+    room = sketch_SC.shape[0] if null_space is None else null_space.free
+    if outside_SR is not None:
+        sketch_SC = sketch_SC - outside_SR @ (outside_SR.T @ sketch_SC)
+        room -= outside_SR.shape[1]
     norm = torch.linalg.vector_norm(sketch_SC).clamp_min(torch.finfo(sketch_SC.dtype).tiny)
     noise_SC = torch.randn(sketch_SC.shape, dtype=sketch_SC.dtype, device=sketch_SC.device, generator=generator)
     sketch_SC = (sketch_SC / norm).add_(noise_SC, alpha=FILL / sketch_SC.numel() ** 0.5)
-    range_SC = _orthonormal_columns(sketch_SC, null_space)
-    leading_CC: Tensor = torch.linalg.svd(range_SC.T @ sketch_SC)[0]
+    range_SC = _orthonormal_columns(sketch_SC[:, :room], null_space, outside_SR)
+    leading_CC: Tensor = torch.linalg.svd(range_SC.T @ sketch_SC, full_matrices=False)[0]
     return range_SC @ leading_CC[:, :rank]
 
 
-def _orthonormal_columns(matrix_SC: Tensor, null_space: NullSpace | None) -> Tensor:
-    """An orthonormal basis of the columns' span, inside the null space where one is given.
+def _orthonormal_columns(matrix_SC: Tensor, null_space: NullSpace | None, outside_SR: Tensor | None) -> Tensor:
+    """An orthonormal basis of the columns' span, inside the null space and orthogonal to a basis, where given.
 
-    It takes two passes, because after one the Q of an ill-conditioned matrix is not quite in the null space.
+    It takes two passes, because after one the Q of an ill-conditioned matrix is not quite where it should be.
     """
     for _ in range(2):
         if null_space is not None:
             matrix_SC = null_space.projected(matrix_SC)
+        if outside_SR is not None:
+            matrix_SC = matrix_SC - outside_SR @ (outside_SR.T @ matrix_SC)
         matrix_SC = torch.linalg.qr(matrix_SC)[0]
     return matrix_SC.contiguous()  # a resumed run must multiply in the same order, to the same bits

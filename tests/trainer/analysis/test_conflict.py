@@ -13,6 +13,8 @@ from trainer.data.batches import task_loss
 from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.parameters import projected_modules
 
+SHARES = {"search": 0.3, "recommendation": 0.7}
+
 
 @pytest.fixture(scope="module")
 def setup(bundles, files):
@@ -34,7 +36,7 @@ def null_space(side, spans, width, kept):
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
 def test_a_gradient_of_low_rank_passes_whole(shape):
     own = gradients(*shape, rank=3)
-    subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=6))
+    subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=6, complementary=False), SHARES)
     for task in TASKS:
         torch.testing.assert_close(subspaces.project(task, own[task]), own[task], atol=2e-3, rtol=0)
 
@@ -45,7 +47,7 @@ def test_a_gradient_of_low_rank_passes_whole(shape):
 def test_projected_gradients_lie_in_the_null_space_and_have_the_tasks_rank(shape, side, spans):
     own = gradients(*shape, rank=12)
     space = null_space(side, spans, shape[0 if side == "output" else 1], 5)
-    subspaces = TaskSubspaces("layer", own, space, GemsConfig(rank=4))
+    subspaces = TaskSubspaces("layer", own, space, GemsConfig(rank=3, task_rank=2), SHARES)
     for task in TASKS:
         projected_MN = subspaces.project(task, own[task])
         assert torch.linalg.matrix_rank(projected_MN, rtol=1e-4) == 2
@@ -56,8 +58,28 @@ def test_projected_gradients_lie_in_the_null_space_and_have_the_tasks_rank(shape
 
 def test_a_share_of_the_rank_is_of_the_free_directions():
     own = gradients(12, 20, rank=12)
-    subspaces = TaskSubspaces("layer", own, null_space("output", "free", 12, 8), GemsConfig(rank=1.0, task_rank=0.5))
+    space, config = null_space("output", "free", 12, 8), GemsConfig(rank=0.25, task_rank=0.5)
+    subspaces = TaskSubspaces("layer", own, space, config, SHARES)
     assert torch.linalg.matrix_rank(subspaces.project("search", own["search"]), rtol=1e-4) == 4
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
+def test_what_the_shared_subspace_holds_is_in_no_tasks_projection(shape):
+    """The batch's gradient has three directions on the shorter side, and so do all projections outside of them."""
+    own = gradients(*shape, rank=12)
+    batch_MN = sum(own[task] * SHARES[task] for task in TASKS)
+    left, values, right = torch.linalg.svd(batch_MN, full_matrices=False)
+    own["recommendation"] = (left[:, :3] * values[:3] @ right[:3] - SHARES["search"] * own["search"]) / 0.7
+    subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=3, task_rank=4), SHARES)
+    for task in TASKS:
+        projected_MN = subspaces.project(task, own[task])
+        inside = left[:, :3].T @ projected_MN if shape[0] < shape[1] else projected_MN @ right[:3].T
+        assert projected_MN.norm() > 1
+        assert inside.norm() < 1e-3 * projected_MN.norm()
+
+
+def test_a_shared_subspace_without_room_beside_it_leaves_the_tasks_none():
+    assert TaskSubspaces("layer", gradients(12, 20, rank=12), None, GemsConfig(rank=1.0), SHARES).rank == 0
 
 
 def test_gradients_are_those_of_the_mean_loss_of_a_task(setup):

@@ -92,3 +92,29 @@ def test_bases_are_orthonormal_and_in_the_null_space(spans, content):
         ):
             torch.testing.assert_close(basis.T @ basis, torch.eye(rank), atol=3e-6, rtol=0)
             assert torch.linalg.matrix_norm(kept.T @ basis, 2) < 1e-6
+
+
+@pytest.mark.parametrize("spans", [None, "protected", "free"])
+@pytest.mark.parametrize("content", ["full", "inside the other", "zero"])
+def test_a_basis_outside_of_another_holds_the_leading_directions_of_the_rest(spans, content):
+    full = torch.linalg.qr(torch.randn(32, 32, generator=_draw(1)))[0]
+    kept, free = full[:, :12], full[:, 12:]
+    space = None if spans is None else NullSpace("output", spans, kept if spans == "protected" else free)
+    other = random_basis(32, 8, space, dtype=torch.float32, generator=_draw(3))
+    matrix = _with_spectrum(0.8 ** torch.arange(32), 40)
+    rest = matrix - other @ (other.T @ matrix)
+    matrix = {"full": matrix, "inside the other": matrix - rest, "zero": matrix * 0}[content]
+    for rank in (3, 12):  # all that is left in the null space
+        for basis in (
+            sketch_basis(_sketch(matrix, 20), rank, space, other, generator=_draw()),
+            random_basis(32, rank, space, other, dtype=torch.float32, generator=_draw()),
+        ):
+            torch.testing.assert_close(basis.T @ basis, torch.eye(rank), atol=3e-6, rtol=0)
+            assert torch.linalg.matrix_norm(other.T @ basis, 2) < 3e-6
+            if space is not None:
+                assert torch.linalg.matrix_norm(kept.T @ basis, 2) < 3e-6
+    if content == "full":
+        inside = rest if space is None else space.projected(rest)
+        exact = torch.linalg.svd(inside)[0][:, :6]
+        basis = sketch_basis(_sketch(matrix, 20), 6, space, other, generator=_draw())
+        assert _energy(basis, inside) >= 0.9 * _energy(exact, inside)
