@@ -26,8 +26,10 @@ class GemsConfig:
 
     `rank` and `task_rank` are numbers of directions if they are whole, and shares of a layer's directions if they are
     floats in (0, 1]. A layer has as many directions as its shorter side is long, less those that a null space protects
-    on that side. Shares suit small models, whose layers differ in size. If a task's own subspace is complementary, it has
-    no more directions than the shared one leaves; where that leaves none, the layer has the shared subspace alone.
+    on that side. Shares suit small models, whose layers differ in size.
+
+    Complementary subspaces of the tasks have at most the directions that the shared one leaves. Where that is none, a
+    layer has the shared subspace alone.
     """
 
     rank: int | float = 128  # of the shared subspace

@@ -35,7 +35,7 @@ def base(corpus, tmp_path_factory):
 def bundles(files, base, tmp_path_factory):
     """Of two methods, by name."""
     out = tmp_path_factory.mktemp("bundles")
-    shared = [*world.TINY, f"backbone.path={base}", "training.steps=20"]
+    shared = [*world.TINY, f"backbone.path={base}", "training.steps=20", "gems.null_space=true"]
     return {
         method: open_bundle(
             run(*files, out / method, load_recipe("small", [*shared, f"method={method}", *rates]), resume=False)

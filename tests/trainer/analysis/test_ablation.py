@@ -38,6 +38,13 @@ def test_every_row_is_another_valid_recipe():
     assert len(set(recipes)) == len(ROWS)
 
 
+def test_rows_that_are_the_same_runs_are_refused(files, tmp_path, capsys):
+    options = ["--items", str(files[0]), "--events", str(files[1]), "--out", str(tmp_path), "--recipe", "small"]
+    assert main([*options, "--rows", "gems,full,no_null_space"]) == 2
+    assert "with recipe small the rows gems and no_null_space are the same: leave one out" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_table_says_what_the_runs_reported(finished):
     table = json.loads((finished[0] / "table.json").read_text())

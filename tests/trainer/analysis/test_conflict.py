@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from catalog.text.prompts import TASKS
+from trainer.analysis import conflict as module
 from trainer.analysis.conflict import conflict, main
 from trainer.analysis.task_gradients import TaskSubspaces, cosine, task_gradients
 from trainer.analysis.training_setup import load_training_setup
@@ -111,6 +113,13 @@ def test_one_batch_gives_its_own_cosines(setup):
         expected = cosine(found["search"][name], found["recommendation"][name])
         assert own["before"]["cosine"]["value"] == pytest.approx(expected, abs=1e-5)
         assert own["before"]["negative"]["value"] == float(expected < 0)
+
+
+def test_a_recipe_without_null_spaces_has_none_estimated(setup, monkeypatch):
+    monkeypatch.setattr(module, "estimate_null_spaces", lambda *args, **settings: pytest.fail("estimated"))
+    recipe = setup.recipe.model_copy(update={"gems": replace(setup.recipe.gems, null_space=False)})
+    figures = conflict(replace(setup, recipe=recipe), batches=1, refresh_batches=1)
+    assert all(-1 <= own["after"]["cosine"]["value"] <= 1 for own in figures["layers"].values())
 
 
 @pytest.mark.parametrize("method", ["gems", "full"])

@@ -13,6 +13,12 @@ def test_the_named_recipes_exist():
     assert {"demo", "small", "qwen2.5-3b", "t5-base"} <= {file.stem for file in RECIPES.glob("*.yaml")}
 
 
+@pytest.mark.parametrize("name", sorted(file.stem for file in RECIPES.glob("*.yaml")))
+def test_only_a_base_that_knows_something_has_a_null_space(name):
+    recipe = load_recipe(name)
+    assert recipe.gems.null_space == (recipe.backbone.path is not None or recipe.backbone.pretrain_steps > 0)
+
+
 def test_a_file_and_overrides(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("training: {steps: 7}\n")

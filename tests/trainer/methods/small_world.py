@@ -19,6 +19,7 @@ from trainer.methods.protocol import StepResult
 from trainer.model.backbone import Backbone, add_item_tokens, build_backbone, byte_level_tokenizer
 
 CODES_NL = np.array([[kind, colour] for kind in range(5) for colour in range(6)])
+NULL_SPACE = ("gems.null_space=true", "null_space.side=output")
 BASE = BackboneRecipe(hidden=32, layers=2, heads=1, vocabulary=300)
 
 
@@ -85,7 +86,7 @@ def small_world(
 ) -> SmallWorld:
     """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
     backbone = backbone or make_backbone(kind)
-    recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *settings])
+    recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *NULL_SPACE, *settings])
     if recipe.training.shard:
         shard_model(backbone.model, group)
     items = world.items()

@@ -31,6 +31,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no_decomposition": ("gems.decomposition=false",),
     "no_null_space": ("gems.null_space=false",),
     "input_side": ("null_space.side=input",),
+    "overlapping": ("gems.complementary=false",),
     "fixed_gate": ("gems.gate=fixed",),
     "heuristic_gate": ("gems.gate=heuristic",),
     "single_subspace": ("method=single_subspace",),
@@ -100,6 +101,7 @@ def _runs(options: argparse.Namespace) -> list[Run]:
     for file in (options.items, options.events, *([options.held_out] if options.held_out else [])):
         if not file.is_file():
             raise TrainerError(f"{file} does not exist")
+    _check_different(options, base)
     return [
         Run(
             row,
@@ -114,6 +116,18 @@ def _runs(options: argparse.Namespace) -> list[Run]:
         for seed in options.seeds
         for row in options.rows
     ]
+
+
+def _check_different(options: argparse.Namespace, base: Sequence[str]) -> None:
+    """Raises TrainerError where two rows are the same runs, such as one without a null space that the recipe lacks."""
+    seen: dict[str, str] = {}
+    for row in options.rows:
+        settings = load_recipe(options.recipe, [*options.settings, *base, *ROWS[row]]).model_dump_json()
+        if settings in seen:
+            raise TrainerError(
+                f"with recipe {options.recipe} the rows {seen[settings]} and {row} are the same: leave one out"
+            )
+        seen[settings] = row
 
 
 def _numbers(text: str) -> tuple[int, ...]:
