@@ -66,7 +66,7 @@ def run(
     with ExitStack() as stack:
         opened = open_workspace(out, recipe, files.all(start), resume=resume, first=group.rank == 0)
         workspace = group.rank0_first(lambda: stack.enter_context(opened))
-        data = group.rank0_first(lambda: prepare_data(files, recipe, workspace, start))
+        data = group.rank0_first(lambda: prepare_data(files, recipe, workspace, start, group.device))
         return _train_and_publish(workspace, data, files, out, recipe, group, start, make_current)
 
 

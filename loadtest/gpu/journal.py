@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from loadtest.errors import LoadtestError
 from loadtest.gpu.card import Card
 from loadtest.measure.machine import Machine
 
@@ -72,4 +73,5 @@ def fault_of(error: Exception) -> str:
     text = str(error).strip()
     if isinstance(error, torch.OutOfMemoryError) or "OutOfMemoryError" in text or "out of memory" in text:
         return "out of memory"
-    return f"{type(error).__name__}: {text.splitlines()[-1] if text else ''}"
+    last_line = text.splitlines()[-1] if text else ""
+    return last_line if isinstance(error, LoadtestError) else f"{type(error).__name__}: {last_line}"

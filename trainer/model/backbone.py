@@ -125,9 +125,10 @@ def text_vectors(backbone: Backbone, texts: Sequence[str], *, batch: int = 32) -
         inputs = tokenizer(
             list(texts[at : at + batch]), padding=True, truncation=True, max_length=256, return_tensors="pt"
         )
+        inputs = inputs.to(model.device)
         mask_BT1 = inputs["attention_mask"].unsqueeze(-1)
         states_BTH = encoder(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
-        vectors.append(((states_BTH * mask_BT1).sum(1) / mask_BT1.sum(1)).float().numpy())
+        vectors.append(((states_BTH * mask_BT1).sum(1) / mask_BT1.sum(1)).float().cpu().numpy())
     return np.concatenate(vectors)
 
 

@@ -26,6 +26,7 @@ from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.corpus import read_corpus
 from trainer.data.histories import SPLITS, Histories, Split
+from trainer.distributed.group import CPU
 from trainer.model.backbone import (
     Backbone,
     add_item_tokens,
@@ -96,10 +97,13 @@ class TrainingData:
     erased: int
 
 
-def prepare_data(files: InputFiles, recipe: Recipe, workspace: Workspace, start: Bundle | None) -> TrainingData:
+def prepare_data(
+    files: InputFiles, recipe: Recipe, workspace: Workspace, start: Bundle | None, device: torch.device = CPU
+) -> TrainingData:
     """Reads the input files, and gives every item an identifier, unless the workspace has the identifiers already.
 
     start: the bundle to start from, whose identifiers are kept; None to start from scratch.
+    device: where the backbone reads the items' texts, if identifiers are made of its vectors.
 
     Raises TrainerError for files that do not fit together or that change while they are read, and CatalogError for
     damaged ones.
@@ -115,7 +119,7 @@ def prepare_data(files: InputFiles, recipe: Recipe, workspace: Workspace, start:
             keep_identifiers(start, items, draft)
             return
         train_histories = split_of(Histories.from_events(events, items)).train
-        vectors = _backbone_vectors(recipe) if recipe.identifiers.text == "backbone" else None
+        vectors = _backbone_vectors(recipe, device) if recipe.identifiers.text == "backbone" else None
         identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
 
     workspace.stage(workspace.catalog, fill)
@@ -174,10 +178,11 @@ def prepare_backbone(
     return backbone
 
 
-def _backbone_vectors(recipe: Recipe) -> Callable[[Sequence[str]], np.ndarray]:
+def _backbone_vectors(recipe: Recipe, device: torch.device) -> Callable[[Sequence[str]], np.ndarray]:
     if recipe.backbone.path is None:
         raise TrainerError("identifiers.text=backbone needs a pretrained backbone.path: a fresh base knows no words")
     backbone = load_backbone(recipe.backbone.path, recipe.backbone)
+    backbone.model.to(device)
     return lambda texts: text_vectors(backbone, texts)
 
 

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 MISSING = (
     *("vllm", "numba", "peft", "sklearn", "scipy", "orjson", "rapidfuzz", "bm25s", "structlog", "redis", "fastapi"),
-    *("matplotlib", "threadpoolctl", "prometheus_client", "uvicorn", "backports"),
+    *("tantivy", "matplotlib", "threadpoolctl", "prometheus_client", "uvicorn", "backports"),
 )
 """What a bare machine with torch, transformers, numpy, pyarrow and pydantic lacks."""
 

@@ -119,6 +119,7 @@ def test_a_method_that_fails_is_a_row(journal, monkeypatch):
 def test_faults_are_named():
     assert fault_of(RuntimeError("...\ntorch.OutOfMemoryError: CUDA out of memory.")) == "out of memory"
     assert fault_of(ValueError("one\ntwo")) == "ValueError: two"
+    assert fault_of(LoadtestError("lora failed:\nValueError: two")) == "ValueError: two"
 
 
 def test_the_roofline_is_the_longer_of_bytes_and_operations():

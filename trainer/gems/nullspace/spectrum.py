@@ -1,16 +1,18 @@
 """The eigenvectors of the second moment of a layer's representations, which arrive batch by batch.
 
 Narrow layers keep the whole second moment. For wide layers it would be too large (for an MLP of 11,008 units half a
-gigabyte a layer), so they keep a sketch of its dominant part by frequent directions (Ghashami, Liberty, Phillips,
-Woodruff 2016). The sketch is a matrix of some rows; whenever it overflows, its squared singular values are reduced by
-the first one that does not fit. In any direction, the sketch's Gram matrix is at most the true second moment, and at
-most trace / rows below it.
+gigabyte a layer), so they keep its product with a random matrix of fewer columns, which is linear in the tokens: a
+batch costs two thin matrix products. From that product the dominant part is recovered at the end by Nyström's method in
+the stable form of Tropp, Yurtsever, Udell and Cevher (2017, arXiv 1706.05736). What is recovered is at most the true
+second moment in every direction, so energies are never overstated.
 
-T tokens, W width of the layer, K rows kept.
+T tokens, W width of the layer, C columns of the random matrix, K directions kept.
 """
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -20,6 +22,11 @@ from trainer.core.errors import NullSpaceError
 from trainer.gems.nullspace.space import NullSpace, Side, Threshold, protected_count
 
 __all__ = ["ExactSpectrum", "SketchedSpectrum", "Spectrum"]
+
+OVERSAMPLING = 0.25
+"""Columns of a sketch beyond the directions that are kept, as a share of these."""
+SHIFT = 1e-6
+"""What is added to the second moment for stability and taken off again, as a share of the sketch's norm."""
 
 
 class Spectrum(Protocol):
@@ -67,30 +74,33 @@ class ExactSpectrum:
 
 
 class SketchedSpectrum:
-    """Keeps a sketch of a second moment.
+    """Keeps the second moment's product with a random matrix.
 
-    rows: how many rows the sketch has. As many again are a buffer for new ones.
+    rows: how many directions are kept at the end. The random matrix has more columns than that, which makes the last of
+        these directions more accurate.
     """
 
     def __init__(self, width: int, rows: int, device: torch.device) -> None:
         self.tokens = 0
-        self.trace = 0.0
-        self._kept_KW = torch.zeros(0, width, device=device)
         self._rows = rows
+        self._test_WC = _test_matrix(width, min(width, rows + math.ceil(OVERSAMPLING * rows)), device)
+        self._product_WC = torch.zeros_like(self._test_WC)
+        self._trace = torch.zeros((), dtype=torch.float64, device=device)  # there: reading it would wait for the device
+
+    @property
+    def trace(self) -> float:
+        return float(self._trace)
 
     def add(self, rows_TW: Tensor) -> None:
         self.tokens += rows_TW.shape[0]
-        self.trace += float(rows_TW.double().square().sum())
-        for part_TW in torch.split(rows_TW, self._rows):
-            self._kept_KW = torch.cat([self._kept_KW, part_TW])
-            if len(self._kept_KW) > 2 * self._rows:
-                self._shrink()
+        self._trace += rows_TW.square().sum(dtype=torch.float64)
+        self._product_WC.addmm_(rows_TW.T, rows_TW @ self._test_WC)
 
     def null_space(self, side: Side, threshold: Threshold) -> NullSpace:
         values_K, vectors_WK = self._dominant()
-        count = protected_count(values_K[: self._rows], self.trace, len(vectors_WK), threshold)
+        count = protected_count(values_K, self.trace, len(vectors_WK), threshold)
         if count is None:
-            held = float(values_K[: self._rows].sum()) / self.trace
+            held = float(values_K.sum()) / self.trace
             raise NullSpaceError(
                 f"the {self._rows} directions kept of a layer {len(vectors_WK)} wide hold {held:.0%} of its energy, "
                 f"too few for {threshold}: raise sketch_rows of estimate_null_spaces, or protect less by a lower "
@@ -98,12 +108,22 @@ class SketchedSpectrum:
             )
         return NullSpace(side, "protected", vectors_WK[:, :count].contiguous())
 
-    def _shrink(self) -> None:
-        values_K, vectors_WK = self._dominant()
-        left_K = (values_K - values_K[self._rows]).clamp_min(0)[: self._rows]
-        self._kept_KW = vectors_WK[:, : self._rows].T * left_K.sqrt().unsqueeze(1)
-
     def _dominant(self) -> tuple[Tensor, Tensor]:
-        """The eigenvalues [K] and eigenvectors [W, K] of the kept rows' Gram matrix, in descending order."""
-        _, singular_K, vectors_KW = torch.linalg.svd(self._kept_KW, full_matrices=False)
-        return singular_K.square(), vectors_KW.T
+        """The largest eigenvalues [K] and their eigenvectors, float32 [W, K], in descending order."""
+        test_WC, product_WC = self._test_WC.double(), self._product_WC.double()
+        shift = SHIFT * torch.linalg.matrix_norm(product_WC)  # above the rounding of the product, in float32
+        product_WC.add_(test_WC, alpha=float(shift))
+        gram_CC = test_WC.T @ product_WC
+        root_CC = torch.linalg.cholesky((gram_CC + gram_CC.T) / 2)
+        half_WC = torch.linalg.solve_triangular(root_CC.T, product_WC, upper=True, left=False)
+        values_C, right_CC = torch.linalg.eigh(half_WC.T @ half_WC)  # half_WC times its transpose is the moment
+        values_K, right_CK = values_C.flip(0)[: self._rows], right_CC.flip(1)[:, : self._rows]
+        vectors_WK = half_WC @ right_CK / values_K.clamp_min(float(shift)).sqrt()
+        return (values_K - shift).clamp_min(0), vectors_WK.float()
+
+
+@lru_cache(maxsize=4)
+def _test_matrix(width: int, columns: int, device: torch.device) -> Tensor:
+    """The random matrix [W, C] of all layers of a width, the same on every device and in every run."""
+    draw = torch.Generator().manual_seed(width)
+    return torch.randn(width, columns, generator=draw).to(device)

@@ -60,3 +60,34 @@ def test_a_sketch_too_small_for_the_threshold_says_so():
     rows = torch.randn(500, 48, generator=torch.Generator().manual_seed(0))
     with pytest.raises(NullSpaceError, match=r"8 directions kept of a layer 48 wide hold .* raise sketch_rows"):
         _filled(SketchedSpectrum(48, 8, CPU), rows).null_space("output", Energy(0.9))
+
+
+def test_a_sketch_follows_a_spectrum_that_falls_slowly():
+    """As that of real layers does; 64 of 400 directions are kept, and no energy is overstated."""
+    draw = torch.Generator().manual_seed(1)
+    width, kept = 400, 64
+    basis = torch.linalg.qr(torch.randn(width, width, generator=draw))[0]
+    rows = torch.randn(3000, width, generator=draw) * torch.arange(1, width + 1).float().pow(-0.8) @ basis.T
+    sketched = _filled(SketchedSpectrum(width, kept, CPU), rows)
+    values, vectors = sketched._dominant()
+    moment = rows.double().T @ rows.double()
+    exact = torch.linalg.eigvalsh(moment).flip(0)
+    assert sketched.trace == pytest.approx(float(moment.trace()), rel=1e-5)
+    assert (values <= exact[:kept] * (1 + 1e-5)).all()
+    assert values[:32].sum() > 0.96 * exact[:32].sum()
+    assert torch.allclose(vectors.T @ vectors, torch.eye(kept), atol=1e-4)
+    held = torch.linalg.matrix_norm(rows @ vectors[:, :32]) ** 2
+    assert held > 0.99 * exact[:32].sum(), "the directions hold the energy that the best ones would"
+
+
+def test_many_batches_of_a_wide_layer_cost_no_decomposition(monkeypatch):
+    """A recipe's null space reads five million tokens: a decomposition a thousand of them took days."""
+    monkeypatch.setattr(torch.linalg, "svd", None)
+    spectrum = SketchedSpectrum(64, 8, CPU)
+    draw = torch.Generator().manual_seed(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.linalg, "eigh", None)
+        for _ in range(20):
+            spectrum.add(torch.randn(50, 64, generator=draw))
+    assert spectrum.tokens == 1000
+    assert spectrum.null_space("input", Energy(0.1)).free < 64
