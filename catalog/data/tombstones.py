@@ -3,7 +3,8 @@
 Beside `events.parquet` the export writes `events.erased.json`, a list of `{"sha256": …, "erased_at": …}`: of each user
 who was erased the SHA-256 of the id, in UTF-8, and the moment in Unix ms. Wherever events are trained on, what that
 user did up to then is left out, so that a file which is older than the erasure brings nobody back. Where several files
-are read together, the tombstones of each count for all of them.
+are read together, the tombstones of each count for all of them. Where the events are a symbolic link, the tombstones
+beside the link and those beside the file that it leads to both count.
 
 An event came when its column `recorded_at` says (Unix ms; the export writes it), and where it has none, at its
 `timestamp`. An event that came under a session's id (`recorded_as`) goes with the session as well as with its user.
@@ -12,6 +13,7 @@ A digest does not tell an id, but whoever guesses an id can check the guess: kee
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 ERASED = "event of an erased user"
+MAX_LINKS = 40
+"""Links one behind the other that Linux follows."""
 
 Tombstones = Mapping[str, int]
 """SHA-256 of a user's id, in hexadecimal → when the user was erased, Unix ms."""
@@ -55,10 +59,8 @@ def tombstones_beside(events: Path) -> Path:
     return events.with_name(f"{events.stem}.erased.json")
 
 
-def read_tombstones(path: Path, *, missing_ok: bool = False) -> dict[str, int]:
-    """Raises EventsError for a file that is no list of tombstones, and for a missing one unless `missing_ok`."""
-    if missing_ok and not path.exists():
-        return {}
+def read_tombstones(path: Path) -> dict[str, int]:
+    """Raises EventsError for a file that is missing, or no list of tombstones."""
     try:
         rows = orjson.loads(path.read_bytes())
         latest: dict[str, int] = {}
@@ -98,12 +100,24 @@ def latest_tombstones(*several: Tombstones) -> dict[str, int]:
 def tombstone_files(events: Sequence[Path], erased: Path | None = None) -> list[Path]:
     """The files of tombstones that count for files of events: those beside them, where there are any, and `erased`.
 
-    Raises EventsError where `erased` does not exist.
+    Raises EventsError where `erased` does not exist, and where one beside the events is a link that leads nowhere.
     """
     if erased is not None and not erased.is_file():
         raise EventsError(f"{erased}: there is no such file of erased users; `gemserve export events` writes one")
-    beside = [tombstones for tombstones in map(tombstones_beside, events) if tombstones.is_file()]
+    named = (tombstones_beside(name) for file in events for name in _names(file))
+    beside = [tombstones for tombstones in named if os.path.lexists(tombstones)]
+    for tombstones in beside:
+        if not tombstones.is_file():
+            raise EventsError(f"{tombstones}: is no file, or a link that leads to none; put the erased users back")
     return list(dict.fromkeys(beside if erased is None else [*beside, erased]))
+
+
+def _names(file: Path) -> list[Path]:
+    """The file's name, and where it is a link the name of every further link, and of the file at their end."""
+    names = [file]
+    while names[-1].is_symlink() and len(names) <= MAX_LINKS:
+        names.append(names[-1].parent / names[-1].readlink())
+    return names
 
 
 def read_kept_events(files: Sequence[Path], tombstones: Sequence[Path]) -> tuple[pa.Table, ValidationReport]:

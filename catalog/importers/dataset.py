@@ -8,7 +8,14 @@ import pyarrow as pa
 
 from catalog.data.events import clean_events, drop_unknown_items, write_events
 from catalog.data.items import clean_items, write_items
-from catalog.data.tombstones import Tombstones, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
+from catalog.data.tombstones import (
+    Tombstones,
+    latest_tombstones,
+    read_tombstones,
+    tombstone_files,
+    tombstones_beside,
+    write_tombstones,
+)
 from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 
@@ -75,8 +82,9 @@ def write_dataset(dataset: Dataset, destination: Path, *, strict: bool = False) 
     with tempfile.TemporaryDirectory(prefix=".import-", dir=destination) as staging:
         write_items(dataset.items, Path(staging, ITEMS_FILE))
         write_events(dataset.events, Path(staging, EVENTS_FILE))
-        if dataset.tombstones:
-            beside = tombstones_beside(destination / EVENTS_FILE)
-            write_tombstones(latest_tombstones(read_tombstones(beside, missing_ok=True), dataset.tombstones), beside)
+        events = destination / EVENTS_FILE
+        tombstones = latest_tombstones(dataset.tombstones, *map(read_tombstones, tombstone_files([events])))
+        if tombstones:
+            write_tombstones(tombstones, tombstones_beside(events))
         for name in (ITEMS_FILE, EVENTS_FILE):
             Path(staging, name).replace(destination / name)

@@ -39,7 +39,14 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from catalog.data.events import EVENTS_SCHEMA
-from catalog.data.tombstones import digest_of, latest_tombstones, read_tombstones, tombstones_beside, write_tombstones
+from catalog.data.tombstones import (
+    digest_of,
+    latest_tombstones,
+    read_tombstones,
+    tombstone_files,
+    tombstones_beside,
+    write_tombstones,
+)
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis
@@ -112,9 +119,8 @@ def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None 
                 counts.outside += 1
         # After the log, and sessions before erasures, so that what was merged or erased meanwhile is so in the file.
         aliases, tombstones = _all(redis, "aliases"), _all(redis, "tombstones")
-        beside = tombstones_beside(out)
-        there = read_tombstones(beside, missing_ok=True)
-        people = _People(aliases, latest_tombstones(there, {sha: int(at) for sha, at in tombstones.items()}))
+        there = map(read_tombstones, tombstone_files([out]))
+        people = _People(aliases, latest_tombstones(*there, {sha: int(at) for sha, at in tombstones.items()}))
         counts.tombstones = len(people.tombstones)
         draft = Path(folder) / "events.parquet"
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
@@ -122,7 +128,7 @@ def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None 
             while group := list(islice(rows, GROUP)):
                 writer.write_table(_table(group, SCHEMA))
                 counts.written += len(group)
-        write_tombstones(people.tombstones, beside)
+        write_tombstones(people.tombstones, tombstones_beside(out))
         draft.replace(out)
     return counts
 

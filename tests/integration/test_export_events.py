@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from catalog.data.events import EventType, read_events
-from catalog.data.tombstones import digest_of, read_kept_events, read_tombstones, tombstone_files
+from catalog.data.tombstones import (
+    digest_of,
+    read_kept_events,
+    read_tombstones,
+    tombstone_files,
+    write_tombstones,
+)
 from server.cli.export_events import Row, _all, _log, export_events, main
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key, bucket_of
 from server.storage.managed_redis import free_port
@@ -227,6 +233,17 @@ async def test_a_redis_that_forgot_an_erasure_does_not_undo_it(
     files = [tmp_path / "older.parquet", out]
     kept, _ = read_kept_events(files, tombstone_files(files))
     assert kept["user_id"].to_pylist() == ["bob"]
+
+
+async def test_an_export_onto_a_link_keeps_the_tombstones_of_the_file_behind_it(redis: Redis, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    write_tombstones({digest_of("ada"): 9_000_000_000_000}, tmp_path / "store" / "e.erased.json")
+    (tmp_path / "store" / "e.parquet").write_bytes(b"")
+    out = tmp_path / "out.parquet"
+    out.symlink_to("store/e.parquet")
+    in_redis(redis, [event(1), event(2, user="bob")])
+    assert export_events(redis, out).erased == 1
+    assert read_tombstones(tmp_path / "out.erased.json").keys() == {digest_of("ada")}
 
 
 async def test_tombstones_that_cannot_be_read_stop_an_export(

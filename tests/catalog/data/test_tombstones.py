@@ -91,3 +91,38 @@ def test_files_beside_and_named_both_count(tmp_path: Path) -> None:
     assert kept["user_id"].to_pylist() == ["Ω"]
     assert (report.omissions[ERASED].count, report.broken) == (2, 0)
     assert orjson.loads(files[0].read_bytes()) == [{"sha256": digest_of("ada"), "erased_at": 1}]
+
+
+def test_tombstones_beside_a_link_and_beside_what_it_leads_to_both_count(tmp_path: Path) -> None:
+    older = tmp_path / "older.parquet"
+    write_events(table([(user, 1, None) for user in USERS]), older)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "t").mkdir()
+    hop, link = tmp_path / "store" / "hop.parquet", tmp_path / "t" / "link.parquet"
+    hop.symlink_to("../older.parquet")
+    link.symlink_to("../store/hop.parquet")
+    write_tombstones({digest_of("ada"): 1}, tombstones_beside(older))
+    assert tombstone_files([link])[0].samefile(tombstones_beside(older))
+    write_tombstones({digest_of("bob"): 1}, tombstones_beside(link))
+    assert read_kept_events([link], tombstone_files([link]))[0]["user_id"].to_pylist() == ["Ω"]
+    write_tombstones({digest_of("Ω"): 1}, tombstones_beside(hop))
+    assert len(read_kept_events([link], tombstone_files([link]))[0]) == 0
+
+
+@pytest.mark.parametrize("instead", ["nowhere.json", "events.erased.json", None])
+def test_tombstones_that_are_a_link_to_nowhere_are_refused(tmp_path: Path, instead: str | None) -> None:
+    """A link to a file that was moved away, to itself, and a folder."""
+    events = tmp_path / "events.parquet"
+    write_events(table([("ada", 1, None)]), events)
+    tombstones = tombstones_beside(events)
+    tombstones.mkdir() if instead is None else tombstones.symlink_to(instead)
+    with pytest.raises(EventsError, match=r"events\.erased\.json: is no file, or a link that leads to none"):
+        tombstone_files([events])
+
+
+@pytest.mark.parametrize("further", ["events.parquet", "../folder/events.parquet"])
+def test_events_that_are_a_link_to_themselves_have_no_tombstones(tmp_path: Path, further: str) -> None:
+    (tmp_path / "folder").mkdir()
+    events = tmp_path / "folder" / "events.parquet"
+    events.symlink_to(further)
+    assert tombstone_files([events]) == []

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from catalog.data.items import read_items, write_items
+from catalog.data.tombstones import digest_of, read_tombstones, write_tombstones
 from catalog.errors import DatasetError, ItemsError
+from catalog.importers.dataset import write_dataset
 from catalog.importers.jsonl import read_jsonl
 
 ITEMS = [{"item_id": 1, "title": "Tent", "year": 2024}, {"item_id": 2}, {"item_id": 2, "title": "again"}]
@@ -59,3 +61,18 @@ def test_nothing_sound_is_an_error(source):
     (source / "events.jsonl").write_text(json.dumps(EVENTS[2]))
     with pytest.raises(DatasetError, match="no sound events to import"):
         read_jsonl(source)
+
+
+def test_erased_users_go_along_from_behind_links_on_both_sides(source, tmp_path):
+    (tmp_path / "shop").mkdir()
+    (source / "items.jsonl").rename(tmp_path / "shop" / "items.jsonl")
+    (tmp_path / "shop" / "events.jsonl").symlink_to("../events.jsonl")
+    write_tombstones({digest_of("a"): 1_800_000_000_000}, source / "events.erased.json")
+    destination = tmp_path / "data"
+    destination.mkdir()
+    (destination / "events.parquet").symlink_to("../older.parquet")
+    write_tombstones({digest_of("c"): 1}, tmp_path / "older.erased.json")
+    dataset = read_jsonl(tmp_path / "shop")
+    assert dataset.events["user_id"].to_pylist() == ["b"]
+    write_dataset(dataset, destination)
+    assert read_tombstones(destination / "events.erased.json").keys() == {digest_of("a"), digest_of("c")}
