@@ -82,7 +82,9 @@ class EventIngestor:
         return Receipt(accepted, rejected)
 
     def _is_known(self, item_id: str) -> bool:
-        return self._router.current.catalog.searcher.items.row_of(item_id) is not None
+        snapshot = self._router.current.catalog.searcher.snapshot
+        row = snapshot.items.row_of(item_id)
+        return row is not None and bool(snapshot.present_N[row])
 
 
 def _check_all(rows: Sequence[object], now: int) -> list[Event | Rejected]:

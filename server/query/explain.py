@@ -106,7 +106,7 @@ def _text(code: ReasonCode, query: Query, like: str | None) -> str:
         case "query_and_history":
             return f"Found for “{text}”, and like {like}"
         case "history" if like is None:
-            return "Goes with what you viewed"
+            return "Goes with what you did here"
         case "history" | "similar":
             return f"Like {like}"
         case "general":

@@ -1,4 +1,4 @@
-"""CatalogSync of the catalog in a real Redis."""
+"""Changes of the catalog in a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator

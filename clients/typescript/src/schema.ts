@@ -453,7 +453,7 @@ export interface components {
             duplicate: boolean;
             /**
              * Known
-             * @description false: the catalog has no such item yet; the event counts once it has
+             * @description false: the catalog has no such item now; an event of one that is to come counts once it has
              */
             known: boolean;
         };
@@ -599,7 +599,7 @@ export interface components {
             event_id: string;
             /**
              * Title
-             * @description of the item; null where there is none, or the catalog lacks the item
+             * @description of the item, a deleted one too; null where it has none, or the catalog never had it
              */
             title: string | null;
         };

@@ -91,7 +91,9 @@ class AcceptedRow(BaseModel):
     index: int
     event_id: str
     duplicate: bool = Field(description="true: this event id was recorded before, nothing was added")
-    known: bool = Field(description="false: the catalog has no such item yet; the event counts once it has")
+    known: bool = Field(
+        description="false: the catalog has no such item now; an event of one that is to come counts once it has"
+    )
 
 
 class RejectedRow(BaseModel):

@@ -33,7 +33,9 @@ class HistoryEventBody(BaseModel):
     type: EventType
     timestamp: int = Field(description="Unix milliseconds")
     event_id: str
-    title: str | None = Field(description="of the item; null where there is none, or the catalog lacks the item")
+    title: str | None = Field(
+        description="of the item, a deleted one too; null where it has none, or the catalog never had it"
+    )
 
 
 class HistoryBody(BaseModel):

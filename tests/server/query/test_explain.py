@@ -53,7 +53,7 @@ async def test_items_are_explained_by_the_item_of_the_history_that_begins_alike(
         first_code = CODES_NL[NAMES.index(item_id)][0]
         like = {1: "item-9", 3: "item-26"}.get(first_code)
         assert (reason["code"], reason["item"]) == ("history", like)
-        title = "Goes with what you viewed" if like is None else f"Like Title {like[5:]}, which you viewed"
+        title = "Goes with what you did here" if like is None else f"Like Title {like[5:]}, which you viewed"
         assert reason["text"] == title
 
 
@@ -64,6 +64,13 @@ async def test_a_personal_search_names_query_and_item_where_there_is_one(shop: S
     text = "Found for “rope”, and like Title 9, which you found with “lamp”"
     assert found["item-10"] == {"code": "query_and_history", "item": "item-9", "text": text}
     assert found["item-26"] == {"code": "query", "item": None, "text": "Found for “rope”"}
+
+
+async def test_what_is_like_nothing_of_a_history_is_not_said_to_go_with_something_viewed(shop: Shop) -> None:
+    event = {"user_id": "ada", "type": "purchase", "item_id": "item-9"}
+    assert (await shop.post(event)).status_code == 202
+    reason = (await reasons(shop, "/recommend", user="ada", k=200))["item-26"]
+    assert reason == {"code": "history", "item": None, "text": "Goes with what you did here"}
 
 
 @pytest.mark.parametrize("query", [None, "lamp"])

@@ -185,6 +185,14 @@ async def test_events_of_an_item_that_is_not_known_yet_count_once_it_comes(shop:
     assert (await shop.post(without(item_id="item-new"))).json()["accepted"][0]["known"] is True
 
 
+async def test_a_deleted_item_is_not_known(shop: Shop) -> None:
+    assert (await shop.client.put("/items/item-new", json={"title": "A new lamp"})).status_code == 200
+    assert (await shop.post(without(item_id="item-new"))).json()["accepted"][0]["known"] is True
+    assert (await shop.client.delete("/items/item-new")).status_code == 200
+    assert (await shop.get("/items/item-new")).status_code == 404
+    assert (await shop.post(without(item_id="item-new", event_id="e2"))).json()["accepted"][0]["known"] is False
+
+
 async def test_events_of_unknown_items_leave_the_rest_of_a_history_as_it_is(shop: Shop) -> None:
     """A history with them asks the model what it would without them, also where they stand between repetitions."""
     start = 1_700_000_000_000
