@@ -19,12 +19,12 @@ from transformers import PreTrainedModel
 from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import TASKS, PromptFormat, Task
+from catalog.text.prompts import TASKS, PromptFormat
 from trainer.config.recipe import EvaluationRecipe
 from trainer.data.histories import Histories, Question, Split
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
-from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize, summarize_kinds
+from trainer.evaluation.metrics import CUTOFFS, summarize_questions
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -78,7 +78,9 @@ def evaluate(
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
         rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
         tuned[task] = baselines.report(task)
-        tasks[task] = {name: _figures(task, found, questions, recipe.bootstrap) for name, found in rankings.items()}
+        tasks[task] = {
+            name: summarize_questions(found, questions, bootstrap=recipe.bootstrap) for name, found in rankings.items()
+        }
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
         "questions": recipe.questions,
@@ -125,13 +127,6 @@ def rank_questions(
             rankings[i] = leaves
         progress(len(batch))
     return rankings
-
-
-def _figures(task: Task, found: list[np.ndarray], questions: Sequence[Question], bootstrap: int) -> dict[str, object]:
-    rank_Q = ranks_of(found, np.array([q.item for q in questions]))
-    if task == "recommendation":
-        return summarize(rank_Q, bootstrap=bootstrap)
-    return summarize_kinds(rank_Q, np.array([q.known for q in questions]), bootstrap=bootstrap)
 
 
 def _prompt(prompts: PromptFormat, histories: Histories, question: Question) -> list[int]:

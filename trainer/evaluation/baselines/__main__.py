@@ -29,9 +29,8 @@ from trainer.core.progress import print_line
 from trainer.data.histories import SPLITS, Histories, Split
 from trainer.evaluation.baselines.tuned import TunedBaselines
 from trainer.evaluation.candidates import whole_catalog
-from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize
-
-HEADING = f"{'task':15}{'method':19}{'questions':>10}{'recall@10':>10}  {'95%':16}{'ndcg@10':>8}{'validation':>17}"
+from trainer.evaluation.metrics import CUTOFFS, summarize_questions
+from trainer.evaluation.table import table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,9 +57,8 @@ def measure(items: Items, split: Split, *, exclude_seen: bool = True, seed: int 
 def _figures(tuned: TunedBaselines, split: Split, task: Task, exclude_seen: bool) -> dict[str, Any]:
     questions = [q for q in split.test if q.task == task]
     candidates = whole_catalog(split.full, questions, exclude_seen=exclude_seen)
-    answers = np.array([q.item for q in questions])
     rankings = tuned.rank(task, questions, candidates, max(CUTOFFS)) if questions else {}
-    return {name: summarize(ranks_of(found, answers)) for name, found in rankings.items()}
+    return {name: summarize_questions(found, questions) for name, found in rankings.items()}
 
 
 def _measure(options: argparse.Namespace) -> int:
@@ -71,22 +69,21 @@ def _measure(options: argparse.Namespace) -> int:
     )
     if not split.test:
         raise TrainerError(f"the split {options.split} holds out no question; users have too few events")
-    result = {"split": options.split, **measure(items, split, seed=options.seed)}
-    print_line(_table(result))
+    result = {"protocol": f"{options.split}/full", **measure(items, split, seed=options.seed)}
+    print_line(f"{table(result)}\n\n{_tuned(result)}")
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _table(result: dict[str, Any]) -> str:
-    lines = [HEADING]
-    for task, methods in result["tasks"].items():
+def _tuned(report: dict[str, Any]) -> str:
+    """What was tuned, a line for each task and method."""
+    lines = [f"{'':34}validation: recall@10, ndcg@10, settings"]
+    for task, methods in report["baselines"].items():
         for name, own in methods.items():
-            low, high = own["intervals"]["recall@10"]
-            tuned = result["baselines"][task][name]["validation"]
-            validation = f"{tuned.get('recall@10', np.nan):9.3f}{tuned.get('ndcg@10', np.nan):8.3f}"
-            test = f"{own['questions']:10}{own['recall@10']:10.3f}  {low:.3f} to {high:.3f}  {own['ndcg@10']:8.3f}"
-            lines.append(f"{task:15}{name:19}{test}{validation}")
+            recall, ndcg = (own["validation"].get(f"{metric}@10", np.nan) for metric in ("recall", "ndcg"))
+            settings = " ".join(f"{key}={value}" for key, value in own["settings"].items())
+            lines.append(f"{task:15}{name:19}{recall:.3f} {ndcg:.3f} {settings}".rstrip())
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ def arguments(files):
 def test_it_writes_and_prints_every_baseline(files, split, tmp_path, capsys):
     assert main([*arguments(files), "--split", split, "--json", str(tmp_path / "out.json")]) == 0
     result = json.loads((tmp_path / "out.json").read_text())
-    assert (result["split"], result["catalog_size"], result["users"]) == (split, 30, 40)
+    assert (result["protocol"], result["catalog_size"], result["users"]) == (f"{split}/full", 30, 40)
     shown = capsys.readouterr().out
     for task, baselines in result["baselines"].items():
         assert set(baselines) == set(result["tasks"][task])
