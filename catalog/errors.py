@@ -5,6 +5,7 @@
     ├── EventsError       an events file or table does not fit the events' schema
     ├── DatasetError      a data set that cannot be imported, because a file is missing or has another form
     ├── ItemIndexError    codes that cannot be indexed, or a damaged index on disk
+    ├── PriorsError       what events teach cannot be read, or is of another catalog
     ├── PromptError       a prompt that cannot be rendered
     ├── FilterError       a filter that cannot be read, or does not fit the columns of the items
     └── BundleError       a bundle that is missing, incomplete or corrupted
@@ -21,6 +22,7 @@ __all__ = [
     "FilterError",
     "ItemIndexError",
     "ItemsError",
+    "PriorsError",
     "PromptError",
     "VersionTaken",
 ]
@@ -44,6 +46,10 @@ class DatasetError(CatalogError):
 
 class ItemIndexError(CatalogError):
     """Codes that cannot be indexed, or a damaged index on disk."""
+
+
+class PriorsError(CatalogError):
+    """A folder of what events teach that is missing, damaged, or of another catalog."""
 
 
 class PromptError(CatalogError):

@@ -22,7 +22,7 @@ FORBIDDEN = {
 }
 
 LAYERS = {
-    "catalog": "errors terminal_escapes nearest data filters ids text priors search snapshot bundle importers",
+    "catalog": "errors terminal_escapes nearest data filters ids text search priors snapshot bundle importers",
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
     "server": "core storage engine retrieval serving query auth api app cli __main__",
     "gemserve": "command __main__",

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,13 @@ from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
-from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
+from catalog.text.prompts import PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 
 if TYPE_CHECKING:
     from catalog.ids.embeddings import JoinedEmbedder
+    from catalog.priors.priors import Priors
+    from catalog.priors.weights import PriorWeights
 
 CURRENT = "current"
 _DRAFT = ".draft-"
@@ -141,6 +143,28 @@ class Bundle:
         """Words that several people typed; empty for bundles that were published without them."""
         file = self.catalog_dir / "typed_words.json"
         return TypedWords.open(file) if file.is_file() else TypedWords()
+
+    @cached_property
+    def priors(self) -> Priors:
+        """What the catalog knows without the model; words alone in bundles that were published without the rest.
+
+        Its libraries and the words of a large catalog take seconds. Raises PriorsError.
+        """
+        from catalog.priors.learned import open_learned
+        from catalog.priors.priors import Priors
+
+        folder = self.catalog_dir / "priors"
+        if not folder.is_dir():
+            return Priors.of_items(self.items)
+        return Priors(self.items, open_learned(folder, len(self.items)))
+
+    @cached_property
+    def prior_weights(self) -> Mapping[Task, PriorWeights]:
+        """What the priors count for in each task; the usual weights where none were learned. Raises PriorsError."""
+        from catalog.priors.weights import USUAL_WEIGHTS, open_weights
+
+        file = self.catalog_dir / "prior_weights.json"
+        return open_weights(file) if file.is_file() else USUAL_WEIGHTS
 
 
 def open_bundle(path: Path, *, verify: bool = True) -> Bundle:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from catalog.priors.events import NO_QUERY, TrainingEvents
+from catalog.priors.events import NO_QUERY, TrainingEvents, sum_of_rows
 from catalog.text.prompts import clean_text
 
-__all__ = ["ClickSettings", "Clicks", "fit", "score"]
+__all__ = ["ClickSettings", "Clicks", "fit", "of_counts", "score", "taken_after"]
 
 Words = Callable[[str], Sequence[str]]
 
@@ -40,6 +40,7 @@ class Clicks:
     taken_TN: log(1 + n) of the n events with an item after a query, float64.
     number_of: the number of each cleaned query, a row of `taken_TN`.
     word_TV: each query's words weighed by their rarity, rows of length 1, float64.
+    word_VT: the same with a row for each word.
     column_of: the column of each word.
     rarity_V: log(1 + T / n) of the n queries with a word.
     words: what divides a query into distinct words.
@@ -48,6 +49,7 @@ class Clicks:
     taken_TN: sp.csr_matrix
     number_of: dict[str, int]
     word_TV: sp.csr_matrix
+    word_VT: sp.csr_matrix
     column_of: dict[str, int]
     rarity_V: np.ndarray
     words: Words
@@ -65,13 +67,26 @@ def fit(events: TrainingEvents, words: Words) -> Clicks:
     for query in asked.tolist():
         row_of_query[query] = number_of.setdefault(clean_text(events.texts[query]), len(number_of))
     row_E, item_E = row_of_query[events.query_E[searched_E]], events.item_E[searched_E]
-    taken_TN = sp.csr_matrix((np.ones(len(row_E)), (row_E, item_E)), shape=(len(number_of), events.items))
-    taken_TN.sum_duplicates()
-    taken_TN.data = np.log1p(taken_TN.data)
+    count_TN = sp.csr_matrix((np.ones(len(row_E)), (row_E, item_E)), shape=(len(number_of), events.items))
+    count_TN.sum_duplicates()
+    return of_counts(tuple(number_of), count_TN, words)
+
+
+def of_counts(queries: Sequence[str], count_TN: sp.csr_matrix, words: Words) -> Clicks:
+    """The clicks of events that are counted already.
+
+    queries: the distinct cleaned queries.
+    count_TN: how many events with an item came after each.
+    """
+    number_of = {query: number for number, query in enumerate(queries)}
+    taken_TN = sp.csr_matrix(
+        (np.log1p(count_TN.data.astype(np.float64)), count_TN.indices, count_TN.indptr), shape=count_TN.shape
+    )
     column_of: dict[str, int] = {}
     columns = [[column_of.setdefault(word, len(column_of)) for word in words(text)] for text in number_of]
     rarity_V = np.log1p(len(number_of) / np.maximum(np.bincount(_joined(columns), minlength=len(column_of)), 1))
-    return Clicks(taken_TN, number_of, _unit_rows(columns, rarity_V), column_of, rarity_V, words)
+    word_TV = _unit_rows(columns, rarity_V)
+    return Clicks(taken_TN, number_of, word_TV, sp.csr_matrix(word_TV.T), column_of, rarity_V, words)
 
 
 def score(clicks: Clicks, queries: Sequence[str], settings: ClickSettings) -> sp.csr_matrix:
@@ -84,6 +99,34 @@ def score(clicks: Clicks, queries: Sequence[str], settings: ClickSettings) -> sp
     same = alike_QT.data > 1 - 1e-9
     alike_QT.data = np.where(same, settings.same_words, settings.shared_words * alike_QT.data**settings.sharpness)
     return sp.csr_matrix(alike_QT.maximum(_same(clicks, queries)) @ clicks.taken_TN)
+
+
+def taken_after(
+    clicks: Clicks, query: str, ways: Sequence[ClickSettings], most: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For one query what `score` says, each time of other settings: items, int64 ascending, and scores, float64.
+
+    most: queries that are like it, the nearest, whose items count.
+    """
+    words = clicks.words(query)
+    known = np.array([clicks.column_of[word] for word in words if word in clicks.column_of], np.int64)
+    strange = sum(word not in clicks.column_of for word in words)
+    rarity_K = clicks.rarity_V[known]
+    length = np.sqrt((rarity_K**2).sum() + strange * np.log1p(max(len(clicks.number_of), 1)) ** 2)
+    row_S, alike_S = sum_of_rows(clicks.word_VT, known, rarity_K / max(length, 1e-12))
+    same = clicks.number_of.get(clean_text(query))
+    if same is not None and same not in row_S:  # a query without a word
+        row_S, alike_S = np.append(row_S, same), np.append(alike_S, 0.0)
+    if len(row_S) > most:
+        nearest = np.argpartition(-alike_S, most)[:most]
+        row_S, alike_S = row_S[nearest], alike_S[nearest]
+    taken = []
+    for settings in ways:
+        weight_S = settings.shared_words * alike_S**settings.sharpness
+        weight_S[alike_S > 1 - 1e-9] = settings.same_words
+        weight_S[row_S == same] = 1.0
+        taken.append(sum_of_rows(clicks.taken_TN, row_S[weight_S > 0], weight_S[weight_S > 0]))
+    return taken
 
 
 def _same(clicks: Clicks, queries: Sequence[str]) -> sp.csr_matrix:

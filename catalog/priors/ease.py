@@ -55,7 +55,9 @@ class Ease:
 
 
 def fit(events: TrainingEvents, settings: EaseSettings) -> Ease:
-    """The model of these events."""
+    """The model of these events; without any it has no items."""
+    if len(events.item_E) == 0:
+        return Ease(np.empty(0, np.int64), np.empty((0, 0), np.float32), events.items)
     taken_UN = events.taken()
     takers_N = np.bincount(taken_UN.indices, minlength=events.items)
     item_H = np.sort(np.argsort(-takers_N, kind="stable")[:MAX_ITEMS])

@@ -62,6 +62,11 @@ class TransformersRanker:
         if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
             raise ValueError("models with sliding-window attention are not supported: use one with full attention")
 
+    @property
+    def index(self) -> ItemIndex:
+        """The index that is searched."""
+        return self._index
+
     def rank(
         self,
         prompts: Sequence[Sequence[int]],

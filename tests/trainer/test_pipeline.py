@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.priors.priors import FEATURES
 from catalog.search.transformers import TransformersRanker
 from tests.support import world
 from tests.support.paths import ROOT
@@ -51,14 +52,26 @@ def test_a_run_ends_in_a_current_bundle_that_answers(bundle):
     assert not (bundle.path.parent / ".training").exists() or not list((bundle.path.parent / ".training").iterdir())
 
 
+def test_a_bundle_keeps_what_events_teach_and_what_it_counts_for(bundle):
+    report = json.loads((bundle.path / "report.json").read_text())
+    for task, weights in bundle.prior_weights.items():
+        assert weights.as_json() == report["guidance"][task]["weights"]
+    found = bundle.priors.candidates("red tent", np.array([0]))
+    assert found.value_CF[:, FEATURES.index("same_clicks")].max() == 1
+
+
+OWN = ("model", "prior", "guided")
+
+
 def test_the_report_has_both_tasks_beside_their_baselines(bundle):
     report = json.loads((bundle.path / "report.json").read_text())
     assert report["protocol"] == "leave_one_out/full"
     neighbours, words = {"popularity", "item_knn", "ease", "transitions"}, {"clicks", "bm25", "bm25_with_queries"}
-    assert set(report["tasks"]["recommendation"]) == {"model", *neighbours}
-    assert set(report["tasks"]["search"]) == {"model", *neighbours, *words}
+    assert set(report["tasks"]["recommendation"]) == {*OWN, *neighbours}
+    assert set(report["tasks"]["search"]) == {*OWN, *neighbours, *words}
     for task, methods in report["tasks"].items():
-        assert {"model", *report["baselines"][task]} == set(methods)
+        assert {*OWN, *report["baselines"][task]} == set(methods)
+        assert report["guidance"][task]["weights"]["model"] >= 0
     for methods in report["tasks"].values():
         for figures in methods.values():
             assert 0 <= figures["recall@10"] <= 1

@@ -17,7 +17,7 @@ from trainer.core.progress import progress
 from trainer.evaluation.bundle import bundle_settings, held_out, load_model
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.metrics import gains, ranks_of
-from trainer.evaluation.report import rank_questions
+from trainer.evaluation.ranking import rank_questions
 
 __all__ = ["CUTOFF", "Hits", "held_out_hits"]
 

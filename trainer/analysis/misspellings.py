@@ -32,7 +32,7 @@ from trainer.data.histories import Question
 from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.metrics import ranks_of, summarize
-from trainer.evaluation.report import rank_questions
+from trainer.evaluation.ranking import rank_questions
 
 __all__ = ["measure", "misspell"]
 

@@ -161,7 +161,7 @@ def _gains(
     """What each question contributes to the metric, float64 [Q]."""
     from catalog.search.transformers import TransformersRanker
     from trainer.evaluation.bundle import load_model
-    from trainer.evaluation.report import rank_questions
+    from trainer.evaluation.ranking import rank_questions
 
     name, _, cutoff = metric.partition("@")
     ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)

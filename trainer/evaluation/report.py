@@ -19,12 +19,14 @@ from transformers import PreTrainedModel
 from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import TASKS, PromptFormat
+from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.config.recipe import EvaluationRecipe
-from trainer.data.histories import Histories, Question, Split
+from trainer.data.histories import Question, Split
 from trainer.evaluation.baselines import TunedBaselines
-from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
-from trainer.evaluation.metrics import CUTOFFS, summarize_questions
+from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
+from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
+from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize, summarize_kinds
+from trainer.evaluation.ranking import rank_questions
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -48,9 +50,10 @@ def evaluate(
     protocol: Protocol = "full",
     seed: int = 0,
     baselines: TunedBaselines | None = None,
+    guidance: LearnedGuidance | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
-    """The metrics of both tasks, for the model and the baselines, with bootstrap 95% intervals.
+    """The metrics of both tasks for the model, its prior, both joined, and the baselines, with bootstrap 95% intervals.
 
     model: the model, on any device.
     index: the index of the items' codes.
@@ -61,10 +64,14 @@ def evaluate(
     recipe: which questions, the width of the beam and other settings.
     seed: what the candidates are drawn from.
     baselines: those of this split, if they are tuned already.
+    guidance: that of this model and split, if it is learned already; validation questions are ranked without any,
+        as it is learned from them.
     progress: called with the number of questions that have been answered since its last call.
     """
     ranker = TransformersRanker(model, index, level_tokens)
     baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
+    if guidance is None and recipe.questions == "test":
+        guidance = learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     for task in TASKS:
@@ -76,11 +83,14 @@ def evaluate(
         else:
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
+        if guidance is not None:
+            priors = guidance.priors_of(task, split.full, questions)
+            rankings["prior"] = guidance.rank_by_prior(priors, candidates, MAX_CUTOFF)
+            asked = (ranker, prompts, split.full, questions, candidates, recipe, progress)
+            rankings["guided"] = rank_questions(*asked, priors=priors, static=guidance.static)
         rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
         tuned[task] = baselines.report(task)
-        tasks[task] = {
-            name: summarize_questions(found, questions, bootstrap=recipe.bootstrap) for name, found in rankings.items()
-        }
+        tasks[task] = {name: _figures(task, found, questions, recipe.bootstrap) for name, found in rankings.items()}
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
         "questions": recipe.questions,
@@ -90,47 +100,16 @@ def evaluate(
         "tasks": tasks,
         "baselines": tuned,
     }
+    if guidance is not None:
+        report["guidance"] = guidance.as_json()
     if protocol == "candidates":
         drawn = "uniformly from the items that the user never took"
         report["candidates"] = {"negatives": NEGATIVES, "drawn": drawn, "seed": seed}
     return report
 
 
-def rank_questions(
-    ranker: TransformersRanker,
-    prompts: PromptFormat,
-    histories: Histories,
-    questions: Sequence[Question],
-    candidates: Sequence[Candidates],
-    recipe: EvaluationRecipe,
-    progress: Callable[[int], None] = lambda done: None,
-) -> list[np.ndarray]:
-    """The model's ranking for every question: its best leaves, int64 [width] each, from the prompt of a server.
-
-    histories: all histories, to which the questions refer.
-    candidates: the candidates of each question. Either all of them have allowed leaves, or none.
-    progress: called with the number of questions that have been answered since its last call.
-    """
-    rendered = [_prompt(prompts, histories, question) for question in questions]
-    rankings: list[np.ndarray] = [np.empty(0, np.int64)] * len(questions)
-    by_length = sorted(range(len(questions)), key=lambda i: len(rendered[i]))
-    for at in range(0, len(by_length), recipe.batch):
-        batch = by_length[at : at + recipe.batch]
-        allowed = [leaves for i in batch if (leaves := candidates[i].allowed) is not None]
-        found = ranker.rank(
-            [rendered[i] for i in batch],
-            recipe.width,
-            deny=[candidates[i].excluded for i in batch],
-            allow=allowed or None,
-        )
-        for i, (leaves, _) in zip(batch, found, strict=True):
-            rankings[i] = leaves
-        progress(len(batch))
-    return rankings
-
-
-def _prompt(prompts: PromptFormat, histories: Histories, question: Question) -> list[int]:
-    # Twice the window is enough for `render` to place the window's start where a server would.
-    first = max(question.start, question.stop - 2 * prompts.max_history)
-    history = histories.interactions(range(first, question.stop))
-    return prompts.render(history, question.query, first=first - question.start)
+def _figures(task: Task, found: list[np.ndarray], questions: Sequence[Question], bootstrap: int) -> dict[str, object]:
+    rank_Q = ranks_of(found, np.array([q.item for q in questions]))
+    if task == "recommendation":
+        return summarize(rank_Q, bootstrap=bootstrap)
+    return summarize_kinds(rank_Q, np.array([q.known for q in questions]), bootstrap=bootstrap)

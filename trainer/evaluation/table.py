@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainer.evaluation.metrics import KINDS, MIN_QUESTIONS
-
-if TYPE_CHECKING:
-    from trainer.evaluation.report import Report  # imports torch, which a table does without
+from trainer.evaluation.report import Report
 
 COLUMNS = ("recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10")
 
@@ -35,8 +33,7 @@ def _heading(report: Report) -> str:
     if drawn:
         among = f"the right item among {drawn['negatives']} drawn {drawn['drawn']} (seed {drawn['seed']})"
     asked = ", validation questions" if report.get("questions") == "validation" else ""
-    width = f", beam width {report['beam_width']}" if "beam_width" in report else ""
-    return f"{report['protocol']}: {among}{width}{asked}"
+    return f"{report['protocol']}: {among}, beam width {report['beam_width']}{asked}"
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

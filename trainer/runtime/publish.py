@@ -21,11 +21,15 @@ from catalog.bundle.bundle import Bundle, publish
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
 from catalog.errors import VersionTaken
+from catalog.priors.learned import save_learned
+from catalog.priors.priors import Priors
+from catalog.priors.weights import PriorWeights, save_weights
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import PROMPT_VERSION
+from catalog.text.prompts import PROMPT_VERSION, TASKS
 from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
-from trainer.data.histories import NO_QUERY, Histories
+from trainer.data.histories import NO_QUERY, Histories, Split
+from trainer.evaluation.baselines import training_events
 from trainer.evaluation.metrics import KINDS
 from trainer.evaluation.report import Report
 from trainer.model.backbone import Backbone, model_class
@@ -37,7 +41,7 @@ def publish_run(
     bundles: Path,
     backbone: Backbone,
     workspace: Workspace,
-    train: Histories,
+    split: Split,
     report: Report,
     recipe: Recipe,
     code_sizes: tuple[int, ...],
@@ -52,7 +56,7 @@ def publish_run(
     bundles: the folder of bundles.
     backbone: the tuned model.
     workspace: the workspace of the run, with its catalog and step log.
-    train: the training histories, without held-out events.
+    split: the histories. What the model learned from are those for training; the priors learn from all.
     report: the evaluation of the tuned model.
     code_sizes: how many codes each level has.
     inputs: the files of the training data, by the names that the manifest gives them. Their digests are those that
@@ -90,7 +94,8 @@ def publish_run(
         (draft / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_queries(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
-        typed_words(train).save(draft / "catalog" / "typed_words.json")
+        typed_words(split.train).save(draft / "catalog" / "typed_words.json")
+        _save_priors(Bundle(draft, manifest), split.full, report)
 
     versions = _versions(now)
     while True:
@@ -119,6 +124,15 @@ def typed_words(train: Histories) -> TypedWords:
     """The words that users typed. They are counted anew for every bundle, so erased users leave nothing behind."""
     queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
     return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
+
+
+def _save_priors(bundle: Bundle, histories: Histories, report: Report) -> None:
+    """Writes what events teach, and what the priors count for beside the model."""
+    priors = Priors.fit(bundle.items, training_events(histories, len(bundle.items)))
+    save_learned(priors.learned, bundle.catalog_dir / "priors")
+    if "guidance" in report:
+        learned = {task: PriorWeights.from_json(report["guidance"][task]["weights"]) for task in TASKS}
+        save_weights(learned, bundle.catalog_dir / "prior_weights.json")
 
 
 def keep_reports(bundles: Path, reports: dict[str, Report], step_log: Path, recipe: Recipe) -> Path:

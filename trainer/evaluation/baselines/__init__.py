@@ -3,6 +3,6 @@
 They are the sources of `catalog/priors`, fitted on the training events and tuned on the validation questions.
 """
 
-from trainer.evaluation.baselines.tuned import TunedBaselines
+from trainer.evaluation.baselines.tuned import TunedBaselines, training_events
 
-__all__ = ["TunedBaselines"]
+__all__ = ["TunedBaselines", "training_events"]

@@ -7,6 +7,7 @@ N items, Q questions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -25,6 +26,7 @@ __all__ = [
     "WordIndex",
     "WordSettings",
     "analyzer",
+    "divided",
     "field_scores",
     "fit",
     "item_fields",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 FIELDS = ("title", "brand", "categories", "description")
+BETWEEN_LETTER_AND_DIGIT = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 MAX_WORD = 60
 """Characters of the longest word that is indexed."""
 MAX_HITS = 2_000
@@ -76,7 +79,12 @@ def analyzer(language: str | None) -> tantivy.TextAnalyzer:
 
 def words_of(words: tantivy.TextAnalyzer, text: str) -> list[str]:
     """The distinct words of a text, in the order in which they come first."""
-    return list(dict.fromkeys(words.analyze(nfkc(text[:MAX_TEXT_CHARACTERS]))))
+    return list(dict.fromkeys(words.analyze(divided(text[:MAX_TEXT_CHARACTERS]))))
+
+
+def divided(text: str) -> str:
+    """The text in NFKC with a space between letters and digits, so that 60m is 60 m, and cam0057 CAM-0057."""
+    return BETWEEN_LETTER_AND_DIGIT.sub(" ", nfkc(text))
 
 
 def item_fields(items: Items) -> dict[str, list[str]]:
@@ -114,7 +122,7 @@ def fit(fields: Mapping[str, Sequence[str]], settings: WordSettings) -> WordInde
         document = tantivy.Document()
         document.add_unsigned("row", row)
         for name, text in zip(fields, texts, strict=True):
-            document.add_text(f"text_{name}", nfkc(text))
+            document.add_text(f"text_{name}", divided(text))
         writer.add_document(document)
     writer.commit()
     writer.wait_merging_threads()

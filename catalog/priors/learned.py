@@ -1,0 +1,140 @@
+"""What a catalog's events teach: the part of the priors that a bundle keeps, for words are read from the items anew.
+
+A folder of NumPy arrays, which are mapped into memory, and a file of texts; a bundle has the SHA-256 of each.
+
+T texts of queries, V words of queries, G categories, N items.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from catalog.errors import PriorsError
+from catalog.priors import clicks, ease, intents, item_knn, popularity, transitions
+from catalog.priors.events import TrainingEvents
+
+__all__ = ["MAX_NEIGHBOURS", "Learned", "learn", "open_learned", "save_learned"]
+
+FORMAT = 1
+TEXTS = "texts.json"
+MAX_NEIGHBOURS = 200
+"""Neighbours that EASE and transitions keep of an item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """What events teach.
+
+    queries: the distinct cleaned queries.
+    count_TN: how many events with an item came after each query.
+    intent_words: the words of the rows of `evidence_VG`.
+    evidence_VG: what each word says about categories; see `intents.py`.
+    ease_NN, transitions_NN, item_knn_NN: the strongest neighbours of every item, a row each.
+    events_N: how many events every item has, float64.
+    """
+
+    queries: Sequence[str]
+    count_TN: sp.csr_matrix
+    intent_words: Sequence[str]
+    evidence_VG: np.ndarray
+    ease_NN: sp.csr_matrix
+    transitions_NN: sp.csr_matrix
+    item_knn_NN: sp.csr_matrix
+    events_N: np.ndarray
+
+
+def learn(
+    events: TrainingEvents,
+    category_N: np.ndarray,
+    words: Callable[[str], Sequence[str]],
+    neighbours: tuple[ease.EaseSettings, transitions.TransitionSettings, item_knn.ItemKnnSettings],
+) -> Learned:
+    """What these events teach.
+
+    category_N: the category of each item, int64 from 0.
+    words: the distinct words of a query.
+    """
+    counted = clicks.fit(events, words)
+    spoken = intents.fit(events, category_N, words)
+    of_ease, of_transitions, of_knn = neighbours
+    return Learned(
+        queries=tuple(counted.number_of),
+        count_TN=_small(sp.csr_matrix(counted.taken_TN.expm1())),
+        intent_words=tuple(spoken.column_of),
+        evidence_VG=spoken.evidence_VG,
+        ease_NN=_small(_strongest_of(ease.fit(events, of_ease))),
+        transitions_NN=_small(item_knn.strongest(transitions.fit(events, of_transitions), MAX_NEIGHBOURS)),
+        item_knn_NN=_small(item_knn.fit(events, of_knn)),
+        events_N=popularity.fit(events),
+    )
+
+
+def save_learned(learned: Learned, folder: Path) -> None:
+    """Write the folder, which must not exist."""
+    folder.mkdir(parents=True)
+    for name in _names(np.ndarray):
+        np.save(folder / f"{name}.npy", getattr(learned, name))
+    for name in _names(sp.csr_matrix):
+        matrix = getattr(learned, name)
+        for part in ("data", "indices", "indptr"):
+            np.save(folder / f"{name}.{part}.npy", getattr(matrix, part))
+    shapes = {name: list(getattr(learned, name).shape) for name in _names(sp.csr_matrix)}
+    texts = {name: list(getattr(learned, name)) for name in ("queries", "intent_words")}
+    content = {"format": FORMAT, "shapes": shapes, **texts}
+    (folder / TEXTS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def open_learned(folder: Path, items: int) -> Learned:
+    """Map the folder into memory.
+
+    items: how many the catalog has.
+    Raises PriorsError for a folder that is missing, damaged, of another version, or of another catalog.
+    """
+    try:
+        content = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise PriorsError(f"{folder} has format {content['format']}, not {FORMAT}: publish the bundle again")
+        parts: dict[str, Any] = {name: tuple(content[name]) for name in ("queries", "intent_words")}
+        parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _names(np.ndarray)}
+        for name in _names(sp.csr_matrix):
+            arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("data", "indices", "indptr"))
+            parts[name] = sp.csr_matrix(tuple(arrays), shape=content["shapes"][name])
+            parts[name].check_format()
+        learned = Learned(**parts)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise PriorsError(f"cannot read what events teach in {folder}: {error}; publish the bundle again") from error
+    if not learned.ease_NN.shape[0] == learned.count_TN.shape[1] == len(learned.events_N) == items:
+        raise PriorsError(f"{folder} is of {len(learned.events_N)} items and the catalog has {items}: publish it again")
+    return learned
+
+
+def _names(kind: type) -> list[str]:
+    wanted = {np.ndarray: "np.ndarray", sp.csr_matrix: "sp.csr_matrix"}[kind]
+    return [field.name for field in fields(Learned) if field.type == wanted]
+
+
+def _small(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """The same in half of the memory."""
+    matrix.data = matrix.data.astype(np.float32)
+    return matrix
+
+
+def _strongest_of(model: ease.Ease) -> sp.csr_matrix:
+    """The strongest positive weights of every item: float64 [N, N]."""
+    kept = []
+    for weight_H in model.weight_HH:
+        best = np.argsort(-weight_H, kind="stable")[:MAX_NEIGHBOURS]
+        kept.append(np.sort(best[weight_H[best] > 0]))
+    starts = np.zeros(model.items + 1, np.int64)
+    starts[model.item_H + 1] = [len(columns) for columns in kept]
+    columns = np.concatenate(kept) if kept else np.empty(0, np.int64)
+    owner = np.repeat(np.arange(len(kept)), [len(own) for own in kept])
+    data = model.weight_HH[owner, columns]
+    return sp.csr_matrix((data, model.item_H[columns], np.cumsum(starts)), shape=(model.items, model.items))

@@ -1,0 +1,102 @@
+"""What words say about items: exact titles and ids, slips, numbers, brands; and no syntax in what was typed."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.data.items import Items, clean_items
+from catalog.data.validation_report import ValidationReport
+from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings
+
+RECORDS = [
+    {
+        "item_id": "CAM-0057",
+        "title": "Norvik 60 m climbing rope",
+        "brand": "Norvik",
+        "categories": ["Climbing", "Ropes"],
+    },
+    {"item_id": "CAM-0058", "title": "Norvik 4 person tent", "brand": "Norvik", "categories": ["Camping", "Tents"]},
+    {"item_id": "CAM-0059", "title": "Halda 2 person tent", "brand": "Halda", "categories": ["Camping", "Tents"]},
+    {"item_id": "CAM-0060", "title": "Halda tent lantern", "brand": "Halda", "categories": ["Camping", "Lighting"]},
+    {"item_id": "CAM-0061", "title": "Écharpe d'été", "brand": None, "categories": []},
+    {"item_id": "x", "title": None, "brand": None, "categories": []},
+]
+
+
+@pytest.fixture(scope="module")
+def words() -> WordFeatures:
+    return WordFeatures(Items(clean_items(pa.Table.from_pylist(RECORDS), ValidationReport("items"))), WordSettings())
+
+
+def features(words, query, item):
+    found = words.find(query, 10)
+    (values,) = words.features(found, np.array([item]))
+    return dict(zip(WORD_FEATURES, values.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("query", "item"),
+    [
+        ("Norvik 4 person tent", 1),
+        ("norvik 4-PERSON tent!", 1),
+        ("norvik 4 persons tents", 1),
+        ("norvik 60m climbing rope", 0),
+        ("echarpe d'ete", 4),
+    ],
+)
+def test_a_title_is_known_however_it_is_written(words, query, item):
+    own = features(words, query, item)
+    assert own["exact_title"] == own["covered"] == own["title_asked"] == 1
+    others = [features(words, query, other)["exact_title"] for other in range(len(RECORDS)) if other != item]
+    assert others == [0] * 5
+
+
+@pytest.mark.parametrize("query", ["CAM-0057", "cam0057", "cam 0057", " CAM-00-57 "])
+def test_an_id_is_known_whatever_its_case_spaces_and_hyphens(words, query):
+    assert features(words, query, 0)["identifier"] == 1
+    assert features(words, query, 1)["identifier"] == 0
+    assert 0 in words.find(query, 10).items
+
+
+def test_a_slip_is_read_as_what_is_near(words):
+    found = words.find("norvik lantren", 10)
+    assert features(words, "norvik lantren", 3)["covered"] > 0
+    assert 3 in found.items
+    assert features(words, "norvik lantern", 3)["covered"] > features(words, "norvik lantren", 3)["covered"]
+
+
+def test_numbers_count_apart(words):
+    assert features(words, "4 person tent", 1)["numbers"] == 1
+    assert features(words, "4 person tent", 2)["numbers"] == 0
+    assert features(words, "tent", 2)["numbers"] == 1
+
+
+def test_a_brand_is_named_or_not(words):
+    assert features(words, "norvik tents", 1)["brand"] == 1
+    assert features(words, "norvik tents", 2)["brand"] == 0
+    assert features(words, "camping", 3)["category"] == 1
+
+
+def test_rare_words_count_more(words):
+    """`lantern` is in one title, `tent` in three."""
+    assert features(words, "tent lantern", 3)["covered"] == 1
+    assert features(words, "person lantern", 3)["covered"] > 0.5
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", " ", "!!!", "AND OR NOT", '"tent', "title:tent", "*", "tent~2", "😀", "\u0301" * 50, "a" * 100_000, "(" * 900],
+)
+def test_whatever_is_typed_is_text(words, query):
+    found = words.find(query, 10)
+    values = words.features(found, np.arange(len(RECORDS)))
+    assert values.shape == (6, len(WORD_FEATURES))
+    assert ((values >= 0) & (values <= 1)).all()
+
+
+@given(st.text(max_size=40))
+def test_features_are_from_0_to_1(words, query):
+    values = words.features(words.find(query, 10), np.arange(len(RECORDS)))
+    assert ((values >= 0) & (values <= 1 + 1e-12)).all()

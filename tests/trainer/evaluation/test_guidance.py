@@ -1,0 +1,51 @@
+"""Weights are learned where questions say something, and stay the usual ones where few are asked."""
+
+import numpy as np
+import pytest
+
+from catalog.priors.priors import FEATURES
+from catalog.priors.weights import USUAL_WEIGHTS
+from trainer.evaluation.guidance import MIN_QUESTIONS, Choice, learn_from
+
+USUAL = USUAL_WEIGHTS["recommendation"]
+EASE, POPULARITY = 1 + FEATURES.index("ease"), 1 + FEATURES.index("popularity")
+
+
+def choices_by(weight_F, count, seed=0):
+    """Choices of people with these weights."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        value_CF = np.zeros((20, 1 + len(FEATURES)))
+        value_CF[:, 0] = -generator.exponential(3, 20)
+        value_CF[:, [EASE, POPULARITY]] = generator.random((20, 2))
+        made.append(Choice(value_CF, int((value_CF @ weight_F + generator.gumbel(size=20)).argmax())))
+    return made
+
+
+def test_the_weights_of_a_thousand_choices_are_found():
+    true_F = np.zeros(1 + len(FEATURES))
+    true_F[[0, EASE, POPULARITY]] = 0.8, 5.0, -2.0
+    learned = learn_from(choices_by(true_F, 1_000), USUAL)
+    found_F = np.r_[learned.weights.model, learned.weights.feature_F]
+    np.testing.assert_allclose(found_F[[0, EASE, POPULARITY]], true_F[[0, EASE, POPULARITY]], atol=0.8)
+    assert learned.questions == 1_000
+    assert learned.penalty is not None
+
+
+def test_what_no_question_tells_stays_as_usual():
+    learned = learn_from(choices_by(np.r_[0.5, USUAL.feature_F], 200), USUAL)
+    category = FEATURES.index("category_taste")
+    assert learned.weights.feature_F[category] == pytest.approx(USUAL.feature_F[category])
+
+
+def test_few_questions_change_nothing():
+    learned = learn_from(choices_by(np.zeros(1 + len(FEATURES)), MIN_QUESTIONS - 1), USUAL)
+    assert learned.weights is USUAL
+    assert (learned.questions, learned.penalty) == (0, None)
+
+
+def test_a_model_that_misleads_counts_for_nothing_and_never_less():
+    against_F = np.zeros(1 + len(FEATURES))
+    against_F[0] = -2.0
+    assert learn_from(choices_by(against_F, 400), USUAL).weights.model == 0.0
