@@ -90,7 +90,7 @@ class _Engine:
         settings = EngineSettings(max_prompt_tokens=options.prompt)
         checkpoint = Checkpoint.read(bundle.model_dir)
         self._llm = LLM(**engine_arguments(bundle, checkpoint, settings, cpu=True))
-        self._llm.collective_rpc("install_codes", args=(pack_tokens(bundle.level_tokens),))
+        self._llm.collective_rpc("install_codes", args=(pack_tokens(bundle.level_tokens), bundle.normalize))
         self._llm.collective_rpc("install_index", args=(0, str(bundle.index_dir)))
         self._options = options
         self._spent: defaultdict[str, float] = defaultdict(float)

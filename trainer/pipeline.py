@@ -188,5 +188,6 @@ def _evaluate(
             data.split,
             with_protocol(recipe.evaluation, protocol),
             protocol=protocol,
+            normalize=recipe.training.normalize,
             progress=shown.advance,
         )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -90,6 +90,11 @@ class Bundle:
     def level_tokens(self) -> tuple[np.ndarray, ...]:
         """For every level, the vocabulary ids of its codes, int64 [size of the level]."""
         return level_token_ids(self.tokenizer, self.manifest.code_sizes)
+
+    @property
+    def normalize(self) -> Literal["codes", "children"]:
+        """What the probabilities of a level sum to one over."""
+        return self.manifest.normalize
 
     @cached_property
     def codes_NL(self) -> np.ndarray:

@@ -79,7 +79,7 @@ class GoldenQueries(_Stored):
     """
 
     width: int
-    normalize: Literal["codes"]
+    normalize: Literal["codes", "children"]
     tolerance: float
     queries: tuple[GoldenQuery, ...] = Field(alias="questions")
 
@@ -96,11 +96,20 @@ class GoldenQueries(_Stored):
         path.write_text(self.model_dump_json(indent=1, by_alias=True) + "\n", encoding="utf-8")
 
     @classmethod
-    def make(cls, exact: Ranker, rounded: Ranker, prompts: PromptFormat, items: Items) -> GoldenQueries:
+    def make(
+        cls,
+        exact: Ranker,
+        rounded: Ranker,
+        prompts: PromptFormat,
+        items: Items,
+        *,
+        normalize: Literal["codes", "children"] = "codes",
+    ) -> GoldenQueries:
         """Make queries about the items as published and rank them.
 
-        exact: the model in float32, normalised over the codes of a level.
+        exact: the model in float32.
         rounded: the same model in bfloat16.
+        normalize: what both normalise over.
         """
         drawn = _draw_queries(items, prompts)
         tokens = [_render(query, history, prompts, items) for query, history in drawn]
@@ -119,7 +128,7 @@ class GoldenQueries(_Stored):
         rounded_results = rounded.rank(tokens, WIDTH)
         rounding = [_difference(query, *result) for query, result in zip(queries, rounded_results, strict=True)]
         tolerance = max(MIN_TOLERANCE, ROUNDING_FACTOR * max(rounding))
-        return cls(width=WIDTH, normalize="codes", tolerance=tolerance, questions=queries)
+        return cls(width=WIDTH, normalize=normalize, tolerance=tolerance, questions=queries)
 
     def check_prompt(self, golden: GoldenQuery, prompts: PromptFormat, items: Items) -> str | None:
         """What is wrong with tokenizer, codes or items, or None.

@@ -27,6 +27,8 @@ class Manifest(BaseModel):
     """The content of manifest.json. Unknown keys are errors.
 
     created: ISO 8601, UTC.
+    normalize: what the probabilities of a level sum to one over, as the model was trained: the codes of the level, or
+        the children of the prefix. Bundles from before there was a choice do not say it.
     settings: the recipe with which it was trained.
     data: the file names, SHA-256 and row counts of the training data.
     warm_start: the version of the bundle from which training went on.
@@ -44,6 +46,7 @@ class Manifest(BaseModel):
     base_model: str
     identifiers: Literal["semantic", "atomic"]
     code_sizes: tuple[int, ...]
+    normalize: Literal["codes", "children"] = "codes"
     prompt_version: int
     items: int
     settings: dict[str, Any] = Field(default_factory=dict)

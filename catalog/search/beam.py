@@ -44,6 +44,8 @@ class BeamSearch:
     widths: the beam width of every row.
     restriction: which leaves each row may return; None for all.
     guidance: the prior of each row; None leaves every score to the model.
+    over_children: whether the log-probabilities that the model gives are normalised anew over the children of each
+        beam. The probabilities of all items of the index then sum to one; a restriction changes none of them.
     compiled: True for the numba expansion, which needs a CPU, False for the torch expansion; by default the faster one
         of the device. Both give the same beams.
     """
@@ -55,10 +57,12 @@ class BeamSearch:
         restriction: Restriction | None = None,
         guidance: Guidance | None = None,
         *,
+        over_children: bool = False,
         compiled: bool | None = None,
     ) -> None:
         self._device_index = device_index
         self._guidance = guidance
+        self._over_children = over_children
         limit_R = np.asarray(widths, np.int64)
         if restriction is not None:
             limit_R = np.minimum(limit_R, restriction.wanted_R)
@@ -112,6 +116,8 @@ class BeamSearch:
 
     def expand(self, level: int, beams: Beams, logp_BC: Tensor) -> Beams:
         """The best live children of `beams`, given the log-probability of every code of the level, float32, <= 0."""
+        if self._over_children:
+            logp_BC = self._expansion.over_children(level, beams, logp_BC)
         return self._expansion.expand(level, self.layouts[level], self.layouts[level + 1], beams, logp_BC)
 
     def answer(self, beams: Beams) -> list[Ranked]:
@@ -129,6 +135,9 @@ class Expansion(Protocol):
 
     def expand(self, level: int, now: BeamLayout, then: BeamLayout, beams: Beams, logp_BC: Tensor) -> Beams:
         """The best live children of `beams`, whose layout is `now`, in the layout `then`."""
+
+    def over_children(self, level: int, beams: Beams, logp_BC: Tensor) -> Tensor:
+        """The log-probabilities normalised over the children of each beam; codes of no child hold anything."""
 
 
 def _numba_expansion(

@@ -1,7 +1,8 @@
 """The output head of a language model, restricted to the code tokens of each level.
 
 The probabilities of a level's codes need only the rows of its code tokens, a few hundred, unless they are normalised
-over the whole vocabulary, as `transformers.generate` does.
+over the whole vocabulary, as `transformers.generate` does. A search may further normalise them over the children of
+each beam, the codes that occur behind its prefix: `BeamSearch` does that, because it knows the index.
 
 Shapes: B beams, H hidden size, V vocabulary, C codes of the level.
 """
@@ -14,7 +15,7 @@ from torch import Tensor
 
 __all__ = ["LevelHeads", "Normalization", "vocabulary_logsumexp"]
 
-Normalization = Literal["codes", "vocabulary"]
+Normalization = Literal["codes", "children", "vocabulary"]
 
 MAX_LOGITS = 1 << 24
 """Logits of the whole vocabulary that are held at a time."""

@@ -31,6 +31,9 @@ NO_FILTER = np.empty(0, np.int32)
 NO_STATIC = np.empty(0, np.float32)
 """The static bounds of a search without a static prior."""
 
+LEAST = np.finfo(np.float32).min
+"""The least total of log-probabilities; where all of them are infinite, subtracting that would give no numbers."""
+
 BEAM_TYPES = (np.float32, np.float32, np.int32, np.int32, np.int32)
 """The types of the arrays of Beams."""
 
@@ -81,6 +84,13 @@ class NumbaExpansion:
                 *after,
             )
         return Beams(*map(torch.from_numpy, after))
+
+    def over_children(self, level: int, beams: Beams, logp_BC: Tensor) -> Tensor:
+        """The log-probabilities normalised over the children of each beam."""
+        normalized_BC = torch.empty_like(logp_BC, memory_format=torch.contiguous_format)
+        code, first_child, _ = self._device_index.levels[level]
+        _normalize(beams.node_B.numpy(), logp_BC.contiguous().numpy(), code, first_child, normalized_BC.numpy())
+        return normalized_BC
 
     def _bounds(self, level: int) -> tuple[NDArray[Any], ...]:
         if self._guidance is None:
@@ -172,6 +182,31 @@ def _keep_best(
             code_A[place] = code[node_A[place]]
             beam = parent_A[place]
             cost_A[place] = cost_B[beam] - logp_BC[beam, code_A[place]] if place < begin + kept else DEAD
+
+
+@compiled
+def _normalize(
+    node_B: NDArray[np.int32],
+    logp_BC: NDArray[np.float32],
+    code: NDArray[Any],
+    first_child: NDArray[np.int32],
+    normalized_BC: NDArray[np.float32],
+) -> None:
+    """Write log-probabilities whose exponentials sum to one over the children of each beam's node.
+
+    The columns of codes that are no child's are not written.
+    """
+    for beam in range(len(node_B)):
+        begin, end = first_child[node_B[beam]], first_child[node_B[beam] + 1]
+        best = LEAST
+        for edge in range(begin, end):
+            best = max(best, logp_BC[beam, code[edge]])
+        share = 0.0
+        for edge in range(begin, end):
+            share += np.exp(logp_BC[beam, code[edge]] - best)
+        total = np.float32(best + np.log(share)) if share > 0 else LEAST
+        for edge in range(begin, end):
+            normalized_BC[beam, code[edge]] = min(np.float32(0), logp_BC[beam, code[edge]] - total)
 
 
 @compiled

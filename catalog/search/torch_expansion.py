@@ -4,7 +4,8 @@ The children of all beams, the *candidates*, are gathered into one list, and the
 no loop over rows or beams, and on CUDA no synchronisation with the host.
 
 Shapes: R rows; B beams of all rows together, row after row; K beams of the row with the most; X = R · (K + 1) slots;
-S = K + 1 slots of a row; T candidates of all rows; C codes of the level; F filter bitmaps; D dead edges of all rows.
+S = K + 1 slots of a row; T candidates of all rows; E edges of the node with the most; C codes of the level; F filter
+bitmaps; D dead edges of all rows.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from catalog.search.guidance import Guidance
 from catalog.search.restriction import FilterBitmap, Restriction
 
 __all__ = ["TorchExpansion"]
+
+LEAST = torch.finfo(torch.float32).min
+"""The least total of log-probabilities; where all of them are infinite, subtracting that would give no numbers."""
 
 
 class TorchExpansion:
@@ -61,6 +65,16 @@ class TorchExpansion:
             parent_B=now.beam_X.index_select(0, slot_T.index_select(0, chosen_B)),
             code_B=code_T.index_select(0, chosen_B),
         )
+
+    def over_children(self, level: int, beams: Beams, logp_BC: Tensor) -> Tensor:
+        """The log-probabilities normalised over the children of each beam."""
+        code = self._device_index.code[level]
+        low_B, high_B = self._device_index.children[level].index_select(0, beams.node_B).unbind(1)
+        edge_BE = low_B[:, None] + torch.arange(self._device_index.index.fan_out[level], device=code.device)
+        code_BE = code.index_select(0, edge_BE.clamp(max=len(code) - 1).view(-1)).view_as(edge_BE)
+        logp_BE = logp_BC.gather(1, code_BE.long()).masked_fill_(edge_BE >= high_B[:, None], -torch.inf)
+        total_B1 = torch.logsumexp(logp_BE, 1, keepdim=True).clamp_(min=LEAST)
+        return (logp_BC - total_B1).clamp_(max=0)  # rounding may make it positive
 
     def _pad_rows(self, level: int, now: BeamLayout, then: BeamLayout, count_RS: Tensor) -> int:
         """Give every row dead candidates in its last slot until all are equally long; returns that length."""

@@ -37,7 +37,8 @@ class TransformersRanker:
     model: a transformers model with a language-modelling head; of a PeftModel, its `get_base_model()`.
     level_tokens: for every level, the vocabulary id of each code.
     device: the model's device; by default `model.device`.
-    normalize: over the codes of a level, or over the whole vocabulary.
+    normalize: what the probabilities of a level sum to one over: its codes, the children of the prefix, or the whole
+        vocabulary. A bundle says what it was trained for (`Manifest.normalize`).
 
     Weights are read at every call, so it may be used while the model is trained. Raises ItemIndexError if index, tokens
     and model do not belong together, and ValueError for an unsupported model.
@@ -117,7 +118,13 @@ class TransformersRanker:
                     [allow[row] for row in rows],
                 )
                 guidance = self._guidance([priors[row] for row in rows], static, restriction)
-                search = BeamSearch(self._device_index, [width] * len(rows), restriction, guidance)
+                search = BeamSearch(
+                    self._device_index,
+                    [width] * len(rows),
+                    restriction,
+                    guidance,
+                    over_children=self._normalize == "children",
+                )
                 found |= zip(rows, self._search(search, [prompts[row] for row in rows]), strict=True)
         return [found[row] for row in range(len(prompts))]
 

@@ -215,6 +215,11 @@ class PromptFormat:
         return self.settings.max_query_tokens
 
     @property
+    def code_sizes(self) -> tuple[int, ...]:
+        """How many codes each level of an identifier has."""
+        return tuple(len(tokens) for tokens in self._level_tokens)
+
+    @property
     def depth(self) -> int:
         """Number of levels of an identifier."""
         return int(self._tokens_NL.shape[1])

@@ -17,7 +17,7 @@ def reference_leaves(bundle: RandomBundle, prompts: Sequence[Prompt], width: int
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
-    ranker = TransformersRanker(model, bundle.index, bundle.level_tokens, normalize="codes")
+    ranker = TransformersRanker(model, bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     return [ranker.rank([prompt], width)[0].leaves.tolist() for prompt in prompts]
 
 

@@ -7,6 +7,7 @@ to a multiple of 64.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -53,6 +54,7 @@ class RandomBundle:
     index_dir: Path
     index: ItemIndex
     level_tokens: Sequence[NDArray[np.int64]]
+    normalize: Literal["codes", "children"] = "codes"
 
     def leaf(self, tokens: Sequence[int]) -> int:
         """The leaf that these level tokens spell, or -1."""

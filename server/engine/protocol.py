@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
 from catalog.search.guidance import Prior
+from catalog.search.level_heads import Normalization
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 
-__all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking", "check_limits"]
+__all__ = ["PUBLISHED", "Engine", "RankRequest", "RankableBundle", "Ranking", "check_limits", "normalization"]
 
 PUBLISHED = 0
 """The number of a bundle's own index, which `start` and `reload` install."""
@@ -113,6 +114,11 @@ class Ranking:
         return cls(tuple(leaves.astype(int).tolist()), tuple(scores.tolist()), levels)
 
 
+def normalization(bundle: "RankableBundle", settings: EngineSettings) -> Normalization:
+    """What the probabilities of a level sum to one over: what the bundle was trained for, or the whole vocabulary."""
+    return bundle.normalize if settings.normalize == "codes" else settings.normalize
+
+
 class RankableBundle(Protocol):
     """The parts of a bundle that an engine needs."""
 
@@ -131,6 +137,10 @@ class RankableBundle(Protocol):
     @property
     def level_tokens(self) -> Sequence[NDArray[np.int64]]:
         """Per level, the vocabulary id of every code."""
+
+    @property
+    def normalize(self) -> Literal["codes", "children"]:
+        """What the probabilities of a level sum to one over, as the model was trained."""
 
 
 class Engine(Protocol):

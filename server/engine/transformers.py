@@ -16,7 +16,7 @@ from catalog.search.transformers import TransformersRanker
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.installed_indexes import InstalledIndexes
-from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits, normalization
 
 __all__ = ["TransformersEngine"]
 
@@ -126,7 +126,8 @@ class TransformersEngine:
 
     def _ranker(self, model: Any, bundle: RankableBundle, index: ItemIndex) -> TransformersRanker:
         try:
-            return TransformersRanker(model, index, bundle.level_tokens, normalize=self._settings.normalize)
+            normalize = normalization(bundle, self._settings)
+            return TransformersRanker(model, index, bundle.level_tokens, normalize=normalize)
         except (ItemIndexError, ValueError) as error:
             raise EngineError(str(error)) from error
 

@@ -10,7 +10,7 @@ import structlog
 from catalog.bundle.bundle import Bundle
 from server.core.settings import EngineSettings, Settings
 from server.engine.errors import EngineError
-from server.engine.protocol import Engine, RankRequest
+from server.engine.protocol import Engine, RankRequest, normalization
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
 
@@ -27,7 +27,7 @@ async def warm_up_check(bundle: Bundle, engine: Engine, settings: EngineSettings
     Raises EngineError that says which answer is wrong and how.
     """
     golden = bundle.golden
-    if golden is None or golden.normalize != settings.normalize or golden.width > settings.max_width:
+    if golden is None or golden.normalize != normalization(bundle, settings) or golden.width > settings.max_width:
         log.warning("warm_up_check_skipped", version=bundle.version)
         return
     for number, question in enumerate(golden.queries, start=1):

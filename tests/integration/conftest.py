@@ -45,6 +45,7 @@ class SmallBundle:
     index: ItemIndex
     level_tokens: Sequence[np.ndarray]
     words: int = WORDS
+    normalize: str = "codes"
 
 
 def save_bundle(directory: Path, model: Any, sizes: Sequence[int] = (24, 32, 16), items: int = 3000) -> SmallBundle:

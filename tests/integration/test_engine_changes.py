@@ -189,6 +189,24 @@ async def test_another_bundle_can_take_the_place_of_the_first(vllm_engine, ranke
     assert_same(await vllm_engine.rank(request(prompt, 10)), ranker.rank([prompt], 10)[0])
 
 
+async def test_a_model_trained_over_children_is_searched_over_children(vllm_engine, small_model, small_bundle, ranker):
+    """The bundle says it, so an engine that loads one after the other searches each as it was trained."""
+    children = replace(small_bundle, normalize="children")
+    over_children = TransformersRanker(
+        small_model, small_bundle.index, small_bundle.level_tokens, normalize=children.normalize
+    )
+    prompts = [words(9 + i, 30 + i) for i in range(4)]
+    try:
+        await vllm_engine.reload(children)
+        found = await asyncio.gather(*(vllm_engine.rank(request(prompt, 60)) for prompt in prompts))
+        for ranking, expected in zip(found, over_children.rank(prompts, 60), strict=True):
+            assert_same(ranking, expected)
+    finally:
+        await vllm_engine.reload(small_bundle)
+    assert_same(await vllm_engine.rank(request(prompts[0], 60)), ranker.rank(prompts[:1], 60)[0])
+    assert tuple(found[0].scores) != tuple(ranker.rank(prompts[:1], 60)[0].scores.tolist())
+
+
 async def test_ties_are_broken_as_by_transformers_to_the_last(vllm_engine, small_model, small_bundle, tmp_path):
     """Last codes that the model cannot tell apart: items that differ in them only tie, and the lower leaf comes first.
 

@@ -40,7 +40,7 @@ def held_out_hits(folder: Path, events: Sequence[Path]) -> Hits:
     bundle = open_bundle(folder)
     recipe = bundle_settings(bundle)
     split, _ = held_out(bundle, events, recipe)
-    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)
+    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     hits: Hits = {}
     with progress("ranking", len(split.test)) as shown:
         for task in TASKS:

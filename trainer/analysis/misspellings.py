@@ -100,7 +100,7 @@ def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]
         [replace(question, query=lexicon.correct(question.query or "")) for question in questions]
         for questions in (clean, misspelled)
     )
-    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)
+    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     answers = np.array([question.item for question in clean])
 
     def figures(questions: Sequence[Question]) -> dict[str, object]:

@@ -89,9 +89,14 @@ class TrainingRecipe(Section):
     user_sampling: UserSampling = "events"  # what a user's share of the sequences grows with
     alignment_share: float = Field(0.5, ge=0, le=1)  # share of the search sequences that is made of items' texts
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    loss: Literal["codes", "vocabulary"] = "codes"  # what the softmax of a level runs over
+    loss: Literal["codes", "children", "vocabulary"] = "codes"  # what the softmax of a level runs over
     checkpoint_every: int = Field(200, ge=1)
     shard: bool = False  # split all weights among the ranks of torchrun, where one device has no room for them
+
+    @property
+    def normalize(self) -> Literal["codes", "children"]:
+        """What the probabilities of a level sum to one over when the model is evaluated and served."""
+        return "children" if self.loss == "children" else "codes"
 
 
 class NullSpaceRecipe(Section):

@@ -17,6 +17,7 @@ from catalog.data.items import Items
 from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.config.recipe import TrainingRecipe
 from trainer.core.errors import SettingsError
+from trainer.data.child_masks import ChildMasks
 from trainer.data.examples import (
     HistoryPrompts,
     HistoryWindows,
@@ -32,7 +33,7 @@ from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 @dataclass(frozen=True, slots=True)
 class TaskBatch:
-    """A micro-batch: sequences of one task, padded on the right. All tensors are int64.
+    """A micro-batch: sequences of one task, padded on the right. All tensors but `children` are int64.
 
     task: the task of all its sequences.
     ids_BT: token ids.
@@ -40,6 +41,8 @@ class TaskBatch:
     codes_PL: the codes of the items to predict.
     rows_P: for each of these items, the row of `ids_BT` that it belongs to.
     starts_P: for each of these items, the position of its first code in that row; 0 for encoder-decoders.
+    children: for every level, which codes follow the codes before in some item's identifier, bool [P, C]; None if the
+        loss does not need it.
     dummy: whether it is there only so that all ranks run equally many passes. Its loss has no weight.
     """
 
@@ -49,6 +52,7 @@ class TaskBatch:
     codes_PL: torch.Tensor
     rows_P: torch.Tensor
     starts_P: torch.Tensor
+    children: tuple[torch.Tensor, ...] | None = field(default=None, kw_only=True)
     dummy: bool = field(default=False, kw_only=True)
 
     @property
@@ -62,8 +66,12 @@ class TaskBatch:
         return 0 if self.dummy else int(self.mask_BT.sum())
 
     def to(self, device: torch.device) -> TaskBatch:
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True)
+
         tensors = (self.ids_BT, self.mask_BT, self.codes_PL, self.rows_P, self.starts_P)
-        return TaskBatch(self.task, *(tensor.to(device, non_blocking=True) for tensor in tensors), dummy=self.dummy)
+        children = None if self.children is None else tuple(map(move, self.children))
+        return TaskBatch(self.task, *map(move, tensors), children=children, dummy=self.dummy)
 
 
 class Batches:
@@ -97,6 +105,7 @@ class Batches:
     ) -> None:
         self._group = group
         self._codes_NL, self._recipe, self._pad, self._seed = codes_NL, recipe, pad, seed
+        self._children = ChildMasks(codes_NL, prompts.code_sizes) if recipe.loss == "children" else None
         self._sources: dict[Task, SequenceSource] = {}
         self._counts = {"search": recipe.search_sequences, "recommendation": recipe.recommendation_sequences}
         max_sequences = max(self._counts.values())
@@ -186,7 +195,8 @@ class Batches:
         rows = np.repeat(np.arange(len(sequences)), [len(s.leaves) for s in sequences])
         starts = np.array([p for s in sequences for p in (s.positions or [0])])
         arrays = (ids_BT, mask_BT.astype(np.int64), self._codes_NL[leaves].astype(np.int64), rows, starts)
-        return TaskBatch(task, *(torch.from_numpy(array) for array in arrays))
+        children = None if self._children is None else tuple(map(torch.from_numpy, self._children.of(leaves)))
+        return TaskBatch(task, *map(torch.from_numpy, arrays), children=children)
 
 
 def task_loss(
@@ -195,21 +205,37 @@ def task_loss(
     """The mean cross-entropy of a micro-batch's target tokens, a scalar.
 
     level_tokens: the vocabulary ids of every level's codes, int64 [C] each.
-    recipe: `loss` says whether the softmax runs over the codes of a level or over the vocabulary.
+    recipe: `loss` says whether the softmax runs over the codes of a level, over those that follow the codes before in
+        some identifier (so that the likelihoods of all items sum to one), or over the vocabulary.
     """
     states_PLH = target_states(model, batch, level_tokens)
     head_VH = model.get_output_embeddings().weight
     total = states_PLH.new_zeros((), dtype=torch.float32)
     for level, tokens_C in enumerate(level_tokens):
         target_P = batch.codes_PL[:, level]
-        if recipe.loss == "codes":
-            logits = states_PLH[:, level] @ head_VH[tokens_C].T
-        else:
+        if recipe.loss == "vocabulary":
             logits, target_P = states_PLH[:, level] @ head_VH.T, tokens_C[target_P]
-        total = total + functional.cross_entropy(
-            logits.float(), target_P, reduction="sum", label_smoothing=recipe.label_smoothing
-        )
+        else:
+            logits = states_PLH[:, level] @ head_VH[tokens_C].T
+        if batch.children is not None:
+            total = total + _loss_over(batch.children[level], logits.float(), target_P, recipe.label_smoothing)
+        else:
+            total = total + functional.cross_entropy(
+                logits.float(), target_P, reduction="sum", label_smoothing=recipe.label_smoothing
+            )
     return total / batch.codes_PL.numel()
+
+
+def _loss_over(
+    children_PC: torch.Tensor, logits_PC: torch.Tensor, target_P: torch.Tensor, label_smoothing: float
+) -> torch.Tensor:
+    """The summed cross-entropy of a softmax over each row's children."""
+    logp_PC = logits_PC.masked_fill(~children_PC, -torch.inf).log_softmax(1)
+    loss_P = -logp_PC.gather(1, target_P[:, None])[:, 0]
+    if label_smoothing > 0:
+        even_P = -logp_PC.masked_fill(~children_PC, 0).sum(1) / children_PC.sum(1)
+        loss_P = (1 - label_smoothing) * loss_P + label_smoothing * even_P
+    return loss_P.sum()
 
 
 def target_states(model: PreTrainedModel, batch: TaskBatch, level_tokens: Sequence[torch.Tensor]) -> torch.Tensor:

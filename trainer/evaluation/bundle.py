@@ -51,6 +51,7 @@ def evaluate_bundle(
             split,
             recipe,
             protocol=protocol,
+            normalize=bundle.normalize,
             seed=seed,
             progress=shown.advance,
         )

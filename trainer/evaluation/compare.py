@@ -164,7 +164,7 @@ def _gains(
     from trainer.evaluation.ranking import rank_questions
 
     name, _, cutoff = metric.partition("@")
-    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens)
+    ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
     with progress(f"asking {bundle.version}", len(questions)) as shown:
         found = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe, shown.advance)

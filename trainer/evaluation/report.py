@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
+from catalog.search.level_heads import Normalization
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.config.recipe import EvaluationRecipe
@@ -48,6 +49,7 @@ def evaluate(
     recipe: EvaluationRecipe,
     *,
     protocol: Protocol = "full",
+    normalize: Normalization = "codes",
     seed: int = 0,
     baselines: TunedBaselines | None = None,
     guidance: LearnedGuidance | None = None,
@@ -62,13 +64,14 @@ def evaluate(
     items: the catalog, in leaf order.
     split: the questions, and the training histories and validation questions for the baselines.
     recipe: which questions, the width of the beam and other settings.
+    normalize: what the probabilities of a level sum to one over, as the model was trained.
     seed: what the candidates are drawn from.
     baselines: those of this split, if they are tuned already.
     guidance: that of this model and split, if it is learned already; validation questions are ranked without any,
         as it is learned from them.
     progress: called with the number of questions that have been answered since its last call.
     """
-    ranker = TransformersRanker(model, index, level_tokens)
+    ranker = TransformersRanker(model, index, level_tokens, normalize=normalize)
     baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
     if guidance is None and recipe.questions == "test":
         guidance = learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)

@@ -78,6 +78,7 @@ def publish_run(
         base_model=backbone.name,
         identifiers=recipe.identifiers.scheme,
         code_sizes=code_sizes,
+        normalize=recipe.training.normalize,
         prompt_version=PROMPT_VERSION,
         items=report["catalog_size"],
         settings=recipe.model_dump(mode="json"),
@@ -113,11 +114,11 @@ def golden_queries(bundle: Bundle) -> GoldenQueries:
             model_class(bundle.model_dir).from_pretrained(bundle.model_dir, dtype=dtype),
             bundle.index,
             bundle.level_tokens,
-            normalize="codes",
+            normalize=bundle.normalize,
         )
         for dtype in (torch.float32, torch.bfloat16)
     )
-    return GoldenQueries.make(exact, rounded, bundle.prompts, bundle.items)
+    return GoldenQueries.make(exact, rounded, bundle.prompts, bundle.items, normalize=bundle.normalize)
 
 
 def typed_words(train: Histories) -> TypedWords:

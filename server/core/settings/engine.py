@@ -25,7 +25,7 @@ class EngineSettings(BaseModel):
     kv_cache_bytes: int = Field(default=1 << 30, ge=1 << 20)
     """Memory of the key-value cache, the beams' scratch blocks included."""
     normalize: Literal["codes", "vocabulary"] = "codes"
-    """What a level's probabilities sum to one over: the level's code tokens, or the whole vocabulary."""
+    """What a level's probabilities sum to one over: what the bundle was trained for, or the whole vocabulary."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the model; "auto" is the checkpoint's."""
     tensor_parallel: int = Field(default=1, ge=1)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from catalog.search.guidance import Prior
-from catalog.search.level_heads import Normalization
 from server.engine.protocol import RankRequest
 
 __all__ = [
@@ -38,11 +37,9 @@ class EngineOptions:
     """Options of the whole engine, which scheduler and worker read from vLLM's `additional_config`.
 
     scratch_blocks: how many blocks of the key-value cache belong to the beams.
-    normalize: what a level's probabilities sum to one over, as in `EngineSettings`.
     """
 
     scratch_blocks: int
-    normalize: Normalization
 
     def to_additional_config(self) -> dict[str, Any]:
         """The options for vLLM's `additional_config`."""

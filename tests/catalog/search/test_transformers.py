@@ -75,6 +75,13 @@ def tokens_of(index, leaves):
     return np.stack([LEVEL_TOKENS[level][codes] for level, codes in enumerate(index.paths(leaves).T)], 1)
 
 
+def children_of(index, level):
+    """Which codes follow the first `level` codes of each item in some item's path, bool [N, C]: one by one."""
+    paths = index.paths(np.arange(len(index))).tolist()
+    follow = [{path[level] for path in paths if path[:level] == own[:level]} for own in paths]
+    return torch.tensor([[code in codes for code in range(SIZES[level])] for codes in follow])
+
+
 @torch.inference_mode()
 def score_every_item(model, index, prompt, normalize):
     """Teacher forcing, one item after another."""
@@ -88,15 +95,18 @@ def score_every_item(model, index, prompt, normalize):
         logits = model(sequences).logits[:, len(prompt) - 1 : -1]
     total = torch.zeros(len(index))
     for level, tokens in enumerate(LEVEL_TOKENS):
-        if normalize == "codes":
-            logp = torch.log_softmax(logits[:, level, tokens], -1)
+        if normalize != "vocabulary":
+            own = logits[:, level, tokens]
+            if normalize == "children":
+                own = own.masked_fill(~children_of(index, level), -torch.inf)
+            logp = torch.log_softmax(own, -1)
             total += logp.gather(1, (answers[:, level] - tokens[0])[:, None])[:, 0]
         else:
             total += torch.log_softmax(logits[:, level], -1).gather(1, answers[:, level, None])[:, 0]
     return total.numpy()
 
 
-@pytest.mark.parametrize("normalize", ["codes", "vocabulary"])
+@pytest.mark.parametrize("normalize", ["codes", "children", "vocabulary"])
 def test_a_wide_beam_equals_scoring_every_item(model, index, normalize):
     ranker = TransformersRanker(model, index, LEVEL_TOKENS, normalize=normalize)
     for prompt, (leaves, scores) in zip(PROMPTS, ranker.rank(PROMPTS, 1000), strict=True):
@@ -104,6 +114,25 @@ def test_a_wide_beam_equals_scoring_every_item(model, index, normalize):
         assert sorted(leaves.tolist()) == list(range(len(index)))
         np.testing.assert_allclose(scores, expected[leaves], atol=2e-5)
         assert (np.diff(scores) <= 0).all()
+
+
+def test_the_probabilities_of_all_items_sum_to_one_over_children_only(model, index):
+    found = {
+        normalize: TransformersRanker(model, index, LEVEL_TOKENS, normalize=normalize).rank(PROMPTS, 1000)
+        for normalize in ("codes", "children")
+    }
+    sums = {normalize: [np.exp(scores).sum() for _, scores in ranked] for normalize, ranked in found.items()}
+    np.testing.assert_allclose(sums["children"], 1, atol=1e-4)
+    assert max(sums["codes"]) < 0.999, "this index leaves no code out"
+
+
+def test_a_restriction_changes_no_probability(model, index):
+    ranker = TransformersRanker(model, index, LEVEL_TOKENS, normalize="children")
+    deny = np.arange(0, len(index), 2)
+    ((whole, scores),) = ranker.rank([[1, 2]], 1000)
+    ((kept, kept_scores),) = ranker.rank([[1, 2]], 1000, deny=[deny])
+    score_of = dict(zip(whole.tolist(), scores.tolist(), strict=True))
+    np.testing.assert_allclose(kept_scores, [score_of[leaf] for leaf in kept.tolist()], atol=1e-5)
 
 
 def test_equals_constrained_generation(model, index):

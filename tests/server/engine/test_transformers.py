@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class T5Bundle:
     index_dir: Path
     index: ItemIndex
     level_tokens: list[np.ndarray]
+    normalize: str = "codes"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,29 @@ def bundle(tmp_path_factory):
     paths = np.unique(np.random.default_rng(0).integers(0, 6, (80, 2)), axis=0)
     index, _ = ItemIndex.build(paths, [6, 6])
     return T5Bundle(directory, directory, index, [np.arange(40, 46), np.arange(46, 52)])
+
+
+@pytest.mark.parametrize(
+    ("trained", "setting", "expected"),
+    [
+        ("codes", "codes", "codes"),
+        ("children", "codes", "children"),
+        ("codes", "vocabulary", "vocabulary"),
+        ("children", "vocabulary", "vocabulary"),
+    ],
+)
+async def test_scores_are_normalised_as_the_bundle_was_trained(bundle, trained, setting, expected):
+    engine = TransformersEngine(replace(bundle, normalize=trained), EngineSettings(normalize=setting))
+    await engine.start()
+    try:
+        found = await engine.rank(RankRequest([1, 2, 3], 10, 20, "r"))
+    finally:
+        await engine.stop()
+    model = T5ForConditionalGeneration.from_pretrained(bundle.model_dir).eval()
+    ranker = TransformersRanker(model, bundle.index, bundle.level_tokens, normalize=expected)
+    ((leaves, scores),) = ranker.rank([[1, 2, 3]], 20)
+    assert list(found.leaves) == leaves[:10].tolist()
+    assert list(found.scores) == scores[:10].tolist()
 
 
 async def test_answers_like_the_ranker(bundle):

@@ -1,11 +1,12 @@
 """What a test of a method needs: a small backbone with item tokens, and batches of the tiny shop."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from catalog.data.items import Items
 from catalog.ids.codes import Codebooks
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from tests.support import world
@@ -31,6 +32,7 @@ class SmallWorld:
     batches: Batches
     level_tokens: list[torch.Tensor]
     group: ProcessGroup = SINGLE_PROCESS
+    codes_NL: np.ndarray = field(default_factory=lambda: CODES_NL)
 
     def micro_batches(self, step: int = 0) -> list[TaskBatch]:
         return [task_batch for parts in self.batches.micro_batches(step) for task_batch in parts]
@@ -83,21 +85,25 @@ def small_world(
     kind: str = "qwen2",
     backbone: Backbone | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    without: tuple[int, ...] = (),
 ) -> SmallWorld:
-    """The method that `settings` name on a fresh small backbone (or the given one), in training mode."""
+    """The method that `settings` name on a fresh small backbone (or the given one), in training mode.
+
+    without: numbers of items that the catalog lacks.
+    """
     backbone = backbone or make_backbone(kind)
     recipe = load_recipe("small", [*world.TINY, "gems.vocabulary_rows=none", *NULL_SPACE, *settings])
     if recipe.training.shard:
         shard_model(backbone.model, group)
-    items = world.items()
+    items, codes_NL = Items(world.item_table().take(np.delete(np.arange(30), without))), np.delete(CODES_NL, without, 0)
     tokens = level_token_ids(backbone.text_tokenizer, (5, 6))
-    prompts = PromptFormat(backbone.text_tokenizer, CODES_NL, tokens, PromptSettings())
+    prompts = PromptFormat(backbone.text_tokenizer, codes_NL, tokens, PromptSettings())
     method = create_method(backbone, recipe, items.texts(), tmp_path / "null_spaces", group)
     histories = Histories.from_events(world.event_table(), items)
     batches = Batches(
         histories,
         items,
-        CODES_NL,
+        codes_NL,
         prompts,
         recipe.training,
         seq2seq=backbone.is_seq2seq,
@@ -106,4 +112,4 @@ def small_world(
         group=group,
     )
     backbone.model.train()
-    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens], group)
+    return SmallWorld(backbone, recipe, method, batches, [torch.from_numpy(ids) for ids in tokens], group, codes_NL)

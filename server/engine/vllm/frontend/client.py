@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from catalog.ids.index import ItemIndex
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
-from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits
+from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits, normalization
 from server.engine.vllm.frontend.config import Checkpoint
 from server.engine.vllm.frontend.index_files import IndexFiles
 from server.engine.vllm.frontend.launch import Launch, shut_down
@@ -171,7 +171,8 @@ class VllmEngine:
 
     async def _serve(self, bundle: RankableBundle) -> None:
         """Install the items of the bundle whose weights are loaded, and answer a first request."""
-        loaded: str = await self._call("install_codes", pack_tokens(bundle.level_tokens), timeout=INSTALL_SECONDS)
+        codes = pack_tokens(bundle.level_tokens), normalization(bundle, self._settings)
+        loaded: str = await self._call("install_codes", *codes, timeout=INSTALL_SECONDS)
         if loaded != await asyncio.to_thread(checkpoint_digest, bundle.model_dir):
             raise EngineError(f"the weights that the engine has loaded are not those in {bundle.model_dir}")
         self._bundle = bundle

@@ -64,7 +64,7 @@ def engine_arguments(
     bundle: RankableBundle, checkpoint: Checkpoint, settings: EngineSettings, *, cpu: bool
 ) -> dict[str, Any]:
     """Keyword arguments of vLLM's `AsyncEngineArgs` and of `LLM`."""
-    options = EngineOptions(scratch_blocks=settings.scratch_blocks, normalize=settings.normalize)
+    options = EngineOptions(scratch_blocks=settings.scratch_blocks)
     return {
         "model": str(bundle.model_dir.resolve()),
         "hf_overrides": {"architectures": [architecture_for_items(checkpoint.architecture)]},

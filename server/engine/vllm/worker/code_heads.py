@@ -15,8 +15,7 @@ from vllm.distributed import tensor_model_parallel_all_reduce
 
 from catalog.ids.index import ItemIndex
 from catalog.search.device_index import check_level_tokens
-from catalog.search.level_heads import LevelHeads, vocabulary_logsumexp
-from server.engine.vllm.messages import EngineOptions
+from catalog.search.level_heads import LevelHeads, Normalization, vocabulary_logsumexp
 from server.engine.vllm.worker.runner import Runner
 
 __all__ = ["CodeHeads"]
@@ -26,14 +25,15 @@ class CodeHeads:
     """The output head's rows for the code tokens of one bundle. New weights need a new one.
 
     level_tokens: per level, the vocabulary id of every code.
+    normalize: what the probabilities of a level are to sum to one over. Over children it is the search that does it.
 
     Raises ValueError for a model that is not supported.
     """
 
-    def __init__(self, runner: Runner, level_tokens: Sequence[NDArray[np.int64]]) -> None:
+    def __init__(self, runner: Runner, level_tokens: Sequence[NDArray[np.int64]], normalize: Normalization) -> None:
         self._model = runner.model
         self._level_tokens = level_tokens
-        self._normalize = EngineOptions.of(runner.config).normalize
+        self.normalize = normalize
         self.tokens = [torch.from_numpy(tokens).to(runner.device) for tokens in level_tokens]
         processor = self._model.logits_processor
         if processor.scale != 1.0 or processor.soft_cap is not None:
@@ -54,7 +54,7 @@ class CodeHeads:
         return LevelHeads(
             [_head_rows(head.weight, shard, tokens) for tokens in self.tokens],
             [None if bias is None else _head_rows(bias, shard, tokens) for tokens in self.tokens],
-            self._logsumexp if self._normalize == "vocabulary" else None,
+            self._logsumexp if self.normalize == "vocabulary" else None,
         )
 
     def _logsumexp(self, hidden_BH: Tensor) -> Tensor:

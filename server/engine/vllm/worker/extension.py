@@ -7,6 +7,7 @@ import numpy as np
 
 from catalog.ids.index import ItemIndex
 from catalog.search.guidance import StaticPrior
+from catalog.search.level_heads import Normalization
 from catalog.search.restriction import FilterBitmap
 from server.engine.vllm.messages import unpack_mask, unpack_tokens
 from server.engine.vllm.worker.code_heads import CodeHeads
@@ -23,14 +24,16 @@ class ItemWorkerExtension:
     model_runner: Any
     _code_heads: CodeHeads
 
-    def install_codes(self, level_tokens: list[bytes]) -> str:
+    def install_codes(self, level_tokens: list[bytes], normalize: Normalization) -> str:
         """Begin anew, with the code tokens of the weights that are loaded: no index is installed any more.
+
+        normalize: what the probabilities of a level sum to one over.
 
         Returns the digest of the weights, as `checkpoint_digest` makes it.
         """
         self._pooler.searches.clear()
         self._pooler.counts.clear()
-        self._code_heads = CodeHeads(Runner(self.model_runner), unpack_tokens(level_tokens))
+        self._code_heads = CodeHeads(Runner(self.model_runner), unpack_tokens(level_tokens), normalize)
         return self._pooler.digest
 
     def install_index(self, index_id: int, index_directory: str) -> None:

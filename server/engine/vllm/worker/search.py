@@ -94,7 +94,13 @@ class ItemSearch:
         """Each request's leaves and scores, and the scores by level of those that ask for them."""
         restriction = self._restriction(options)
         guidance = self._guidance(options, restriction)
-        search = BeamSearch(self._device_index, [option.width for option in options], restriction, guidance)
+        search = BeamSearch(
+            self._device_index,
+            [option.width for option in options],
+            restriction,
+            guidance,
+            over_children=self._heads.normalize == "children",
+        )
         decoder = PagedDecoder(self._runner, rows, length_R, self._device_index.depth, self._half)
 
         def decode(level: int, beams: Beams) -> Tensor:

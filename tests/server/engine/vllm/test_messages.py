@@ -19,7 +19,7 @@ from server.engine.vllm.messages import (
 
 
 def test_options_survive():
-    options = EngineOptions(scratch_blocks=12, normalize="vocabulary")
+    options = EngineOptions(scratch_blocks=12)
     config = SimpleNamespace(additional_config=options.to_additional_config())
     assert EngineOptions.of(config) == options
 
