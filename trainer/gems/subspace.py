@@ -34,7 +34,7 @@ from trainer.gems.state import restore_
 
 __all__ = ["Subspace", "random_basis", "sketch_basis"]
 
-FILL = 1e-4  # size of the random directions added to a sketch, relative to it: well above rounding
+FILL = 1e-3  # size of the random directions added to a sketch, relative to it: far above what differs by rounding
 
 
 class Subspace:
@@ -184,12 +184,12 @@ def sketch_basis(
     generator: draws those random directions.
     """
     room = sketch_SC.shape[0] if null_space is None else null_space.free
-    if outside_SR is not None:
-        sketch_SC = sketch_SC - outside_SR @ (outside_SR.T @ sketch_SC)
-        room -= outside_SR.shape[1]
     norm = torch.linalg.vector_norm(sketch_SC).clamp_min(torch.finfo(sketch_SC.dtype).tiny)
     noise_SC = torch.randn(sketch_SC.shape, dtype=sketch_SC.dtype, device=sketch_SC.device, generator=generator)
     sketch_SC = (sketch_SC / norm).add_(noise_SC, alpha=FILL / sketch_SC.numel() ** 0.5)
+    if outside_SR is not None:
+        sketch_SC -= outside_SR @ (outside_SR.T @ sketch_SC)
+        room -= outside_SR.shape[1]
     range_SC = _orthonormal_columns(sketch_SC[:, :room], null_space, outside_SR)
     leading_CC: Tensor = torch.linalg.svd(range_SC.T @ sketch_SC, full_matrices=False)[0]
     return range_SC @ leading_CC[:, :rank]
