@@ -7,7 +7,7 @@ from collections.abc import Iterable
 __all__ = ["did_you_mean", "nearest_name"]
 
 MAX_NAME_LENGTH = 100  # of a name that is looked up: a longer one is no slip of the fingers, and would take long
-MIN_SIMILARITY = 0.6
+MIN_SIMILARITY = 0.7  # below it come names that share letters by chance: utm_source and min_score have 0.63
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

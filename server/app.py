@@ -30,6 +30,7 @@ from server.api.routes import (
     users,
 )
 from server.api.transport.compression import CompressionMiddleware
+from server.api.transport.head import HeadMiddleware
 from server.api.transport.middleware import REQUEST_ID, ProblemMiddleware, RequestContextMiddleware
 from server.api.transport.request_body import RequestBodyMiddleware
 from server.auth.authorizer import Authorizer
@@ -132,6 +133,7 @@ def create_app(
 
 def _surround(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first."""
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(
         RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
     )

@@ -15,7 +15,7 @@ def unix_ms(text: str) -> int:
     a zone: nobody can tell which moment that is.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)  # RFC 3339 allows both
         if moment.tzinfo is not None:
             return (moment - EPOCH) // MILLISECOND
     except (ValueError, OverflowError) as error:

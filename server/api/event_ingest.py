@@ -97,7 +97,7 @@ def _check(index: int, row: object, now: int) -> Event | Rejected:
     try:
         body = EventBody.model_validate(row)
     except ValidationError as error:
-        faults = faults_of(error)
+        faults = faults_of(error, row)
         return Rejected(index, faults[0]["field"], faults[0]["code"], in_words(faults))
     timestamp = now if body.timestamp is None else body.timestamp
     if timestamp > now + FUTURE_MS:

@@ -100,8 +100,11 @@ async def _answer_http(request: Request, error: HTTPException) -> Response:
         problem = Problem(NOT_FOUND, f"nothing is at {path}")
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "other methods")
+        if "GET" in allowed.split(", ") and "HEAD" not in allowed:
+            allowed = f"{allowed}, HEAD"
         detail = f"{path} does not answer {method}, but {allowed}"
-        problem = Problem(METHOD_NOT_ALLOWED, detail, headers=error.headers)
+        headers = {"Allow": allowed} if error.headers else None
+        problem = Problem(METHOD_NOT_ALLOWED, detail, headers=headers)
     else:
         kind = ProblemKind("http_error", error.status_code, "The request cannot be answered")
         problem = Problem(kind, str(error.detail), headers=error.headers)

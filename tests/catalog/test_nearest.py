@@ -6,7 +6,7 @@ import pytest
 
 from catalog.nearest import MAX_NAME_LENGTH, nearest_name
 
-KNOWN = ["k", "limit", "user", "session", "filter", "exclude_seen", "timeout_ms", "Price"]
+KNOWN = ["k", "limit", "user", "session", "filter", "exclude_seen", "timeout_ms", "Price", "min_score"]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ KNOWN = ["k", "limit", "user", "session", "filter", "exclude_seen", "timeout_ms"
         ("limits", "limit"),
         ("sesion", "session"),
         ("colour", None),
+        ("utm_source", None),
         ("", None),
         ("\ud800", None),
         ("x" * 50, None),

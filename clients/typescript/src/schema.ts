@@ -934,7 +934,7 @@ export interface operations {
                  */
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: string[] | null;
+                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
@@ -947,9 +947,9 @@ export interface operations {
                  * @description whose history to take into account
                  * @example ada
                  */
-                user?: string | null;
+                user?: (string | number) | null;
                 /** @description under which events of theirs were recorded before they had an account: read too */
-                session?: string | null;
+                session?: (string | number) | null;
                 /** @description leave out what is in the history */
                 exclude_seen?: boolean;
                 /**
@@ -962,9 +962,9 @@ export interface operations {
                 /** @description another name of `k` */
                 limit?: number;
                 /** @description another name of `user` */
-                user_id?: string | null;
+                user_id?: (string | number) | null;
                 /** @description another name of `session` */
-                session_id?: string | null;
+                session_id?: (string | number) | null;
             };
             header?: never;
             path?: never;
@@ -1144,7 +1144,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -1170,12 +1170,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -1197,19 +1197,19 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 };
             };
         };
@@ -1387,7 +1387,7 @@ export interface operations {
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: string[] | null;
+                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
@@ -1400,17 +1400,17 @@ export interface operations {
                  * @description whose history to take into account
                  * @example ada
                  */
-                user?: string | null;
+                user?: (string | number) | null;
                 /** @description under which events of theirs were recorded before they had an account: read too */
-                session?: string | null;
+                session?: (string | number) | null;
                 /** @description leave out what is in the history */
                 exclude_seen?: boolean;
                 /** @description another name of `k` */
                 limit?: number;
                 /** @description another name of `user` */
-                user_id?: string | null;
+                user_id?: (string | number) | null;
                 /** @description another name of `session` */
-                session_id?: string | null;
+                session_id?: (string | number) | null;
             };
             header?: never;
             path?: never;
@@ -1581,7 +1581,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -1607,12 +1607,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -1623,19 +1623,19 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 };
             };
         };
@@ -1800,7 +1800,7 @@ export interface operations {
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: string[] | null;
+                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
@@ -1815,7 +1815,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example CAM-0057 */
-                item_id: string;
+                item_id: string | number;
             };
             cookie?: never;
         };
@@ -1999,7 +1999,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2030,12 +2030,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -2057,10 +2057,10 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2072,9 +2072,9 @@ export interface operations {
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 } | {
                     /**
                      * K
@@ -2096,7 +2096,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2127,12 +2127,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -2143,10 +2143,10 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2158,9 +2158,9 @@ export interface operations {
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 } | {
                     /**
                      * K
@@ -2182,7 +2182,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2218,11 +2218,11 @@ export interface operations {
                      * Item
                      * @description that others should be like
                      */
-                    item: string;
+                    item: string | number;
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `item` */
-                    item_id?: string;
+                    item_id?: string | number;
                 };
                 "application/json": ({
                     /**
@@ -2245,7 +2245,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2276,12 +2276,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -2303,10 +2303,10 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2318,9 +2318,9 @@ export interface operations {
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 } | {
                     /**
                      * K
@@ -2342,7 +2342,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2373,12 +2373,12 @@ export interface operations {
                      * User
                      * @description whose history to take into account
                      */
-                    user?: string | null;
+                    user?: (string | number) | null;
                     /**
                      * Session
                      * @description under which events of theirs were recorded before they had an account: read too
                      */
-                    session?: string | null;
+                    session?: (string | number) | null;
                     /**
                      * Exclude Seen
                      * @description leave out what is in the history
@@ -2389,10 +2389,10 @@ export interface operations {
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
-                    history?: (string | {
-                        item_id: string;
+                    history?: ((string | number) | {
+                        item_id: string | number;
                         /** @description another name of `item_id` */
-                        item?: string;
+                        item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
                     })[] | null;
@@ -2404,9 +2404,9 @@ export interface operations {
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `user` */
-                    user_id?: string | null;
+                    user_id?: (string | number) | null;
                     /** @description another name of `session` */
-                    session_id?: string | null;
+                    session_id?: (string | number) | null;
                 } | {
                     /**
                      * K
@@ -2428,7 +2428,7 @@ export interface operations {
                      * Candidates
                      * @description rank these items only; ids that nobody knows are passed over
                      */
-                    candidates?: string[] | null;
+                    candidates?: (string | number)[] | null;
                     /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
@@ -2464,11 +2464,11 @@ export interface operations {
                      * Item
                      * @description that others should be like
                      */
-                    item: string;
+                    item: string | number;
                     /** @description another name of `k` */
                     limit?: number;
                     /** @description another name of `item` */
-                    item_id?: string;
+                    item_id?: string | number;
                 })[];
             };
         };
@@ -2622,9 +2622,9 @@ export interface operations {
                  */
                 "application/json": {
                     /** User Id */
-                    user_id: string;
+                    user_id: string | number;
                     /** Item Id */
-                    item_id: string;
+                    item_id: string | number;
                     /**
                      * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
@@ -2644,21 +2644,21 @@ export interface operations {
                      * Event Id
                      * @description the same id is counted once, so a request can be repeated; a new one where absent
                      */
-                    event_id?: string | null;
+                    event_id?: (string | number) | null;
                     /**
                      * Request Id
                      * @description of the answer that showed the item
                      */
-                    request_id?: string | null;
+                    request_id?: (string | number) | null;
                     /** @description another name of `user_id` */
-                    user?: string;
+                    user?: string | number;
                     /** @description another name of `item_id` */
-                    item?: string;
+                    item?: string | number;
                 } | {
                     /** User Id */
-                    user_id: string;
+                    user_id: string | number;
                     /** Item Id */
-                    item_id: string;
+                    item_id: string | number;
                     /**
                      * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
@@ -2678,16 +2678,16 @@ export interface operations {
                      * Event Id
                      * @description the same id is counted once, so a request can be repeated; a new one where absent
                      */
-                    event_id?: string | null;
+                    event_id?: (string | number) | null;
                     /**
                      * Request Id
                      * @description of the answer that showed the item
                      */
-                    request_id?: string | null;
+                    request_id?: (string | number) | null;
                     /** @description another name of `user_id` */
-                    user?: string;
+                    user?: string | number;
                     /** @description another name of `item_id` */
-                    item?: string;
+                    item?: string | number;
                 }[];
             };
         };
@@ -2928,7 +2928,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example CAM-0011 */
-                item_id: string;
+                item_id: string | number;
             };
             cookie?: never;
         };
@@ -3084,7 +3084,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example CAM-0011 */
-                item_id: string;
+                item_id: string | number;
             };
             cookie?: never;
         };
@@ -3232,7 +3232,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example CAM-0011 */
-                item_id: string;
+                item_id: string | number;
             };
             cookie?: never;
         };
@@ -4622,6 +4622,16 @@ export interface operations {
                     "application/json": components["schemas"]["VersionBody"];
                 };
             };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
         };
     };
     get_user_history: {
@@ -4641,7 +4651,7 @@ export interface operations {
                  * @description slashes are fine
                  * @example ada
                  */
-                user: string;
+                user: string | number;
             };
             cookie?: never;
         };
@@ -4747,7 +4757,7 @@ export interface operations {
                  * @description slashes are fine
                  * @example ada
                  */
-                user: string;
+                user: string | number;
             };
             cookie?: never;
         };
@@ -4763,9 +4773,9 @@ export interface operations {
                      * Session
                      * @description the id that the visitor's events have as their user_id
                      */
-                    session: string;
+                    session: string | number;
                     /** @description another name of `session` */
-                    session_id?: string;
+                    session_id?: string | number;
                 };
             };
         };
@@ -4901,7 +4911,7 @@ export interface operations {
                  * @description slashes are fine
                  * @example ada
                  */
-                user: string;
+                user: string | number;
             };
             cookie?: never;
         };

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import EventIngestorDep, RequestIdDep, require
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
-from server.api.schemas.requests import read_json, schema_of
+from server.api.schemas.requests import no_parameters, read_json, schema_of
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
@@ -29,7 +29,11 @@ BODY: dict[str, Any] = {
     },
 }
 
-router = APIRouter(tags=["events"], dependencies=[require("write")], responses=problems(400, 413, 415, 422, 500, 503))
+router = APIRouter(
+    tags=["events"],
+    dependencies=[require("write"), no_parameters(EventBody)],
+    responses=problems(400, 413, 415, 422, 500, 503),
+)
 
 
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})

@@ -10,9 +10,9 @@ from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
 from catalog.snapshot import Snapshot
 from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
-from server.api.schemas.requests import read_json
+from server.api.schemas.requests import no_parameters, read_json
 from server.api.schemas.responses import json_response, problems
-from server.api.schemas.types import Identifier
+from server.api.schemas.types import Identifier, text_of_number
 from server.core import errors
 from server.core.errors import Problem
 
@@ -24,14 +24,17 @@ ITEM_SCHEMA: dict[str, Any] = {
 }
 PATCH_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "the columns to change; one that is null is cleared, and what is left out stays as it is",
+    "description": "the columns to change; one that is null is cleared (not `available`), and what is left out stays as"
+    " it is",
 }
 MERGE_PATCH = "application/merge-patch+json"
 ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS}
 
 router = APIRouter(tags=["items"])
 changes = APIRouter(
-    tags=["items"], dependencies=[require("admin")], responses=problems(400, 403, 413, 414, 415, 422, 500, 503)
+    tags=["items"],
+    dependencies=[require("admin"), no_parameters(ItemBody)],
+    responses=problems(400, 403, 413, 414, 415, 422, 500, 503),
 )
 
 
@@ -43,7 +46,7 @@ def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
 @router.get(
     "/items/{item_id:id}",
     response_model=ItemBody,
-    dependencies=[require("read")],
+    dependencies=[require("read"), no_parameters()],
     responses=problems(404, 414, 422, 500),
 )
 async def get_item(
@@ -84,6 +87,8 @@ async def patch_item(
     several send at once is applied one after the other, each to what the one before left, on whatever server."""
     patch = await read_json(request, partial(_record, what="the columns to change"), MERGE_PATCH)
     _refuse_other_id(patch, item_id)
+    if patch.get("available", True) is None:
+        raise Problem(errors.INVALID_CHANGE, "available: is null: give true or false, as an item is one or the other")
 
     def patched(snapshot: Snapshot) -> list[Change]:
         record = snapshot.items.record(_row_of(item_id, snapshot))
@@ -138,7 +143,7 @@ def _record(row: object, *, what: str) -> dict[str, Any]:
 
 
 def _refuse_other_id(record: dict[str, Any], item_id: str) -> None:
-    if record.get("item_id", item_id) != item_id:
+    if text_of_number(record.get("item_id", item_id)) != item_id:
         raise Problem(errors.INVALID_CHANGE, f"the body's id is {shortened(record['item_id'])}, not the address's")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import AuthorizerDep, RequestIdDep, require
 from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
-from server.api.schemas.requests import body_of, read_model
+from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
 from server.auth import key_file
 from server.auth.api_key import Key, iso, mint
@@ -20,7 +20,10 @@ from server.core.errors import Problem
 __all__ = ["router"]
 
 router = APIRouter(
-    prefix="/admin/keys", tags=["keys"], dependencies=[require("admin")], responses=problems(409, 422, 500)
+    prefix="/admin/keys",
+    tags=["keys"],
+    dependencies=[require("admin"), no_parameters()],
+    responses=problems(409, 422, 500),
 )
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from server.api.dependencies import DeploymentsDep, RequestIdDep, require
 from server.api.schemas.models import ActivationBody, ModelsBody
+from server.api.schemas.requests import no_parameters
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
@@ -16,7 +17,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/admin/models",
     tags=["models"],
-    dependencies=[require("admin")],
+    dependencies=[require("admin"), no_parameters()],
     responses=problems(403, 409, 422, 500, 503),
 )
 

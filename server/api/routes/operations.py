@@ -1,4 +1,7 @@
-"""What operators ask: /health/live, /health/ready, /metrics and /version."""
+"""What operators ask: /health/live, /health/ready, /metrics and /version.
+
+Probes and scrapers add parameters of their own, so the first three ignore those that they do not know.
+"""
 
 from importlib.metadata import version
 
@@ -7,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from server.api.dependencies import DeploymentsDep, HealthDep
 from server.api.schemas.operations import ReadyBody, VersionBody
+from server.api.schemas.requests import no_parameters
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
@@ -39,7 +43,7 @@ async def metrics() -> Response:
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@router.get("/version", response_model=VersionBody)
+@router.get("/version", response_model=VersionBody, dependencies=[no_parameters()], responses=problems(422))
 async def get_version(deployments: DeploymentsDep) -> Response:
     """Which model answers, over which catalog."""
     manifest, searcher = deployments.router.current.manifest, deployments.router.current.catalog.searcher

@@ -5,7 +5,7 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import RequestIdDep, ServiceDep, require
-from server.api.schemas.requests import body_of, query_of, read_model, read_query
+from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.search import (
     AnswerBody,
@@ -34,7 +34,13 @@ async def search(request: Request, service: ServiceDep, request_id: RequestIdDep
     return await _execute(request, service, parameters.to_query(request_id))
 
 
-@router.post("/search", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(SearchBody))
+@router.post(
+    "/search",
+    response_model=AnswerBody,
+    dependencies=[no_parameters(SearchBody)],
+    responses=WITH_BODY,
+    openapi_extra=body_of(SearchBody),
+)
 async def post_search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, SearchBody)
@@ -48,7 +54,13 @@ async def recommend(request: Request, service: ServiceDep, request_id: RequestId
     return await _execute(request, service, parameters.to_query(request_id))
 
 
-@router.post("/recommend", response_model=AnswerBody, responses=WITH_BODY, openapi_extra=body_of(RecommendBody))
+@router.post(
+    "/recommend",
+    response_model=AnswerBody,
+    dependencies=[no_parameters(RecommendBody)],
+    responses=WITH_BODY,
+    openapi_extra=body_of(RecommendBody),
+)
 async def post_recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, RecommendBody)

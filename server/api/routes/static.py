@@ -7,6 +7,8 @@ again asks for index.html alone, and never runs with another version's scripts.
 /docs is the API to read and to try (Swagger UI), without anything from other servers. The package fastapi-swagger ships
 Swagger UI's files; the page and its few lines of script are ours, because Content-Security-Policy forbids the script
 that FastAPI's own page has inside of it.
+
+Addresses of pages may have any parameters: links carry them, and scripts read them.
 """
 
 from hashlib import sha256
@@ -16,6 +18,8 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import Headers
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+from server.api.schemas.requests import no_parameters
 
 __all__ = ["router"]
 
@@ -41,7 +45,7 @@ PAGE_HEADERS = REVALIDATED | {"ETag": f'"{DIGEST}"'}
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def get_shop(request: Request) -> Response:
     """The shop's page; 304 without a body where the browser has it already."""
     if SHOP_FILES.is_not_modified(Headers(PAGE_HEADERS), request.headers):
@@ -49,7 +53,7 @@ async def get_shop(request: Request) -> Response:
     return HTMLResponse(PAGE, headers=PAGE_HEADERS)
 
 
-@router.api_route("/static/{digest}/{path:path}", methods=["GET", "HEAD"])
+@router.get("/static/{digest}/{path:path}")
 async def get_shop_file(digest: str, path: str, request: Request) -> Response:
     """What the shop's page loads. Raises HTTPException 404, for files of another version too."""
     if digest != DIGEST or path == INDEX:
@@ -59,7 +63,7 @@ async def get_shop_file(digest: str, path: str, request: Request) -> Response:
     return response
 
 
-@router.get("/openapi.json")
+@router.get("/openapi.json", dependencies=[no_parameters()])
 def openapi_document(request: Request) -> JSONResponse:
     """A plain function, which runs in a thread: the first time, the document is made."""
     return JSONResponse(request.app.openapi())

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import DeploymentsDep, RequestIdDep, TrafficSyncDep, require
 from server.api.schemas.models import TrafficBody, TrafficParameters
-from server.api.schemas.requests import body_of, read_model
+from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
 from server.core import errors
 from server.core.errors import Problem
@@ -18,7 +18,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/admin/traffic",
     tags=["models"],
-    dependencies=[require("admin")],
+    dependencies=[require("admin"), no_parameters()],
     responses=problems(403, 409, 422, 500, 503),
 )
 

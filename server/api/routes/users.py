@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import DeploymentsDep, HistoryDep, RequestIdDep, require
-from server.api.schemas.requests import body_of, query_of, read_model, read_query
+from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.api.schemas.users import ErasedBody, HistoryBody, HistoryParameters, MergeBody, MergedBody
@@ -48,7 +48,7 @@ async def get_user_history(
 @router.post(
     "/{user:id}/merge",
     response_model=MergedBody,
-    dependencies=[require("write")],
+    dependencies=[require("write"), no_parameters(MergeBody)],
     responses=problems(400, 409, 413, 415),
     openapi_extra=body_of(MergeBody),
 )
@@ -62,7 +62,7 @@ async def merge_session(user: UserId, request: Request, history: HistoryDep, req
     return json_response({"request_id": request_id, "user": user, "session": session, "moved": moved})
 
 
-@router.delete("/{user:id}", response_model=ErasedBody, dependencies=[require("write")])
+@router.delete("/{user:id}", response_model=ErasedBody, dependencies=[require("write"), no_parameters()])
 async def erase_user(user: UserId, history: HistoryDep, request_id: RequestIdDep) -> Response:
     """Forgets what a user and the sessions merged into it did, here and for training. Repeating it is harmless."""
     erased = await history.erase(user)

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
 from catalog.data.timestamps import unix_ms
-from server.api.schemas.requests import RequestModel, other_names
+from server.api.schemas.requests import RequestModel, as_sent, other_names
 from server.api.schemas.types import Identifier, QueryText
 from server.core.errors import describe
 
@@ -15,11 +15,6 @@ __all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody", "faults_of"]
 
 MAX_EVENTS = 1_000  # of one POST /events
 YEAR_1980_MS = 315_532_800_000
-
-
-def text_of_number(value: object) -> object:
-    """Ids may be whole numbers, as in the files of the events contract."""
-    return str(value) if type(value) is int else value
 
 
 def no_blank(value: object) -> object:
@@ -31,10 +26,15 @@ def read_timestamp(value: object) -> object:
     """Unix milliseconds for ISO 8601 text. A time without a zone is refused, as nobody can tell which moment it is."""
     if isinstance(value, str):
         try:
-            return unix_ms(value)
+            moment = unix_ms(value)
         except ValueError as error:
             message = "{why}; or give Unix milliseconds, a number"
             raise PydanticCustomError("timestamp_not_iso", message, {"why": str(error)}) from error
+        if moment < YEAR_1980_MS:
+            raise PydanticCustomError(
+                "timestamp_too_early", "is before 1980: no earlier time is taken, as a number too"
+            )
+        return moment
     if type(value) is int and 0 <= value < YEAR_1980_MS:
         raise PydanticCustomError("timestamp_in_seconds", "is before 1980: give Unix milliseconds, not seconds")
     return value
@@ -42,14 +42,13 @@ def read_timestamp(value: object) -> object:
 
 TIMESTAMP_MS = {"type": "integer", "minimum": YEAR_1980_MS}
 TIMESTAMP_ISO = {"type": "string", "format": "date-time"}
-NumberOrText = BeforeValidator(text_of_number)
 
 
 class EventBody(RequestModel):
     """One event."""
 
-    user_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("user"))]
-    item_id: Annotated[Identifier, NumberOrText, Field(json_schema_extra=other_names("item"))]
+    user_id: Annotated[Identifier, Field(json_schema_extra=other_names("user"))]
+    item_id: Annotated[Identifier, Field(json_schema_extra=other_names("item"))]
     type: Annotated[
         EventType,
         WithJsonSchema({"type": "string", "enum": list(EventType)}),
@@ -69,21 +68,19 @@ class EventBody(RequestModel):
     ] = None
     event_id: Annotated[
         Identifier | None,
-        NumberOrText,
         Field(description="the same id is counted once, so a request can be repeated; a new one where absent"),
     ] = None
-    request_id: Annotated[Identifier | None, NumberOrText, Field(description="of the answer that showed the item")] = (
-        None
-    )
+    request_id: Annotated[Identifier | None, Field(description="of the answer that showed the item")] = None
 
 
-def faults_of(error: ValidationError) -> list[dict[str, str]]:
-    """What is wrong with an event, as `server.core.errors.describe` gives it; a missing type names those there are."""
+def faults_of(error: ValidationError, row: object) -> list[dict[str, str]]:
+    """What is wrong with an event, as `server.core.errors.describe` gives it, by the names that the row has; a missing
+    type names those there are."""
     missing = ("type", "missing")
     required = f"Field required: one of {', '.join(EventType)}"
     return [
         fault | {"message": required} if (fault["field"], fault["code"]) == missing else fault
-        for fault in describe(error.errors())
+        for fault in describe(as_sent(error, row, EventBody))
     ]
 
 

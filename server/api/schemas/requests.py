@@ -2,30 +2,33 @@
 
 A name that no field has is refused, with the nearest one that is known: a typing error should not be passed over. Two
 kinds of names are understood beside the fields' own: the other names that a field is known by (`other_names`), and in
-a URL what campaigns and browsers add to every link (`is_tracking`), which is ignored.
+a URL what campaigns and browsers add to every link (`is_tracking`), which is ignored. A route that reads no parameters
+of its URL says so with `no_parameters`, so that one which is there is refused too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
-from fastapi import Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from catalog.nearest import nearest_name
 from server.api.schemas.json_text import load_json
 from server.core import errors
-from server.core.errors import Problem, describe
+from server.core.errors import MAX_ERRORS, MAX_NAME_LENGTH, Problem, describe
 
 __all__ = [
     "RequestModel",
+    "as_sent",
     "body_of",
     "check_media_type",
     "conform",
     "is_tracking",
     "media_type_of",
+    "no_parameters",
     "other_names",
     "query_of",
     "read_json",
@@ -127,6 +130,36 @@ def _unknown(name: str, names: Names) -> PydanticCustomError:
     return PydanticCustomError("extra_forbidden", text, {"field": name, "hint": hint})
 
 
+def no_parameters(body: type[BaseModel] | None = None) -> Any:
+    """For `dependencies=` of a route that takes nothing in its URL: a parameter there is refused, with the nearest name
+    that `body` has. Tracking parameters are ignored."""
+
+    async def refuse(request: Request) -> None:
+        if faults := _faults_of_url(request, body):
+            raise errors.invalid_request(faults)
+
+    return Depends(refuse)
+
+
+def _faults_of_url(request: Request, body: type[BaseModel] | None) -> list[dict[str, str]]:
+    unknown = [name for name in request.query_params if not is_tracking(name)]
+    return [
+        {"field": name[:MAX_NAME_LENGTH], "code": "extra_forbidden", "message": _belongs_elsewhere(name, body)}
+        for name in unknown[:MAX_ERRORS]
+    ]
+
+
+def _belongs_elsewhere(name: str, body: type[BaseModel] | None) -> str:
+    if body is None:
+        return "is not a name that is known here: this URL takes no parameters"
+    names = names_of(body)
+    if name in names.fields or name in names.others:
+        return "is not read from the URL here: send it in the body"
+    near = nearest_name(name, [*names.fields, *names.others])
+    hint = f"did you mean {near}? Send it in the body" if near is not None else "this URL takes no parameters"
+    return f"is not a name that is known here: {hint}"
+
+
 def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
@@ -174,8 +207,35 @@ def conform(value: object, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = describe(error.errors(include_url=False, include_input=False))
-        raise errors.invalid_request(faults) from error
+        raise errors.invalid_request(describe(as_sent(error, value, model))) from error
+
+
+def as_sent(error: ValidationError, value: object, model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The first of pydantic's errors, each at the name by which the value that is wrong was sent."""
+    found = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+    return [{**fault, "loc": tuple(_names_sent(fault["loc"], value, model))} for fault in found]
+
+
+def _names_sent(place: Sequence[int | str], value: Any, model: type[BaseModel] | None) -> Iterator[int | str]:
+    for part in place:
+        name = part
+        if isinstance(value, dict) and model is not None and isinstance(part, str):
+            others = names_of(model).others
+            name = part if part in value else next((other for other in value if others.get(other) == part), part)
+            field = model.model_fields.get(part)
+            model = None if field is None else _model_in(field.annotation)
+        yield name
+        if isinstance(value, dict):
+            value = value.get(name)
+        else:
+            value = value[name] if isinstance(value, list) and isinstance(name, int) else None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field's value, or of the elements of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:

@@ -73,12 +73,12 @@ class VisitBody(RequestModel):
 
 VISIT_SCHEMA = {
     "anyOf": [
-        {"type": "string", "description": "an item's id"},
+        {"type": ["string", "integer"], "description": "an item's id"},
         {
             "type": "object",
             "properties": {
-                "item_id": {"type": "string"},
-                "item": {"type": "string", "description": "another name of `item_id`"},
+                "item_id": {"type": ["string", "integer"]},
+                "item": {"type": ["string", "integer"], "description": "another name of `item_id`"},
                 "query": {"type": "string", "description": "what they had typed, where it was a search"},
             },
             "required": ["item_id"],

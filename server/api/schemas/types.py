@@ -3,13 +3,13 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.convertors import PathConvertor, register_url_convertor
 
 from catalog.text.prompts import clean_text
 
-__all__ = ["MAX_ID_LENGTH", "MAX_QUERY_LENGTH", "Identifier", "QueryText", "clean_query"]
+__all__ = ["MAX_ID_LENGTH", "MAX_QUERY_LENGTH", "Identifier", "QueryText", "clean_query", "text_of_number"]
 
 MAX_ID_LENGTH = 256
 MAX_QUERY_LENGTH = 1_000
@@ -26,6 +26,11 @@ class IdConvertor(PathConvertor):
 
 
 register_url_convertor("id", IdConvertor())
+
+
+def text_of_number(value: object) -> object:
+    """Ids may be whole numbers, as in files of items and events."""
+    return str(value) if type(value) is int else value
 
 
 def check_id(text: str) -> str:
@@ -48,8 +53,14 @@ def clean_query(text: str) -> str:
     return query
 
 
-Identifier = Annotated[str, AfterValidator(check_id)]
-"""An id of a user, an item or an event: 1…256 characters of any script; spaces, slashes and colons are fine."""
+Identifier = Annotated[
+    str,
+    BeforeValidator(text_of_number),
+    AfterValidator(check_id),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
+"""An id of a user, an item or an event: 1…256 characters of any script; spaces, slashes and colons are fine. A whole
+number is the text of its digits."""
 
 QueryText = Annotated[str, AfterValidator(clean_query)]
 """What somebody typed, in one line and not blank."""

@@ -34,6 +34,13 @@ async def test_a_new_item_can_be_found_and_filtered_when_it_is_acknowledged(shop
     assert (await shop.get("/version")).json()["items"] == len(NAMES) + 1
 
 
+async def test_a_patch_cannot_make_an_item_neither_available_nor_not(shop: Shop) -> None:
+    await shop.client.patch("/items/item-9", json={"available": False})
+    response = await shop.client.patch("/items/item-9", json={"available": None})
+    assert "give true or false" in str(assert_problem(response, 422, "invalid_change")["detail"])
+    assert (await shop.get("/items/item-9")).json()["available"] is False
+
+
 async def test_a_deleted_item_is_gone_from_the_next_answer_on_but_not_from_histories(
     shop: Shop, engine: RecordingEngine
 ) -> None:
@@ -88,9 +95,9 @@ async def test_a_patch_changes_only_what_it_names(shop: Shop) -> None:
 async def test_a_patch_clears_what_it_gives_as_null(shop: Shop) -> None:
     before = (await shop.get("/items/item-9")).json()
     assert (await shop.client.patch("/items/item-9", json={"available": False, "price": 3})).status_code == 200
-    cleared = await shop.client.patch("/items/item-9", json={"title": None, "price": None, "available": None})
+    cleared = await shop.client.patch("/items/item-9", json={"title": None, "price": None})
     assert cleared.status_code == 200
-    assert (await shop.get("/items/item-9")).json() == before | {"title": None, "price": None, "available": True}
+    assert (await shop.get("/items/item-9")).json() == before | {"title": None, "price": None, "available": False}
 
 
 async def test_a_patch_of_nothing_leaves_the_item_as_it_is(shop: Shop) -> None:

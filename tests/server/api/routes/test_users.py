@@ -79,7 +79,7 @@ async def test_a_merged_session_changes_what_is_recommended(shop: Shop) -> None:
     assert await shop.ids("/recommend", user="ada", k=28) == stranger
 
 
-@pytest.mark.parametrize("body", [{}, [], "visit", {"session": ""}, {"session": 7}, {"session": "a", "more": 1}])
+@pytest.mark.parametrize("body", [{}, [], "visit", {"session": ""}, {"session": 7.5}, {"session": "a", "more": 1}])
 async def test_a_merge_names_one_session(shop: Shop, body: object) -> None:
     assert_problem(await shop.client.post("/users/ada/merge", json=body), 422, "invalid_request")
 
