@@ -12,7 +12,7 @@ import yaml
 
 from server.core.settings import StorageSettings
 from server.core.settings.former_names import current_keys, current_variables
-from server.core.settings.yaml_file import readable
+from server.core.settings.yaml_file import _readable as readable
 from server.storage.managed_redis import url_of
 
 __all__ = ["add_redis_argument", "server_redis"]

@@ -1,28 +1,23 @@
-"""Reads the settings from flags, variables and a file, and says what is wrong with a name that is no setting.
-
-A misspelt name is always an error: a server that passed over `GEMSERVER_KEYS` would let everybody in.
-"""
+"""Reads the settings from flags, variables and a file, and says what is wrong with them."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource
-from rapidfuzz.distance import OSA
+from pydantic_settings import SettingsError as UnreadableValue
 
 from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
-from server.core.settings.former_names import FORMER_NAMES, current_flags
-from server.core.settings.server import NESTED, NO_VALUE, PREFIX, Settings
+from server.core.settings.former_names import current_flags
+from server.core.settings.server import NO_VALUE, Settings
+from server.core.settings.variables import NESTED, PREFIX, refuse_misspelt_variables
 
 __all__ = ["read_settings"]
-
-MAX_SLIPS = 2
-"""Letters by which a variable's prefix may differ from GEMSERVE to be taken for it."""
 
 DESCRIPTION = """\
 Serves the current bundle: /search, /recommend and /similar over HTTP, answered by one language model.
@@ -46,8 +41,7 @@ def read_settings(
     program: how the command is called, for its help. Raises SettingsError that lists all that is wrong; an unknown flag
     ends the program with usage and status 2.
     """
-    if unknown := list(_unknown_variables(environment)):
-        raise SettingsError(f"no setting is named {', '.join(unknown)}: correct or unset it; --help lists them")
+    refuse_misspelt_variables(environment, Settings)
     flags: CliSettingsSource[Settings] = CliSettingsSource(
         Settings,
         root_parser=_parser(program),
@@ -59,6 +53,9 @@ def read_settings(
     except ValidationError as error:
         problems = [f"{_flag(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise SettingsError("; ".join(problems)) from error
+    except UnreadableValue as error:
+        parts = f"--engine.max-width 300, {PREFIX}ENGINE{NESTED}MAX_WIDTH=300"
+        raise SettingsError(f"--engine: is no mapping in JSON; set its parts one by one, as {parts}") from error
 
 
 class SettingsParser(argparse.ArgumentParser):
@@ -94,32 +91,6 @@ def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) 
     if "help" in options:
         options["help"] = options["help"].removesuffix(f" (default: {NO_VALUE})")
     return argparse.ArgumentParser.add_argument(parser, *names, **options)
-
-
-def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
-    """Variables that name no setting, each with the one that was probably meant."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for variable, value in sorted(environment.items()):
-        name = variable.upper()  # pydantic-settings takes variables in any case
-        if name.startswith(PREFIX):
-            if not _is_setting(name.removeprefix(PREFIX)):
-                yield f"{variable}{did_you_mean(nearest_name(name, known))}"
-        elif (meant := _other_prefix(name)) and not value.startswith("tcp://"):  # Kubernetes' links to a service
-            yield f"{variable}{did_you_mean(meant)}"
-
-
-def _other_prefix(name: str) -> str | None:
-    """The variable that was meant by one whose prefix is misspelt, as in GEMSERVER_KEYS; None for any other one."""
-    for place, letter in enumerate(name):
-        start, setting = name[:place], name[place + 1 :]
-        if letter == "_" and _is_setting(setting) and OSA.distance(start, PREFIX.rstrip("_")) <= MAX_SLIPS:
-            return PREFIX + setting
-    return None
-
-
-def _is_setting(name: str) -> bool:
-    field = name.split(NESTED, maxsplit=1)[0].lower()
-    return field in Settings.model_fields or field in FORMER_NAMES
 
 
 def _flag(location: tuple[int | str, ...]) -> str:

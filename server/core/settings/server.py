@@ -14,24 +14,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
 from server.core.settings.engine import EngineSettings
-from server.core.settings.former_names import current_value, current_variables
+from server.core.settings.former_names import current_value
 from server.core.settings.storage import StorageSettings
+from server.core.settings.variables import NESTED, PREFIX, Variables
 from server.core.settings.yaml_file import YamlFile
 
-__all__ = ["MAX_K", "MIN_SECRET_LENGTH", "NESTED", "NO_VALUE", "PREFIX", "Settings"]
+__all__ = ["MAX_K", "MIN_SECRET_LENGTH", "NO_VALUE", "Settings"]
 
-PREFIX = "GEMSERVE_"
-NESTED = "__"
 NO_VALUE = "\0"
 """What would take a value away on the command line. No argument can hold it: `--keys None` names a file."""
 STORAGE = StorageSettings()
@@ -255,9 +248,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        assert isinstance(env_settings, EnvSettingsSource)
-        env_settings.env_vars = current_variables(env_settings.env_vars, PREFIX.lower())
-        return init_settings, env_settings, YamlFile(settings_cls)
+        return init_settings, Variables(settings_cls), YamlFile(settings_cls)
 
     @property
     def cursor_secrets(self) -> tuple[str, ...] | None:

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, YamlConfigSettingsSource
 
 from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
 from server.core.settings.former_names import FORMER_NAMES, current_keys
+from server.core.settings.variables import behind
 
-__all__ = ["YamlFile"]
+__all__ = ["YamlFile", "settings_in"]
 
 
 class YamlFile(PydanticBaseSettingsSource):
@@ -37,13 +38,18 @@ class YamlFile(PydanticBaseSettingsSource):
         path = self.current_state.get("config")
         if path is None or not str(path).strip():  # an empty name is refused with the other settings
             return {}
-        with readable(path):
-            _check(Path(path), self.settings_cls)
-            return current_keys(YamlConfigSettingsSource(self.settings_cls, Path(path))())
+        return behind(self.current_state, settings_in(Path(path), self.settings_cls))
+
+
+def settings_in(path: Path, model: type[BaseSettings]) -> dict[str, Any]:
+    """What a file says, under the settings' present names. Raises SettingsError as `YamlFile` does."""
+    with _readable(path):
+        _check(path, model)
+        return current_keys(YamlConfigSettingsSource(model, path)())
 
 
 @contextmanager
-def readable(path: object) -> Iterator[None]:
+def _readable(path: object) -> Iterator[None]:
     """Raises SettingsError, naming the file, where it cannot be read inside or is no YAML."""
     try:
         yield

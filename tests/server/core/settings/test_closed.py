@@ -74,6 +74,17 @@ def test_two_lines_of_one_setting(tmp_path: Path) -> None:
         ("GMESERVE_KEYS", "GEMSERVE_KEYS"),
         ("gemserver_rate_per_second", "GEMSERVE_RATE_PER_SECOND"),
         ("GEMSERVER_ENGINE__MAX_WIDTH", "GEMSERVE_ENGINE__MAX_WIDTH"),
+        ("GEMSERV_ENGINE_MAX_WIDTH", "GEMSERVE_ENGINE__MAX_WIDTH"),
+        ("GEMSERVE_KEYS__FILE", "GEMSERVE_KEYS"),
+        ("GEMSERVE_REQUIRE_KEYS__", "GEMSERVE_REQUIRE_KEYS"),
+        ("GEMSERVE__KEYS", "GEMSERVE_KEYS"),
+        ("GEMSERVER_KEY", "GEMSERVE_KEYS"),
+        ("GEMSERVER_KEYSS", "GEMSERVE_KEYS"),
+        ("GEMSERVEKEYS", "GEMSERVE_KEYS"),
+        ("GEMSERVE-KEYS", "GEMSERVE_KEYS"),
+        ("GEMS_KEYS", "GEMSERVE_KEYS"),
+        ("SERVE_KEYS", "GEMSERVE_KEYS"),
+        ("serve_require_keys", "GEMSERVE_REQUIRE_KEYS"),
     ],
 )
 def test_a_misspelt_variable(variable: str, meant: str) -> None:
@@ -87,6 +98,8 @@ def test_a_misspelt_variable(variable: str, meant: str) -> None:
         {"gemserve_keys": "keys.json"},
         {"GEMSERVER_PORT": "tcp://10.0.0.1:8000"},
         {"OTHER_KEYS": "a", "KEYS": "b", "PORT": "1", "SERVE_HOST": "c", "_KEYS": "d"},
+        {"GEM_HOME": "a", "GEM_PATH": "b", "GEM_KEYS": "c", "RAY_SERVE_KEYS": "d", "SERVE_PORT": "1", "VE_KEYS": "e"},
+        {"GEMSERVER_SERVICE_HOST": "10.0.0.1", "GEMSERVER_SERVICE_PORT": "80", "GEMSTONE_KEYS": "f", "GEMSERVE": "g"},
     ],
 )
 def test_a_variable_of_somebody_else(variables: dict[str, str]) -> None:

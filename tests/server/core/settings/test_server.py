@@ -68,6 +68,37 @@ def test_an_unknown_flag_ends_with_usage(capsys: pytest.CaptureFixture[str]) -> 
     assert "--prt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("first", "second"), [("redis", "managed_redis"), ("managed_redis", "redis")])
+def test_the_redis_of_a_flag_wins_over_another_of_a_variable_and_that_over_the_file(
+    first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"redis": "redis://a/1", "managed_redis": "data"}
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"bundles: out\n{second}: {values[second]}\n")
+    flag = ["--config", str(file), f"--{first.replace('_', '-')}", values[first]]
+    expected = {"redis": ("redis://a/1", None), "managed_redis": (StorageSettings().url, Path("data"))}
+    settings = read_settings(flag)
+    assert (settings.redis, settings.managed_redis) == expected[first]
+    monkeypatch.setenv(f"GEMSERVE_{second.upper()}", values[second])
+    settings = read_settings(flag)
+    assert (settings.redis, settings.managed_redis) == expected[first]
+    file.write_text(f"bundles: out\n{first}: {values[first]}\n")
+    settings = read_settings(["--config", str(file)])
+    assert (settings.redis, settings.managed_redis) == expected[second]
+    monkeypatch.setenv(f"GEMSERVE_{first.upper()}", values[first])
+    with pytest.raises(SettingsError, match="exclude each other"):
+        read_settings(["--config", str(file)])
+
+
+@pytest.mark.parametrize("value", ["max_width", "", "{", "{max_width: 300}"])
+@pytest.mark.parametrize("by", ["flag", "variable"])
+def test_an_engine_that_is_no_json_is_refused(by: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "variable":
+        monkeypatch.setenv("GEMSERVE_ENGINE", value)
+    with pytest.raises(SettingsError, match=r"--engine: .*as --engine\.max-width 300, GEMSERVE_ENGINE__MAX_WIDTH=300"):
+        read_settings(["--bundles", "out", *(["--engine", value] if by == "flag" else [])])
+
+
 @pytest.mark.parametrize("name", ["GEMSERVE_PRT", "GEMSERVE_", "GEMSERVE_ENGINES__SEED"])
 def test_an_unknown_variable_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"no setting is named {name}"):
