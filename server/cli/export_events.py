@@ -270,7 +270,7 @@ def parse(
 
 
 def connect(url: str) -> Redis:
-    """A client whose every step is given up after REDIS_SECONDS, twice. Raises ValueError for a URL that is none."""
+    """A client whose every step is given up after REDIS_SECONDS, twice."""
     times = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
     return Redis.from_url(url, retry=Retry(NoBackoff(), 1), **times)
 
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     try:
         with connect(server_redis(options.redis)) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
-    except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a URL that is none
+    except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
         print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")

@@ -51,11 +51,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     """The process's exit status. program: how it is called, for its help."""
     options = _parse(arguments, program)
     try:
+        url = server_redis(options.redis)
         items = open_bundle(options.bundle, verify=False).items
-        changes = asyncio.run(_changes(server_redis(options.redis)))
+        changes = asyncio.run(_changes(url))
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
-    except (CatalogError, ServerError, OSError, ValueError) as error:  # ValueError: a URL that is none
+    except (CatalogError, ServerError, OSError, ValueError) as error:
         print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
         return 2
     for item_id, reason in rejected.items():

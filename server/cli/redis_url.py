@@ -6,18 +6,16 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from server.core.settings import StorageSettings
-from server.core.settings.former_names import current_keys, current_variables
-from server.core.settings.yaml_file import _readable as readable
+from server.core.errors import SettingsError
+from server.core.settings import Settings, StorageSettings
+from server.core.settings.addresses import check_redis_url
+from server.core.settings.former_names import current_variables
+from server.core.settings.variables import PREFIX, refuse_misspelt_variables
+from server.core.settings.yaml_file import settings_in
 from server.storage.managed_redis import url_of
 
 __all__ = ["add_redis_argument", "server_redis"]
-
-PREFIX = "gemserve_"
 
 
 def add_redis_argument(parser: argparse.ArgumentParser) -> None:
@@ -34,23 +32,37 @@ def server_redis(given: str | None = None, environment: Mapping[str, str] = os.e
     """The URL that was given, or that of the Redis of a server in this environment.
 
     A variable wins over the settings file, and a URL over the folder of a Redis that a server runs.
-    Raises SettingsError for a settings file that cannot be read, StartupError for a folder whose Redis does not run.
+    Raises SettingsError for what a server would not start with either: a misspelt variable or key of the file, an empty
+    value, a file that cannot be read, no URL. It looks at the values of no other setting. Raises StartupError for a
+    folder whose Redis does not run.
     """
     if given is not None:
-        return given
-    lower = {name.lower(): value for name, value in environment.items() if name.lower().startswith(PREFIX)}
-    variables = {name.removeprefix(PREFIX): value for name, value in current_variables(lower, PREFIX).items()}
-    for source in (variables, _file(variables.get("config"))):
-        if source.get("redis"):
-            return str(source["redis"])
-        if source.get("managed_redis"):
+        return _checked(given)
+    refuse_misspelt_variables(environment, Settings)
+    prefix = PREFIX.lower()
+    lower = {name.lower(): value for name, value in environment.items() if name.lower().startswith(prefix)}
+    variables = {name.removeprefix(prefix): value for name, value in current_variables(lower, prefix).items()}
+    _refuse_empty(variables)
+    file = settings_in(Path(variables["config"]), Settings) if "config" in variables else {}
+    _refuse_empty(file)
+    for source in (variables, file):
+        if "redis" in source:
+            return _checked(source["redis"])
+        if "managed_redis" in source:
             return url_of(Path(source["managed_redis"]))
     return StorageSettings().url
 
 
-def _file(path: str | None) -> dict[str, Any]:
-    if not path:
-        return {}
-    with readable(path):
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    return current_keys(values) if isinstance(values, dict) else {}
+def _refuse_empty(values: Mapping[str, object]) -> None:
+    for name in ("config", "redis", "managed_redis"):
+        value = values.get(name, "-")
+        if not isinstance(value, str) or not value.strip():
+            raise SettingsError(f"--{name.replace('_', '-')}: is empty, or no text: give it a value, or leave it out")
+
+
+def _checked(url: str) -> str:
+    try:
+        check_redis_url(url)
+    except ValueError as error:
+        raise SettingsError(f"--redis: {error}") from error
+    return url

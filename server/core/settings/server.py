@@ -8,15 +8,13 @@ What is missing, empty or misspelt opens nothing: a value without meaning is ref
 reach has keys, unless the operator says that it needs none.
 """
 
-import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-from redis.asyncio.connection import parse_url
 
+from server.core.settings.addresses import check_origins, check_proxies, check_redis_url, is_loopback
 from server.core.settings.engine import EngineSettings
 from server.core.settings.former_names import current_value
 from server.core.settings.storage import StorageSettings
@@ -30,7 +28,6 @@ NO_VALUE = "\0"
 STORAGE = StorageSettings()
 MAX_K = 200
 """Items that one request may ask for."""
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
 MIN_SECRET_LENGTH = 16
 MIN_SECRET_VARIETY = 6
 """Different characters that a secret has at least: fewer are blanks, or one key held down."""
@@ -169,31 +166,19 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _is_redis_url(cls, url: str) -> str:
-        try:
-            parse_url(url)
-        except ValueError as error:
-            raise ValueError(f"is no Redis URL, such as redis://HOST:PORT/0: {error}") from error
+        check_redis_url(url)
         return url
 
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: list[str]) -> list[str]:
-        if "*" in origins and len(origins) > 1:
-            raise ValueError("* is all origins: name it alone, or leave it out")
-        for origin in origins:
-            if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin, such as https://shop.example: no path, no slash at its end")
+        check_origins(origins)
         return origins
 
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, proxies: list[str]) -> list[str]:
-        for proxy in proxies:
-            try:
-                ipaddress.ip_network(proxy)
-            except ValueError as error:
-                advice = "name the proxy's address or network, such as 10.0.0.7 or 10.0.0.0/8"
-                raise ValueError(f"{error}: {advice}; whoever it names may claim any client's address") from error
+        check_proxies(proxies)
         return proxies
 
     @field_validator("cursor_secret")
@@ -220,7 +205,7 @@ class Settings(BaseSettings):
     def _is_closed_or_meant_to_be_open(self) -> Self:
         if self.keys is None and self.require_keys:
             raise ValueError("--require-keys needs --keys FILE: `gemserve keys create` makes one")
-        if self.keys is None and self.require_keys is None and not _is_loopback(self.host):
+        if self.keys is None and self.require_keys is None and not is_loopback(self.host):
             raise ValueError(
                 f"--host {self.host} is reached from other machines, and there are no keys: name --keys FILE, which"
                 " `gemserve keys create` makes, or let everybody read and write with --require-keys false"
@@ -271,10 +256,3 @@ class Settings(BaseSettings):
             event_id_days=self.event_id_days,
             event_log_length=self.event_log_length,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,5 +1,6 @@
 """Commands find the Redis of the server in whose environment they run."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,55 @@ def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path, text: str 
 def test_a_file_that_names_no_redis_leaves_the_usual_one(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("")
     assert server_redis(None, {"GEMSERVE_CONFIG": str(tmp_path / "a.yaml")}) == "redis://127.0.0.1:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("variables", "text", "told"),
+    [
+        ({}, "manged_redis: data", r"no setting is named manged_redis \(did you mean managed_redis\?\)"),
+        ({}, "redis:", "redis has no value"),
+        ({}, "redis: ''", "--redis: is empty"),
+        ({}, "managed_redis: ' '", "--managed-redis: is empty"),
+        ({}, "redis: 7", "--redis: is empty, or no text"),
+        ({}, "redis: redis://a\nredis: redis://b", "set a second time"),
+        ({}, "redis: redis://h/abc", "--redis: is no Redis URL"),
+        ({}, "- redis", "is a list"),
+        ({"GEMSERVE_REDSI": "redis://a"}, None, r"GEMSERVE_REDSI \(did you mean GEMSERVE_REDIS\?\)"),
+        ({"GEMSERVER_REDIS": "redis://a"}, None, r"GEMSERVER_REDIS \(did you mean GEMSERVE_REDIS\?\)"),
+        ({"GEMSERVE_REDIS__URL": "redis://a"}, None, "GEMSERVE_REDIS__URL"),
+        ({"GEMSERVE_CONFG": "a.yaml"}, None, "GEMSERVE_CONFG"),
+        ({"GEMSERVE_REDIS": ""}, None, "--redis: is empty"),
+        ({"GEMSERVE_REDIS": " "}, "redis: redis://a", "--redis: is empty"),
+        ({"GEMSERVE_MANAGED_REDIS": ""}, None, "--managed-redis: is empty"),
+        ({"GEMSERVE_CONFIG": ""}, None, "--config: is empty"),
+        ({"GEMSERVE_REDIS": "h:6379"}, None, "--redis: is no Redis URL"),
+    ],
+)
+def test_a_misspelt_or_empty_setting_is_refused_as_the_server_refuses_it(
+    tmp_path: Path, variables: dict[str, str], text: str | None, told: str
+) -> None:
+    if text is not None:
+        (tmp_path / "a.yaml").write_text(text)
+        variables = {"GEMSERVE_CONFIG": str(tmp_path / "a.yaml")} | variables
+    with pytest.raises(SettingsError, match=told):
+        server_redis(None, variables)
+
+
+@pytest.mark.parametrize("url", ["", "redis://h/abc", "redis:///0"])
+def test_a_url_that_is_given_and_none_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="--redis: is no Redis URL"):
+        server_redis(url, {})
+
+
+@pytest.mark.parametrize("command", ["export_events", "export_items", "retrain"])
+def test_no_command_reads_another_redis_than_was_meant(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GEMSERVE_REDSI", "redis://127.0.0.1:1/0")
+    flags = {
+        "export_events": ["--out", str(tmp_path / "e.parquet")],
+        "export_items": ["--bundle", str(tmp_path), "--out", str(tmp_path / "i.parquet")],
+        "retrain": ["--bundles", str(tmp_path), "--server", "http://127.0.0.1:1"],
+    }
+    assert importlib.import_module(f"server.cli.{command}").main(flags[command]) == 2
+    assert "no setting is named GEMSERVE_REDSI (did you mean GEMSERVE_REDIS?)" in capsys.readouterr().err

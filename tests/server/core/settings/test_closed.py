@@ -140,10 +140,34 @@ def test_keys_that_are_required_and_not_named(more: list[str]) -> None:
         read_settings(["--bundles", "out", "--require-keys", "true", *more])
 
 
-@pytest.mark.parametrize("proxies", ["*", "10.0.0.0/33", "10.0.0.5/8", "proxy", "10.0.0.1;10.0.0.2", "10.0.0.1,*"])
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        "*",
+        "10.0.0.0/33",
+        "10.0.0.5/8",
+        "proxy",
+        "10.0.0.1;10.0.0.2",
+        "10.0.0.1,*",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1,128.0.0.0/1",
+        "8000::/1,::/1",
+        "10.0.0.0/7",
+        "::ffff:0:0/96",
+        "::ffff:0.0.0.0/97",
+        "2000::/3",
+        ",".join(f"{n}.0.0.0/8" for n in range(256)),
+    ],
+)
 def test_proxies_that_are_no_addresses(proxies: str) -> None:
     with pytest.raises(SettingsError, match=r"--trusted-proxies: .* may claim any client's address"):
         read_settings(["--bundles", "out", "--trusted-proxies", proxies])
+
+
+@pytest.mark.parametrize("proxies", ["10.0.0.0/8,172.16.0.0/12,192.168.0.0/16", "fc00::/7", "::ffff:10.0.0.7", "::1"])
+def test_networks_of_proxies(proxies: str) -> None:
+    assert read_settings(["--bundles", "out", "--trusted-proxies", proxies]).trusted_proxies == proxies.split(",")
 
 
 @pytest.mark.parametrize("name", sorted(LISTS))
@@ -152,10 +176,94 @@ def test_an_empty_list_trusts_nobody(name: str, monkeypatch: pytest.MonkeyPatch)
     assert getattr(read_settings(["--bundles", "out"]), name) == []
 
 
-@pytest.mark.parametrize("origins", ["https://a.example,*", "*,*", "https://*.example", "null", "https://a.example/*"])
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "https://a.example,*",
+        "*,*",
+        "https://*.example",
+        "null",
+        "https://a.example/*",
+        "http://:",
+        "http://",
+        "http://:80",
+        "http://a:",
+        "http://a:0",
+        "http://a:65536",
+        "http://a:b",
+        "http://[",
+        "http://[::g]",
+        "http://a..b",
+        "http://[::1]]",
+        "http://]",
+    ],
+)
 def test_origins_that_are_none(origins: str) -> None:
     with pytest.raises(SettingsError, match="--cors-origins: "):
         read_settings(["--bundles", "out", "--cors-origins", origins])
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:3000", "https://[::1]:8443", "https://a-b.example", "http://10.0.0.1"]
+)
+def test_origins(origin: str) -> None:
+    assert read_settings(["--bundles", "out", "--cors-origins", origin]).cors_origins == [origin]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://h/abc", "no number of a database"),
+        ("redis://h/0/1", "no number of a database"),
+        ("redis://h/-1", "no number of a database"),
+        ("redis://h/\u0661", "no number of a database"),
+        ("redis://h/1?db=2", "another as db"),
+        ("redis://h?db=abc", "Invalid value for 'db'"),
+        ("redis://h?db=", "not NAME=VALUE"),
+        ("redis://h?db=1&db=2", "twice"),
+        ("redis://h?hunter2=1", "does not know one of its options"),
+        ("redis://h?hunter2", "not NAME=VALUE"),
+        ("redis://h/0#1", "behind #"),
+        ("redis://:hunter2#x@h/0", "%23"),
+        ("redis://:hunter2/x@h/0", "%2F"),
+        ("redis://:hunter2?x@h/0", "%3F"),
+        ("redis://:hunter2@/0", "no host"),
+        ("redis://:6379/0", "no host"),
+        ("redis:///0", "no host"),
+        ("redis:h", "no host"),
+        ("redis://h:/0", "no port"),
+        ("redis://h:0/0", "no port"),
+        ("redis://h:65536/0", "its port"),
+        ("redis://[::1/0", "its port"),
+        (" redis://h", "begin with"),
+        ("redis://h/0 ", "begin with"),
+        ("unix://run/redis.sock", "no host"),
+        ("unix:///", "no socket"),
+        ("unix://", "no socket"),
+    ],
+)
+def test_a_redis_of_which_a_part_would_be_passed_over(url: str, told: str) -> None:
+    with pytest.raises(SettingsError, match="--redis: is no Redis URL, such as redis://HOST:PORT/0: ") as caught:
+        read_settings(["--bundles", "out", "--redis", url])
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://h/",
+        "redis://h/0/",
+        "rediss://user:pa%23ss@h:6380/12?ssl_cert_reqs=required",
+        "redis://[::1]:6379/0?socket_timeout=5",
+        "redis://h?db=2",
+        "unix:///run/redis.sock?db=1",
+        "unix://user:password@/run/redis.sock",
+    ],
+)
+def test_a_redis(url: str) -> None:
+    assert read_settings(["--bundles", "out", "--redis", url]).redis == url
 
 
 @pytest.mark.parametrize(
