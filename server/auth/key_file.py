@@ -18,11 +18,15 @@ from pydantic import RootModel, ValidationError
 from server.auth.api_key import Key
 from server.core.errors import ServerError, StartupError
 
-__all__ = ["KeyFileError", "LastKey", "NoSuchKey", "add", "read", "revoke"]
+__all__ = ["EmptyKeyFile", "KeyFileError", "LastKey", "NoSuchKey", "add", "read", "revoke"]
 
 
 class KeyFileError(StartupError):
     """A file of keys that cannot be read or written."""
+
+
+class EmptyKeyFile(KeyFileError):
+    """A file of keys in which nothing stands: it was emptied, or somebody is just writing it."""
 
 
 class NoSuchKey(ServerError):
@@ -39,8 +43,10 @@ class Keys(RootModel[list[Key]]):
 
 def read(path: Path) -> list[Key]:
     """The keys, in the order in which they were made. Raises KeyFileError, also where there is no file."""
+    content = b""
     try:
-        keys = Keys.model_validate_json(path.read_bytes()).root
+        content = path.read_bytes()
+        keys = Keys.model_validate_json(content).root
     except FileNotFoundError as error:
         hint = f"`gemserve keys create --file {path} --name NAME --scopes admin` makes it with its first key"
         raise KeyFileError(f"{path} does not exist: check the path, or {hint}") from error
@@ -49,7 +55,8 @@ def read(path: Path) -> list[Key]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise KeyFileError(f"{path} is no file of keys, at {place}: {first['msg']}; restore it or delete it") from error
+        kind = KeyFileError if content.strip() else EmptyKeyFile
+        raise kind(f"{path} is no file of keys, at {place}: {first['msg']}; restore it or delete it") from error
     if len({key.id for key in keys}) < len(keys):
         raise KeyFileError(f"{path} has two keys of one id; leave one of them")
     return keys

@@ -10,7 +10,7 @@ import structlog
 
 from server.auth import key_file
 from server.auth.api_key import Key, split
-from server.auth.key_file import KeyFileError
+from server.auth.key_file import EmptyKeyFile, KeyFileError
 
 __all__ = ["Keyring"]
 
@@ -25,7 +25,8 @@ class Keyring:
     """Keys by id; none, and no `path`, where the server has no file of keys.
 
     At the start a file that is missing, damaged or without a key raises KeyFileError. Later such a file opens nothing:
-    while it is missing or damaged the keys known last stay, and where it holds no key nobody has one.
+    while it is missing or damaged the keys known last stay, and where it holds no key nobody has one. That holds for a
+    file of no bytes too, once it has been seen so for a second: before, somebody may just be writing it.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,6 +34,7 @@ class Keyring:
         self._clock = clock
         self._keys: dict[str, Key] = {}
         self._stamp: Stamp = None
+        self._empty_since: float | None = None
         if path is not None:
             self._stamp, self._keys = _stamp(path), _by_id(path)
             if not self._keys:
@@ -54,14 +56,19 @@ class Keyring:
             return
         self._refreshed_at = self._clock()
         stamp = _stamp(self.path)
-        if stamp == self._stamp:
+        if stamp == self._stamp and self._empty_since is None:
             return
-        self._stamp = stamp
+        empty_since, self._empty_since, self._stamp = self._empty_since, None, stamp
         if stamp is None:
             log.error("keys_file_gone", path=str(self.path), kept=len(self._keys))
             return
         try:
             self._keys = _by_id(self.path)
+        except EmptyKeyFile:
+            if empty_since is None or self._clock() - empty_since < REFRESH_SECONDS:
+                self._empty_since = self._clock() if empty_since is None else empty_since
+                return
+            self._keys = {}
         except KeyFileError as error:
             log.error("keys_file_damaged", reason=str(error), kept=len(self._keys))
             return

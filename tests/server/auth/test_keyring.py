@@ -109,3 +109,38 @@ def test_where_the_file_has_lost_its_keys_nobody_has_one(path: Path, clock: Cloc
         assert keyring.find(text) is None
         assert keyring.keys() == {}
     assert [entry["event"] for entry in logs] == ["keys_file_empty"]
+
+
+@pytest.mark.parametrize("nothing", [b"", b"\n", b" \r\n"])
+def test_where_the_file_stays_emptied_nobody_has_a_key(path: Path, clock: Clock, nothing: bytes) -> None:
+    """As `: > keys.json` and `echo > keys.json` leave it."""
+    key, text = added(path)
+    whole = path.read_bytes()
+    keyring = Keyring(path, clock)
+    path.write_bytes(nothing)
+    with structlog.testing.capture_logs() as logs:
+        clock.now = 5.0
+        assert keyring.find(text) == key  # somebody may just be writing it
+        keyring.refresh()
+        assert keyring.find(text) == key
+        for clock.now in (6.0, 7.0, 8.0):
+            assert keyring.find(text) is None
+    assert [entry["event"] for entry in logs] == ["keys_file_empty"]
+    path.write_bytes(whole)
+    clock.now = 9.0
+    assert keyring.find(text) == key
+
+
+def test_a_writer_that_empties_the_file_first_locks_nobody_out(path: Path, clock: Clock) -> None:
+    key, text = added(path)
+    whole = path.read_bytes()
+    keyring = Keyring(path, clock)
+    with structlog.testing.capture_logs() as logs:
+        for seconds in (5.0, 7.0, 9.0):
+            clock.now = seconds
+            path.write_bytes(b"")
+            assert keyring.find(text) == key
+            path.write_bytes(whole)
+            clock.now = seconds + 1.0
+            assert keyring.find(text) == key
+    assert {entry["event"] for entry in logs} == {"keys_read"}
