@@ -57,6 +57,8 @@ def evaluate(
 ) -> Report:
     """The metrics of both tasks for the model, its prior, both joined, and the baselines, with bootstrap 95% intervals.
 
+    Validation questions are asked of the model alone: baselines are tuned on them, and guidance is learned from them.
+
     model: the model, on any device.
     index: the index of the items' codes.
     level_tokens: the vocabulary ids of every level's codes, int64.
@@ -67,14 +69,15 @@ def evaluate(
     normalize: what the probabilities of a level sum to one over, as the model was trained.
     seed: what the candidates are drawn from.
     baselines: those of this split, if they are tuned already.
-    guidance: that of this model and split, if it is learned already; validation questions are ranked without any,
-        as it is learned from them.
+    guidance: that of this model and split, if it is learned already.
     progress: called with the number of questions that have been answered since its last call.
     """
     ranker = TransformersRanker(model, index, level_tokens, normalize=normalize)
-    baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
-    if guidance is None and recipe.questions == "test":
-        guidance = learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
+    if recipe.questions == "validation":
+        baselines = guidance = None
+    else:
+        baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
+        guidance = guidance or learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     for task in TASKS:
@@ -91,8 +94,9 @@ def evaluate(
             rankings["prior"] = guidance.rank_by_prior(priors, candidates, MAX_CUTOFF)
             asked = (ranker, prompts, split.full, questions, candidates, recipe, progress)
             rankings["guided"] = rank_questions(*asked, priors=priors, static=guidance.static)
-        rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
-        tuned[task] = baselines.report(task)
+        if baselines is not None:
+            rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
+            tuned[task] = baselines.report(task)
         tasks[task] = {name: _figures(task, found, questions, recipe.bootstrap) for name, found in rankings.items()}
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",

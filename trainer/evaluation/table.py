@@ -11,7 +11,7 @@ COLUMNS = ("recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10")
 
 
 def table(report: Report) -> str:
-    """The report as a table with one line for each task and method, and for each kind of questions of a task.
+    """The report as a table: one line for each task and method; where searches are of both kinds, also for each kind.
 
     Hit and MAP are left out, because with one right answer they equal Recall and MRR. Intervals of few questions are
     marked.
@@ -19,8 +19,10 @@ def table(report: Report) -> str:
     rows = [("task", "method", "questions", *COLUMNS, "95% of recall@10")]
     for task, methods in report["tasks"].items():
         rows += [(task, name, *_cells(figures)) for name, figures in methods.items()]
+        if not all(kind in figures for figures in methods.values() for kind in KINDS):
+            continue  # all questions are of one kind
         for kind in KINDS:
-            of_kind = {name: figures[kind] for name, figures in methods.items() if kind in figures}
+            of_kind = {name: figures[kind] for name, figures in methods.items()}
             rows += [(f"{task}, {kind.replace('_', ' ')}", name, *_cells(own)) for name, own in of_kind.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

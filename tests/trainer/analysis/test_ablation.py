@@ -7,7 +7,7 @@ import pytest
 from tests.support import world
 from tests.support.forked_workers import forked_workers
 from trainer.analysis.ablation.__main__ import ROWS, main
-from trainer.analysis.ablation.table import across_seeds
+from trainer.analysis.ablation.table import across_seeds, markdown, summarize_row
 from trainer.config.recipe import load_recipe
 
 
@@ -16,7 +16,7 @@ def compare(files, base, corpus, out, *options):
         return main(
             [
                 *("--items", str(files[0]), "--events", str(files[1]), "--out", str(out), "--recipe", "small"),
-                *("--base", str(base), "--held-out", str(corpus)),
+                *("--base", str(base), "--held-out", str(corpus), "--rates", "0.001"),
                 *options,
                 *world.TINY,
             ]
@@ -71,7 +71,7 @@ def test_the_table_says_what_the_runs_reported(finished):
     }
     assert all(one["peak_bytes"] > 50 * 2**20 and one["seconds"] > 0 for one in table["runs"])
     lines = table["markdown"].splitlines()
-    assert len(lines) == 2 + 2 + 1 + 4
+    assert len(lines) == 2 + 2 + 1 + 7
     assert len({line.count("|") for line in lines}) == 1
 
 
@@ -116,3 +116,24 @@ def test_seeds_do_not_make_the_questions_more():
     assert (one["low"], one["high"]) == pytest.approx((0.1, 0.3))
     wider = across_seeds([report, report | {"recall@10": 0.3}], "recall@10")
     assert wider["high"] - wider["low"] > 0.2
+
+
+def row_of(search, recommendation, *, few):
+    def report(value, **more):
+        return {"recall@10": value, "ndcg@10": value, "intervals": {"recall@10": [0, 1], "ndcg@10": [0, 1]}, **more}
+
+    flag = {"few": True} if few else {}
+    kinds = {"known_item": report(search, few=True), "new_item": report(search, **flag)}
+    tasks = {"search": {"model": report(search, **flag, **kinds)}, "recommendation": {"model": report(recommendation)}}
+    return summarize_row([{"seed": 0, "seconds": 1, "peak_bytes": 1, "retention": None, "tasks": tasks}])
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_best_is_bold_but_never_of_few_questions(few):
+    rows = {"gems": row_of(0.2, 0.1, few=few), "full": row_of(0.1, 0.2, few=few)}
+    title, _, gems, full = markdown({"rows": rows, "base": None, "baselines": {}}).splitlines()
+    columns = [column.strip() for column in title.split("|")]
+    bold = [[columns[i] for i, cell in enumerate(line.split("|")) if "**" in cell] for line in (gems, full)]
+    searched = [] if few else ["search recall@10", "search ndcg@10", "search new item recall@10"]
+    assert bold == [searched, ["recommendation recall@10", "recommendation ndcg@10"]]
+    assert gems.count("few") == (4 if few else 1)

@@ -2,8 +2,12 @@
 
     python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \
         --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \
-        [--recipe comparison] [--rows gems,full …] [--json ablation.json] [--picture ablation.png] \
+        [--recipe comparison] [--rows gems,full …] [--rates 0.001,0.002,0.004] [--json ablation.json] \
+        [--picture ablation.png] \
         [null_space.corpus=../shared/data/general-corpus/wikipedia_en_sample.txt.gz …]
+
+Before rows are compared, the learning rate of each is chosen on the validation questions (learning_rate.py), with the
+first seed; the seeds are then trained at that rate, and asked the test questions.
 
 `--base` is the checkpoint that every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that
 `--out` already holds are not repeated, so the same command continues a table that was interrupted. The table is printed
@@ -15,10 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trainer.analysis.ablation.learning_rate import DEFAULT_RATES, Tuning, rate_settings, tune_rate
 from trainer.analysis.ablation.run import Run, result_of
 from trainer.analysis.ablation.table import baselines_of, draw_table, markdown, summarize_row
 from trainer.config.recipe import load_recipe
@@ -52,6 +58,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=_rows, default=tuple(ROWS), help=f"names with commas (default: {','.join(ROWS)})"
     )
+    parser.add_argument(
+        "--rates",
+        type=_rates,
+        default=DEFAULT_RATES,
+        help="learning rates, with commas, of which each row gets the one that is best on the validation questions, "
+        "in place of the recipe's; one rate alone is taken as it is "
+        f"(default: {','.join(f'{rate:g}' for rate in DEFAULT_RATES)})",
+    )
     parser.add_argument("--base", type=Path, help="a checkpoint's folder that every run starts from")
     parser.add_argument("--held-out", type=Path, help="general text on which is measured what is kept of the base")
     parser.add_argument("--tokens", type=int, default=100_000, help="of that text, at most (default: 100000)")
@@ -71,8 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    _check(options)
+    tunings = {row: _tuned(options, row) for row in options.rows}
     results: dict[str, list[dict[str, Any]]] = {row: [] for row in options.rows}
-    runs = _runs(options)  # all settings are read before the first run begins
+    # seed by seed, so that an unfinished table has all rows, with fewer seeds
+    runs = [_run(options, row, seed, tunings[row].rate) for seed in options.seeds for row in options.rows]
     for number, run in enumerate(runs, 1):
         print_line(f"run {number} of {len(runs)}: {run.row}, seed {run.seed}")
         results[run.row].append(result_of(run))
@@ -81,7 +98,9 @@ def _compare(options: argparse.Namespace) -> None:
     table: dict[str, Any] = {
         "recipe": options.recipe,
         "settings": options.settings,
-        "rows": {row: summarize_row(of_row) for row, of_row in results.items()},
+        "rows": {
+            row: summarize_row(of_row) | {"learning_rate": tunings[row].as_json()} for row, of_row in results.items()
+        },
         "baselines": baselines_of(all_results[0]),
         "base": retentions[0]["before"] if retentions else None,
     }
@@ -93,36 +112,55 @@ def _compare(options: argparse.Namespace) -> None:
         draw_table(table, options.picture)
 
 
-def _runs(options: argparse.Namespace) -> list[Run]:
-    """All runs, seed by seed, so that an unfinished table has all rows, with fewer seeds."""
-    base = [] if options.base is None else [f"backbone.path={options.base}"]
+def _check(options: argparse.Namespace) -> None:
     if options.held_out is not None and options.base is None:
         raise TrainerError("--held-out needs --base: without one there is nothing that could be kept")
     for file in (options.items, options.events, *([options.held_out] if options.held_out else [])):
         if not file.is_file():
             raise TrainerError(f"{file} does not exist")
-    _check_different(options, base)
-    return [
-        Run(
-            row,
-            seed,
-            load_recipe(options.recipe, [*options.settings, *base, *ROWS[row], f"seed={seed}"]),
-            options.items,
-            options.events,
-            options.out,
-            options.held_out,
-            options.tokens,
-        )
-        for seed in options.seeds
-        for row in options.rows
-    ]
+    _check_different(options)  # and all settings are read before the first run begins
 
 
-def _check_different(options: argparse.Namespace, base: Sequence[str]) -> None:
+def _tuned(options: argparse.Namespace, row: str) -> Tuning:
+    def tasks_at(rate: float) -> dict[str, Any]:
+        print_line(f"{row}: learning rate {rate:g}")
+        run = _run(options, row, options.seeds[0], rate, "evaluation.questions=validation")
+        tasks: dict[str, Any] = result_of(replace(run, name=f"rate-{rate:g}", held_out=None))["tasks"]
+        return tasks
+
+    return tune_rate(row, options.rates, tasks_at)
+
+
+def _run(options: argparse.Namespace, row: str, seed: int, rate: float, *more: str) -> Run:
+    """A run of a row at a learning rate.
+
+    more: further settings.
+    """
+    settings = _settings_of(options, row)
+    method = load_recipe(options.recipe, settings).method
+    return Run(
+        row,
+        f"seed-{seed}",
+        seed,
+        load_recipe(options.recipe, [*settings, *rate_settings(method, rate), f"seed={seed}", *more]),
+        options.items,
+        options.events,
+        options.out,
+        options.held_out,
+        options.tokens,
+    )
+
+
+def _settings_of(options: argparse.Namespace, row: str) -> list[str]:
+    base = [] if options.base is None else [f"backbone.path={options.base}"]
+    return [*options.settings, *base, *ROWS[row]]
+
+
+def _check_different(options: argparse.Namespace) -> None:
     """Raises TrainerError where two rows are the same runs, such as one without a null space that the recipe lacks."""
     seen: dict[str, str] = {}
     for row in options.rows:
-        settings = load_recipe(options.recipe, [*options.settings, *base, *ROWS[row]]).model_dump_json()
+        settings = load_recipe(options.recipe, _settings_of(options, row)).model_dump_json()
         if settings in seen:
             raise TrainerError(
                 f"with recipe {options.recipe} the rows {seen[settings]} and {row} are the same: leave one out"
@@ -132,6 +170,13 @@ def _check_different(options: argparse.Namespace, base: Sequence[str]) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    rates = tuple(sorted({float(rate) for rate in text.split(",")}))
+    if rates[0] <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: a learning rate is above 0")
+    return rates
 
 
 def _rows(text: str) -> tuple[str, ...]:
