@@ -38,7 +38,10 @@ def evaluate(tmp_path, bundle, events, *options):
 def test_the_full_protocol_repeats_the_report_of_the_training_run(bundle, files, tmp_path, capsys):
     report = evaluate(tmp_path, bundle, files[1])
     first = json.loads((bundle.path / "report.json").read_text())
-    del first["training"]  # tokens and seconds of its steps
+    training = first.pop("training")
+    assert training["steps"] == bundle.manifest.settings["training"]["steps"]
+    assert training["tokens"] > training["steps"]
+    assert training["tokens_per_second"] > 0
     assert {name: report[name] for name in first} == first
     assert report["events"] == {"read": 240, "unknown_items": 0, "trained_on": True}
     shown = capsys.readouterr().out
