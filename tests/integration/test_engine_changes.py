@@ -195,7 +195,7 @@ async def test_a_model_trained_over_children_is_searched_over_children(vllm_engi
     over_children = TransformersRanker(
         small_model, small_bundle.index, small_bundle.level_tokens, normalize=children.normalize
     )
-    prompts = [words(9 + i, 30 + i) for i in range(4)]
+    prompts = [words(9 + i, 30 + i) for i in range(1, 5)]  # their best scores are apart by more than rounding
     try:
         await vllm_engine.reload(children)
         found = await asyncio.gather(*(vllm_engine.rank(request(prompt, 60)) for prompt in prompts))
