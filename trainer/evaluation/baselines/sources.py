@@ -25,7 +25,7 @@ Settings = dict[str, Any]
 
 RECENT: tuple[Settings, ...] = tuple(
     {"last": last, "decay": decay}
-    for last, decay in [(5, 0.6), (20, 0.9), *product((2, 3, 5, 10, 20), (0.4, 0.6, 0.8, 1.0))]
+    for last, decay in [(5, 0.6), (20, 0.9), *product((2, 3, 5, 10, 20, 50), (0.4, 0.6, 0.8, 1.0))]
 )
 STEMMERS = ("english", None)
 MIXES = 30
