@@ -1,7 +1,7 @@
 """Trains one model for search and recommendation, and publishes it as a bundle.
 
-    gemserve train --items data/items.parquet --events data/events.parquet [--events …] --out bundles \
-        [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \
+    gemserve train --items data/items.parquet --events data/events.parquet [--events …] --out bundles \\
+        [--recipe demo|small|qwen2.5-3b|t5-base|FILE.yaml] [training.steps=500 …] [--resume] \\
         [--warm-start current|BUNDLE_DIR] [--no-activate] [--erased FILE]
 
 Several files of events are merged; an event that is in more than one counts once. Events of users who were erased are

@@ -1,6 +1,6 @@
 """Trains the served model on what users did since, and activates the result if it is not worse:
 
-    gemserve retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \
+    gemserve retrain --bundles bundles --redis redis://127.0.0.1:6379/0 --server http://127.0.0.1:8000 \\
         [--events older.parquet …] [--items items.parquet] [--recipe R] [training.steps=500 …]
 
 1. `server.cli.export_events` and `export_items` write the event log and the catalog as it is served.

@@ -17,6 +17,7 @@ from gemserve_client import (
     ConnectionFailed,
     Event,
     Forbidden,
+    GemserveError,
     InvalidRequest,
     NotFound,
     Recommend,
@@ -38,6 +39,23 @@ KEY = "gsk_abc_0123456789secret"
 
 def sent(server, request=0):
     return json.loads(server.requests[request].content)
+
+
+@pytest.mark.parametrize("key", ["gsk_…", "gsk_a b", "gsk_a\n", "gsk_ä", "gsk_\x7f"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_that_cannot_be_one_is_told_plainly_and_not_repeated(kind, key):
+    """The README's `gsk_…`, copied, was a UnicodeEncodeError."""
+    with pytest.raises(GemserveError, match="which no key has: give it whole") as raised:
+        kind("http://shop", key=key)
+    assert "gsk_" not in str(raised.value)
+
+
+def test_whole_numbers_are_ids():
+    server = mock_server(ANSWER)
+    server.client().recommend(user=7, candidates=[8], history=[9, Seen(10)])
+    assert sent(server) == {"user": 7, "candidates": [8], "history": [9, {"item_id": 10}]}
+    server.client().similar(11)
+    assert server.requests[1].url.path.endswith("/items/11/similar")
 
 
 def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():

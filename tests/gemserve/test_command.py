@@ -1,8 +1,10 @@
 """`gemserve` as people meet it: help that teaches, programs by one word, messages in its own name."""
 
+import ast
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -133,3 +135,18 @@ def test_a_training_without_data_ends_as_its_program_does(tmp_path: Path) -> Non
     done = gemserve("train", *missing, imported="trainer")
     assert done.returncode == 2
     assert "`gemserve import` writes items and events files" in done.stderr
+
+
+def descriptions() -> list[tuple[str, str]]:
+    """Every line of the docstrings that commands show as their help, as Python reads it."""
+    files = [file for name in ("catalog", "loadtest", "server", "trainer") for file in (ROOT / name).rglob("*.py")]
+    docs = {file: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "" for file in files}
+    shown = {file: doc for file, doc in docs.items() if "description=__doc__" in file.read_text(encoding="utf-8")}
+    return [(str(file.relative_to(ROOT)), line) for file, doc in shown.items() for line in doc.splitlines()]
+
+
+def test_the_usage_of_no_command_is_one_line_with_gaps() -> None:
+    """A backslash at the end of a line of a docstring joins it to the next, indentation included."""
+    assert {file for file, _ in descriptions()} >= {"trainer/run.py", "server/cli/retrain.py"}
+    assert [(file, line) for file, line in descriptions() if re.search(r"\S {4,}\S", line) and "--" in line] == []
+    assert [(file, line) for file, line in descriptions() if len(line) > 120] == []

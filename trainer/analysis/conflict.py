@@ -1,6 +1,6 @@
 """Measures how far the gradients of search and recommendation agree in each layer of a tuned model:
 
-    python -m trainer.analysis.conflict --bundle bundles/current --events data/events.parquet \
+    python -m trainer.analysis.conflict --bundle bundles/current --events data/events.parquet \\
         [--batches 32] [--refresh-batches 4] [--corpus FILE] [--json conflict.json] [--picture conflict.png]
 
 For every layer it reports the cosine between the two tasks' gradients: its mean over batches, and the share of batches

@@ -1,6 +1,6 @@
 """Measures what misspelled queries cost, and what correcting them (`catalog/text/spelling.py`) brings back:
 
-    python -m trainer.analysis.misspellings --bundle var/bundles/shop/current --events var/shop/events.parquet \
+    python -m trainer.analysis.misspellings --bundle var/bundles/shop/current --events var/shop/events.parquet \\
         [--seed 0] [--json misspellings.json]
 
 The held-out searches of the bundle's evaluation are asked four times: as they were typed, and with one typo in one word

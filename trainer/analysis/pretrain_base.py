@@ -1,6 +1,6 @@
 """Pretrains a small base on general text, so that runs which start from it have general knowledge to keep:
 
-    python -m trainer.analysis.pretrain_base --corpus ../shared/data/general-corpus/wikipedia_en_sample.txt.gz \
+    python -m trainer.analysis.pretrain_base --corpus ../shared/data/general-corpus/wikipedia_en_sample.txt.gz \\
         --out bases/small [--recipe comparison] [backbone.pretrain_steps=1000 …]
 
 Train on from it by `gemserve train … backbone.path=bases/small`. The `backbone` and `prompt` sections of the recipe say

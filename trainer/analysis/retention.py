@@ -1,7 +1,7 @@
 """Measures what tuning has kept of the general knowledge of a base:
 
-    python -m trainer.analysis.retention --before BASE --after BUNDLE [BUNDLE …] \
-        --corpus ../shared/data/general-corpus/wikitext2_test.txt.gz [--events events.parquet] [--tokens 100000] \
+    python -m trainer.analysis.retention --before BASE --after BUNDLE [BUNDLE …] \\
+        --corpus ../shared/data/general-corpus/wikitext2_test.txt.gz [--events events.parquet] [--tokens 100000] \\
         [--json retention.json] [--picture retention.png]
 
 It compares the perplexity of held-out general text before and after, over the base's text tokens alone (perplexity.py),

@@ -1,6 +1,6 @@
 """Evaluates a published bundle on files of events, beside popularity, item-kNN and BM25:
 
-    gemserve evaluate --bundle bundles/current --events data/events.parquet \
+    gemserve evaluate --bundle bundles/current --events data/events.parquet \\
         [--protocol full|candidates] [--split leave_one_out|time_cut] [--width 50] [--seed 0] [--json report.json]
 
 The items are the bundle's; the held-out questions come from the events, by the same split as in training.

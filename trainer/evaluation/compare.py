@@ -1,6 +1,6 @@
 """Compares a new bundle with the one that it would replace, on the same held-out questions:
 
-    python -m trainer.evaluation.compare --old bundles/A --new bundles/B --events data/events.parquet \
+    python -m trainer.evaluation.compare --old bundles/A --new bundles/B --events data/events.parquet \\
         [--metric ndcg@10] [--tolerance 0.02] [--json comparison.json]
 
 Questions are held out of the events as in training. A question counts if both bundles hold it out, so that neither was

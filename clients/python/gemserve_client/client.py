@@ -43,7 +43,8 @@ class Client:
 
     `compress` has large bodies, such as batches, sent with gzip; answers are compressed either way.
     `request_id` is asked for an id for every request, which the server writes into its log and its answer. `transport`
-    is httpx's, for TLS and proxies of your own; `sleep` and `random` are for tests. Every method raises GemserveError.
+    is httpx's, for TLS and proxies of your own; `sleep` and `random` are for tests. Every method raises GemserveError,
+    and a key that cannot be one InvalidKey at once.
     """
 
     def __init__(

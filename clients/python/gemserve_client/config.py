@@ -17,6 +17,7 @@ import httpx
 
 from gemserve_client.batch import NDJSON, REQUEST_ID
 from gemserve_client.endpoints import Call
+from gemserve_client.errors import InvalidKey
 from gemserve_client.retries import Attempts, Retries
 
 __all__ = ["TIMEOUTS", "ClientConfig", "Timeouts", "new_request_id"]
@@ -56,6 +57,12 @@ class ClientConfig:
     request_id: Callable[[], str] = field(default=new_request_id, repr=False)
     random: Callable[[], float] = field(default=random.random, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def __post_init__(self) -> None:
+        strange = [character for character in self.key or "" if not "!" <= character <= "~"]
+        if strange:
+            advice = "give it whole, as `gemserve keys create` printed it"
+            raise InvalidKey(f"the key has {strange[0]!a} in it, which no key has: {advice}")
 
     def attempts(self, call: Call[Any]) -> Attempts:
         return Attempts(self.retries, call.repeat, clock=self.clock, random=self.random)

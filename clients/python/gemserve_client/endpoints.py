@@ -119,17 +119,17 @@ def joined(receipts: Sequence[Receipt]) -> Receipt:
     )
 
 
-def item(item_id: str) -> Call[Item]:
+def item(item_id: str | int) -> Call[Item]:
     """An item of the catalog, whether or not it is available."""
     return Call("GET", f"/items/{_quoted(item_id)}", _reading(Item))
 
 
-def put_item(item_id: str, record: Mapping[str, Any]) -> Call[responses.Change]:
+def put_item(item_id: str | int, record: Mapping[str, Any]) -> Call[responses.Change]:
     """Writes a whole item, new or in place of the one there was: what the record leaves out is null."""
     return Call("PUT", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(record))
 
 
-def patch_item(item_id: str, changes: Mapping[str, Any]) -> Call[responses.Change]:
+def patch_item(item_id: str | int, changes: Mapping[str, Any]) -> Call[responses.Change]:
     """Changes the named columns of an item, and clears those that are None; the others stay as they are."""
     return Call("PATCH", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(changes))
 
@@ -139,23 +139,23 @@ def put_items(records: Sequence[Mapping[str, Any]]) -> Call[responses.Change]:
     return Call("POST", "/items", _reading(responses.Change), body=[dict(record) for record in records])
 
 
-def delete_item(item_id: str) -> Call[responses.Change]:
+def delete_item(item_id: str | int) -> Call[responses.Change]:
     """Takes an item out of all answers. Raises NotFound also where a first attempt did it and its answer got lost."""
     return Call("DELETE", f"/items/{_quoted(item_id)}", _reading(responses.Change))
 
 
-def history(user: str, *, limit: int | None = None) -> Call[responses.History]:
+def history(user: str | int, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
     query = {} if limit is None else {"limit": limit}
     return Call("GET", f"/users/{_quoted(user)}/history", _reading(responses.History), query)
 
 
-def merge(user: str, session: str) -> Call[responses.Merge]:
+def merge(user: str | int, session: str | int) -> Call[responses.Merge]:
     """Moves what was recorded under a session into a user's history. A second time moves nothing."""
     return Call("POST", f"/users/{_quoted(user)}/merge", _reading(responses.Merge), body={"session": session})
 
 
-def erase(user: str) -> Call[responses.Erasure]:
+def erase(user: str | int) -> Call[responses.Erasure]:
     """Forgets everything that a user, and the sessions merged into theirs, did before now."""
     return Call("DELETE", f"/users/{_quoted(user)}", _reading(responses.Erasure))
 
@@ -254,5 +254,5 @@ def _receipt_of_none(start: int, error: ApiError) -> Receipt:
     return _receipt(start, {"request_id": error.request_id, "accepted": [], "rejected": error.members["rejected"]})
 
 
-def _quoted(name: str) -> str:
-    return quote(name, safe="")
+def _quoted(name: str | int) -> str:
+    return quote(str(name), safe="")

@@ -3,6 +3,7 @@
 GemserveError
 ├── ConnectionFailed     nobody answered, or the connection broke
 ├── TimedOut             connecting or reading took longer than the client's `Timeouts`
+├── InvalidKey           the key that the client was given has characters that no key has
 ├── UnexpectedAnswer     an answer that a gemserve of this version would not give
 └── ApiError             the server answered with a problem (RFC 9457 `application/problem+json`)
     ├── InvalidRequest   400, 413, 414, 415, 422 and others from 400 on: the request has to change
@@ -29,6 +30,7 @@ __all__ = [
     "ConnectionFailed",
     "Forbidden",
     "GemserveError",
+    "InvalidKey",
     "InvalidRequest",
     "NotFound",
     "ServerFault",
@@ -42,7 +44,7 @@ __all__ = [
 
 
 class GemserveError(Exception):
-    """Anything that goes wrong between this client and a server."""
+    """Anything that goes wrong between this client and a server, or keeps the client from asking."""
 
 
 class ConnectionFailed(GemserveError):
@@ -51,6 +53,10 @@ class ConnectionFailed(GemserveError):
 
 class TimedOut(GemserveError):
     """Connecting or reading took too long. Whether the server did what it was asked to is not known."""
+
+
+class InvalidKey(GemserveError):
+    """The key has characters that no key has, so nothing can be sent with it."""
 
 
 class UnexpectedAnswer(GemserveError):

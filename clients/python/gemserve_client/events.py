@@ -14,7 +14,7 @@ MAX_EVENTS = 1_000  # of one request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that a user did with an item.
+    """One thing that a user did with an item. Ids may be whole numbers.
 
     type: view, click, cart, purchase or rating.
     timestamp: Unix milliseconds, or ISO 8601 text with a zone; the time of arrival where absent.
@@ -24,8 +24,8 @@ class Event:
     after an error.
     """
 
-    user_id: str
-    item_id: str
+    user_id: str | int
+    item_id: str | int
     type: str
     timestamp: int | str | None = None
     query: str | None = None

@@ -14,7 +14,7 @@ __all__ = ["Question", "Recommend", "Search", "Seen", "Similar"]
 class Seen:
     """An item that an anonymous visitor looked at, and the query that led to it."""
 
-    item_id: str
+    item_id: str | int
     query: str | None = None
 
 
@@ -37,7 +37,7 @@ class Question:
     k: int | None = None
     cursor: str | None = None
     filter: str | None = None
-    candidates: Sequence[str] | None = None
+    candidates: Sequence[str | int] | None = None
     fields: Sequence[str] | None = None
     min_score: float | None = None
     explain: bool | None = None
@@ -60,12 +60,12 @@ class PersonalQuestion(Question):
     exclude_seen      leave out what is in the history
     """
 
-    user: str | None = None
-    session: str | None = None
-    history: Sequence[str | Seen] | None = None
+    user: str | int | None = None
+    session: str | int | None = None
+    history: Sequence[str | int | Seen] | None = None
     exclude_seen: bool | None = None
-    user_id: str | None = None
-    session_id: str | None = None
+    user_id: str | int | None = None
+    session_id: str | int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Similar(Question):
 
     kind: ClassVar[str] = "similar"
 
-    item: str
+    item: str | int
 
 
 def _jsonable(value: Any) -> Any:

@@ -12,6 +12,7 @@ import type {
   Erasure,
   Event,
   History,
+  Id,
   Item,
   ItemRecord,
   Key,
@@ -52,7 +53,7 @@ export class GemserveClient {
   }
 
   /** Items like one of the catalog. */
-  similar(item: string, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
+  similar(item: Id, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
     return this.ask({ kind: "similar", ...parameters, item }, options);
   }
 
@@ -93,18 +94,18 @@ export class GemserveClient {
   }
 
   /** An item of the catalog, whether or not it is available. */
-  async item(id: string, options?: CallOptions): Promise<Item> {
+  async item(id: Id, options?: CallOptions): Promise<Item> {
     return (await this.#connection.send({ method: "GET", path: path`/items/${id}` }, options)) as Item;
   }
 
   /** Writes a whole item, new or in place of the one there was. */
-  async putItem(id: string, record: ItemRecord, options?: CallOptions): Promise<Change> {
+  async putItem(id: Id, record: ItemRecord, options?: CallOptions): Promise<Change> {
     const call = { method: "PUT", path: path`/items/${id}`, body: record } as const;
     return (await this.#connection.send(call, options)) as Change;
   }
 
   /** Changes the named columns of an item, and clears those that are null; the others stay as they are. */
-  async patchItem(id: string, changes: ItemRecord, options?: CallOptions): Promise<Change> {
+  async patchItem(id: Id, changes: ItemRecord, options?: CallOptions): Promise<Change> {
     const call = { method: "PATCH", path: path`/items/${id}`, body: changes } as const;
     return (await this.#connection.send(call, options)) as Change;
   }
@@ -115,24 +116,24 @@ export class GemserveClient {
   }
 
   /** Takes an item out of all answers. A 404 may mean that a first attempt did, and its answer got lost. */
-  async deleteItem(id: string, options?: CallOptions): Promise<Change> {
+  async deleteItem(id: Id, options?: CallOptions): Promise<Change> {
     return (await this.#connection.send({ method: "DELETE", path: path`/items/${id}` }, options)) as Change;
   }
 
   /** What a user did, the newest first. */
-  async history(user: string, parameters: { limit?: number } = {}, options?: CallOptions): Promise<History> {
+  async history(user: Id, parameters: { limit?: number } = {}, options?: CallOptions): Promise<History> {
     const call = { method: "GET", path: path`/users/${user}/history` + query(parameters) } as const;
     return (await this.#connection.send(call, options)) as History;
   }
 
   /** Moves what was recorded under a session into a user's history. A second time moves nothing. */
-  async merge(user: string, session: string, options?: CallOptions): Promise<Merge> {
+  async merge(user: Id, session: Id, options?: CallOptions): Promise<Merge> {
     const call = { method: "POST", path: path`/users/${user}/merge`, body: { session } } as const;
     return (await this.#connection.send(call, options)) as Merge;
   }
 
   /** Forgets everything that a user, and the sessions merged into theirs, did before now. */
-  async erase(user: string, options?: CallOptions): Promise<Erasure> {
+  async erase(user: Id, options?: CallOptions): Promise<Erasure> {
     return (await this.#connection.send({ method: "DELETE", path: path`/users/${user}` }, options)) as Erasure;
   }
 

@@ -47,6 +47,12 @@ export class Connection {
 
   constructor(url: string, options: ClientOptions) {
     this.url = url.replace(/\/+$/, "");
+    const strange = /[^!-~]/u.exec(options.key ?? "");
+    if (strange !== null) {
+      const advice = "give it whole, as `gemserve keys create` printed it";
+      const detail = `the key has ${JSON.stringify(strange[0])} in it, which no key has: ${advice}`;
+      throw new GemserveError(detail, { code: "invalid_key" });
+    }
     this.#headers = options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` };
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#retries = { ...RETRIES, ...options.retries };

@@ -20,7 +20,7 @@ export const MAX_EVENTS = 1_000; // of one request
 const ACTIVATION_MS = 600_000; // a model of some size takes minutes to load
 
 /** A path of plain words and names, the names quoted: path`/items/${id}`. */
-export function path(words: TemplateStringsArray, ...names: string[]): string {
+export function path(words: TemplateStringsArray, ...names: (string | number)[]): string {
   return String.raw({ raw: words }, ...names.map(encodeURIComponent));
 }
 

@@ -10,7 +10,8 @@ export interface ErrorFacts {
   code: string;
   status?: number | undefined;
   title?: string | undefined;
-  requestId: string;
+  /** Absent where nothing was sent. */
+  requestId?: string | undefined;
   errors?: FieldError[] | undefined;
   retryAfter?: number | undefined;
   members?: Record<string, unknown> | undefined;
@@ -18,8 +19,8 @@ export interface ErrorFacts {
 }
 
 /**
- * `code` is stable: the server's own, or `connection_failed`, `timed_out` or `unexpected_answer`, which have no
- * `status`. `retryAfter` is in seconds; `members` is all that the server's problem tells.
+ * `code` is stable: the server's own, or `connection_failed`, `timed_out`, `unexpected_answer` or `invalid_key`, which
+ * have no `status`. `retryAfter` is in seconds; `members` is all that the server's problem tells.
  */
 export class GemserveError extends Error {
   override readonly name = "GemserveError";
@@ -34,13 +35,14 @@ export class GemserveError extends Error {
 
   constructor(detail: string, facts: ErrorFacts) {
     const { code, status, requestId } = facts;
-    const where = status === undefined ? `request ${requestId}` : `status ${status}, request ${requestId}`;
-    super(`${detail} (${code}, ${where})`, facts.cause === undefined ? undefined : { cause: facts.cause });
+    const answered = status === undefined ? "" : `, status ${status}`;
+    const sent = requestId === undefined ? "" : `, request ${requestId}`;
+    super(`${detail} (${code}${answered}${sent})`, facts.cause === undefined ? undefined : { cause: facts.cause });
     this.code = code;
     this.status = status;
     this.title = facts.title ?? "";
     this.detail = detail;
-    this.requestId = requestId;
+    this.requestId = requestId ?? "";
     this.errors = facts.errors ?? [];
     this.retryAfter = facts.retryAfter;
     this.members = facts.members ?? {};

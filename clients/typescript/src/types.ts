@@ -41,19 +41,22 @@ export type SearchParameters = Omit<Search, "q">;
 export type RecommendParameters = Recommend;
 export type SimilarParameters = Similar;
 
+/** Of a user, a session or an item: a whole number is the text of its digits. */
+export type Id = string | number;
+
 /** A question that can be asked page by page, with `pages`, or among many, with `batch`. */
 export type Question =
   | ({ kind: "search" } & Search)
   | ({ kind: "recommend" } & Recommend)
-  | ({ kind: "similar"; item: string } & SimilarParameters);
+  | ({ kind: "similar"; item: Id } & SimilarParameters);
 
 /** A whole item: what it leaves out is null. */
 export type ItemRecord = Record<string, unknown>;
 
 /** One thing that a user did with an item. The client makes an `event_id` where there is none (see `newEvent`). */
 export interface Event {
-  user_id: string;
-  item_id: string;
+  user_id: Id;
+  item_id: Id;
   type: "view" | "click" | "cart" | "purchase" | "rating";
   /** Unix milliseconds, or ISO 8601 text with a zone; the time of arrival where absent. */
   timestamp?: number | string;

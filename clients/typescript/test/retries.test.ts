@@ -19,6 +19,19 @@ test("a server that is busy for a moment is asked again with the same id", async
   assert.equal(new Set(shop.asked.map((asked) => asked.headers["X-Request-ID"])).size, 1);
 });
 
+test("a key that cannot be one is told plainly and without being repeated", () => {
+  for (const key of ["gsk_…", "gsk_a b", "gsk_a\n"]) {
+    assert.throws(
+      () => new GemserveClient("http://shop", { key }),
+      (error: unknown) =>
+        error instanceof GemserveError &&
+        error.code === "invalid_key" &&
+        error.message.includes("which no key has") &&
+        !error.message.includes("gsk_"),
+    );
+  }
+});
+
 test("it gives up after so many attempts", async () => {
   const shop = new Shop(busy);
   await assert.rejects(shop.client({ retries: { attempts: 3 } }).search("tent"), { status: 503, code: "not_ready" });

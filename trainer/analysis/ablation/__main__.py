@@ -1,9 +1,9 @@
 """Trains every method, and GEMS without each of its parts, with several seeds, and prints one table of results:
 
-    python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \
-        --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \
-        [--recipe comparison] [--rows gems,full …] [--rates 0.001,0.002,0.004] [--json ablation.json] \
-        [--picture ablation.png] \
+    python -m trainer.analysis.ablation --items items.parquet --events events.parquet --out runs/movielens \\
+        --base bases/small --held-out ../shared/data/general-corpus/wikitext2_test.txt.gz --seeds 0,1,2 \\
+        [--recipe comparison] [--rows gems,full …] [--rates 0.001,0.002,0.004] [--json ablation.json] \\
+        [--picture ablation.png] \\
         [null_space.corpus=../shared/data/general-corpus/wikipedia_en_sample.txt.gz …]
 
 Before rows are compared, the learning rate of each is chosen on the validation questions (learning_rate.py), with the
