@@ -17,6 +17,7 @@ from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches
 from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
 from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
+from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.report import Protocol, Report, evaluate, with_protocol
 from trainer.methods import create_method
 from trainer.model.backbone import Backbone, load_backbone
@@ -107,8 +108,12 @@ def _train_and_publish(
     def evaluate_and_publish() -> Path:
         tuned = _unsharded(backbone, weights, recipe, workspace, group.device) if weights else backbone
 
+        baselines = None
+        if recipe.evaluation.questions == "test":  # validation questions are asked of the model alone
+            baselines = TunedBaselines(data.items, data.split, exclude_seen=recipe.evaluation.exclude_seen)
+
         def report(protocol: Protocol) -> Report:
-            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol)
+            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol, baselines)
             return found | {"training": summary(read_step_log(workspace.step_log))}
 
         if method.unservable_reason is None:
@@ -177,6 +182,7 @@ def _evaluate(
     prompts: PromptFormat,
     recipe: Recipe,
     protocol: Protocol,
+    baselines: TunedBaselines | None,
 ) -> Report:
     with progress("evaluating", len(data.split.questions(recipe.evaluation.questions))) as shown:
         return evaluate(
@@ -188,6 +194,7 @@ def _evaluate(
             data.split,
             with_protocol(recipe.evaluation, protocol),
             protocol=protocol,
+            baselines=baselines,
             normalize=recipe.training.normalize,
             progress=shown.advance,
         )

@@ -10,7 +10,11 @@ Q questions, M metrics, S bootstrap samples.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from trainer.data.histories import Question
 
 CUTOFFS = (5, 10, 20)
 METRICS = ("hit", "recall", "ndcg", "mrr", "map")
@@ -78,6 +82,19 @@ def summarize_kinds(ranks_Q: np.ndarray, known_Q: np.ndarray, *, bootstrap: int 
     kinds = {KNOWN: known_Q, NEW: ~known_Q}
     apart = {kind: summarize(ranks_Q[of_Q], bootstrap=bootstrap) for kind, of_Q in kinds.items() if of_Q.any()}
     return summarize(ranks_Q, bootstrap=bootstrap) | apart
+
+
+def summarize_questions(
+    rankings: list[np.ndarray], questions: Sequence[Question], *, bootstrap: int = 1000
+) -> dict[str, object]:
+    """The figures of the rankings for questions of one task: for searches also those of known and of new items.
+
+    bootstrap: how many samples are drawn for the intervals; 0 leaves them out.
+    """
+    rank_Q = ranks_of(rankings, np.array([q.item for q in questions]))
+    if all(q.task == "recommendation" for q in questions):
+        return summarize(rank_Q, bootstrap=bootstrap)
+    return summarize_kinds(rank_Q, np.array([q.known for q in questions]), bootstrap=bootstrap)
 
 
 def _rank(ranking: np.ndarray, answer: int) -> int:

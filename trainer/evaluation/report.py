@@ -20,13 +20,13 @@ from catalog.data.items import Items
 from catalog.ids.index import ItemIndex
 from catalog.search.level_heads import Normalization
 from catalog.search.transformers import TransformersRanker
-from catalog.text.prompts import TASKS, PromptFormat, Task
+from catalog.text.prompts import TASKS, PromptFormat
 from trainer.config.recipe import EvaluationRecipe
-from trainer.data.histories import Question, Split
+from trainer.data.histories import Split
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
 from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
-from trainer.evaluation.metrics import CUTOFFS, ranks_of, summarize, summarize_kinds
+from trainer.evaluation.metrics import CUTOFFS, summarize_questions
 from trainer.evaluation.ranking import rank_questions
 
 Protocol = Literal["full", "candidates"]
@@ -97,7 +97,9 @@ def evaluate(
         if baselines is not None:
             rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
             tuned[task] = baselines.report(task)
-        tasks[task] = {name: _figures(task, found, questions, recipe.bootstrap) for name, found in rankings.items()}
+        tasks[task] = {
+            name: summarize_questions(found, questions, bootstrap=recipe.bootstrap) for name, found in rankings.items()
+        }
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
         "questions": recipe.questions,
@@ -113,10 +115,3 @@ def evaluate(
         drawn = "uniformly from the items that the user never took"
         report["candidates"] = {"negatives": NEGATIVES, "drawn": drawn, "seed": seed}
     return report
-
-
-def _figures(task: Task, found: list[np.ndarray], questions: Sequence[Question], bootstrap: int) -> dict[str, object]:
-    rank_Q = ranks_of(found, np.array([q.item for q in questions]))
-    if task == "recommendation":
-        return summarize(rank_Q, bootstrap=bootstrap)
-    return summarize_kinds(rank_Q, np.array([q.known for q in questions]), bootstrap=bootstrap)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.evaluation.metrics import KINDS, MIN_QUESTIONS
-from trainer.evaluation.report import Report
+
+if TYPE_CHECKING:
+    from trainer.evaluation.report import Report  # imports torch, which a table does without
 
 COLUMNS = ("recall@5", "recall@10", "recall@20", "ndcg@10", "mrr@10")
 
@@ -35,7 +37,8 @@ def _heading(report: Report) -> str:
     if drawn:
         among = f"the right item among {drawn['negatives']} drawn {drawn['drawn']} (seed {drawn['seed']})"
     asked = ", validation questions" if report.get("questions") == "validation" else ""
-    return f"{report['protocol']}: {among}, beam width {report['beam_width']}{asked}"
+    width = f", beam width {report['beam_width']}" if "beam_width" in report else ""
+    return f"{report['protocol']}: {among}{width}{asked}"
 
 
 def _cells(figures: dict[str, Any]) -> list[str]:

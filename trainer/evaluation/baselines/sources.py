@@ -86,8 +86,8 @@ class Popularity(Source):
 
 class ItemKnn(Source):
     name = "item_knn"
-    neighbours = (50, 200, 500)
-    shrinkages = (0.0, 20.0, 100.0)
+    neighbours = (50, 200, 1_000)
+    shrinkages = (0.0, 5.0, 20.0, 100.0)
 
     def __init__(self, events: TrainingEvents) -> None:
         self._events = events

@@ -57,7 +57,7 @@ def tune(source: Source, asked: Mapping[Task, Asked], items: int) -> dict[Task, 
             value = max(map(_ndcg, _ranks(source, model, asked[task], source.asks[:CONTRASTS], items)))
             if task not in best or value > best[task][0]:
                 best[task] = value, settings, model
-    compared = fits * len(source.asks[:CONTRASTS]) + len(source.asks)
+    compared = (fits - 1) * len(source.asks[:CONTRASTS]) + len(source.asks)
     return {
         task: _asked_best(source, fit, model, asked[task], items, compared) for task, (_, fit, model) in best.items()
     }
