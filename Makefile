@@ -3,6 +3,7 @@
 #   make serve                 the bundled store; trains a model first if there is none yet (about three minutes)
 #   make serve DATA=folder     an imported folder with items.parquet and events.parquet
 #   make serve BUNDLES=folder  bundles that `gemserve train` published
+#   make serve ADMIN=open      everybody may change items and models: for trying it out on a machine of one's own
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
 #   make docs                  the documentation as a site in var/site
 #   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types | audit | licences
@@ -38,7 +39,7 @@ export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),tr
 .PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences docs
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
 # --- environment -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ bundle: setup
 serve: WANT_REDIS := $(if $(REDIS_URL),,yes)
 serve: packages setup bundle
 	@exec $(BIN)/python -m server --bundles $(BUNDLES) --port $(PORT) \
-	  $(if $(REDIS_URL),--redis $(REDIS_URL),--managed-redis $(VAR)/redis)
+	  $(if $(REDIS_URL),--redis $(REDIS_URL),--managed-redis $(VAR)/redis) $(if $(filter open,$(ADMIN)),--open-admin true)
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 

@@ -54,8 +54,9 @@ class CodeAssigner:
         room = paths.capacity(0) - index.leaves
         if len(texts) > room:
             raise CatalogError(
-                f"{len(texts)} new items do not fit: {room} of the {room + index.leaves} paths of the code sizes "
-                f"{list(sizes)} are free. Train again with larger `identifiers.code_sizes`"
+                f"{len(texts)} new {'item does' if len(texts) == 1 else 'items do'} not fit: {room} of the "
+                f"{room + index.leaves} paths of the code sizes {list(sizes)} are free, and deleted items keep theirs. "
+                "Change items that there are, or train a new model with larger `identifiers.code_sizes`"
             )
         vectors_KD = self._embedder.embed(texts).astype(np.float32)
         prefixes, distance_KC = self._nearest(vectors_KD)

@@ -49,7 +49,7 @@ from catalog.data.tombstones import (
 )
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
-from server.cli.redis_url import add_redis_argument, server_redis
+from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
 
@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         with connect(server_redis(options.redis)) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
-        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
+        print(f"export: nothing was written: {printable(error)}{where_redis_may_be(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")
     return 0

@@ -20,7 +20,7 @@ from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.terminal_escapes import printable
-from server.cli.redis_url import add_redis_argument, server_redis
+from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.core.settings import StorageSettings
 from server.storage.change_log import RedisChanges
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:
-        print(f"export: nothing was written: {printable(error)}", file=sys.stderr)
+        print(f"export: nothing was written: {printable(error)}{where_redis_may_be(error)}", file=sys.stderr)
         return 2
     for item_id, reason in rejected.items():
         print(f"left out the change of {item_id!r}: {printable(reason)}")

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import redis
+
 from server.core.errors import SettingsError
 from server.core.settings import Settings, StorageSettings
 from server.core.settings.addresses import check_redis_url
@@ -15,7 +17,7 @@ from server.core.settings.variables import PREFIX, refuse_misspelt_variables
 from server.core.settings.yaml_file import settings_in
 from server.storage.managed_redis import url_of
 
-__all__ = ["add_redis_argument", "server_redis"]
+__all__ = ["add_redis_argument", "server_redis", "where_redis_may_be"]
 
 
 def add_redis_argument(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,20 @@ def add_redis_argument(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="the server's Redis (default: what GEMSERVE_REDIS, GEMSERVE_MANAGED_REDIS or the file of GEMSERVE_CONFIG"
         " says, else a local one)",
+    )
+
+
+def where_redis_may_be(error: BaseException) -> str:
+    """What to add to the message of an error where nobody answers at an address: how the Redis that a server runs by
+    itself is found. Nothing for other errors."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ConnectionError | redis.ConnectionError):
+        cause = cause.__cause__
+    if cause is None:
+        return ""
+    return (
+        ". A server that runs its own Redis (--managed-redis FOLDER; `make serve`: var/redis) has it at another port"
+        " each time: leave out --redis and set GEMSERVE_MANAGED_REDIS=FOLDER"
     )
 
 

@@ -61,6 +61,8 @@ class Reader:
         self._tool("python", PYTHON)
         self._tool("gemserve", GEMSERVE)
         self._tool("curl", CURL.format(curl=shutil.which("curl")))
+        (folder / "var").mkdir()
+        (folder / "var/redis").symlink_to(self._store.redis_folder)
         (folder / "gemserve.yaml").write_text("bundles: bundles\nhistory_days: 30\n", encoding="utf-8")
 
     def read(self, example: Example) -> None:
@@ -104,7 +106,7 @@ class Reader:
         done = subprocess.run(
             ["bash", "-euc", command],
             cwd=self._folder,
-            env=os.environ | self._variables(),
+            env=os.environ | self._variables(command),
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -114,12 +116,13 @@ class Reader:
             raise Failed(f"{command}\nended with status {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def _variables(self) -> dict[str, str]:
-        return {
+    def _variables(self, command: str) -> dict[str, str]:
+        """A command that finds the Redis by its folder is not helped by its address."""
+        redis = {} if "GEMSERVE_MANAGED_REDIS=" in command else {"GEMSERVE_REDIS": self._store.redis}
+        return redis | {
             "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "KEY": self._store.key,
-            "GEMSERVE_REDIS": self._store.redis,
             "GEMSERVE_PORT": "0",
         }
 

@@ -1,30 +1,35 @@
 """The documentation's store as a process of its own."""
 
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.storage.managed_redis import managed_redis
+from server.storage.managed_redis import url_of
 from tests.clients.conftest import make_key
+from tests.support.paths import ROOT
 from tests.support.server_process import ServerProcess
 
-__all__ = ["Store", "locked_store", "open_store"]
+__all__ = ["Store", "locked_store", "open_store", "server_flags_of_make"]
 
 
 @dataclass(frozen=True)
 class Store:
-    """key: of scope admin; empty where there is none."""
+    """redis_folder: that of the Redis which the server runs. key: of scope admin; empty where there is none."""
 
     url: str
     redis: str
+    redis_folder: Path
     key: str = field(repr=False)
 
 
 @contextmanager
 def open_store(folder: Path) -> Iterator[Store]:
-    """Without keys."""
-    with _running(folder, "", "--open-admin", "true") as store:
+    """Without keys, with the flags that `make serve ADMIN=open` gives."""
+    with _running(folder, "", *admin_flags_of_make()) as store:
         yield store
 
 
@@ -38,10 +43,32 @@ def locked_store(folder: Path, *flags: str) -> Iterator[Store]:
 
 @contextmanager
 def _running(folder: Path, key: str, *flags: str) -> Iterator[Store]:
-    with managed_redis(folder / "redis") as redis:
-        started = ("--bundles", folder / "bundles", "--redis", redis, "--port", "0", *flags)
-        server = ServerProcess(*started, module="tests.docs.store_server", imported="server")
-        try:
-            yield Store(server.url, redis, key)
-        finally:
-            assert server.stop() == 0
+    redis = folder / "redis"
+    started = ("--bundles", folder / "bundles", "--managed-redis", redis, "--port", "0", *flags)
+    server = ServerProcess(*started, module="tests.docs.store_server", imported="server")
+    try:
+        yield Store(server.url, url_of(redis), redis, key)
+    finally:
+        assert server.stop() == 0
+
+
+def server_flags_of_make(*variables: str) -> list[str]:
+    """What `make serve` with these variables starts the server with."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BUNDLES", "PORT"}}
+    printed = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", "serve", *variables],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    command = re.search(r"-m server ((?:.*\\\n)*.*)", printed)
+    assert command is not None, printed
+    return command[1].replace("\\\n", " ").split()
+
+
+def admin_flags_of_make() -> list[str]:
+    flags = server_flags_of_make("ADMIN=open")
+    assert flags[-4:-1] == ["--managed-redis", "var/redis", "--open-admin"]
+    return flags[-2:]

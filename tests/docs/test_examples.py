@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.examples import DOCUMENTS, ROOT, Example, examples_of
 from tests.docs.reader import Reader
+from tests.docs.serving import server_flags_of_make
 from tests.support.processes import run
 
 pytestmark = pytest.mark.integration
@@ -46,6 +47,11 @@ def test_the_examples_of(document: Path, tmp_path: Path, request: pytest.Fixture
 def test_examples_are_found_and_in_languages_that_are_run() -> None:
     assert len(ALL) > 20
     assert {example.language for example in ALL} <= {"sh", "console", "python", "ts", "json", "yaml"}
+
+
+def test_only_a_newcomer_who_asks_for_it_opens_the_catalog_to_everybody() -> None:
+    assert server_flags_of_make()[-2:] == ["--managed-redis", "var/redis"]
+    assert server_flags_of_make("ADMIN=open")[-2:] == ["--open-admin", "true"]
 
 
 def test_few_examples_are_not_run() -> None:

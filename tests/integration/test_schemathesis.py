@@ -71,7 +71,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         flags = ("--bundles", folder / "bundles", "--redis", redis, "--keys", folder / "keys.json", "--port", "0")
         server = ServerProcess(*flags, "--redis-write-timeout-ms", "20000", "--log-level", "warning", *small)
         try:
-            yield Store(server.url, redis, key)
+            yield Store(server.url, redis, folder / "redis", key)
             assert_the_key_is_good(server.url, key)
         finally:
             assert server.stop() == 0

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.redis_url import server_redis
+from server.cli import export_events
+from server.cli.redis_url import server_redis, where_redis_may_be
 from server.core.errors import SettingsError, StartupError
 from server.storage.managed_redis import managed_redis
 
@@ -102,3 +103,14 @@ def test_no_command_reads_another_redis_than_was_meant(
     }
     assert importlib.import_module(f"server.cli.{command}").main(flags[command]) == 2
     assert "no setting is named GEMSERVE_REDSI (did you mean GEMSERVE_REDIS?)" in capsys.readouterr().err
+
+
+def test_where_nobody_answers_the_way_to_a_managed_redis_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Port 1 is nobody's."""
+    assert export_events.main(["--redis", "redis://127.0.0.1:1/0", "--out", str(tmp_path / "events.parquet")]) == 2
+    said = capsys.readouterr().err
+    assert "set GEMSERVE_MANAGED_REDIS=FOLDER" in said
+    assert "var/redis" in said
+    assert where_redis_may_be(ValueError("no URL")) == ""
