@@ -58,6 +58,9 @@ class VllmServers:
         if self._server is not None:
             server, self._server = self._server, None
             assert server.process.stop() == 0
+            said = "".join(server.process.lines)
+            assert "Exception ignored" not in said, said[-2_000:]
+            assert "leaked" not in said, said[-2_000:]
 
     def _start(self) -> VllmServer:
         recipes = [(*world.LEARNING, *other) for other in ((), ("seed=1",))]

@@ -36,6 +36,8 @@ def engine_environment() -> Iterator[None]:
         before = dict(os.environ)
         os.environ.update(ALWAYS)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        # Of the tracker that starts with the process: it cleans up after one that was killed, and need not tell.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ __all__ = ["Launch", "shut_down"]
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 20.0
-"""What the process may take to end by itself before it is killed."""
+"""What a process with workers may take to end by itself before it is killed."""
 
 POLL_SECONDS = 0.05
 PROCESS_NAME = "EngineCore"
@@ -113,7 +113,25 @@ def _release(error: Exception) -> None:
     traceback.clear_frames(error.__traceback__)
 
 
+def _nothing() -> None:
+    """What is left to shut down."""
+
+
 async def shut_down(llm: Any) -> None:
-    """End the process of an AsyncLLM and wait until it is gone."""
-    await asyncio.to_thread(llm.shutdown, STOP_SECONDS)
+    """End the process of an AsyncLLM and wait until it is gone.
+
+    A process without workers of its own is killed: what it would tidy up first, for seconds, is memory that goes with
+    it. One that has workers ends them, and then itself.
+    """
+    manager = llm.engine_core.resources.engine_manager
+    alone = llm.vllm_config.parallel_config.world_size == 1
+    stopping = asyncio.ensure_future(asyncio.to_thread(llm.shutdown, STOP_SECONDS))
+    while not stopping.done():
+        await asyncio.wait([stopping], timeout=POLL_SECONDS)
+        if alone and manager.manager_stopped.is_set():  # before that, vLLM would log the end as a failure
+            for process in manager.processes:
+                process.kill()
+    await stopping
+    # `AsyncLLM.__del__` calls it again, and may do so when Python has already taken vLLM's modules apart.
+    llm.shutdown = _nothing
     llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind

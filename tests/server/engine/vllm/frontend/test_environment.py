@@ -1,12 +1,15 @@
 """The environment of the engine's process."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from server.engine.errors import EngineError
 from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from tests.support.paths import ROOT
 
 
 def test_is_put_back(monkeypatch):
@@ -86,3 +89,33 @@ def test_two_starts_do_not_mix(monkeypatch):
         thread.join()
     assert not wrong
     assert dict(os.environ) == before
+
+
+KILLED = """
+import multiprocessing
+from server.engine.vllm.frontend.environment import engine_environment
+
+def hold(ready):
+    multiprocessing.held = multiprocessing.RLock()
+    ready.set()
+    multiprocessing.Event().wait()
+
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    with engine_environment():
+        ready = spawn.Event()
+        process = spawn.Process(target=hold, args=[ready])
+        process.start()
+    ready.wait()
+    process.kill()
+    process.join()
+"""
+
+
+def test_nothing_is_said_of_what_a_killed_process_held(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONWARNINGS", None)
+    command = [sys.executable, str(tmp_path / "killed.py")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
