@@ -46,6 +46,11 @@ class QueryPlan:
         self._first = history.first(self._past)
         self._window = searcher.prompts.window(self._past, first=self._first)
 
+    @property
+    def past(self) -> list[int]:
+        """The leaves of the history, oldest first."""
+        return [interaction.leaf for interaction in self._past]
+
     def request(self, filter_id: int | None, beam_width: int, max_width: int) -> RankRequest:
         """The query itself. beam_width: where it needs no wider one; max_width: the widest that the engine takes."""
         query, leaves_of = self._query, self._searcher.eligible.leaves_of

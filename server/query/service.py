@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import groupby
 
 import structlog
 
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
+from server.engine.protocol import RankRequest
 from server.query.admission import AdmissionQueue, Priority
 from server.query.cursor import CursorCodec, Page
 from server.query.plan import QueryPlan
@@ -95,9 +97,11 @@ class Service:
         async with searcher.eligible.limit(query.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width, self._max_width)
+            request = await _guided(request, query, corrected or query.text, plan.past, deployment, searcher)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
+            stranger = await _guided(stranger, query, corrected or query.text, [], deployment, searcher)
             without_history = await deployment.rank(stranger, query.task)
         items = plan.items(ranking, without_history)
         return QueryResult(
@@ -132,6 +136,23 @@ class Service:
         if query.timeout_ms > 1000 * self._timeout_seconds:
             raise _timeout_too_long(self._timeout_seconds)
         return query.timeout_ms / 1000
+
+
+async def _guided(
+    request: RankRequest,
+    query: Query,
+    text: str | None,
+    past: Sequence[int],
+    deployment: Deployment,
+    searcher: Searcher,
+) -> RankRequest:
+    """The request with the prior of its question, where one is wanted. past: leaves of the history."""
+    if not query.guidance:
+        return request
+    with tracing.span("prior"):
+        index, source = searcher.snapshot.index, deployment.catalog.priors
+        prior = await source.prior(query.task, text, past, index, searcher.installed)
+    return replace(request, prior=prior)
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ class Query:
         candidates: the only items wanted, None for all.
         min_score: items of a lower score are left out.
         correct: the model reads the text with its misspellings corrected.
+        guidance: the search is guided by what the catalog knows without the model.
 
     These say how to answer:
         k: items at most.
@@ -49,6 +50,7 @@ class Query:
     candidates: Sequence[str] | None = None
     min_score: float | None = None
     correct: bool = False
+    guidance: bool = False
 
     k: int = 10
     cursor: str | None = None
@@ -75,6 +77,7 @@ class Query:
             None if self.candidates is None else sorted(set(self.candidates)),
             self.min_score,
             self.correct,
+            self.guidance,
         )
 
 

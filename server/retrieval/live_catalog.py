@@ -22,6 +22,7 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
+from server.retrieval.prior_source import PriorSource
 from server.retrieval.spell_checker import SpellChecker
 
 __all__ = ["LiveCatalog", "Searcher"]
@@ -62,6 +63,7 @@ class LiveCatalog:
         self._tasks = Tasks()
         self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts))
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
+        self.priors = PriorSource(bundle, engine)
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
 
@@ -106,6 +108,7 @@ class LiveCatalog:
             old = self._current.value
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
+            self.priors.forget()
             # the filter bitmaps that the old searcher knows of are gone
             self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts))
 

@@ -123,6 +123,13 @@ class Parameters(RequestModel):
         float | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
     ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
+    guidance: Annotated[
+        bool,
+        Field(
+            description="join what words, clicks and people's habits say with the model, inside the search; scores are"
+            " then sums of both",
+        ),
+    ] = False
     timeout_ms: Annotated[
         int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
@@ -139,6 +146,7 @@ class Parameters(RequestModel):
             fields=self.fields,
             min_score=self.min_score,
             explain=self.explain,
+            guidance=self.guidance,
             timeout_ms=self.timeout_ms,
             **particulars,
         )
