@@ -99,6 +99,15 @@ def test_a_user_makes_a_search_personal(client):
     assert search != personal
 
 
+@pytest.mark.parametrize("item", ["tent-red", "lamp-blue", "boot-green"])
+def test_a_guided_search_finds_an_item_by_its_own_title_and_id(client, item):
+    title = client.get(f"/items/{item}").json()["title"]
+    for typed in (title, item):
+        first, *_ = client.get("/search", params={"q": typed, "guidance": True}).json()["items"]
+        assert first["id"] == item
+        assert first["score"] > 0
+
+
 def test_the_page_shows_what_the_model_answers(client, server, bundle, chromium_driver):
     page = Page(chromium_driver, server.url)
     page.open()

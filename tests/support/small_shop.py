@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,8 @@ from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
+from catalog.priors.priors import Priors
+from catalog.priors.weights import USUAL_WEIGHTS
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
 from catalog.text.query_terms import TypedWords
@@ -119,7 +122,12 @@ class ShopBundle:
             make_index(),
             FirstFree(),
         )
+        self.codes_NL, self.prior_weights = CODES_NL, USUAL_WEIGHTS
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+
+    @cached_property
+    def priors(self) -> Priors:
+        return Priors.of_items(self.items)
 
 
 def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> DeploymentManager:

@@ -29,6 +29,7 @@ class Question:
     fields            the columns of an item that come back; id, score, relevance and reason always do
     min_score         leave out items of a lower score
     explain           add an explanation to every item
+    guidance          join what words, clicks and people's habits say with the model
     timeout_ms        the longest wait for the answer
     """
 
@@ -41,6 +42,7 @@ class Question:
     fields: Sequence[str] | None = None
     min_score: float | None = None
     explain: bool | None = None
+    guidance: bool | None = None
     timeout_ms: int | None = None
     limit: int | None = None
 

@@ -941,6 +941,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
+                guidance?: boolean;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
@@ -1161,6 +1163,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -1394,6 +1402,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
+                guidance?: boolean;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
@@ -1598,6 +1608,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -1807,6 +1823,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
+                guidance?: boolean;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description another name of `k` */
@@ -2017,6 +2035,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -2114,6 +2138,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -2199,6 +2229,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2263,6 +2299,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -2360,6 +2402,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -2445,6 +2493,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
+                     * @default false
+                     */
+                    guidance?: boolean;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
