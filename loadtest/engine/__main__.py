@@ -29,7 +29,7 @@ from loadtest.engine.peers.process import NAMES, OURS, PeerProcess
 from loadtest.engine.peers.protocol import Limits
 from loadtest.engine.report import print_rows, rows_of, speedups, throughput_gain
 from loadtest.engine.round_robin import Deadline, RoundRobin
-from loadtest.errors import LoadtestError
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 from loadtest.synthetic.bundle import Shape, draw_prompts, open_bundle, save_bundle
 

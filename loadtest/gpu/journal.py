@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from loadtest.errors import LoadtestError
 from loadtest.gpu.card import Card
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 
 __all__ = ["Journal", "fault_of", "write_report"]

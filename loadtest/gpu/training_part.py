@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from loadtest.errors import LoadtestError
 from loadtest.gpu.journal import Journal, fault_of
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.tables import print_table
 from loadtest.training.__main__ import measure, summarize
 from loadtest.training.method_process import RELEASED

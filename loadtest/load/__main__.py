@@ -26,7 +26,6 @@ from typing import Any
 
 import httpx
 
-from loadtest.errors import LoadtestError
 from loadtest.load.html_report import page
 from loadtest.load.metrics_check import Mismatch, compare, settle
 from loadtest.load.plots import draw
@@ -35,6 +34,7 @@ from loadtest.load.server_process import ServerUnderTest, copy_bundle_twice, pub
 from loadtest.load.summary import Run, summarize
 from loadtest.locust.profiles import PROFILES, Profile
 from loadtest.locust.results import Results
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.errors import LoadtestError
 from loadtest.load.redis_size import RedisSize
+from loadtest.measure.errors import LoadtestError
 from server.storage.managed_redis import free_port
 
 __all__ = ["ServerUnderTest", "copy_bundle_twice", "published_items", "start_server"]

@@ -27,9 +27,9 @@ import httpx
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadtest.errors import LoadtestError
 from loadtest.load.process_monitor import ProcessMonitor
 from loadtest.load.server_process import ServerUnderTest, published_items, start_server
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.overload.load_generator import Reply

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from loadtest.errors import LoadtestError
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.measure.timing import Spread

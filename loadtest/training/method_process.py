@@ -16,7 +16,7 @@ from unittest.mock import patch
 import torch
 
 from catalog.text.prompts import Task
-from loadtest.errors import LoadtestError
+from loadtest.measure.errors import LoadtestError
 from loadtest.training.released_gems import Part, ReleasedGems
 from loadtest.training.setup import Setup, draw_batches, draw_null_spaces, make_backbone, recipe_of
 from trainer.data.batches import TaskBatch, task_loss

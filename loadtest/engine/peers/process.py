@@ -14,7 +14,7 @@ from loadtest.engine.peers.ours import Ours
 from loadtest.engine.peers.protocol import Limits, Peer, Prompt
 from loadtest.engine.peers.transformers import TransformersGenerate
 from loadtest.engine.peers.vllm import VllmBeamSearch
-from loadtest.errors import LoadtestError
+from loadtest.measure.errors import LoadtestError
 from loadtest.synthetic.bundle import Shape, open_bundle
 from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
 

@@ -30,8 +30,8 @@ from typing import Any
 
 import psutil
 
-from loadtest.errors import LoadtestError
 from loadtest.load.server_process import start_server
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
 from loadtest.training.real_size.checkpoints import MODELS, make_data

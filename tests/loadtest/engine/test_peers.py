@@ -9,7 +9,7 @@ from loadtest.engine.agreement import reference_leaves
 from loadtest.engine.peers.process import PeerProcess
 from loadtest.engine.peers.protocol import Limits
 from loadtest.engine.peers.transformers import TransformersGenerate
-from loadtest.errors import LoadtestError
+from loadtest.measure.errors import LoadtestError
 from loadtest.synthetic.bundle import Shape, draw_prompts, open_bundle, save_bundle
 
 SHAPE = Shape(layers=1, hidden=64, words=100, depth=3, size=6, items=60)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from loadtest.errors import LoadtestError
 from loadtest.gpu import exactness_part, search_part, training_part
 from loadtest.gpu.__main__ import main, parse
 from loadtest.gpu.card import Speed
 from loadtest.gpu.journal import Journal, fault_of
 from loadtest.gpu.parts import MINUTES
 from loadtest.gpu.roofline import Roofline, published_for
+from loadtest.measure.errors import LoadtestError
 from loadtest.measure.timing import time_once
 from loadtest.synthetic.qwen import QWEN_SHAPES, large_tokenizer, random_qwen, text_entries
 from loadtest.training.__main__ import Costs
