@@ -85,7 +85,7 @@ def _fault_of_options(url: str, parts: SplitResult) -> str | None:
     except ValueError as error:
         return f"{error}".rstrip(".")
     except TypeError:
-        return "redis-py does not know one of its options"
+        return "redis-py does not know one of its options" if options else None
     return None
 
 

@@ -95,9 +95,9 @@ def test_a_bad_value_is_named_with_its_record(field, value, said):
 
 def test_unknown_columns_are_all_listed():
     with pytest.raises(
-        ItemsError, match=r"change 1 \(item 'b'\).*colour, size \(did you mean since\?\)\. .*has: item_id, title"
+        ItemsError, match=r"change 1 \(item 'b'\).*colour, prize \(did you mean price\?\)\. .*has: item_id, title"
     ):
-        table({"item_id": "b", "size": 4, "colour": "red", "year": 1})
+        table({"item_id": "b", "prize": 4, "colour": "red", "year": 1})
 
 
 def test_the_last_change_to_an_item_counts():

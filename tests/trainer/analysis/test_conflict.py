@@ -14,6 +14,7 @@ from trainer.analysis.training_setup import load_training_setup
 from trainer.data.batches import task_loss
 from trainer.gems import GemsConfig, NullSpace
 from trainer.gems.parameters import projected_modules
+from trainer.gems.subspace import FILL
 
 SHARES = {"search": 0.3, "recommendation": 0.7}
 
@@ -40,7 +41,8 @@ def test_a_gradient_of_low_rank_passes_whole(shape):
     own = gradients(*shape, rank=3)
     subspaces = TaskSubspaces("layer", own, None, GemsConfig(rank=6, complementary=False), SHARES)
     for task in TASKS:
-        torch.testing.assert_close(subspaces.project(task, own[task]), own[task], atol=2e-3, rtol=0)
+        lost = subspaces.project(task, own[task]) - own[task]
+        assert lost.norm() < 5 * FILL * own[task].norm(), "all but what the directions that fill a basis disturb"
 
 
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12)])

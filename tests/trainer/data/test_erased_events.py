@@ -150,7 +150,7 @@ def test_an_import_leaves_them_out_and_takes_their_tombstones_along(
 
 
 def test_a_table_of_methods_is_not_completed_from_runs_that_knew_them(files: tuple[Path, Path], tmp_path: Path) -> None:
-    wanted = Run("gems", 0, load_recipe("small", world.TINY), *files, tmp_path / "runs", None, 0)
+    wanted = Run("gems", "seed-0", 0, load_recipe("small", world.TINY), *files, tmp_path / "runs", None, 0)
     before = wanted.fingerprint()
     write_tombstones({digest_of("u1"): NOW}, tombstones_beside(files[1]))
     assert wanted.fingerprint() != before
