@@ -80,6 +80,7 @@ def drafts(out: Path) -> list[str]:
     return [path.name for path in out.glob(".draft-*")]
 
 
+@pytest.mark.slow
 def test_a_trainer_killed_while_it_publishes_is_resumed_to_the_same_bits(
     files: tuple[Path, Path], published: Path, tmp_path: Path, keep: Callable[..., None]
 ) -> None:

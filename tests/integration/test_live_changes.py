@@ -12,10 +12,10 @@ from tests.support import world
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", params=["recreate", pytest.param("surge", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["recreate", "surge"])
 def server(request, vllm_servers, trained, tmp_path_factory):
     """Quickly with the server that other files share; slowly with one that starts an engine for every change."""
     if request.param == "recreate":

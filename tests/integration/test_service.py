@@ -18,7 +18,7 @@ from tests.support.processes import run
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,6 @@ def test_an_event_about_an_unknown_item_is_kept_and_told(client):
     assert response.json()["accepted"][0]["known"] is False
 
 
-@pytest.mark.slow
 def test_histories_survive_a_restart_of_server_and_redis(bundles, tmp_path):
     event = {"user_id": "cleo", "type": "view", "item_id": "rope-red", "event_id": "once"}
     options = ("--bundles", bundles, "--managed-redis", tmp_path / "redis", *OPTIONS)

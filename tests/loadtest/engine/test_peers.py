@@ -75,6 +75,7 @@ def test_the_reference_ranks_every_prompt(directory, prompts):
     assert [len(set(answer)) for answer in leaves] == [7, 7, 7]
 
 
+@pytest.mark.slow
 def test_a_peer_answers_from_its_own_process(directory, prompts):
     peer = PeerProcess("transformers", directory, SHAPE, LIMITS)
     try:

@@ -31,6 +31,7 @@ sys.meta_path = [Hidden if finder is importlib.machinery.PathFinder else finder 
 """
 
 
+@pytest.mark.slow
 def test_a_part_that_takes_too_long_is_ended_and_says_so(tmp_path, capsys):
     assert main(["--out", str(tmp_path), "--small", "--parts", "exactness", "--minutes", "exactness=0.0001"]) == 1
     assert "its time was over" in json.loads((tmp_path / "exactness.json").read_text())["state"]

@@ -46,7 +46,7 @@ def test_a_true_server_passes_and_is_reported(shop: FaultyShop, tmp_path: Path):
 @pytest.mark.parametrize(
     ("fault", "requests", "rules"),
     [
-        ("repeats", 150, {"distinct"}),
+        pytest.param("repeats", 150, {"distinct"}, marks=pytest.mark.slow),
         # few of the 150 come while an item is gone
         pytest.param("ignores filters", 600, {"filter", "gone item"}, marks=pytest.mark.slow),
         pytest.param("leaks", 150, {"strange history"}, marks=pytest.mark.slow),

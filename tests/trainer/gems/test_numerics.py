@@ -54,7 +54,7 @@ def test_other_types_have_no_remainder(dtype):
 
 
 @pytest.mark.parametrize("side", ["output", "input"])
-@pytest.mark.parametrize("lr", [1e-5, 1e-4])
+@pytest.mark.parametrize("lr", [1e-5, pytest.param(1e-4, marks=pytest.mark.slow)])
 def test_bfloat16_weights_stay_in_the_null_space_at_the_rates_of_real_runs(side, lr):
     model = qwen2(dtype=torch.bfloat16, hidden_size=32)
     spaces = random_null_spaces(model, side, 0.3)
