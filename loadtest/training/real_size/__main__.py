@@ -54,8 +54,9 @@ SETTINGS = (
     "evaluation.width=20",
 )
 """Of the data's size; all others are the recipe's."""
-GENERAL_TEXT = ("null_space.texts=80", "null_space.text_tokens=64")
-"""The fewest tokens from which null spaces of layers 4,864 wide can be estimated."""
+GENERAL_TEXT = ("null_space.texts=80", "null_space.text_tokens=64", "null_space.energy=0.5")
+"""The fewest tokens from which null spaces of layers 4,864 wide can be estimated, and half of their energy, as random
+weights spread it over more directions than a sketch keeps."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

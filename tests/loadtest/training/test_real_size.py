@@ -3,6 +3,7 @@
 import json
 import math
 
+import psutil
 import pytest
 
 from catalog.data.events import read_events
@@ -14,6 +15,7 @@ from tests.support.paths import SHARED
 
 GIB = 1 << 30
 
+needs_memory = pytest.mark.skipif(psutil.virtual_memory().available < 14 * GIB, reason="takes 12 GiB")
 needs_data = pytest.mark.skipif(not (SHARED / "tokenizers").is_dir(), reason=f"{SHARED} is not here")
 
 
@@ -55,6 +57,7 @@ def test_a_small_checkpoint_goes_through_the_stages(tmp_path):
 
 
 @needs_data
+@needs_memory
 @pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.timeout(2400)
