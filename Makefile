@@ -149,9 +149,10 @@ test test-slow: WANT_CURL := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 
-# What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100).
+# What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). ONLY=--last-failed
+# runs what failed the last time.
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
-	$(PYTEST) -m "slow or hypothesis" --timeout 600 -o faulthandler_timeout=1800
+	$(PYTEST) $(ONLY) -m "slow or hypothesis" --timeout 600 -o faulthandler_timeout=1800
 
 lint: setup-dev
 	$(BIN)/ruff format --check
