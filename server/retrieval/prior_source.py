@@ -25,6 +25,10 @@ from server.engine.protocol import Engine
 __all__ = ["PriorSource", "leaves_of_paths"]
 
 
+KEPT = 3
+"""Indexes that were searched before the newest, whose requests may still be under way."""
+
+
 class PriorSource:
     """Makes priors in a thread. The sources are loaded, and the static prior is installed, when first asked for."""
 
@@ -72,10 +76,6 @@ class PriorSource:
                 await self._engine.install_static_prior(installed, popularity_M)
                 self._leaves = {installed: leaf_N, **dict(list(self._leaves.items())[:KEPT])}
             return self._leaves[installed]
-
-
-KEPT = 3
-"""Indexes that were searched before the newest, whose requests may still be under way."""
 
 
 def leaves_of_paths(index: ItemIndex, codes_NL: NDArray[np.integer]) -> NDArray[np.int64]:
