@@ -15,6 +15,7 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
+from catalog.priors.events import places_within
 from catalog.priors.words.index import words_of
 
 __all__ = ["FieldWords", "ItemWords", "QueryWords"]
@@ -33,10 +34,8 @@ class FieldWords:
 
     def of(self, item_C: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """All words of some items, and the place among these items that each belongs to."""
-        begin_C, length_C = self.start_N1[item_C], self.start_N1[item_C + 1] - self.start_N1[item_C]
-        owner = np.repeat(np.arange(len(item_C)), length_C)
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(length_C) - length_C, length_C)
-        return self.word_W[begin_C[owner] + within], owner
+        place, owner = places_within(self.start_N1[item_C], self.start_N1[item_C + 1])
+        return self.word_W[place], owner
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,18 +106,11 @@ class ItemWords:
         """How sure each word of the query is in a field of each item: float64 [C, P]."""
         words = len(query.rarity_P)
         found_CP = np.zeros(len(item_C) * words)
-        if len(query.number_Q) == 0:
-            return found_CP.reshape(len(item_C), words)
         word, owner = self._fields[name].of(item_C)
-        near = np.searchsorted(query.number_Q, word).clip(max=len(query.number_Q) - 1)
-        hit = np.flatnonzero(query.number_Q[near] == word)
         # a number may stand several times among the readings, once for each word that it is a reading of
-        for more in range(int(np.bincount(query.number_Q).max())):
-            own = near[hit] + more
-            own = own[own < len(query.number_Q)]
-            same = hit[: len(own)][query.number_Q[own] == word[hit[: len(own)]]]
-            own = own[query.number_Q[own] == word[hit[: len(own)]]]
-            np.maximum.at(found_CP, owner[same] * words + query.place_Q[own], query.weight_Q[own])
+        first, last = (np.searchsorted(query.number_Q, word, side=side) for side in ("left", "right"))
+        reading, of_word = places_within(first, last)
+        np.maximum.at(found_CP, owner[of_word] * words + query.place_Q[reading], query.weight_Q[reading])
         return found_CP.reshape(len(item_C), words)
 
     def length(self, name: str, item_C: NDArray[np.int64]) -> NDArray[np.int64]:
