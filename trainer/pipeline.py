@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from catalog.bundle.bundle import Bundle
+from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.config.recipe import Recipe
 from trainer.core.progress import print_line, progress
@@ -18,6 +19,7 @@ from trainer.data.batches import Batches
 from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
 from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
 from trainer.evaluation.baselines import TunedBaselines
+from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
 from trainer.evaluation.report import Protocol, Report, evaluate, with_protocol
 from trainer.methods import create_method
 from trainer.model.backbone import Backbone, load_backbone
@@ -108,12 +110,10 @@ def _train_and_publish(
     def evaluate_and_publish() -> Path:
         tuned = _unsharded(backbone, weights, recipe, workspace, group.device) if weights else backbone
 
-        baselines = None
-        if recipe.evaluation.questions == "test":  # validation questions are asked of the model alone
-            baselines = TunedBaselines(data.items, data.split, exclude_seen=recipe.evaluation.exclude_seen)
+        opponents = _opponents(tuned, data, tokens, prompts, recipe)
 
         def report(protocol: Protocol) -> Report:
-            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol, baselines)
+            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol, *opponents)
             return found | {"training": summary(read_step_log(workspace.step_log))}
 
         if method.unservable_reason is None:
@@ -175,6 +175,21 @@ def _unsharded(
     return plain
 
 
+def _opponents(
+    backbone: Backbone, data: TrainingData, tokens: Sequence[np.ndarray], prompts: PromptFormat, recipe: Recipe
+) -> tuple[TunedBaselines | None, LearnedGuidance | None]:
+    """The baselines and the guidance, which are the same under all protocols; None where validation questions are asked
+    of the model alone."""
+    if recipe.evaluation.questions != "test":
+        return None, None
+    seen = recipe.evaluation.exclude_seen
+    ranker = TransformersRanker(backbone.model, data.index, tokens, normalize=recipe.training.normalize)
+    return (
+        TunedBaselines(data.items, data.split, exclude_seen=seen),
+        learn_guidance(ranker, prompts, data.items, data.split, exclude_seen=seen),
+    )
+
+
 def _evaluate(
     backbone: Backbone,
     data: TrainingData,
@@ -183,6 +198,7 @@ def _evaluate(
     recipe: Recipe,
     protocol: Protocol,
     baselines: TunedBaselines | None,
+    guidance: LearnedGuidance | None,
 ) -> Report:
     with progress("evaluating", len(data.split.questions(recipe.evaluation.questions))) as shown:
         return evaluate(
@@ -195,6 +211,7 @@ def _evaluate(
             with_protocol(recipe.evaluation, protocol),
             protocol=protocol,
             baselines=baselines,
+            guidance=guidance,
             normalize=recipe.training.normalize,
             progress=shown.advance,
         )

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from catalog.priors.events import NO_QUERY, TrainingEvents, sum_of_rows
 from catalog.text.prompts import clean_text
 
-__all__ = ["ClickSettings", "Clicks", "fit", "of_counts", "score", "taken_after"]
+__all__ = ["ClickSettings", "Clicks", "count", "fit", "of_counts", "score", "taken_after"]
 
 Words = Callable[[str], Sequence[str]]
 
@@ -58,8 +58,13 @@ class Clicks:
 def fit(events: TrainingEvents, words: Words) -> Clicks:
     """The clicks of these events.
 
-    words: the distinct words of a query, such as `words_of` in `words.py`.
+    words: the distinct words of a query, such as `words_of` of `catalog.priors.words`.
     """
+    return of_counts(*count(events), words)
+
+
+def count(events: TrainingEvents) -> tuple[tuple[str, ...], sp.csr_matrix]:
+    """The distinct cleaned queries, and how many events with an item came after each: float64 [T, N]."""
     searched_E = events.query_E != NO_QUERY
     asked = np.unique(events.query_E[searched_E])
     number_of: dict[str, int] = {}
@@ -69,7 +74,7 @@ def fit(events: TrainingEvents, words: Words) -> Clicks:
     row_E, item_E = row_of_query[events.query_E[searched_E]], events.item_E[searched_E]
     count_TN = sp.csr_matrix((np.ones(len(row_E)), (row_E, item_E)), shape=(len(number_of), events.items))
     count_TN.sum_duplicates()
-    return of_counts(tuple(number_of), count_TN, words)
+    return tuple(number_of), count_TN
 
 
 def of_counts(queries: Sequence[str], count_TN: sp.csr_matrix, words: Words) -> Clicks:

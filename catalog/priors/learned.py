@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ __all__ = ["MAX_NEIGHBOURS", "Learned", "learn", "open_learned", "save_learned"]
 
 FORMAT = 1
 TEXTS = "texts.json"
+WORDS = ("queries", "intent_words")
+ARRAYS = ("evidence_VG", "events_N")
+MATRICES = ("count_TN", "ease_NN", "transitions_NN", "item_knn_NN")
 MAX_NEIGHBOURS = 200
 """Neighbours that EASE and transitions keep of an item."""
 
@@ -61,12 +64,12 @@ def learn(
     category_N: the category of each item, int64 from 0.
     words: the distinct words of a query.
     """
-    counted = clicks.fit(events, words)
+    queries, count_TN = clicks.count(events)
     spoken = intents.fit(events, category_N, words)
     of_ease, of_transitions, of_knn = neighbours
     return Learned(
-        queries=tuple(counted.number_of),
-        count_TN=_small(sp.csr_matrix(counted.taken_TN.expm1())),
+        queries=queries,
+        count_TN=_small(count_TN),
         intent_words=tuple(spoken.column_of),
         evidence_VG=spoken.evidence_VG,
         ease_NN=_small(_strongest_of(ease.fit(events, of_ease))),
@@ -79,14 +82,14 @@ def learn(
 def save_learned(learned: Learned, folder: Path) -> None:
     """Write the folder, which must not exist."""
     folder.mkdir(parents=True)
-    for name in _names(np.ndarray):
+    for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(learned, name))
-    for name in _names(sp.csr_matrix):
+    for name in MATRICES:
         matrix = getattr(learned, name)
         for part in ("data", "indices", "indptr"):
             np.save(folder / f"{name}.{part}.npy", getattr(matrix, part))
-    shapes = {name: list(getattr(learned, name).shape) for name in _names(sp.csr_matrix)}
-    texts = {name: list(getattr(learned, name)) for name in ("queries", "intent_words")}
+    shapes = {name: list(getattr(learned, name).shape) for name in MATRICES}
+    texts = {name: list(getattr(learned, name)) for name in WORDS}
     content = {"format": FORMAT, "shapes": shapes, **texts}
     (folder / TEXTS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
@@ -101,9 +104,9 @@ def open_learned(folder: Path, items: int) -> Learned:
         content = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise PriorsError(f"{folder} has format {content['format']}, not {FORMAT}: publish the bundle again")
-        parts: dict[str, Any] = {name: tuple(content[name]) for name in ("queries", "intent_words")}
-        parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _names(np.ndarray)}
-        for name in _names(sp.csr_matrix):
+        parts: dict[str, Any] = {name: tuple(content[name]) for name in WORDS}
+        parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        for name in MATRICES:
             arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("data", "indices", "indptr"))
             parts[name] = sp.csr_matrix(tuple(arrays), shape=content["shapes"][name])
             parts[name].check_format()
@@ -113,11 +116,6 @@ def open_learned(folder: Path, items: int) -> Learned:
     if not learned.ease_NN.shape[0] == learned.count_TN.shape[1] == len(learned.events_N) == items:
         raise PriorsError(f"{folder} is of {len(learned.events_N)} items and the catalog has {items}: publish it again")
     return learned
-
-
-def _names(kind: type) -> list[str]:
-    wanted = {np.ndarray: "np.ndarray", sp.csr_matrix: "sp.csr_matrix"}[kind]
-    return [field.name for field in fields(Learned) if field.type == wanted]
 
 
 def _small(matrix: sp.csr_matrix) -> sp.csr_matrix:

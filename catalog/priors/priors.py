@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
@@ -22,7 +20,7 @@ from catalog.priors import clicks, ease, intents, item_knn, taste, transitions
 from catalog.priors.events import TrainingEvents, newest_distinct, sum_of_rows
 from catalog.priors.learned import Learned, learn
 from catalog.priors.taste import TASTE_FEATURES
-from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, words_of
+from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
 __all__ = ["FEATURES", "Candidates", "PriorSettings", "Priors"]
 
@@ -81,7 +79,9 @@ class Priors:
         self.learned = learned
         self._split = _words(self.settings)
         self._clicks = clicks.of_counts(learned.queries, learned.count_TN, self._split)
-        self._words = WordFeatures(items, self.settings.words, {"queries": _queries_of_items(learned)})
+        self._words = WordFeatures(
+            items, self.settings.words, {"queries": queries_of_items(learned.queries, learned.count_TN)}
+        )
         self._taste = taste.fit(items)
         number_of = {word: number for number, word in enumerate(learned.intent_words)}
         self._intents = intents.Intents(_from_zero(self._taste.category_N), number_of, learned.evidence_VG)
@@ -151,18 +151,6 @@ class Priors:
 
 def _words(settings: PriorSettings) -> Callable[[str], list[str]]:
     return partial(words_of, analyzer(settings.words.language))
-
-
-def _queries_of_items(learned: Learned) -> list[str]:
-    """All queries that led to each item, as often as they did, in one text."""
-    count_NT = sp.csr_matrix(learned.count_TN.T)
-    texts = []
-    for begin, end in pairwise(count_NT.indptr.tolist()):
-        asked = zip(
-            count_NT.indices[begin:end].tolist(), count_NT.data[begin:end].round().astype(int).tolist(), strict=True
-        )
-        texts.append(" ".join(learned.queries[query] for query, count in asked for _ in range(count)))
-    return texts
 
 
 def _from_zero(category_N: NDArray[np.int64]) -> NDArray[np.int64]:

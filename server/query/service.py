@@ -93,15 +93,16 @@ class Service:
         corrected = None
         if query.text is not None and query.correct:
             corrected = await deployment.catalog.spelling.correct(query.text)
-        plan = QueryPlan(query, corrected or query.text, history, page.shown, searcher)
+        text = corrected or query.text
+        plan = QueryPlan(query, text, history, page.shown, searcher)
         async with searcher.eligible.limit(query.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width, self._max_width)
-            request = await _guided(request, query, corrected or query.text, plan.past, deployment, searcher)
+            request = await _guided(request, query, text, plan.past, deployment, searcher)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
-            stranger = await _guided(stranger, query, corrected or query.text, [], deployment, searcher)
+            stranger = await _guided(stranger, query, text, [], deployment, searcher)
             without_history = await deployment.rank(stranger, query.task)
         items = plan.items(ranking, without_history)
         return QueryResult(

@@ -92,7 +92,7 @@ def evaluate(
         if guidance is not None:
             priors = guidance.priors_of(task, split.full, questions)
             rankings["prior"] = guidance.rank_by_prior(priors, candidates, MAX_CUTOFF)
-            asked = (ranker, prompts, split.full, questions, candidates, recipe, progress)
+            asked = (ranker, prompts, split.full, questions, candidates, recipe)  # each counts as answered once
             rankings["guided"] = rank_questions(*asked, priors=priors, static=guidance.static)
         if baselines is not None:
             rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)

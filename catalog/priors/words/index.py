@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import pairwise
 from operator import add
 
 import numpy as np
@@ -18,7 +19,6 @@ import scipy.sparse as sp
 import tantivy
 
 from catalog.data.items import Items
-from catalog.priors.events import NO_QUERY, TrainingEvents
 from catalog.text.normalization import nfkc
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
@@ -95,13 +95,17 @@ def item_fields(items: Items) -> dict[str, list[str]]:
     return {"text": items.texts(), **fields}
 
 
-def queries_of_items(events: TrainingEvents) -> list[str]:
-    """All queries that led to each item, as often as they did, in one text."""
-    queries: list[list[str]] = [[] for _ in range(events.items)]
-    for item, query in zip(events.item_E.tolist(), events.query_E.tolist(), strict=True):
-        if query != NO_QUERY:
-            queries[item].append(events.texts[query])
-    return [" ".join(texts) for texts in queries]
+def queries_of_items(queries: Sequence[str], count_TN: sp.csr_matrix) -> list[str]:
+    """All queries that led to each item, as often as they did, in one text.
+
+    queries, count_TN: as `clicks.count` gives them.
+    """
+    count_NT = sp.csr_matrix(count_TN.T)
+    texts = []
+    for begin, end in pairwise(count_NT.indptr.tolist()):
+        asked = zip(count_NT.indices[begin:end].tolist(), count_NT.data[begin:end].astype(int).tolist(), strict=True)
+        texts.append(" ".join(queries[query] for query, times in asked for _ in range(times)))
+    return texts
 
 
 def fit(fields: Mapping[str, Sequence[str]], settings: WordSettings) -> WordIndex:

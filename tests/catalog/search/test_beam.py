@@ -42,9 +42,9 @@ def run(index, widths, restriction, models, *, compiled=True):
     return searched(index, widths, restriction, models, compiled=compiled)[1]
 
 
-def searched(index, widths, restriction, models, *, compiled=True):
-    """The search, and what it found."""
-    search = BeamSearch(DeviceIndex(index), widths, restriction, compiled=compiled)
+def searched(index, widths, restriction, models, **options):
+    """The search, and what it found. options: of the search."""
+    search = BeamSearch(DeviceIndex(index), widths, restriction, **options)
     paths = {}
 
     def decode(level, beams):

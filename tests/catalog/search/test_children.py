@@ -11,7 +11,7 @@ from catalog.search.beam import BeamSearch
 from catalog.search.device_index import DeviceIndex
 from catalog.search.restriction import Restriction
 from tests.catalog.search.slow_search import slow_search
-from tests.catalog.search.test_beam import EITHER_WAY, models_of
+from tests.catalog.search.test_beam import EITHER_WAY, models_of, searched
 
 
 @st.composite
@@ -26,19 +26,10 @@ def catalogs(draw):
     return index, np.array(denied, np.int64), rows
 
 
-def searched(index, widths, models, restriction=None, *, compiled):
-    """What the search finds where one made-up model a row is asked."""
-    search = BeamSearch(DeviceIndex(index), widths, restriction, over_children=True, compiled=compiled)
-    paths = {}
-
-    def decode(level, beams):
-        previous = paths.get(level - 1, [()] * len(search.layouts[level - 1].row_B))
-        parents, codes = beams.parent_B.tolist(), beams.code_B.tolist()
-        paths[level] = [(*previous[parent], code) for parent, code in zip(parents, codes, strict=True)]
-        rows = search.layouts[level].row_B.tolist()
-        return torch.stack([models[row](path) for row, path in zip(rows, paths[level], strict=True)])
-
-    return search.run(torch.stack([model(()) for model in models]), decode), search
+def found_over_children(index, widths, models, restriction=None, *, compiled):
+    """What the search finds where one made-up model a row is asked, and the search."""
+    search, found = searched(index, widths, restriction, models, over_children=True, compiled=compiled)
+    return found, search
 
 
 def over_children(index, model):
@@ -63,7 +54,7 @@ def test_equals_the_slow_search(compiled, catalog):
     models = models_of(index, seeds, coarse=False)
     wanted = set(range(len(index))) - set(denied.tolist())
     restriction = Restriction(index, [denied] * len(rows))
-    found, search = searched(index, widths, models, restriction, compiled=compiled)
+    found, search = found_over_children(index, widths, models, restriction, compiled=compiled)
     for width, model, ranked, score_KL in zip(widths, models, found, search.level_scores(), strict=True):
         expected = slow_search(index, width, wanted, over_children(index, model))
         assert ranked.leaves.tolist() == [leaf for leaf, _ in expected]
@@ -77,7 +68,7 @@ def test_equals_the_slow_search(compiled, catalog):
 def test_the_probabilities_of_all_items_sum_to_one(compiled, catalog):
     index, _, rows = catalog
     widths, models = [len(index)] * len(rows), models_of(index, [seed for _, seed in rows], coarse=False)
-    for leaves, scores in searched(index, widths, models, compiled=compiled)[0]:
+    for leaves, scores in found_over_children(index, widths, models, compiled=compiled)[0]:
         assert sorted(leaves.tolist()) == list(range(len(index)))
         assert np.exp(scores.astype(float)).sum() == pytest.approx(1, abs=1e-5)
 
@@ -87,7 +78,7 @@ def test_both_ways_agree_on_a_large_catalog():
     paths = np.unique(generator.integers(0, [16, 256, 256], (30_000, 3)), axis=0)
     index, _ = ItemIndex.build(paths, [16, 256, 256])
     models = models_of(index, range(4), coarse=False)
-    ways = [searched(index, [50, 200, 7, 512], models, compiled=compiled)[0] for compiled in (True, False)]
+    ways = [found_over_children(index, [50, 200, 7, 512], models, compiled=compiled)[0] for compiled in (True, False)]
     for compiled, vectorised in zip(*ways, strict=True):
         np.testing.assert_allclose(compiled.scores, vectorised.scores, atol=2e-6)
         assert len(set(compiled.leaves.tolist()) & set(vectorised.leaves.tolist())) >= len(compiled.leaves) - 1

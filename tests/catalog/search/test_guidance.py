@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from catalog.errors import ItemIndexError
 from catalog.ids.index import ItemIndex
-from catalog.search.beam import BeamSearch
-from catalog.search.device_index import DeviceIndex
 from catalog.search.guidance import NO_PRIOR, Guidance, Prior, StaticPrior
 from catalog.search.restriction import FilterBitmap, Restriction
-from tests.catalog.search.test_beam import EITHER_WAY, batches, models_of, run
+from tests.catalog.search.test_beam import EITHER_WAY, batches, models_of, run, searched
 
 FLOAT = np.float32
 VALUES = st.sampled_from([-3.0, -0.5, 0.0, 0.25, 1.0, 2.5, 40.0])
@@ -71,17 +69,8 @@ def guided(index, widths, restriction, models, priors, static_N, *, compiled):
     """The results of every row, and the guidance they were found with."""
     static = None if static_N is None else StaticPrior(index, static_N)
     guidance = Guidance(index, priors, static, restriction)
-    search = BeamSearch(DeviceIndex(index), widths, restriction, guidance, compiled=compiled)
-    paths = {}
-
-    def decode(level, beams):
-        previous = paths.get(level - 1, [()] * len(search.layouts[level - 1].row_B))
-        steps = zip(beams.parent_B.tolist(), beams.code_B.tolist(), strict=True)
-        paths[level] = [(*previous[parent], code) for parent, code in steps]
-        rows = search.layouts[level].row_B.tolist()
-        return torch.stack([models[row](path) for row, path in zip(rows, paths[level], strict=True)])
-
-    return search.run(torch.stack([model(()) for model in models]), decode), guidance, search
+    _, found = searched(index, widths, restriction, models, guidance=guidance, compiled=compiled)
+    return found, guidance
 
 
 @EITHER_WAY
@@ -90,7 +79,7 @@ def test_a_search_as_wide_as_the_catalog_equals_brute_force(compiled, batch, coa
     index, rows, static_N, priors = batch
     models = models_of(index, [row[-1] for row in rows], coarse)
     widths = [len(index)] * len(rows)
-    found, guidance, _ = guided(index, widths, restriction_of(index, rows), models, priors, static_N, compiled=compiled)
+    found, guidance = guided(index, widths, restriction_of(index, rows), models, priors, static_N, compiled=compiled)
     for row, model, prior, ranked, offset in zip(rows, models, priors, found, guidance.offset_R, strict=True):
         expected = by_brute_force(index, wanted_by(index, row), model, prior, static_N, offset)
         assert ranked.leaves.tolist() == [leaf for _, leaf in expected]
@@ -115,9 +104,7 @@ def test_one_beam_finds_the_best_listed_leaf_where_the_model_likes_all_alike(com
     index, rows, _, priors = batch
     even = [lambda path: torch.zeros(index.sizes[len(path)])] * len(rows)
     priors = [Prior(prior.leaves, np.abs(prior.values) + 1, prior.model_weight) for prior in priors]
-    found, guidance, _ = guided(
-        index, [1] * len(rows), restriction_of(index, rows), even, priors, None, compiled=compiled
-    )
+    found, guidance = guided(index, [1] * len(rows), restriction_of(index, rows), even, priors, None, compiled=compiled)
     for row, prior, ranked, offset in zip(rows, priors, found, guidance.offset_R, strict=True):
         wanted = wanted_by(index, row)
         best = by_brute_force(index, wanted, even[0], prior, None, offset)[:1]
@@ -131,7 +118,7 @@ def test_rows_without_a_prior_are_answered_in_the_same_bits(compiled, batch, coa
     index, rows = batch
     widths, *_, seeds = zip(*rows, strict=True)
     models, restriction = models_of(index, seeds, coarse), restriction_of(index, rows)
-    found, *_ = guided(index, widths, restriction, models, [NO_PRIOR] * len(rows), None, compiled=compiled)
+    found, _ = guided(index, widths, restriction, models, [NO_PRIOR] * len(rows), None, compiled=compiled)
     plain = run(index, widths, restriction, models, compiled=compiled)
     for ranked, expected in zip(found, plain, strict=True):
         assert ranked.leaves.tolist() == expected.leaves.tolist()
@@ -146,10 +133,10 @@ def test_a_narrow_search_finds_what_only_the_prior_knows(compiled):
     logp = torch.log_softmax(-3.0 * torch.arange(8, dtype=torch.float32), 0)
     target = index.leaf((7, 7))
     prior = Prior(np.array([target]), np.array([60.0], FLOAT))
-    ((ranked,), *_) = guided(index, [2], None, [lambda path: logp], [prior], None, compiled=compiled)
+    (ranked,), _ = guided(index, [2], None, [lambda path: logp], [prior], None, compiled=compiled)
     assert ranked.leaves[0] == target
     assert ranked.scores[0] == pytest.approx(60.0 + 2 * logp[7].item(), abs=1e-3)
-    ((without,), *_) = guided(index, [2], None, [lambda path: logp], [NO_PRIOR], None, compiled=compiled)
+    (without,), _ = guided(index, [2], None, [lambda path: logp], [NO_PRIOR], None, compiled=compiled)
     assert target not in without.leaves.tolist()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.data.items import Items
-from catalog.priors import words
+from catalog.priors import clicks, words
 from catalog.priors.events import TrainingEvents
 from catalog.text.prompts import TASKS, Task
 from trainer.core.progress import print_line
@@ -123,7 +123,7 @@ def training_events(train: Histories, items: int) -> TrainingEvents:
 
 def _sources(items: Items, events: TrainingEvents, seed: int) -> list[Source]:
     fields = words.item_fields(items)
-    queries = words.queries_of_items(events)
+    queries = words.queries_of_items(*clicks.count(events))
     both = [f"{text} {typed}" for text, typed in zip(fields["text"], queries, strict=True)]
     return [
         Popularity(events),
