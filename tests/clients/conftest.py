@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
     bundles.mkdir()
     key = make_key(keys)
     server = ServerProcess(
-        *("--bundles", bundles, "--managed-redis", redis, "--keys", keys, "--port", "0"),
+        *("--bundles", bundles, "--managed-redis", redis, "--keys", keys, "--port", "0", *PATIENT),
         module="tests.clients.shop_server",
         imported="server",
     )

@@ -9,13 +9,12 @@ import pytest
 from server.storage.managed_redis import managed_redis
 from tests.hostile.logged import Logged
 from tests.server.conftest import changes, deployments, engine, history, settings, shop
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 
 __all__ = ["changes", "deployments", "engine", "history", "settings", "shop"]
 
 FAKE = "tests.support.fake_server"
 SMALL = ("--connections", "24", "--header-timeout", "1", "--body-timeout", "1.5", "--send-timeout", "1")
-PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
 
 
 class Target:

@@ -9,11 +9,9 @@ import httpx
 
 from tests.support.paths import ROOT
 from tests.support.processes import run
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 
 SMALL = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning")
-# A busy machine is no fault, and an answer without its user's history is not what is tried here.
-PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
 
 
 class NewShop:

@@ -12,6 +12,8 @@ from tests.support.processes import Process
 
 READY = re.compile(r"gemserve: ready on (http://\S+) ")
 START_SECONDS = 180  # an engine starts in 20; machines here are shared
+PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
+"""A busy machine is no fault, where an answer without its user's history is not what is tried."""
 
 
 def start(*words: str | Path, imported: str | None) -> subprocess.Popen[str] | Process:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import world
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.trained import Trained
 
 __all__ = ["VllmServer", "VllmServers"]
 
 OPTIONS = ("--port", "0", "--engine.kv-cache-bytes", str(64 << 20), "--log-level", "warning", "--open-admin", "true")
 HANGS = ("--engine.hang-seconds", "20")
-PATIENT = ("--redis-write-timeout-ms", "20000")  # on a busy machine Redis' disk can take longer than the default
 
 
 @dataclass(frozen=True, slots=True)
