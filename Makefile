@@ -6,12 +6,14 @@
 #   make serve ADMIN=open      everybody may change items and models: for trying it out on a machine of one's own
 #   PORT, REDIS_URL, BUNDLES and RECIPE are read from the environment too; without REDIS_URL a Redis is started and stopped
 #   make docs                  the documentation as a site in var/site
+#   make results               measures quality again and writes the tables of the documentation; ONLY=part,… FORCE=yes DATA_DIR=folder
 #   make test | test-slow | lint | format | setup | bench | load | lock | openapi | client-types | audit | licences
 PYTHON  ?= python3.11
 VENV    ?= .venv
 DEVICE  ?= cpu
 PORT    ?= 8000
 VAR     ?= var
+DATA_DIR ?= ../shared/data
 DATA    ?= $(VAR)/shop
 BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
 PROFILE ?= smoke
@@ -36,10 +38,10 @@ unexport PYTHONDONTWRITEBYTECODE # every process would compile vLLM and transfor
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences docs
+.PHONY: help setup deps setup-dev packages bundle serve bench load test test-slow lint format lock openapi client-types audit licences docs results
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
 
 # --- environment -----------------------------------------------------------------------------------------------------
 
@@ -123,6 +125,10 @@ bench: packages setup
 	$(BIN)/python -m loadtest.breakdown --json $(VAR)/bench/breakdown.json
 	$(BIN)/python -m loadtest.live --json $(VAR)/bench/live.json
 	$(BIN)/python -m loadtest.engine --json $(VAR)/bench/engine.json
+
+# The JSON files of docs/measurements, and from them the tables of the documentation; `ONLY=tables` writes the tables alone.
+results: packages setup
+	$(BIN)/python -m loadtest.measure.results --data $(DATA_DIR) --var $(VAR)/results $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force)
 
 # A server and its Redis under the load of customers who check every answer; reports in $(VAR)/load.
 load: WANT_REDIS := yes

@@ -1,1 +1,1 @@
-"""What every benchmark reports with: the machine's description, times taken in turns, and tables."""
+"""What every benchmark reports with: the machine's description, times taken in turns, tables, and the results of the documentation."""

@@ -1,0 +1,151 @@
+"""What `make results` makes: a plain list of parts, each with its commands and the JSON file that they end in.
+
+In commands `{data}` is the folder of downloaded data sets, `{var}` the folder of what is made on the way, `{inputs}`
+the digest of the code and data that decide what comes out, and `{json}` the file to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["DATA_SETS", "PARTS", "DataSet", "Part"]
+
+Command = tuple[str, ...]
+
+PYTHON = "python"
+"""In a command, the Python that runs this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set that is imported.
+
+    importer: the importer's name.
+    recipe: what it is trained with.
+    source: its folder in `{data}`; None where it is made up.
+    fetch: where to get it.
+    """
+
+    name: str
+    importer: str
+    recipe: str
+    source: str | None = None
+    fetch: str = ""
+
+    @property
+    def imports(self) -> Command:
+        source = () if self.source is None else (f"{{data}}/{self.source}",)
+        return (PYTHON, "-m", "catalog.importers", self.importer, *source, f"{{var}}/data/{self.name}")
+
+    @property
+    def files(self) -> Command:
+        """The options that name its items and events."""
+        folder = f"{{var}}/data/{self.name}"
+        return ("--items", f"{folder}/items.parquet", "--events", f"{folder}/events.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A measurement.
+
+    commands: are run in this order; one that begins with `unless FOLDER` only where that folder is not there.
+    code: files and folders of the repository that decide what comes out.
+    data: the data set that is imported before.
+    report: the file that is copied to the JSON file in the end; None where a command writes the JSON itself.
+    needs: folders that must be there, and how to get each of them.
+    hours: whether it takes that long: it runs where it is asked for by name only.
+    """
+
+    name: str
+    commands: tuple[Command, ...]
+    code: tuple[str, ...]
+    data: DataSet | None = None
+    report: str | None = None
+    needs: tuple[tuple[str, str], ...] = ()
+    hours: bool = False
+
+    @property
+    def output(self) -> str:
+        return f"{self.name}.json"
+
+
+DATA_SETS: Mapping[str, DataSet] = {
+    own.name: own
+    for own in (
+        DataSet("shop", "shop", "demo"),
+        DataSet(
+            "movielens",
+            "movielens",
+            "small",
+            "movielens-latest-small",
+            "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip",
+        ),
+        DataSet(
+            "lastfm",
+            "lastfm",
+            "small",
+            "lastfm-hetrec-2k",
+            "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip",
+        ),
+    )
+}
+
+TRAINER = ("catalog", "trainer", "requirements/cpu.txt")
+
+
+def _quality(data: DataSet) -> Part:
+    out = f"{{var}}/bundles/{data.name}"
+    train = (PYTHON, "trainer/run.py", *data.files, "--out", out, "--recipe", data.recipe)
+    return Part(f"quality-{data.name}", (train,), TRAINER, data, report=f"{out}/current/report.json")
+
+
+def _baselines(data: DataSet) -> Part:
+    measure = (PYTHON, "-m", "trainer.evaluation.baselines", *data.files, "--json", "{json}")
+    return Part(f"baselines-{data.name}", (measure,), TRAINER, data)
+
+
+def _relevance() -> Part:
+    bundle = "{var}/bundles/shop/current"
+    measure = (PYTHON, "-m", "loadtest.relevance", "--bundle", bundle, "--json", "{json}")
+    code = (*TRAINER, "loadtest/relevance")
+    return Part(
+        "relevance-shop", (measure,), code, needs=((bundle, "`make results ONLY=quality-shop FORCE=yes` trains it"),)
+    )
+
+
+CORPUS = "{data}/general-corpus"
+
+
+def _comparison(data: DataSet) -> Part:
+    """The methods against each other, from a base pretrained on general text; an interrupted one goes on."""
+    out = f"{{var}}/comparison-{data.name}-{{inputs}}"
+    general = f"{CORPUS}/wikipedia_en_sample.txt.gz"
+    pretrain = (PYTHON, "-m", "trainer.analysis.pretrain_base", "--corpus", general, "--out", f"{out}/base")
+    compare = (
+        *(PYTHON, "-m", "trainer.analysis.ablation", *data.files, "--out", f"{out}/runs", "--base", f"{out}/base"),
+        *("--held-out", f"{CORPUS}/wikitext2_test.txt.gz", "--json", "{json}"),
+        *("--picture", f"docs/pictures/comparison-{data.name}.png", f"null_space.corpus={general}"),
+    )
+    return Part(
+        f"comparison-{data.name}",
+        (("unless", f"{out}/base", *pretrain), compare),
+        TRAINER,
+        data,
+        needs=((CORPUS, "general text: wikipedia_en_sample.txt.gz and wikitext2_test.txt.gz, a document a paragraph"),),
+        hours=True,
+    )
+
+
+def _training() -> Part:
+    measure = (PYTHON, "-m", "loadtest.training", "--json", "{json}")
+    return Part("training", (measure,), (*TRAINER, "loadtest/training"), hours=True)
+
+
+PARTS: tuple[Part, ...] = (
+    *(_quality(data) for data in DATA_SETS.values()),
+    *(_baselines(data) for data in DATA_SETS.values()),
+    _relevance(),
+    *(_comparison(DATA_SETS[name]) for name in ("movielens", "lastfm")),
+    _training(),
+)
