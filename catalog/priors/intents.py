@@ -27,7 +27,7 @@ ENOUGH = 20.0
 class Intents:
     """What each word says about categories.
 
-    category_N: the category of each item, int64.
+    category_N: the category of each item, int64; no word says anything of one that came later.
     column_of: the row of each word.
     evidence_VG: log of how much likelier a category is after a query with the word, float32.
     """
@@ -65,4 +65,5 @@ def score(intents: Intents, words: Sequence[str], item_C: np.ndarray) -> np.ndar
     rows = [column for word in words if (column := intents.column_of.get(word)) is not None]
     if not rows:
         return np.zeros(len(item_C))
-    return np.asarray(intents.evidence_VG[rows].sum(0)[intents.category_N[item_C]], np.float64)
+    evidence_G1 = np.append(intents.evidence_VG[rows].sum(0), 0.0)
+    return np.asarray(evidence_G1[np.minimum(intents.category_N[item_C], len(evidence_G1) - 1)])

@@ -17,8 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.errors import PriorsError
-from catalog.priors import clicks, ease, intents, item_knn, popularity, transitions
+from catalog.priors import clicks, intents, popularity
 from catalog.priors.events import TrainingEvents
+from catalog.priors.neighbours import ease, item_knn, transitions
 
 __all__ = ["MAX_NEIGHBOURS", "Learned", "learn", "open_learned", "save_learned"]
 

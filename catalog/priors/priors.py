@@ -8,17 +8,20 @@ N items, H items of a history, C candidates, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
-from catalog.priors import clicks, ease, intents, item_knn, taste, transitions
-from catalog.priors.events import TrainingEvents, newest_distinct, sum_of_rows
+from catalog.priors import clicks, intents, taste
+from catalog.priors.events import TrainingEvents, newest_distinct
 from catalog.priors.learned import Learned, learn
+from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
@@ -64,39 +67,57 @@ class Candidates:
 
 
 Sparse = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Items, ascending, and what a source says of each; of all others it says 0."""
+"""Items, in any order, and what a source says of each; of all others it says 0."""
+NOTHING: Sparse = (np.empty(0, np.int64), np.empty(0))
+SOURCES = (*NEIGHBOUR_FEATURES, "same_clicks", "alike_clicks", "bm25")
+"""What finds items by itself."""
+SOURCE_COLUMNS = np.array([COLUMN[name] for name in SOURCES])
+TASTE = slice(COLUMN[TASTE_FEATURES[0]], COLUMN[TASTE_FEATURES[-1]] + 1)
 
 
 class Priors:
-    """The fitted sources of one catalog.
+    """The fitted sources of one state of a catalog.
 
     items: the catalog.
     learned: what its events teach; nothing where a shop is new.
     """
 
     def __init__(self, items: Items, learned: Learned, settings: PriorSettings | None = None) -> None:
+        from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
+
+        self._kernels = kernels
         self.settings = settings or PriorSettings()
         self.learned = learned
         self._split = _words(self.settings)
         self._clicks = clicks.of_counts(learned.queries, learned.count_TN, self._split)
+        self._count_NT = sp.csr_matrix(learned.count_TN.T)
         self._words = WordFeatures(
             items, self.settings.words, {"queries": queries_of_items(learned.queries, learned.count_TN)}
         )
         self._taste = taste.fit(items)
+        self._categories = len(self._taste.number_of_category)
         number_of = {word: number for number, word in enumerate(learned.intent_words)}
-        self._intents = intents.Intents(_from_zero(self._taste.category_N), number_of, learned.evidence_VG)
+        self._intents = intents.Intents(
+            known_categories(self._taste.category_N, self._categories), number_of, learned.evidence_VG
+        )
         most = max(np.log1p(learned.events_N.max(initial=0)), 1)
         self.popularity_N: NDArray[np.float32] = (np.log1p(learned.events_N) / most).astype(np.float32)
         """log(1 + n) of the n events of every item, divided by the greatest: the static part of the prior."""
-        self._popular = np.sort(np.argsort(-learned.events_N, kind="stable")[: self.settings.listed])
+        listed = self.settings.listed
+        self._popular = np.sort(np.argsort(-learned.events_N, kind="stable")[:listed])
+        self._listed = np.array([listed] * (len(SOURCES) - 1) + [2 * listed])
+        matrices = (learned.ease_NN, learned.transitions_NN, learned.item_knn_NN)
+        # plain arrays: numba does not know the mapped ones of a bundle
+        self._matrices = [tuple(map(np.asarray, (m.indptr, m.indices, m.data))) for m in matrices]
 
     @classmethod
     def fit(cls, items: Items, events: TrainingEvents, settings: PriorSettings | None = None) -> Priors:
         """The sources of a catalog and its events, whose item numbers are rows of the catalog."""
         settings = settings or PriorSettings()
         neighbours = settings.ease, settings.transitions, settings.item_knn
-        categories = _from_zero(taste.fit(items).category_N)
-        return cls(items, learn(events, categories, _words(settings), neighbours), settings)
+        taste_of = taste.fit(items)
+        category_N = known_categories(taste_of.category_N, len(taste_of.number_of_category))
+        return cls(items, learn(events, category_N, _words(settings), neighbours), settings)
 
     @classmethod
     def of_items(cls, items: Items, settings: PriorSettings | None = None) -> Priors:
@@ -110,71 +131,73 @@ class Priors:
         query: as it was typed; None for a recommendation.
         history_H: the items of the history, int64, oldest first.
         """
-        listed = self.settings.listed
-        said: dict[str, Sparse] = self._neighbours(history_H)
-        found = [_best(source, listed) for source in said.values()]
+        said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
+        further = self._popular
         if query is not None:
-            said |= self._taken_after(query)
-            found += [_best(said["same_clicks"], listed), _best(said["alike_clicks"], listed)]
-            by_words = self._words.find(query, 2 * listed)
-            found.append(by_words.items)
-        found.append(self._popular)
-        item_C = np.unique(np.concatenate(found))
-        value_CF = np.zeros((len(item_C), len(FEATURES)), np.float32)
-        for name, source in said.items():
-            value_CF[:, COLUMN[name]] = _at(source, item_C)
+            by_words = self._words.find(query, 2 * self.settings.listed)
+            said |= {**self._taken_after(query), "bm25": (by_words.item_S, by_words.score_S)}
+            further = np.array([*by_words.titled, *by_words.named, *further.tolist()], np.int64)
+        of_sources, values = zip(*(said[name] for name in SOURCES), strict=True)
+        item_C, value_CF = self._kernels.join(
+            of_sources, values, SOURCE_COLUMNS, further, self._words.present_N, self._listed, len(FEATURES)
+        )
         if query is not None:
-            value_CF[:, : len(WORD_FEATURES)] = self._words.features(by_words, item_C)
+            self._words.compare(by_words, item_C, value_CF)
             value_CF[:, COLUMN["intent"]] = intents.score(self._intents, self._split(query), item_C)
-        first = COLUMN[TASTE_FEATURES[0]]
-        value_CF[:, first : first + len(TASTE_FEATURES)] = taste.score(self._taste, history_H, item_C)
+        value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
         value_CF[:, COLUMN["popularity"]] = self.popularity_N[item_C]
-        return Candidates(item_C, value_CF)
+        return Candidates(item_C, value_CF.astype(np.float32))
+
+    def with_items(self, item_K: NDArray[np.int64], items: Items, gone: Sequence[int] = ()) -> Priors:
+        """After a change of the catalog, which this does not see. There is one change at a time.
+
+        What events teach of an item stays; a new one has no neighbours yet.
+
+        item_K: the numbers of items that are new or changed. A number is never given to another item.
+        items: these items.
+        gone: the numbers of items that are deleted.
+        """
+        changed = copy.copy(self)
+        changed._words = self._words.with_items(item_K, items, gone, {"queries": self._queries_that_led_to(item_K)})
+        changed._taste = self._taste.with_items(item_K, items)
+        changed._intents = replace(
+            self._intents, category_N=known_categories(changed._taste.category_N, self._categories)
+        )
+        newer = max(0, len(changed._taste.category_N) - len(self.popularity_N))
+        changed.popularity_N = np.concatenate([self.popularity_N, np.zeros(newer, np.float32)])
+        return changed
+
+    def _queries_that_led_to(self, item_K: NDArray[np.int64]) -> list[str]:
+        """All queries that led to each of some items, in one text."""
+        known = item_K < self._count_NT.shape[0]
+        texts = np.full(len(item_K), "", object)
+        texts[known] = queries_of_items(self.learned.queries, sp.csr_matrix(self._count_NT[item_K[known]].T))
+        return list(texts)
 
     def _neighbours(self, history_H: NDArray[np.int64]) -> dict[str, Sparse]:
         settings = self.settings
-        return {
-            name: _to_one(sum_of_rows(weight_NN, newest, decay ** np.arange(len(newest))))
-            for name, weight_NN, last, decay in (
-                ("ease", self.learned.ease_NN, settings.ease.last, settings.ease.decay),
-                ("transitions", self.learned.transitions_NN, settings.transitions.last, settings.transitions.decay),
-                ("item_knn", self.learned.item_knn_NN, settings.item_knn.last, settings.item_knn.decay),
-            )
-            for newest in [newest_distinct(history_H, last)]
-        }
+        asked = [(own.last, own.decay) for own in (settings.ease, settings.transitions, settings.item_knn)]
+        said: dict[str, Sparse] = {}
+        for name, (starts, columns, values), (last, decay) in zip(
+            NEIGHBOUR_FEATURES, self._matrices, asked, strict=True
+        ):
+            newest = newest_distinct(history_H, last)
+            said[name] = self._kernels.sum_of_rows(starts, columns, values, newest, decay ** np.arange(len(newest)))
+        return said
 
     def _taken_after(self, query: str) -> dict[str, Sparse]:
         same = replace(self.settings.alike, shared_words=0.0)
         taken = clicks.taken_after(self._clicks, query, [same, self.settings.alike], MAX_ALIKE)
-        return dict(zip(("same_clicks", "alike_clicks"), map(_to_one, taken), strict=True))
+        return dict(zip(("same_clicks", "alike_clicks"), taken, strict=True))
 
 
 def _words(settings: PriorSettings) -> Callable[[str], list[str]]:
     return partial(words_of, analyzer(settings.words.language))
 
 
-def _from_zero(category_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The categories with one of their own for items that have none."""
-    return np.where(category_N < 0, category_N.max(initial=-1) + 1, category_N)
+def known_categories(category_N: NDArray[np.int32], known: int) -> NDArray[np.int32]:
+    """The categories as intents have them: one of their own for items that have none, and then one for all new ones.
 
-
-def _to_one(source: Sparse) -> Sparse:
-    """The same with 1 for the best item."""
-    item_S, value_S = source
-    return item_S, value_S / max(value_S.max(initial=0), 1e-9)
-
-
-def _best(source: Sparse, count: int) -> NDArray[np.int64]:
-    item_S, value_S = source
-    if len(item_S) <= count:
-        return item_S
-    return np.asarray(item_S[np.argpartition(-value_S, count)[:count]])
-
-
-def _at(source: Sparse, item_C: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What a source says about some items."""
-    item_S, value_S = source
-    if len(item_S) == 0:
-        return np.zeros(len(item_C))
-    place_C = np.searchsorted(item_S, item_C).clip(max=len(item_S) - 1)
-    return np.where(item_S[place_C] == item_C, value_S[place_C], 0.0)
+    known: how many categories there were when the intents were fitted.
+    """
+    return np.where(category_N < 0, known, np.where(category_N >= known, known + 1, category_N)).astype(np.int32)

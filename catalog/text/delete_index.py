@@ -30,11 +30,14 @@ KEY_BITS = (1 << 64) - 1
 
 
 class DeleteIndex:
-    """The words that a misspelled one may stand for. It never changes, so threads may share it."""
+    """The words that a misspelled one may stand for. It never changes, so threads may share it.
+
+    words: all of them.
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
         """Takes about 7 µs and 350 bytes a word."""
-        self._words = words
+        self.words = words
         letter_NP = np.array(words, f"U{BEGINNING}").reshape(-1, 1).view(np.uint32)
         length_N = np.count_nonzero(letter_NP, axis=1)
         keys, rows = [], []
@@ -48,7 +51,7 @@ class DeleteIndex:
         self._row_K = np.concatenate(rows)[order_K]
 
     def __len__(self) -> int:
-        return len(self._words)
+        return len(self.words)
 
     def near(self, word: str, edits: int) -> list[tuple[str, int]]:
         """The known words at most so many edits away (1 or 2; optimal string alignment), each with its distance."""
@@ -67,7 +70,7 @@ class DeleteIndex:
         listed = [self._row_K[start:end] for start, end in zip(starts, ends, strict=True) if start < end]
         if not listed:
             return []
-        return [self._words[row] for row in np.unique(np.concatenate(listed)).tolist()]
+        return [self.words[row] for row in np.unique(np.concatenate(listed)).tolist()]
 
 
 def _drops(length: int, edits: int) -> Iterator[tuple[int, ...]]:

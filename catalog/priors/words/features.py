@@ -5,7 +5,8 @@ C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,8 @@ import tantivy
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
-from catalog.priors.words.index import WordIndex, WordSettings, fit, item_fields, words_of
-from catalog.priors.words.item_words import ItemWords, QueryWords
+from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, item_fields, with_items, words_of
+from catalog.priors.words.item_words import ItemWords
 from catalog.priors.words.readings import Readings
 
 __all__ = ["WORD_FEATURES", "FoundByWords", "WordFeatures"]
@@ -31,10 +32,9 @@ WORD_FEATURES = (
     "identifier",  # whether the query is the item's id
 )
 """The names of the features, each from 0 to 1."""
-
-
-MATCHED = ("text", "title", "brand", "categories")
-"""The fields whose words are compared one by one."""
+NUMBERS, EXACT_TITLE, IDENTIFIER = map(WORD_FEATURES.index, ("numbers", "exact_title", "identifier"))
+MAX_NAMED = 100
+"""Items with one title, or one id, that are listed for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class FoundByWords:
     """What words find for a query.
 
     words: the readings of each of its words.
-    item_S, score_S: the best items by BM25, int64 ascending, and their scores, float64.
+    item_S, score_S: the best items by BM25, int64, the best first, and their scores, float64.
     titled, named: the items whose title, or whose id, the query is.
     """
 
@@ -52,14 +52,9 @@ class FoundByWords:
     titled: Sequence[int]
     named: Sequence[int]
 
-    @property
-    def items(self) -> NDArray[np.int64]:
-        """All of them, in any order."""
-        return np.concatenate([self.item_S, np.array([*self.titled, *self.named], np.int64)])
-
 
 class WordFeatures:
-    """The words of a catalog, which need no training."""
+    """The words of a catalog, which need no training. It does not change but for words that it learns."""
 
     def __init__(
         self, items: Items, settings: WordSettings, further: Mapping[str, Sequence[str]] | None = None
@@ -67,65 +62,77 @@ class WordFeatures:
         """
         further: texts of other fields, one for each item, such as the queries that led to it.
         """
-        fields = {**item_fields(items), **(further or {})}
+        from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
+
+        self._compare_words = kernels.compare_words
+        # also fields that no item has yet
+        fields = {**dict.fromkeys(FIELDS, [""] * len(items)), **item_fields(items), **(further or {})}
         self._weights = {name: settings.weights.get(name, 1.0) for name in fields}
         self._readings = Readings(fields["text"], settings.language)
-        analyzer = self._readings.analyzer
         self._index: WordIndex = fit(fields, settings)
-        self._words = ItemWords({name: fields[name] for name in fields if name in MATCHED}, analyzer)
-        self._titles = _places(" ".join(words_of(analyzer, title)) for title in fields.get("title", ()))
-        self._ids = _places(map(_folded, items.table["item_id"].to_pylist()))
+        self._words = ItemWords(fields, self._readings.analyzer)
+        self._titles = _Places()
+        self._ids = _Places()
+        self._name(np.arange(len(items)), items, fields)
+
+    def with_items(
+        self,
+        item_K: NDArray[np.int64],
+        items: Items,
+        gone: Sequence[int],
+        further: Mapping[str, Sequence[str]] | None = None,
+    ) -> WordFeatures:
+        """After a change, which this does not see. There is one change at a time.
+
+        item_K: the numbers of items that are new or changed.
+        items: these items.
+        gone: the numbers of items that are deleted.
+        further: their texts of other fields.
+        """
+        fields = {**item_fields(items), **(further or {})}
+        changed = copy.copy(self)
+        changed._readings.learn(fields["text"])
+        changed._words = self._words.with_items(item_K, fields, gone)
+        changed._index = with_items(self._index, item_K.tolist(), fields, gone)
+        changed._name(item_K, items, fields)
+        return changed
+
+    @property
+    def present_N(self) -> NDArray[np.int32]:
+        """0 for items that are deleted."""
+        return self._words.slot_N
 
     def find(self, query: str, most: int) -> FoundByWords:
         """The best items for a query, at most so many, and those whose title or id it is."""
         words = self._readings.of(query)
-        title = " ".join(words_of(self._readings.analyzer, query))
-        return FoundByWords(
-            words, *self._search(words, most), self._titles.get(title, []), self._ids.get(_folded(query), [])
-        )
+        title = list(words_of(self._readings.analyzer, query))
+        titled = [item for item in self._titles.of(" ".join(title)) if self._words.has_title(item, title)]
+        named = [item for item in self._ids.of(_folded(query)) if item in self._words]
+        return FoundByWords(words, *self._search(words, most), titled[:MAX_NAMED], named[:MAX_NAMED])
 
-    def features(self, found: FoundByWords, item_C: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The features of some items, ascending: float64 [C, F]. The BM25 of those that were not found is 0."""
-        value_CF = np.zeros((len(item_C), len(WORD_FEATURES)))
-        if len(item_C) == 0:
-            return value_CF
-        columns = dict(zip(WORD_FEATURES, value_CF.T, strict=True))
-        place_S = np.searchsorted(item_C, found.item_S).clip(max=len(item_C) - 1)
-        here_S = item_C[place_S] == found.item_S
-        columns["bm25"][place_S[here_S]] = found.score_S[here_S] / max(found.score_S.max(initial=0), 1e-9)
-        columns["exact_title"][:] = np.isin(item_C, found.titled)
-        columns["identifier"][:] = np.isin(item_C, found.named)
-        columns["numbers"][:] = 1
-        if len(found.words) > 0:
-            self._compare(self._words.read(found.words), found.words, item_C, columns)
-        return value_CF
+    def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
+        """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
+        value_CF[:, NUMBERS] = 1
+        if found.words:
+            asked = self._words.read(found.words)
+            self._compare_words(
+                *(self._words.slot_N, self._words.bounds_SB, self._words.word_W),
+                *(asked.number_Q, asked.place_Q, asked.weight_Q, asked.rarity_P, asked.digit_P),
+                *(item_C, value_CF),
+            )
+        for column, items in ((EXACT_TITLE, found.titled), (IDENTIFIER, found.named)):
+            if items:
+                value_CF[np.isin(item_C, items), column] = 1
 
-    def _compare(
-        self,
-        asked: QueryWords,
-        words: Sequence[Mapping[str, float]],
-        item_C: NDArray[np.int64],
-        columns: Mapping[str, NDArray[np.float64]],
-    ) -> None:
-        """Fill in what the words of single items say."""
-        rarity_P = asked.rarity_P / max(asked.rarity_P.sum(), 1e-9)
-        anywhere_CP = self._words.matches(asked, "text", item_C)
-        columns["covered"][:] = anywhere_CP @ rarity_P
-        numbers_P = np.array([any(c.isdigit() for word in readings for c in word) for readings in words])
-        if numbers_P.any():
-            columns["numbers"][:] = anywhere_CP[:, numbers_P].mean(1)
-        if "title" in self._words:
-            title_CP = self._words.matches(asked, "title", item_C)
-            columns["title_covered"][:] = title_CP @ rarity_P
-            columns["title_asked"][:] = (title_CP.sum(1) / self._words.length("title", item_C).clip(1)).clip(max=1)
-        if "brand" in self._words:
-            brand_CP = self._words.matches(asked, "brand", item_C)
-            columns["brand"][:] = brand_CP.sum(1) >= self._words.length("brand", item_C).clip(1)
-        if "categories" in self._words:
-            columns["category"][:] = self._words.matches(asked, "categories", item_C) @ rarity_P
+    def _name(self, item_K: NDArray[np.int64], items: Items, fields: Mapping[str, Sequence[str]]) -> None:
+        """Have items found by their ids and titles."""
+        for item, item_id in zip(item_K.tolist(), items.table["item_id"].to_pylist(), strict=True):
+            self._ids.add(item, _folded(item_id))
+        for item, title in zip(item_K.tolist(), fields.get("title", ()), strict=False):
+            self._titles.add(item, " ".join(words_of(self._readings.analyzer, title)))
 
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The best items by BM25, ascending, and their scores."""
+        """The best items by BM25, the best first, and their scores."""
         terms = [
             (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(name, reading), weight * sure))
             for readings in words
@@ -137,21 +144,32 @@ class WordFeatures:
             return np.empty(0, np.int64), np.empty(0)
         hits = self._index.searcher.search(tantivy.Query.boolean_query(terms), most, count=False).hits
         rows = self._index.searcher.fast_field_values("row", [address for _, address in hits])
-        item_C, score_C = np.array(rows, np.int64), np.array([score for score, _ in hits])
-        order = np.argsort(item_C)
-        return item_C[order], score_C[order]
+        return np.array(rows, np.int64), np.array([score for score, _ in hits])
 
     def _term(self, name: str, word: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._index.schema, f"text_{name}", word, "freq")
 
 
-def _places(texts: Iterable[str]) -> dict[str, list[int]]:
-    """The places of equal texts; empty ones have none."""
-    places: dict[str, list[int]] = {}
-    for place, text in enumerate(texts):
+class _Places:
+    """The items that ever had a text."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int | list[int]] = {}
+
+    def add(self, item: int, text: str) -> None:
+        """Add an item; one without a text is not found."""
         if text:
-            places.setdefault(text, []).append(place)
-    return places
+            before = self._places.setdefault(text, item)
+            if isinstance(before, list):
+                if item not in before:
+                    before.append(item)
+            elif before != item:
+                self._places[text] = [before, item]
+
+    def of(self, text: str) -> Sequence[int]:
+        """The items with a text."""
+        found = self._places.get(text, [])
+        return found if isinstance(found, list) else [found]
 
 
 def _folded(item_id: str) -> str:

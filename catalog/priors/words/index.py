@@ -8,9 +8,9 @@ N items, Q questions.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from itertools import pairwise
 from operator import add
 
@@ -33,6 +33,7 @@ __all__ = [
     "queries_of_items",
     "score",
     "weighted",
+    "with_items",
     "words_of",
 ]
 
@@ -44,6 +45,8 @@ MAX_HITS = 2_000
 """Items that a query finds in a field, the best."""
 MEMORY = 32_000_000
 """Bytes that tantivy collects before it writes a segment."""
+MEMORY_OF_CHANGES = 15_000_000
+"""The same of changes, which is the least that it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,27 @@ class WordSettings:
     weights: Mapping[str, float] = field(default_factory=dict)
 
 
+class Writer:
+    """Writes later changes. It is opened at the first of them, because it has memory and threads of its own."""
+
+    def __init__(self, index: tantivy.Index) -> None:
+        self.index = index
+
+    @cached_property
+    def opened(self) -> tantivy.IndexWriter:
+        return self.index.writer(MEMORY_OF_CHANGES, num_threads=1)
+
+
 @dataclass(frozen=True, slots=True)
 class WordIndex:
-    """A fielded index of N items."""
+    """A fielded index of N items.
+
+    searcher: finds what was in the index when it was made.
+    writer: of later changes.
+    """
 
     searcher: tantivy.Searcher
+    writer: Writer
     schema: tantivy.Schema
     analyzer: tantivy.TextAnalyzer
     fields: tuple[str, ...]
@@ -114,7 +133,7 @@ def fit(fields: Mapping[str, Sequence[str]], settings: WordSettings) -> WordInde
     fields: one text for each item, by the name of the field.
     """
     words = analyzer(settings.language)
-    builder = tantivy.SchemaBuilder().add_unsigned_field("row", fast=True)
+    builder = tantivy.SchemaBuilder().add_unsigned_field("row", fast=True, indexed=True)
     for name in fields:
         builder = builder.add_text_field(f"text_{name}", tokenizer_name="words", index_option="freq")
     schema = builder.build()
@@ -122,16 +141,39 @@ def fit(fields: Mapping[str, Sequence[str]], settings: WordSettings) -> WordInde
     index.register_tokenizer("words", words)
     writer = index.writer(MEMORY, num_threads=1)
     items = len(next(iter(fields.values()), ()))
-    for row, texts in enumerate(zip(*fields.values(), strict=True)):
+    _add(writer, range(items), fields)
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    return WordIndex(index.searcher(), Writer(index), schema, words, tuple(fields), items)
+
+
+def with_items(
+    index: WordIndex, rows: Sequence[int], fields: Mapping[str, Sequence[str]], gone: Sequence[int]
+) -> WordIndex:
+    """The index after a change; searches with the one before do not see it.
+
+    rows: of items that are new or changed.
+    fields: their texts, of the index's fields; those of others are left out.
+    gone: the rows of items that are deleted.
+    """
+    writer = index.writer.opened
+    for row in [*rows, *gone]:
+        writer.delete_documents_by_query(tantivy.Query.term_query(index.schema, "row", row))  # by term none is found
+    _add(writer, rows, {name: texts for name, texts in fields.items() if name in index.fields})
+    writer.commit()
+    index.writer.index.reload()
+    items = max(index.items, max(rows, default=-1) + 1)
+    return replace(index, searcher=index.writer.index.searcher(), items=items)
+
+
+def _add(writer: tantivy.IndexWriter, rows: Iterable[int], fields: Mapping[str, Sequence[str]]) -> None:
+    for row, texts in zip(rows, zip(*fields.values(), strict=True), strict=True):
         document = tantivy.Document()
         document.add_unsigned("row", row)
         for name, text in zip(fields, texts, strict=True):
             document.add_text(f"text_{name}", divided(text))
         writer.add_document(document)
-    writer.commit()
-    writer.wait_merging_threads()
-    index.reload()
-    return WordIndex(index.searcher(), schema, words, tuple(fields), items)
 
 
 def field_scores(index: WordIndex, queries: Sequence[str]) -> dict[str, sp.csr_matrix]:

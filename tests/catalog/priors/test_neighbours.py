@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.priors import ease, item_knn, popularity, transitions
+from catalog.priors import popularity
 from catalog.priors.events import recent_items
+from catalog.priors.neighbours import ease, item_knn, transitions
 from tests.catalog.priors.worlds import as_history, asked_weights, histories_of, takers, training_events
 
 

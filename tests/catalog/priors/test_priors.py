@@ -1,5 +1,8 @@
 """All sources together: what is listed, and what a few numbers say about it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import PriorsError
-from catalog.priors.events import TrainingEvents, sum_of_rows
+from catalog.priors import kernels
+from catalog.priors.events import TrainingEvents
 from catalog.priors.learned import open_learned, save_learned
 from catalog.priors.priors import FEATURES, Priors
 from catalog.priors.weights import USUAL_WEIGHTS, PriorWeights, open_weights, prior_of, save_weights
 from tests.support import world
+from tests.support.paths import ROOT
 
 NONE = np.empty(0, np.int64)
 
@@ -36,6 +41,12 @@ def test_a_new_shop_finds_its_titles_and_ids(items):
     for row in range(len(items)):
         assert titles[best(priors, USUAL_WEIGHTS["search"], titles[row])[0]] == titles[row]
         assert ids[best(priors, USUAL_WEIGHTS["search"], ids[row])[0]] == ids[row]
+
+
+def test_importing_the_priors_does_not_load_numba():
+    """vLLM's engine process does not start once numba is imported, so it is loaded with the first priors."""
+    program = "import sys, catalog.priors.weights, server.retrieval.live_catalog; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT).returncode == 0
 
 
 def test_features_of_a_question(items):
@@ -83,11 +94,11 @@ def test_weights_have_names():
 def test_a_sum_of_rows_is_a_product(asked, seed):
     matrix = sp.random(5, 7, 0.4, format="csr", random_state=seed)
     rows, weights = np.array([r for r, _ in asked], np.int64), np.array([w for _, w in asked])
-    column, value = sum_of_rows(matrix, rows, weights)
+    column, value = kernels.sum_of_rows(matrix.indptr, matrix.indices, matrix.data, rows, weights)
     found = np.zeros(7)
     found[column] = value
     np.testing.assert_allclose(found, weights @ matrix.toarray()[rows] if len(asked) else np.zeros(7), atol=1e-12)
-    assert (np.diff(column) > 0).all()
+    assert len(set(column.tolist())) == len(column)
 
 
 def test_what_events_teach_is_kept_in_a_folder(items, shop_priors, tmp_path):

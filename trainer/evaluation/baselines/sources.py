@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from catalog.priors import clicks, ease, item_knn, popularity, transitions, words
+from catalog.priors import clicks, popularity, words
 from catalog.priors.events import TrainingEvents
+from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.text.prompts import TASKS, Task
 from trainer.evaluation.baselines.asked import Asked, Scores
 

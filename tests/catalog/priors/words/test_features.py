@@ -31,9 +31,14 @@ def words() -> WordFeatures:
 
 
 def features(words, query, item):
-    found = words.find(query, 10)
-    (values,) = words.features(found, np.array([item]))
+    (values,) = compared(words, query, np.array([item]))
     return dict(zip(WORD_FEATURES, values.tolist(), strict=True))
+
+
+def compared(words, query, item_C):
+    value_CF = np.zeros((len(item_C), len(WORD_FEATURES)))
+    words.compare(words.find(query, 10), item_C, value_CF)
+    return value_CF
 
 
 @pytest.mark.parametrize(
@@ -57,13 +62,13 @@ def test_a_title_is_known_however_it_is_written(words, query, item):
 def test_an_id_is_known_whatever_its_case_spaces_and_hyphens(words, query):
     assert features(words, query, 0)["identifier"] == 1
     assert features(words, query, 1)["identifier"] == 0
-    assert 0 in words.find(query, 10).items
+    assert words.find(query, 10).named == [0]
 
 
 def test_a_slip_is_read_as_what_is_near(words):
     found = words.find("norvik lantren", 10)
     assert features(words, "norvik lantren", 3)["covered"] > 0
-    assert 3 in found.items
+    assert 3 in found.item_S
     assert features(words, "norvik lantern", 3)["covered"] > features(words, "norvik lantren", 3)["covered"]
 
 
@@ -90,13 +95,12 @@ def test_rare_words_count_more(words):
     ["", " ", "!!!", "AND OR NOT", '"tent', "title:tent", "*", "tent~2", "😀", "\u0301" * 50, "a" * 100_000, "(" * 900],
 )
 def test_whatever_is_typed_is_text(words, query):
-    found = words.find(query, 10)
-    values = words.features(found, np.arange(len(RECORDS)))
+    values = compared(words, query, np.arange(len(RECORDS)))
     assert values.shape == (6, len(WORD_FEATURES))
     assert ((values >= 0) & (values <= 1)).all()
 
 
 @given(st.text(max_size=40))
 def test_features_are_from_0_to_1(words, query):
-    values = words.features(words.find(query, 10), np.arange(len(RECORDS)))
+    values = compared(words, query, np.arange(len(RECORDS)))
     assert ((values >= 0) & (values <= 1 + 1e-12)).all()

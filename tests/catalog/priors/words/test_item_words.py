@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.priors.words import analyzer, words_of
+from catalog.priors import kernels
+from catalog.priors.words import WORD_FEATURES, analyzer, words_of
 from catalog.priors.words.item_words import ItemWords
 
 ALPHABET = ("axe", "boot", "lamp", "tent", "zip")
@@ -14,16 +15,27 @@ readings = st.dictionaries(st.sampled_from([*ALPHABET, "unknown"]), st.sampled_f
 
 
 @given(texts, st.lists(readings, max_size=5), st.data())
-def test_matches_are_the_surest_reading_of_each_word(documents, asked, data):
+def test_what_an_item_covers_are_the_surest_readings_of_each_word(documents, asked, data):
     """Several words of a query may have a reading in common."""
-    words = ItemWords({"title": documents}, SPLIT)
+    words = ItemWords({"text": documents}, SPLIT)
     item_C = np.array(data.draw(st.lists(st.integers(0, len(documents) - 1), max_size=6)), np.int64)
-    expected = [
+    found_CP = np.array(
         [
-            max((sure for word, sure in own.items() if word in words_of(SPLIT, documents[item])), default=0)
-            for own in asked
+            [
+                max((sure for word, sure in own.items() if word in words_of(SPLIT, documents[item])), default=0)
+                for own in asked
+            ]
+            for item in item_C
         ]
-        for item in item_C
-    ]
-    found_CP = words.matches(words.read(asked), "title", item_C)
-    np.testing.assert_array_equal(found_CP, np.array(expected, float).reshape(len(item_C), len(asked)))
+    ).reshape(len(item_C), len(asked))
+    counts = [max([1, *(sum(w in d.split() for d in documents) for w in own)]) for own in asked]
+    rarity_P = np.log1p(len(documents) / np.array(counts, float))
+    value_CF = np.zeros((len(item_C), len(WORD_FEATURES)))
+    read = words.read(asked)
+    kernels.compare_words(
+        *(words.slot_N, words.bounds_SB, words.word_W),
+        *(read.number_Q, read.place_Q, read.weight_Q, read.rarity_P, read.digit_P),
+        *(item_C, value_CF),
+    )
+    expected = found_CP @ rarity_P / max(rarity_P.sum(), 1e-9)
+    np.testing.assert_allclose(value_CF[:, WORD_FEATURES.index("covered")], expected, atol=1e-9)

@@ -1,0 +1,119 @@
+"""What the sources say about a question, written out with NumPy and sets: what the compiled loops must say too."""
+
+import numpy as np
+
+from catalog.priors import clicks
+from catalog.priors.priors import FEATURES, TASTE
+from catalog.priors.words import analyzer, item_fields, words_of
+from catalog.priors.words.features import MAX_NAMED
+
+COLUMN = {name: place for place, name in enumerate(FEATURES)}
+
+
+def candidates(priors, items, query, history, present, bm25_N):
+    """The candidates and their features, for a catalog with its words in English.
+
+    bm25_N: of every item, which tantivy says.
+    """
+    listed, split = priors.settings.listed, analyzer("english")
+    present = np.array(present)
+    said = dict(neighbours(priors, len(items), history))
+    popular = np.argsort(-priors.learned.events_N, kind="stable")
+    found = set(popular[:listed].tolist())
+    value_NF = np.zeros((len(items), len(FEATURES)))
+    if query is not None:
+        fitted = clicks.of_counts(priors.learned.queries, priors.learned.count_TN, lambda text: words_of(split, text))
+        alone = clicks.ClickSettings(same_words=0.5, shared_words=0.0, sharpness=4.0)
+        for name, settings in (("same_clicks", alone), ("alike_clicks", priors.settings.alike)):
+            said[name] = padded(clicks.score(fitted, [query], settings).toarray()[0], len(items))
+        said["bm25"] = bm25_N
+        compare(items, query, split, present, value_NF)
+        named = [value_NF[:, COLUMN[name]] for name in ("exact_title", "identifier")]
+        found |= {item for own in named for item in np.flatnonzero(own)[:MAX_NAMED].tolist()}
+    for name, all_N in said.items():
+        value_N = np.where(present, all_N, 0)
+        best = np.lexsort((np.arange(len(items)), -value_N))[: 2 * listed if name == "bm25" else listed]
+        found |= {item for item in best.tolist() if value_N[item] > 0}
+        value_NF[:, COLUMN[name]] = value_N / max(value_N.max(initial=0), 1e-9)
+    item_C = np.array(sorted(item for item in found if present[item]), np.int64)
+    value_NF[:, TASTE] = tastes(items, history)
+    if query is not None:
+        value_NF[:, COLUMN["intent"]] = intent_of(priors, items, words_of(split, query))
+    value_NF[:, COLUMN["popularity"]] = priors.popularity_N
+    return item_C, value_NF[item_C]
+
+
+def neighbours(priors, items, history):
+    newest = list(dict.fromkeys(history[::-1].tolist()))
+    settings = priors.settings
+    for name, asked in (
+        ("ease", settings.ease),
+        ("transitions", settings.transitions),
+        ("item_knn", settings.item_knn),
+    ):
+        weight_NN = getattr(priors.learned, f"{name}_NN").toarray()
+        known = [(asked.decay**age, item) for age, item in enumerate(newest[: asked.last]) if item < len(weight_NN)]
+        yield name, padded(sum((w * weight_NN[item] for w, item in known), np.zeros(len(weight_NN))), items)
+
+
+def padded(value_N, items):
+    """With zeros for items that came later."""
+    return np.append(value_N, np.zeros(items - len(value_N)))
+
+
+def compare(items, query, split, present, value_NF):
+    """The features of words but BM25. No word of the query is misspelled."""
+    asked = words_of(split, query)
+    fields = {name: [words_of(split, text) for text in texts] for name, texts in item_fields(items).items()}
+    shown = np.flatnonzero(present)
+    rarity = {w: np.log1p(len(shown) / max(1, sum(w in fields["text"][row] for row in shown))) for w in asked}
+    total = max(sum(rarity.values()), 1e-9)
+    for row in range(len(items)):
+        own = {name: words[row] for name, words in fields.items()}
+        value_F = value_NF[row]
+        value_F[COLUMN["covered"]] = sum(rarity[w] for w in asked if w in own["text"]) / total
+        numbers = [w for w in asked if any(map(str.isdigit, w))]
+        value_F[COLUMN["numbers"]] = np.mean([w in own["text"] for w in numbers]) if numbers else 1
+        title, brand, categories = (own.get(name, []) for name in ("title", "brand", "categories"))
+        value_F[COLUMN["title_covered"]] = sum(rarity[w] for w in asked if w in title) / total
+        value_F[COLUMN["title_asked"]] = min(sum(w in title for w in asked) / max(len(title), 1), 1)
+        value_F[COLUMN["brand"]] = bool(asked) and sum(w in brand for w in asked) >= max(len(brand), 1)
+        value_F[COLUMN["category"]] = sum(rarity[w] for w in asked if w in categories) / total
+        value_F[COLUMN["exact_title"]] = bool(asked) and title == asked
+        value_F[COLUMN["identifier"]] = folded(query) == folded(items.ids[row]) != ""
+
+
+def intent_of(priors, items, words):
+    """How much the words of a query speak for each item's category, by the names of the categories."""
+    learned, evidence_G = priors.learned, {}
+    names = [name for name, _ in sorted(priors._taste.number_of_category.items(), key=lambda pair: pair[1])]
+    for row, word in enumerate(learned.intent_words):
+        if word in words:
+            for name, value in zip([*names[: priors._categories], None], learned.evidence_VG[row], strict=False):
+                evidence_G[name] = evidence_G.get(name, 0) + float(value)
+    return [evidence_G.get((names or [None])[-1], 0) for names in items.table["categories"].to_pylist()]
+
+
+def folded(text):
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def tastes(items, history):
+    recent = history[-10:]
+    value_NF = np.zeros((len(items), 3))
+    if len(recent) == 0:
+        return value_NF
+    weight_H = 0.8 ** np.arange(len(recent))[::-1]
+    weight_H /= weight_H.sum()
+    brands = items.table["brand"].to_pylist()
+    categories = [(names or [None])[-1] for names in items.table["categories"].to_pylist()]
+    log_price_N = np.log(np.array([p or np.nan for p in items.table["price"].to_pylist()], float))
+    priced_H = np.isfinite(log_price_N[recent])
+    usual = np.average(log_price_N[recent][priced_H], weights=weight_H[priced_H]) if priced_H.any() else None
+    for row in range(len(items)):
+        for column, values in ((0, brands), (1, categories)):
+            same = [bool(values[row]) and values[row] == values[item] for item in recent]
+            value_NF[row, column] = weight_H @ np.array(same, float)
+        if usual is not None:
+            value_NF[row, 2] = np.exp(-abs(np.nan_to_num(log_price_N[row], nan=usual) - usual))
+    return value_NF
