@@ -1,1 +1,1 @@
-"""What every benchmark reports with: the machine's description, times taken in turns, tables, and the results of the documentation."""
+"""What every benchmark reports with: the machine, times taken in turns, tables, and the results that the docs show."""
