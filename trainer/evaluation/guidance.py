@@ -10,7 +10,7 @@ Q questions, C candidates of a question, F features, of which the first is the m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from trainer.evaluation.baselines import training_events
 from trainer.evaluation.candidates import Candidates, whole_catalog
 from trainer.evaluation.ranking import question_prompt
 
-__all__ = ["Choice", "LearnedGuidance", "LearnedWeights", "learn_from", "learn_guidance", "learn_weights"]
+__all__ = ["Choice", "LearnedGuidance", "LearnedWeights", "learn_from", "learn_guidance"]
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 FOLDS = 5
@@ -66,32 +66,51 @@ class LearnedGuidance:
 
     priors: the sources, fitted on the training events.
     static: the popularity of all items.
-    learned: the weights of each task.
+    learned: the weights of each task beside the model.
+    alone: the weights of each task where no model is asked, so that priors are compared at their best.
     """
 
-    def __init__(self, priors: Priors, static: StaticPrior, learned: Mapping[Task, LearnedWeights]) -> None:
+    def __init__(
+        self,
+        priors: Priors,
+        static: StaticPrior,
+        learned: Mapping[Task, LearnedWeights],
+        alone: Mapping[Task, LearnedWeights],
+    ) -> None:
         self.priors = priors
         self.static = static
         self.learned = learned
+        self.alone = alone
 
-    def priors_of(self, task: Task, histories: Histories, questions: Sequence[Question]) -> list[Prior]:
+    def asked(self, histories: Histories, questions: Sequence[Question]) -> list[PriorCandidates]:
+        """What the sources say about each question."""
+        return [_said(self.priors, histories, question) for question in questions]
+
+    def priors_of(self, task: Task, said: Sequence[PriorCandidates]) -> list[Prior]:
         """What guides the search for each question."""
-        weights = self.learned[task].weights
-        return [prior_of(_said(self.priors, histories, question), weights) for question in questions]
+        return [prior_of(one, self.learned[task].weights) for one in said]
 
-    def rank_by_prior(self, priors: Sequence[Prior], candidates: Sequence[Candidates], k: int) -> list[np.ndarray]:
-        """The best items of each question by the prior alone: int64 [k or fewer] each."""
+    def rank_alone(
+        self, task: Task, said: Sequence[PriorCandidates], candidates: Sequence[Candidates], k: int
+    ) -> list[np.ndarray]:
+        """The best items of each question by the prior alone, with weights of its own: int64 [k or fewer] each."""
         ranked = []
-        for prior, own in zip(priors, candidates, strict=True):
+        for one, own in zip(said, candidates, strict=True):
+            prior = prior_of(one, self.alone[task].weights)
             score_N = prior.static_weight * self.priors.popularity_N.astype(np.float64)
             score_N[prior.leaves] = prior.values
             ranked.append(own.best(score_N, k))
         return ranked
 
     def as_json(self) -> dict[str, Any]:
-        """For each task the weights, from how many questions they were learned, and the penalty."""
+        """For each task the weights, from how many questions they were learned, the penalty, and the weights alone."""
         return {
-            task: {"weights": own.weights.as_json(), "questions": own.questions, "penalty": own.penalty}
+            task: {
+                "weights": own.weights.as_json(),
+                "questions": own.questions,
+                "penalty": own.penalty,
+                "weights_alone": self.alone[task].weights.as_json(),
+            }
             for task, own in self.learned.items()
         }
 
@@ -106,11 +125,22 @@ def learn_guidance(
     """
     priors = Priors.fit(items, training_events(split.train, len(items)))
     learned: dict[Task, LearnedWeights] = {}
+    alone: dict[Task, LearnedWeights] = {}
     for task in TASKS:
-        questions = [q for q in split.validation if q.task == task]
+        questions = _drawn([q for q in split.validation if q.task == task], seed)
         candidates = whole_catalog(split.full, questions, exclude_seen=exclude_seen)
-        learned[task] = learn_weights(ranker, prompts, priors, split.full, questions, candidates, task, seed=seed)
-    return LearnedGuidance(priors, StaticPrior(ranker.index, priors.popularity_N), learned)
+        choices = _choices(ranker, prompts, priors, split.full, questions, candidates)
+        learned[task] = learn_from(choices, USUAL_WEIGHTS[task], seed=seed)
+        alone[task] = learn_from(choices, replace(USUAL_WEIGHTS[task], model=0.0), with_model=False, seed=seed)
+    return LearnedGuidance(priors, StaticPrior(ranker.index, priors.popularity_N), learned, alone)
+
+
+def _drawn(questions: Sequence[Question], seed: int) -> Sequence[Question]:
+    """At most MAX_QUESTIONS of them, in their order."""
+    if len(questions) <= MAX_QUESTIONS:
+        return questions
+    drawn = np.random.default_rng(seed).choice(len(questions), MAX_QUESTIONS, replace=False)
+    return [questions[place] for place in np.sort(drawn).tolist()]
 
 
 def _said(priors: Priors, histories: Histories, question: Question) -> PriorCandidates:
@@ -118,38 +148,19 @@ def _said(priors: Priors, histories: Histories, question: Question) -> PriorCand
     return priors.candidates(question.query, histories.items_E[question.start : question.stop])
 
 
-def learn_weights(
-    ranker: TransformersRanker,
-    prompts: PromptFormat,
-    priors: Priors,
-    histories: Histories,
-    questions: Sequence[Question],
-    candidates: Sequence[Candidates],
-    task: Task,
-    *,
-    seed: int = 0,
+def learn_from(
+    choices: Sequence[Choice], usual: PriorWeights, *, with_model: bool = True, seed: int = 0
 ) -> LearnedWeights:
-    """The weights for a task, from validation questions of it.
-
-    candidates: what may be an answer to each question.
-    """
-    drawn = list(range(len(questions)))
-    if len(drawn) > MAX_QUESTIONS:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(drawn), MAX_QUESTIONS, replace=False)).tolist()
-    choices = _choices(
-        ranker, prompts, priors, histories, [questions[i] for i in drawn], [candidates[i] for i in drawn]
-    )
-    return learn_from(choices, USUAL_WEIGHTS[task], seed=seed)
-
-
-def learn_from(choices: Sequence[Choice], usual: PriorWeights, *, seed: int = 0) -> LearnedWeights:
     """The weights with which these choices are likeliest, drawn towards the usual ones.
 
+    with_model: whether the model's log-probability counts; if not, its weight stays 0.
     seed: what the folds of the cross-validation are drawn from.
     """
     if len(choices) < MIN_QUESTIONS:
         return LearnedWeights(usual, 0, None)
     start_F = np.r_[usual.model, usual.feature_F]
+    if not with_model:
+        choices = [Choice(choice.value_CF * (np.arange(len(start_F)) > 0), choice.right) for choice in choices]
     penalty = max(PENALTIES, key=lambda value: _cross_validated(choices, start_F, value, seed))
     weight_F = _fitted(choices, start_F, penalty)
     return LearnedWeights(PriorWeights(max(0.0, float(weight_F[0])), weight_F[1:]), len(choices), penalty)

@@ -90,8 +90,9 @@ def evaluate(
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
         rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
         if guidance is not None:
-            priors = guidance.priors_of(task, split.full, questions)
-            rankings["prior"] = guidance.rank_by_prior(priors, candidates, MAX_CUTOFF)
+            said = guidance.asked(split.full, questions)
+            priors = guidance.priors_of(task, said)
+            rankings["prior"] = guidance.rank_alone(task, said, candidates, MAX_CUTOFF)
             asked = (ranker, prompts, split.full, questions, candidates, recipe)  # each counts as answered once
             rankings["guided"] = rank_questions(*asked, priors=priors, static=guidance.static)
         if baselines is not None:

@@ -1,5 +1,7 @@
 """Weights are learned where questions say something, and stay the usual ones where few are asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,13 @@ def test_a_model_that_misleads_counts_for_nothing_and_never_less():
     against_F = np.zeros(1 + len(FEATURES))
     against_F[0] = -2.0
     assert learn_from(choices_by(against_F, 400), USUAL).weights.model == 0.0
+
+
+def test_without_the_model_its_weight_stays_zero_and_the_others_make_up_for_it():
+    """A prior alone is to be compared at its best: what repeats the model counts more where no model is asked."""
+    choices = choices_by(np.r_[1.0, np.zeros(len(FEATURES))], 500)
+    for choice in choices:
+        choice.value_CF[:, EASE] = np.exp(choice.value_CF[:, 0])
+    beside, alone = learn_from(choices, USUAL), learn_from(choices, replace(USUAL, model=0.0), with_model=False)
+    assert alone.weights.model == 0.0
+    assert alone.weights.feature_F[EASE - 1] > beside.weights.feature_F[EASE - 1] + 1
