@@ -81,13 +81,13 @@ def find_price(query: str, units: frozenset[str]) -> PricePhrase | None:
         one, other = ("1", "2") if found["between"] else ("3", "4")
         money = any(_is_money(found, place, units) for place in (one, other))
         if money or (found["between"] and not _counts_something(query, found.end(f"number{other}"), units)):
-            low, high = sorted((_amount(found[f"number{one}"]), _amount(found[f"number{other}"])))
-            return PricePhrase(_without(query, found), low, high)
+            ends = _amount(found[f"number{one}"]), _amount(found[f"number{other}"])
+            return PricePhrase(_without(query, found), low=min(ends), high=max(ends))
     for found in BOUND.finditer(query):
         if _is_money(found, "1", units) or not _counts_something(query, found.end("number1"), units):
             amount = _amount(found["number1"])
             low, high = (None, amount) if found["lower"] else (amount, None)
-            return PricePhrase(_without(query, found), low, high)
+            return PricePhrase(_without(query, found), low=low, high=high)
     return None
 
 
