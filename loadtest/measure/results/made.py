@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,14 @@ def _files(path: Path, root: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file() and (every or file.suffix in SOURCES)]
 
 
-def commit_of(root: Path) -> str:
-    """The commit that is checked out, with a plus where files of it were changed; "unknown" without git."""
+def commit_of(root: Path, paths: Sequence[str]) -> str:
+    """The commit that is checked out; "unknown" without git.
+
+    paths: of files and folders of the repository; where one of them was changed since, a plus follows.
+    """
     try:
         name = _git(root, "rev-parse", "--short", "HEAD")
-        return f"{name}+" if _git(root, "status", "--porcelain", "--untracked-files=no") else name
+        return f"{name}+" if _git(root, "status", "--porcelain", "--", *paths) else name
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

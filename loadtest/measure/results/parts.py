@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["DATA_SETS", "PARTS", "DataSet", "Part"]
+__all__ = ["DATA_SETS", "PARTS", "DataSet", "Part", "quality_part"]
 
 Command = tuple[str, ...]
 
@@ -94,7 +94,8 @@ DATA_SETS: Mapping[str, DataSet] = {
 TRAINER = ("catalog", "trainer", "requirements/cpu.txt")
 
 
-def _quality(data: DataSet) -> Part:
+def quality_part(data: DataSet) -> Part:
+    """Trains on a data set, and keeps the report of the bundle."""
     out = f"{{var}}/bundles/{data.name}"
     train = (PYTHON, "trainer/run.py", *data.files, "--out", out, "--recipe", data.recipe)
     return Part(f"quality-{data.name}", (train,), TRAINER, data, report=f"{out}/current/report.json")
@@ -108,7 +109,7 @@ def _baselines(data: DataSet) -> Part:
 def _relevance() -> Part:
     bundle = "{var}/bundles/shop/current"
     measure = (PYTHON, "-m", "loadtest.relevance", "--bundle", bundle, "--json", "{json}")
-    code = (*TRAINER, "loadtest/relevance")
+    code = (*TRAINER, "loadtest/relevance", "docs/measurements/quality-shop.json")
     return Part(
         "relevance-shop", (measure,), code, needs=((bundle, "`make results ONLY=quality-shop FORCE=yes` trains it"),)
     )
@@ -143,7 +144,7 @@ def _training() -> Part:
 
 
 PARTS: tuple[Part, ...] = (
-    *(_quality(data) for data in DATA_SETS.values()),
+    *(quality_part(data) for data in DATA_SETS.values()),
     *(_baselines(data) for data in DATA_SETS.values()),
     _relevance(),
     *(_comparison(DATA_SETS[name]) for name in ("movielens", "lastfm")),

@@ -125,7 +125,7 @@ class Runner:
             "steps": [" ".join(step) for step in steps],
             "machine": asdict(Machine.here()),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": commit_of(self._places.root),
+            "commit": commit_of(self._places.root, part.code),
             "seconds": round(seconds, 1),
             "inputs": inputs,
         }
