@@ -3,7 +3,8 @@
 command: the command, or the commands, that made it.
 machine: where, as loadtest.measure.machine writes it, or its `cpu` and `cores` alone.
 finished: the date, or the moment in UTC.
-commit: the commit whose code ran; with "+" where files had changed since.
+commit: the commit whose code ran, with "+" where its files had been changed; of what was not made by `make results`
+    the commit that brought it.
 seconds: how long it took; absent where nobody knows.
 inputs: a digest of all code and data that decide its figures; absent where it was not made by `make results`.
 note: what a reader has to know before the figures; absent where there is nothing.

@@ -54,7 +54,7 @@ class Part:
     data: the data set that is imported before.
     report: the file that is copied to the JSON file in the end; None where a command writes the JSON itself.
     needs: folders that must be there, and how to get each of them.
-    hours: whether it takes that long: it runs where it is asked for by name only.
+    hours: whether it takes long, or wants a machine to itself: it runs where it is asked for by name only.
     """
 
     name: str
@@ -91,6 +91,7 @@ DATA_SETS: Mapping[str, DataSet] = {
     )
 }
 
+SHOP_TRAINS = "`make results ONLY=quality-shop FORCE=yes` trains it"
 TRAINER = ("catalog", "trainer", "requirements/cpu.txt")
 
 
@@ -110,9 +111,15 @@ def _relevance() -> Part:
     bundle = "{var}/bundles/shop/current"
     measure = (PYTHON, "-m", "loadtest.relevance", "--bundle", bundle, "--json", "{json}")
     code = (*TRAINER, "loadtest/relevance", "docs/measurements/quality-shop.json")
-    return Part(
-        "relevance-shop", (measure,), code, needs=((bundle, "`make results ONLY=quality-shop FORCE=yes` trains it"),)
-    )
+    return Part("relevance-shop", (measure,), code, needs=((bundle, SHOP_TRAINS),))
+
+
+def _misspellings() -> Part:
+    """By name, as somebody has to read again which words are changed."""
+    bundle, events = "{var}/bundles/shop/current", "{var}/data/shop/events.parquet"
+    command = (PYTHON, "-m", "trainer.analysis.misspellings", "--bundle", bundle, "--events", events)
+    needs = ((bundle, SHOP_TRAINS),)
+    return Part("misspellings", ((*command, "--json", "{json}"),), TRAINER, DATA_SETS["shop"], needs=needs, hours=True)
 
 
 CORPUS = "{data}/general-corpus"
@@ -138,15 +145,44 @@ def _comparison(data: DataSet) -> Part:
     )
 
 
-def _training() -> Part:
-    measure = (PYTHON, "-m", "loadtest.training", "--json", "{json}")
-    return Part("training", (measure,), (*TRAINER, "loadtest/training"), hours=True)
+def _alone(name: str, *command: str, code: str) -> Part:
+    """A measurement that needs no data; it is made by name, as it wants a machine to itself."""
+    return Part(name, ((PYTHON, *command, "--json", "{json}"),), (*TRAINER, "server", code), hours=True)
 
+
+def _loaded(name: str, *command: str, code: str) -> Part:
+    """A measurement of a server of the bundled store, by name too."""
+    bundles = "{var}/bundles/shop"
+    measure = (PYTHON, *command, "--bundles", bundles, "--json", "{json}")
+    return Part(name, (measure,), (*TRAINER, "server", code), needs=((f"{bundles}/current", SHOP_TRAINS),), hours=True)
+
+
+COMPLEMENTARY = "tests/trainer/gems/complementary.py"
 
 PARTS: tuple[Part, ...] = (
     *(quality_part(data) for data in DATA_SETS.values()),
     *(_baselines(data) for data in DATA_SETS.values()),
     _relevance(),
+    _misspellings(),
     *(_comparison(DATA_SETS[name]) for name in ("movielens", "lastfm")),
-    _training(),
+    Part(
+        "complementary",
+        ((PYTHON, "-m", "tests.trainer.gems.complementary", "{json}"),),
+        (*TRAINER, COMPLEMENTARY),
+        hours=True,
+    ),
+    _alone("training", "-m", "loadtest.training", code="loadtest/training"),
+    _alone("engine", "-m", "loadtest.engine", code="loadtest/engine"),
+    _alone("breakdown", "-m", "loadtest.breakdown", code="loadtest/breakdown.py"),
+    _alone("index", "-m", "loadtest.index", code="loadtest/index"),
+    _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
+    *(
+        _loaded(
+            f"load-{profile}",
+            *("-m", "loadtest.load", "--profile", profile, "--out", f"{{var}}/load/{profile}"),
+            code="loadtest/load",
+        )
+        for profile in ("steady", "spike", "ramp", "soak")
+    ),
+    _loaded("overload", "-m", "loadtest.overload", code="loadtest/overload"),
 )

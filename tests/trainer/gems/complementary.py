@@ -78,4 +78,4 @@ def figures(lr: float, *, complementary: bool) -> dict[str, Any]:
 if __name__ == "__main__":
     with one_thread():
         rows = [figures(lr, complementary=complementary) for lr in RATES for complementary in (True, False)]
-    Path(sys.argv[1]).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    Path(sys.argv[1]).write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.measure.results.made import caption, read_measurement
+from loadtest.measure.results.tables.baselines import baselines
+from loadtest.measure.results.tables.comparison import comparison
+from loadtest.measure.results.tables.engine import answers, breakdown, changes, index
+from loadtest.measure.results.tables.load import memory, overload, ramp
 from loadtest.measure.results.tables.quality import quality, summary
+from loadtest.measure.results.tables.relevance import misspellings, relevance
+from loadtest.measure.results.tables.training import complementary, step_costs
 
 __all__ = ["TABLES", "Table", "table_text"]
 
@@ -33,14 +39,28 @@ def _one(file: str, render: Callable[[Measurement], str]) -> Table:
     return Table((file,), lambda found: render(found[file]))
 
 
-def _summary(found: Mapping[str, Measurement]) -> str:
-    names = {f"quality-{key}.json": name for key, name in DATA_SETS.items()}
-    return summary({names[file]: report for file, report in found.items()})
+def _each(kind: str, render: Callable[[Mapping[str, Measurement]], str]) -> Table:
+    """A table of the files of one kind of all data sets, which `render` gets by the data sets' names."""
+    names = {f"{kind}-{key}.json": name for key, name in DATA_SETS.items()}
+    return Table(tuple(names), lambda found: render({names[file]: own for file, own in found.items()}))
 
 
 TABLES: Mapping[str, Table] = {
-    "summary": Table(tuple(f"quality-{name}.json" for name in DATA_SETS), _summary),
+    "summary": _each("quality", summary),
     **{f"quality-{name}": _one(f"quality-{name}.json", quality) for name in DATA_SETS},
+    "baselines": _each("baselines", baselines),
+    "relevance-shop": _one("relevance-shop.json", relevance),
+    "misspellings": _one("misspellings.json", misspellings),
+    **{f"comparison-{name}": _one(f"comparison-{name}.json", comparison) for name in ("movielens", "lastfm")},
+    "training": _one("training.json", step_costs),
+    "complementary": _one("complementary.json", complementary),
+    "engine": _one("engine.json", answers),
+    "breakdown": _one("breakdown.json", breakdown),
+    "index": _one("index.json", index),
+    "live": _one("live.json", changes),
+    "load-ramp": _one("load-ramp.json", ramp),
+    "load-soak": _one("load-soak.json", memory),
+    "overload": _one("overload.json", overload),
 }
 
 

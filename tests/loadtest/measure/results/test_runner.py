@@ -14,6 +14,7 @@ from tests.support.paths import ROOT
 from trainer.config.recipe import load_recipe
 
 
+@pytest.mark.slow
 def test_a_trained_bundle_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     world.write_world(tmp_path / "data/tiny")

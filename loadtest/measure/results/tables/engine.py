@@ -1,0 +1,114 @@
+"""The engine's tables: from engine.json, breakdown.json, index.json and live.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loadtest.measure.results.tables.cells import NOTHING, markdown_table
+
+__all__ = ["answers", "breakdown", "changes", "index"]
+
+Report = Mapping[str, Any]
+
+ANSWERS = (
+    "beam @ requests",
+    "ours, cached / fresh",
+    "vLLM, cached / fresh",
+    "transformers",
+    "times vLLM, cached / fresh",
+    "times transformers",
+)
+
+
+def answers(report: Report) -> str:
+    """Milliseconds until all requests are answered, beside vLLM's and transformers' beam search."""
+    times = {(row["engine"], row["beam"], row["concurrency"], row["mode"]): row["p50_ms"] for row in report["rows"]}
+    cells = sorted({(beam, requests) for _, beam, requests, _ in times})
+    rows = []
+    for beam, requests in cells:
+        key = f"{beam}@{requests}"
+        both = [
+            " / ".join(three_digits(times.get((engine, beam, requests, mode))) for mode in ("cached", "fresh"))
+            for engine in ("ours", "vllm")
+        ]
+        faster = [report[name].get("vllm", {}).get(key) for name in ("speedup_cached", "speedup")]
+        rows.append(
+            [
+                key,
+                *both,
+                three_digits(times.get(("transformers", beam, requests, "fresh"))),
+                " / ".join(_ratio(value) for value in faster),
+                _ratio(report["speedup"].get("transformers", {}).get(key)),
+            ]
+        )
+    return markdown_table(ANSWERS, rows)
+
+
+def breakdown(report: Report) -> str:
+    """Where the milliseconds of a batch go."""
+    parts = ("copies", "heads", "constraint", "rest")
+    rows = [
+        [
+            str(row["requests"]),
+            three_digits(row["total"]),
+            f"{three_digits(row['forward'])} ({row['floor_share']:.0%})",
+            *(three_digits(row[part]) for part in parts),
+        ]
+        for row in report["rows"]
+    ]
+    header = ["requests", "total", "forward passes (the floor)", "copies of scratch blocks", "output heads"]
+    return markdown_table([*header, "constraint", "rest"], rows)
+
+
+INDEX = {
+    "built from unsorted codes": ("build_s", "s", "1 s"),
+    "bytes an item": ("bytes_per_item", "", "9"),
+    "opened and checked": ("load_ms", "ms", "50 ms"),
+    "constraint a step, 50 rows": ("step_ms", "ms", "0.1 ms"),
+    "constraint a step, 1,600 rows": ("step_ms_1600", "ms", "1.7 ms"),
+    "constraint a step, one beam of 512": ("step_ms_512", "ms", ""),
+}
+"""The figures of an index, their units, and what is asked."""
+
+
+def index(report: Report) -> str:
+    """The index and its constraint, beside other structures for the same."""
+    opponents = report["opponents"]
+    columns = (report, opponents["padded_csr"], opponents["dict_trie"], report["even"])
+    header = ["", "ours, skewed", "padded CSR (STATIC)", "dict trie", "ours, even codes", "target"]
+    rows = [
+        [
+            title,
+            *(f"{three_digits(column.get(name))} {unit}".rstrip() if name in column else NOTHING for column in columns),
+            asked,
+        ]
+        for title, (name, unit, asked) in INDEX.items()
+    ]
+    return markdown_table(header, rows)
+
+
+def changes(report: Report) -> str:
+    """Seconds until a change of items is seen: the median, and the slowest in brackets."""
+    rows = [
+        [
+            f"{row['items']:,}",
+            *(f"{row[f'{what}_s']:.2f} s ({row[f'{what}_slowest_s']:.2f})" for what in ("insert", "replace", "delete")),
+            f"{row['p99_quiet_ms']:.0f} / {row['p99_changing_ms']:.0f} ms",
+        ]
+        for row in report["rows"]
+    ]
+    return markdown_table(["items", "insert", "replace", "delete", "p99 of the callers, quiet / changing"], rows)
+
+
+def three_digits(value: float | None) -> str:
+    """A number to three significant digits, two below one; a dash for none."""
+    if value is None:
+        return NOTHING
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _ratio(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f}"
