@@ -6,11 +6,11 @@
 
 Every method trains the same model on the same batch in a process of its own. They take turns, so only one works at any
 time. A step's time is the median of the steps that keep the subspaces. `refresh_s` is the time of the first two steps
-together, which choose subspaces, move the optimiser state into them and warm everything up. `cpu_s` is the processor
-time of all threads, which is the better measure where other programs use the cores. Peak memory is that of the first
-two steps, in which all freed memory is given back at once: the whole process's, less what it had with its libraries
-loaded; with --device cuda it is what torch allocated. Where memory does not suffice for all methods at once,
-`interleaved` says which of them took turns.
+together, in which some layers choose subspaces, the optimiser state moves into them and everything warms up. `cpu_s`
+is the processor time of all threads, which is the better measure where other programs use the cores. Peak memory is
+that of the first two steps, in which all freed memory is given back at once: the whole process's, less what it had with
+its libraries loaded; with --device cuda it is what torch allocated. Where memory does not suffice for all methods at
+once, `interleaved` says which of them took turns.
 """
 
 import argparse
@@ -49,8 +49,8 @@ COPIES = {
 """A rough bound of a method's memory in copies of the weights, with the activations of small batches. Of bfloat16
 weights, GEMS and AdamW keep a remainder, which is a copy, and float32 moments, each of which is two."""
 REFRESH = 2
-"""Number of rounds in which GEMS chooses subspaces (the first) and takes them over (the second), and in which memory is
-measured."""
+"""Number of rounds in which memory is measured: in the second, one of GEMS' turns takes its subspaces over and the next
+one chooses."""
 WARM_UP = REFRESH + 1
 """Number of rounds before time is measured: one more, in which the allocator collects memory to use again."""
 MEMORY_SHARE = 0.7
@@ -63,12 +63,14 @@ class Costs:
 
     refresh_s: time of the first REFRESH steps together.
     seconds, cpu_seconds: of every timed step.
+    parts: what GEMS' memory is used for at the end of the last forward pass of a step, in bytes.
     """
 
     refresh_s: float = 0.0
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
 
     def add(self, cost: StepCost, turn: int) -> None:
         """Add the cost of the step of this turn, the first being 0."""
@@ -152,6 +154,8 @@ def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: f
             first = turn % len(names)
             for name in (*names[first:], *names[:first]):
                 costs[name].add(processes[name].step(frugal=turn < REFRESH), turn)
+                if name == OURS and turn == REFRESH - 1:
+                    costs[name].parts = processes[name].parts()
             took = time.monotonic() - began
     return costs
 
@@ -197,7 +201,8 @@ def summarize(costs: dict[str, Costs]) -> dict[str, Any]:
         for name, row in by_name.items()
         if ours is not None and name != OURS
     }
-    return {"rows": rows, "ratio": ratio}
+    parts = costs[OURS].parts if OURS in costs else {}
+    return {"rows": rows, "ratio": ratio, "parts": parts}
 
 
 def show(figures: dict[str, Any]) -> None:
@@ -221,6 +226,10 @@ def show(figures: dict[str, Any]) -> None:
     print_table(
         f"A training step: {title}, {setup['dtype']} on {setup['device']}; × is GEMS to the other", header, rows
     )
+    if figures["parts"]:
+        parts = sorted(figures["parts"].items(), key=lambda part: -part[1])
+        title = "What GEMS' memory holds before the second backward pass"
+        print_table(title, ("part", "MiB"), [(part, size / 2**20) for part, size in parts])
 
 
 def _free_memory(device: str) -> int:

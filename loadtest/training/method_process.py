@@ -19,11 +19,13 @@ from catalog.text.prompts import Task
 from loadtest.measure.errors import LoadtestError
 from loadtest.training.released_gems import Part, ReleasedGems
 from loadtest.training.setup import Setup, draw_batches, draw_null_spaces, make_backbone, recipe_of
+from trainer.config.recipe import Recipe
 from trainer.data.batches import TaskBatch, task_loss
 from trainer.gems.nullspace import cache
 from trainer.gems.parameters import plain_weights, projected_modules
 from trainer.methods import create_method
-from trainer.methods.gems import gems_config
+from trainer.methods.gems import GemsTuning, gems_config
+from trainer.methods.protocol import Method
 from trainer.model.backbone import Backbone
 
 __all__ = ["NAMES", "RELEASED", "MethodProcess", "StepCost"]
@@ -76,6 +78,13 @@ class MethodProcess:
         assert isinstance(cost, StepCost)
         return cost
 
+    def parts(self) -> dict[str, int]:
+        """What the memory is used for when it is needed most, in bytes, of GEMS: `TrainingStep.parts`."""
+        self._connection.send("parts")
+        parts = self._receive()
+        assert isinstance(parts, dict)
+        return parts
+
     def stop(self) -> None:
         self._connection.close()  # which ends the process by itself
         self._process.join(STOP_SECONDS)
@@ -102,6 +111,10 @@ def _work(connection: Connection, name: str, setup: Setup, threads: int) -> None
         memory.begin()
         connection.send(True)
         while manner := connection.recv():
+            if manner == "parts":
+                assert isinstance(step, TrainingStep)
+                connection.send(step.parts())
+                continue
             memory.be_frugal(manner == "frugal")
             began, busy = time.perf_counter(), time.process_time()
             step()
@@ -124,16 +137,64 @@ def make_step(name: str, setup: Setup) -> Callable[[], None]:
     recipe = recipe_of(name, setup)
     with tempfile.TemporaryDirectory() as folder, patch.object(cache, "estimate_null_spaces", draw_null_spaces):
         method = create_method(backbone, recipe, ["a text of a few words " * 100], Path(folder))
-    batch_tokens = sum(batch.tokens for batch in batches)
+    return TrainingStep(backbone, recipe, batches, level_tokens, method)
 
-    def step() -> None:
-        for batch in batches:
-            loss = task_loss(backbone.model, batch, level_tokens, recipe.training)
-            method.backward(loss, batch.task, tokens=batch.tokens, batch_tokens=batch_tokens)
-        if not method.step(1.0).applied:
-            raise LoadtestError(f"{name}: a loss or gradient was not finite")
 
-    return step
+class TrainingStep:
+    """One training step of a method of the trainer. Calling it makes the step."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        recipe: Recipe,
+        batches: list[TaskBatch],
+        level_tokens: list[torch.Tensor],
+        method: Method,
+    ) -> None:
+        self._backbone, self._recipe, self.method = backbone, recipe, method
+        self._batches, self._level_tokens = batches, level_tokens
+        self._batch_tokens = sum(batch.tokens for batch in batches)
+
+    def __call__(self) -> None:
+        for batch in self._batches:
+            self._backward(batch, self.loss(batch))
+        self._finish()
+
+    def loss(self, batch: TaskBatch) -> torch.Tensor:
+        return task_loss(self._backbone.model, batch, self._level_tokens, self._recipe.training)
+
+    def _backward(self, batch: TaskBatch, loss: torch.Tensor) -> None:
+        self.method.backward(loss, batch.task, tokens=batch.tokens, batch_tokens=self._batch_tokens)
+
+    def _finish(self) -> None:
+        if not self.method.step(1.0).applied:
+            raise LoadtestError("a loss or gradient was not finite")
+
+    def parts(self) -> dict[str, int]:
+        """Makes a step of GEMS; returns what its memory is used for at the end of the last forward pass, in bytes.
+
+        Then activations take most, and the gradients of the first task are there already.
+        """
+        assert isinstance(self.method, GemsTuning)
+        *first, last = self._batches
+        for batch in first:
+            self._backward(batch, self.loss(batch))
+        weights = {weight.untyped_storage().data_ptr(): weight for weight in self._backbone.model.parameters()}
+        saved: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in weights:
+                saved[storage.data_ptr()] = storage.nbytes()
+            return tensor.detach()
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = self.loss(last)
+        parts = {"weights": sum(weight.untyped_storage().nbytes() for weight in weights.values())}
+        parts |= self.method.memory() | {"activations": sum(saved.values())}
+        self._backward(last, loss)
+        self._finish()
+        return parts
 
 
 def _released_step(

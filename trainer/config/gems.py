@@ -35,6 +35,7 @@ class GemsConfig:
     rank: int | float = 128  # of the shared subspace
     task_rank: int | float | None = None  # of each task's own subspace; half of the layer's shared rank by default
     refresh_every: int = 200  # steps from one choice of the subspaces to the next
+    refresh_turns: int = 8  # the layers choose in so many steps, one after another, so that few sketches exist at once
     oversampling: int = 32  # columns of a gradient's sketch beyond the shared rank
     moments_at_refresh: MomentsAtRefresh = "rotate"
     decomposition: bool = True  # False: the shared subspace only (for ablations)
@@ -74,6 +75,7 @@ class GemsConfig:
         for name in ("scale", "eps", "temperature_start", "temperature_end"):
             _require(name, getattr(self, name), "above 0", getattr(self, name) > 0)
         _require("refresh_every", self.refresh_every, "at least 1", self.refresh_every >= 1)
+        _require("refresh_turns", self.refresh_turns, "at least 1", self.refresh_turns >= 1)
         _require("oversampling", self.oversampling, "at least 0", self.oversampling >= 0)
         _require("betas", self.betas, "two numbers in [0, 1)", _pair_below_one(self.betas))
         decay = self.temperature_decay

@@ -9,7 +9,7 @@ R rows of the moments: the directions of a subspace, or whatever the first dimen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,9 @@ class Moments:
         for tensor in (self.first, self.second, self.weight_sum):
             tensor.zero_()
         self.steps = 0
+
+    def tensors(self) -> list[Tensor]:
+        return [self.first, self.second, self.weight_sum]
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "second": self.second, "weight_sum": self.weight_sum, "steps": self.steps}
@@ -187,6 +190,11 @@ class PlainWeight:
     def discard(self) -> None:
         """Drops the accumulated gradient."""
         self.gradient = None
+
+    def held(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor beside the weight, each with the name of the part of memory it belongs to."""
+        held = [*self._moments.tensors(), self._remainder, self.gradient]
+        yield from (("other weights", tensor) for tensor in held if tensor is not None)
 
     def state_dict(self) -> dict[str, Any]:
         return self._moments.state_dict() | {"remainder": self._remainder}

@@ -16,8 +16,8 @@ are this rank's part of a sharded weight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ from trainer.gems.subspace import Subspace
 
 __all__ = ["ProjectedLayer"]
 
+_Name = TypeVar("_Name", bound=SubspaceName)
+
 
 class ProjectedLayer:
     """The subspaces of one weight, and what the backward passes of the current batch have accumulated in them.
@@ -45,6 +47,8 @@ class ProjectedLayer:
     config: the optimiser's settings.
     null_space: the layer's null space; None lets updates go in any direction.
     shard_group: the ranks among which a sharded weight is split.
+    first_refresh: after how many applied steps a gradient may choose bases for the first time; until then they are
+        random.
 
     Raises SettingsError for a rank above the number of directions that the layer has, NullSpaceError for a null space
     of another width than the layer's, and BackboneError for a weight of another type.
@@ -57,8 +61,11 @@ class ProjectedLayer:
         config: GemsConfig,
         null_space: NullSpace | None,
         shard_group: ProcessGroup = SINGLE_PROCESS,
+        *,
+        first_refresh: int = 0,
     ) -> None:
         self.name, self.weight = name, weight
+        self._first_refresh = first_refresh
         self._shard = ShardedWeight(weight, shard_group)
         self._config = config
         if weight.dtype not in (torch.float32, torch.float64, torch.bfloat16):
@@ -81,7 +88,6 @@ class ProjectedLayer:
         self.subspaces: dict[SubspaceName, Subspace] = {}
         for subspace, rank in ranks.items():  # the shared one first
             self.subspaces[subspace] = self._make_subspace(subspace, rank)
-        self._directions: dict[SubspaceName, Tensor] | None = None  # the tasks' last ones; the gate learns along them
         self.sketches: dict[Task, Tensor] = {}  # in refresh steps: tokens · gradient · Ω, summed over micro-batches
 
     def accumulate(self, task: Task, *, tokens: int, step: int, adam: AdamSettings | None) -> dict[Task, Tensor]:
@@ -101,11 +107,10 @@ class ProjectedLayer:
         projected = self._project([*own, *(other for other in updated if other not in own)], grad_sl)
         for name in own:
             self.subspaces[name].accumulate(projected[name], tokens=tokens)
-        derivatives = {
-            other: self._directional_derivative(other, projected[other], grad_sl, adam)
-            for other in updated
-            if adam is not None
-        }
+        derivatives: dict[Task, Tensor] = {}
+        if adam is not None:
+            for other, direction_Rl in self._last_directions(updated, adam).items():
+                derivatives[other] = self._directional_derivative(other, projected[other], grad_sl, direction_Rl)
         if self._refresh_due(task, step):
             sketch_sC = (grad_sl @ self._test_matrix(step).to(grad_sl.dtype)).to(self._dtype).mul_(tokens)
             self.sketches[task] = self.sketches[task] + sketch_sC if task in self.sketches else sketch_sC
@@ -142,17 +147,14 @@ class ProjectedLayer:
         """
         at_refresh = self._config.moments_at_refresh
         updated = [name for name, own in self.subspaces.items() if own.update_moments(factor, adam, at_refresh)]
-        self._directions = None
         if not updated:
             return None
-        directions = self._last_directions(adam)
+        directions = self._last_directions(updated, adam)
         change_mN = self._combine([self.subspaces[name].basis_SR for name in updated], directions, gates)
         change_mN.mul_(-step_size)
         if decay:
             change_mN.add_(self._decayed_part(), alpha=-decay)
         add_exactly_(self._shard.weight_mN, self._remainder_mN, change_mN)
-        if self._config.gate == "learned":
-            self._directions = {task: directions[task].clone() for task in TASKS if task in directions}
         norm: Tensor = torch.linalg.vector_norm(change_mN)
         return norm
 
@@ -213,6 +215,19 @@ class ProjectedLayer:
         for subspace in self.subspaces.values():
             subspace.projected_grad_RL = None
 
+    def held(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor that the layer holds beside the weight, each with the name of the part of memory it belongs to.
+
+        Layers may share tensors.
+        """
+        for subspace in self.subspaces.values():
+            yield from subspace.held()
+        yield from (("sketches", sketch_sC) for sketch_sC in self.sketches.values())
+        if self._null_space is not None:
+            yield "null factors", self._null_space.factor_WK
+        if self._remainder_mN is not None:
+            yield "remainders", self._remainder_mN
+
     def state_dict(self) -> dict[str, Any]:
         subspaces = {name: subspace.state_dict() for name, subspace in self.subspaces.items()}
         return {"subspaces": subspaces, "remainder": self._remainder_mN}
@@ -222,11 +237,12 @@ class ProjectedLayer:
         for name, subspace in self.subspaces.items():
             subspace.load_state_dict(state["subspaces"][name], f"{self.name} ({name})")
         restore_remainder_(self._remainder_mN, state["remainder"], self.name)
-        self._directions = None
 
     def _refresh_due(self, task: Task, step: int) -> bool:
         names: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
-        return any(self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in names)
+        return step >= self._first_refresh and any(
+            self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in names
+        )
 
     def _test_matrix(self, step: int) -> Tensor:
         """The sketch's random test matrix Ω [l, C], which all parts of a step's gradient share.
@@ -252,22 +268,25 @@ class ProjectedLayer:
         """
         return (self._shard.local_basis(basis_SR).to(grad_sl.dtype).T @ grad_sl).to(self._dtype)
 
-    def _directional_derivative(self, task: Task, projected_RL: Tensor, grad_sl: Tensor, adam: AdamSettings) -> Tensor:
+    def _directional_derivative(
+        self, task: Task, projected_RL: Tensor, grad_sl: Tensor, direction_Rl: Tensor
+    ) -> Tensor:
         """⟨gradient, the task's last direction⟩, a scalar, computed in the basis that the direction was made in."""
-        if self._directions is None:  # right after a checkpoint was loaded
-            self._directions = self._last_directions(adam)
         basis_SR = self.subspaces[task].basis_SR
         if basis_SR is not self.subspaces[task].projection_basis_SR:
             projected_RL = self._project_on(basis_SR, grad_sl)
-        return torch.vdot(self._directions[task].flatten(), projected_RL.flatten())
+        return torch.vdot(direction_Rl.flatten(), projected_RL.flatten())
 
-    def _last_directions(self, adam: AdamSettings) -> dict[SubspaceName, Tensor]:
-        """Adam's directions [R, l], inside the null space, of the subspaces that the last step updated."""
-        raw = {name: subspace.direction(adam) for name, subspace in self.subspaces.items() if subspace.updated}
-        inside = self._into_long_null_space(raw)
+    def _last_directions(self, names: Sequence[_Name], adam: AdamSettings) -> dict[_Name, Tensor]:
+        """Adam's directions [R, l], inside the null space, of subspaces that the last step updated.
+
+        They are computed from the moments whenever they are needed, as keeping them would take half as much memory as
+        the tasks' moments.
+        """
+        inside = self._into_long_null_space({name: self.subspaces[name].direction(adam) for name in names})
         return dict(zip(inside, self._shard.gather_directions(list(inside.values())), strict=True))
 
-    def _into_long_null_space(self, matrices: dict[SubspaceName, Tensor]) -> dict[SubspaceName, Tensor]:
+    def _into_long_null_space(self, matrices: dict[_Name, Tensor]) -> dict[_Name, Tensor]:
         """The matrices [R, k] with their rows projected on the longer side's null space, if there is one."""
         if self._long_null_space is None or not matrices:
             return matrices
@@ -275,7 +294,7 @@ class ProjectedLayer:
         self._long_null_space.project_(joint_RL.T)
         return self._split(joint_RL, list(matrices))
 
-    def _split(self, joint_RL: Tensor, names: Sequence[SubspaceName]) -> dict[SubspaceName, Tensor]:
+    def _split(self, joint_RL: Tensor, names: Sequence[_Name]) -> dict[_Name, Tensor]:
         ranks = [self.subspaces[name].rank for name in names]
         return dict(zip(names, torch.split(joint_RL, ranks), strict=True))
 

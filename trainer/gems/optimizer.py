@@ -8,8 +8,9 @@ arXiv 2601.09496. One step, with the files beside this one that do its parts:
    low-rank subspaces and frees it (layer.py, subspace.py), so two layers' complete gradients never exist together.
    There are three subspaces: one for each task's gradient, and a shared one for the batch's, which is the
    token-weighted mean of the two. Projection is linear, so one pass for each task gives all three projected gradients.
-2. Every `refresh_every` steps the hook also adds up thin sketches of the gradients. At the end of that step the next
-   bases are chosen from them (subspace.py). The first step is such a step; its own update is in random subspaces.
+2. Every `refresh_every` steps the hook also adds up thin sketches of a layer's gradients. At the end of that step the
+   layer's next bases are chosen from them (subspace.py). The layers take turns in `refresh_turns` consecutive steps, so
+   that few sketches exist at once. The first step has the first turn; until its turn a layer's subspaces are random.
 3. `step()` checks that losses and gradients are finite. The gate learns from how well the last update served this
    batch, and decides the weights of this step's three updates (gate.py). Adam makes a step in every subspace (adam.py).
    The weighted sum of the three, inside the null space (nullspace/space.py), is added to the weights (numerics.py).
@@ -19,7 +20,7 @@ only, so waiting keeps no complete gradient in memory. In return nothing is appl
 finite, clipping and the gate take the whole batch into account, and the sum over ranks happens in one place.
 
 Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: the optimiser keeps 4·r·L numbers of moments, 2·r·S of
-bases, and with a learned gate r·L of the last directions. From the first backward pass to the step there are also
+bases. From the first backward pass to the step there are also
 2·r·L numbers of projected gradients. A bfloat16 weight has a remainder of 16 bits (numerics.py) beside every number.
 
 If FSDP2 shards a weight over P ranks (sharded.py), each rank has 1/P of the weight, its gradient, its moments, its null
@@ -29,7 +30,7 @@ the rows they are complete on each rank, because every row of the weight contrib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,8 +50,9 @@ from trainer.gems.accumulate import (
     measure_batch,
     total_norms,
 )
-from trainer.gems.adam import AdamSettings
+from trainer.gems.adam import AdamSettings, PlainWeight
 from trainer.gems.gate import Gate
+from trainer.gems.layer import ProjectedLayer
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import full_precision
 from trainer.gems.parameters import parameter_groups, plain_weights, projected_layers
@@ -115,7 +117,7 @@ class GemsOptimizer(Optimizer):
         self._plain = plain_weights(model, {layer.weight for layer in self._layers}, config, shard_group)
         super().__init__(parameter_groups(self._layers, self._plain, config), {})
         self._accumulator = GradientAccumulator([*self._layers, *self._plain])
-        self._broadcast_bases()
+        self._broadcast_bases(self._layers)
         self._gate = Gate(config)
         self._steps = 0  # applied so far
         self._last_step_size = 0.0  # what the last directions were multiplied by
@@ -158,8 +160,7 @@ class GemsOptimizer(Optimizer):
             gates = self._gate.decide(self._steps, losses, metrics.grad_norms, batch.tokens_per_task)
             update_norm = self._update(gates, batch.total_tokens, metrics.grad_norm)
             refreshed = [layer.choose_bases(self._steps) for layer in self._layers]
-        if any(refreshed):
-            self._broadcast_bases()
+        self._broadcast_bases([layer for layer, chosen in zip(self._layers, refreshed, strict=True) if chosen])
         self._steps += 1
         self.discard()
         return self._stats(batch, metrics, gates, temperature, update_norm, any(refreshed))
@@ -172,6 +173,20 @@ class GemsOptimizer(Optimizer):
         """Drops the gradients since the last step, and those in `.grad`."""
         self.discard()
         super().zero_grad(set_to_none)
+
+    def memory(self) -> dict[str, int]:
+        """How many bytes the optimiser holds now, by part; what layers share counts once.
+
+        "projected gradients" and "sketches" are there from a backward pass to the step, "next bases" from a choice to
+        the next step. "other weights" is AdamW's state of what is not projected.
+        """
+        parts: dict[str, dict[int, int]] = {}
+        trained_weights: list[ProjectedLayer | PlainWeight] = [*self._layers, *self._plain]
+        for trained in trained_weights:
+            for part, tensor in trained.held():
+                storage = tensor.untyped_storage()
+                parts.setdefault(part, {})[storage.data_ptr()] = storage.nbytes()
+        return {part: sum(sizes.values()) for part, sizes in parts.items()}
 
     def close(self) -> None:
         """Removes the hooks from the model."""
@@ -239,13 +254,13 @@ class GemsOptimizer(Optimizer):
             )
         return total_norms([changes], self._shard_group)[0]
 
-    def _broadcast_bases(self) -> None:
-        """Gives all ranks the bases of rank 0.
+    def _broadcast_bases(self, layers: Sequence[ProjectedLayer]) -> None:
+        """Gives all ranks the bases of rank 0 in these layers.
 
         Singular vectors may differ in sign between machines, and gradients in different bases cannot be added.
         """
         for group in (self._replica_group, self._shard_group):
-            group.broadcast([basis for layer in self._layers for basis in layer.bases()])
+            group.broadcast([basis for layer in layers for basis in layer.bases()])
 
     def _adam(self) -> AdamSettings:
         group = self.param_groups[0]

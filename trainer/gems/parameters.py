@@ -65,11 +65,17 @@ def projected_layers(
             f"gems.null_space is on, but there is no null space for {missing[0]} ({len(missing)} of {len(modules)} "
             "layers): pass what estimate_null_spaces returns, or set it to False"
         )
+    turns = min(config.refresh_turns, config.refresh_every)
     return [
         ProjectedLayer(
-            name, cast(nn.Parameter, module.weight), config, spaces[name] if config.null_space else None, shard_group
+            name,
+            cast(nn.Parameter, module.weight),
+            config,
+            spaces[name] if config.null_space else None,
+            shard_group,
+            first_refresh=place % turns,
         )
-        for name, module in modules.items()
+        for place, (name, module) in enumerate(modules.items())
     ]
 
 

@@ -59,7 +59,7 @@ class StepStats:
     grad_norm: the norm of the batch's gradient before clipping, as GemsOptimizer's docstring defines it.
     update_norm: the norm of the change of all projected weights together.
     hypergradient: the derivative of this batch's loss by the gates of the step before; None where it is not known.
-    refreshed: whether new bases were chosen.
+    refreshed: whether any layer chose new bases.
     """
 
     step: int

@@ -22,6 +22,7 @@ the sketch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -122,6 +123,15 @@ class Subspace:
         """Makes the part of the basis outside of another one the next basis, without a gradient to choose it from."""
         basis_SR = self.projection_basis_SR
         self._next_basis_SR = sketch_basis(basis_SR, self.rank, self._null_space, outside_SR, generator=generator)
+
+    def held(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of the subspace, each with the name of the part of memory it belongs to."""
+        yield "bases", self.basis_SR
+        if self._next_basis_SR is not None:
+            yield "next bases", self._next_basis_SR
+        if self.projected_grad_RL is not None:
+            yield "projected gradients", self.projected_grad_RL
+        yield from (("moments", tensor) for tensor in self._moments.tensors())
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -76,6 +76,10 @@ class GemsTuning:
         gates = {"α_s": stats.gates.search, "α_r": stats.gates.recommendation}
         return StepResult(stats.applied, gates if self._optimizer.config.decomposition else {})
 
+    def memory(self) -> dict[str, int]:
+        """How many bytes the optimiser holds now, by part."""
+        return self._optimizer.memory()
+
     def finish(self) -> None:
         """Removes the hooks; the weights are the tuned ones already."""
         self._optimizer.close()

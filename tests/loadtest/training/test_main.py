@@ -43,7 +43,12 @@ def test_the_figures_are_written_and_shown(tmp_path, capsys):
     assert all(row["steps"] == 1 and row["peak_bytes"] > 2**20 for row in rows.values())
     assert figures["limits"]["released"] == {"time": 0.5, "memory": 0.45}
     assert figures["machine"]["threads"] == torch.get_num_threads()
+    parts = figures["parts"]
+    assert parts["weights"] >= 4 * 50_000
+    assert {"moments", "bases", "null factors", "projected gradients", "activations"} <= parts.keys()
+    assert min(parts.values()) > 0
     shown = capsys.readouterr().out
+    assert "before the second backward pass" in shown
     assert all(name in shown for name in ("gems", "released", "lora", "at most"))
 
 

@@ -68,7 +68,7 @@ def test_the_tasks_bases_are_orthogonal_to_the_shared_one_at_every_step(side):
 def test_subspaces_that_are_not_complementary_share_most_directions():
     """What the setting is for: both tasks' gradients are large in the same directions."""
     model = qwen2(hidden_size=32)
-    optimizer = GemsOptimizer(model, GemsConfig(rank=8, complementary=False, null_space=False))
+    optimizer = GemsOptimizer(model, GemsConfig(rank=8, complementary=False, null_space=False, refresh_turns=1))
     one_step(optimizer, model, 0, rows=(16, 16))
     overlaps = list(_overlaps(optimizer).values())
     assert sum(overlaps) / len(overlaps) > 0.9

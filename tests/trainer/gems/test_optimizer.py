@@ -122,7 +122,7 @@ def test_a_batch_of_one_task_leaves_the_other_tasks_subspace_alone():
 
 def test_a_task_missing_at_first_gets_its_subspace_when_it_comes():
     model = Pair()
-    optimizer = GemsOptimizer(model, GemsConfig(rank=4, refresh_every=100, **FREE))
+    optimizer = GemsOptimizer(model, GemsConfig(rank=4, refresh_every=100, refresh_turns=1, **FREE))
     one_step(optimizer, model, 0, rows=(4, 0))
     chosen = [layer["subspaces"]["recommendation"]["chosen_at"] for layer in optimizer.state_dict()["layers"].values()]
     assert chosen == [None] * 3

@@ -5,7 +5,13 @@ import torch
 from tests.trainer.methods.small_world import make_backbone, small_world
 
 LR, RANK = 0.01, 4
-SETTINGS = ("method=single_subspace", f"gems.lr={LR}", f"gems.rank={RANK}", "gems.refresh_every=3")
+SETTINGS = (
+    "method=single_subspace",
+    f"gems.lr={LR}",
+    f"gems.rank={RANK}",
+    "gems.refresh_every=3",
+    "gems.refresh_turns=1",
+)
 EPS = 1e-8
 
 
