@@ -10,8 +10,9 @@ Shapes: N items of a snapshot, with the deleted ones; K new items; M = N + K row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ class Snapshot:
     codes_NL: the codes of every item, int64.
     index: the index of these codes.
     present_N: False for a deleted item.
+    serial_N: a number for every item that no change alters, int64: of published ones their rows then, of later ones the
+        next. A change that comes to nothing leaves a gap.
+    next_serials: gives them, to all snapshots that come from one.
     outcome: what the change that made this snapshot did.
     """
 
@@ -44,10 +48,12 @@ class Snapshot:
     codes_NL: NDArray[np.int64]
     index: ItemIndex
     present_N: NDArray[np.bool_]
+    serial_N: NDArray[np.int64]
+    next_serials: Iterator[int]
     outcome: Outcome
 
     def __post_init__(self) -> None:
-        for array in (self.codes_NL, self.present_N):
+        for array in (self.codes_NL, self.present_N, self.serial_N):
             array.flags.writeable = False
 
     @classmethod
@@ -59,7 +65,8 @@ class Snapshot:
                 "publish the bundle again"
             )
         _ = items.row_lookup  # made here, because it takes half a second for a million items
-        return cls(0, items, codes_NL, index, np.ones(len(items), bool), Outcome())
+        present_N, serial_N = np.ones(len(items), bool), np.arange(len(items))
+        return cls(0, items, codes_NL, index, present_N, serial_N, count(len(items)), Outcome())
 
     def delete(self, ids: Iterable[str]) -> Snapshot:
         """The snapshot without these items; its `outcome.missing` names those that the catalog does not have."""
@@ -119,6 +126,7 @@ class Snapshot:
             codes_NL=codes_ML[order_M],
             index=index,
             present_N=np.append(self.present_N, np.ones(len(ids), bool))[order_M],
+            serial_N=np.append(self.serial_N, list(islice(self.next_serials, len(ids))))[order_M],
             outcome=replace(self.outcome, inserted=ids, moved_N=moved_N),
         )
 

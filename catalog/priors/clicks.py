@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from catalog.priors.events import NO_QUERY, TrainingEvents
 from catalog.text.prompts import clean_text
 
-__all__ = ["ClickSettings", "Clicks", "count", "fit", "of_counts", "score", "taken_after"]
+__all__ = ["ClickSettings", "Clicks", "count", "fit", "of_counts", "score"]
 
 Words = Callable[[str], Sequence[str]]
 
@@ -104,41 +104,6 @@ def score(clicks: Clicks, queries: Sequence[str], settings: ClickSettings) -> sp
     same = alike_QT.data > 1 - 1e-9
     alike_QT.data = np.where(same, settings.same_words, settings.shared_words * alike_QT.data**settings.sharpness)
     return sp.csr_matrix(alike_QT.maximum(_same(clicks, queries)) @ clicks.taken_TN)
-
-
-def taken_after(
-    clicks: Clicks, query: str, ways: Sequence[ClickSettings], most: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For one query what `score` says, each time of other settings: items, int64, and scores, float64.
-
-    most: queries that are like it, the nearest, whose items count.
-    """
-    from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
-
-    words = clicks.words(query)
-    known = np.array([clicks.column_of[word] for word in words if word in clicks.column_of], np.int64)
-    strange = sum(word not in clicks.column_of for word in words)
-    rarity_K = clicks.rarity_V[known]
-    length = np.sqrt((rarity_K**2).sum() + strange * np.log1p(max(len(clicks.number_of), 1)) ** 2)
-    row_S, alike_S = kernels.sum_of_rows(*_parts(clicks.word_VT), known, rarity_K / max(length, 1e-12))
-    same = clicks.number_of.get(clean_text(query), -1)
-    if same >= 0 and same not in row_S:  # a query without a word
-        row_S, alike_S = np.append(row_S, same), np.append(alike_S, 0.0)
-    if len(row_S) > most:
-        nearest = kernels.strongest(row_S, alike_S, most)
-        row_S, alike_S = row_S[nearest], alike_S[nearest]
-    taken = []
-    for settings in ways:
-        weight_S = settings.shared_words * alike_S**settings.sharpness
-        weight_S[alike_S > 1 - 1e-9] = settings.same_words
-        weight_S[row_S == same] = 1.0
-        counted = weight_S > 0
-        taken.append(kernels.sum_of_rows(*_parts(clicks.taken_TN), row_S[counted], weight_S[counted]))
-    return taken
-
-
-def _parts(matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return matrix.indptr, matrix.indices, matrix.data
 
 
 def _same(clicks: Clicks, queries: Sequence[str]) -> sp.csr_matrix:

@@ -23,10 +23,12 @@ from catalog.priors.neighbours import ease, item_knn, transitions
 
 __all__ = ["MAX_NEIGHBOURS", "Learned", "learn", "open_learned", "save_learned"]
 
-FORMAT = 1
+FORMAT = 2
+OLDER = 1
+"""A format without `steps_N` and `takers_N`, in whose place events are counted."""
 TEXTS = "texts.json"
 WORDS = ("queries", "intent_words")
-ARRAYS = ("evidence_VG", "events_N")
+ARRAYS = ("evidence_VG", "events_N", "steps_N", "takers_N")
 MATRICES = ("count_TN", "ease_NN", "transitions_NN", "item_knn_NN")
 MAX_NEIGHBOURS = 200
 """Neighbours that EASE and transitions keep of an item."""
@@ -42,6 +44,7 @@ class Learned:
     evidence_VG: what each word says about categories; see `intents.py`.
     ease_NN, transitions_NN, item_knn_NN: the strongest neighbours of every item, a row each.
     events_N: how many events every item has, float64.
+    steps_N, takers_N: how many steps of transitions lead to every item, and how many people took it, float64.
     """
 
     queries: Sequence[str]
@@ -52,6 +55,8 @@ class Learned:
     transitions_NN: sp.csr_matrix
     item_knn_NN: sp.csr_matrix
     events_N: np.ndarray
+    steps_N: np.ndarray
+    takers_N: np.ndarray
 
 
 def learn(
@@ -77,6 +82,8 @@ def learn(
         transitions_NN=_small(item_knn.strongest(transitions.fit(events, of_transitions), MAX_NEIGHBOURS)),
         item_knn_NN=_small(item_knn.fit(events, of_knn)),
         events_N=popularity.fit(events),
+        steps_N=transitions.steps(events),
+        takers_N=np.bincount(events.taken().indices, minlength=events.items).astype(np.float64),
     )
 
 
@@ -103,10 +110,12 @@ def open_learned(folder: Path, items: int) -> Learned:
     """
     try:
         content = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
+        if content["format"] not in (OLDER, FORMAT):
             raise PriorsError(f"{folder} has format {content['format']}, not {FORMAT}: publish the bundle again")
         parts: dict[str, Any] = {name: tuple(content[name]) for name in WORDS}
-        parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        names = ARRAYS if content["format"] == FORMAT else ARRAYS[:2]
+        parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        parts |= dict.fromkeys(ARRAYS[len(names) :], parts["events_N"])
         for name in MATRICES:
             arrays = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in ("data", "indices", "indptr"))
             parts[name] = sp.csr_matrix(tuple(arrays), shape=content["shapes"][name])

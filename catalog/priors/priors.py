@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from catalog.data.items import Items
 from catalog.priors import clicks, intents, taste
-from catalog.priors.events import TrainingEvents, newest_distinct
+from catalog.priors.events import TrainingEvents
 from catalog.priors.learned import Learned, learn
+from catalog.priors.live.events import LiveEvents, Sparse
 from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
@@ -66,8 +67,6 @@ class Candidates:
     value_CF: NDArray[np.float32]
 
 
-Sparse = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Items, in any order, and what a source says of each; of all others it says 0."""
 NOTHING: Sparse = (np.empty(0, np.int64), np.empty(0))
 SOURCES = (*NEIGHBOUR_FEATURES, "same_clicks", "alike_clicks", "bm25")
 """What finds items by itself."""
@@ -89,7 +88,7 @@ class Priors:
         self.settings = settings or PriorSettings()
         self.learned = learned
         self._split = _words(self.settings)
-        self._clicks = clicks.of_counts(learned.queries, learned.count_TN, self._split)
+        self.live = LiveEvents(learned, self.settings, self._split)
         self._count_NT = sp.csr_matrix(learned.count_TN.T)
         self._words = WordFeatures(
             items, self.settings.words, {"queries": queries_of_items(learned.queries, learned.count_TN)}
@@ -100,15 +99,13 @@ class Priors:
         self._intents = intents.Intents(
             known_categories(self._taste.category_N, self._categories), number_of, learned.evidence_VG
         )
-        most = max(np.log1p(learned.events_N.max(initial=0)), 1)
-        self.popularity_N: NDArray[np.float32] = (np.log1p(learned.events_N) / most).astype(np.float32)
-        """log(1 + n) of the n events of every item, divided by the greatest: the static part of the prior."""
         listed = self.settings.listed
-        self._popular = np.sort(np.argsort(-learned.events_N, kind="stable")[:listed])
         self._listed = np.array([listed] * (len(SOURCES) - 1) + [2 * listed])
-        matrices = (learned.ease_NN, learned.transitions_NN, learned.item_knn_NN)
-        # plain arrays: numba does not know the mapped ones of a bundle
-        self._matrices = [tuple(map(np.asarray, (m.indptr, m.indices, m.data))) for m in matrices]
+
+    @property
+    def popularity_N(self) -> NDArray[np.float32]:
+        """log(1 + n) of the n events of every item, divided by the greatest: the static part of the prior."""
+        return self.live.popularity_of_all()
 
     @classmethod
     def fit(cls, items: Items, events: TrainingEvents, settings: PriorSettings | None = None) -> Priors:
@@ -132,7 +129,7 @@ class Priors:
         history_H: the items of the history, int64, oldest first.
         """
         said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
-        further = self._popular
+        further = self.live.popular(self.settings.listed)
         if query is not None:
             by_words = self._words.find(query, 2 * self.settings.listed)
             said |= {**self._taken_after(query), "bm25": (by_words.item_S, by_words.score_S)}
@@ -145,7 +142,7 @@ class Priors:
             self._words.compare(by_words, item_C, value_CF)
             value_CF[:, COLUMN["intent"]] = intents.score(self._intents, self._split(query), item_C)
         value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
-        value_CF[:, COLUMN["popularity"]] = self.popularity_N[item_C]
+        value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
         return Candidates(item_C, value_CF.astype(np.float32))
 
     def with_items(self, item_K: NDArray[np.int64], items: Items, gone: Sequence[int] = ()) -> Priors:
@@ -163,8 +160,7 @@ class Priors:
         changed._intents = replace(
             self._intents, category_N=known_categories(changed._taste.category_N, self._categories)
         )
-        newer = max(0, len(changed._taste.category_N) - len(self.popularity_N))
-        changed.popularity_N = np.concatenate([self.popularity_N, np.zeros(newer, np.float32)])
+        self.live.make_room(len(changed._taste.category_N))
         return changed
 
     def _queries_that_led_to(self, item_K: NDArray[np.int64]) -> list[str]:
@@ -175,19 +171,11 @@ class Priors:
         return list(texts)
 
     def _neighbours(self, history_H: NDArray[np.int64]) -> dict[str, Sparse]:
-        settings = self.settings
-        asked = [(own.last, own.decay) for own in (settings.ease, settings.transitions, settings.item_knn)]
-        said: dict[str, Sparse] = {}
-        for name, (starts, columns, values), (last, decay) in zip(
-            NEIGHBOUR_FEATURES, self._matrices, asked, strict=True
-        ):
-            newest = newest_distinct(history_H, last)
-            said[name] = self._kernels.sum_of_rows(starts, columns, values, newest, decay ** np.arange(len(newest)))
-        return said
+        return dict(zip(NEIGHBOUR_FEATURES, self.live.neighbours(history_H), strict=True))
 
     def _taken_after(self, query: str) -> dict[str, Sparse]:
         same = replace(self.settings.alike, shared_words=0.0)
-        taken = clicks.taken_after(self._clicks, query, [same, self.settings.alike], MAX_ALIKE)
+        taken = self.live.taken_after(query, [same, self.settings.alike], MAX_ALIKE)
         return dict(zip(("same_clicks", "alike_clicks"), taken, strict=True))
 
 

@@ -67,7 +67,7 @@ def check_consistent(snapshot):
     for row, item_id in enumerate(snapshot.items.ids):
         assert snapshot.items.row_of(item_id) == row
         assert snapshot.index.leaf(snapshot.codes_NL[row].tolist()) == row
-    assert len(snapshot.present_N) == len(snapshot.items) == len(snapshot.codes_NL)
+    assert len(snapshot.present_N) == len(snapshot.items) == len(snapshot.codes_NL) == len(set(snapshot.serial_N))
 
 
 @given(st.lists(changes, max_size=5))
@@ -103,6 +103,18 @@ def check_outcome(before, batch, after):
     moved = range(len(before.items)) if outcome.moved_N is None else outcome.moved_N.tolist()
     assert [after.items.ids[leaf] for leaf in moved] == before.items.ids
     assert (outcome.moved_N is not None) == bool(outcome.inserted)
+
+
+def test_an_item_keeps_its_serial_number_whatever_comes_between():
+    published = dict(zip(PUBLISHED.items.ids, PUBLISHED.serial_N.tolist(), strict=True))
+    assert list(published.values()) == list(range(len(PUBLISHED.items)))
+    snapshot, numbers = PUBLISHED, published
+    for title in ("red tent", "blue rope", "lamp"):
+        PUBLISHED.upsert([complete({"item_id": "unused", "title": title})], CODER)  # comes to nothing
+        snapshot = snapshot.upsert([complete({"item_id": f"new {title}", "title": title})], CODER).delete(["tent-red"])
+        before, numbers = numbers, dict(zip(snapshot.items.ids, snapshot.serial_N.tolist(), strict=True))
+        assert before.items() <= numbers.items()
+        assert numbers[f"new {title}"] > max(before.values())
 
 
 def test_a_deletion_shares_everything_else():

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from catalog.priors.events import TrainingEvents, recent_items
 
-__all__ = ["TransitionSettings", "fit", "score"]
+__all__ = ["TransitionSettings", "fit", "score", "steps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,7 @@ def fit(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
 
     Several events in a row of one user with one item are one step.
     """
-    first_E = np.ones(len(events.item_E), dtype=bool)
-    first_E[1:] = (np.diff(events.item_E) != 0) | (np.diff(events.user_E) != 0)
+    first_E = _first_of_step(events)
     user_E, item_E = events.user_E[first_E], events.item_E[first_E]
     follows_NN = sp.csr_matrix((events.items, events.items))
     for distance in range(1, min(settings.window, len(item_E) - 1) + 1):
@@ -56,6 +55,11 @@ def fit(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
     return sp.csr_matrix(scale_NN @ both_NN @ scale_NN)
 
 
+def steps(events: TrainingEvents) -> np.ndarray:
+    """How many steps lead to every item: float64 [N]."""
+    return np.bincount(events.item_E[_first_of_step(events)], minlength=events.items).astype(np.float64)
+
+
 def score(follows_NN: sp.csr_matrix, histories: Sequence[np.ndarray], settings: TransitionSettings) -> sp.csr_matrix:
     """The score of every item for every history: float64 [Q, N].
 
@@ -63,3 +67,10 @@ def score(follows_NN: sp.csr_matrix, histories: Sequence[np.ndarray], settings: 
     """
     asked_QN = recent_items(histories, follows_NN.shape[0], last=settings.last, decay=settings.decay)
     return sp.csr_matrix(asked_QN @ follows_NN)
+
+
+def _first_of_step(events: TrainingEvents) -> np.ndarray:
+    """Which events begin a step: bool [E]."""
+    first_E = np.ones(len(events.item_E), dtype=bool)
+    first_E[1:] = (np.diff(events.item_E) != 0) | (np.diff(events.user_E) != 0)
+    return first_E

@@ -18,7 +18,7 @@ def candidates(priors, items, query, history, present, bm25_N):
     listed, split = priors.settings.listed, analyzer("english")
     present = np.array(present)
     said = dict(neighbours(priors, len(items), history))
-    popular = np.argsort(-priors.learned.events_N, kind="stable")
+    popular = np.argsort(-padded(priors.learned.events_N, len(items)), kind="stable")
     found = set(popular[:listed].tolist())
     value_NF = np.zeros((len(items), len(FEATURES)))
     if query is not None:

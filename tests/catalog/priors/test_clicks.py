@@ -63,16 +63,3 @@ def test_a_query_of_any_kind_is_answered(query):
 
     events = world(1, 3, np.zeros(2, np.int64), np.array([0, 2]))
     assert not clicks.score(clicks.fit(events, split), [query], ClickSettings()).toarray().any()
-
-
-@given(training_events(), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.3]))
-def test_one_query_is_scored_as_all_are(events, same_words, shared_words):
-    fitted = clicks.fit(events, split)
-    settings = ClickSettings(same_words=same_words, shared_words=shared_words)
-    queries = [*TEXTS, "RED  TENT", "a green tent", "", "unknown"]
-    expected_QN = clicks.score(fitted, queries, settings).toarray()
-    for query, expected_N in zip(queries, expected_QN, strict=True):
-        ((item_S, value_S),) = clicks.taken_after(fitted, query, [settings], most=100)
-        found_N = np.zeros(events.items)
-        found_N[item_S] = value_S
-        np.testing.assert_allclose(found_N, expected_N, atol=1e-9)

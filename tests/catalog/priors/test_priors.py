@@ -5,12 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import PriorsError
-from catalog.priors import kernels
 from catalog.priors.events import TrainingEvents
 from catalog.priors.learned import open_learned, save_learned
 from catalog.priors.priors import FEATURES, Priors
@@ -88,17 +86,6 @@ def test_weights_have_names():
     assert PriorWeights.from_json(weights.as_json()).as_json() == weights.as_json()
     with pytest.raises(ValueError, match="no feature is named 'eaze'"):
         PriorWeights.of(0.5, {"eaze": 2.0})
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.floats(-2, 2)), max_size=6), st.integers(0, 9))
-def test_a_sum_of_rows_is_a_product(asked, seed):
-    matrix = sp.random(5, 7, 0.4, format="csr", random_state=seed)
-    rows, weights = np.array([r for r, _ in asked], np.int64), np.array([w for _, w in asked])
-    column, value = kernels.sum_of_rows(matrix.indptr, matrix.indices, matrix.data, rows, weights)
-    found = np.zeros(7)
-    found[column] = value
-    np.testing.assert_allclose(found, weights @ matrix.toarray()[rows] if len(asked) else np.zeros(7), atol=1e-12)
-    assert len(set(column.tolist())) == len(column)
 
 
 def test_what_events_teach_is_kept_in_a_folder(items, shop_priors, tmp_path):

@@ -1,0 +1,12 @@
+"""What makes a prior quick: loops over a question's few thousand numbers, compiled by numba.
+
+NumPy would spend most of its time on the calls. Whoever imports this package loads numba, so it is imported when the
+first priors are made: vLLM's engine process does not start once numba is imported.
+"""
+
+from catalog.priors.kernels.clicks import alike_texts, sum_of_clicks
+from catalog.priors.kernels.items import compare_words, tastes
+from catalog.priors.kernels.join import join
+from catalog.priors.kernels.sums import strongest, sum_of_rows
+
+__all__ = ["alike_texts", "compare_words", "join", "strongest", "sum_of_clicks", "sum_of_rows", "tastes"]

@@ -1,0 +1,99 @@
+"""What items are: which words of a query they have, and how like a history they are.
+
+Shapes: N items, C candidates, F features, H items of a history, Q readings of a query's words, P words of a query, S
+states of items, B bounds of the fields of one, W words of all states.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from catalog.priors.kernels.compiled import Array, compiled
+
+__all__ = ["compare_words", "tastes"]
+
+BLOOM = 63
+
+
+@compiled
+def compare_words(
+    slot_N: Array,
+    bounds_SB: Array,
+    word_W: Array,
+    number_Q: Array,
+    place_Q: Array,
+    weight_Q: Array,
+    rarity_P: Array,
+    digit_P: Array,
+    item_C: Array,
+    value_CF: Array,
+) -> None:
+    """Fills in the columns 1 to 6 of `WORD_FEATURES`: what the words of single items say about a query.
+
+    slot_N: where the words of each item stand: those of field b from bounds_SB[slot, b] up to bounds_SB[slot, b + 1].
+    word_W: the numbers of words. The fields are the text, the title, the brand and the categories.
+    number_Q, place_Q, weight_Q: as in `QueryWords`.
+    rarity_P: how much each word of the query counts.
+    digit_P: whether it has a digit.
+    """
+    words = len(rarity_P)
+    bloom = np.uint64(0)
+    for number in number_Q:
+        bloom |= np.uint64(1) << np.uint64(number & BLOOM)
+    rarity, digits = max(rarity_P.sum(), 1e-9), digit_P.sum()
+    found_P = np.empty(words)
+    for place in range(len(item_C)):
+        slot = slot_N[item_C[place]]
+        for field in range(bounds_SB.shape[1] - 1):
+            found_P[:] = 0.0
+            begin, end = bounds_SB[slot, field], bounds_SB[slot, field + 1]
+            for entry in range(begin, end):
+                word = word_W[entry]
+                if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
+                    reading = np.searchsorted(number_Q, word)
+                    while reading < len(number_Q) and number_Q[reading] == word:
+                        found_P[place_Q[reading]] = max(found_P[place_Q[reading]], weight_Q[reading])
+                        reading += 1
+            covered = 0.0
+            for p in range(words):
+                covered += found_P[p] * rarity_P[p]
+            covered /= rarity
+            length = max(end - begin, 1)
+            if field == 0:
+                value_CF[place, 1] = covered
+                if digits > 0:
+                    value_CF[place, 6] = (found_P * digit_P).sum() / digits
+            elif field == 1:
+                value_CF[place, 2] = covered
+                value_CF[place, 3] = min(found_P.sum() / length, 1.0)
+            elif field == 2:
+                value_CF[place, 4] = found_P.sum() >= length
+            else:
+                value_CF[place, 5] = covered
+
+
+@compiled
+def tastes(
+    brand_N: Array, category_N: Array, log_price_N: Array, recent_H: Array, decay: float, item_C: Array, value_CF: Array
+) -> None:
+    """Fills in three columns: the shares of the history with an item's brand and category, and how near its price is.
+
+    recent_H: the items of the history, the newest last; it has at least one.
+    """
+    weight_H = decay ** np.arange(len(recent_H))[::-1]
+    weight_H /= weight_H.sum()
+    usual, weight = 0.0, 0.0
+    for at in range(len(recent_H)):
+        if np.isfinite(log_price_N[recent_H[at]]):
+            usual += weight_H[at] * log_price_N[recent_H[at]]
+            weight += weight_H[at]
+    for place in range(len(item_C)):
+        item = item_C[place]
+        for at in range(len(recent_H)):
+            if brand_N[item] >= 0 and brand_N[item] == brand_N[recent_H[at]]:
+                value_CF[place, 0] += weight_H[at]
+            if category_N[item] >= 0 and category_N[item] == category_N[recent_H[at]]:
+                value_CF[place, 1] += weight_H[at]
+        if weight > 0:
+            price = log_price_N[item]
+            value_CF[place, 2] = np.exp(-abs(price - usual / weight)) if np.isfinite(price) else 1.0

@@ -1,0 +1,189 @@
+"""Events that come while a catalog serves: clicks, transitions, item-kNN and popularity count them at once.
+
+The state is that of the bundle and of the events that are remembered, whatever came and went in between: each event is
+kept with its user, and what it counted is taken back when the user is erased. EASE and intents stay as they are fitted.
+
+At most MAX_EVENTS are remembered, MAX_OF_USER of one user. Beyond that the oldest event of the user is dropped, and all
+of the user who did nothing for the longest time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.priors.clicks import ClickSettings, Words
+from catalog.priors.learned import Learned
+from catalog.priors.live.clicks import LiveClicks
+from catalog.priors.live.neighbours import LiveNeighbours
+from catalog.priors.live.popularity import LivePopularity
+from catalog.priors.neighbours import ease, item_knn, transitions
+
+__all__ = ["MAX_EVENTS", "MAX_OF_USER", "LiveEvents", "NeighbourSettings", "Sparse"]
+
+MAX_EVENTS = 50_000
+MAX_OF_USER = 200
+MAX_PAST = 50
+"""Items before a user's first event that are remembered."""
+MAX_PARTNERS = 10
+"""Items of a user, the newest, that item-kNN counts together with a new one."""
+
+
+Sparse = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Items, in any order, and what a source says of each; of all others it says 0."""
+
+
+class NeighbourSettings(Protocol):
+    """How neighbours are counted and asked; see `PriorSettings`."""
+
+    @property
+    def ease(self) -> ease.EaseSettings: ...
+
+    @property
+    def transitions(self) -> transitions.TransitionSettings: ...
+
+    @property
+    def item_knn(self) -> item_knn.ItemKnnSettings: ...
+
+
+@dataclass(slots=True)
+class UserEvents:
+    """What is remembered of a user: the items before, oldest first, and the events since, each an item and a query."""
+
+    past: list[int]
+    events: list[tuple[int, str | None]] = field(default_factory=list)
+
+
+class LiveEvents:
+    """What a bundle learned, and what events since add to it. Threads may share it."""
+
+    def __init__(self, learned: Learned, settings: NeighbourSettings, words: Words) -> None:
+        """words: the distinct words of a query."""
+        of_transitions, of_knn = settings.transitions, settings.item_knn
+        self._settings = settings
+        self._lock = Lock()
+        self._users: dict[str, UserEvents] = {}  # who did something last is last
+        self._events = 0
+        self._clicks = LiveClicks(learned.queries, learned.count_TN, words)
+        self._ease = LiveNeighbours(learned.ease_NN, last=settings.ease.last, decay=settings.ease.decay)
+        self._transitions = LiveNeighbours(
+            learned.transitions_NN,
+            learned.steps_N,
+            added=of_transitions.shrinkage,
+            least=1.0,
+            last=of_transitions.last,
+            decay=of_transitions.decay,
+        )
+        self._item_knn = LiveNeighbours(
+            learned.item_knn_NN,
+            learned.takers_N,
+            shrinkage=of_knn.shrinkage,
+            last=of_knn.last,
+            decay=of_knn.decay,
+        )
+        self._popularity = LivePopularity(learned.events_N)
+
+    def add(self, user: str, item: int, query: str | None = None, past: Sequence[int] = ()) -> None:
+        """Count an event.
+
+        past: what the user took before, oldest first; it is looked at with the first event of a user.
+        """
+        with self._lock:
+            self._make_room(item + 1)
+            own = self._users.pop(user, None) or UserEvents(list(past[-MAX_PAST:]))
+            self._users[user] = own
+            if len(own.events) == MAX_OF_USER:
+                self._count(own, 0, -1)
+                self._events -= MAX_OF_USER // 2
+                del own.events[: MAX_OF_USER // 2]
+                self._count(own, 0, 1)
+            own.events.append((item, query))
+            self._count(own, len(own.events) - 1, 1)
+            self._events += 1
+            while self._events > MAX_EVENTS:
+                self._forget(next(iter(self._users)))
+
+    def erase(self, user: str) -> None:
+        """Take back what the events of a user counted, as if there had been none."""
+        with self._lock:
+            if user in self._users:
+                self._forget(user)
+
+    def make_room(self, items: int) -> None:
+        """Know at least so many items."""
+        with self._lock:
+            self._make_room(items)
+
+    def taken_after(self, query: str, ways: Sequence[ClickSettings], most: int) -> list[Sparse]:
+        """What people took after queries like this one; see `LiveClicks`."""
+        with self._lock:
+            return self._clicks.taken_after(query, ways, most)
+
+    def neighbours(self, history_H: NDArray[np.int64]) -> list[Sparse]:
+        """What EASE, transitions and item-kNN say of a history, whose items are int64, oldest first."""
+        with self._lock:
+            return [own.said_of(history_H) for own in (self._ease, self._transitions, self._item_knn)]
+
+    def popular(self, count: int) -> NDArray[np.int64]:
+        """The most popular items, so many."""
+        with self._lock:
+            return self._popularity.best(count)
+
+    def popularity(self, item_C: NDArray[np.int64]) -> NDArray[np.float64]:
+        """log(1 + n) of the n events of items, divided by the greatest of all."""
+        return self._popularity.of(item_C)
+
+    def popularity_of_all(self) -> NDArray[np.float32]:
+        """The same of every item."""
+        return self._popularity.of_all()
+
+    def __len__(self) -> int:
+        """How many events are remembered."""
+        return self._events
+
+    def _make_room(self, items: int) -> None:
+        for own in (self._ease, self._transitions, self._item_knn, self._popularity):
+            own.make_room(items)
+
+    def _forget(self, user: str) -> None:
+        own = self._users.pop(user)
+        self._count(own, 0, -1)
+        self._events -= len(own.events)
+
+    def _count(self, own: UserEvents, begin: int, sign: int) -> None:
+        """Count a user's events from the given one on, or take them back."""
+        before = [*own.past, *(item for item, _ in own.events[:begin])]
+        steps = [item for item, _ in groupby(before)]
+        distinct = dict.fromkeys(before)
+        for item, query in own.events[begin:]:
+            self._popularity.add(item, sign)
+            if query is not None:
+                self._clicks.add(query, item, sign)
+            if steps[-1:] != [item]:
+                self._count_step(steps, item, sign)
+                steps.append(item)
+            if item not in distinct:
+                self._count_taker(list(distinct)[-MAX_PARTNERS:], item, sign)
+                distinct[item] = None
+
+    def _count_step(self, steps: Sequence[int], item: int, sign: int) -> None:
+        settings = self._settings.transitions
+        self._transitions.add_item(item, sign)
+        for distance, earlier in enumerate(reversed(steps[-settings.window :])):
+            if earlier != item:
+                weight = sign * settings.step**distance
+                self._transitions.add_pair(earlier, item, weight)
+                if settings.backward:
+                    self._transitions.add_pair(item, earlier, settings.backward * weight)
+
+    def _count_taker(self, partners: Sequence[int], item: int, sign: int) -> None:
+        self._item_knn.add_item(item, sign)
+        for other in partners:
+            self._item_knn.add_pair(item, other, sign)
+            self._item_knn.add_pair(other, item, sign)

@@ -1,0 +1,153 @@
+"""Events that come while a catalog serves, against a fit of all of them together."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.priors import clicks, popularity
+from catalog.priors.clicks import ClickSettings
+from catalog.priors.events import NO_QUERY, TrainingEvents
+from catalog.priors.learned import learn
+from catalog.priors.live import LiveEvents
+from catalog.priors.live import events as module
+from catalog.priors.neighbours import item_knn, transitions
+from catalog.priors.neighbours.ease import EaseSettings
+from catalog.priors.neighbours.item_knn import ItemKnnSettings
+from catalog.priors.neighbours.transitions import TransitionSettings
+from catalog.priors.priors import PriorSettings
+from catalog.priors.words import analyzer, words_of
+from tests.catalog.priors.worlds import TEXTS, histories_of, training_events
+
+SPLIT = analyzer("english")
+NEW_TEXTS = ("green tents", "lamp", "a red tent", "Red  Tent")
+ASKED = [*TEXTS, *NEW_TEXTS, "blue lamp", "", "unknown"]
+WAYS = [ClickSettings(same_words=0.5, shared_words=0.3, sharpness=2.0), ClickSettings(shared_words=0.0)]
+
+users = st.integers(0, 7)
+live_events = st.lists(
+    st.tuples(users, st.integers(0, 8), st.none() | st.sampled_from([*TEXTS, *NEW_TEXTS])), max_size=20
+)
+transition_settings = st.builds(
+    TransitionSettings,
+    window=st.integers(1, 4),
+    step=st.sampled_from([0.7, 1.0]),
+    backward=st.sampled_from([0.0, 0.5]),
+    shrinkage=st.sampled_from([0.0, 20.0]),
+)
+
+
+def split(text):
+    return words_of(SPLIT, text)
+
+
+def all_events(events, live, items):
+    """As training events, each user's oldest first."""
+    texts = [*events.texts, *NEW_TEXTS]
+    old = zip(events.user_E.tolist(), events.item_E.tolist(), events.query_E.tolist(), strict=True)
+    new = [(user, item, NO_QUERY if text is None else texts.index(text)) for user, item, text in live]
+    rows = sorted([*old, *new], key=lambda row: row[0])
+    user_E, item_E, query_E = np.array(rows, np.int64).reshape(-1, 3).T
+    return TrainingEvents(8, items, user_E, item_E, query_E, texts)
+
+
+def dense(source, items):
+    value_N = np.zeros(items)
+    value_N[source[0]] = source[1]
+    assert len(set(source[0].tolist())) == len(source[0])
+    return value_N
+
+
+def add(live, events, added):
+    for user, item, text in added:
+        live.add(f"user {user}", item, text, events.item_E[events.user_E == user].tolist())
+
+
+def check_equal_to_a_fit(live, everything, settings, histories):
+    items = everything.items
+    fitted = clicks.fit(everything, split)
+    for query in ASKED:
+        for own, way in zip(live.taken_after(query, WAYS, 100), WAYS, strict=True):
+            np.testing.assert_allclose(dense(own, items), clicks.score(fitted, [query], way).toarray()[0], atol=1e-9)
+    follows_NN = transitions.fit(everything, settings.transitions)
+    neighbours_NN = item_knn.fit(everything, settings.item_knn)
+    for history in histories:
+        _, of_transitions, of_knn = live.neighbours(history)
+        expected = transitions.score(follows_NN, [history], settings.transitions).toarray()[0]
+        np.testing.assert_allclose(dense(of_transitions, items), expected, atol=1e-9)
+        expected = item_knn.score(neighbours_NN, [history], settings.item_knn).toarray()[0]
+        np.testing.assert_allclose(dense(of_knn, items), expected, atol=1e-9)
+    events_N = popularity.fit(everything)
+    expected = np.log1p(events_N) / max(np.log1p(events_N.max()), 1)
+    np.testing.assert_allclose(live.popularity(np.arange(items)), expected, atol=1e-12)
+    np.testing.assert_allclose(live.popularity_of_all(), expected, atol=1e-6)
+    assert set(live.popular(3).tolist()) == set(np.argsort(-events_N, kind="stable")[:3].tolist())
+
+
+@given(
+    training_events(max_users=5, max_items=7),
+    live_events,
+    st.sets(users, max_size=3),
+    live_events,
+    transition_settings,
+    st.sampled_from([0.0, 3.0]),
+    histories_of(9),
+)
+def test_scores_are_those_of_a_fit_of_all_events_but_erased_ones(
+    events, first, erased, then, of_transitions, shrinkage, histories
+):
+    """There are more items than were trained on, new queries, and users who come back after they were erased."""
+    settings = PriorSettings(transitions=of_transitions, item_knn=ItemKnnSettings(shrinkage=shrinkage))
+    learned = learn(
+        events, np.zeros(events.items, np.int64), split, (EaseSettings(), of_transitions, settings.item_knn)
+    )
+    live = LiveEvents(learned, settings, split)
+    live.make_room(9)
+    add(live, events, first)
+    for user in erased:
+        live.erase(f"user {user}")
+    add(live, events, then)
+    kept = [*(event for event in first if event[0] not in erased), *then]
+    assert len(live) == len(kept)
+    check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(module, "MAX_EVENTS", 12)
+    monkeypatch.setattr(module, "MAX_OF_USER", 6)
+
+
+def test_what_is_remembered_is_bounded(small):
+    """Of a user the older half goes; beyond all, who did nothing for the longest time."""
+    none = np.empty(0, np.int64)
+    events = TrainingEvents(8, 9, none, none, none, TEXTS)
+    settings = PriorSettings()
+    neighbours = (settings.ease, settings.transitions, settings.item_knn)
+    live = LiveEvents(learn(events, np.zeros(9, np.int64), split, neighbours), settings, split)
+    of_one = [(0, item % 9, TEXTS[item % 5]) for item in range(8)]
+    add(live, events, of_one)
+    assert len(live) == 5
+    check_equal_to_a_fit(live, all_events(events, of_one[3:], 9), settings, [np.array([1, 2])])
+    of_two = [(1, item, None) for item in range(5)]
+    of_three = [(2, item, "lamp") for item in range(4)]
+    add(live, events, of_two)
+    add(live, events, of_three)
+    assert len(live) == 9
+    check_equal_to_a_fit(live, all_events(events, [*of_two, *of_three], 9), settings, [np.array([1, 2])])
+
+
+def test_events_that_come_and_go_leave_no_memory_behind():
+    none = np.empty(0, np.int64)
+    events = TrainingEvents(8, 9, none, none, none, ())
+    settings = PriorSettings()
+    neighbours = (settings.ease, settings.transitions, settings.item_knn)
+    live = LiveEvents(learn(events, np.zeros(9, np.int64), split, neighbours), settings, split)
+    draw = np.random.default_rng(0)
+    for turn in range(60):
+        for item in draw.integers(0, 2_000, 40).tolist():
+            live.add(f"user {turn}", item, "a lamp")
+        live.erase(f"user {turn}")
+    assert len(live) == 0
+    cells = [len(own._counts) for own in (live._transitions, live._item_knn)]
+    assert max(cells) < 4_000, "of 40 events there are at most 400 at a time"
