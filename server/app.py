@@ -166,6 +166,8 @@ def _assemble(
         queue,
         CursorCodec(settings.cursor_secrets),
         beam_width=settings.beam_width,
+        guidance=settings.guidance,
+        guidance_seconds=settings.guidance_timeout_ms / 1000,
         max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
     )

@@ -149,6 +149,11 @@ class Bundle:
         file = self.catalog_dir / "typed_words.json"
         return TypedWords.open(file) if file.is_file() else TypedWords()
 
+    @property
+    def has_priors(self) -> bool:
+        """Whether it was published with what events teach, as older bundles were not."""
+        return (self.catalog_dir / "priors").is_dir()
+
     @cached_property
     def priors(self) -> Priors:
         """What the catalog knows without the model; words alone in bundles that were published without the rest.
@@ -158,10 +163,9 @@ class Bundle:
         from catalog.priors.learned import open_learned
         from catalog.priors.priors import Priors
 
-        folder = self.catalog_dir / "priors"
-        if not folder.is_dir():
+        if not self.has_priors:
             return Priors.of_items(self.items)
-        return Priors(self.items, open_learned(folder, len(self.items)))
+        return Priors(self.items, open_learned(self.catalog_dir / "priors", len(self.items)))
 
     @cached_property
     def prior_weights(self) -> Mapping[Task, PriorWeights]:

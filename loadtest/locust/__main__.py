@@ -20,6 +20,7 @@ from pathlib import Path
 from locust.env import Environment
 
 from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, read_records
+from loadtest.locust.oracle.expected_prior import ExpectedPrior
 from loadtest.locust.profiles import PROFILES
 from loadtest.locust.scenario import Scenario, make_scenario
 from loadtest.locust.users.admins import Merchant, Operator
@@ -53,7 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.locust", description="Load a server and check answers.")
     parser.add_argument("--url", required=True)
-    parser.add_argument("--items", type=Path, required=True, help="the items of the served bundle, a Parquet file")
+    parser.add_argument("--items", type=Path, required=True, help="the items in the folder of the served bundle")
     parser.add_argument("--profile", choices=list(PROFILES), required=True)
     parser.add_argument("--out", type=Path, required=True, help="where to write the results, as JSON")
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the profile's users")
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the profile; returns the process's exit status, 0 whatever was answered."""
     options = parse(arguments)
     profile = PROFILES[options.profile].scaled(options.scale, options.seconds)
-    scenario = make_scenario(profile, ExpectedCatalog(read_records(options.items)), options.seed)
+    catalog, prior = ExpectedCatalog(read_records(options.items)), ExpectedPrior.beside(options.items)
+    scenario = make_scenario(profile, catalog, options.seed, prior)
     environment = run_users(scenario, options.url, options.requests)
     results = scenario.results
     body = results.to_json() | {

@@ -8,6 +8,7 @@ import numpy as np
 
 from loadtest.locust.oracle.expected_catalog import ExpectedCatalog
 from loadtest.locust.oracle.expected_history import ExpectedHistories
+from loadtest.locust.oracle.expected_prior import ExpectedPrior
 from loadtest.locust.oracle.filter_cases import FilterCase, draw_filter_cases
 from loadtest.locust.profiles import Profile
 from loadtest.locust.results import Results
@@ -24,7 +25,7 @@ MAX_EDITED = 24
 class Scenario:
     """One run of a profile.
 
-    catalog, histories: the oracle.
+    catalog, histories, prior: the oracle; no prior where the served bundle has none.
     users, items, queries: ids and texts to draw, a few of each much more often than the others.
     editable: ids of the items that no merchant is editing at the moment.
     published: ids of the items of the bundle. Nobody clicks other items, because merchants add and delete them.
@@ -43,6 +44,7 @@ class Scenario:
     editable: list[str]
     published: frozenset[str]
     run: str
+    prior: ExpectedPrior | None = None
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def new_name(self, kind: str) -> str:
@@ -58,7 +60,9 @@ class Scenario:
         return self.filter_cases[int(self.generator.integers(len(self.filter_cases)))]
 
 
-def make_scenario(profile: Profile, catalog: ExpectedCatalog, seed: int) -> Scenario:
+def make_scenario(
+    profile: Profile, catalog: ExpectedCatalog, seed: int, prior: ExpectedPrior | None = None
+) -> Scenario:
     """A scenario of this catalog, all drawn from the seed except for the users' names, which no other run has."""
     generator = np.random.default_rng(seed)
     records = [catalog.published(item_id) for item_id in catalog.ids]
@@ -78,6 +82,7 @@ def make_scenario(profile: Profile, catalog: ExpectedCatalog, seed: int) -> Scen
         editable=[str(item_id) for item_id in generator.choice(np.array(catalog.ids), edited, replace=False)],
         published=frozenset(catalog.ids),
         run=run,
+        prior=prior,
     )
 
 

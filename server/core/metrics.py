@@ -24,6 +24,8 @@ __all__ = [
     "IN_FLIGHT",
     "MODEL",
     "PREFIX_CACHE_TOKENS",
+    "PRIORS_LEFT_AWAY",
+    "PRIOR_SECONDS",
     "PROBLEMS",
     "PROMPT_TOKENS",
     "QUEUE_REFUSED",
@@ -56,7 +58,9 @@ REQUEST_SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("gemserve_requests_in_flight", "Requests that have begun and are not answered yet")
 PROBLEMS = Counter("gemserve_problems", "Requests that were told a problem, by its code", ["code"])
-DEGRADED = Counter("gemserve_degraded_answers", "Answers given without the user's history", ["route"])
+DEGRADED = Counter(
+    "gemserve_degraded_answers", "Answers given without the user's history or without the prior", ["route"]
+)
 
 QUEUE_WAITING = Gauge("gemserve_queue_waiting", "Queries that wait for a slot")
 SLOTS_TAKEN = Gauge("gemserve_places_taken", "Slots of --max-concurrency that are taken")
@@ -93,6 +97,15 @@ PREFIX_CACHE_TOKENS = Counter(
 for found in ("true", "false"):
     PREFIX_CACHE_TOKENS.labels(found)
 
+PRIOR_SECONDS = Histogram(
+    "gemserve_prior_seconds", "Time until a prior was made, of those that were in time", ["task"], buckets=FINE_SECONDS
+)
+PRIORS_LEFT_AWAY = Counter(
+    "gemserve_priors_left_away", "Searches without the prior they should have, by reason (timeout, error)", ["reason"]
+)
+for reason in ("timeout", "error"):
+    PRIORS_LEFT_AWAY.labels(reason)
+
 HISTORY_SECONDS = Histogram(
     "gemserve_history_seconds", "Time an operation on Redis took", ["operation"], buckets=FINE_SECONDS
 )
@@ -123,7 +136,7 @@ CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change t
 
 
 def outcome_of(status: int, *, degraded: bool) -> Outcome:
-    """The outcome that an HTTP status stands for. degraded: the answer was given without the user's history."""
+    """The outcome that an HTTP status stands for. degraded: the answer lacks something that it should build on."""
     if status >= 500:
         return "failed"
     if status >= 400:

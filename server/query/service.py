@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -16,13 +16,13 @@ import structlog
 
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
-from server.engine.protocol import RankRequest
 from server.query.admission import AdmissionQueue, Priority
 from server.query.cursor import CursorCodec, Page
+from server.query.guide import Guide
 from server.query.plan import QueryPlan
 from server.query.types import Query, QueryResult
 from server.retrieval.live_catalog import Searcher
-from server.serving.deployment import Deployment
+from server.serving.deployment import AnswerQuality, Deployment
 from server.serving.router import Router
 from server.storage.protocol import EMPTY, History, HistoryStore
 
@@ -37,6 +37,8 @@ class Service:
     beam_width: of a query that needs no wider one.
     max_width: the widest beam that the engine takes.
     timeout_seconds: of a query that names no shorter one.
+    guidance: whether a query is guided that does not say.
+    guidance_seconds: how long a query waits for its prior.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Service:
         beam_width: int,
         max_width: int,
         timeout_seconds: float,
+        guidance: bool,
+        guidance_seconds: float,
     ) -> None:
         self._router = router
         self._history = history
@@ -57,12 +61,14 @@ class Service:
         self._beam_width = beam_width
         self._max_width = max_width
         self._timeout_seconds = timeout_seconds
+        self._guidance = guidance
+        self._guidance_seconds = guidance_seconds
 
     async def execute(self, query: Query, arrived: float, *, priority: Priority = "interactive") -> QueryResult:
         """min(k, allowed) distinct items, the best first.
 
-        Without its history store it still answers, marked `degraded`: as for a user without a past. A query that waits
-        for a model to be exchanged in place keeps its slot.
+        Without its history store it still answers, marked `degraded`: as for a user without a past. So it does without
+        a prior. A query that waits for a model to be exchanged in place keeps its slot.
 
         arrived: when its time began to count, by `time.monotonic`.
         priority: as in `AdmissionQueue`.
@@ -70,15 +76,18 @@ class Service:
         Raises EngineError, FilterError, and Problem for a query that cannot be executed, takes too long, or would by
         the look of the queue.
         """
+        if query.guidance is None:
+            query = replace(query, guidance=self._guidance)
         page, seconds = self._cursors.decode(query), self._limit(query)
         deadline = arrived + seconds
         async with self._queue.slot(deadline, priority=priority), _in_time(deadline, seconds) as timeout:
-            history, degraded = await self._history_of(query)
+            quality = AnswerQuality()
+            history = await self._history_of(query, quality)
             key = query.user or query.session or page.first_request
             async with self._router.use(key) as deployment:
-                recorded = deployment.record_outcome(query.task, timeout, degraded=degraded)
+                recorded = deployment.record_outcome(query.task, timeout, quality)
                 with recorded, deployment.catalog.use() as searcher:
-                    return await self._execute(query, page, history, deployment, searcher, degraded=degraded)
+                    return await self._execute(query, page, history, deployment, searcher, quality)
 
     async def _execute(
         self,
@@ -87,23 +96,25 @@ class Service:
         history: History,
         deployment: Deployment,
         searcher: Searcher,
-        *,
-        degraded: bool,
+        quality: AnswerQuality,
     ) -> QueryResult:
         corrected = None
         if query.text is not None and query.correct:
             corrected = await deployment.catalog.spelling.correct(query.text)
         text = corrected or query.text
         plan = QueryPlan(query, text, history, page.shown, searcher)
-        async with searcher.eligible.limit(query.filter) as filter_id:
+        guide = Guide(deployment.catalog.priors, searcher, query, text, self._guidance_seconds)
+        async with guide.beside(plan.past) as asked, searcher.eligible.limit(query.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width, self._max_width)
-            request = await _guided(request, query, text, plan.past, deployment, searcher)
+            request = replace(request, prior=await asked)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
-            stranger = await _guided(stranger, query, text, [], deployment, searcher)
-            without_history = await deployment.rank(stranger, query.task)
+            prior = None if request.prior is None else await guide.prior([])
+            if (prior is None) == (request.prior is None):  # else the difference would be that of two kinds of scores
+                without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
+        quality.degraded |= guide.left_away
         items = plan.items(ranking, without_history)
         return QueryResult(
             items=items,
@@ -111,24 +122,25 @@ class Service:
             corrected_query=corrected,
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
-            degraded=degraded,
+            degraded=quality.degraded,
         )
 
-    async def _history_of(self, query: Query) -> tuple[History, bool]:
-        """The history to render, and whether a stored one is missing because the store is away."""
+    async def _history_of(self, query: Query, quality: AnswerQuality) -> History:
+        """The history to render: an empty one, and a degraded answer, where the store of histories is away."""
         if query.history is not None:
-            return History(query.history, runs=sum(1 for _ in groupby(query.history))), False
+            return History(query.history, runs=sum(1 for _ in groupby(query.history)))
         user = query.user or query.session
         if user is None:
-            return EMPTY, False
+            return EMPTY
         try:
             with tracing.span("history"):
                 history = await self._history.read(user, query.session)
         except HistoryUnavailable as error:
             log.warning("answering_without_history", error=str(error))
-            return EMPTY, True
+            quality.degraded = True
+            return EMPTY
         metrics.HISTORY_EVENTS.observe(len(history.visits))
-        return history, False
+        return history
 
     def _limit(self, query: Query) -> float:
         """Seconds that the query may take."""
@@ -137,23 +149,6 @@ class Service:
         if query.timeout_ms > 1000 * self._timeout_seconds:
             raise _timeout_too_long(self._timeout_seconds)
         return query.timeout_ms / 1000
-
-
-async def _guided(
-    request: RankRequest,
-    query: Query,
-    text: str | None,
-    past: Sequence[int],
-    deployment: Deployment,
-    searcher: Searcher,
-) -> RankRequest:
-    """The request with the prior of its question, where one is wanted. past: leaves of the history."""
-    if not query.guidance:
-        return request
-    with tracing.span("prior"):
-        index, source = searcher.snapshot.index, deployment.catalog.priors
-        prior = await source.prior(query.task, text, past, index, searcher.installed)
-    return replace(request, prior=prior)
 
 
 @asynccontextmanager

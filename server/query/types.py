@@ -28,7 +28,8 @@ class Query:
         candidates: the only items wanted, None for all.
         min_score: items of a lower score are left out.
         correct: the model reads the text with its misspellings corrected.
-        guidance: the search is guided by what the catalog knows without the model.
+        guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
+            leaves it to the service.
 
     These say how to answer:
         k: items at most.
@@ -50,7 +51,7 @@ class Query:
     candidates: Sequence[str] | None = None
     min_score: float | None = None
     correct: bool = False
-    guidance: bool = False
+    guidance: bool | None = None
 
     k: int = 10
     cursor: str | None = None
@@ -114,8 +115,8 @@ class ResultItem:
     """One item of a result.
 
     record: its id and the wanted columns.
-    score: the log-probability of its identifier.
-    relevance: its share of the probability of all items that were ranked for this result, 0 to 1.
+    score: the log-probability of its identifier, joined with the prior where the query is guided.
+    relevance: its share of all items that were ranked for this result, 0 to 1.
     explanation: None where none was asked for.
     """
 
@@ -137,7 +138,8 @@ class QueryResult:
     next_cursor: for the items behind these, None where there are none.
     corrected_query: the text that the model read, where that is not what was typed.
     model: version of the bundle that answered.
-    degraded: whether the user's history could not be read.
+    degraded: whether something is missing that it should build on: the user's history, which could not be read, or the
+        prior, which took too long or failed.
     """
 
     items: list[ResultItem]

@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Outcome, Upsert, last_changes
@@ -35,12 +37,14 @@ class Searcher:
     """One state of the catalog, as a request uses it.
 
     installed: the number under which the engine holds its index; states that differ in records only share one.
+    prior_leaf_N: the leaf of every row that the priors know, int64; None where the bundle has no priors.
     """
 
     snapshot: Snapshot
     prompts: PromptFormat
     eligible: EligibleItems
     installed: int
+    prior_leaf_N: NDArray[np.int64] | None
 
     @property
     def items(self) -> Items:
@@ -61,17 +65,27 @@ class LiveCatalog:
         self._filter_ids = count(1)
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
-        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts))
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
         self.priors = PriorSource(bundle, engine)
+        leaf_N = np.arange(len(bundle.snapshot.items)) if self.priors.exists else None
+        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, leaf_N))
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
 
     async def load(self) -> None:
-        """Make ready what the first request of its kind would wait for: words to correct by, what codes new items."""
+        """Make ready what the first request of its kind would wait for: words to correct by, what codes new items, and
+        the priors. Raises PriorsError."""
         await self.spelling.load()
+        await self.priors.load()
         with suppress(CatalogError):  # whoever writes a new item is told
             await asyncio.to_thread(getattr, self._bundle, "code_assigner")
+
+    async def install_prior(self) -> None:
+        """Have the engine, which has loaded this bundle, hold the static prior of its index.
+
+        Raises PriorsError, EngineError.
+        """
+        await self.priors.install(self._bundle.index, PUBLISHED)
 
     @property
     def searcher(self) -> Searcher:
@@ -108,9 +122,9 @@ class LiveCatalog:
             old = self._current.value
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
-            self.priors.forget()
+            leaf_N = await self.priors.install(old.snapshot.index, old.installed)
             # the filter bitmaps that the old searcher knows of are gone
-            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts))
+            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, leaf_N))
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
@@ -122,6 +136,7 @@ class LiveCatalog:
     async def close(self) -> None:
         """Stop waiting for requests to finish."""
         await self._tasks.cancel()
+        self.priors.close()
 
     async def _apply(
         self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None
@@ -159,14 +174,15 @@ class LiveCatalog:
 
     async def _serve(self, snapshot: Snapshot) -> None:
         old = self._current.value
-        installed, prompts = old.installed, old.prompts
+        installed, prompts, leaf_N = old.installed, old.prompts, old.prior_leaf_N
         if snapshot.index is not old.snapshot.index:
             installed = next(self._installed)
             await self._engine.install(installed, snapshot.index)
         try:
             if installed != old.installed:
                 prompts = old.prompts.with_codes(snapshot.codes_NL)
-            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts)
+                leaf_N = await self.priors.install(snapshot.index, installed)
+            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, leaf_N)
             async with new.eligible.limit(None):  # before anybody waits for it
                 self._retire(self._current.swap(new), index_too=installed != old.installed)
         except BaseException:
@@ -193,10 +209,11 @@ class LiveCatalog:
         first = self._fitting(snapshot, changes[:middle], reasons)
         return self._fitting(first, changes[middle:], reasons)
 
-    def _searcher(self, snapshot: Snapshot, installed: int, prompts: PromptFormat) -> Searcher:
-        return Searcher(
-            snapshot, prompts, EligibleItems(snapshot, self._engine, installed, self._filter_ids), installed
-        )
+    def _searcher(
+        self, snapshot: Snapshot, installed: int, prompts: PromptFormat, prior_leaf_N: NDArray[np.int64] | None
+    ) -> Searcher:
+        eligible = EligibleItems(snapshot, self._engine, installed, self._filter_ids)
+        return Searcher(snapshot, prompts, eligible, installed, prior_leaf_N)
 
     def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
         """Have the engine forget a state when the last request that uses it is answered."""

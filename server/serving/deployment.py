@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.manifest import Manifest
@@ -16,7 +17,14 @@ from server.core.settings import EngineSettings, Settings
 from server.engine.protocol import Engine, Ranking, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
 
-__all__ = ["Deployment", "make_engine", "open_served_bundle"]
+__all__ = ["AnswerQuality", "Deployment", "make_engine", "open_served_bundle"]
+
+
+@dataclass(slots=True)
+class AnswerQuality:
+    """What an answer turns out to be. degraded: something is missing that it should build on."""
+
+    degraded: bool = False
 
 
 class Deployment:
@@ -50,16 +58,16 @@ class Deployment:
                 raise CatalogError(f"{self.version} cannot take the change of {item_id!r} that is served now: {reason}")
 
     @contextmanager
-    def record_outcome(self, task: Task, timeout: asyncio.Timeout, *, degraded: bool) -> Iterator[None]:
+    def record_outcome(self, task: Task, timeout: asyncio.Timeout, quality: AnswerQuality) -> Iterator[None]:
         """Count a query that came to this model, and what became of it.
 
         timeout: ends the query when it is late.
-        degraded: whether it is answered without a history that it should have.
+        quality: of the answer, as it is when the block ends.
         """
         outcome: metrics.Outcome = "failed"
         try:
             yield
-            outcome = "degraded" if degraded else "ok"
+            outcome = "degraded" if quality.degraded else "ok"
         except (FilterError, Problem):
             outcome = "refused"
             raise

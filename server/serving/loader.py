@@ -90,9 +90,11 @@ class Loader:
     async def prepare(self, deployment: Deployment, source: LiveCatalog | None = None) -> None:
         """Check a deployment whose engine has loaded its model, and have it catch up with another catalog.
 
-        Raises EngineError, and CatalogError where `source` took a change which this catalog cannot take.
+        Raises EngineError, and CatalogError where priors are damaged or `source` took a change which this catalog
+        cannot take.
         """
         await warm_up_check(deployment.bundle, deployment.engine, self._settings.engine)
+        await deployment.catalog.install_prior()
         if source is not None:
             await deployment.catch_up(source)
         with deployment.catalog.use() as searcher:

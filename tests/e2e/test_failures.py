@@ -46,7 +46,7 @@ def test_without_redis_answers_are_marked_and_clicks_are_not_lost_silently(
     with served(settings.model_copy(update={"redis": url})) as shop:
         page = Page(chromium_driver, shop.url)
         page.open()
-        assert page.text("#degraded") == "degraded: without history"
+        assert page.text("#degraded") == "degraded: without history or guidance"
         page.click("#shelf .card-open")
         assert page.text(".notice.failed").startswith("This was not recorded:")
         page.close_dialog()

@@ -39,7 +39,13 @@ def changes() -> MemoryChanges:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
-    return Settings(bundles=tmp_path, max_body_bytes=1 << 20, answer_timeout_seconds=0.2, open_admin=True)
+    return Settings(
+        bundles=tmp_path,
+        max_body_bytes=1 << 20,
+        answer_timeout_seconds=0.2,
+        open_admin=True,
+        guidance_timeout_ms=60_000,
+    )
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ class ShopBundle:
     version: str = "2025-11-20-a"
     golden: GoldenQueries | None = None
     typed_words: TypedWords = field(default_factory=TypedWords)
+    has_priors: bool = True
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})
@@ -147,4 +148,4 @@ def publish_names(bundles: Path, *versions: str) -> None:
 def patient_settings(bundles: Path) -> Settings:
     """Of a shop with one bundle, with time for everything, however busy the machine is."""
     publish_names(bundles, "2025-11-20-a")
-    return Settings(bundles=bundles, max_body_bytes=1 << 20)
+    return Settings(bundles=bundles, max_body_bytes=1 << 20, guidance_timeout_ms=60_000)

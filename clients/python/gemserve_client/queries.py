@@ -29,7 +29,8 @@ class Question:
     fields            the columns of an item that come back; id, score, relevance and reason always do
     min_score         leave out items of a lower score
     explain           add an explanation to every item
-    guidance          join what words, clicks and people's habits say with the model
+    guidance          join what words, clicks and people's habits say with the model, which servers do unless they are
+                      set up otherwise; False: the model alone
     timeout_ms        the longest wait for the answer
     """
 

@@ -78,7 +78,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredItem(Item):
-    """`score` is a log-probability, `relevance` its share, 0 to 1, of the answer's: both compare in one answer only."""
+    """`score` is the model's log-probability joined with what guides the search, `relevance` its share, 0 to 1, of the
+    answer's: both compare in one answer only."""
 
     score: float
     relevance: float
@@ -88,7 +89,8 @@ class ScoredItem(Item):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
-    """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read."""
+    """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
+    what guides the search took too long."""
 
     request_id: str
     items: tuple[ScoredItem, ...]

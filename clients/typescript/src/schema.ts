@@ -498,7 +498,7 @@ export interface components {
             took_ms: number;
             /**
              * Degraded
-             * @description true: the user's history could not be read and was not used
+             * @description true: something was not used that should have been: the user's history could not be read, or what guides the search took too long
              */
             degraded: boolean;
         };
@@ -665,7 +665,7 @@ export interface components {
             code: string;
             /**
              * Probability
-             * @description of this code after those before it; their product is exp(score)
+             * @description of this code after those before it; their product is exp(score) where there is no guidance
              */
             probability: number;
         };
@@ -858,12 +858,12 @@ export interface components {
             available?: boolean | null;
             /**
              * Score
-             * @description log-probability; comparable within one answer only
+             * @description the weighted sum of the model's log-probability and of what guides the search, or without guidance the log-probability; comparable within one answer only
              */
             score: number;
             /**
              * Relevance
-             * @description the item's share of the probability of all items ranked for this answer: exp(score) divided by its sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1 (but for rounding), is not calibrated, and is comparable within one answer only
+             * @description the item's share of all items ranked for this answer: exp(score) divided by its sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1 (but for rounding), is not calibrated, and is comparable within one answer only
              */
             relevance: number;
             reason: components["schemas"]["ReasonBody"];
@@ -941,8 +941,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
-                guidance?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
+                guidance?: boolean | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
@@ -1165,10 +1165,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -1402,8 +1401,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
-                guidance?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
+                guidance?: boolean | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /**
@@ -1610,10 +1609,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -1823,8 +1821,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
-                /** @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both */
-                guidance?: boolean;
+                /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
+                guidance?: boolean | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description another name of `k` */
@@ -2036,10 +2034,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2139,10 +2136,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2231,10 +2227,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2300,10 +2295,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2403,10 +2397,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2495,10 +2488,9 @@ export interface operations {
                     explain?: boolean;
                     /**
                      * Guidance
-                     * @description join what words, clicks and people's habits say with the model, inside the search; scores are then sums of both
-                     * @default false
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
-                    guidance?: boolean;
+                    guidance?: boolean | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from catalog.text.prompts import Task
 from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, Interval
 from loadtest.locust.oracle.expected_history import ExpectedHistories, SentEvent
+from loadtest.locust.oracle.expected_prior import ExpectedPrior
 from loadtest.locust.oracle.filter_cases import ItemRecord
 from loadtest.locust.oracle.query import Query
 
@@ -39,9 +41,17 @@ class Fault:
 
 
 def check_answer(
-    query: Query, body: dict[str, Any], during: Interval, catalog: ExpectedCatalog, histories: ExpectedHistories
+    query: Query,
+    body: dict[str, Any],
+    during: Interval,
+    catalog: ExpectedCatalog,
+    histories: ExpectedHistories,
+    prior: ExpectedPrior | None = None,
 ) -> list[Fault]:
-    """All faults of an answer to a query. A degraded answer need not know a stored history."""
+    """All faults of an answer to a query. A degraded answer need not know a stored history, nor be guided.
+
+    prior: what guides the server's searches; None where its bundle has no priors.
+    """
     items = body["items"]
     faults = [*_check_list(query, items), *_check_page(query, body)]
     for item in items:
@@ -49,8 +59,11 @@ def check_answer(
     seen, possibly_seen = _seen(query, during, histories, degraded=body["degraded"])
     faults += [Fault("seen", f"{item['id']} was in the history and is shown") for item in items if item["id"] in seen]
     faults += _check_count(query, items, during, catalog, seen, possibly_seen)
-    if body["degraded"] and not query.stored_histories:
-        faults.append(Fault("degraded", "degraded, though no history was to be read"))
+    guided = prior is not None and query.guidance is not False
+    if body["degraded"] and not query.stored_histories and not guided:
+        faults.append(Fault("degraded", "degraded, though no history was to be read and nothing guides the search"))
+    if query.explain:
+        faults += _check_scores(query, body, histories, prior if guided else None)
     return faults + list(_check_reasons(query, items, histories))
 
 
@@ -139,10 +152,29 @@ def _check_shown(query: Query, item: ItemRecord, during: Interval, catalog: Expe
         yield Fault("filter", f"{item['id']} does not meet {query.filter.text}")
     elif not any(_columns(item) == _wanted(query, record) for record in there):
         yield Fault("record", f"{item['id']} is shown as {_columns(item)}, was {there}")
-    if query.explain:
-        product = math.prod(level["probability"] for level in item["explanation"]["levels"])
-        if abs(product - math.exp(item["score"])) > ROUNDING:
-            yield Fault("explanation", f"{item['id']} scores {item['score']}, its levels give {product}")
+
+
+def _check_scores(
+    query: Query, body: dict[str, Any], histories: ExpectedHistories, prior: ExpectedPrior | None
+) -> Iterator[Fault]:
+    """The scores of explained items must follow from their levels and, where it is given, from the prior.
+
+    What guides a search with a stored history cannot be told exactly: an event under way may be in it or not.
+    """
+    past: Sequence[str] = (query.item,) if query.item is not None else query.history or ()
+    uncertain = query.history is None and any(histories.possible(name) for name in query.stored_histories)
+    if prior is not None and uncertain:
+        return
+    text = None if query.q is None else body.get("corrected_query") or query.q
+    task: Task = "search" if query.kind == "search" else "recommendation"
+    for item in body["items"]:
+        logp = sum(math.log(level["probability"]) for level in item["explanation"]["levels"])
+        may = [logp] if prior is None or body["degraded"] else []
+        may += [] if prior is None else [prior.score(task, text, past, item["id"], logp)]
+        if not any(math.isclose(item["score"], score, rel_tol=ROUNDING, abs_tol=ROUNDING) for score in may):
+            yield Fault(
+                "explanation", f"{item['id']} scores {item['score']}, its levels give {' or '.join(map(str, may))}"
+            )
 
 
 def _columns(item: ItemRecord) -> ItemRecord:

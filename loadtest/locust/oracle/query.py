@@ -16,6 +16,7 @@ class Query:
     history: item ids that the query itself brings, in place of a stored history.
     item: the item that others should be similar to.
     shown: ids of the items on the pages before.
+    guidance: False for the model alone, None for what the server does unasked.
     stored_histories: the user and the session whose stored histories the server reads.
     """
 
@@ -31,6 +32,7 @@ class Query:
     exclude_seen: bool = False
     fields: tuple[str, ...] | None = None
     explain: bool = False
+    guidance: bool | None = None
     shown: tuple[str, ...] = ()
     cursor: str | None = None
     timeout_ms: int | None = None
@@ -52,6 +54,7 @@ class Query:
             "fields": None if self.fields is None else list(self.fields),
             "cursor": self.cursor,
             "timeout_ms": self.timeout_ms,
+            "guidance": self.guidance,
         }
         if self.kind != "similar":
             given["exclude_seen"] = self.exclude_seen

@@ -117,7 +117,7 @@ class ShopUser(FastHttpUser):
         def check(reply: Reply) -> list[Fault]:
             if reply.status == 404:
                 return check_item(query.item or "", 404, reply.body, reply.during, scenario.catalog)
-            return check_answer(query, reply.body, reply.during, scenario.catalog, scenario.histories)
+            return self.check_answer(query, reply.body, reply.during)
 
         if by_post or query.history is not None:
             reply = self.fetch("POST", route, check, body=query.parameters())
@@ -128,6 +128,11 @@ class ShopUser(FastHttpUser):
                 "GET", route, check, path=f"{path}?{_url_encoded(query.parameters())}", expected=expected
             )
         return reply.body if reply is not None and reply.status == 200 and isinstance(reply.body, dict) else None
+
+    def check_answer(self, query: Query, body: dict[str, Any], during: Interval) -> list[Fault]:
+        """All faults of an answer."""
+        scenario = self.scenario
+        return check_answer(query, body, during, scenario.catalog, scenario.histories, scenario.prior)
 
     def scroll(self, query: Query, pages: int = PAGES) -> Iterator[dict[str, Any]]:
         """The pages of an answer, one after another; fewer where there are no more."""
@@ -215,6 +220,7 @@ class ShopUser(FastHttpUser):
             exclude_seen=scenario.chance(0.2),
             fields=("title", "price") if scenario.chance(0.3) else None,
             explain=scenario.chance(0.05),
+            guidance=False if scenario.chance(0.1) else None,
             **who,
         )
 

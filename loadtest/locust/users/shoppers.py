@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from loadtest.locust.oracle.checks import Fault, check_answer, check_item
+from loadtest.locust.oracle.checks import Fault, check_item
 from loadtest.locust.oracle.query import Query
 from loadtest.locust.users.base import LOOKING, PAGES, TYPING, Reply, ShopUser
 
@@ -147,7 +147,7 @@ class Mailer(ShopUser):
         for line in reply.body:
             query = queries[line["index"]]
             if "answer" in line:
-                faults += check_answer(query, line["answer"], reply.during, scenario.catalog, scenario.histories)
+                faults += self.check_answer(query, line["answer"], reply.during)
             elif line["problem"]["status"] in {503, 504}:
                 scenario.results.codes[line["problem"]["code"]] += 1
             elif query.item is not None and line["problem"]["status"] == 404:

@@ -124,12 +124,12 @@ class Parameters(RequestModel):
     ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
     guidance: Annotated[
-        bool,
+        bool | None,
         Field(
-            description="join what words, clicks and people's habits say with the model, inside the search; scores are"
-            " then sums of both",
+            description="join what words, clicks and people's habits say with the model, inside the search, as the"
+            " server does unless it is told otherwise; false: the model alone",
         ),
-    ] = False
+    ] = None
     timeout_ms: Annotated[
         int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
@@ -255,7 +255,9 @@ class ReasonBody(BaseModel):
 
 class LevelBody(BaseModel):
     code: str
-    probability: float = Field(description="of this code after those before it; their product is exp(score)")
+    probability: float = Field(
+        description="of this code after those before it; their product is exp(score) where there is no guidance"
+    )
 
 
 class ExplanationBody(BaseModel):
@@ -275,11 +277,14 @@ class ShownItemBody(BaseModel):
     categories: list[str] | None = None
     price: float | None = None
     available: bool | None = None
-    score: float = Field(description="log-probability; comparable within one answer only")
+    score: float = Field(
+        description="the weighted sum of the model's log-probability and of what guides the search, or without guidance"
+        " the log-probability; comparable within one answer only"
+    )
     relevance: float = Field(
         ge=0,
         le=1,
-        description="the item's share of the probability of all items ranked for this answer: exp(score) divided by its"
+        description="the item's share of all items ranked for this answer: exp(score) divided by its"
         " sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1"
         " (but for rounding), is not calibrated, and is comparable within one answer only",
     )
@@ -295,7 +300,10 @@ class AnswerBody(BaseModel):
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
-    degraded: bool = Field(description="true: the user's history could not be read and was not used")
+    degraded: bool = Field(
+        description="true: something was not used that should have been: the user's history could not be read, or what"
+        " guides the search took too long"
+    )
 
 
 def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, Any]:

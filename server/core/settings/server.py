@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     )
 
     beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
+    guidance: bool = Field(
+        True, description="guide searches by what the catalog knows, where a query says nothing else"
+    )
+    guidance_timeout_ms: int = Field(
+        50, ge=1, description="longest wait for what guides a search, before answering without it"
+    )
     engine: EngineSettings = EngineSettings()
     rollout: Literal["surge", "recreate"] = Field(
         "surge",

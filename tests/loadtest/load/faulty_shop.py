@@ -77,7 +77,7 @@ class FaultyShop:
 def faulty_shop(folder: Path, redis_url: str) -> Iterator[FaultyShop]:
     (folder / "bundles").mkdir()
     publish_names(folder / "bundles", "2025-11-20-a")
-    settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True)
+    settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True, guidance=False)
     pq.write_table(make_items().table, folder / "items.parquet")
     shop = FaultyShop(FaultyEngine(), FaultyHistory(settings.storage), folder / "items.parquet")
     app = create_app(settings, deploy=lambda _: make_deployments(settings, shop.engine), connect=lambda _: shop.history)

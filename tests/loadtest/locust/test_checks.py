@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from catalog.bundle.bundle import Bundle
 from loadtest.locust.oracle.checks import check_answer, check_history, check_item, check_receipt
 from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, Interval
 from loadtest.locust.oracle.expected_history import ExpectedHistories
+from loadtest.locust.oracle.expected_prior import ExpectedPrior
 from loadtest.locust.oracle.filter_cases import FilterCase
 from loadtest.locust.oracle.query import Query
+from tests.support.small_shop import NAMES, ShopBundle
 
 CHEAP = FilterCase("price < 3", lambda record: record["price"] < 3)
 NOW = Interval(10.0, 11.0)
@@ -150,6 +154,50 @@ def test_an_explanation_must_add_up(catalog: ExpectedCatalog, histories: Expecte
     for item in body["items"]:
         item["explanation"] = {"levels": [{"probability": 0.5}, {"probability": 0.5}]}
     assert rules(query, body, catalog, histories) == {"explanation"}
+
+
+def explained(query: Query, guide: ExpectedPrior | None, **changes: object) -> dict:
+    """A true answer of the best two items of four, each as likely as another, by what guides it."""
+    levels, logp = [{"probability": 0.5}, {"probability": 0.25}], math.log(0.125)
+    ids = [f"item-{number}" for number in range(20, 24)]
+    score = {item: logp if guide is None else guide.score("search", query.q, (), item, logp) for item in ids}
+    best = sorted(ids, key=lambda item: -score[item])[:2]
+    items = [
+        {"id": item, "available": True, "score": score[item], "relevance": 0.2, "explanation": {"levels": levels}}
+        | {"reason": {"code": "query", "item": None}}
+        for item in best
+    ]
+    return {"items": items, "next_cursor": "next", "degraded": False} | changes
+
+
+def test_a_guided_score_is_worked_out_from_the_bundle(histories: ExpectedHistories):
+    guide = ExpectedPrior(cast(Bundle, ShopBundle()))
+    catalog = ExpectedCatalog([{"id": name, "available": True} for name in NAMES])
+    query = Query(kind="search", q="title 22", k=2, explain=True)
+    plain, own = explained(query, None), explained(query, guide)
+    assert own["items"][0]["id"] == "item-22"
+
+    def faults(query: Query, body: dict, prior: ExpectedPrior | None) -> set[str]:
+        return {fault.rule for fault in check_answer(query, body, NOW, catalog, histories, prior)}
+
+    assert faults(query, own, guide) == faults(query, plain, None) == set()
+    assert faults(query, plain, guide) == faults(query, own, None) == {"explanation"}
+    assert faults(query, plain | {"degraded": True}, guide) == set()
+    unguided = replace(query, guidance=False)
+    assert faults(unguided, plain, guide) == set()
+    assert faults(unguided, own, guide) == {"explanation"}
+    assert faults(unguided, plain | {"degraded": True}, guide) == {"degraded"}
+
+
+def test_what_guides_a_search_with_a_stored_history_cannot_be_told(histories: ExpectedHistories):
+    guide = ExpectedPrior(cast(Bundle, ShopBundle()))
+    catalog = ExpectedCatalog([{"id": name, "available": True} for name in NAMES])
+    query = Query(kind="search", q="title 22", k=2, explain=True, user="ann")
+    assert {fault.rule for fault in check_answer(query, explained(query, None), NOW, catalog, histories, guide)} == {
+        "explanation"
+    }
+    histories.send("ann", "item-20", "click")
+    assert check_answer(query, explained(query, None), NOW, catalog, histories, guide) == []
 
 
 def test_a_deleted_item_may_not_be_shown_once_acknowledged(catalog: ExpectedCatalog, histories: ExpectedHistories):

@@ -74,11 +74,11 @@ def spans(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
 async def test_a_request_is_a_trace_from_its_route_to_the_engine(traced: Shop, exporter: InMemorySpanExporter) -> None:
     response = await traced.get("/search", q="tent", user="ada", k=7)
     found = spans(exporter)
-    assert set(found) == {"GET /search", "history", "prompt", "engine"}
+    assert set(found) == {"GET /search", "history", "prior", "prompt", "engine"}
     root = found["GET /search"]
     assert root.kind is SpanKind.SERVER
     assert root.parent is None
-    for name in ("history", "prompt", "engine"):
+    for name in ("history", "prior", "prompt", "engine"):
         parent = found[name].parent
         assert parent is not None
         assert root.context is not None
@@ -130,7 +130,7 @@ async def test_errors_are_recorded_where_they_happened(
     assert (found["engine"].attributes or {})["error.type"] == "EngineUnavailable"
     assert (found["GET /recommend"].attributes or {})["error.type"] == "engine_unavailable"
     for span in found.values():
-        expected = StatusCode.UNSET if span.name == "prompt" else StatusCode.ERROR
+        expected = StatusCode.UNSET if span.name in {"prior", "prompt"} else StatusCode.ERROR
         assert span.status.status_code is expected, span.name
 
 
@@ -232,5 +232,7 @@ async def test_spans_reach_the_collector_before_the_server_ends(
         ((path, body),) = collector.received  # type: ignore[attr-defined]
     assert path == "/v1/traces"
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
-    assert [span.name for span in resource.scope_spans[0].spans] == ["prompt", "engine", "GET /search"]
+    spans = resource.scope_spans[0].spans
+    assert sorted(span.name for span in spans[:2]) == ["prior", "prompt"]  # beside each other
+    assert [span.name for span in spans[2:]] == ["engine", "GET /search"]
     assert "gemserve" in str(resource.resource)

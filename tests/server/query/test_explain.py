@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.events import EventType
+from server.engine.protocol import RankRequest
 from server.query.explain import nearest
 from tests.support.http_shop import Shop
 from tests.support.small_shop import CODES_NL, NAMES, SIZES, RecordingEngine
@@ -100,10 +101,13 @@ async def test_what_the_prompt_no_longer_shows_explains_nothing(shop: Shop) -> N
     assert found["item-27"]["item"] is None
 
 
-async def test_explanations_come_where_they_are_asked_for(shop: Shop, engine: RecordingEngine) -> None:
+@pytest.mark.parametrize("guidance", [True, False])
+async def test_explanations_come_where_they_are_asked_for(
+    shop: Shop, engine: RecordingEngine, *, guidance: bool
+) -> None:
     await shop.saw("ada", "item-9")
     assert "explanation" not in (await shop.get("/recommend", user="ada")).json()["items"][0]
-    body = (await shop.get("/recommend", user="ada", explain="true", k=4)).json()
+    body = (await shop.get("/recommend", user="ada", explain="true", k=4, guidance=guidance)).json()
     *_, asked, plain = engine.requests
     assert (plain.k, plain.width, list(plain.allow or ())) == (
         4,
@@ -119,8 +123,17 @@ async def test_explanations_come_where_they_are_asked_for(shop: Shop, engine: Re
         levels, leaf = item["explanation"]["levels"], NAMES.index(item["id"])
         a, b = divmod(leaf, SIZES[1])
         assert [level["code"] for level in levels] == [f"<a_{a}>", f"<b_{b}>"]
-        assert np.prod([level["probability"] for level in levels]) == pytest.approx(np.exp(item["score"]))
+        logp = np.log([level["probability"] for level in levels]).sum()
+        assert item["score"] == pytest.approx(guided(asked, leaf, logp))
         assert item["explanation"]["history_effect"] == pytest.approx(item["score"] - scores[leaf])
+
+
+def guided(request: RankRequest, leaf: int, logp: float) -> float:
+    """The score of a leaf that has no static prior."""
+    if request.prior is None:
+        return logp
+    listed = dict(zip(request.prior.leaves.tolist(), request.prior.values.tolist(), strict=True))
+    return request.prior.model_weight * logp + listed.get(leaf, 0.0)
 
 
 async def test_nothing_is_compared_where_there_is_no_history(shop: Shop, engine: RecordingEngine) -> None:

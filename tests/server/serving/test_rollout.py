@@ -24,18 +24,19 @@ class SlowEngine(RecordingEngine):
         super().__init__()
         self.version = version
         self.slow = slow
+        self.waits = False
         self.stopped = False
         self.told: list[str] = []
 
     async def start(self) -> None:
         if self.version in self.slow:
-            await asyncio.Event().wait()
+            await self._wait()
         await super().start()
 
     async def reload(self, bundle: RankableBundle) -> None:
         self.told.append("reload")
         if cast(ShopBundle, bundle).version in self.slow:
-            await asyncio.Event().wait()
+            await self._wait()
         await super().reload(bundle)
 
     async def retire(self, index_id: int) -> None:
@@ -46,6 +47,10 @@ class SlowEngine(RecordingEngine):
     async def stop(self) -> None:
         self.stopped = True
         await super().stop()
+
+    async def _wait(self) -> None:
+        self.waits = True
+        await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -73,6 +78,12 @@ def make(tmp_path: Path, engines: list[SlowEngine], slow: set[str]) -> Callable[
     return make
 
 
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not happens():
+            await asyncio.sleep(0.001)
+
+
 async def given_up(change: asyncio.Task[object], deployments: DeploymentManager) -> None:
     """Stop the server while a change is under way."""
     async with asyncio.timeout(10):
@@ -88,7 +99,7 @@ async def test_a_shutdown_stops_the_engine_of_an_activation_under_way(
     await deployments.start()
     slow.add(NEW)
     activating = asyncio.create_task(deployments.activate(NEW))
-    await asyncio.sleep(0.05)
+    await until(lambda: engines[-1].waits)
     await given_up(cast("asyncio.Task[object]", activating), deployments)
     assert [(engine.version, engine.stopped) for engine in engines] == [(OLD, True), (NEW, True)]
 
@@ -100,7 +111,7 @@ async def test_a_shutdown_stops_every_engine_of_a_split_that_is_half_loaded(
     await deployments.start()
     slow.add(THIRD)
     sharing = asyncio.create_task(deployments.share({OLD: 1, NEW: 1, THIRD: 1}))
-    await asyncio.sleep(0.05)
+    await until(lambda: engines[-1].waits)
     assert [engine.version for engine in engines] == [OLD, NEW, THIRD]
     await given_up(cast("asyncio.Task[object]", sharing), deployments)
     assert all(engine.stopped for engine in engines)
@@ -114,7 +125,7 @@ async def test_an_engine_whose_reload_is_given_up_does_not_answer(
     await deployments.start()
     slow.add(NEW)
     activating = asyncio.create_task(deployments.activate(NEW))
-    await asyncio.sleep(0.05)
+    await until(lambda: engines[-1].waits)
     await given_up(cast("asyncio.Task[object]", activating), deployments)
     assert engines[0].stopped
 
@@ -129,7 +140,7 @@ async def test_what_the_former_catalog_has_yet_to_retire_stays_out_of_the_next_o
         with deployment.catalog.use():  # its index is retired when nobody uses it any more
             await deployments.router.change(lambda _: [Upsert({"item_id": "new", "title": "new"})], 1, nothing)
             activating = asyncio.create_task(deployments.activate(NEW))
-            await asyncio.sleep(0.02)
+            await until(lambda: not deployments.router._open.is_set())  # the activation waits for this query
     await activating
     await asyncio.sleep(0.05)
     assert engines[0].told == ["reload", "retire 0"], "once, by the catalog that has come"

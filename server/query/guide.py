@@ -1,0 +1,80 @@
+"""The prior of one query, made beside everything else that comes before the engine, and left away where it is late.
+
+An answer without it is that of the model alone. It is better than none, and than one that keeps people waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from catalog.search.guidance import Prior
+from server.core import metrics, tracing
+from server.query.types import Query
+from server.retrieval.live_catalog import Searcher
+from server.retrieval.prior_source import PriorSource
+
+__all__ = ["Guide"]
+
+log = structlog.get_logger(__name__)
+
+
+class Guide:
+    """Asks for the priors of one query.
+
+    left_away: whether a prior that was wanted has been left away.
+    """
+
+    def __init__(
+        self, source: PriorSource, searcher: Searcher, query: Query, text: str | None, timeout_seconds: float
+    ) -> None:
+        """
+        text: of the query, as the model reads it.
+        timeout_seconds: for one prior, in which it also waits for a thread.
+        """
+        self._source = source
+        self._leaf_N = searcher.prior_leaf_N if query.guidance else None
+        self._task = query.task
+        self._text = text
+        self._timeout_seconds = timeout_seconds
+        self.left_away = False
+
+    @asynccontextmanager
+    async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[Prior | None]]:
+        """The prior in the making, while the block goes on. past: as in `prior`."""
+        making = asyncio.create_task(self.prior(past))
+        await asyncio.sleep(0)  # so that a thread has it before the block goes on, which may not wait for anything
+        try:
+            yield making
+        finally:
+            making.cancel()
+
+    async def prior(self, past: Sequence[int]) -> Prior | None:
+        """The prior of the query; None where none is wanted, or where it is left away.
+
+        past: leaves of the history, oldest first.
+        """
+        if self._leaf_N is None:
+            return None
+        started = time.perf_counter()
+        try:
+            with tracing.span("prior"):
+                async with asyncio.timeout(self._timeout_seconds):
+                    prior = await self._source.prior(self._task, self._text, past, self._leaf_N)
+        except TimeoutError:
+            self._leave_away("timeout")
+            return None
+        except Exception as error:
+            self._leave_away("error", exc_info=error)
+            return None
+        metrics.PRIOR_SECONDS.labels(self._task).observe(time.perf_counter() - started)
+        return prior
+
+    def _leave_away(self, reason: str, **particulars: Exception) -> None:
+        self.left_away = True
+        metrics.PRIORS_LEFT_AWAY.labels(reason).inc()
+        log.warning("answering_without_prior", reason=reason, **particulars)
