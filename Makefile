@@ -128,7 +128,7 @@ bench: packages setup
 
 # The JSON files of docs/measurements, and from them the tables of the documentation; `ONLY=tables` writes the tables alone.
 results: packages setup
-	$(BIN)/python -m loadtest.measure.results --data $(DATA_DIR) --var $(VAR)/results $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force)
+	$(BIN)/python -m loadtest.measure.results --data $(DATA_DIR) --var $(VAR)/results $(if $(ONLY),--only $(ONLY)) $(if $(filter yes,$(FORCE)),--force)
 
 # A server and its Redis under the load of customers who check every answer; reports in $(VAR)/load.
 load: WANT_REDIS := yes

@@ -35,7 +35,6 @@ def test_a_figure_that_was_edited_is_found_and_written_again(documents: Path) ->
 
 
 TYPED = {
-    ("docs/engine.md", "target"): "what an issue asked for, beside figures of the table above it",
     ("docs/method.md", "learning rate"): "a tested property of the optimiser",
     ("docs/notes.md", "change"): "trials of one seed",
     ("docs/notes.md", ""): "shares of leaking pairs, of splits that are no more",

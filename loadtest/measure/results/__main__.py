@@ -8,7 +8,8 @@
     python -m loadtest.measure.results --check  whether the tables are what the JSON files say
 
 Data sets are read from DATA_DIR (../shared/data). Without them their parts are left out, and it says how to get them.
-The exit status is 0; 1 where a part failed or a table is not current; 2 where a part that was named cannot run.
+The exit status is 0; 1 where a part failed or a table is not current; 2 where a part that was named cannot run; 130
+after an interruption.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def main(arguments: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) 
     except ValueError as error:
         print(f"loadtest.measure.results: {error}", file=sys.stderr)
         return 2
-    status = _run(chosen, runner, force=options.force, named=bool(options.only))
+    try:
+        status = _run(chosen, runner, force=options.force, named=bool(options.only))
+    except KeyboardInterrupt:
+        print("results: interrupted; what was measured is kept, and the same command makes the rest", file=sys.stderr)
+        status = 130
     for document in write_tables(options.root):
         print(f"results: wrote the tables of {document}")
     return status

@@ -92,6 +92,7 @@ DATA_SETS: Mapping[str, DataSet] = {
 }
 
 SHOP_TRAINS = "`make results ONLY=quality-shop FORCE=yes` trains it"
+BASELINES = ("catalog", "trainer/core", "trainer/data", "trainer/evaluation")
 TRAINER = ("catalog", "trainer", "requirements/cpu.txt")
 
 
@@ -104,7 +105,7 @@ def quality_part(data: DataSet) -> Part:
 
 def _baselines(data: DataSet) -> Part:
     measure = (PYTHON, "-m", "trainer.evaluation.baselines", *data.files, "--json", "{json}")
-    return Part(f"baselines-{data.name}", (measure,), TRAINER, data)
+    return Part(f"baselines-{data.name}", (measure,), BASELINES, data)
 
 
 def _relevance() -> Part:

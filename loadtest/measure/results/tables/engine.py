@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtest.measure.results.tables.cells import NOTHING, markdown_table
 
-__all__ = ["answers", "breakdown", "changes", "index"]
+__all__ = ["answers", "breakdown", "changes", "index", "targets"]
 
 Report = Mapping[str, Any]
 
@@ -43,6 +43,41 @@ def answers(report: Report) -> str:
             ]
         )
     return markdown_table(ANSWERS, rows)
+
+
+TARGETS = ((12, "vllm", "50@1"), (25, "vllm", "50@8"), (40, "vllm", "128@1"), (60, "transformers", "50@1"))
+"""How many times as fast as which engine an answer is to be."""
+MIN_GAIN = 2.5
+NAMES = {"vllm": "vLLM", "transformers": "transformers"}
+
+
+def targets(report: Report) -> str:
+    """What was asked of the engine, and what it reaches."""
+    faster = ("speedup_cached", "speedup")
+    rows = [
+        [
+            f"{times}× {NAMES[engine]} at {key}",
+            " / ".join(_times(report[name].get(engine, {}).get(key)) for name in faster),
+        ]
+        for times, engine, key in TARGETS
+    ]
+    ours = [row for row in report["rows"] if row["engine"] == "ours"]
+    rate = {(row["beam"], row["concurrency"], row["mode"]): row["requests_per_s"] for row in ours}
+    beams = sorted({beam for beam, _, _ in rate})
+    gains = [
+        f"beam {beam}: " + " / ".join(_times(_gain(rate, beam, mode)) for mode in ("cached", "fresh")) for beam in beams
+    ]
+    rows.append([f"32 requests at once, {MIN_GAIN}× the throughput of one", "; ".join(gains)])
+    return markdown_table(["target", "reached, cached / fresh"], rows)
+
+
+def _gain(rate: Mapping[tuple[int, int, str], float], beam: int, mode: str) -> float | None:
+    one, all_32 = rate.get((beam, 1, mode)), rate.get((beam, 32, mode))
+    return None if one is None or all_32 is None else all_32 / one
+
+
+def _times(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f}×"
 
 
 def breakdown(report: Report) -> str:

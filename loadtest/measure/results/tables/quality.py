@@ -34,7 +34,14 @@ Methods = Mapping[str, Any]
 def quality(report: Report) -> str:
     """One table for each task that was asked; the searches for known and for new items apart."""
     tasks = [task for task in TASKS if task in report["tasks"]]
-    return "\n\n".join(_task(task, report["tasks"][task]) for task in tasks)
+    tables = [_task(task, report["tasks"][task]) for task in tasks]
+    return "\n\n".join([*tables, *_trained(report.get("training"))])
+
+
+def _trained(training: Mapping[str, Any] | None) -> list[str]:
+    if training is None:
+        return []
+    return [f"Trained for {training['steps']:,} steps in {training['seconds'] / 60:.1f} minutes."]
 
 
 def _task(task: str, methods: Methods) -> str:

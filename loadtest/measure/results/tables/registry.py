@@ -10,7 +10,7 @@ from typing import Any
 from loadtest.measure.results.made import caption, read_measurement
 from loadtest.measure.results.tables.baselines import baselines
 from loadtest.measure.results.tables.comparison import comparison
-from loadtest.measure.results.tables.engine import answers, breakdown, changes, index
+from loadtest.measure.results.tables.engine import answers, breakdown, changes, index, targets
 from loadtest.measure.results.tables.load import memory, overload, ramp
 from loadtest.measure.results.tables.quality import quality, summary
 from loadtest.measure.results.tables.relevance import misspellings, relevance
@@ -55,6 +55,7 @@ TABLES: Mapping[str, Table] = {
     "training": _one("training.json", step_costs),
     "complementary": _one("complementary.json", complementary),
     "engine": _one("engine.json", answers),
+    "engine-targets": _one("engine.json", targets),
     "breakdown": _one("breakdown.json", breakdown),
     "index": _one("index.json", index),
     "live": _one("live.json", changes),

@@ -10,6 +10,7 @@ import pytest
 
 from loadtest.measure.results.__main__ import main
 from loadtest.measure.results.parts import PARTS, PYTHON, DataSet, Part
+from loadtest.measure.results.runner import Runner
 from loadtest.measure.results.tables.registry import TABLES
 from tests.support.paths import ROOT
 from tests.support.processes import run as run_process
@@ -103,6 +104,23 @@ def test_a_part_that_fails_keeps_the_old_figures_and_the_others_go_on(
     assert "ended with status 3" in capsys.readouterr().err
     assert measured(root, "a") == before
     assert measured(root, "b")["figure"] == 1
+
+
+def test_an_interruption_keeps_what_was_measured(
+    root: Path, results: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Runner.run
+
+    def interrupted(runner: Runner, own: Part) -> None:
+        if own.name == "b":
+            raise KeyboardInterrupt
+        run(runner, own)
+
+    monkeypatch.setattr(Runner, "run", interrupted)
+    assert results([part("a"), part("b")]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert measured(root, "a")["figure"] == 1
+    assert results([part("a")], "--check") == 0
 
 
 def test_what_takes_hours_is_made_by_name_only(root: Path, results: Run) -> None:

@@ -53,6 +53,11 @@ def test_a_task_that_was_not_asked_has_no_table() -> None:
     assert "Search" not in quality(only)
 
 
+def test_the_length_of_the_training_is_told() -> None:
+    report = REPORT | {"training": {"steps": 1600, "seconds": 450.0}}
+    assert quality(report).endswith("\n\nTrained for 1,600 steps in 7.5 minutes.")
+
+
 def test_the_summary_has_a_line_for_each_data_set_and_task() -> None:
     table = rows(summary({"store": REPORT}))
     assert table[2][0] == "store, recommendation (200)"

@@ -8,7 +8,7 @@ import pytest
 from loadtest.measure.results.made import caption, read_measurement, write_measurement
 from loadtest.measure.results.tables.baselines import baselines
 from loadtest.measure.results.tables.comparison import comparison
-from loadtest.measure.results.tables.engine import three_digits
+from loadtest.measure.results.tables.engine import targets, three_digits
 from loadtest.measure.results.tables.registry import TABLES, table_text
 from loadtest.measure.results.tables.relevance import misspellings, relevance
 from loadtest.measure.results.tables.training import complementary, step_costs
@@ -124,6 +124,17 @@ def test_the_learning_rate_of_subspaces_is_chosen_on_validation_text() -> None:
     others = [row(0.003, 1.1, 1.2, complementary=own) for own in (True, False)]
     table = rows(complementary({"rows": chosen + others}))
     assert table[2][2:] == ["0.01", "0.50", "1.500 · 1.500", "1.200 · 1.200"]
+
+
+def test_targets_of_the_engine_stand_beside_what_it_reaches() -> None:
+    def row(concurrency: int, requests_per_s: float) -> dict[str, Any]:
+        own = {"engine": "ours", "beam": 50, "concurrency": concurrency, "mode": "cached"}
+        return own | {"requests_per_s": requests_per_s}
+
+    report = {"rows": [row(1, 10.0), row(32, 25.0)], "speedup": {"vllm": {"50@1": 8.04}}, "speedup_cached": {}}
+    table = rows(targets(report))
+    assert table[2] == ["12× vLLM at 50@1", "– / 8.0×"]
+    assert table[-1] == ["32 requests at once, 2.5× the throughput of one", "beam 50: 2.5× / –"]
 
 
 @pytest.mark.parametrize(
