@@ -54,6 +54,7 @@ class Part:
     data: the data set that is imported before.
     report: the file that is copied to the JSON file in the end; None where a command writes the JSON itself.
     needs: folders that must be there, and how to get each of them.
+    follows: names of parts before it in the list: it is made again when they were.
     hours: whether it takes long, or wants a machine to itself: it runs where it is asked for by name only.
     """
 
@@ -63,6 +64,7 @@ class Part:
     data: DataSet | None = None
     report: str | None = None
     needs: tuple[tuple[str, str], ...] = ()
+    follows: tuple[str, ...] = ()
     hours: bool = False
 
     @property
@@ -111,8 +113,8 @@ def _baselines(data: DataSet) -> Part:
 def _relevance() -> Part:
     bundle = "{var}/bundles/shop/current"
     measure = (PYTHON, "-m", "loadtest.relevance", "--bundle", bundle, "--json", "{json}")
-    code = (*TRAINER, "loadtest/relevance", "docs/measurements/quality-shop.json")
-    return Part("relevance-shop", (measure,), code, needs=((bundle, SHOP_TRAINS),))
+    code = (*TRAINER, "loadtest/relevance")
+    return Part("relevance-shop", (measure,), code, needs=((bundle, SHOP_TRAINS),), follows=("quality-shop",))
 
 
 def _misspellings() -> Part:

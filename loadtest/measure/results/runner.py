@@ -80,6 +80,7 @@ class Runner:
         """The digest of the code and data of a part, and of how it is run."""
         root = self._places.root
         files = [root / path for path in part.code]
+        files += [root / self._places.measurements / f"{name}.json" for name in part.follows]
         if part.data is not None and part.data.source is not None:
             files.append(self._source(part.data))
         return inputs_digest(root, files, repr(part))

@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,31 @@ def test_what_is_of_the_code_of_now_is_not_made_again(
     (root / "code/figures.txt").write_text('{"figure": 2}')
     results([part("a")])
     assert measured(root, "a")["figure"] == 2
+
+
+def test_what_follows_another_part_is_made_again_when_that_was(root: Path, results: Run) -> None:
+    for follows, figure in (((), 1), (("a",), 2)):
+        (root / "code/figures.txt").write_text('{"figure": 1}')
+        parts = [part("a"), replace(part("b", follows=follows), code=("docs",))]
+        results(parts)
+        (root / "code/figures.txt").write_text('{"figure": 2}')
+        results(parts)
+        assert measured(root, "a")["figure"] == 2
+        assert measured(root, "b")["figure"] == figure
+
+
+def test_the_commit_has_a_plus_where_the_code_of_the_part_was_changed(root: Path, results: Run) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=root, check=True)
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "a")
+    results([part("a")])
+    assert re.fullmatch(r"[0-9a-f]+", measured(root, "a")["made"]["commit"]), "the page was changed, the code was not"
+    (root / "code/figures.txt").write_text('{"figure": 2}')
+    results([part("a")])
+    assert measured(root, "a")["made"]["commit"].endswith("+")
 
 
 def test_force_makes_it_again(root: Path, results: Run) -> None:
