@@ -8,9 +8,10 @@ from typing import Literal, get_args
 
 from trainer.core.errors import SettingsError
 
-__all__ = ["PROJECTED_MODULES", "GateMode", "GemsConfig", "MomentsAtRefresh", "Rows"]
+__all__ = ["PROJECTED_MODULES", "GateMode", "GemsConfig", "MomentForm", "MomentsAtRefresh", "Rows"]
 
 GateMode = Literal["learned", "heuristic", "fixed"]
+MomentForm = Literal["compact", "full"]
 MomentsAtRefresh = Literal["rotate", "reset"]
 Rows = int | tuple[int, ...] | Literal["none", "all"]
 
@@ -37,6 +38,7 @@ class GemsConfig:
     refresh_every: int = 200  # steps from one choice of the subspaces to the next
     refresh_turns: int = 8  # the layers choose in so many steps, one after another, so that few sketches exist at once
     oversampling: int = 32  # columns of a gradient's sketch beyond the shared rank
+    moments: MomentForm = "compact"  # a quarter of the size of "full" ones, see trainer/gems/adam.py
     moments_at_refresh: MomentsAtRefresh = "rotate"
     decomposition: bool = True  # False: the shared subspace only (for ablations)
     complementary: bool = True  # the tasks' subspaces are orthogonal to the shared one; False: they may overlap it
@@ -85,6 +87,7 @@ class GemsConfig:
         gates = self.fixed_gates
         _require("fixed_gates", gates, "two numbers, at least 0", len(gates) == 2 and min(gates) >= 0)
         _require("gate", self.gate, f"one of {get_args(GateMode)}", self.gate in get_args(GateMode))
+        _require("moments", self.moments, f"one of {get_args(MomentForm)}", self.moments in get_args(MomentForm))
         modes = get_args(MomentsAtRefresh)
         _require("moments_at_refresh", self.moments_at_refresh, f"one of {modes}", self.moments_at_refresh in modes)
         _require("modules", self.modules, "at least one name", len(self.modules) > 0)

@@ -4,7 +4,10 @@ torch's Adam serves neither. Its moments have the shape of a parameter, while th
 that is replaced every few hundred steps. And it steps a parameter as a whole, while this one can step some rows only,
 and keeps the remainders of bfloat16 weights. Where both apply, a test holds that they agree.
 
-R rows of the moments: the directions of a subspace, or whatever the first dimension is. N rows after a rotation.
+Moments of a subspace may be compact: half of the first moment's bits, and of the second moment a row and a column.
+
+R rows of the moments: the directions of a subspace, or whatever the first dimension is. N rows after a rotation; L
+columns of compact moments.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from torch import Tensor, nn
 
 from trainer.distributed.dtensor import local_rows, local_tensor
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
+from trainer.distributed.shard_range import ShardRange
 from trainer.gems.numerics import add_exactly_, compute_dtype, exact_value, make_remainder
-from trainer.gems.state import restore_, restore_remainder_
+from trainer.gems.state import check_moments, restore_, restore_remainder_
 
-__all__ = ["AdamSettings", "Moments", "PlainWeight"]
+__all__ = ["AdamSettings", "CompactMoments", "Moments", "PlainWeight"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +98,107 @@ class Moments:
         self.steps = 0
 
     def tensors(self) -> list[Tensor]:
+        """All tensors of the moments."""
         return [self.first, self.second, self.weight_sum]
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "second": self.second, "weight_sum": self.weight_sum, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any], name: str) -> None:
+        """Raises CheckpointError, too, for the state of `CompactMoments`."""
+        check_moments(state, self.state_dict(), name)
         restore_(self.first, state["first"], name)
         restore_(self.second, state["second"], name)
         restore_(self.weight_sum, state["weight_sum"], name)
+        self.steps = int(state["steps"])
+
+
+class CompactMoments:
+    """Moments of a quarter of the size: the first in bfloat16, the second as the product of a row and a column.
+
+    The second moment of direction i in column j is taken as row_i · column_j / mean, as in Adafactor (Shazeer, Stern
+    2018), where rows and columns are the means of the squared gradients. They are float32, so that 0.999 of one differs
+    from it.
+
+    first: as in `Moments`, rounded to bfloat16 at every step.
+    row_R1: for each direction the weighted mean, over columns and steps, of the squared gradients.
+    column_1L: the same for each column, over directions and steps.
+    mean: the same over everything, a scalar.
+    weight_sum: as in `Moments`: how much each direction has seen. Columns have seen every step.
+    steps: how many gradients there were.
+
+    columns: those columns of the gradient that this rank has, of which others may have the rest.
+    """
+
+    def __init__(self, rank: int, columns: ShardRange, *, device: torch.device) -> None:
+        self._columns = columns
+        self.first = torch.zeros((rank, len(columns)), dtype=torch.bfloat16, device=device)
+        self.row_R1 = torch.zeros((rank, 1), device=device)
+        self.column_1L = torch.zeros((1, len(columns)), device=device)
+        self.mean = torch.zeros((), device=device)
+        self.weight_sum = torch.zeros((rank, 1), device=device)
+        self.steps = 0
+
+    def update(self, grad: Tensor, adam: AdamSettings) -> None:
+        """Adds one gradient, of the moments' shape, to them. Overwrites `grad`."""
+        beta1, beta2 = adam.betas
+        self.steps += 1
+        self.first.copy_(self.first.float().lerp_(grad, 1 - beta1))
+        squared_RL = grad.square_()
+        row_R1 = squared_RL.sum(1, keepdim=True)
+        self._columns.all_reduce([row_R1])
+        row_R1.div_(self._columns.size)
+        share = (1 - beta2) / (1 - beta2**self.steps)
+        self.weight_sum.mul_(beta2).add_(1 - beta2)
+        self.row_R1.lerp_(row_R1, (1 - beta2) / self.weight_sum)
+        self.column_1L.lerp_(squared_RL.mean(0, keepdim=True), share)
+        self.mean.lerp_(row_R1.mean(), share)
+
+    def direction(self, adam: AdamSettings) -> Tensor:
+        """The bias-corrected first moment over the root of the second, as `Moments.direction`, in float32."""
+        if self.steps == 0:
+            return torch.zeros_like(self.first, dtype=torch.float32)
+        correction = 1 - adam.betas[0] ** self.steps
+        tiny = torch.finfo(torch.float32).tiny
+        root_RL = self.row_R1.sqrt() * (self.column_1L / self.mean.clamp_min(tiny)).sqrt()
+        return root_RL.add_(adam.eps).mul_(correction).reciprocal_().mul_(self.first)
+
+    def rotate(self, rotation_NR: Tensor) -> None:
+        """Takes the moments into another basis, as `Moments.rotate`. What the columns have seen stays as it is."""
+        squared_NR = rotation_NR.square()
+        weight_sum_N1 = squared_NR @ self.weight_sum
+        weighted_N1 = squared_NR @ (self.row_R1 * self.weight_sum)
+        self.first = (rotation_NR @ self.first.float()).to(torch.bfloat16)
+        self.row_R1 = weighted_N1.div_(weight_sum_N1.clamp_min(torch.finfo(torch.float32).tiny))
+        self.weight_sum = weight_sum_N1
+
+    def reset(self) -> None:
+        """Sets everything to zero, as before the first gradient."""
+        for tensor in self.tensors():
+            tensor.zero_()
+        self.steps = 0
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the moments."""
+        return [self.first, self.row_R1, self.column_1L, self.mean, self.weight_sum]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "first": self.first,
+            "row": self.row_R1,
+            "column": self.column_1L,
+            "mean": self.mean,
+            "weight_sum": self.weight_sum,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], name: str) -> None:
+        """Raises CheckpointError, too, for the state of `Moments`."""
+        own = self.state_dict()
+        check_moments(state, own, name)
+        for key, tensor in own.items():
+            if isinstance(tensor, Tensor):
+                restore_(tensor, state[key], name)
         self.steps = int(state["steps"])
 
 

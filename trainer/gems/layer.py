@@ -350,8 +350,10 @@ class ProjectedLayer:
 
     def _make_subspace(self, name: SubspaceName, rank: int) -> Subspace:
         return Subspace(
-            (min(self.weight.shape), self._shard.moment_columns),
+            min(self.weight.shape),
+            self._shard.moment_columns,
             rank,
+            compact=self._config.moments == "compact" and self._dtype == torch.float32,
             null_space=self._short_null_space,
             dtype=self._dtype,
             generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),

@@ -19,9 +19,10 @@ The weights move in `step()` and not during the backward pass. The update Δ = U
 only, so waiting keeps no complete gradient in memory. In return nothing is applied before everything is known to be
 finite, clipping and the gate take the whole batch into account, and the sum over ranks happens in one place.
 
-Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: the optimiser keeps 4·r·L numbers of moments, 2·r·S of
-bases. From the first backward pass to the step there are also
-2·r·L numbers of projected gradients. A bfloat16 weight has a remainder of 16 bits (numerics.py) beside every number.
+Memory, for a weight of S×L with S ≤ L and ranks r, r/2, r/2: the optimiser keeps 2·r·L numbers of the first moment in
+bfloat16, 2·r·S of bases, and a row and a column of the second moment (adam.py). From the first backward pass to the
+step there are also 2·r·L numbers of projected gradients. A bfloat16 weight has a remainder of 16 bits (numerics.py)
+beside every number. `GemsOptimizer.memory` says how many bytes there are.
 
 If FSDP2 shards a weight over P ranks (sharded.py), each rank has 1/P of the weight, its gradient, its moments, its null
 space and AdamW's state, and complete bases. Projected gradients and directions are sharded if S is the columns; if S is

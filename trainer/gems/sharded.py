@@ -62,9 +62,9 @@ class ShardedWeight:
         return len(self._short)
 
     @property
-    def moment_columns(self) -> int:
-        """For how many columns this rank keeps moments: k."""
-        return len(self._kept)
+    def moment_columns(self) -> ShardRange:
+        """The columns of L for which this rank keeps moments: k of them."""
+        return self.rows if self.transposed else self._columns
 
     def take_gradient(self) -> Tensor:
         """Returns this rank's part [s, l] of the weight's gradient, and removes the gradient from the weight."""

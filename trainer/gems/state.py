@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.core.errors import CheckpointError
 
-__all__ = ["check_names", "restore_", "restore_remainder_"]
+__all__ = ["check_moments", "check_names", "restore_", "restore_remainder_"]
 
 
 def restore_(target: Tensor, saved: Tensor, name: str) -> None:
@@ -34,6 +34,18 @@ def restore_remainder_(target: Tensor | None, saved: Tensor | None, name: str) -
         raise CheckpointError(f"{name} was saved as {had}, here it is {has}: resume with the backbone.dtype of the run")
     if target is not None and saved is not None:
         restore_(target, saved, name)
+
+
+def check_moments(saved: Collection[str], expected: Collection[str], name: str) -> None:
+    """Raises CheckpointError where saved moments are compact and the expected ones full, or the other way round.
+
+    name: what the moments belong to, for the message.
+    """
+    if ("row" in saved) != ("row" in expected):
+        had, has = ("compact", "full") if "row" in saved else ("full", "compact")
+        raise CheckpointError(
+            f"the moments of {name} were saved in {had} form, here they are {has}: resume with gems.moments={had}"
+        )
 
 
 def check_names(saved: Collection[str], expected: Collection[str], what: str) -> None:

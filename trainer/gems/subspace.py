@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from trainer.config.gems import MomentsAtRefresh
-from trainer.gems.adam import AdamSettings, Moments
+from trainer.distributed.shard_range import ShardRange
+from trainer.gems.adam import AdamSettings, CompactMoments, Moments
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.state import restore_
 
@@ -41,8 +42,10 @@ FILL = 1e-3  # size of the random directions added to a sketch, relative to it: 
 class Subspace:
     """The basis, projected gradient and moments of one subspace.
 
-    shape: the lengths S and L.
+    size: S.
+    columns: the columns of L for which this rank keeps moments.
     rank: R.
+    compact: whether the moments are compact.
     null_space: the null space on the S side, in which every basis then lies; None where there is none on that side.
     dtype: the type of basis and moments.
     generator: draws the first basis, which is random.
@@ -51,20 +54,25 @@ class Subspace:
 
     def __init__(
         self,
-        shape: tuple[int, int],
+        size: int,
+        columns: ShardRange,
         rank: int,
         *,
+        compact: bool,
         null_space: NullSpace | None,
         dtype: torch.dtype,
         generator: torch.Generator,
         outside_SR: Tensor | None = None,
     ) -> None:
-        size, length = shape
         self.rank = rank
         self._null_space = null_space
         self.basis_SR = random_basis(size, rank, null_space, outside_SR, dtype=dtype, generator=generator)
         self._next_basis_SR: Tensor | None = None
-        self._moments = Moments((rank, length), dtype=dtype, device=generator.device)
+        self._moments: Moments | CompactMoments
+        if compact:
+            self._moments = CompactMoments(rank, columns, device=generator.device)
+        else:
+            self._moments = Moments((rank, len(columns)), dtype=dtype, device=generator.device)
         self._chosen_at: int | None = None  # the step whose gradient chose the basis; None for the random first one
         self.updated = False  # whether the last applied step updated this subspace
         self.projected_grad_RL: Tensor | None = None  # tokens · basisᵀ · gradient, summed over micro-batches

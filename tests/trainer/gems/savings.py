@@ -20,8 +20,9 @@ from trainer.gems import GemsConfig, GemsOptimizer
 STEPS = 200
 SEEDS = (0, 1, 2)
 ROWS: dict[str, dict[str, Any]] = {
-    "all layers choose at once": {"refresh_turns": 1},
-    "defaults": {},
+    "all layers choose at once, full moments": {"refresh_turns": 1, "moments": "full"},
+    "in turns, full moments": {"moments": "full"},
+    "in turns, compact moments": {},
 }
 
 

@@ -29,14 +29,17 @@ SETTINGS = {
     "lr": 3e-3,
     "adamw_lr": 3e-3,
 }
-SIDES = ("output", "input", "none")
+SIDES = ("output", "input", "none", "compact")
+"""The null space's side. "compact" has the input's and optimiser state in few bits, the others have full precision."""
 
 
 def tuned(side: str, group):
     """Weights, steps' applied, losses, norms and gates after steps with refreshes, accumulation and clipping."""
     model = qwen2()
-    spaces = None if side == "none" else random_null_spaces(model, side, 0.3)
-    config = GemsConfig(**SETTINGS, null_space=spaces is not None)
+    compact = side == "compact"
+    spaces = None if side == "none" else random_null_spaces(model, "input" if compact else side, 0.3)
+    precise = {} if compact else {"moments": "full"}
+    config = GemsConfig(**SETTINGS | precise, null_space=spaces is not None)
     optimizer = GemsOptimizer(model, config, null_spaces=spaces, replica_group=group)
     figures = []
     for step in range(STEPS):
@@ -77,11 +80,12 @@ def test_two_processes_reach_the_weights_of_one(side, shared):
     with one_thread():
         alone = tuned(side, SINGLE_PROCESS)
     start = weights_of(qwen2())
+    atol = 1e-4 if side == "compact" else 1e-5  # some last digits of moments are rounded to the other side
     for name, weight in alone["weights"].items():
-        torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=1e-5)
+        torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=atol)
         if name != "model.embed_tokens.weight":
             assert (weight - start[name]).abs().max() > 1e-3, "the steps are much larger than the tolerance"
-    torch.testing.assert_close(shared[0][side]["figures"], alone["figures"], rtol=1e-4, atol=1e-5, equal_nan=True)
+    torch.testing.assert_close(shared[0][side]["figures"], alone["figures"], rtol=10 * atol, atol=atol, equal_nan=True)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from trainer.gems.adam import AdamSettings, Moments
+from trainer.core.errors import CheckpointError
+from trainer.distributed.shard_range import ShardRange
+from trainer.gems.adam import AdamSettings, CompactMoments, Moments
 
 CPU = torch.device("cpu")
 
@@ -74,3 +76,69 @@ def test_reset_forgets():
     moments = _after(_grads(3), AdamSettings())
     moments.reset()
     assert moments.direction(AdamSettings()).count_nonzero() == 0
+
+
+def _compact_after(grads, adam):
+    rows, columns = grads[0].shape
+    moments = CompactMoments(rows, ShardRange.full(columns), device=CPU)
+    for grad in grads:
+        moments.update(grad.float(), adam)
+    return moments
+
+
+def test_compact_moments_are_adams_where_a_row_and_a_column_say_everything():
+    """Gradients whose size is a number for the row times one for the column."""
+    adam, draw = AdamSettings(), torch.Generator().manual_seed(5)
+    size = torch.linspace(0.1, 3, 6).unsqueeze(1) * torch.linspace(0.5, 2, 9)
+    grads = [size * torch.randint(0, 2, size.shape, generator=draw).mul(2).sub(1) for _ in range(30)]
+    full, compact = _after([grad.double() for grad in grads], adam), _compact_after(grads, adam)
+    torch.testing.assert_close(compact.direction(adam).double(), full.direction(adam), rtol=0.02, atol=0.005)
+
+
+def test_compact_moments_are_right_on_average():
+    adam = AdamSettings()
+    grads = _grads(400)
+    full, compact = _after(grads, adam), _compact_after(grads, adam)
+    estimate = compact.row_R1 * compact.column_1L / compact.mean
+    torch.testing.assert_close(estimate.mean(1).double(), full.second.mean(1), rtol=1e-3, atol=0)
+    torch.testing.assert_close(estimate.mean(0).double(), full.second.mean(0), rtol=1e-3, atol=0)
+
+
+def test_compact_moments_take_rotations_as_full_ones_do():
+    adam, grads = AdamSettings(), _grads(12)
+    turn = torch.eye(6, dtype=torch.float64)[[3, 1, 5, 0, 2, 4]]
+    moments, expected = _compact_after(grads, adam), _compact_after([turn @ grad for grad in grads], adam)
+    moments.rotate(turn.float())
+    for one, other in zip(moments.tensors(), expected.tensors(), strict=True):
+        torch.testing.assert_close(one, other)
+    turn[4:] = 0  # two new rows that are orthogonal to the old basis
+    moments.rotate(turn.float())
+    assert torch.equal(moments.weight_sum[4:], torch.zeros(2, 1))
+    moments.update(torch.full((6, 9), 100.0), adam)
+    assert moments.direction(adam)[4:].abs().max() <= 1.5
+
+
+def test_compact_moments_of_parts_of_the_columns_are_those_of_the_whole():
+    """Each rank has some columns; the rows' means are summed over the ranks."""
+    whole = _compact_after(_grads(1), AdamSettings())
+
+    def half(start, stop):
+        class Group:
+            def all_reduce(self, tensors):
+                tensors[0].copy_(_grads(1)[0].float().square().sum(1, keepdim=True))
+
+        moments = CompactMoments(6, ShardRange(9, start, stop, Group()), device=CPU)
+        moments.update(_grads(1)[0].float()[:, start:stop], AdamSettings())
+        return moments
+
+    parts = [half(0, 5), half(5, 9)]
+    directions = torch.cat([part.direction(AdamSettings()) for part in parts], 1)
+    torch.testing.assert_close(directions, whole.direction(AdamSettings()))
+
+
+def test_moments_of_the_other_form_are_refused():
+    full, compact = _after(_grads(2), AdamSettings()), _compact_after(_grads(2), AdamSettings())
+    with pytest.raises(CheckpointError, match=r"q_proj were saved in full form.*gems\.moments=full"):
+        compact.load_state_dict(full.state_dict(), "q_proj")
+    with pytest.raises(CheckpointError, match=r"were saved in compact form.*gems\.moments=compact"):
+        full.load_state_dict(compact.state_dict(), "q_proj")

@@ -6,7 +6,7 @@ from torch import nn
 from tests.trainer.gems.small_models import ids, language_loss, one_step, qwen2, random_null_spaces
 from trainer.gems import GemsConfig, GemsOptimizer
 
-FOUR_BYTES = 4
+TWO_BYTES, FOUR_BYTES = 2, 4
 
 
 def _reachable(thing, seen):
@@ -53,10 +53,11 @@ def test_between_steps_there_are_moments_and_bases_only():
         one_step(optimizer, model, step)
     sizes = [sorted(layer.weight.shape) for layer in optimizer._layers]
     ranks = 4 + 2 + 2
-    moments = sum(2 * ranks * long + ranks for _, long in sizes)  # a weight sum for every row
+    first = sum(ranks * long for _, long in sizes)
+    second = sum(2 * ranks + 3 * (long + 1) for _, long in sizes)  # rows and their weight sums, columns, means
     memory = optimizer.memory()
     assert memory.keys() == {"moments", "bases", "other weights"}
-    assert memory["moments"] == FOUR_BYTES * moments
+    assert memory["moments"] == TWO_BYTES * first + FOUR_BYTES * second
     assert memory["bases"] == FOUR_BYTES * sum(ranks * short for short, _ in sizes)
 
 

@@ -11,6 +11,7 @@ SETTINGS = (
     f"gems.rank={RANK}",
     "gems.refresh_every=3",
     "gems.refresh_turns=1",
+    "gems.moments=full",
 )
 EPS = 1e-8
 
