@@ -95,6 +95,7 @@ class ServedCatalog:
     prompts: PromptFormat
     code_assigner: CodeAssigner
     version: str = "random"
+    has_priors: bool = False
     typed_words: TypedWords = field(default_factory=TypedWords)
 
 

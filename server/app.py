@@ -43,10 +43,12 @@ from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
+from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
 from server.serving.traffic_sync import TrafficSync
 from server.storage.change_log import RedisChanges
-from server.storage.protocol import ChangeStore, HistoryStore, SplitStore
+from server.storage.event_log import RedisEventLog
+from server.storage.protocol import ChangeStore, EventLog, HistoryStore, SplitStore
 from server.storage.redis_history import RedisHistory
 from server.storage.redis_traffic_split import RedisSplit
 
@@ -70,6 +72,10 @@ def connect_split(settings: Settings) -> SplitStore:
     return RedisSplit(settings.storage)
 
 
+def connect_log(settings: Settings) -> EventLog:
+    return RedisEventLog(settings.storage)
+
+
 def send_traces(settings: Settings) -> TracerProvider | None:
     """None where the operator names no collector."""
     return None if settings.otlp_endpoint is None else otlp_provider(settings.otlp_endpoint, settings.trace_share)
@@ -82,13 +88,14 @@ def create_app(
     connect: Callable[[Settings], HistoryStore] = connect_redis,
     keep: Callable[[Settings], ChangeStore] = connect_changes,
     keep_split: Callable[[Settings], SplitStore] = connect_split,
+    follow: Callable[[Settings], EventLog] = connect_log,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
     Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
     cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
-    needed. `deploy`, `connect`, `keep`, `keep_split` and `trace` are for tests.
+    needed. `deploy`, `connect`, `keep`, `keep_split`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -109,6 +116,9 @@ def create_app(
             traffic_sync = TrafficSync(deployments, keep_split(settings))
             stack.push_async_callback(traffic_sync.stop)
             await traffic_sync.start()
+            event_sync = EventSync(deployments.router, follow(settings))
+            stack.push_async_callback(event_sync.stop)
+            await event_sync.start()
             await _warn_about_redis(history)
             app.state.parts = _assemble(deployments, history, catalog_sync, traffic_sync, keyring, settings)
             yield

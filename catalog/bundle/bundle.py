@@ -14,6 +14,8 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -165,7 +167,10 @@ class Bundle:
 
         if not self.has_priors:
             return Priors.of_items(self.items)
-        return Priors(self.items, open_learned(self.catalog_dir / "priors", len(self.items)))
+        learned = open_learned(self.catalog_dir / "priors", len(self.items))
+        if learned.until == 0:  # it does not say it
+            learned = replace(learned, until=int(1000 * datetime.fromisoformat(self.manifest.created).timestamp()))
+        return Priors(self.items, learned)
 
     @cached_property
     def prior_weights(self) -> Mapping[Task, PriorWeights]:

@@ -24,6 +24,7 @@ class TrainingEvents:
     user_E, item_E: int64, the user and the item of every event.
     query_E: int64, the number in `texts` of the query that led to the event, or NO_QUERY.
     texts: the queries.
+    until: the time of the newest event, Unix ms; 0 where there is none or nobody knows.
     """
 
     users: int
@@ -32,6 +33,7 @@ class TrainingEvents:
     item_E: np.ndarray
     query_E: np.ndarray
     texts: Sequence[str]
+    until: int = 0
 
     def taken(self) -> sp.csr_matrix:
         """Who took what: float64 [U, N], 1 where a user took an item once or more often."""

@@ -44,6 +44,7 @@ class Learned:
     evidence_VG: what each word says about categories; see `intents.py`.
     ease_NN, transitions_NN, item_knn_NN: the strongest neighbours of every item, a row each.
     events_N: how many events every item has, float64.
+    until: the time of the newest of these events, Unix ms; 0 where nobody knows.
     steps_N, takers_N: how many steps of transitions lead to every item, and how many people took it, float64.
     """
 
@@ -57,6 +58,7 @@ class Learned:
     events_N: np.ndarray
     steps_N: np.ndarray
     takers_N: np.ndarray
+    until: int = 0
 
 
 def learn(
@@ -83,6 +85,7 @@ def learn(
         item_knn_NN=_small(item_knn.fit(events, of_knn)),
         events_N=popularity.fit(events),
         steps_N=transitions.steps(events),
+        until=events.until,
         takers_N=np.bincount(events.taken().indices, minlength=events.items).astype(np.float64),
     )
 
@@ -98,7 +101,7 @@ def save_learned(learned: Learned, folder: Path) -> None:
             np.save(folder / f"{name}.{part}.npy", getattr(matrix, part))
     shapes = {name: list(getattr(learned, name).shape) for name in MATRICES}
     texts = {name: list(getattr(learned, name)) for name in WORDS}
-    content = {"format": FORMAT, "shapes": shapes, **texts}
+    content = {"format": FORMAT, "shapes": shapes, "until": learned.until, **texts}
     (folder / TEXTS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
@@ -113,6 +116,7 @@ def open_learned(folder: Path, items: int) -> Learned:
         if content["format"] not in (OLDER, FORMAT):
             raise PriorsError(f"{folder} has format {content['format']}, not {FORMAT}: publish the bundle again")
         parts: dict[str, Any] = {name: tuple(content[name]) for name in WORDS}
+        parts["until"] = int(content.get("until", 0))
         names = ARRAYS if content["format"] == FORMAT else ARRAYS[:2]
         parts |= {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
         parts |= dict.fromkeys(ARRAYS[len(names) :], parts["events_N"])

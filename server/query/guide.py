@@ -37,7 +37,7 @@ class Guide:
         timeout_seconds: for one prior, in which it also waits for a thread.
         """
         self._source = source
-        self._leaf_N = searcher.prior_leaf_N if query.guidance else None
+        self._state = searcher.priors if query.guidance else None
         self._task = query.task
         self._text = text
         self._timeout_seconds = timeout_seconds
@@ -58,13 +58,13 @@ class Guide:
 
         past: leaves of the history, oldest first.
         """
-        if self._leaf_N is None:
+        if self._state is None:
             return None
         started = time.perf_counter()
         try:
             with tracing.span("prior"):
                 async with asyncio.timeout(self._timeout_seconds):
-                    prior = await self._source.prior(self._task, self._text, past, self._leaf_N)
+                    prior = await self._source.prior(self._task, self._text, past, self._state)
         except TimeoutError:
             self._leave_away("timeout")
             return None

@@ -8,9 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Outcome, Upsert, last_changes
@@ -24,8 +22,9 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.prior_source import PriorSource, PriorState
 from server.retrieval.spell_checker import SpellChecker
+from server.storage.protocol import LoggedEvent
 
 __all__ = ["LiveCatalog", "Searcher"]
 
@@ -37,14 +36,14 @@ class Searcher:
     """One state of the catalog, as a request uses it.
 
     installed: the number under which the engine holds its index; states that differ in records only share one.
-    prior_leaf_N: the leaf of every row that the priors know, int64; None where the bundle has no priors.
+    priors: what guides its searches; None where the bundle has no priors.
     """
 
     snapshot: Snapshot
     prompts: PromptFormat
     eligible: EligibleItems
     installed: int
-    prior_leaf_N: NDArray[np.int64] | None
+    priors: PriorState | None
 
     @property
     def items(self) -> Items:
@@ -67,8 +66,8 @@ class LiveCatalog:
         self._tasks = Tasks()
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
         self.priors = PriorSource(bundle, engine)
-        leaf_N = np.arange(len(bundle.snapshot.items)) if self.priors.exists else None
-        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, leaf_N))
+        published = self.priors.published(bundle.snapshot)
+        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, published))
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
 
@@ -85,7 +84,7 @@ class LiveCatalog:
 
         Raises PriorsError, EngineError.
         """
-        await self.priors.install(self._bundle.index, PUBLISHED)
+        await self.priors.install(self.priors.published(self._bundle.snapshot), PUBLISHED)
 
     @property
     def searcher(self) -> Searcher:
@@ -122,9 +121,13 @@ class LiveCatalog:
             old = self._current.value
             if old.installed != PUBLISHED:
                 await self._engine.install(old.installed, old.snapshot.index)
-            leaf_N = await self.priors.install(old.snapshot.index, old.installed)
+            await self.priors.install(old.priors, old.installed)
             # the filter bitmaps that the old searcher knows of are gone
-            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, leaf_N))
+            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, old.priors))
+
+    async def count_events(self, events: Sequence[LoggedEvent], erased: Sequence[str]) -> None:
+        """Have the priors count events, and then take back those of erased users. Raises PriorsError."""
+        await self.priors.count(events, erased, self.searcher.snapshot)
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
@@ -147,8 +150,8 @@ class LiveCatalog:
             if write is not None:
                 await write()
             await self._learn(changes)
-            await self._serve(replace(snapshot, number=old.number + 1 if number is None else number))
             last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
+            await self._serve(replace(snapshot, number=old.number + 1 if number is None else number), last)
             self.changes |= last
             self._note_rejected({}, last)
         return snapshot.outcome
@@ -158,7 +161,7 @@ class LiveCatalog:
             reasons: dict[str, str] = {}
             snapshot = await asyncio.to_thread(self._fitting, self.searcher.snapshot, list(changes.items()), reasons)
             await self._learn(changes.values())
-            await self._serve(replace(snapshot, number=number))
+            await self._serve(replace(snapshot, number=number), changes.keys() - reasons.keys())
             self.changes |= changes
             self._note_rejected(reasons, changes)
 
@@ -172,17 +175,20 @@ class LiveCatalog:
         for item_id, reason in reasons.items():
             log.error("change_rejected", model=self._bundle.version, item=item_id, reason=reason)
 
-    async def _serve(self, snapshot: Snapshot) -> None:
+    async def _serve(self, snapshot: Snapshot, ids: Iterable[str]) -> None:
+        """ids: of the items that have changed."""
         old = self._current.value
-        installed, prompts, leaf_N = old.installed, old.prompts, old.prior_leaf_N
+        installed, prompts = old.installed, old.prompts
         if snapshot.index is not old.snapshot.index:
             installed = next(self._installed)
             await self._engine.install(installed, snapshot.index)
         try:
             if installed != old.installed:
                 prompts = old.prompts.with_codes(snapshot.codes_NL)
-                leaf_N = await self.priors.install(snapshot.index, installed)
-            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, leaf_N)
+            priors = await self.priors.changed(old.priors, snapshot, ids)
+            if installed != old.installed:
+                await self.priors.install(priors, installed)
+            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, priors)
             async with new.eligible.limit(None):  # before anybody waits for it
                 self._retire(self._current.swap(new), index_too=installed != old.installed)
         except BaseException:
@@ -210,10 +216,10 @@ class LiveCatalog:
         return self._fitting(first, changes[middle:], reasons)
 
     def _searcher(
-        self, snapshot: Snapshot, installed: int, prompts: PromptFormat, prior_leaf_N: NDArray[np.int64] | None
+        self, snapshot: Snapshot, installed: int, prompts: PromptFormat, priors: PriorState | None
     ) -> Searcher:
         eligible = EligibleItems(snapshot, self._engine, installed, self._filter_ids)
-        return Searcher(snapshot, prompts, eligible, installed, prior_leaf_N)
+        return Searcher(snapshot, prompts, eligible, installed, priors)
 
     def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
         """Have the engine forget a state when the last request that uses it is answered."""

@@ -1,34 +1,49 @@
 """The prior of one bundle's catalog while it serves: what guides the search for a question.
 
-The priors know items by their rows in the bundle, whose leaves move when items are inserted. Items that are newer than
-the bundle have no row, so nothing but the model speaks for them.
+The priors know items by their serial numbers, which stay; their leaves move when items are inserted.
 
-Shapes: N items of the bundle, M of a snapshot, H items of a history.
+Shapes: N items of a snapshot, S serial numbers, H items of a history.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
+from catalog.data.items import Items
 from catalog.errors import PriorsError
-from catalog.ids.index import ItemIndex
 from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights, prior_of
 from catalog.search.guidance import Prior
+from catalog.snapshot import Snapshot
 from catalog.text.prompts import TASKS, Task
 from server.engine.protocol import Engine
+from server.storage.protocol import LoggedEvent
 
-__all__ = ["PriorSource", "leaves_of_paths"]
-
+__all__ = ["PriorSource", "PriorState"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorState:
+    """The priors of one state of the catalog.
+
+    priors: None for those of the bundle as it was published, which may not be read yet.
+    serial_N: the serial number of the item of every leaf, int64.
+    leaf_S: the leaf of every serial number, int64; -1 where there is no such item.
+    """
+
+    priors: Priors | None
+    serial_N: NDArray[np.int64]
+    leaf_S: NDArray[np.int64]
 
 
 class PriorSource:
@@ -49,33 +64,60 @@ class PriorSource:
         if self.exists:
             self._loaded = await asyncio.to_thread(_opened, self._bundle)
 
-    async def install(self, index: ItemIndex, installed: int) -> NDArray[np.int64] | None:
+    def published(self, snapshot: Snapshot) -> PriorState | None:
+        """The state of the catalog as it was published; None where the bundle has no priors."""
+        return PriorState(None, snapshot.serial_N, np.arange(len(snapshot.items))) if self.exists else None
+
+    async def changed(self, state: PriorState | None, snapshot: Snapshot, ids: Iterable[str]) -> PriorState | None:
+        """The state after a change of the catalog. It is seen by questions that are asked of it, and by no others.
+
+        snapshot: after the change.
+        ids: of all items that it may have touched.
+        Raises PriorsError.
+        """
+        if state is None:
+            return None
+        if state.priors is None:
+            state = replace(state, priors=(await self._sources())[0])
+        return await asyncio.to_thread(_changed, state, snapshot, ids)
+
+    async def install(self, state: PriorState | None, installed: int) -> None:
         """Have the engine hold the static prior of an index that it holds under this number.
 
-        Returns the leaf of each of the bundle's rows in it, int64 [N]; None where there is no prior.
         Raises PriorsError, EngineError.
         """
-        if not self.exists:
-            return None
-        priors, _ = await self._sources()
-        leaf_N = await asyncio.to_thread(leaves_of_paths, index, self._bundle.codes_NL)
-        popularity_M = np.zeros(len(index), np.float32)
-        popularity_M[leaf_N] = priors.popularity_N
-        await self._engine.install_static_prior(installed, popularity_M)
-        return leaf_N
+        if state is not None:
+            priors = state.priors or (await self._sources())[0]
+            await self._engine.install_static_prior(installed, priors.popularity_N[state.serial_N])
 
-    async def prior(self, task: Task, text: str | None, history: Sequence[int], leaf_N: NDArray[np.int64]) -> Prior:
+    async def prior(self, task: Task, text: str | None, history: Sequence[int], state: PriorState) -> Prior:
         """What guides the search for one question. One that is cancelled before a thread takes it up costs nothing.
 
         text: what was typed; None for a recommendation.
         history: leaves of the history, oldest first.
-        leaf_N: of the index that is searched, as `install` gave it.
+        state: of the catalog that is searched.
 
         Raises PriorsError, and whatever a damaged source raises.
         """
         priors, weights = await self._sources()
         run = asyncio.get_running_loop().run_in_executor
-        return await run(self._threads, _prior, priors, weights[task], text, history, leaf_N)
+        return await run(self._threads, _prior, state.priors or priors, weights[task], text, history, state)
+
+    async def counted_until(self) -> int | None:
+        """The time of the newest event that the bundle learned from, Unix ms; None where it has no priors.
+
+        Raises PriorsError.
+        """
+        return (await self._sources())[0].learned.until if self.exists else None
+
+    async def count(self, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot) -> None:
+        """Count events, and then take back those of erased users; the next question sees it.
+
+        snapshot: says which items there are; events of others are left out.
+        Raises PriorsError.
+        """
+        priors, _ = await self._sources()
+        await asyncio.to_thread(_count, priors, events, erased, snapshot)
 
     def close(self) -> None:
         """Take up nothing more."""
@@ -88,43 +130,47 @@ class PriorSource:
         return self._loaded
 
 
-def leaves_of_paths(index: ItemIndex, codes_NL: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The leaf of every path, int64 [N]. All of them must be in the index."""
-    low_N, high_N = np.zeros(len(codes_NL), np.int64), np.ones(len(codes_NL), np.int64)
-    for level in range(index.depth):
-        node_N = low_N
-        low_N, high_N = (index.first_child[level][node_N + more].astype(np.int64) for more in (0, 1))
-        low_N = _find(index.code[level], low_N, high_N, codes_NL[:, level])
-    return low_N
-
-
-def _find(
-    code: NDArray[np.integer], low_N: NDArray[np.int64], high_N: NDArray[np.int64], wanted_N: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """The first edge in [low, high) whose code is not below the wanted one, by one binary search for all."""
-    while (low_N < high_N).any():
-        middle_N = (low_N + high_N) >> 1
-        below_N = (low_N < high_N) & (code[np.minimum(middle_N, len(code) - 1)] < wanted_N)
-        low_N, high_N = np.where(below_N, middle_N + 1, low_N), np.where(below_N, high_N, np.minimum(high_N, middle_N))
-    return low_N
-
-
 def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
     priors, weights = bundle.priors, bundle.prior_weights
-    title = bundle.items.title(0)
+    title, leaf_N = bundle.items.title(0), np.arange(len(bundle.items))
+    state = PriorState(priors, leaf_N, leaf_N)
     try:
         for task in TASKS:
-            _prior(priors, weights[task], title if task == "search" else None, [0], np.arange(len(bundle.items)))
+            _prior(priors, weights[task], title if task == "search" else None, [0], state)
     except Exception as error:
         raise PriorsError(f"the priors of {bundle.version} cannot be asked: {error!r}; publish it again") from error
     return priors, weights
 
 
-def _prior(
-    priors: Priors, weights: PriorWeights, text: str | None, history: Sequence[int], leaf_N: NDArray[np.int64]
-) -> Prior:
-    leaf_H = np.array(history, np.int64)
-    row_H = np.searchsorted(leaf_N, leaf_H).clip(max=len(leaf_N) - 1)
-    known_H = row_H[leaf_N[row_H] == leaf_H]
-    prior = prior_of(priors.candidates(text, known_H), weights)
-    return Prior(leaf_N[prior.leaves], prior.values, prior.model_weight, prior.static_weight)
+def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> PriorState:
+    assert state.priors is not None, "they are read before they are changed"
+    rows = np.array([row for row in map(snapshot.items.row_of, ids) if row is not None], np.int64)
+    written, gone = rows[snapshot.present_N[rows]], rows[~snapshot.present_N[rows]]
+    items = Items(snapshot.items.table.take(written))
+    priors = state.priors
+    if len(rows) > 0:
+        priors = priors.with_items(snapshot.serial_N[written], items, snapshot.serial_N[gone].tolist())
+    leaf_S = state.leaf_S
+    if snapshot.serial_N is not state.serial_N:
+        leaf_S = np.full(int(snapshot.serial_N.max(initial=-1)) + 1, -1, np.int64)
+        leaf_S[snapshot.serial_N] = np.arange(len(snapshot.serial_N))
+    return PriorState(priors, snapshot.serial_N, leaf_S)
+
+
+def _count(priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot) -> None:
+    def serials(ids: Iterable[str]) -> list[int]:
+        rows = (snapshot.items.row_of(item_id) for item_id in ids)
+        return [int(snapshot.serial_N[row]) for row in rows if row is not None]
+
+    for event in events:
+        for serial in serials([event.item_id]):
+            priors.live.add(event.user, serial, event.query, serials(event.past))
+    for user in erased:
+        priors.live.erase(user)
+
+
+def _prior(priors: Priors, weights: PriorWeights, text: str | None, history: Sequence[int], state: PriorState) -> Prior:
+    prior = prior_of(priors.candidates(text, state.serial_N[np.array(history, np.int64)]), weights)
+    leaf_C = state.leaf_S[prior.leaves]
+    order_C = np.argsort(leaf_C)
+    return Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)

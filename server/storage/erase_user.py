@@ -1,7 +1,7 @@
 """Erases a user, and every session that was merged into the user.
 
 1. The tombstone is written and the history deleted, in one script. From then on no event of before is trained on,
-   whatever happens to the rest.
+   whatever happens to the rest. Servers that follow the log are told by a stream.
 2. The sessions are erased in the same way. Then step 1 is repeated, because a merge that was under way may have brought
    more events or sessions, until no session remains.
 3. The events are deleted from the log, in batches.
@@ -12,9 +12,11 @@ the tombstone belong to somebody who came back, and are kept.
 
 from __future__ import annotations
 
+from typing import Any
+
 from catalog.data.tombstones import digest_of
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import bucket_key, bucket_of, user_key
+from server.storage.keyspace import ERASED_KEY, ERASED_LENGTH, bucket_key, bucket_of, user_key
 from server.storage.merge import owner_of
 
 __all__ = ["erase"]
@@ -83,6 +85,8 @@ class _Erasure:
         keys += [bucket_key("tombstones", bucket), bucket_key("log", bucket)]
         async with self._client.limit("erase", self._step_timeout):
             erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)
+            told: dict[Any, Any] = {"user": digest_of(user)}
+            await self._client.redis.xadd(ERASED_KEY, told, maxlen=ERASED_LENGTH, approximate=True)
         self.events.update(events)
         return int(erased_at), [session.decode() for session in remaining]
 

@@ -18,6 +18,10 @@ For changes of the catalog, each bounded by the number of items that were ever c
     gemserve:{catalog}:order        sorted set of item ids by the number of their last change
     gemserve:{catalog}:number       number of the last change
 
+For followers of the log, beside the log itself:
+
+    gemserve:{erased}:users         stream of the SHA-256 of about ERASED_LENGTH erased users' ids; never expires
+
 For the traffic split:
 
     gemserve:{traffic}:split        hash of the number of its last change, and of the weights by version, as JSON
@@ -32,7 +36,18 @@ import hashlib
 from typing import Literal
 from urllib.parse import quote
 
-__all__ = ["BUCKETS", "CHANGES_KEY", "NUMBER_KEY", "ORDER_KEY", "SPLIT_KEY", "bucket_key", "bucket_of", "user_key"]
+__all__ = [
+    "BUCKETS",
+    "CHANGES_KEY",
+    "ERASED_KEY",
+    "ERASED_LENGTH",
+    "NUMBER_KEY",
+    "ORDER_KEY",
+    "SPLIT_KEY",
+    "bucket_key",
+    "bucket_of",
+    "user_key",
+]
 
 BUCKETS = 64  # part of the key layout: another number would lose every history
 
@@ -40,6 +55,8 @@ CHANGES_KEY = "gemserve:{catalog}:changes"
 ORDER_KEY = "gemserve:{catalog}:order"
 NUMBER_KEY = "gemserve:{catalog}:number"
 SPLIT_KEY = "gemserve:{traffic}:split"
+ERASED_KEY = "gemserve:{erased}:users"
+ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 
 UserKey = Literal["history", "runs", "event_ids", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]

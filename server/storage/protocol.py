@@ -21,8 +21,11 @@ __all__ = [
     "ChangeBatch",
     "ChangeStore",
     "Event",
+    "EventLog",
     "History",
     "HistoryStore",
+    "LogBatch",
+    "LoggedEvent",
     "PastEvent",
     "PastEvents",
     "SplitStore",
@@ -190,6 +193,50 @@ class StoredSplit:
 
     number: int
     weights: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event of the log.
+
+    user: SHA-256 of the user's id (`catalog.data.tombstones`).
+    past: of a user's first event, the items that the user took before the time asked for, oldest first.
+    """
+
+    user: str
+    item_id: str
+    query: str | None
+    past: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """What happened between two positions of the log.
+
+    position: where the next batch begins.
+    events: in the order in which they came.
+    erased: SHA-256 of the ids of users who were erased, after all these events.
+    """
+
+    position: tuple[str, ...]
+    events: tuple[LoggedEvent, ...] = ()
+    erased: tuple[str, ...] = ()
+
+
+class EventLog(Protocol):
+    """The event log, for those who follow it. Every method raises HistoryUnavailable as those of HistoryStore."""
+
+    async def begin(self, after: int, limit: int) -> LogBatch:
+        """About the newest `limit` events that are newer than a time, Unix ms; erasures are left out.
+
+        Each user's first event says what was before.
+        """
+
+    async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
+        """What came after a position. after: as in `begin`."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
 
 
 class SplitStore(Protocol):

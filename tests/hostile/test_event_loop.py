@@ -18,6 +18,7 @@ from tests.support.event_loop import watched_turns
 from tests.support.large_shop import make_large_deployments
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import publish_names
 
@@ -36,6 +37,7 @@ async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):
         gc_freeze()

@@ -12,6 +12,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
@@ -58,6 +59,7 @@ async def shop(
         connect=lambda _: history,
         keep=lambda _: changes,
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)

@@ -13,6 +13,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
@@ -94,6 +95,7 @@ async def test_parts_are_closed_when_the_application_ends(
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):
         await engine.check()
@@ -117,6 +119,7 @@ async def test_an_engine_that_does_not_start_is_closed_again(
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     with pytest.raises(EngineError, match="no memory"):
         async with app.router.lifespan_context(app):
@@ -143,6 +146,7 @@ async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: D
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):
         assert (await app.state.parts.health.readiness()).ready

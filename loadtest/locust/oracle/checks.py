@@ -63,7 +63,8 @@ def check_answer(
     if body["degraded"] and not query.stored_histories and not guided:
         faults.append(Fault("degraded", "degraded, though no history was to be read and nothing guides the search"))
     if query.explain:
-        faults += _check_scores(query, body, histories, prior if guided else None)
+        told = not catalog.edited and not histories.begun
+        faults += _check_scores(query, body, prior if guided else None, told=told)
     return faults + list(_check_reasons(query, items, histories))
 
 
@@ -154,16 +155,14 @@ def _check_shown(query: Query, item: ItemRecord, during: Interval, catalog: Expe
         yield Fault("record", f"{item['id']} is shown as {_columns(item)}, was {there}")
 
 
-def _check_scores(
-    query: Query, body: dict[str, Any], histories: ExpectedHistories, prior: ExpectedPrior | None
-) -> Iterator[Fault]:
+def _check_scores(query: Query, body: dict[str, Any], prior: ExpectedPrior | None, *, told: bool) -> Iterator[Fault]:
     """The scores of explained items must follow from their levels and, where it is given, from the prior.
 
-    What guides a search with a stored history cannot be told exactly: an event under way may be in it or not.
+    told: whether it is known what guides a search. Any event and any change of an item alters it, for everybody, and
+      one under way may have done so or not.
     """
     past: Sequence[str] = (query.item,) if query.item is not None else query.history or ()
-    uncertain = query.history is None and any(histories.possible(name) for name in query.stored_histories)
-    if prior is not None and uncertain:
+    if prior is not None and not told:
         return
     text = None if query.q is None else body.get("corrected_query") or query.q
     task: Task = "search" if query.kind == "search" else "recommendation"

@@ -61,6 +61,11 @@ class ExpectedCatalog:
         self.ids = list(self._published)
         self.columns = {name: None for record in self._published.values() for name in record}
 
+    @property
+    def edited(self) -> bool:
+        """Whether any item was changed."""
+        return bool(self._edits)
+
     def published(self, item_id: str) -> ItemRecord:
         """The item's record in the served bundle."""
         return self._published[item_id]

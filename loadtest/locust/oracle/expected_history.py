@@ -60,6 +60,11 @@ class ExpectedHistories:
         self._last_timestamp = 0
         self._events: dict[str, list[SentEvent]] = {}
 
+    @property
+    def begun(self) -> bool:
+        """Whether any event was sent."""
+        return bool(self._events)
+
     def send(self, user: str, item_id: str, kind: str, query: str | None = None) -> SentEvent:
         """Call before an event is sent."""
         self._last_timestamp = max(self._last_timestamp + 1, int(self._wall_clock() * 1000))

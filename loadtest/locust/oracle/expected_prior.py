@@ -16,7 +16,7 @@ __all__ = ["ExpectedPrior"]
 
 
 class ExpectedPrior:
-    """The priors of a bundle as published."""
+    """The priors of a bundle as published, before any event and any change of its items."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._items = bundle.items

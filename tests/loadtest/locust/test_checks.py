@@ -189,14 +189,18 @@ def test_a_guided_score_is_worked_out_from_the_bundle(histories: ExpectedHistori
     assert faults(unguided, plain | {"degraded": True}, guide) == {"degraded"}
 
 
-def test_what_guides_a_search_with_a_stored_history_cannot_be_told(histories: ExpectedHistories):
+@pytest.mark.parametrize("by", ["event", "edit"])
+def test_what_guides_a_search_cannot_be_told_any_more_once_anything_changes(histories: ExpectedHistories, by: str):
     guide = ExpectedPrior(cast(Bundle, ShopBundle()))
     catalog = ExpectedCatalog([{"id": name, "available": True} for name in NAMES])
-    query = Query(kind="search", q="title 22", k=2, explain=True, user="ann")
+    query = Query(kind="search", q="title 22", k=2, explain=True)
     assert {fault.rule for fault in check_answer(query, explained(query, None), NOW, catalog, histories, guide)} == {
         "explanation"
     }
-    histories.send("ann", "item-20", "click")
+    if by == "event":
+        histories.send("ann", "item-20", "click")
+    else:
+        catalog.begin_edit("item-7", None)
     assert check_answer(query, explained(query, None), NOW, catalog, histories, guide) == []
 
 

@@ -24,6 +24,7 @@ from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine
 
@@ -52,6 +53,7 @@ async def traced(
         connect=lambda _: history,
         keep=lambda _: changes,
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
         trace=lambda _: provider,
     )
     async with app.router.lifespan_context(app):
@@ -223,6 +225,7 @@ async def test_spans_reach_the_collector_before_the_server_ends(
             connect=lambda _: history,
             keep=lambda _: changes,
             keep_split=lambda _: MemorySplit(),
+            follow=lambda _: MemoryLog(),
         )
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)

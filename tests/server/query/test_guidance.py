@@ -97,6 +97,20 @@ async def test_items_are_found_where_new_ones_have_moved_them(shop: Shop, names:
         assert await first(shop, q=f"title {row}", k=3) == NAMES[row]
 
 
+async def test_new_and_changed_items_are_found_by_their_words_at_once(shop: Shop) -> None:
+    for title in ("a lantern to hang up", "Λυχνάρι 40cm"):
+        put = await shop.client.put("/items/aaa", json={"title": title, "brand": "Nordlys"})
+        assert put.status_code in {200, 201}
+        for query in (title, "AAA"):
+            assert await first(shop, q=query, k=3) == "aaa"
+    assert await first(shop, q="title 20", k=3) == NAMES[20]
+    assert (await shop.client.put(f"/items/{NAMES[20]}", json={"title": "hanging lantern"})).status_code == 200
+    assert await first(shop, q="hanging lantern", k=3) == NAMES[20]
+    assert await first(shop, q="title 20", k=3) != NAMES[20]
+    assert (await shop.client.delete("/items/aaa")).status_code in {200, 204}
+    assert "aaa" not in await shop.ids("/search", q="Λυχνάρι 40cm", k=30)
+
+
 async def test_filters_and_what_was_seen_hold(shop: Shop) -> None:
     assert NAMES[7] not in await shop.ids("/search", q="title 7", filter="price > 7", k=30)
     await shop.saw("ada", NAMES[7])

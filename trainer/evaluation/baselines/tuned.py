@@ -118,7 +118,8 @@ class TunedBaselines:
 
 def training_events(train: Histories, items: int) -> TrainingEvents:
     """The training histories as the sources take them."""
-    return TrainingEvents(len(train.users), items, train.user_E, train.items_E, train.queries_E, train.texts)
+    until = int(train.times_E.max(initial=0))
+    return TrainingEvents(len(train.users), items, train.user_E, train.items_E, train.queries_E, train.texts, until)
 
 
 def _sources(items: Items, events: TrainingEvents, seed: int) -> list[Source]:

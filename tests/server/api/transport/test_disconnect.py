@@ -15,6 +15,7 @@ from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, publish_names
 
@@ -59,6 +60,7 @@ async def port(settings: Settings, deployments: DeploymentManager) -> AsyncItera
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
     )
     listener = bind(settings)
     server = uvicorn.Server(uvicorn_config(app, settings))

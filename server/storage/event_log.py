@@ -1,0 +1,101 @@
+"""Followers of the event log in Redis: an EventLog.
+
+A position is the last stream id that was read of each bucket's log, and of the stream of erased users. That one is read
+after the logs: an event that came before an erasure has been read by then, or is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from catalog.data.tombstones import digest_of
+from server.core.settings import StorageSettings
+from server.storage.client import RedisClient
+from server.storage.keyspace import BUCKETS, ERASED_KEY, bucket_key, user_key
+from server.storage.protocol import LogBatch, LoggedEvent
+from server.storage.redis_history import RUN_DIGITS
+
+__all__ = ["RedisEventLog"]
+
+CONNECTIONS = 1
+PIECE = 500
+"""Entries of a bucket in one round trip."""
+PAST = 50
+"""Items of a user's past that are read."""
+USERS = 200
+"""Users whose past is read in one round trip."""
+
+Entry = tuple[bytes, Mapping[bytes, bytes]]
+
+
+class RedisEventLog:
+    """An EventLog in Redis. It connects when it is first used, and again by itself after Redis was away."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._timeout = settings.write_timeout
+
+    async def begin(self, after: int, limit: int) -> LogBatch:
+        async with self._client.limit("begin_log", self._timeout), self._client.pipeline() as pipeline:
+            pipeline.xrevrange(ERASED_KEY, count=1)
+            for log in LOGS:
+                pipeline.xrevrange(log, "+", str(after), count=max(1, limit // BUCKETS))
+            erased, *found = await pipeline.execute()
+        found = [entries[::-1] for entries in found]
+        first = (*(str(after) for _ in LOGS), "0")
+        return await self._batch(first, [*found, erased], after, erased=())
+
+    async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
+        async with self._client.limit("read_log", self._timeout), self._client.pipeline() as pipeline:
+            for key, last in zip([*LOGS, ERASED_KEY], position, strict=True):
+                pipeline.xrange(key, f"({last}", "+", count=PIECE)
+            *found, erased = await pipeline.execute()
+        users = tuple(fields[b"user"].decode() for _, fields in erased)
+        return await self._batch(position, [*found, erased], after, erased=users)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _batch(
+        self, before: Sequence[str], found: Sequence[Sequence[Entry]], after: int, *, erased: tuple[str, ...]
+    ) -> LogBatch:
+        position = tuple(
+            entries[-1][0].decode() if entries else last for last, entries in zip(before, found, strict=True)
+        )
+        entries = sorted((entry for log in found[:-1] for entry in log), key=lambda entry: _place(entry[0]))
+        newer = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
+        users = list(dict.fromkeys(fields[b"user_id"].decode() for fields in newer))
+        past = await self._past(users, after)
+        events = []
+        for fields in newer:
+            user = fields[b"user_id"].decode()
+            item, query = fields[b"item_id"].decode(), fields[b"query"].decode() or None
+            events.append(LoggedEvent(digest_of(user), item, query, past.pop(user, ())))
+        return LogBatch(position, tuple(events), erased)
+
+    async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[str, ...]]:
+        """The items of each user's history up to a time, oldest first."""
+        past: dict[str, tuple[str, ...]] = {}
+        for start in range(0, len(users), USERS):
+            some = users[start : start + USERS]
+            async with self._client.limit("read_past", self._timeout), self._client.pipeline() as pipeline:
+                for user in some:
+                    pipeline.zrevrangebyscore(user_key("history", user), until, "-inf", 0, PAST)
+                found = await pipeline.execute()
+            past |= {user: _items(members) for user, members in zip(some, found, strict=True)}
+        return past
+
+
+LOGS = [bucket_key("log", bucket) for bucket in range(BUCKETS)]
+
+
+def _place(stream_id: bytes) -> tuple[int, int]:
+    moment, _, place = stream_id.partition(b"-")
+    return int(moment), int(place)
+
+
+def _items(members: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(orjson.loads(member[RUN_DIGITS:])[0] for member in members)[::-1]

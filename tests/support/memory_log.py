@@ -1,0 +1,30 @@
+"""An EventLog in memory: same contract as Redis, and it can be away."""
+
+from dataclasses import replace
+
+from server.core.errors import HistoryUnavailable
+from server.storage.protocol import LogBatch, LoggedEvent
+
+
+class MemoryLog:
+    """entries: events with their times, and digests of erased users, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, LoggedEvent] | str] = []
+        self.away = False
+
+    async def begin(self, after: int, limit: int) -> LogBatch:
+        return replace(self._batch(0, after), erased=())
+
+    async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
+        return self._batch(int(position[0]), after)
+
+    async def close(self) -> None:
+        self.away = True
+
+    def _batch(self, begin: int, after: int) -> LogBatch:
+        if self.away:
+            raise HistoryUnavailable("Redis failed: the test took it away")
+        new = self.entries[begin:]
+        events = tuple(entry[1] for entry in new if not isinstance(entry, str) and entry[0] > after)
+        return LogBatch((str(len(self.entries)),), events, tuple(entry for entry in new if isinstance(entry, str)))
