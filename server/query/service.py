@@ -20,6 +20,7 @@ from server.query.admission import AdmissionQueue, Priority
 from server.query.cursor import CursorCodec, Page
 from server.query.guide import Guide
 from server.query.plan import QueryPlan
+from server.query.reading import read_text
 from server.query.types import Query, QueryResult
 from server.retrieval.live_catalog import Searcher
 from server.serving.deployment import AnswerQuality, Deployment
@@ -98,13 +99,10 @@ class Service:
         searcher: Searcher,
         quality: AnswerQuality,
     ) -> QueryResult:
-        corrected = None
-        if query.text is not None and query.correct:
-            corrected = await deployment.catalog.spelling.correct(query.text)
-        text = corrected or query.text
-        plan = QueryPlan(query, text, history, page.shown, searcher)
-        guide = Guide(deployment.catalog.priors, searcher, query, text, self._guidance_seconds)
-        async with guide.beside(plan.past) as asked, searcher.eligible.limit(query.filter) as filter_id:
+        reading = await read_text(query, deployment.catalog)
+        plan = QueryPlan(query, reading.text, history, page.shown, searcher)
+        guide = Guide(deployment.catalog.priors, searcher, query, reading.text, self._guidance_seconds)
+        async with guide.beside(plan.past) as asked, searcher.eligible.limit(reading.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width, self._max_width)
             request = replace(request, prior=await asked)
@@ -119,7 +117,8 @@ class Service:
         return QueryResult(
             items=items,
             next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
-            corrected_query=corrected,
+            corrected_query=reading.corrected,
+            understood=reading.understood,
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
             degraded=quality.degraded,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from catalog.text.prompts import Task
+from server.retrieval.price_reader import Understanding
 from server.storage.protocol import Visit
 
 __all__ = ["Explanation", "Kind", "LevelProbability", "Query", "QueryResult", "Reason", "ReasonCode", "ResultItem"]
@@ -28,6 +29,7 @@ class Query:
         candidates: the only items wanted, None for all.
         min_score: items of a lower score are left out.
         correct: the model reads the text with its misspellings corrected.
+        understand: prices in the text are a filter, and the model reads the rest.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -51,6 +53,7 @@ class Query:
     candidates: Sequence[str] | None = None
     min_score: float | None = None
     correct: bool = False
+    understand: bool = False
     guidance: bool | None = None
 
     k: int = 10
@@ -78,6 +81,7 @@ class Query:
             None if self.candidates is None else sorted(set(self.candidates)),
             self.min_score,
             self.correct,
+            self.understand,
             self.guidance,
         )
 
@@ -136,7 +140,8 @@ class QueryResult:
     """The items found, the best first.
 
     next_cursor: for the items behind these, None where there are none.
-    corrected_query: the text that the model read, where that is not what was typed.
+    corrected_query: the text that the model read, where misspellings were corrected.
+    understood: what of the text became a filter, None where nothing did.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, or the
         prior, which took too long or failed.
@@ -145,6 +150,7 @@ class QueryResult:
     items: list[ResultItem]
     next_cursor: str | None
     corrected_query: str | None
+    understood: Understanding | None
     model: str
     catalog_version: int
     degraded: bool

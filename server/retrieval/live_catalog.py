@@ -22,6 +22,7 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
+from server.retrieval.price_reader import PriceReader
 from server.retrieval.prior_source import PriorSource, PriorState
 from server.retrieval.spell_checker import SpellChecker
 from server.storage.protocol import LoggedEvent
@@ -65,6 +66,7 @@ class LiveCatalog:
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
+        self.prices = PriceReader(bundle.snapshot.items)
         self.priors = PriorSource(bundle, engine)
         published = self.priors.published(bundle.snapshot)
         self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, published))
@@ -72,9 +74,10 @@ class LiveCatalog:
         self.rejected: dict[str, str] = {}
 
     async def load(self) -> None:
-        """Make ready what the first request of its kind would wait for: words to correct by, what codes new items, and
-        the priors. Raises PriorsError."""
+        """Make ready what the first request of its kind would wait for: words to correct by, what numbers count, what
+        codes new items, and the priors. Raises PriorsError."""
         await self.spelling.load()
+        await self.prices.load()
         await self.priors.load()
         with suppress(CatalogError):  # whoever writes a new item is told
             await asyncio.to_thread(getattr, self._bundle, "code_assigner")

@@ -49,6 +49,7 @@ from gemserve_client.responses import (
     Rejected,
     ScoredItem,
     Traffic,
+    Understanding,
     Version,
 )
 from gemserve_client.retries import Retries
@@ -99,6 +100,7 @@ __all__ = [
     "Traffic",
     "Unauthenticated",
     "Unavailable",
+    "Understanding",
     "UnexpectedAnswer",
     "Version",
 ]

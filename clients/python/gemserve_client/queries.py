@@ -73,12 +73,14 @@ class PersonalQuestion(Question):
 
 @dataclass(frozen=True, slots=True)
 class Search(PersonalQuestion):
-    """The items that fit what was typed, `q`; with a history, those that fit both. `correct`: mend misspelt words."""
+    """The items that fit what was typed, `q`; with a history, those that fit both. `correct`: mend misspelt words.
+    `understand`: read prices in it as a filter."""
 
     kind: ClassVar[str] = "search"
 
     q: str
     correct: bool | None = dataclasses.field(default=None, kw_only=True)
+    understand: bool | None = dataclasses.field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ __all__ = [
     "Rejected",
     "ScoredItem",
     "Traffic",
+    "Understanding",
     "Version",
 ]
 
@@ -88,6 +89,14 @@ class ScoredItem(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Understanding(Body):
+    """What a search read as a filter, such as `price <= 100`; `query` is the rest of it."""
+
+    filter: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
     what guides the search took too long."""
@@ -100,6 +109,7 @@ class Answer(Body):
     took_ms: float
     degraded: bool
     corrected_query: str | None = None
+    understood: Understanding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -484,6 +484,8 @@ export interface components {
              * @description of a search: what the model read, if not what was typed
              */
             corrected_query?: string | null;
+            /** @description of a search: what was read as a filter and narrows the answer; null where nothing was */
+            understood?: components["schemas"]["UnderstandingBody"] | null;
             /**
              * Model
              * @description version of the bundle that answered
@@ -883,6 +885,19 @@ export interface components {
             /** Took Ms */
             took_ms: number;
         };
+        /** UnderstandingBody */
+        UnderstandingBody: {
+            /**
+             * Filter
+             * @description what the query asks of the items, as an expression; `understand=false` undoes it
+             */
+            filter: string;
+            /**
+             * Query
+             * @description the rest of the query; where nothing is left, the model reads all of it
+             */
+            query: string;
+        };
         /** VersionBody */
         VersionBody: {
             /** Gemserve */
@@ -961,6 +976,8 @@ export interface operations {
                 q: string;
                 /** @description replace words that no item contains by the nearest that one does */
                 correct?: boolean;
+                /** @description read prices in the query as a filter, as in `tent under 200`; `understood` says which */
+                understand?: boolean;
                 /** @description another name of `k` */
                 limit?: number;
                 /** @description another name of `user` */
@@ -1200,6 +1217,12 @@ export interface operations {
                      * @default true
                      */
                     correct?: boolean;
+                    /**
+                     * Understand
+                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @default true
+                     */
+                    understand?: boolean;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history
@@ -2075,6 +2098,12 @@ export interface operations {
                      */
                     correct?: boolean;
                     /**
+                     * Understand
+                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @default true
+                     */
+                    understand?: boolean;
+                    /**
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
@@ -2335,6 +2364,12 @@ export interface operations {
                      * @default true
                      */
                     correct?: boolean;
+                    /**
+                     * Understand
+                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @default true
+                     */
+                    understand?: boolean;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history

@@ -164,7 +164,8 @@ def _check_scores(query: Query, body: dict[str, Any], prior: ExpectedPrior | Non
     past: Sequence[str] = (query.item,) if query.item is not None else query.history or ()
     if prior is not None and not told:
         return
-    text = None if query.q is None else body.get("corrected_query") or query.q
+    understood = body.get("understood") or {}
+    text = None if query.q is None else body.get("corrected_query") or understood.get("query") or query.q
     task: Task = "search" if query.kind == "search" else "recommendation"
     for item in body["items"]:
         logp = sum(math.log(level["probability"]) for level in item["explanation"]["levels"])

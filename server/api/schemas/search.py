@@ -191,8 +191,13 @@ class SearchParameters(PersonalParameters):
         True
     )
 
+    understand: Annotated[
+        bool, Field(description="read prices in the query as a filter, as in `tent under 200`; `understood` says which")
+    ] = True
+
     def to_query(self, request_id: str) -> Query:
-        return self._personal_query(request_id, "search", text=self.q, correct=self.correct)
+        particulars = {"text": self.q, "correct": self.correct, "understand": self.understand}
+        return self._personal_query(request_id, "search", **particulars)
 
 
 class RecommendParameters(PersonalParameters):
@@ -292,11 +297,19 @@ class ShownItemBody(BaseModel):
     explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
 
 
+class UnderstandingBody(BaseModel):
+    filter: str = Field(description="what the query asks of the items, as an expression; `understand=false` undoes it")
+    query: str = Field(description="the rest of the query; where nothing is left, the model reads all of it")
+
+
 class AnswerBody(BaseModel):
     request_id: str
     items: list[ShownItemBody]
     next_cursor: str | None = Field(description="for the items behind these; null where there are none")
     corrected_query: str | None = Field(None, description="of a search: what the model read, if not what was typed")
+    understood: UnderstandingBody | None = Field(
+        None, description="of a search: what was read as a filter and narrows the answer; null where nothing was"
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -319,6 +332,7 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
     }
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
+        body["understood"] = result.understood
     return body
 
 

@@ -1,8 +1,9 @@
-/** The search box: answers as one types, and says when it has read a word differently from how it was typed. */
+/** The search box: answers as one types, and says when it has read words differently from how they were typed. */
 
 import { byId, element } from "./element.js";
 import { Listing } from "./listing.js";
 import { whose } from "./person.js";
+import { priceRangeInWords } from "./words.js";
 
 const PAUSE_MS = 130; // shorter than between two thoughts, longer than between two keys
 
@@ -16,15 +17,16 @@ const PAUSE_MS = 130; // shorter than between two thoughts, longer than between 
 export function startSearch({ store, api, onOpen, onWhy }) {
   const [form, input, section, note] = ["search", "query", "results", "corrected"].map(byId);
   let literal = ""; // a query whose words are to be taken as they stand
+  let unfiltered = ""; // a query in which no prices are to be read
   let timer = 0;
 
   const listing = new Listing(section, {
     api,
     ask: () => {
       const { query, filter, person } = store.get();
-      return { q: query, ...whose(person), filter, ...(query === literal && { correct: false }) };
+      return { q: query, ...whose(person), filter, ...(query === literal && { correct: false }), ...(query === unfiltered && { understand: false }) };
     },
-    onShown: (answer) => note.replaceChildren(...correction(answer.corrected_query ?? null)),
+    onShown: (answer) => note.replaceChildren(...correction(answer.corrected_query ?? null), ...understanding(answer.understood ?? null)),
     empty: { title: "Nothing fits", hint: "Try other words, or fewer filters." },
     onOpen,
     onWhy,
@@ -36,6 +38,20 @@ export function startSearch({ store, api, onOpen, onWhy }) {
     if (corrected === null) return [];
     const insist = element("button", { type: "button", class: "link", onclick: takeLiterally }, `Search for “${typed}” instead`);
     return ["Showing results for ", element("strong", {}, corrected), ". ", insist];
+  }
+
+  /** @param {{ filter: string } | null} understood */
+  function understanding(understood) {
+    if (understood === null) return [];
+    const range = priceRangeInWords(understood.filter);
+    const attributes = { type: "button", class: "chip", "aria-label": `Remove: ${range}`, onclick: takeAnyPrice };
+    return [element("button", attributes, `${range} ×`)];
+  }
+
+  function takeAnyPrice() {
+    unfiltered = store.get().query;
+    input.focus();
+    listing.load();
   }
 
   function takeLiterally() {

@@ -30,6 +30,7 @@
  * @property {number} took_ms
  * @property {boolean} degraded
  * @property {string | null} [corrected_query]
+ * @property {{ filter: string, query: string } | null} [understood]  what was read as a filter
  *
  * @typedef {object} Question  parameters of /search (with q) or /recommend (without)
  * @property {string} [q]
@@ -42,6 +43,7 @@
  * @property {boolean} [exclude_seen]
  * @property {boolean} [explain]
  * @property {boolean} [correct]  false: take the words as they were typed
+ * @property {boolean} [understand]  false: read no prices in them
  * @property {string} [fields]
  *
  * @typedef {object} Visit  one event of a history

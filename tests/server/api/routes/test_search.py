@@ -16,8 +16,8 @@ async def test_search_answers_with_k_distinct_items_and_all_their_fields(shop: S
     response = await shop.get("/search", q="tent", k=7)
     assert response.status_code == 200
     body = response.json()
-    parts = {"request_id", "items", "next_cursor", "corrected_query", "model", "catalog_version", "took_ms", "degraded"}
-    assert set(body) == parts
+    parts = {"request_id", "items", "next_cursor", "corrected_query", "understood", "model", "catalog_version"}
+    assert set(body) == parts | {"took_ms", "degraded"}
     assert body["model"] == "2025-11-20-a"
     assert body["degraded"] is False
     assert body["took_ms"] >= 0
@@ -372,6 +372,50 @@ async def test_misspelled_words_reach_the_model_corrected(shop: Shop, engine: Re
     assert as_typed["corrected_query"] is None
     corrected, right, typed = (request.prompt for request in engine.requests)
     assert corrected == right != typed
+
+
+async def test_prices_in_a_query_are_a_filter_that_is_told(shop: Shop, engine: RecordingEngine) -> None:
+    body = (await shop.get("/search", q="sumer tent under 20", k=200)).json()
+    assert body["understood"] == {"filter": "price <= 20", "query": "sumer tent"}
+    assert body["corrected_query"] == "summer tent"
+    assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if NAMES.index(name) <= 20}
+    await shop.ids("/search", q="summer tent")
+    literal = (await shop.get("/search", q="summer tent under 20", k=200, understand="false")).json()
+    assert literal["understood"] is None
+    assert {item["id"] for item in literal["items"]} == AVAILABLE
+    understood, plain, typed = (request.prompt for request in engine.requests)
+    assert understood == plain != typed
+
+
+async def test_a_price_in_a_query_narrows_the_filter_that_came_with_it(shop: Shop) -> None:
+    asked = {"q": "tent between 10 and 20 €", "k": 200, "filter": "price < 5 or price >= 15"}
+    body = (await shop.get("/search", **asked)).json()
+    assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if 15 <= NAMES.index(name) <= 20}
+    assert body["understood"] == {"filter": "price >= 10 and price <= 20", "query": "tent"}
+    assert_problem(await shop.get("/search", **asked | {"filter": "price <"}), 422, "invalid_filter")
+
+
+async def test_a_price_that_would_make_a_filter_too_long_is_not_read(shop: Shop) -> None:
+    longest = " or ".join(f"price = {number}" for number in range(32))
+    body = (await shop.get("/search", q="tent under 20", filter=longest, k=200)).json()
+    assert body["understood"] is None
+    assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if NAMES.index(name) < 32}
+
+
+async def test_a_query_of_nothing_but_a_price_is_answered(shop: Shop) -> None:
+    body = (await shop.get("/search", q="under 20", k=3)).json()
+    assert body["understood"] == {"filter": "price <= 20", "query": ""}
+    assert all(item["price"] <= 20 for item in body["items"])
+
+
+async def test_pages_of_a_query_with_a_price_follow_each_other(shop: Shop) -> None:
+    first = (await shop.get("/search", q="tent under 20", k=5)).json()
+    second = (await shop.get("/search", q="tent under 20", k=5, cursor=first["next_cursor"])).json()
+    ids = [item["id"] for page in (first, second) for item in page["items"]]
+    assert len(set(ids)) == 10
+    assert all(item["price"] <= 20 for page in (first, second) for item in page["items"])
+    other = await shop.get("/search", q="tent under 20", understand="false", cursor=first["next_cursor"])
+    assert_problem(other, 422, "foreign_cursor")
 
 
 async def test_the_words_of_a_new_item_are_not_corrected(shop: Shop) -> None:

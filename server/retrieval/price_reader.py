@@ -1,0 +1,87 @@
+"""Reads prices in what people type, where items have prices: `tent under 200` becomes a filter that can be undone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from catalog.data.items import Items
+from catalog.errors import FilterError
+from catalog.filters import parse
+from catalog.text.price_phrases import find_price, units_of
+
+__all__ = ["PriceReader", "Understanding", "joined_filter"]
+
+COLUMN = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What was understood in a query.
+
+    filter: which items it asks for, as an expression.
+    query: the rest of it, perhaps nothing.
+    """
+
+    filter: str
+    query: str
+
+
+class PriceReader:
+    """Reads the prices in queries to one catalog; in none, where its items have no prices.
+
+    What its numbers count (`3 kg`) is learned from the items as they were published.
+    """
+
+    def __init__(self, items: Items) -> None:
+        self._items = items
+        self._units: frozenset[str] | None = None
+        self._loading = asyncio.Lock()
+
+    async def load(self) -> frozenset[str] | None:
+        """What numbers count in this catalog; None where it has no prices. Learned when first asked for."""
+        async with self._loading:
+            if self._units is None and _has_prices(self._items):
+                self._units = await asyncio.to_thread(lambda: units_of(self._items.texts()))
+            return self._units
+
+    async def read(self, query: str) -> Understanding | None:
+        """What a query says about prices; None where it says nothing."""
+        units = self._units or await self.load()
+        found = None if units is None else find_price(query, units)
+        if found is None:
+            return None
+        tests = [
+            f"{COLUMN} {sign} {_number(end)}"
+            for sign, end in ((">=", found.low), ("<=", found.high))
+            if end is not None
+        ]
+        return Understanding(" and ".join(tests), found.rest)
+
+
+def joined_filter(own: str | None, understood: str) -> str | None:
+    """Both filters as one. Where they would be too long together, or `own` is none at all, it is `own`."""
+    if own is None:
+        return understood
+    joined = f"({own}) and {understood}"
+    try:
+        parse(own)
+        parse(joined)
+    except FilterError:
+        return own
+    return joined
+
+
+def _has_prices(items: Items) -> bool:
+    names = items.table.column_names
+    if COLUMN not in names:
+        return False
+    column = items.table[COLUMN]
+    numeric = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    return bool(numeric and column.null_count < len(column))
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
