@@ -82,6 +82,7 @@ class TrainingRecipe(Section):
     max_tokens: int | None = Field(None, ge=1)  # of a batch, without padding; sequences beyond are left out
     micro_batch: int = Field(1024, ge=1)  # sequences at most in one forward pass; gradients of several are accumulated
     micro_tokens: int | None = Field(None, ge=1)  # at most in one forward pass, padding counted, unless one is longer
+    pass_tokens: int = Field(512, ge=0)  # what a pass costs beside its tokens, so that few are made of few sequences
     warmup: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
     final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak learning rate that the cosine ends at
     dropout: float = Field(0.2, ge=0, lt=1)  # on embeddings and block outputs

@@ -28,6 +28,7 @@ from trainer.data.examples import (
     TrainingSequence,
 )
 from trainer.data.histories import Histories
+from trainer.data.micro_batches import divide_by_length
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
 
@@ -171,19 +172,14 @@ class Batches:
         return np.random.default_rng((self._seed, step, stream))
 
     def _divide(self, sequences: Sequence[TrainingSequence]) -> list[Sequence[TrainingSequence]]:
-        """The sequences, which are sorted by length, as micro-batches of at most so many sequences and tokens."""
-        limit = self._recipe.micro_tokens
-        parts, begin = [], 0
-        for end in range(1, len(sequences) + 1):
-            size = end + 1 - begin
-            if end == len(sequences) or size > self._recipe.micro_batch:
-                full = True
-            else:
-                full = limit is not None and size * len(sequences[end].ids) > limit
-            if full:
-                parts.append(sequences[begin:end])
-                begin = end
-        return parts
+        """The sequences, which are sorted by length, as micro-batches."""
+        parts = divide_by_length(
+            [len(s.ids) for s in sequences],
+            max_sequences=self._recipe.micro_batch,
+            max_tokens=self._recipe.micro_tokens,
+            pass_tokens=self._recipe.pass_tokens,
+        )
+        return [sequences[part] for part in parts]
 
     def _collate(self, task: Task, sequences: Sequence[TrainingSequence]) -> TaskBatch:
         lengths = [len(s.ids) for s in sequences]
