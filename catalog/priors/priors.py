@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,13 +27,19 @@ from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
-__all__ = ["FEATURES", "Candidates", "PriorSettings", "Priors"]
+__all__ = ["FEATURES", "Candidates", "Fit", "PriorSettings", "Priors"]
 
 CLICK_FEATURES = ("same_clicks", "alike_clicks", "intent")
 NEIGHBOUR_FEATURES = ("ease", "transitions", "item_knn")
 FEATURES: tuple[str, ...] = (*WORD_FEATURES, *CLICK_FEATURES, *NEIGHBOUR_FEATURES, *TASTE_FEATURES, "popularity")
 """The names of all features. All but `intent` are from 0 to 1; it is a logarithm, seldom over 5."""
 COLUMN = {name: place for place, name in enumerate(FEATURES)}
+
+Fit = Literal["all", "some", "none"]
+ALL_WORDS = 0.999
+"""Of an item that has all words of a query the share that it has, less what rounding may take."""
+IS_NAMED = [COLUMN["exact_title"], COLUMN["identifier"]]
+HAS_WORDS = [COLUMN["covered"], COLUMN["same_clicks"], COLUMN["alike_clicks"]]
 
 MAX_ALIKE = 100
 """Queries like the one that is asked whose items count."""
@@ -65,6 +72,15 @@ class Candidates:
 
     item_C: NDArray[np.int64]
     value_CF: NDArray[np.float32]
+
+    @property
+    def fit(self) -> Fit:
+        """How well the catalog fits what was typed: "all" where an item has all of its words, or is the one that it
+        names; "some" where items have some of them or were taken after queries with some; else "none"."""
+        most_F = self.value_CF.max(0, initial=0.0)
+        if most_F[COLUMN["covered"]] > ALL_WORDS or most_F[IS_NAMED].any():
+            return "all"
+        return "some" if most_F[HAS_WORDS].any() else "none"
 
 
 NOTHING: Sparse = (np.empty(0, np.int64), np.empty(0))

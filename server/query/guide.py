@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from catalog.priors.priors import Fit
 from catalog.search.guidance import Prior
 from server.core import metrics, tracing
 from server.query.types import Query
@@ -27,6 +28,7 @@ class Guide:
     """Asks for the priors of one query.
 
     left_away: whether a prior that was wanted has been left away.
+    fit: how well the catalog fits what was typed; None where nothing was, or where no prior was made.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Guide:
         self._text = text
         self._timeout_seconds = timeout_seconds
         self.left_away = False
+        self.fit: Fit | None = None
 
     @asynccontextmanager
     async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[Prior | None]]:
@@ -64,7 +67,7 @@ class Guide:
         try:
             with tracing.span("prior"):
                 async with asyncio.timeout(self._timeout_seconds):
-                    prior = await self._source.prior(self._task, self._text, past, self._state)
+                    guided_by = await self._source.prior(self._task, self._text, past, self._state)
         except TimeoutError:
             self._leave_away("timeout")
             return None
@@ -72,7 +75,8 @@ class Guide:
             self._leave_away("error", exc_info=error)
             return None
         metrics.PRIOR_SECONDS.labels(self._task).observe(time.perf_counter() - started)
-        return prior
+        self.fit = guided_by.fit
+        return guided_by.prior
 
     def _leave_away(self, reason: str, **particulars: Exception) -> None:
         self.left_away = True

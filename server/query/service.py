@@ -119,6 +119,7 @@ class Service:
             next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
             corrected_query=reading.corrected,
             understood=reading.understood,
+            fit=guide.fit,
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
             degraded=quality.degraded,

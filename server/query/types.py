@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from catalog.priors.priors import Fit
 from catalog.text.prompts import Task
 from server.retrieval.price_reader import Understanding
 from server.storage.protocol import Visit
@@ -142,6 +143,7 @@ class QueryResult:
     next_cursor: for the items behind these, None where there are none.
     corrected_query: the text that the model read, where misspellings were corrected.
     understood: what of the text became a filter, None where nothing did.
+    fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, or the
         prior, which took too long or failed.
@@ -151,6 +153,7 @@ class QueryResult:
     next_cursor: str | None
     corrected_query: str | None
     understood: Understanding | None
+    fit: Fit | None
     model: str
     catalog_version: int
     degraded: bool

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.errors import PriorsError
-from catalog.priors.priors import Priors
+from catalog.priors.priors import Fit, Priors
 from catalog.priors.weights import PriorWeights, prior_of
 from catalog.search.guidance import Prior
 from catalog.snapshot import Snapshot
@@ -26,7 +26,7 @@ from catalog.text.prompts import TASKS, Task
 from server.engine.protocol import Engine
 from server.storage.protocol import LoggedEvent
 
-__all__ = ["PriorSource", "PriorState"]
+__all__ = ["GuidedBy", "PriorSource", "PriorState"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
@@ -44,6 +44,17 @@ class PriorState:
     priors: Priors | None
     serial_N: NDArray[np.int64]
     leaf_S: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedBy:
+    """What guides the search for a question.
+
+    fit: how well the catalog fits what was typed; None for a recommendation.
+    """
+
+    prior: Prior
+    fit: Fit | None
 
 
 class PriorSource:
@@ -90,7 +101,7 @@ class PriorSource:
             priors = state.priors or (await self._sources())[0]
             await self._engine.install_static_prior(installed, priors.popularity_N[state.serial_N])
 
-    async def prior(self, task: Task, text: str | None, history: Sequence[int], state: PriorState) -> Prior:
+    async def prior(self, task: Task, text: str | None, history: Sequence[int], state: PriorState) -> GuidedBy:
         """What guides the search for one question. One that is cancelled before a thread takes it up costs nothing.
 
         text: what was typed; None for a recommendation.
@@ -169,8 +180,12 @@ def _count(priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str],
         priors.live.erase(user)
 
 
-def _prior(priors: Priors, weights: PriorWeights, text: str | None, history: Sequence[int], state: PriorState) -> Prior:
-    prior = prior_of(priors.candidates(text, state.serial_N[np.array(history, np.int64)]), weights)
+def _prior(
+    priors: Priors, weights: PriorWeights, text: str | None, history: Sequence[int], state: PriorState
+) -> GuidedBy:
+    candidates = priors.candidates(text, state.serial_N[np.array(history, np.int64)])
+    prior = prior_of(candidates, weights)
     leaf_C = state.leaf_S[prior.leaves]
     order_C = np.argsort(leaf_C)
-    return Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)
+    guiding = Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)
+    return GuidedBy(guiding, None if text is None else candidates.fit)

@@ -89,3 +89,11 @@ def test_a_price_in_the_query_is_a_filter_that_can_be_removed(page: Page) -> Non
     page.click("#corrected .chip")
     page.wait(lambda: page.is_settled("#results") and page.all("#corrected")[0].text == "")
     assert page.ids("#results") == asked(page, "/search", q="number under 20", understand="false")
+
+
+def test_a_search_that_nothing_fits_says_so_and_shows_the_nearest(page: Page) -> None:
+    page.search("zzzzqq wwwwxx")
+    page.wait(lambda: page.text("#corrected") == "Nothing fits. Perhaps one of these?")
+    assert len(page.ids("#results")) == 12
+    page.search("number 7")
+    page.wait(lambda: page.is_settled("#results") and page.all("#corrected")[0].text == "")

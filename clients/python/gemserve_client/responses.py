@@ -99,7 +99,8 @@ class Understanding(Body):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
-    what guides the search took too long."""
+    what guides the search took too long. `fit` of a guided search: "all", "some", or "none", where nothing fits what
+    was typed and these are the nearest."""
 
     request_id: str
     items: tuple[ScoredItem, ...]
@@ -110,6 +111,7 @@ class Answer(Body):
     degraded: bool
     corrected_query: str | None = None
     understood: Understanding | None = None
+    fit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

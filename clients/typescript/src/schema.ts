@@ -487,6 +487,11 @@ export interface components {
             /** @description of a search: what was read as a filter and narrows the answer; null where nothing was */
             understood?: components["schemas"]["UnderstandingBody"] | null;
             /**
+             * Fit
+             * @description of a guided search: `all`, where an item has all words of the query or is the one that it names; `some`, where items have some of them or were taken after queries with some; `none`, where the items are the nearest that the model knows. Null without guidance
+             */
+            fit?: ("all" | "some" | "none") | null;
+            /**
              * Model
              * @description version of the bundle that answered
              */

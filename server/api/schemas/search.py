@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from catalog.priors.priors import Fit
 from server.api.schemas.items import shown
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, QueryText
@@ -310,6 +311,12 @@ class AnswerBody(BaseModel):
     understood: UnderstandingBody | None = Field(
         None, description="of a search: what was read as a filter and narrows the answer; null where nothing was"
     )
+    fit: Fit | None = Field(
+        None,
+        description="of a guided search: `all`, where an item has all words of the query or is the one that it names;"
+        " `some`, where items have some of them or were taken after queries with some; `none`, where the items are"
+        " the nearest that the model knows. Null without guidance",
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -333,6 +340,7 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood
+        body["fit"] = result.fit
     return body
 
 

@@ -45,6 +45,24 @@ def variants(path: str) -> list[str]:
     return ["", f"{sign}guidance=true", f"{sign}guidance=false"]
 
 
+@pytest.mark.parametrize(
+    ("query", "fit"),
+    [
+        ("title 7", "all"),
+        (NAMES[7], "all"),
+        ("TITLE", "all"),
+        ("title zzzzqq", "some"),
+        ("zzzzqq wwwwxx", "none"),
+        ("!", "none"),
+    ],
+)
+async def test_an_answer_says_how_well_the_catalog_fits_what_was_typed(shop: Shop, query: str, fit: str) -> None:
+    body = (await shop.get("/search", q=query, correct="false")).json()
+    assert body["fit"] == fit
+    assert len(body["items"]) == 10
+    assert (await shop.get("/search", q=query, guidance="false")).json()["fit"] is None
+
+
 async def test_the_lines_of_a_batch_are_guided(shop: Shop, engine: RecordingEngine) -> None:
     lines = [{"kind": "search", "q": "title 7"}, {"kind": "search", "q": "title 7", "guidance": False}]
     response = await shop.client.post("/batch?ordered=true", json=lines)

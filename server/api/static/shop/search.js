@@ -26,7 +26,11 @@ export function startSearch({ store, api, onOpen, onWhy }) {
       const { query, filter, person } = store.get();
       return { q: query, ...whose(person), filter, ...(query === literal && { correct: false }), ...(query === unfiltered && { understand: false }) };
     },
-    onShown: (answer) => note.replaceChildren(...correction(answer.corrected_query ?? null), ...understanding(answer.understood ?? null)),
+    onShown: (answer) => {
+      const nothing = answer.fit === "none" && answer.items.length > 0 ? ["Nothing fits. Perhaps one of these? "] : [];
+      const read = [...correction(answer.corrected_query ?? null), ...understanding(answer.understood ?? null)];
+      note.replaceChildren(...nothing, ...read);
+    },
     empty: { title: "Nothing fits", hint: "Try other words, or fewer filters." },
     onOpen,
     onWhy,

@@ -30,6 +30,7 @@
  * @property {number} took_ms
  * @property {boolean} degraded
  * @property {string | null} [corrected_query]
+ * @property {"all" | "some" | "none" | null} [fit]  how well the catalog fits a guided search
  * @property {{ filter: string, query: string } | null} [understood]  what was read as a filter
  *
  * @typedef {object} Question  parameters of /search (with q) or /recommend (without)

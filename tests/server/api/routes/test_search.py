@@ -17,7 +17,7 @@ async def test_search_answers_with_k_distinct_items_and_all_their_fields(shop: S
     assert response.status_code == 200
     body = response.json()
     parts = {"request_id", "items", "next_cursor", "corrected_query", "understood", "model", "catalog_version"}
-    assert set(body) == parts | {"took_ms", "degraded"}
+    assert set(body) == parts | {"took_ms", "degraded", "fit"}
     assert body["model"] == "2025-11-20-a"
     assert body["degraded"] is False
     assert body["took_ms"] >= 0
