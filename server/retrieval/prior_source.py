@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class PriorSource:
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None
 
     async def load(self) -> None:
-        """Read what the bundle has, and ask it once: the first question is slower than others. Raises PriorsError."""
+        """Read what the bundle has, and ask it a few times: first questions are slow. Raises PriorsError."""
         if self.exists:
             self._loaded = await asyncio.to_thread(_opened, self._bundle)
 
@@ -146,8 +147,8 @@ def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
     title, leaf_N = bundle.items.title(0), np.arange(len(bundle.items))
     state = PriorState(priors, leaf_N, leaf_N)
     try:
-        for task in TASKS:
-            _prior(priors, weights[task], title if task == "search" else None, [0], state)
+        for task, history in product(TASKS, ([], [0])):
+            _prior(priors, weights[task], title if task == "search" else None, history, state)
     except Exception as error:
         raise PriorsError(f"the priors of {bundle.version} cannot be asked: {error!r}; publish it again") from error
     return priors, weights

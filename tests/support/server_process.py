@@ -12,7 +12,7 @@ from tests.support.processes import Process
 
 READY = re.compile(r"gemserve: ready on (http://\S+) ")
 START_SECONDS = 180  # an engine starts in 20; machines here are shared
-PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000")
+PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "20000", "--guidance-timeout-ms", "20000")
 """A busy machine is no fault, where an answer without its user's history is not what is tried."""
 
 
