@@ -279,7 +279,8 @@ def test_a_damaged_bundle_is_not_activated_and_the_running_model_answers_on(
     (other,) = set(published_versions(bundles)) - {served}
     files = ["model/model.safetensors", "model/tokenizer.json", "catalog/codes.npy", "catalog/items.parquet"]
     files += [f"catalog/index/{file.name}" for file in (bundles / other / "catalog/index").iterdir()]
-    files += ["catalog/golden.json", "manifest.json"]
+    files += [f"catalog/priors/{file.name}" for file in (bundles / other / "catalog/priors").iterdir()]
+    files += ["catalog/golden.json", "catalog/prior_weights.json", "manifest.json"]
     with httpx.Client(base_url=server.url, timeout=120) as client:
         for name in files:
             file = bundles / other / name

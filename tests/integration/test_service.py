@@ -15,7 +15,7 @@ from catalog.text.prompts import Interaction
 from tests.e2e.browser import Page
 from tests.support import world
 from tests.support.processes import run
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.vllm_server import OPTIONS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -67,22 +67,23 @@ def test_the_ranking_is_that_of_transformers_on_the_same_checkpoint(client, bund
     model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
     ranker = TransformersRanker(model, bundle.index, bundle.level_tokens)
     for query in ("red tent", "grey lamp", "b", "<a_1> <|search|>"):
-        response = client.get("/search", params={"q": query, "k": 20})
+        response = client.get("/search", params={"q": query, "k": 20, "guidance": False})
         leaves, scores = ranker.rank([bundle.prompts.render([], query)], 50)[0]
         assert ids(response) == [bundle.items.ids[leaf] for leaf in leaves[:20]]
         assert [item["score"] for item in response.json()["items"]] == pytest.approx(scores[:20], abs=1e-4)
 
 
 def test_events_change_the_next_recommendations(client, bundle):
-    before = ids(client.get("/recommend", params={"user": "ann", "k": 10}))
+    asked = {"user": "ann", "guidance": False}
+    before = ids(client.get("/recommend", params={**asked, "k": 10}))
     events = [
         {"user_id": "ann", "type": "view", "item_id": item, "query": "tent"} for item in ("tent-red", "tent-blue")
     ]
     assert client.post("/events", json=events).status_code == 202
-    after = ids(client.get("/recommend", params={"user": "ann", "k": 10}))
+    after = ids(client.get("/recommend", params={**asked, "k": 10}))
     assert after != before
     assert not {"tent-red", "tent-blue"} & set(after)
-    kept = client.get("/recommend", params={"user": "ann", "k": 30, "exclude_seen": False})
+    kept = client.get("/recommend", params={**asked, "k": 30, "exclude_seen": False})
     assert {"tent-red", "tent-blue"} <= set(ids(kept))
     leaves = [bundle.items.row_of(event["item_id"]) for event in events]
     model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
@@ -100,10 +101,10 @@ def test_a_user_makes_a_search_personal(client):
 
 
 @pytest.mark.parametrize("item", ["tent-red", "lamp-blue", "boot-green"])
-def test_a_guided_search_finds_an_item_by_its_own_title_and_id(client, item):
+def test_an_item_is_found_first_by_its_own_title_and_id(client, item):
     title = client.get(f"/items/{item}").json()["title"]
     for typed in (title, item):
-        first, *_ = client.get("/search", params={"q": typed, "guidance": True}).json()["items"]
+        first, *_ = client.get("/search", params={"q": typed}).json()["items"]
         assert first["id"] == item
         assert first["score"] > 0
 
@@ -172,7 +173,7 @@ def test_an_event_about_an_unknown_item_is_kept_and_told(client):
 
 def test_histories_survive_a_restart_of_server_and_redis(bundles, tmp_path):
     event = {"user_id": "cleo", "type": "view", "item_id": "rope-red", "event_id": "once"}
-    options = ("--bundles", bundles, "--managed-redis", tmp_path / "redis", *OPTIONS)
+    options = ("--bundles", bundles, "--managed-redis", tmp_path / "redis", *OPTIONS, *PATIENT)
     server = ServerProcess(*options)
     assert httpx.post(f"{server.url}/events", json=event, timeout=30).status_code == 202
     before = ids(httpx.get(f"{server.url}/recommend", params={"user": "cleo"}, timeout=30))
@@ -186,7 +187,13 @@ def test_histories_survive_a_restart_of_server_and_redis(bundles, tmp_path):
         assert again.stop() == 0
 
 
-@pytest.mark.parametrize("damage", ["model/model.safetensors", "catalog/items.parquet", "manifest.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("model/model.safetensors", "catalog/items.parquet", "manifest.json", "catalog/prior_weights.json"),
+        *("catalog/priors/texts.json", "catalog/priors/events_N.npy", "catalog/priors/ease_NN.data.npy"),
+    ],
+)
 def test_a_damaged_bundle_stops_the_start_and_is_named(bundles, tmp_path, damage):
     shutil.copytree(bundles, tmp_path / "bundles", symlinks=True)
     file = tmp_path / "bundles/current" / damage

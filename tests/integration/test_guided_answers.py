@@ -1,0 +1,145 @@
+"""Guided answers over HTTP are those of brute force: every item scored by transformers and by the bundle's priors."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
+from catalog.priors.weights import prior_of
+from catalog.search.transformers import TransformersRanker
+from catalog.text.prompts import Interaction, Task
+from server.app import create_app
+from server.core.settings import Settings
+from server.engine.transformers import TransformersEngine
+from server.serving.manager import DeploymentManager
+from tests.support import world
+from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_history import MemoryHistory
+from tests.support.memory_split import MemorySplit
+from tests.support.trained import Trained
+from tests.support.vllm_server import VllmServers
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+QUERIES = ("red tent", "grey lamp", "lamp-blue", "boot", "alpina", '<a_1> AND "*:', "🏕️")
+HISTORIES = ([], ["tent-red"], ["boot-green", "boot-red", "lamp-blue", "boot-green"])
+
+
+@pytest.fixture(scope="module", params=["vllm", "transformers"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def bundle(engine: str, request: pytest.FixtureRequest) -> Bundle:
+    if engine == "vllm":
+        servers: VllmServers = request.getfixturevalue("vllm_servers")
+        return open_bundle(current_bundle(servers.unchanged().bundles))
+    trained: Trained = request.getfixturevalue("trained")
+    return open_bundle(current_bundle(trained.folder(world.LEARNING)))
+
+
+@pytest.fixture
+async def client(engine: str, bundle: Bundle, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """Of a server with this engine."""
+    transport: httpx.ASGITransport | None = None
+    async with AsyncExitStack() as stack:
+        if engine == "vllm":
+            url = request.getfixturevalue("vllm_servers").unchanged().process.url
+        else:
+            settings = Settings(bundles=bundle.path.parent, answer_timeout_seconds=60, guidance_timeout_ms=60_000)
+            app = create_app(
+                settings,
+                deploy=lambda _: DeploymentManager(
+                    settings, lambda *_: bundle, lambda *_: TransformersEngine(bundle, settings.engine)
+                ),
+                connect=lambda _: MemoryHistory(),
+                keep=lambda _: MemoryChanges(),
+                keep_split=lambda _: MemorySplit(),
+            )
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            url, transport = "http://shop", httpx.ASGITransport(app=app)
+        yield await stack.enter_async_context(httpx.AsyncClient(base_url=url, transport=transport, timeout=60))
+
+
+@pytest.fixture(scope="module")
+def ranker(bundle: Bundle) -> TransformersRanker:
+    model = AutoModelForCausalLM.from_pretrained(bundle.model_dir, dtype=torch.float32)
+    return TransformersRanker(model, bundle.index, bundle.level_tokens, normalize=bundle.normalize)
+
+
+def log_probabilities(ranker: TransformersRanker, bundle: Bundle, text: str | None, rows: Sequence[int]) -> np.ndarray:
+    """Of every item."""
+    prompt = bundle.prompts.render([Interaction(row, None) for row in rows], text)
+    leaves, scores = ranker.rank([prompt], len(bundle.items))[0]
+    logp_N = np.empty(len(bundle.items))
+    logp_N[leaves] = scores
+    return logp_N
+
+
+def joined(bundle: Bundle, task: Task, text: str | None, rows: Sequence[int], logp_N: np.ndarray) -> np.ndarray:
+    """The guided score of every item."""
+    prior = prior_of(bundle.priors.candidates(text, np.array(rows, np.int64)), bundle.prior_weights[task])
+    score_N = prior.static_weight * bundle.priors.popularity_N.astype(np.float64)
+    score_N[prior.leaves] = prior.values
+    return score_N + prior.model_weight * logp_N
+
+
+def check(answer: dict, bundle: Bundle, score_N: np.ndarray, left_out: set[int]) -> None:
+    """All items in the order of their scores; those that are hardly apart may come in either order."""
+    assert answer["degraded"] is False
+    rows = [bundle.items.row_of(item["id"]) for item in answer["items"]]
+    assert sorted(rows) == [row for row in range(len(bundle.items)) if row not in left_out]
+    assert [item["score"] for item in answer["items"]] == pytest.approx(score_N[rows].tolist(), abs=1e-3)
+    assert score_N[rows].tolist() == pytest.approx(sorted(score_N[rows], reverse=True), abs=2e-4)
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=len)
+async def test_all_items_come_in_the_order_of_brute_force(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, history: list[str]
+) -> None:
+    rows = [row for item in history if (row := bundle.items.row_of(item)) is not None]
+    questions: list[tuple[str, Task, str | None]] = [("/search", "search", text) for text in QUERIES]
+    for path, task, text in [*questions, ("/recommend", "recommendation", None)]:
+        body = {"history": history, "k": 200, "exclude_seen": False} | ({} if text is None else {"q": text})
+        guided, unasked, alone = [
+            (await client.post(path, json=body | more)).json() for more in ({"guidance": True}, {}, {"guidance": False})
+        ]
+        assert unasked["items"] == guided["items"]
+        if text is not None:
+            assert guided["corrected_query"] is None
+        logp_N = log_probabilities(ranker, bundle, text, rows)
+        check(guided, bundle, joined(bundle, task, text, rows, logp_N), set())
+        check(alone, bundle, logp_N, set())
+
+
+async def test_similar_items_are_guided_too(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker
+) -> None:
+    row = bundle.items.row_of("tent-red")
+    assert row is not None
+    logp_N = log_probabilities(ranker, bundle, None, [row])
+    for more, score_N in (
+        ({}, joined(bundle, "recommendation", None, [row], logp_N)),
+        ({"guidance": False}, logp_N),
+    ):
+        answer = (await client.get("/items/tent-red/similar", params={"k": 200, **more})).json()
+        check(answer, bundle, score_N, {row})
+
+
+async def test_filters_pages_and_narrow_searches_hold_under_guidance(client: httpx.AsyncClient, bundle: Bundle) -> None:
+    asked = {"q": "red tent", "filter": "price < 30"}
+    whole = (await client.get("/search", params={**asked, "k": 30})).json()["items"]
+    assert [item["id"] for item in whole[:1]] == ["tent-red"]
+    assert all(item["price"] < 30 for item in whole)
+    pages, cursor = [], None
+    while cursor is not None or not pages:
+        answer = (await client.get("/search", params={**asked, "k": 7} | ({"cursor": cursor} if cursor else {}))).json()
+        pages += answer["items"]
+        cursor = answer["next_cursor"]
+    assert [item["id"] for item in pages] == [item["id"] for item in whole]
