@@ -1,7 +1,7 @@
 """Guided answers over HTTP are those of brute force: every item scored by transformers and by the bundle's priors."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import numpy as np
@@ -20,9 +20,11 @@ from server.serving.manager import DeploymentManager
 from tests.support import world
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.trained import Trained
-from tests.support.vllm_server import VllmServers
+from tests.support.vllm_server import OPTIONS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -30,41 +32,50 @@ QUERIES = ("red tent", "grey lamp", "lamp-blue", "boot", "alpina", '<a_1> AND "*
 HISTORIES = ([], ["tent-red"], ["boot-green", "boot-red", "lamp-blue", "boot-green"])
 
 
-@pytest.fixture(scope="module", params=["vllm", "transformers"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def bundle(engine: str, request: pytest.FixtureRequest) -> Bundle:
-    if engine == "vllm":
-        servers: VllmServers = request.getfixturevalue("vllm_servers")
-        return open_bundle(current_bundle(servers.unchanged().bundles))
-    trained: Trained = request.getfixturevalue("trained")
+def bundle(trained: Trained) -> Bundle:
     return open_bundle(current_bundle(trained.folder(world.LEARNING)))
 
 
+@pytest.fixture(scope="module", params=["vllm", "transformers"])
+def url(
+    request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str | None]:
+    """Where a server with vLLM answers, which nobody tells of events; None for transformers, in this process."""
+    if request.param == "transformers":
+        yield None
+        return
+    redis = tmp_path_factory.mktemp("redis")
+    process = ServerProcess("--bundles", bundle.path.parent, "--managed-redis", redis, *OPTIONS, *PATIENT)
+    yield process.url
+    assert process.stop() == 0
+
+
 @pytest.fixture
-async def client(engine: str, bundle: Bundle, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a server with this engine."""
-    transport: httpx.ASGITransport | None = None
+async def client(url: str | None, bundle: Bundle) -> AsyncIterator[httpx.AsyncClient]:
     async with AsyncExitStack() as stack:
-        if engine == "vllm":
-            url = request.getfixturevalue("vllm_servers").unchanged().process.url
-        else:
-            settings = Settings(bundles=bundle.path.parent, answer_timeout_seconds=60, guidance_timeout_ms=60_000)
-            app = create_app(
-                settings,
-                deploy=lambda _: DeploymentManager(
-                    settings, lambda *_: bundle, lambda *_: TransformersEngine(bundle, settings.engine)
-                ),
-                connect=lambda _: MemoryHistory(),
-                keep=lambda _: MemoryChanges(),
-                keep_split=lambda _: MemorySplit(),
-            )
-            await stack.enter_async_context(app.router.lifespan_context(app))
-            url, transport = "http://shop", httpx.ASGITransport(app=app)
-        yield await stack.enter_async_context(httpx.AsyncClient(base_url=url, transport=transport, timeout=60))
+        transport = None if url else await stack.enter_async_context(_in_this_process(bundle))
+        base_url = url or "http://shop"
+        yield await stack.enter_async_context(httpx.AsyncClient(base_url=base_url, transport=transport, timeout=60))
+
+
+@asynccontextmanager
+async def _in_this_process(bundle: Bundle) -> AsyncIterator[httpx.ASGITransport]:
+    settings = Settings(bundles=bundle.path.parent, answer_timeout_seconds=60, guidance_timeout_ms=60_000)
+
+    def deploy(_: Settings) -> DeploymentManager:
+        return DeploymentManager(settings, lambda *_: bundle, lambda *_: TransformersEngine(bundle, settings.engine))
+
+    app = create_app(
+        settings,
+        deploy=deploy,
+        connect=lambda _: MemoryHistory(),
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
+    )
+    async with app.router.lifespan_context(app):
+        yield httpx.ASGITransport(app=app)
 
 
 @pytest.fixture(scope="module")
