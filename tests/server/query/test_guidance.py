@@ -11,11 +11,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from catalog.bundle.bundle import Bundle
+from catalog.errors import PriorsError
 from catalog.priors.priors import Candidates, Priors
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
-from tests.support.small_shop import NAMES, UNAVAILABLE, RecordingEngine, ShopBundle
+from tests.support.small_shop import NAMES, UNAVAILABLE, RecordingEngine, ShopBundle, make_deployments
 
 TITLED = [row for row in range(len(NAMES)) if row not in UNAVAILABLE | {6}]
 
@@ -304,3 +305,15 @@ async def test_an_item_without_a_title_and_one_with_too_many_words_are_taken(sho
     assert (await shop.client.put("/items/zzz", json={})).status_code == 200
     assert (await shop.client.put("/items/yyy", json={"title": "word " * 10_000})).status_code in {200, 422}
     assert await first(shop, q="title 7", k=3) == NAMES[7]
+
+
+@pytest.mark.parametrize("error", [PriorsError("cannot read …/priors/texts.json"), ZeroDivisionError("texts.json")])
+async def test_a_damaged_prior_stops_the_start_and_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def damaged(self: Priors, query: str | None, history_H: np.ndarray) -> Candidates:
+        raise error
+
+    monkeypatch.setattr(Priors, "candidates", damaged)
+    with pytest.raises(PriorsError, match="texts"):
+        await make_deployments(settings).start()
