@@ -103,6 +103,7 @@ class Priors:
         self._kernels = kernels
         self.settings = settings or PriorSettings()
         self.learned = learned
+        self._ways = [replace(self.settings.alike, shared_words=0.0), self.settings.alike]
         self._split = _words(self.settings)
         self.live = LiveEvents(learned, self.settings, self._split)
         self._count_NT = sp.csr_matrix(learned.count_TN.T)
@@ -190,8 +191,7 @@ class Priors:
         return dict(zip(NEIGHBOUR_FEATURES, self.live.neighbours(history_H), strict=True))
 
     def _taken_after(self, query: str) -> dict[str, Sparse]:
-        same = replace(self.settings.alike, shared_words=0.0)
-        taken = self.live.taken_after(query, [same, self.settings.alike], MAX_ALIKE)
+        taken = self.live.taken_after(query, self._ways, MAX_ALIKE)
         return dict(zip(("same_clicks", "alike_clicks"), taken, strict=True))
 
 

@@ -6,6 +6,8 @@ states of items, B bounds of the fields of one, W words of all states.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from catalog.priors.kernels.compiled import Array, compiled
@@ -13,6 +15,30 @@ from catalog.priors.kernels.compiled import Array, compiled
 __all__ = ["compare_words", "tastes"]
 
 BLOOM = 63
+
+
+@compiled
+def _may_have(word_W: Array, begin: int, end: int, bloom: Any) -> Any:
+    """Whether any of the words from `begin` up to `end` may be one that the filter was made of."""
+    met = np.uint64(0)
+    for entry in range(begin, end):
+        met |= np.uint64(1) << np.uint64(word_W[entry] & BLOOM)
+    return met & bloom
+
+
+@compiled
+def _find(
+    word_W: Array, begin: int, end: int, bloom: Any, number_Q: Array, place_Q: Array, weight_Q: Array, found_P: Array
+) -> None:
+    """How sure each word of a query is among the words from `begin` up to `end`."""
+    found_P[:] = 0.0
+    for entry in range(begin, end):
+        word = word_W[entry]
+        if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
+            reading = np.searchsorted(number_Q, word)
+            while reading < len(number_Q) and number_Q[reading] == word:
+                found_P[place_Q[reading]] = max(found_P[place_Q[reading]], weight_Q[reading])
+                reading += 1
 
 
 @compiled
@@ -30,6 +56,8 @@ def compare_words(
 ) -> None:
     """Fills in the columns 1 to 6 of `WORD_FEATURES`: what the words of single items say about a query.
 
+    Items without any of its words are passed over: the columns are 0 for them.
+
     slot_N: where the words of each item stand: those of field b from bounds_SB[slot, b] up to bounds_SB[slot, b + 1].
     word_W: the numbers of words. The fields are the text, the title, the brand and the categories.
     number_Q, place_Q, weight_Q: as in `QueryWords`.
@@ -44,16 +72,11 @@ def compare_words(
     found_P = np.empty(words)
     for place in range(len(item_C)):
         slot = slot_N[item_C[place]]
+        if not _may_have(word_W, bounds_SB[slot, 0], bounds_SB[slot, -1], bloom):
+            continue
         for field in range(bounds_SB.shape[1] - 1):
-            found_P[:] = 0.0
             begin, end = bounds_SB[slot, field], bounds_SB[slot, field + 1]
-            for entry in range(begin, end):
-                word = word_W[entry]
-                if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
-                    reading = np.searchsorted(number_Q, word)
-                    while reading < len(number_Q) and number_Q[reading] == word:
-                        found_P[place_Q[reading]] = max(found_P[place_Q[reading]], weight_Q[reading])
-                        reading += 1
+            _find(word_W, begin, end, bloom, number_Q, place_Q, weight_Q, found_P)
             covered = 0.0
             for p in range(words):
                 covered += found_P[p] * rarity_P[p]

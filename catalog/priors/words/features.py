@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
 
 import numpy as np
 import tantivy
@@ -33,6 +35,8 @@ WORD_FEATURES = (
 )
 """The names of the features, each from 0 to 1."""
 NUMBERS, EXACT_TITLE, IDENTIFIER = map(WORD_FEATURES.index, ("numbers", "exact_title", "identifier"))
+MAX_TERMS = 20_000
+"""Words of queries, in each field, that are remembered."""
 MAX_NAMED = 100
 """Items with one title, or one id, that are listed for it."""
 
@@ -70,6 +74,7 @@ class WordFeatures:
         self._weights = {name: settings.weights.get(name, 1.0) for name in fields}
         self._readings = Readings(fields["text"], settings.language)
         self._index: WordIndex = fit(fields, settings)
+        self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._words = ItemWords(fields, self._readings.analyzer)
         self._titles = _Places()
         self._ids = _Places()
@@ -112,7 +117,7 @@ class WordFeatures:
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
-        value_CF[:, NUMBERS] = 1
+        value_CF[:, NUMBERS] = not any(map(_has_digit, found.words))
         if found.words:
             asked = self._words.read(found.words)
             self._compare_words(
@@ -134,7 +139,7 @@ class WordFeatures:
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best items by BM25, the best first, and their scores."""
         terms = [
-            (tantivy.Occur.Should, tantivy.Query.boost_query(self._term(name, reading), weight * sure))
+            (tantivy.Occur.Should, self._term(name, reading, weight * sure))
             for readings in words
             for reading, sure in readings.items()
             for name, weight in self._weights.items()
@@ -143,11 +148,10 @@ class WordFeatures:
         if not terms:
             return np.empty(0, np.int64), np.empty(0)
         hits = self._index.searcher.search(tantivy.Query.boolean_query(terms), most, count=False).hits
-        rows = self._index.searcher.fast_field_values("row", [address for _, address in hits])
-        return np.array(rows, np.int64), np.array([score for score, _ in hits])
-
-    def _term(self, name: str, word: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._index.schema, f"text_{name}", word, "freq")
+        if not hits:
+            return np.empty(0, np.int64), np.empty(0)
+        scores, addresses = zip(*hits, strict=True)
+        return np.array(self._index.searcher.fast_field_values("row", list(addresses)), np.int64), np.array(scores)
 
 
 class _Places:
@@ -170,6 +174,15 @@ class _Places:
         """The items with a text."""
         found = self._places.get(text, [])
         return found if isinstance(found, list) else [found]
+
+
+def _term(schema: tantivy.Schema, name: str, word: str, weight: float) -> tantivy.Query:
+    """What finds items with a word in a field."""
+    return tantivy.Query.boost_query(tantivy.Query.term_query(schema, f"text_{name}", word, "freq"), weight)
+
+
+def _has_digit(readings: Mapping[str, float]) -> bool:
+    return any(map(str.isdigit, chain.from_iterable(readings)))
 
 
 def _folded(item_id: str) -> str:

@@ -179,6 +179,7 @@ PARTS: tuple[Part, ...] = (
     _alone("breakdown", "-m", "loadtest.breakdown", code="loadtest/breakdown.py"),
     _alone("index", "-m", "loadtest.index", code="loadtest/index"),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
+    _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
     *(
         _loaded(
             f"load-{profile}",

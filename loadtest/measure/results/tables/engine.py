@@ -136,6 +136,24 @@ def changes(report: Report) -> str:
     return markdown_table(["items", "insert", "replace", "delete", "p99 of the callers, quiet / changing"], rows)
 
 
+def guidance(report: Report) -> str:
+    """What guides searches: milliseconds a question, median and 99th percentile, and until a change shows."""
+    rows = [
+        [
+            f"{row['items']:,}",
+            f"{three_digits(row['build_s'])} s",
+            f"{row['bytes_per_item']:,} + {row['learned_bytes_per_item']:,}",
+            *(f"{row[name]['p50']:.2f} ({row[name]['p99']:.2f})" for name in ("quiet_ms", "cpu_ms", "question_ms")),
+            " / ".join(three_digits(row["change_ms"][what]) for what in ("insert", "replace", "delete")),
+            " / ".join(three_digits(row["event_ms"][what]) for what in ("event", "erasure")),
+        ]
+        for row in report["rows"]
+    ]
+    asked = ["ms a question, quiet", "processor time", "on the clock"]
+    shown = ["ms until an insert / a change / a deletion shows", "an event / an erasure"]
+    return markdown_table(["items", "built in", "bytes an item, words + learned", *asked, *shown], rows)
+
+
 def three_digits(value: float | None) -> str:
     """A number to three significant digits, two below one; a dash for none."""
     if value is None:

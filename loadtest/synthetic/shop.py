@@ -1,0 +1,151 @@
+"""A made-up shop of any size: items with words as rare as in a real one, and what people's events would teach of them.
+
+Nothing is fitted, so that a million items take a minute. Items, words and queries are drawn by Zipf's law.
+
+Shapes: N items, T queries, V words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from catalog.data.items import Items
+from catalog.priors.learned import Learned
+
+__all__ = ["Shop"]
+
+ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "ch", "sh", "st", "tr")
+SYLLABLES = [onset + rest for onset in ONSETS for rest in ("a", "e", "i", "o", "u", "an", "er")]
+TITLE_WORDS = 7
+DESCRIPTION_WORDS = 15
+EASE_NEIGHBOURS, FOLLOWERS, NEIGHBOURS = 150, 30, 60
+"""Of an item by EASE, transitions and item-kNN, on average; at most four times as many."""
+EASE_ITEMS = 12_500
+QUERIES_AN_ITEM = 0.5
+MAX_QUERIES = 200_000
+CLICKS_A_QUERY = 4
+HISTORY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A catalog and what its events teach.
+
+    asked: texts of queries that people typed before.
+    words: that titles are made of.
+    """
+
+    items: Items
+    learned: Learned
+    asked: Sequence[str]
+    words: Sequence[str]
+
+    @classmethod
+    def of(cls, items: int, seed: int) -> Shop:
+        """A shop of so many items."""
+        draw = np.random.default_rng(seed)
+        vocabulary = _vocabulary(int(120 * items**0.5))
+        records = list(_records(items, vocabulary, draw))
+        table = pa.Table.from_pylist(records)
+        queries_typed = min(MAX_QUERIES, max(1, int(items * QUERIES_AN_ITEM)))
+        asked = [_part_of(records[row]["title"], draw) for row in _zipf(items, queries_typed, draw).tolist()]
+        queries = tuple(dict.fromkeys(asked))
+        return cls(Items(table), _learned(items, queries, vocabulary, draw), queries, vocabulary)
+
+    def records(self, seed: int) -> Iterator[dict[str, Any]]:
+        """New items, without end."""
+        draw = np.random.default_rng([seed, 2])
+        return (record(number, self.words, draw) for number in count(len(self.items)))
+
+    def questions(self, number: int, seed: int) -> Iterator[tuple[str | None, NDArray[np.int64]]]:
+        """What people might ask: a query in two of three, half of them typed before, and a history in two of three."""
+        draw = np.random.default_rng([seed, 1])
+        titles = self.items.table["title"]
+        for place in range(number):
+            row = int(_zipf(len(self.items), 1, draw)[0])
+            known = bool(draw.random() < 0.5)
+            text = self.asked[int(draw.integers(len(self.asked)))] if known else _part_of(titles[row].as_py(), draw)
+            history = _zipf(len(self.items), HISTORY, draw) if place % 3 != 1 else np.empty(0, np.int64)
+            yield (None if place % 3 == 2 else text), history
+
+
+def record(number: int, vocabulary: Sequence[str], draw: np.random.Generator) -> dict[str, Any]:
+    """A made-up record of an items file."""
+    title = _words(vocabulary, TITLE_WORDS, draw)
+    return {
+        "item_id": f"SKU-{number:07}",
+        "title": f"{title} {int(draw.integers(1, 500))}m",
+        "description": _words(vocabulary, DESCRIPTION_WORDS, draw),
+        "brand": vocabulary[-1 - int(draw.integers(min(len(vocabulary) // 2, 300)))],
+        "categories": ["all", vocabulary[-301 - int(draw.integers(min(len(vocabulary) // 4, 50)))]],
+        "price": round(float(draw.lognormal(3, 1)), 2),
+        "available": True,
+    }
+
+
+def _records(items: int, vocabulary: Sequence[str], draw: np.random.Generator) -> Iterator[dict[str, Any]]:
+    return (record(number, vocabulary, draw) for number in range(items))
+
+
+def _vocabulary(size: int) -> list[str]:
+    """Distinct made-up words, the commonest first and shortest."""
+    some = len(SYLLABLES)
+    return [
+        SYLLABLES[n % some] + SYLLABLES[n // some % some * 7 % some] + SYLLABLES[n // some**2 % some]
+        for n in range(max(size, 700))
+    ]
+
+
+def _words(vocabulary: Sequence[str], count: int, draw: np.random.Generator) -> str:
+    return " ".join(vocabulary[place] for place in _zipf(len(vocabulary), count, draw).tolist())
+
+
+def _part_of(title: str, draw: np.random.Generator) -> str:
+    words = title.split()
+    begin = int(draw.integers(max(1, len(words) - 3)))
+    return " ".join(words[begin : begin + int(draw.integers(1, 4))])
+
+
+def _zipf(size: int, count: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers from 0 to `size` - 1, with a weight of about 1 / (n + 10)."""
+    return np.asarray((11 * ((size + 10) / 11) ** draw.random(count) - 11).clip(0, size - 1), np.int64)
+
+
+def _learned(items: int, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator) -> Learned:
+    clicks = len(queries) * CLICKS_A_QUERY
+    asked, taken = draw.integers(len(queries), size=clicks), _zipf(items, clicks, draw)
+    count_TN = sp.csr_matrix((np.ones(clicks, np.float32), (asked, taken)), shape=(len(queries), items))
+    count_TN.sum_duplicates()
+    words = tuple(vocabulary[:20_000])
+    events_N = np.bincount(_zipf(items, 20 * items, draw), minlength=items).astype(np.float64)
+    return Learned(
+        queries=queries,
+        count_TN=count_TN,
+        intent_words=words,
+        evidence_VG=draw.normal(size=(len(words), 51)).astype(np.float32),
+        ease_NN=_neighbours(items, min(items, EASE_ITEMS), EASE_NEIGHBOURS, draw),
+        transitions_NN=_neighbours(items, items, FOLLOWERS, draw),
+        item_knn_NN=_neighbours(items, items, NEIGHBOURS, draw),
+        events_N=events_N,
+        steps_N=events_N,
+        takers_N=events_N,
+    )
+
+
+def _neighbours(items: int, rows: int, mean: int, draw: np.random.Generator) -> sp.csr_matrix:
+    """Random weights in the first `rows` rows."""
+    length_N = np.zeros(items, np.int64)
+    length_N[:rows] = np.minimum(draw.exponential(mean, rows), 4 * mean).astype(np.int64)
+    starts = np.r_[0, np.cumsum(length_N)]
+    columns = _zipf(items, int(starts[-1]), draw).astype(np.int32)
+    matrix = sp.csr_matrix((draw.random(len(columns), np.float32), columns, starts), shape=(items, items))
+    matrix.sum_duplicates()
+    return matrix
