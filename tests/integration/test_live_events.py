@@ -1,0 +1,86 @@
+"""What one person does changes what another finds, on every server of one Redis; and an erasure takes it back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.app import create_app
+from server.core.settings import Settings
+from tests.support.http_shop import Shop
+from tests.support.small_shop import NAMES, make_deployments, patient_settings
+
+pytestmark = pytest.mark.integration
+
+
+@asynccontextmanager
+async def server(settings: Settings) -> AsyncIterator[Shop]:
+    app = create_app(settings, deploy=make_deployments)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            yield Shop(client)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    patient = {"redis_read_timeout_ms": 20_000, "redis_write_timeout_ms": 20_000}  # a busy machine is no fault
+    return patient_settings(tmp_path).model_copy(update={"redis": redis_url, "open_admin": True, **patient})
+
+
+async def score(shop: Shop, item_id: str) -> float:
+    response = await shop.get("/search", q="something to lie on", candidates=item_id, k=1)
+    assert response.status_code == 200, response.text
+    (item,) = response.json()["items"]
+    return float(item["score"])
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_an_event_counts_for_everybody_until_its_user_is_erased(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        one, other = [await stack.enter_async_context(server(settings)) for _ in range(2)]
+        before = await score(other, NAMES[9])
+        event = {"user_id": "ada", "type": "click", "item_id": NAMES[9], "query": "Something to lie on"}
+        assert (await one.post([event])).status_code == 202
+        for shop in (one, other):
+            await until(lambda shop=shop: differs(shop, before))  # type: ignore[misc]
+        with_click = await score(other, NAMES[9])
+        assert with_click > before
+        assert await score(one, NAMES[9]) == with_click
+        late = await stack.enter_async_context(server(settings))
+        await until(lambda: differs(late, before))
+        assert await score(late, NAMES[9]) == with_click, "a server that starts begins with the log"
+        assert (await other.client.delete("/users/ada")).status_code == 200
+        for shop in (one, other, late):
+            await until(lambda shop=shop: equals(shop, before))  # type: ignore[misc]
+
+
+async def differs(shop: Shop, before: float) -> bool:
+    return await score(shop, NAMES[9]) != before
+
+
+async def equals(shop: Shop, before: float) -> bool:
+    return await score(shop, NAMES[9]) == before
+
+
+async def test_a_new_item_is_found_by_its_words_on_every_server(settings: Settings) -> None:
+    async with AsyncExitStack() as stack:
+        one, other = [await stack.enter_async_context(server(settings)) for _ in range(2)]
+        title = "hammock of the south sea"
+        assert (await one.client.put("/items/aaa", json={"title": title})).status_code == 200
+        assert (await one.ids("/search", q=title, k=3))[0] == "aaa"
+
+        async def found() -> bool:
+            return (await other.ids("/search", q=title, k=3))[0] == "aaa"
+
+        await until(found)
+        assert (await other.client.delete("/items/aaa")).status_code == 200
+        assert "aaa" not in await other.ids("/search", q=title, k=30)
