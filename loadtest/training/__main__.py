@@ -2,7 +2,7 @@
 
     python -m loadtest.training --json training.json [--parameters 100e6] [--steps 5] [--budget-seconds 240]
         [--device cpu|cuda] [--dtype float32|bfloat16] [--sequences 8] [--length 128] [--threads 2]
-        [--gradient-checkpointing] [--shape qwen2.5-0.5b|qwen2.5-1.5b|qwen2.5-3b]
+        [--gradient-checkpointing] [--shape qwen2.5-0.5b|qwen2.5-1.5b|qwen2.5-3b] [--side input|output]
 
 Every method trains the same model on the same batch in a process of its own. They take turns, so only one works at any
 time. A step's time is the median of the steps that keep the subspaces. `refresh_s` is the time of the first two steps
@@ -99,6 +99,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every process")
     parser.add_argument("--gradient-checkpointing", action="store_true", help="compute activations twice, keep few")
     parser.add_argument("--shape", choices=sorted(QWEN_SHAPES), help="of a published model, in place of --parameters")
+    parser.add_argument("--side", choices=("input", "output"), default="input", help="of GEMS' null space")
     parser.add_argument("--methods", nargs="+", choices=NAMES, default=list(NAMES))
     return parser.parse_args(arguments)
 
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.rank,
         options.gradient_checkpointing,
         options.shape,
+        options.side,
     )
     end = time.monotonic() + options.budget_seconds
     groups = list(group_by_memory(options.methods, setup))

@@ -203,7 +203,7 @@ def _released_step(
     recipe = recipe_of("gems", setup)
     config, model = gems_config(recipe, backbone), backbone.model
     weights = {name: module.weight for name, module in projected_modules(model, config.modules).items()}
-    spaces = draw_null_spaces(model, (), modules=config.modules)
+    spaces = draw_null_spaces(model, (), side="output", modules=config.modules)
     plain = plain_weights(model, set(weights.values()), config)
     opponent = ReleasedGems(weights, plain, spaces, config, rank=setup.rank)
     tokens: dict[Task, int] = {batch.task: batch.tokens for batch in batches}

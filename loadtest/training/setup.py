@@ -20,6 +20,7 @@ from loadtest.synthetic.qwen import QWEN_SHAPES, large_tokenizer, random_qwen, t
 from trainer.config.recipe import BackboneRecipe, LoraRecipe, NullSpaceRecipe, Recipe
 from trainer.data.batches import TaskBatch
 from trainer.gems import GemsConfig, NullSpace
+from trainer.gems.nullspace.space import Side
 from trainer.gems.parameters import projected_modules
 from trainer.model.backbone import Backbone, add_item_tokens, build_backbone
 
@@ -33,8 +34,10 @@ CODE_SIZES = (256, 256, 256)
 ITEM_EVERY = 8
 """Positions from one predicted item to the next: about those of a query of four words and of three codes."""
 PROTECTED = 0.17
-"""Share of the directions of a layer's outputs that are protected, as an energy of 0.95 gave for the base of
-docs/method.md's table. Estimating them takes minutes and is no part of a step."""
+"""Share of the directions of a layer's side that are protected, as an energy of 0.95 gave for the outputs of the base
+of docs/method.md's table. Estimating them takes minutes and is no part of a step."""
+READERS_OF_ONE_INPUT = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+"""The first three read one input and the last two another, in blocks of their own."""
 WORDS = tuple(f"word {number} of a text" for number in range(400))
 
 
@@ -46,6 +49,8 @@ class Setup:
     sequences: number of sequences of each task in the batch.
     length: positions of a sequence.
     rank: of GEMS' shared subspace and of the single subspace.
+    side: the side of the layers on which GEMS' null space lies; the trainer's default. The released procedure's lies on
+        "output".
     shape: one of QWEN_SHAPES, with its vocabulary, in place of a model of `parameters`.
     """
 
@@ -57,6 +62,7 @@ class Setup:
     rank: int = 128
     gradient_checkpointing: bool = False
     shape: str | None = None
+    side: Side = "input"
 
     @property
     def backbone(self) -> BackboneRecipe:
@@ -101,7 +107,7 @@ def recipe_of(method: str, setup: Setup) -> Recipe:
             "method": METHODS[method],
             "gems": GemsConfig(rank=setup.rank),
             "lora": LoraRecipe(rank=16, alpha=32),
-            "null_space": NullSpaceRecipe(texts=4, text_tokens=16),
+            "null_space": NullSpaceRecipe(texts=4, text_tokens=16, side=setup.side),
         }
     )
 
@@ -125,16 +131,21 @@ def draw_batches(setup: Setup, backbone: Backbone) -> tuple[list[TaskBatch], lis
 
 
 def draw_null_spaces(
-    model: nn.Module, batches: Iterable[Mapping[str, Tensor]], **settings: Any
+    model: nn.Module, batches: Iterable[Mapping[str, Tensor]], *, side: Side, **settings: Any
 ) -> dict[str, NullSpace]:
-    """Null spaces that protect random directions of the outputs, in place of `estimate_null_spaces`."""
+    """Null spaces that protect random directions, in place of `estimate_null_spaces`.
+
+    Layers that read the same input have the same null space of their inputs, as if it had been estimated; all others
+    differ.
+    """
     draw = torch.Generator().manual_seed(2)
     factors: dict[int, Tensor] = {}  # by width: those of a large model would take minutes, one after the other
-    spaces = {}
+    spaces: dict[str, NullSpace] = {}
     for name, module in projected_modules(model, settings["modules"]).items():
-        width = module.weight.shape[0]
+        width = module.weight.shape[0 if side == "output" else 1]
         if width not in factors:
             gaussian_WK = torch.randn(width, int(PROTECTED * width), generator=draw).to(module.weight.device)
             factors[width] = torch.linalg.qr(gaussian_WK)[0]
-        spaces[name] = NullSpace("output", "protected", factors[width].clone())
+        shared = side == "input" and name.rpartition(".")[2] in READERS_OF_ONE_INPUT
+        spaces[name] = NullSpace(side, "protected", factors[width].roll(0 if shared else 1 + len(spaces), 0))
     return spaces

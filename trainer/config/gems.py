@@ -8,9 +8,10 @@ from typing import Literal, get_args
 
 from trainer.core.errors import SettingsError
 
-__all__ = ["PROJECTED_MODULES", "GateMode", "GemsConfig", "MomentForm", "MomentsAtRefresh", "Rows"]
+__all__ = ["PROJECTED_MODULES", "FactorType", "GateMode", "GemsConfig", "MomentForm", "MomentsAtRefresh", "Rows"]
 
 GateMode = Literal["learned", "heuristic", "fixed"]
+FactorType = Literal["bfloat16", "float32"]
 MomentForm = Literal["compact", "full"]
 MomentsAtRefresh = Literal["rotate", "reset"]
 Rows = int | tuple[int, ...] | Literal["none", "all"]
@@ -42,6 +43,8 @@ class GemsConfig:
     moments_at_refresh: MomentsAtRefresh = "rotate"
     decomposition: bool = True  # False: the shared subspace only (for ablations)
     complementary: bool = True  # the tasks' subspaces are orthogonal to the shared one; False: they may overlap it
+    projected_gradients: FactorType = "bfloat16"  # in which sums over micro-batches wait for the step
+    null_factors: FactorType = "bfloat16"  # of null spaces; the span of the rounded factor is what is protected
     null_space: bool = True  # False: updates may take any direction (for ablations)
     modules: tuple[str, ...] = PROJECTED_MODULES  # the last part of the projected linear layers' names
 
@@ -88,6 +91,9 @@ class GemsConfig:
         _require("fixed_gates", gates, "two numbers, at least 0", len(gates) == 2 and min(gates) >= 0)
         _require("gate", self.gate, f"one of {get_args(GateMode)}", self.gate in get_args(GateMode))
         _require("moments", self.moments, f"one of {get_args(MomentForm)}", self.moments in get_args(MomentForm))
+        types = get_args(FactorType)
+        for name in ("projected_gradients", "null_factors"):
+            _require(name, getattr(self, name), f"one of {types}", getattr(self, name) in types)
         modes = get_args(MomentsAtRefresh)
         _require("moments_at_refresh", self.moments_at_refresh, f"one of {modes}", self.moments_at_refresh in modes)
         _require("modules", self.modules, "at least one name", len(self.modules) > 0)

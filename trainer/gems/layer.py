@@ -16,7 +16,7 @@ are this rank's part of a sharded weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -73,14 +73,12 @@ class ProjectedLayer:
         rows, columns = weight.shape
         self._dtype = compute_dtype(weight)
         self._remainder_mN = make_remainder(self._shard.weight_mN)
-        self._null_space = None
+        self._null_space: NullSpace | None = None
         if null_space is not None:
             _check_width(null_space, name, weight)
+            if config.null_factors == "bfloat16" and self._dtype == torch.float32:
+                null_space = null_space.rounded()
             self._null_space = self._shard.shard_null_space(null_space).to(weight.device, self._dtype)
-        rows_are_short = not self._shard.transposed
-        protects_short = null_space is not None and (null_space.side == "output") == rows_are_short
-        self._short_null_space = self._null_space if protects_short else None
-        self._long_null_space = None if protects_short else self._null_space
 
         self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
         ranks = self._ranks()
@@ -124,6 +122,7 @@ class ProjectedLayer:
         """
         projected: dict[SubspaceName, Tensor] = {}
         for name, subspace in self.subspaces.items():
+            subspace.widen_gradient()
             count = tokens.total if name == "shared" else tokens.of(name)
             if subspace.projected_grad_RL is not None:
                 projected[name] = subspace.projected_grad_RL.mul_(1 / count if count else 0)
@@ -178,6 +177,19 @@ class ProjectedLayer:
                 subspace.move_outside(outside_SR, generator)
         return bool(sketches)
 
+    def share_null_space(self, others: Iterable[ProjectedLayer]) -> None:
+        """Takes over the null space of another layer that has the same one, so that it is in memory once.
+
+        Layers that read the same input have the same null space of their inputs.
+        """
+        for other in others:
+            theirs = other._null_space
+            if self._null_space is not None and theirs is not None and self._null_space.equals(theirs):
+                self._null_space = theirs
+                for subspace in self.subspaces.values():
+                    subspace.null_space = self._short_null_space
+                return
+
     def exact_weight(self) -> Tensor:
         """A copy of this rank's rows [m, N] of the weight before it is rounded to bfloat16, in the compute type."""
         return exact_value(self._shard.weight_mN, self._remainder_mN)
@@ -185,8 +197,11 @@ class ProjectedLayer:
     def accumulators(self) -> list[Tensor | None]:
         """The projected gradient of every subspace, then the sketch of every task, always in the same order.
 
-        An entry is None where no gradient arrived for it.
+        An entry is None where no gradient arrived for it. Projected gradients are in the compute type from now on, in
+        which they can be added up.
         """
+        for subspace in self.subspaces.values():
+            subspace.widen_gradient()
         projected = [subspace.projected_grad_RL for subspace in self.subspaces.values()]
         return [*projected, *(self.sketches.get(task) for task in TASKS)]
 
@@ -225,6 +240,8 @@ class ProjectedLayer:
         yield from (("sketches", sketch_sC) for sketch_sC in self.sketches.values())
         if self._null_space is not None:
             yield "null factors", self._null_space.factor_WK
+            if self._null_space.gram_inverse_KK is not None:
+                yield "null factors", self._null_space.gram_inverse_KK
         if self._remainder_mN is not None:
             yield "remainders", self._remainder_mN
 
@@ -304,6 +321,18 @@ class ProjectedLayer:
         joint_Rl = torch.cat([direction_Rl * gates.of(name) for name, direction_Rl in directions.items()])
         return joint_Rl.T @ joint_sR.T if self._shard.transposed else joint_sR @ joint_Rl
 
+    @property
+    def _short_null_space(self) -> NullSpace | None:
+        """The null space, if it is one of the weight's shorter side."""
+        space = self._null_space
+        on_short_side = space is not None and (space.side == "output") != self._shard.transposed
+        return space if on_short_side else None
+
+    @property
+    def _long_null_space(self) -> NullSpace | None:
+        """The null space, if it is one of the weight's longer side."""
+        return self._null_space if self._short_null_space is None else None
+
     def _was_updated(self, task: Task) -> bool:
         return task in self.subspaces and self.subspaces[task].updated
 
@@ -349,11 +378,14 @@ class ProjectedLayer:
         return self.subspaces["shared"].projection_basis_SR
 
     def _make_subspace(self, name: SubspaceName, rank: int) -> Subspace:
+        wide = self._dtype == torch.float64  # of which nothing is rounded
+        rounded = self._config.projected_gradients == "bfloat16" and not wide
         return Subspace(
             min(self.weight.shape),
             self._shard.moment_columns,
             rank,
-            compact=self._config.moments == "compact" and self._dtype == torch.float32,
+            compact=self._config.moments == "compact" and not wide,
+            gradient_dtype=torch.bfloat16 if rounded else self._dtype,
             null_space=self._short_null_space,
             dtype=self._dtype,
             generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),

@@ -50,7 +50,7 @@ def projected_layers(
     null_spaces: Mapping[str, NullSpace] | None,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> list[ProjectedLayer]:
-    """A ProjectedLayer for every weight to project.
+    """A ProjectedLayer for every weight to project. Those beside each other share a null space that is the same.
 
     null_spaces: the null space of each of these layers, by the layer's name; unused where `config.null_space` is False.
     shard_group: the ranks among which sharded weights are split.
@@ -66,17 +66,17 @@ def projected_layers(
             "layers): pass what estimate_null_spaces returns, or set it to False"
         )
     turns = min(config.refresh_turns, config.refresh_every)
-    return [
-        ProjectedLayer(
-            name,
-            cast(nn.Parameter, module.weight),
-            config,
-            spaces[name] if config.null_space else None,
-            shard_group,
-            first_refresh=place % turns,
-        )
-        for place, (name, module) in enumerate(modules.items())
-    ]
+    layers: list[ProjectedLayer] = []
+    beside: dict[str, list[ProjectedLayer]] = {}  # the layers of one part of a block, such as an attention
+    for place, (name, module) in enumerate(modules.items()):
+        space = spaces[name] if config.null_space else None
+        weight = cast(nn.Parameter, module.weight)
+        layer = ProjectedLayer(name, weight, config, space, shard_group, first_refresh=place % turns)
+        siblings = beside.setdefault(name.rpartition(".")[0], [])
+        layer.share_null_space(siblings)
+        siblings.append(layer)
+        layers.append(layer)
+    return layers
 
 
 def plain_weights(

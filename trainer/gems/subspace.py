@@ -46,6 +46,7 @@ class Subspace:
     columns: the columns of L for which this rank keeps moments.
     rank: R.
     compact: whether the moments are compact.
+    gradient_dtype: the type in which the projected gradient waits for the step.
     null_space: the null space on the S side, in which every basis then lies; None where there is none on that side.
     dtype: the type of basis and moments.
     generator: draws the first basis, which is random.
@@ -59,13 +60,15 @@ class Subspace:
         rank: int,
         *,
         compact: bool,
+        gradient_dtype: torch.dtype,
         null_space: NullSpace | None,
         dtype: torch.dtype,
         generator: torch.Generator,
         outside_SR: Tensor | None = None,
     ) -> None:
         self.rank = rank
-        self._null_space = null_space
+        self.null_space = null_space
+        self._gradient_dtype = gradient_dtype
         self.basis_SR = random_basis(size, rank, null_space, outside_SR, dtype=dtype, generator=generator)
         self._next_basis_SR: Tensor | None = None
         self._moments: Moments | CompactMoments
@@ -87,11 +90,19 @@ class Subspace:
         return self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
 
     def accumulate(self, projected_grad_RL: Tensor, *, tokens: int) -> None:
-        """Adds the projected gradient of one micro-batch, weighted by its target tokens."""
-        if self.projected_grad_RL is None:
-            self.projected_grad_RL = projected_grad_RL * tokens
-        else:
-            self.projected_grad_RL.add_(projected_grad_RL, alpha=tokens)
+        """Adds the projected gradient of one micro-batch, weighted by its target tokens.
+
+        The sum is rounded to the type in which projected gradients wait for the step.
+        """
+        total_RL = projected_grad_RL * tokens
+        if self.projected_grad_RL is not None:
+            total_RL += self.projected_grad_RL
+        self.projected_grad_RL = total_RL.to(self._gradient_dtype)
+
+    def widen_gradient(self) -> None:
+        """Turns the accumulated gradient into the compute type, in which everything is done with it."""
+        if self.projected_grad_RL is not None:
+            self.projected_grad_RL = self.projected_grad_RL.to(self.basis_SR.dtype)
 
     def update_moments(self, factor: float, adam: AdamSettings, at_refresh: MomentsAtRefresh) -> bool:
         """Switches to the new basis if one was chosen, then updates the moments with the projected gradient.
@@ -124,13 +135,13 @@ class Subspace:
 
         outside_SR: a basis to which the next one is to be orthogonal; None where it may be any.
         """
-        self._next_basis_SR = sketch_basis(sketch_SC, self.rank, self._null_space, outside_SR, generator=generator)
+        self._next_basis_SR = sketch_basis(sketch_SC, self.rank, self.null_space, outside_SR, generator=generator)
         self._chosen_at = step
 
     def move_outside(self, outside_SR: Tensor, generator: torch.Generator) -> None:
         """Makes the part of the basis outside of another one the next basis, without a gradient to choose it from."""
         basis_SR = self.projection_basis_SR
-        self._next_basis_SR = sketch_basis(basis_SR, self.rank, self._null_space, outside_SR, generator=generator)
+        self._next_basis_SR = sketch_basis(basis_SR, self.rank, self.null_space, outside_SR, generator=generator)
 
     def held(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the subspace, each with the name of the part of memory it belongs to."""

@@ -103,7 +103,7 @@ def tuned(case: str, group: ProcessGroup):
         "weights": gather_weights(model, group),
         "figures": torch.tensor(figures, dtype=torch.float64),
         "moments": sum(
-            subspace["moments"]["second"].numel()
+            subspace["moments"]["first"].numel()
             for layer in optimizer.state_dict()["layers"].values()
             for subspace in layer["subspaces"].values()
         ),

@@ -125,7 +125,10 @@ def one_step(optimizer: GemsOptimizer, model: nn.Module, seed: int, rows: tuple[
 
 
 def random_null_spaces(model: nn.Module, side: str, protected: float) -> dict[str, NullSpace]:
-    """Protects a random subspace of each layer; `protected` is its share of the side's width."""
+    """Protects a random subspace of each layer; `protected` is its share of the side's width.
+
+    The factors are bfloat16, as the optimiser keeps them.
+    """
     spaces = {}
     draw = torch.Generator().manual_seed(7)
     for name, module in model.named_modules():
@@ -134,7 +137,7 @@ def random_null_spaces(model: nn.Module, side: str, protected: float) -> dict[st
             basis = torch.linalg.qr(torch.randn(width, width, generator=draw, dtype=torch.float64))[0].float()
             count = round(protected * width)
             thin = ("protected", basis[:, :count]) if protected <= 0.5 else ("free", basis[:, count:])
-            spaces[name] = NullSpace(side, *thin)
+            spaces[name] = NullSpace(side, *thin).rounded()
     return spaces
 
 

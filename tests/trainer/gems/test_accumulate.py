@@ -38,7 +38,7 @@ def tuned(side: str, group):
     model = qwen2()
     compact = side == "compact"
     spaces = None if side == "none" else random_null_spaces(model, "input" if compact else side, 0.3)
-    precise = {} if compact else {"moments": "full"}
+    precise = {} if compact else {"moments": "full", "projected_gradients": "float32"}
     config = GemsConfig(**SETTINGS | precise, null_space=spaces is not None)
     optimizer = GemsOptimizer(model, config, null_spaces=spaces, replica_group=group)
     figures = []
@@ -80,7 +80,7 @@ def test_two_processes_reach_the_weights_of_one(side, shared):
     with one_thread():
         alone = tuned(side, SINGLE_PROCESS)
     start = weights_of(qwen2())
-    atol = 1e-4 if side == "compact" else 1e-5  # some last digits of moments are rounded to the other side
+    atol = 2e-4 if side == "compact" else 1e-5  # 7 steps of 3e-3, in which a bfloat16 rounded otherwise is 2**-8
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=atol)
         if name != "model.embed_tokens.weight":

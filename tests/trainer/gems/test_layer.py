@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from catalog.text.prompts import TASKS
-from tests.trainer.gems.small_models import Pair, one_step, qwen2, random_null_spaces, weights_of
-from trainer.gems import GemsConfig, GemsOptimizer
+from tests.trainer.gems.small_models import Pair, ids, one_step, qwen2, random_null_spaces, weights_of
+from trainer.gems import Energy, GemsConfig, GemsOptimizer, NullSpace, estimate_null_spaces
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
@@ -81,3 +81,59 @@ def test_a_layer_without_room_beside_the_shared_subspace_has_no_other():
     assert all(one_step(optimizer, model, step).applied for step in range(3))
     optimizer = GemsOptimizer(model, GemsConfig(rank=8, null_space=False))
     assert [layer.subspaces["search"].rank for layer in optimizer._layers] == [2] * 3
+
+
+def _leak(optimizer, model, spaces):
+    """The largest share of an update that lies in the protected space, over six steps with refreshes."""
+    largest = 0.0
+    for step in range(6):
+        before = weights_of(model)
+        assert one_step(optimizer, model, step).applied
+        for name, space in spaces.items():
+            change = (model.get_submodule(name).weight.detach().double() - before[f"{name}.weight"].double()).float()
+            kept = space.protected(change if space.side == "output" else change.T)
+            largest = max(largest, (kept.norm() / change.norm()).item())
+    return largest
+
+
+@pytest.mark.parametrize("spans", ["protected", "free"])
+@pytest.mark.parametrize("side", ["output", "input"])
+@pytest.mark.parametrize("factors", ["bfloat16", "float32"])
+def test_what_is_protected_is_the_span_of_the_factor_that_is_kept(factors, side, spans):
+    """Of a rounded factor exactly its own span, and the estimated one to the rounding of a bfloat16."""
+    model = Pair()
+    spaces = {}
+    for name, space in random_null_spaces(model, side, 0.3 if spans == "protected" else 0.7).items():
+        spaces[name] = NullSpace(side, spans, torch.linalg.qr(space.factor_WK.float())[0])  # float32 again
+    config = GemsConfig(rank=3, refresh_every=2, weight_decay=0.5, lr=1e-2, null_factors=factors)
+    leaks = []
+    for measured in (spaces, {name: space.rounded() for name, space in spaces.items()}):
+        model = Pair()
+        leaks.append(_leak(GemsOptimizer(model, config, null_spaces=spaces), model, measured))
+    given, rounded = leaks
+    if factors == "float32":
+        assert given <= 1e-5
+    else:
+        assert rounded <= 1e-5
+        assert 1e-5 < given < 5e-3
+
+
+def test_layers_that_read_one_input_share_its_null_space():
+    model = qwen2()
+    batches = [{"input_ids": ids(16, seed)} for seed in range(2)]
+    inputs, outputs = (
+        GemsOptimizer(model, GemsConfig(rank=2), null_spaces=spaces)
+        for spaces in (
+            estimate_null_spaces(model, batches, side=side, threshold=Energy(0.5)) for side in ("input", "output")
+        )
+    )
+    kept = {layer.name: layer._null_space for layer in inputs._layers}
+    for block in ("model.layers.0.", "model.layers.1."):
+        query, key, value = (kept[f"{block}self_attn.{part}_proj"] for part in "qkv")
+        assert query is key is value
+        assert kept[f"{block}mlp.gate_proj"] is kept[f"{block}mlp.up_proj"]
+    assert len({id(space) for space in kept.values()}) == 2 * 4  # beside these, o_proj's and down_proj's
+    assert len({id(layer._null_space) for layer in outputs._layers}) == len(outputs._layers)
+    for layer in inputs._layers:
+        spaces = [subspace.null_space for subspace in layer.subspaces.values()]
+        assert all(space is None or space is layer._null_space for space in spaces)

@@ -1,10 +1,12 @@
 """What the optimiser holds, part by part, and when."""
 
+import pytest
 import torch
 from torch import nn
 
 from tests.trainer.gems.small_models import ids, language_loss, one_step, qwen2, random_null_spaces
 from trainer.gems import GemsConfig, GemsOptimizer
+from trainer.gems.stats import PerTask
 
 TWO_BYTES, FOUR_BYTES = 2, 4
 
@@ -84,3 +86,30 @@ def test_turns_are_never_further_apart_than_refreshes():
         one_step(optimizer, model, step)
     chosen = [layer["subspaces"]["shared"]["chosen_at"] for layer in optimizer.state_dict()["layers"].values()]
     assert chosen == [place % 2 for place in range(len(chosen))]
+
+
+def test_projected_gradients_wait_in_few_bits_and_are_used_in_many():
+    model = qwen2()
+    sizes = {}
+    for gradients in ("bfloat16", "float32"):
+        optimizer = GemsOptimizer(model, GemsConfig(rank=4, null_space=False, lr=0, projected_gradients=gradients))
+        with optimizer.task("search", tokens=3):
+            language_loss(model, ids(3, 0)).backward()
+        sizes[gradients] = optimizer.memory()["projected gradients"]
+        for layer in optimizer._layers:
+            layer.average_projected(PerTask(3, 0))
+            assert layer.subspaces["shared"].projected_grad_RL.dtype == torch.float32
+    assert sizes["float32"] == 2 * sizes["bfloat16"]
+
+
+def test_a_sum_of_many_rounded_gradients_is_that_of_exact_ones():
+    """32 micro-batches: the rounding of a sum is small beside it, and does not add up in one direction."""
+    model = qwen2()
+    norms = []
+    for gradients in ("bfloat16", "float32"):
+        optimizer = GemsOptimizer(model, GemsConfig(rank=4, null_space=False, lr=0, projected_gradients=gradients))
+        for part in range(32):
+            with optimizer.task("search", tokens=3):
+                language_loss(model, ids(3, part)).backward()
+        norms.append(optimizer.step().grad_norm)
+    assert norms[0] == pytest.approx(norms[1], rel=2e-3)

@@ -12,6 +12,7 @@ SETTINGS = (
     "gems.refresh_every=3",
     "gems.refresh_turns=1",
     "gems.moments=full",
+    "gems.projected_gradients=float32",
 )
 EPS = 1e-8
 

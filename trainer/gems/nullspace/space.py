@@ -9,6 +9,10 @@ and U is kept. A layer has two sides:
 - "input": the eigenvectors are of the layer's inputs, and P multiplies an update from the right. General inputs are
   then mapped to what they were mapped to before.
 
+The factor may be kept in bfloat16. Its columns are then no longer orthonormal, so products go through the inverse of
+its Gram matrix, F·(FᵀF)⁻¹·Fᵀ, which is the exact projector on the span of the rounded factor. What is protected is that
+span: it differs from the estimated one by a thousandth, and updates stay out of it as exactly as in float32.
+
 W width of the side, K directions kept, X any number of columns.
 """
 
@@ -58,11 +62,13 @@ Threshold = Energy | Relative
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NullSpace:
-    """The null space of one layer, as an orthonormal factor that spans either what is protected or what is free.
+    """The null space of one layer, as a factor that spans either what is protected or what is free.
 
     side: whether it is a space of the layer's outputs or of its inputs.
     spans: whether the factor's columns span the protected directions or the free ones.
     factor_WK: the factor, or this rank's rows of it.
+    gram_inverse_KK: the inverse of the complete factor's Gram matrix, in float32 or wider; None for a factor whose
+        columns are orthonormal.
     rows: which rows of the factor this rank holds; None for a complete factor.
     """
 
@@ -70,6 +76,7 @@ class NullSpace:
     spans: Literal["protected", "free"]
     factor_WK: Tensor
     rows: ShardRange | None = None
+    gram_inverse_KK: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -87,12 +94,15 @@ class NullSpace:
 
         If the factor is sharded, the matrix has the same rows as the factor on this rank, and all ranks must call this.
         """
-        coefficients_KX = self.factor_WK.T @ matrix_WX
+        factor_WK = self.factor_WK.to(matrix_WX.dtype)
+        coefficients_KX = factor_WK.T @ matrix_WX
         if self.rows is not None:
             self.rows.all_reduce([coefficients_KX])
+        if self.gram_inverse_KK is not None:
+            coefficients_KX = self.gram_inverse_KK @ coefficients_KX
         if self.spans == "protected":
-            return matrix_WX.addmm_(self.factor_WK, coefficients_KX, alpha=-1)
-        return matrix_WX.copy_(self.factor_WK @ coefficients_KX)
+            return matrix_WX.addmm_(factor_WK, coefficients_KX, alpha=-1)
+        return matrix_WX.copy_(factor_WK @ coefficients_KX)
 
     def projected(self, matrix_WX: Tensor) -> Tensor:
         """A copy of the matrix with its columns projected. The matrix has all W rows, even if the factor is sharded."""
@@ -115,7 +125,27 @@ class NullSpace:
         return self if self.rows is None else replace(self, factor_WK=self.rows.all_gather(self.factor_WK), rows=None)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> NullSpace:
-        return replace(self, factor_WK=self.factor_WK.to(device, dtype))
+        """The same null space on another device, in another type; a bfloat16 factor stays one beside float32."""
+        if self.gram_inverse_KK is None:
+            return replace(self, factor_WK=self.factor_WK.to(device, dtype))
+        kept = self.factor_WK.dtype if dtype == torch.float32 else dtype
+        inverse_KK = self.gram_inverse_KK.to(device, dtype)
+        return replace(self, factor_WK=self.factor_WK.to(device, kept), gram_inverse_KK=inverse_KK)
+
+    def rounded(self) -> NullSpace:
+        """The null space with its complete factor rounded to bfloat16, which takes half of the memory."""
+        if self.gram_inverse_KK is not None:
+            return self
+        factor_WK = self.factor_WK.to(torch.bfloat16)
+        double_WK = factor_WK.double()
+        inverse_KK = torch.cholesky_inverse(torch.linalg.cholesky(double_WK.T @ double_WK)).float()
+        return replace(self, factor_WK=factor_WK, gram_inverse_KK=inverse_KK)
+
+    def equals(self, other: NullSpace) -> bool:
+        """Whether both are the same space in the same memory layout, to the bit, on this rank."""
+        same_kind = (self.side, self.spans, self.rows) == (other.side, other.spans, other.rows)
+        mine, others = self.factor_WK, other.factor_WK
+        return same_kind and mine.dtype == others.dtype and torch.equal(mine, others)
 
 
 def protected_count(values: Tensor, trace: float, width: int, threshold: Threshold) -> int | None:

@@ -21,6 +21,26 @@ def test_projection_removes_what_is_protected_and_nothing_else(spans):
     torch.testing.assert_close(rows.T, free @ torch.ones(7, 3), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("spans", ["protected", "free"])
+def test_a_rounded_factor_projects_exactly_on_its_own_span(spans):
+    draw = torch.Generator().manual_seed(0)
+    space = NullSpace("input", spans, torch.linalg.qr(torch.randn(96, 40, generator=draw))[0])
+    rounded = space.rounded()
+    assert rounded.factor_WK.dtype == torch.bfloat16
+    assert (rounded.width, rounded.free, rounded.rounded()) == (space.width, space.free, rounded)
+    exact = torch.linalg.qr(rounded.factor_WK.double())[0]
+    matrix = torch.randn(96, 7, generator=draw)
+    inside = (exact @ (exact.T @ matrix.double())).float()
+    wanted = matrix - inside if spans == "protected" else inside
+    torch.testing.assert_close(rounded.projected(matrix), wanted, rtol=0, atol=3e-6)
+    assert rounded.projected(rounded.protected(matrix)).norm() <= 1e-6 * matrix.norm()
+    assert rounded.equals(space.rounded())
+    assert not rounded.equals(space)
+    wide = rounded.to(torch.device("cpu"), torch.float64)
+    assert wide.factor_WK.dtype == torch.float64
+    torch.testing.assert_close(wide.projected(matrix.double()), wanted.double(), rtol=0, atol=3e-6)
+
+
 @pytest.mark.parametrize(
     ("threshold", "expected"),
     [
