@@ -44,6 +44,7 @@ class GemsConfig:
     decomposition: bool = True  # False: the shared subspace only (for ablations)
     complementary: bool = True  # the tasks' subspaces are orthogonal to the shared one; False: they may overlap it
     projected_gradients: FactorType = "bfloat16"  # in which sums over micro-batches wait for the step
+    bases: FactorType = "bfloat16"  # which are then orthonormal and complementary to a few thousandths
     null_factors: FactorType = "bfloat16"  # of null spaces; the span of the rounded factor is what is protected
     null_space: bool = True  # False: updates may take any direction (for ablations)
     modules: tuple[str, ...] = PROJECTED_MODULES  # the last part of the projected linear layers' names
@@ -92,7 +93,7 @@ class GemsConfig:
         _require("gate", self.gate, f"one of {get_args(GateMode)}", self.gate in get_args(GateMode))
         _require("moments", self.moments, f"one of {get_args(MomentForm)}", self.moments in get_args(MomentForm))
         types = get_args(FactorType)
-        for name in ("projected_gradients", "null_factors"):
+        for name in ("projected_gradients", "bases", "null_factors"):
             _require(name, getattr(self, name), f"one of {types}", getattr(self, name) in types)
         modes = get_args(MomentsAtRefresh)
         _require("moments_at_refresh", self.moments_at_refresh, f"one of {modes}", self.moments_at_refresh in modes)

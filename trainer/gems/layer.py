@@ -214,15 +214,16 @@ class ProjectedLayer:
         wanted = iter(present)
         for subspace in self.subspaces.values():
             if next(wanted) and subspace.projected_grad_RL is None:
-                subspace.projected_grad_RL = subspace.basis_SR.new_zeros(subspace.rank, length)
+                shape = (subspace.rank, length)
+                subspace.projected_grad_RL = torch.zeros(shape, dtype=self._dtype, device=self.weight.device)
         for task in TASKS:
             if next(wanted) and task not in self.sketches:
                 shape = (size, self._sketch_columns)
                 self.sketches[task] = torch.zeros(shape, dtype=self._dtype, device=self.weight.device)
 
     def bases(self) -> list[Tensor]:
-        """The bases [S, R] on which the next gradients are projected."""
-        return [subspace.projection_basis_SR for subspace in self.subspaces.values()]
+        """The bases [S, R] on which the next gradients are projected, as they are in memory."""
+        return [subspace.kept_basis_SR for subspace in self.subspaces.values()]
 
     def discard(self) -> None:
         """Drops what the current batch has accumulated so far."""
@@ -289,9 +290,8 @@ class ProjectedLayer:
         self, task: Task, projected_RL: Tensor, grad_sl: Tensor, direction_Rl: Tensor
     ) -> Tensor:
         """⟨gradient, the task's last direction⟩, a scalar, computed in the basis that the direction was made in."""
-        basis_SR = self.subspaces[task].basis_SR
-        if basis_SR is not self.subspaces[task].projection_basis_SR:
-            projected_RL = self._project_on(basis_SR, grad_sl)
+        if self.subspaces[task].has_next_basis:
+            projected_RL = self._project_on(self.subspaces[task].basis_SR, grad_sl)
         return torch.vdot(direction_Rl.flatten(), projected_RL.flatten())
 
     def _last_directions(self, names: Sequence[_Name], adam: AdamSettings) -> dict[_Name, Tensor]:
@@ -379,13 +379,14 @@ class ProjectedLayer:
 
     def _make_subspace(self, name: SubspaceName, rank: int) -> Subspace:
         wide = self._dtype == torch.float64  # of which nothing is rounded
-        rounded = self._config.projected_gradients == "bfloat16" and not wide
+        types = {"bfloat16": self._dtype if wide else torch.bfloat16, "float32": self._dtype}
         return Subspace(
             min(self.weight.shape),
             self._shard.moment_columns,
             rank,
             compact=self._config.moments == "compact" and not wide,
-            gradient_dtype=torch.bfloat16 if rounded else self._dtype,
+            gradient_dtype=types[self._config.projected_gradients],
+            basis_dtype=types[self._config.bases],
             null_space=self._short_null_space,
             dtype=self._dtype,
             generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),

@@ -12,6 +12,9 @@ A task's subspace may be kept out of the shared one, so that the two complement 
 directions are mostly the same for both tasks, and without this the tasks' bases lie nine tenths inside the shared one.
 What lies in the shared subspace is then taken out of the task's sketch before its basis is chosen.
 
+Bases may be kept in bfloat16, orthonormal and complementary to a few thousandths. Whenever one is used, it is projected
+on the null space again, so that updates stay in it as exactly as with float32.
+
 A new basis is chosen at the end of a step and replaces the old one at the start of the next update. In between,
 gradients are projected on the new basis, while the directional derivative that the gate learns from is taken along the
 last update, in the basis in which that was made.
@@ -47,8 +50,9 @@ class Subspace:
     rank: R.
     compact: whether the moments are compact.
     gradient_dtype: the type in which the projected gradient waits for the step.
+    basis_dtype: the type in which bases are kept.
     null_space: the null space on the S side, in which every basis then lies; None where there is none on that side.
-    dtype: the type of basis and moments.
+    dtype: the type in which everything is computed, and that of full moments.
     generator: draws the first basis, which is random.
     outside_SR: a basis to which the first basis is to be orthogonal; None where it may be any.
     """
@@ -61,6 +65,7 @@ class Subspace:
         *,
         compact: bool,
         gradient_dtype: torch.dtype,
+        basis_dtype: torch.dtype,
         null_space: NullSpace | None,
         dtype: torch.dtype,
         generator: torch.Generator,
@@ -69,8 +74,10 @@ class Subspace:
         self.rank = rank
         self.null_space = null_space
         self._gradient_dtype = gradient_dtype
-        self.basis_SR = random_basis(size, rank, null_space, outside_SR, dtype=dtype, generator=generator)
-        self._next_basis_SR: Tensor | None = None
+        self._dtype, self._basis_dtype = dtype, basis_dtype
+        basis_SR = random_basis(size, rank, null_space, outside_SR, dtype=dtype, generator=generator)
+        self._kept_SR = basis_SR.to(basis_dtype)
+        self._next_SR: Tensor | None = None
         self._moments: Moments | CompactMoments
         if compact:
             self._moments = CompactMoments(rank, columns, device=generator.device)
@@ -85,9 +92,24 @@ class Subspace:
         return self._chosen_at is None or step - self._chosen_at >= refresh_every
 
     @property
+    def basis_SR(self) -> Tensor:
+        """The basis of the last update, inside the null space whatever its rounding, in the compute type."""
+        return self._inside(self._kept_SR)
+
+    @property
     def projection_basis_SR(self) -> Tensor:
         """The basis that the next gradients are projected on: the new one as soon as it has been chosen."""
-        return self.basis_SR if self._next_basis_SR is None else self._next_basis_SR
+        return self._inside(self.kept_basis_SR)
+
+    @property
+    def kept_basis_SR(self) -> Tensor:
+        """The basis that the next gradients are projected on, as it is in memory."""
+        return self._kept_SR if self._next_SR is None else self._next_SR
+
+    @property
+    def has_next_basis(self) -> bool:
+        """Whether a new basis has been chosen since the last update."""
+        return self._next_SR is not None
 
     def accumulate(self, projected_grad_RL: Tensor, *, tokens: int) -> None:
         """Adds the projected gradient of one micro-batch, weighted by its target tokens.
@@ -102,7 +124,7 @@ class Subspace:
     def widen_gradient(self) -> None:
         """Turns the accumulated gradient into the compute type, in which everything is done with it."""
         if self.projected_grad_RL is not None:
-            self.projected_grad_RL = self.projected_grad_RL.to(self.basis_SR.dtype)
+            self.projected_grad_RL = self.projected_grad_RL.to(self._dtype)
 
     def update_moments(self, factor: float, adam: AdamSettings, at_refresh: MomentsAtRefresh) -> bool:
         """Switches to the new basis if one was chosen, then updates the moments with the projected gradient.
@@ -115,8 +137,8 @@ class Subspace:
         self.updated = self.projected_grad_RL is not None
         if self.projected_grad_RL is None:
             return False
-        if self._next_basis_SR is not None:
-            self._switch_basis(self._next_basis_SR, at_refresh)
+        if self._next_SR is not None:
+            self._switch_basis(self._next_SR, at_refresh)
         self._moments.update(self.projected_grad_RL.mul_(factor), adam)
         self.projected_grad_RL = None
         return True
@@ -135,48 +157,57 @@ class Subspace:
 
         outside_SR: a basis to which the next one is to be orthogonal; None where it may be any.
         """
-        self._next_basis_SR = sketch_basis(sketch_SC, self.rank, self.null_space, outside_SR, generator=generator)
+        next_SR = sketch_basis(sketch_SC, self.rank, self.null_space, outside_SR, generator=generator)
+        self._next_SR = next_SR.to(self._basis_dtype)
         self._chosen_at = step
 
     def move_outside(self, outside_SR: Tensor, generator: torch.Generator) -> None:
         """Makes the part of the basis outside of another one the next basis, without a gradient to choose it from."""
         basis_SR = self.projection_basis_SR
-        self._next_basis_SR = sketch_basis(basis_SR, self.rank, self.null_space, outside_SR, generator=generator)
+        next_SR = sketch_basis(basis_SR, self.rank, self.null_space, outside_SR, generator=generator)
+        self._next_SR = next_SR.to(self._basis_dtype)
 
     def held(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the subspace, each with the name of the part of memory it belongs to."""
-        yield "bases", self.basis_SR
-        if self._next_basis_SR is not None:
-            yield "next bases", self._next_basis_SR
+        yield "bases", self._kept_SR
+        if self._next_SR is not None:
+            yield "next bases", self._next_SR
         if self.projected_grad_RL is not None:
             yield "projected gradients", self.projected_grad_RL
         yield from (("moments", tensor) for tensor in self._moments.tensors())
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "basis": self.basis_SR,
-            "next_basis": self._next_basis_SR,
+            "basis": self._kept_SR,
+            "next_basis": self._next_SR,
             "moments": self._moments.state_dict(),
             "chosen_at": self._chosen_at,
             "updated": self.updated,
         }
 
     def load_state_dict(self, state: dict[str, Any], name: str) -> None:
-        restore_(self.basis_SR, state["basis"], name)
-        self._next_basis_SR = None
+        restore_(self._kept_SR, state["basis"], name)
+        self._next_SR = None
         if state["next_basis"] is not None:
-            self._next_basis_SR = torch.empty_like(self.basis_SR)
-            restore_(self._next_basis_SR, state["next_basis"], name)
+            self._next_SR = torch.empty_like(self._kept_SR)
+            restore_(self._next_SR, state["next_basis"], name)
         self._moments.load_state_dict(state["moments"], name)
         self._chosen_at = state["chosen_at"]
         self.updated = state["updated"]
 
-    def _switch_basis(self, next_basis_SR: Tensor, at_refresh: MomentsAtRefresh) -> None:
+    def _switch_basis(self, next_SR: Tensor, at_refresh: MomentsAtRefresh) -> None:
         if at_refresh == "rotate":
-            self._moments.rotate(next_basis_SR.T @ self.basis_SR)
+            self._moments.rotate(self._inside(next_SR).T @ self.basis_SR)
         else:
             self._moments.reset()
-        self.basis_SR, self._next_basis_SR = next_basis_SR, None
+        self._kept_SR, self._next_SR = next_SR, None
+
+    def _inside(self, kept_SR: Tensor) -> Tensor:
+        """A kept basis in the compute type, without what its rounding has brought into the protected space."""
+        if kept_SR.dtype == self._dtype:
+            return kept_SR
+        basis_SR = kept_SR.to(self._dtype)
+        return basis_SR if self.null_space is None else self.null_space.projected(basis_SR)
 
 
 def random_basis(

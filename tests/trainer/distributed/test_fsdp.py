@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from tests.support import world
 from tests.trainer.distributed.two_processes import in_two_processes
 from tests.trainer.gems.small_models import (
+    PRECISE,
     assert_same,
     ids,
     language_loss,
@@ -44,7 +45,7 @@ SETTINGS = {
     "adamw_lr": 1e-3,
 }
 DTYPES = (torch.float32, torch.bfloat16)
-CASES = ("output", "input", "checkpointed", "t5")
+CASES = ("output", "input", "checkpointed", "t5", "compact")  # the last with optimiser state in few bits
 RUN = (
     *world.TINY,
     "training.dropout=0",
@@ -70,10 +71,12 @@ def model_of(case: str):
 def tuned(case: str, group: ProcessGroup):
     """Weights, what the steps reported, and how many numbers of moments this process has kept."""
     model = model_of(case)
-    spaces = random_null_spaces(model, case, 0.3) if case in ("output", "input") else None
+    side = "input" if case == "compact" else case
+    spaces = random_null_spaces(model, side, 0.3) if side in ("output", "input") else None
     if group.world_size > 1:
         shard_model(model, group)
-    config = GemsConfig(**SETTINGS, null_space=spaces is not None)
+    precise = {} if case == "compact" else PRECISE
+    config = GemsConfig(**SETTINGS, **precise, null_space=spaces is not None)
     optimizer = GemsOptimizer(model, config, null_spaces=spaces, shard_group=group)
     figures = []
     for step in range(STEPS):
@@ -178,10 +181,11 @@ def test_two_shards_reach_the_weights_of_one_model(case, both):
     first, second = (result["every_case"][case] for result in both)
     start = weights_of(model_of(case))
     assert first["weights"].keys() == alone["weights"].keys()
+    atol = 5e-5 if case == "compact" else 1e-5  # 6 steps of 1e-3, in which a bfloat16 rounded otherwise is 2**-8
     for name, weight in alone["weights"].items():
-        torch.testing.assert_close(first["weights"][name], weight, rtol=0, atol=1e-5)
+        torch.testing.assert_close(first["weights"][name], weight, rtol=0, atol=atol)
     assert max((weight - start[name]).abs().max() for name, weight in alone["weights"].items()) > 1e-3
-    torch.testing.assert_close(first["figures"], alone["figures"], rtol=1e-4, atol=1e-5, equal_nan=True)
+    torch.testing.assert_close(first["figures"], alone["figures"], rtol=10 * atol, atol=atol, equal_nan=True)
     assert torch.equal(first["figures"].nan_to_num(), second["figures"].nan_to_num())
     assert first["figures"][:, 0].tolist() == [step != BROKEN for step in range(STEPS)]
     assert first["moments"] + second["moments"] == alone["moments"]

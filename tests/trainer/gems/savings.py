@@ -19,12 +19,13 @@ from trainer.gems import GemsConfig, GemsOptimizer
 
 STEPS = 200
 SEEDS = (0, 1, 2)
-PRECISE = {"moments": "full", "projected_gradients": "float32", "null_factors": "float32"}
+PRECISE = {"moments": "full", "projected_gradients": "float32", "bases": "float32", "null_factors": "float32"}
 ROWS: dict[str, dict[str, Any]] = {
     "everything in float32, all layers choose at once": PRECISE | {"refresh_turns": 1},
     "everything in float32, layers choose in turns": PRECISE,
     "compact moments": PRECISE | {"moments": "compact"},
     "projected gradients in bfloat16": PRECISE | {"projected_gradients": "bfloat16"},
+    "bases in bfloat16": PRECISE | {"bases": "bfloat16"},
     "defaults": {},
 }
 

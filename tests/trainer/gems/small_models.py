@@ -33,6 +33,9 @@ DECODER = {
     "tie_word_embeddings": True,
 }
 
+PRECISE = {"moments": "full", "projected_gradients": "float32", "bases": "float32"}
+"""Settings with which two ways to the same weights differ by float32's rounding only."""
+
 
 class Pair(nn.Module):
     """One projection of each shape: wide (fewer rows than columns), tall, square."""

@@ -60,7 +60,7 @@ def test_between_steps_there_are_moments_and_bases_only():
     memory = optimizer.memory()
     assert memory.keys() == {"moments", "bases", "other weights"}
     assert memory["moments"] == TWO_BYTES * first + FOUR_BYTES * second
-    assert memory["bases"] == FOUR_BYTES * sum(ranks * short for short, _ in sizes)
+    assert memory["bases"] == TWO_BYTES * sum(ranks * short for short, _ in sizes)
 
 
 def test_the_layers_take_turns_to_choose():
@@ -112,4 +112,4 @@ def test_a_sum_of_many_rounded_gradients_is_that_of_exact_ones():
             with optimizer.task("search", tokens=3):
                 language_loss(model, ids(3, part)).backward()
         norms.append(optimizer.step().grad_norm)
-    assert norms[0] == pytest.approx(norms[1], rel=2e-3)
+    assert norms[0] == pytest.approx(norms[1], rel=5e-3)

@@ -13,6 +13,7 @@ SETTINGS = (
     "gems.refresh_turns=1",
     "gems.moments=full",
     "gems.projected_gradients=float32",
+    "gems.bases=float32",
 )
 EPS = 1e-8
 
