@@ -72,7 +72,7 @@ class WordFeatures:
         # also fields that no item has yet
         fields = {**dict.fromkeys(FIELDS, [""] * len(items)), **item_fields(items), **(further or {})}
         self._weights = {name: settings.weights.get(name, 1.0) for name in fields}
-        self._readings = Readings(fields["text"], settings.language)
+        self._readings = Readings(fields["text"], settings.language, prefix=settings.prefix)
         self._index: WordIndex = fit(fields, settings)
         self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._words = ItemWords(fields, self._readings.analyzer)

@@ -55,10 +55,12 @@ class WordSettings:
 
     language: whose stemmer of tantivy's is used, such as english or german; None leaves words as they are.
     weights: what each field's BM25 is multiplied by.
+    prefix: the last word of a query may be the beginning of a word, unless items have it as it is.
     """
 
     language: str | None = "english"
     weights: Mapping[str, float] = field(default_factory=dict)
+    prefix: bool = True
 
 
 class Writer:

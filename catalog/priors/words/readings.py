@@ -1,13 +1,17 @@
-"""Readings of the words that somebody typed: a word that no item has may be a slip for one that items have.
+"""Readings of the words that somebody typed: one that no item has may be a slip for one that items have.
+
+The last word may also be the beginning of one, as somebody may not have finished typing.
 
 V words of the vocabulary.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from heapq import nlargest
 
 import tantivy
 
@@ -23,8 +27,16 @@ LONG = 8
 MAX_WORDS = 32
 """Words of a query that are read; the rest is ignored."""
 MAX_READINGS = 3
+LAST_LETTER = chr(0x10FFFF)
 MAX_STEMS = 50_000
 """Words whose stems are remembered."""
+MIN_BEGINNING = 2
+"""Letters of the shortest last word that may be the beginning of another."""
+MAX_COMPLETIONS = 5
+COMPLETED = 0.6
+"""How sure each word is that begins as the last one does."""
+MAX_BEGINNINGS = 5_000
+"""Beginnings whose words are remembered until there are new ones."""
 SURE = 0.8
 """How sure the nearest word is, to the power of its distance; of others half as much."""
 
@@ -32,18 +44,21 @@ SURE = 0.8
 class Readings:
     """Reads queries with the words of a catalog.
 
-    language: whose stemmer joins the forms of a word, as in `WordSettings`.
+    language, prefix: as in `WordSettings`.
 
     Words of deleted items stay known.
     """
 
-    def __init__(self, texts: Iterable[str], language: str | None) -> None:
+    def __init__(self, texts: Iterable[str], language: str | None, *, prefix: bool = False) -> None:
         """texts: of all items."""
+        self._prefix = prefix
         self._surface, self._stemmed = analyzer(None), analyzer(language)
         self._items = Counter(word for text in texts for word in words_of(self._surface, text))
         self._stem = lru_cache(MAX_STEMS)(self._stem_of)
         self._stems = {self._stem_of(word) for word in self._items}
         self._near = [DeleteIndex([word for word in self._items if _may_be_meant(word)])]
+        self._sorted = sorted(word for word in self._items if word.isalpha())
+        self._completions = lru_cache(MAX_BEGINNINGS)(self._completions_of)
 
     @property
     def analyzer(self) -> tantivy.TextAnalyzer:
@@ -59,6 +74,9 @@ class Readings:
         new = [word for word in counts if word not in self._items]
         self._items.update(counts)
         self._stems.update(map(self._stem_of, new))
+        for word in filter(str.isalpha, new):
+            insort(self._sorted, word)
+        self._completions.cache_clear()
         words = [word for word in new if _may_be_meant(word)]
         if words:
             near = self._near.copy()
@@ -68,11 +86,21 @@ class Readings:
 
     def of(self, query: str) -> list[Mapping[str, float]]:
         """For each distinct word of a query its readings, each with how sure it is: 1 for what was typed."""
-        return [self._readings(word) for word in words_of(self._surface, query)[:MAX_WORDS]]
+        words = words_of(self._surface, query)
+        typing = self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
+        readings: list[Mapping[str, float]] = [self._readings(word) for word in words[:MAX_WORDS]]
+        if typing and words and self._is_strange(words[-1]) and len(words[-1]) >= MIN_BEGINNING:
+            completed: dict[str, float] = {self._stem(word): COMPLETED for word in self._completions(words[-1])}
+            readings[-1] = {**completed, **readings[-1]}
+        return readings
+
+    def _is_strange(self, word: str) -> bool:
+        """Whether it is of letters, and no item has a form of it."""
+        return word.isalpha() and self._stem(word) not in self._stems
 
     def _readings(self, word: str) -> dict[str, float]:
         readings = {self._stem(word): 1.0}
-        if len(word) < MIN_LETTERS or not word.isalpha() or self._stem(word) in self._stems:
+        if len(word) < MIN_LETTERS or not self._is_strange(word):
             return readings
         edits = 2 if len(word) >= LONG else 1
         near = [pair for index in self._near for pair in index.near(word, edits)]
@@ -81,6 +109,11 @@ class Readings:
             sure = SURE**distance * (1.0 if place == 0 else 0.5)
             readings[self._stem(known)] = max(sure, readings.get(self._stem(known), 0.0))
         return readings
+
+    def _completions_of(self, beginning: str) -> list[str]:
+        """The commonest words with this beginning."""
+        first, end = (bisect_left(self._sorted, text) for text in (beginning, beginning + LAST_LETTER))
+        return nlargest(MAX_COMPLETIONS, self._sorted[first:end], key=lambda word: (self._items[word], word))
 
     def _stem_of(self, word: str) -> str:
         return next(iter(words_of(self._stemmed, word)), word)

@@ -27,7 +27,11 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def words() -> WordFeatures:
-    return WordFeatures(Items(clean_items(pa.Table.from_pylist(RECORDS), ValidationReport("items"))), WordSettings())
+    return WordFeatures(items(), WordSettings())
+
+
+def items() -> Items:
+    return Items(clean_items(pa.Table.from_pylist(RECORDS), ValidationReport("items")))
 
 
 def features(words, query, item):
@@ -70,6 +74,23 @@ def test_a_slip_is_read_as_what_is_near(words):
     assert features(words, "norvik lantren", 3)["covered"] > 0
     assert 3 in found.item_S
     assert features(words, "norvik lantern", 3)["covered"] > features(words, "norvik lantren", 3)["covered"]
+
+
+def test_the_last_word_may_be_the_beginning_of_one(words):
+    """Unless items have it, something follows it, or it is a single letter."""
+    assert features(words, "halda lant", 3)["title_covered"] > features(words, "halda lant", 2)["title_covered"] > 0
+    assert words.find("lant", 10).item_S.tolist() == [3]
+    assert features(words, "lantern", 3)["covered"] > features(words, "lant", 3)["covered"] > 0
+    for query in ("lant ", "l", "lant 4", "te4"):
+        assert 3 not in words.find(query, 10).item_S
+    complete = WordFeatures(items(), WordSettings(prefix=False))
+    assert len(complete.find("lant", 10).item_S) == 0
+
+
+def test_a_new_word_is_a_completion_too(words):
+    new = items().table.slice(0, 1).drop_columns("title").append_column("title", [["lanthanum"]])
+    changed = words.with_items(np.array([9]), Items(new), [])
+    assert 9 in changed.find("lantha", 10).item_S
 
 
 def test_numbers_count_apart(words):
