@@ -6,6 +6,7 @@ after the logs: an event that came before an erasure has been read by then, or i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,12 +40,13 @@ class RedisEventLog:
         self._timeout = settings.write_timeout
 
     async def begin(self, after: int, limit: int) -> LogBatch:
-        async with self._client.limit("begin_log", self._timeout), self._client.pipeline() as pipeline:
-            pipeline.xrevrange(ERASED_KEY, count=1)
-            for log in LOGS:
-                pipeline.xrevrange(log, "+", str(after), count=max(1, limit // BUCKETS))
-            erased, *found = await pipeline.execute()
-        found = [entries[::-1] for entries in found]
+        async with self._client.limit("begin_log", self._timeout):
+            erased: Any = await self._client.redis.xrevrange(ERASED_KEY, count=1)
+        found: list[Any] = []
+        for log in LOGS:  # one by one: together they could take longer than any time limit
+            async with self._client.limit("begin_log", self._timeout):
+                entries: Any = await self._client.redis.xrevrange(log, "+", str(after), count=max(1, limit // BUCKETS))
+            found.append(entries[::-1])
         first = (*(str(after) for _ in LOGS), "0")
         return await self._batch(first, [*found, erased], after, erased=())
 
@@ -65,16 +67,9 @@ class RedisEventLog:
         position = tuple(
             entries[-1][0].decode() if entries else last for last, entries in zip(before, found, strict=True)
         )
-        entries = sorted((entry for log in found[:-1] for entry in log), key=lambda entry: _place(entry[0]))
-        newer = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
-        users = list(dict.fromkeys(fields[b"user_id"].decode() for fields in newer))
-        past = await self._past(users, after)
-        events = []
-        for fields in newer:
-            user = fields[b"user_id"].decode()
-            item, query = fields[b"item_id"].decode(), fields[b"query"].decode() or None
-            events.append(LoggedEvent(digest_of(user), item, query, past.pop(user, ())))
-        return LogBatch(position, tuple(events), erased)
+        newer = await asyncio.to_thread(_newer, found[:-1], after)
+        past = await self._past(list(dict.fromkeys(user for user, *_ in newer)), after)
+        return LogBatch(position, await asyncio.to_thread(_events, newer, past), erased)
 
     async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[str, ...]]:
         """The items of each user's history up to a time, oldest first."""
@@ -90,6 +85,17 @@ class RedisEventLog:
 
 
 LOGS = [bucket_key("log", bucket) for bucket in range(BUCKETS)]
+
+
+def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, str, str | None]]:
+    """Users, items and queries of the events that are newer than a time, in the order in which they came."""
+    entries = sorted((entry for log in logs for entry in log), key=lambda entry: _place(entry[0]))
+    fields = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
+    return [(f[b"user_id"].decode(), f[b"item_id"].decode(), f[b"query"].decode() or None) for f in fields]
+
+
+def _events(newer: Sequence[tuple[str, str, str | None]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
+    return tuple(LoggedEvent(digest_of(user), item, query, past.pop(user, ())) for user, item, query in newer)
 
 
 def _place(stream_id: bytes) -> tuple[int, int]:
