@@ -142,7 +142,6 @@ class LiveCatalog:
     async def close(self) -> None:
         """Stop waiting for requests to finish."""
         await self._tasks.cancel()
-        self.priors.close()
 
     async def _apply(
         self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None

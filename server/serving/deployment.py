@@ -99,6 +99,7 @@ class Deployment:
     async def stop(self) -> None:
         """Stop the engine."""
         await self.catalog.close()
+        self.catalog.priors.close()
         await self.engine.stop()
 
 

@@ -16,8 +16,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """With a Redis of its own: a server that runs on would take over, and bring back, what other tests edit."""
     bundles = tmp_path_factory.mktemp("bundles")
     publish_names(bundles, "2025-11-20-a")
-    # Redis may be slow on a busy machine, and an answer without a history is not what is tested here.
-    patience = {"redis_read_timeout_ms": 10_000, "redis_write_timeout_ms": 10_000}
+    # Redis may be slow on a busy machine, and an answer without a history or guidance is not what is tested here.
+    patience = {"redis_read_timeout_ms": 10_000, "redis_write_timeout_ms": 10_000, "guidance_timeout_ms": 10_000}
     with managed_redis(tmp_path_factory.mktemp("redis")) as url:
         yield Settings(bundles=bundles, redis=url, port=0, **patience)
 

@@ -34,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Serv
     data = tmp_path_factory.mktemp("data")
     process = ServerProcess(
         *("--bundles", "unused", "--port", "0", "--managed-redis", data, "--managed-redis-port", port),
+        *("--guidance-timeout-ms", "20000"),
         module="tests.support.fake_server",
         imported="server",
     )

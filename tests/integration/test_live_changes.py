@@ -9,7 +9,7 @@ import pytest
 
 from catalog.bundle.bundle import current_bundle, published_versions
 from tests.support import world
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -24,7 +24,8 @@ def server(request, vllm_servers, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("surge")
     recipes = [("training.dropout=0", f"seed={seed}") for seed in (0, 1)]
     bundles = shutil.copytree(trained.folder(*recipes), folder / "bundles", symlinks=True)
-    process = ServerProcess("--bundles", bundles, "--managed-redis", folder / "redis", "--rollout", "surge", *OPTIONS)
+    redis = folder / "redis"
+    process = ServerProcess("--bundles", bundles, "--managed-redis", redis, "--rollout", "surge", *OPTIONS, *PATIENT)
     yield VllmServer(process, bundles)
     assert process.stop() == 0
 

@@ -32,6 +32,7 @@ async def open_shop(bundles: Path, port: int, *, timeout_ms: int = 2_000) -> Asy
         redis=f"redis://127.0.0.1:{port}/0",
         redis_read_timeout_ms=timeout_ms,
         redis_write_timeout_ms=timeout_ms,
+        guidance_timeout_ms=60_000,
     )
     app = create_app(settings, deploy=make_deployments)
     async with app.router.lifespan_context(app):

@@ -15,7 +15,7 @@ from server.engine.protocol import RankableBundle, Ranking, RankRequest
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle, publish_names
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
@@ -48,7 +48,9 @@ class ModelEngine(RecordingEngine):
 @pytest.fixture(params=["surge", "recreate"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     publish_names(tmp_path, OLD, NEW)
-    return Settings(bundles=tmp_path, answer_timeout_seconds=5, open_admin=True, rollout=request.param)
+    return Settings(
+        bundles=tmp_path, answer_timeout_seconds=5, open_admin=True, rollout=request.param, guidance_timeout_ms=60_000
+    )
 
 
 @pytest.fixture
@@ -165,6 +167,17 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(
     assert current_bundle(settings.bundles).name == OLD
     assert engines[0].loaded == OLD
     assert [engine.stopped for engine in engines][1:] == ([True] if settings.rollout == "surge" else [])
+
+
+async def test_whoever_answers_after_an_activation_is_guided(shop: Shop, engines: list[ModelEngine]) -> None:
+    """Also a model that is brought back, as another did not prove itself."""
+    for version, status in ((NEW, 409), (NEW, 200), (OLD, 200)):
+        ModelEngine.faulty = version if status == 409 else ""
+        assert (await shop.client.put("/items/new", json={"title": "new"})).status_code == 200
+        assert (await shop.client.post(f"/admin/models/{version}/activate")).status_code == status
+        answer = (await shop.get("/search", q="title 20", k=3)).json()
+        assert answer["degraded"] is False
+        assert answer["items"][0]["id"] == NAMES[20]
 
 
 async def test_a_model_that_cannot_be_made_current_is_not_served(
