@@ -175,6 +175,11 @@ PARTS: tuple[Part, ...] = (
         hours=True,
     ),
     _alone("training", "-m", "loadtest.training", code="loadtest/training"),
+    _alone(
+        "training-parts",
+        *("-m", "loadtest.training", "--methods", "gems", "--sequences", "1", "--steps", "1"),
+        code="loadtest/training",
+    ),
     _alone("engine", "-m", "loadtest.engine", code="loadtest/engine"),
     _alone("breakdown", "-m", "loadtest.breakdown", code="loadtest/breakdown.py"),
     _alone("index", "-m", "loadtest.index", code="loadtest/index"),

@@ -14,7 +14,7 @@ from loadtest.measure.results.tables.engine import answers, breakdown, changes, 
 from loadtest.measure.results.tables.load import memory, overload, ramp
 from loadtest.measure.results.tables.quality import quality, summary
 from loadtest.measure.results.tables.relevance import misspellings, relevance
-from loadtest.measure.results.tables.training import complementary, step_costs
+from loadtest.measure.results.tables.training import complementary, memory_parts, step_costs
 
 __all__ = ["TABLES", "Table", "table_text"]
 
@@ -53,6 +53,7 @@ TABLES: Mapping[str, Table] = {
     "misspellings": _one("misspellings.json", misspellings),
     **{f"comparison-{name}": _one(f"comparison-{name}.json", comparison) for name in ("movielens", "lastfm")},
     "training": _one("training.json", step_costs),
+    "training-parts": _one("training-parts.json", memory_parts),
     "complementary": _one("complementary.json", complementary),
     "engine": _one("engine.json", answers),
     "engine-targets": _one("engine.json", targets),

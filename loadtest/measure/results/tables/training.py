@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtest.measure.results.tables.cells import NOTHING, grouped, markdown_table
 
-__all__ = ["complementary", "step_costs"]
+__all__ = ["complementary", "memory_parts", "step_costs"]
 
 METHODS = {
     "gems": "GEMS",
@@ -24,6 +24,12 @@ def step_costs(report: Report) -> str:
     """Seconds and memory of a step, and the ratio of GEMS to each other method beside the limit that is asked."""
     rows = [_cost(row, report) for row in report["rows"]]
     return markdown_table(["", "step", "peak memory", "time ×", "asked", "memory ×", "asked"], rows)
+
+
+def memory_parts(report: Report) -> str:
+    """What the memory of GEMS holds at its fullest, the largest part first."""
+    parts = sorted(report["parts"].items(), key=lambda part: -part[1])
+    return markdown_table(["part", "MiB"], [[name, grouped(size / 2**20)] for name, size in parts])
 
 
 def _cost(row: Report, report: Report) -> list[str]:

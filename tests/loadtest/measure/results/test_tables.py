@@ -11,7 +11,7 @@ from loadtest.measure.results.tables.comparison import comparison
 from loadtest.measure.results.tables.engine import targets, three_digits
 from loadtest.measure.results.tables.registry import TABLES, table_text
 from loadtest.measure.results.tables.relevance import misspellings, relevance
-from loadtest.measure.results.tables.training import complementary, step_costs
+from loadtest.measure.results.tables.training import complementary, memory_parts, step_costs
 from tests.support.paths import ROOT
 
 MADE = {
@@ -173,3 +173,12 @@ def test_a_table_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 def test_every_table_of_the_registry_stands_in_a_document(name: str) -> None:
     documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     assert any(f"<!-- results: {name} -->" in document.read_text(encoding="utf-8") for document in documents)
+
+
+def test_parts_of_memory_stand_by_size() -> None:
+    assert rows(memory_parts({"parts": {"bases": 3 * 2**20, "activations": 2000 * 2**20}})) == [
+        ["part", "MiB"],
+        ["---"] * 2,
+        ["activations", "2,000"],
+        ["bases", "3"],
+    ]
