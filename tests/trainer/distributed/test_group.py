@@ -24,7 +24,7 @@ from trainer.pipeline import run
 from trainer.runtime import loop
 from trainer.runtime.schedule import Schedule
 
-EXACT = (  # bfloat16 rounds the sums of two processes to another neighbour than those of one, 3e-4 of a weight in the end
+EXACT = (  # bfloat16 rounds the sums of two processes otherwise than those of one, to 3e-4 of a weight in the end
     "gems.moments=full",
     "gems.null_factors=float32",
     "gems.projected_gradients=float32",
