@@ -95,6 +95,7 @@ class LargeBundle:
     index: ItemIndex
     prompts: PromptFormat
     golden: GoldenQueries | None = None
+    has_priors: bool = False
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})
