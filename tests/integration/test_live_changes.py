@@ -47,7 +47,8 @@ def ids(response: httpx.Response) -> list[str]:
 
 
 def search(client: httpx.Client, **parameters: object) -> list[str]:
-    return ids(client.get("/search", params={"q": "red tent", "k": 200, **parameters}))
+    """By the model alone: what guides it follows the events of other tests."""
+    return ids(client.get("/search", params={"q": "red tent", "k": 200, "guidance": False, **parameters}))
 
 
 def test_filters_and_candidates_limit_real_answers(client):

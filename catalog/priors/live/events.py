@@ -27,7 +27,7 @@ from catalog.priors.neighbours import ease, item_knn, transitions
 
 __all__ = ["MAX_EVENTS", "MAX_OF_USER", "LiveEvents", "NeighbourSettings", "Sparse"]
 
-MAX_EVENTS = 50_000
+MAX_EVENTS = 25_000
 MAX_OF_USER = 200
 MAX_PAST = 50
 """Items before a user's first event that are remembered."""
