@@ -53,7 +53,7 @@ class Shop:
         """A shop of so many items."""
         draw = np.random.default_rng(seed)
         vocabulary = _vocabulary(int(120 * items**0.5))
-        records = list(_records(items, vocabulary, draw))
+        records = [record(number, vocabulary, draw) for number in range(items)]
         table = pa.Table.from_pylist(records)
         queries_typed = min(MAX_QUERIES, max(1, int(items * QUERIES_AN_ITEM)))
         asked = [_part_of(records[row]["title"], draw) for row in _zipf(items, queries_typed, draw).tolist()]
@@ -89,10 +89,6 @@ def record(number: int, vocabulary: Sequence[str], draw: np.random.Generator) ->
         "price": round(float(draw.lognormal(3, 1)), 2),
         "available": True,
     }
-
-
-def _records(items: int, vocabulary: Sequence[str], draw: np.random.Generator) -> Iterator[dict[str, Any]]:
-    return (record(number, vocabulary, draw) for number in range(items))
 
 
 def _vocabulary(size: int) -> list[str]:

@@ -1,13 +1,17 @@
-"""Tasks that survive their caller's cancellation, and one that polls until it is stopped."""
+"""Tasks that survive their caller's cancellation, one that polls until it is stopped, and what it reports of errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["Poller", "Tasks"]
+import structlog
+
+__all__ = ["Outages", "Poller", "Tasks"]
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -70,3 +74,34 @@ class Poller:
         while True:
             await asyncio.sleep(self._seconds)
             await self._poll()
+
+
+class Outages:
+    """Reports the errors of a poll in the log: what it needs is away once, until it is there again, all others always.
+
+    A later poll may find any of them gone, and nobody awaits the one that failed.
+    """
+
+    def __init__(self, away: str, failed: str, errors: tuple[type[Exception], ...]) -> None:
+        """
+        away, failed: what the log says.
+        errors: those that say that something is away.
+        """
+        self._messages = away, failed
+        self._errors = errors
+        self._is_away = False
+
+    @contextlib.contextmanager
+    def reported(self) -> Iterator[None]:
+        """Around each poll. Errors end here."""
+        away, failed = self._messages
+        try:
+            yield
+        except self._errors as error:
+            if not self._is_away:
+                log.warning(away, error=str(error))
+            self._is_away = True
+        except Exception:
+            log.exception(failed)
+        else:
+            self._is_away = False

@@ -34,7 +34,7 @@ async def read_text(query: Query, catalog: LiveCatalog) -> Reading:
         return Reading(None, filter_)
     if query.understand and (found := await catalog.prices.read(text)) is not None:
         joined = joined_filter(filter_, found.filter)
-        if joined != filter_:
+        if joined is not None:
             text, filter_, understood = found.query or text, joined, found
     corrected = await catalog.spelling.correct(text) if query.correct else None
     return Reading(corrected or text, filter_, corrected, understood)

@@ -37,20 +37,22 @@ class PriceReader:
 
     def __init__(self, items: Items) -> None:
         self._items = items
+        self._has_prices = _has_prices(items)
         self._units: frozenset[str] | None = None
         self._loading = asyncio.Lock()
 
-    async def load(self) -> frozenset[str] | None:
-        """What numbers count in this catalog; None where it has no prices. Learned when first asked for."""
+    async def load(self) -> frozenset[str]:
+        """What numbers count in this catalog, where it has prices. Learned when first asked for."""
         async with self._loading:
-            if self._units is None and _has_prices(self._items):
+            if self._units is None and self._has_prices:
                 self._units = await asyncio.to_thread(lambda: units_of(self._items.texts()))
-            return self._units
+            return self._units or frozenset()
 
     async def read(self, query: str) -> Understanding | None:
         """What a query says about prices; None where it says nothing."""
-        units = self._units or await self.load()
-        found = None if units is None else find_price(query, units)
+        if not self._has_prices:
+            return None
+        found = find_price(query, await self.load() if self._units is None else self._units)
         if found is None:
             return None
         tests = [
@@ -62,7 +64,7 @@ class PriceReader:
 
 
 def joined_filter(own: str | None, understood: str) -> str | None:
-    """Both filters as one. Where they would be too long together, or `own` is none at all, it is `own`."""
+    """Both filters as one; None where they would be too long together, or `own` is none at all."""
     if own is None:
         return understood
     joined = f"({own}) and {understood}"
@@ -70,7 +72,7 @@ def joined_filter(own: str | None, understood: str) -> str | None:
         parse(own)
         parse(joined)
     except FilterError:
-        return own
+        return None
     return joined
 
 

@@ -16,7 +16,7 @@ import structlog
 from catalog.data.changes import Change, Outcome, last_changes
 from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable, ServerError
-from server.core.tasks import Poller, Tasks
+from server.core.tasks import Outages, Poller, Tasks
 from server.engine.errors import EngineUnavailable
 from server.serving.router import Router
 from server.storage.protocol import ChangeStore
@@ -43,7 +43,8 @@ class CatalogSync:
         self._lock = asyncio.Lock()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
-        self._away = False
+        away = HistoryUnavailable, EngineUnavailable
+        self._outages = Outages("changes_unavailable", "remote_changes_not_applied", away)
 
     async def start(self) -> None:
         """Apply what there is, and keep polling. While the store is away the bundle is served as published."""
@@ -110,14 +111,6 @@ class CatalogSync:
         await self._router.apply_remote({}, number)
 
     async def _poll(self) -> None:
-        try:
+        with self._outages.reported():
             async with self._lock:
                 await self._catch_up()
-        except (HistoryUnavailable, EngineUnavailable) as error:
-            if not self._away:
-                log.warning("changes_unavailable", error=str(error))
-            self._away = True
-        except Exception:  # whatever it is, the next poll may find it gone, and nobody awaits this task
-            log.exception("remote_changes_not_applied")
-        else:
-            self._away = False

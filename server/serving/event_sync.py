@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-import structlog
-
 from catalog.priors.live.events import MAX_EVENTS
 from server.core.errors import HistoryUnavailable
-from server.core.tasks import Poller
+from server.core.tasks import Outages, Poller
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.router import Router
 from server.storage.protocol import EventLog
 
 __all__ = ["EventSync"]
-
-log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 
@@ -33,7 +29,7 @@ class EventSync:
         self._store = store
         self._positions: WeakKeyDictionary[LiveCatalog, tuple[str, ...]] = WeakKeyDictionary()
         self._poller = Poller(self._poll, poll_seconds)
-        self._away = False
+        self._outages = Outages("events_unavailable", "events_not_counted", (HistoryUnavailable,))
 
     async def start(self) -> None:
         """Keep polling. What the log has already is counted while queries are answered."""
@@ -45,17 +41,9 @@ class EventSync:
         await self._store.close()
 
     async def _poll(self) -> None:
-        try:
+        with self._outages.reported():
             for deployment in self._router.table.deployments:
                 await self._follow(deployment.catalog)
-        except HistoryUnavailable as error:
-            if not self._away:
-                log.warning("events_unavailable", error=str(error))
-            self._away = True
-        except Exception:  # whatever it is, the next poll may find it gone, and nobody awaits this task
-            log.exception("events_not_counted")
-        else:
-            self._away = False
 
     async def _follow(self, catalog: LiveCatalog) -> None:
         """Count what came since the last poll; without priors there is nothing to do."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgress
-from server.core.tasks import Poller, Tasks
+from server.core.tasks import Outages, Poller, Tasks
 from server.serving.manager import DeploymentManager
 from server.serving.rollout import nothing_to_commit
 from server.serving.supervisor import Backoff
@@ -42,7 +42,7 @@ class TrafficSync:
         self._backoff = Backoff()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
-        self._away = False
+        self._outages = Outages("traffic_split_unavailable", "traffic_split_not_read", (HistoryUnavailable,))
 
     async def start(self) -> None:
         """Take up the stored split, and keep polling. While the store is away the current model answers alone."""
@@ -84,16 +84,8 @@ class TrafficSync:
         self._applied, self._activations, self.problem = split, self._manager.activations, None
 
     async def _poll(self) -> None:
-        try:
-            with contextlib.suppress(RolloutInProgress):  # a later poll finds it ended
-                await self._reconcile(await self._store.read())
-            self._away = False
-        except HistoryUnavailable as error:
-            if not self._away:
-                log.warning("traffic_split_unavailable", error=str(error))
-            self._away = True
-        except Exception:  # whatever it is, the next poll may find it gone, and nobody awaits this task
-            log.exception("traffic_split_not_read")
+        with self._outages.reported(), contextlib.suppress(RolloutInProgress):  # a later poll finds it ended
+            await self._reconcile(await self._store.read())
 
     async def _reconcile(self, found: StoredSplit) -> None:
         """Bring this server and the store together again."""

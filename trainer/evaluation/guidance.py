@@ -131,7 +131,7 @@ def learn_guidance(
         candidates = whole_catalog(split.full, questions, exclude_seen=exclude_seen)
         choices = _choices(ranker, prompts, priors, split.full, questions, candidates)
         learned[task] = learn_from(choices, USUAL_WEIGHTS[task], seed=seed)
-        alone[task] = learn_from(choices, replace(USUAL_WEIGHTS[task], model=0.0), with_model=False, seed=seed)
+        alone[task] = learn_from(choices, USUAL_WEIGHTS[task], with_model=False, seed=seed)
     return LearnedGuidance(priors, StaticPrior(ranker.index, priors.popularity_N), learned, alone)
 
 
@@ -156,6 +156,8 @@ def learn_from(
     with_model: whether the model's log-probability counts; if not, its weight stays 0.
     seed: what the folds of the cross-validation are drawn from.
     """
+    if not with_model:
+        usual = replace(usual, model=0.0)
     if len(choices) < MIN_QUESTIONS:
         return LearnedWeights(usual, 0, None)
     start_F = np.r_[usual.model, usual.feature_F]

@@ -12,6 +12,7 @@ columns of compact moments.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,36 @@ class AdamSettings:
     eps: float = 1e-8
 
 
-class Moments:
+class StoredMoments(ABC):
+    """What both kinds of moments do with their tensors. steps: how many gradients there were."""
+
+    steps: int
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Every tensor of the moments by name, and the steps."""
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the moments."""
+        return [value for value in self.state_dict().values() if isinstance(value, Tensor)]
+
+    def reset(self) -> None:
+        """Sets everything to zero, as before the first gradient."""
+        for tensor in self.tensors():
+            tensor.zero_()
+        self.steps = 0
+
+    def load_state_dict(self, state: dict[str, Any], name: str) -> None:
+        """Raises CheckpointError, too, for the state of the other kind."""
+        own = self.state_dict()
+        check_moments(state, own, name)
+        for key, tensor in own.items():
+            if isinstance(tensor, Tensor):
+                restore_(tensor, state[key], name)
+        self.steps = int(state["steps"])
+
+
+class Moments(StoredMoments):
     """The first and second moment of a sequence of gradients of one shape.
 
     first: the exponentially weighted sum of the gradients, as Adam keeps it.
@@ -84,36 +114,14 @@ class Moments:
         permuted. A new row may lie partly outside of the old basis, where no gradient has been seen. Its weight sum is
         smaller by that part, so that the next gradients count for more, and are not divided by a second moment near 0.
         """
-        squared_NR = rotation_NR.square()
-        weight_sum_N1 = squared_NR @ self.weight_sum
-        weighted = squared_NR @ (self.second * self.weight_sum)
         self.first = rotation_NR @ self.first
-        self.second = weighted.div_(weight_sum_N1.clamp_min(torch.finfo(weight_sum_N1.dtype).tiny))
-        self.weight_sum = weight_sum_N1
-
-    def reset(self) -> None:
-        """Sets everything to zero, as before the first gradient."""
-        for tensor in (self.first, self.second, self.weight_sum):
-            tensor.zero_()
-        self.steps = 0
-
-    def tensors(self) -> list[Tensor]:
-        """All tensors of the moments."""
-        return [self.first, self.second, self.weight_sum]
+        self.second, self.weight_sum = _rotated_means(rotation_NR, self.second, self.weight_sum)
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "second": self.second, "weight_sum": self.weight_sum, "steps": self.steps}
 
-    def load_state_dict(self, state: dict[str, Any], name: str) -> None:
-        """Raises CheckpointError, too, for the state of `CompactMoments`."""
-        check_moments(state, self.state_dict(), name)
-        restore_(self.first, state["first"], name)
-        restore_(self.second, state["second"], name)
-        restore_(self.weight_sum, state["weight_sum"], name)
-        self.steps = int(state["steps"])
 
-
-class CompactMoments:
+class CompactMoments(StoredMoments):
     """Moments of a quarter of the size: the first in bfloat16, the second as the product of a row and a column.
 
     The second moment of direction i in column j is taken as row_i · column_j / mean, as in Adafactor (Shazeer, Stern
@@ -165,22 +173,8 @@ class CompactMoments:
 
     def rotate(self, rotation_NR: Tensor) -> None:
         """Takes the moments into another basis, as `Moments.rotate`. What the columns have seen stays as it is."""
-        squared_NR = rotation_NR.square()
-        weight_sum_N1 = squared_NR @ self.weight_sum
-        weighted_N1 = squared_NR @ (self.row_R1 * self.weight_sum)
         self.first = (rotation_NR @ self.first.float()).to(torch.bfloat16)
-        self.row_R1 = weighted_N1.div_(weight_sum_N1.clamp_min(torch.finfo(torch.float32).tiny))
-        self.weight_sum = weight_sum_N1
-
-    def reset(self) -> None:
-        """Sets everything to zero, as before the first gradient."""
-        for tensor in self.tensors():
-            tensor.zero_()
-        self.steps = 0
-
-    def tensors(self) -> list[Tensor]:
-        """All tensors of the moments."""
-        return [self.first, self.row_R1, self.column_1L, self.mean, self.weight_sum]
+        self.row_R1, self.weight_sum = _rotated_means(rotation_NR, self.row_R1, self.weight_sum)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -192,14 +186,14 @@ class CompactMoments:
             "steps": self.steps,
         }
 
-    def load_state_dict(self, state: dict[str, Any], name: str) -> None:
-        """Raises CheckpointError, too, for the state of `Moments`."""
-        own = self.state_dict()
-        check_moments(state, own, name)
-        for key, tensor in own.items():
-            if isinstance(tensor, Tensor):
-                restore_(tensor, state[key], name)
-        self.steps = int(state["steps"])
+
+def _rotated_means(rotation_NR: Tensor, mean_R: Tensor, weight_sum_R1: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of squared gradients, a row for each direction, in another basis, and their weight sums [N, 1]; see
+    `Moments.rotate`."""
+    squared_NR = rotation_NR.square()
+    weight_sum_N1 = squared_NR @ weight_sum_R1
+    weighted = squared_NR @ (mean_R * weight_sum_R1)
+    return weighted.div_(weight_sum_N1.clamp_min(torch.finfo(weight_sum_N1.dtype).tiny)), weight_sum_N1
 
 
 class PlainWeight:

@@ -100,7 +100,7 @@ class ProjectedLayer:
         step updated; an empty dictionary without `adam`.
         """
         grad_sl = self._shard.take_gradient()
-        own: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
+        own = self._names_of(task)
         updated = [] if adam is None else [other for other in TASKS if self._was_updated(other)]
         projected = self._project([*own, *(other for other in updated if other not in own)], grad_sl)
         for name in own:
@@ -257,10 +257,13 @@ class ProjectedLayer:
         restore_remainder_(self._remainder_mN, state["remainder"], self.name)
 
     def _refresh_due(self, task: Task, step: int) -> bool:
-        names: list[SubspaceName] = [name for name in self.subspaces if name in ("shared", task)]
         return step >= self._first_refresh and any(
-            self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in names
+            self.subspaces[name].refresh_due(step, self._config.refresh_every) for name in self._names_of(task)
         )
+
+    def _names_of(self, task: Task) -> list[SubspaceName]:
+        """The subspaces that a task's gradients are projected on."""
+        return [name for name in self.subspaces if name in ("shared", task)]
 
     def _test_matrix(self, step: int) -> Tensor:
         """The sketch's random test matrix Ω [l, C], which all parts of a step's gradient share.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from catalog.priors.kernels.compiled import Array, add_to, compiled, hash_bits
+from catalog.priors.kernels.compiled import Array, add_to, compiled, empty_sum, entries_of
 
 __all__ = ["alike_texts", "sum_of_clicks"]
 
@@ -37,17 +37,8 @@ def alike_texts(
     word_K: the known words of the query.
     length: of the query.
     """
-    entries = 0
-    for word in word_K:
-        if word < len(starts) - 1:
-            entries += starts[word + 1] - starts[word]
-        cell = head_V[word]
-        while cell >= 0:
-            entries += 1
-            cell = next_C[cell]
-    text_S, alike_S, count = np.empty(entries, np.int64), np.empty(entries, np.float64), 0
-    bits = hash_bits(entries)
-    table = np.full(1 << bits, -1, np.int32)
+    text_S, alike_S, table, bits = empty_sum(entries_of(starts, head_V, next_C, word_K))
+    count = 0
     for word in word_K:
         weight = rarity_V[word] ** 2
         if word < len(starts) - 1:
@@ -84,17 +75,8 @@ def sum_of_clicks(
     starts, items, counts: what was fitted, each text's items ascending.
     head_T, next_C, item_C, amount_C: what was counted since; see `LiveCounts`.
     """
-    entries = 0
-    for text in text_R:
-        if text < len(starts) - 1:
-            entries += starts[text + 1] - starts[text]
-        cell = head_T[text]
-        while cell >= 0:
-            entries += 1
-            cell = next_C[cell]
-    item_S, value_S, count = np.empty(entries, np.int64), np.empty(entries, np.float64), 0
-    bits = hash_bits(entries)
-    table = np.full(1 << bits, -1, np.int32)
+    item_S, value_S, table, bits = empty_sum(entries_of(starts, head_T, next_C, text_R))
+    count = 0
     for place in range(len(text_R)):
         text, weight, begin, end = text_R[place], weight_R[place], 0, 0
         if weight <= 0:

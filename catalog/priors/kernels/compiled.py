@@ -1,6 +1,6 @@
 """How loops are compiled, and a hash table for them.
 
-Shapes: S keys of a table.
+Shapes: S keys of a table, K rows that are read, R rows and C cells of a LiveCounts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Array", "add_to", "compiled", "hash_bits", "hash_slot"]
+__all__ = ["Array", "add_to", "compiled", "empty_sum", "entries_of", "hash_bits", "hash_slot"]
 
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -42,6 +42,31 @@ def hash_slot(table: Array, bits: int, key: int, keys: Array) -> Any:
     while table[at] >= 0 and keys[table[at]] != key:
         at = (at + 1) & ((1 << bits) - 1)
     return at
+
+
+@compiled
+def entries_of(starts: Array, head_R: Array, next_C: Array, row_K: Array) -> int:
+    """How many entries some rows have: of a matrix that was fitted, and of what was counted since.
+
+    starts: where each row of the matrix begins; later rows are empty.
+    head_R, next_C: see `LiveCounts`.
+    """
+    entries = 0
+    for row in row_K:
+        if row < len(starts) - 1:
+            entries += starts[row + 1] - starts[row]
+        cell = head_R[row]
+        while cell >= 0:
+            entries += 1
+            cell = next_C[cell]
+    return entries
+
+
+@compiled
+def empty_sum(entries: int) -> tuple[Array, Array, Array, int]:
+    """Room for the keys and values of a sum of so many entries, and the table for `add_to` with its bits."""
+    bits = hash_bits(entries)
+    return np.empty(entries, np.int64), np.empty(entries, np.float64), np.full(1 << bits, -1, np.int32), bits
 
 
 @compiled

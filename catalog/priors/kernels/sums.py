@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from catalog.priors.kernels.compiled import Array, add_to, compiled, hash_bits
+from catalog.priors.kernels.compiled import Array, add_to, compiled, empty_sum, entries_of
 
 __all__ = ["strongest", "sum_of_rows"]
 
@@ -37,17 +37,8 @@ def sum_of_rows(
     fitted_N: the roots at that time.
     head_N, next_C, column_C, amount_C: what was counted since; see `LiveCounts`.
     """
-    entries = 0
-    for row in row_R:
-        if row < len(starts) - 1:
-            entries += starts[row + 1] - starts[row]
-        cell = head_N[row]
-        while cell >= 0:
-            entries += 1
-            cell = next_C[cell]
-    item_S, value_S, count = np.empty(entries, np.int64), np.empty(entries, np.float64), 0
-    bits = hash_bits(entries)
-    table = np.full(1 << bits, -1, np.int32)
+    item_S, value_S, table, bits = empty_sum(entries_of(starts, head_N, next_C, row_R))
+    count = 0
     for place in range(len(row_R)):
         row = row_R[place]
         if row < len(starts) - 1:

@@ -191,14 +191,12 @@ class SearchParameters(PersonalParameters):
     correct: Annotated[bool, Field(description="replace words that no item contains by the nearest that one does")] = (
         True
     )
-
     understand: Annotated[
         bool, Field(description="read prices in the query as a filter, as in `tent under 200`; `understood` says which")
     ] = True
 
     def to_query(self, request_id: str) -> Query:
-        particulars = {"text": self.q, "correct": self.correct, "understand": self.understand}
-        return self._personal_query(request_id, "search", **particulars)
+        return self._personal_query(request_id, "search", text=self.q, correct=self.correct, understand=self.understand)
 
 
 class RecommendParameters(PersonalParameters):

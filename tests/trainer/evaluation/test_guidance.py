@@ -1,7 +1,5 @@
 """Weights are learned where questions say something, and stay the usual ones where few are asked."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -58,6 +56,6 @@ def test_without_the_model_its_weight_stays_zero_and_the_others_make_up_for_it()
     choices = choices_by(np.r_[1.0, np.zeros(len(FEATURES))], 500)
     for choice in choices:
         choice.value_CF[:, EASE] = np.exp(choice.value_CF[:, 0])
-    beside, alone = learn_from(choices, USUAL), learn_from(choices, replace(USUAL, model=0.0), with_model=False)
+    beside, alone = learn_from(choices, USUAL), learn_from(choices, USUAL, with_model=False)
     assert alone.weights.model == 0.0
     assert alone.weights.feature_F[EASE - 1] > beside.weights.feature_F[EASE - 1] + 1

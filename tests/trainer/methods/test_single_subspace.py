@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.trainer.methods.small_world import make_backbone, small_world
+from tests.trainer.methods.small_world import FULL_PRECISION, make_backbone, small_world
 
 LR, RANK = 0.01, 4
 SETTINGS = (
@@ -11,9 +11,7 @@ SETTINGS = (
     f"gems.rank={RANK}",
     "gems.refresh_every=3",
     "gems.refresh_turns=1",
-    "gems.moments=full",
-    "gems.projected_gradients=float32",
-    "gems.bases=float32",
+    *FULL_PRECISION,
 )
 EPS = 1e-8
 
