@@ -1,5 +1,6 @@
 """Fixtures that more than one folder uses, and how the tests are run: their examples, their limits, their processes."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -79,11 +80,21 @@ def vllm_servers(trained: "Trained", tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(autouse=True)
-def loggers_are_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that a test runs in this process configures logging; loggers that it used would keep that for ever."""
+def logging_stays_in_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program that a test runs in this process configures logging, and the tests after it would have its levels and streams.
+
+    Loggers are not cached either: one that was used while a program ran would keep its configuration for ever.
+    """
     configure = structlog.configure
 
     def configure_without_cache(**options: Any) -> None:
         configure(**options | {"cache_logger_on_first_use": False})
 
     monkeypatch.setattr(structlog, "configure", configure_without_cache)
+    root, of_structlog = logging.getLogger(), structlog.get_config()
+    level = root.level
+    yield
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:  # pytest's are of types of its own
+        root.removeHandler(handler)
+    root.setLevel(level)
+    configure(**of_structlog)

@@ -1,7 +1,13 @@
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import structlog
+
+from server.core.logging import configure_logging
 
 LOG_BOTH_WAYS = """
 import logging, structlog
@@ -47,3 +53,12 @@ def test_a_full_disk_costs_lines_and_nothing_else() -> None:
             [sys.executable, "-c", LOG_TO_A_FULL_DISK], stdout=full, stderr=subprocess.PIPE, check=True
         )
     assert ended.stderr == b"still here"
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_test_that_configures_logging_leaves_it_as_it_was(time: str) -> None:
+    assert not any(type(handler) is logging.StreamHandler for handler in logging.getLogger().handlers)
+    with structlog.testing.capture_logs() as logs:
+        structlog.get_logger("quiet").debug("shown")
+    assert [entry["event"] for entry in logs] == ["shown"]
+    configure_logging("error")
