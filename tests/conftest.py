@@ -94,7 +94,9 @@ def logging_stays_in_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     root, of_structlog = logging.getLogger(), structlog.get_config()
     level = root.level
     yield
-    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:  # pytest's are of types of its own
+    for handler in [
+        each for each in root.handlers if type(each) is logging.StreamHandler
+    ]:  # pytest's are of types of its own
         root.removeHandler(handler)
     root.setLevel(level)
     configure(**of_structlog)

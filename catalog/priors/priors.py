@@ -139,16 +139,17 @@ class Priors:
         none = np.empty(0, np.int64)
         return cls.fit(items, TrainingEvents(0, len(items), none, none, none, ()), settings)
 
-    def candidates(self, query: str | None, history_H: NDArray[np.int64]) -> Candidates:
+    def candidates(self, query: str | None, history_H: NDArray[np.int64], *, prefix: bool = True) -> Candidates:
         """What the sources say about a question.
 
         query: as it was typed; None for a recommendation.
         history_H: the items of the history, int64, oldest first.
+        prefix: whether the last word of the query may be the beginning of one.
         """
         said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
         further = self.live.popular(self.settings.listed)
         if query is not None:
-            by_words = self._words.find(query, 2 * self.settings.listed)
+            by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix)
             said |= {**self._taken_after(query), "bm25": (by_words.item_S, by_words.score_S)}
             further = np.array([*by_words.titled, *by_words.named, *further.tolist()], np.int64)
         of_sources, values = zip(*(said[name] for name in SOURCES), strict=True)

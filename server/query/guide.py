@@ -41,7 +41,7 @@ class Guide:
         self._source = source
         self._state = searcher.priors if query.guidance else None
         self._task = query.task
-        self._text = text
+        self._text, self._prefix = text, query.prefix
         self._timeout_seconds = timeout_seconds
         self.left_away = False
         self.fit: Fit | None = None
@@ -67,7 +67,7 @@ class Guide:
         try:
             with tracing.span("prior"):
                 async with asyncio.timeout(self._timeout_seconds):
-                    guided_by = await self._source.prior(self._task, self._text, past, self._state)
+                    guided_by = await self._source.prior(self._task, self._text, past, self._state, prefix=self._prefix)
         except TimeoutError:
             self._leave_away("timeout")
             return None

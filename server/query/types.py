@@ -31,6 +31,7 @@ class Query:
         min_score: items of a lower score are left out.
         correct: the model reads the text with its misspellings corrected.
         understand: prices in the text are a filter, and the model reads the rest.
+        prefix: the last word may be the beginning of one, where no item has it as it is.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -55,6 +56,7 @@ class Query:
     min_score: float | None = None
     correct: bool = False
     understand: bool = False
+    prefix: bool = True
     guidance: bool | None = None
 
     k: int = 10
@@ -83,6 +85,7 @@ class Query:
             self.min_score,
             self.correct,
             self.understand,
+            self.prefix,
             self.guidance,
         )
 

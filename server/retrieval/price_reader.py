@@ -12,9 +12,17 @@ from catalog.errors import FilterError
 from catalog.filters import parse
 from catalog.text.price_phrases import find_price, units_of
 
-__all__ = ["PriceReader", "Understanding", "joined_filter"]
+__all__ = ["PriceRange", "PriceReader", "Understanding", "joined_filter"]
 
 COLUMN = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """The lowest and the highest price that is wanted, both included; None for any."""
+
+    min: float | None
+    max: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,12 @@ class Understanding:
     """What was understood in a query.
 
     filter: which items it asks for, as an expression.
+    price: the same in numbers.
     query: the rest of it, perhaps nothing.
     """
 
     filter: str
+    price: PriceRange
     query: str
 
 
@@ -60,7 +70,7 @@ class PriceReader:
             for sign, end in ((">=", found.low), ("<=", found.high))
             if end is not None
         ]
-        return Understanding(" and ".join(tests), found.rest)
+        return Understanding(" and ".join(tests), PriceRange(found.low, found.high), found.rest)
 
 
 def joined_filter(own: str | None, understood: str) -> str | None:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -102,18 +103,22 @@ class PriorSource:
             priors = state.priors or (await self._sources())[0]
             await self._engine.install_static_prior(installed, priors.popularity_N[state.serial_N])
 
-    async def prior(self, task: Task, text: str | None, history: Sequence[int], state: PriorState) -> GuidedBy:
+    async def prior(
+        self, task: Task, text: str | None, history: Sequence[int], state: PriorState, *, prefix: bool = True
+    ) -> GuidedBy:
         """What guides the search for one question. One that is cancelled before a thread takes it up costs nothing.
 
         text: what was typed; None for a recommendation.
         history: leaves of the history, oldest first.
         state: of the catalog that is searched.
+        prefix: whether the last word of the text may be the beginning of one.
 
         Raises PriorsError, and whatever a damaged source raises.
         """
         priors, weights = await self._sources()
         run = asyncio.get_running_loop().run_in_executor
-        return await run(self._threads, _prior, state.priors or priors, weights[task], text, history, state)
+        make = partial(_prior, prefix=prefix)
+        return await run(self._threads, make, state.priors or priors, weights[task], text, history, state)
 
     async def counted_until(self) -> int | None:
         """The time of the newest event that the bundle learned from, Unix ms; None where it has no priors.
@@ -182,9 +187,15 @@ def _count(priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str],
 
 
 def _prior(
-    priors: Priors, weights: PriorWeights, text: str | None, history: Sequence[int], state: PriorState
+    priors: Priors,
+    weights: PriorWeights,
+    text: str | None,
+    history: Sequence[int],
+    state: PriorState,
+    *,
+    prefix: bool = True,
 ) -> GuidedBy:
-    candidates = priors.candidates(text, state.serial_N[np.array(history, np.int64)])
+    candidates = priors.candidates(text, state.serial_N[np.array(history, np.int64)], prefix=prefix)
     prior = prior_of(candidates, weights)
     leaf_C = state.leaf_S[prior.leaves]
     order_C = np.argsort(leaf_C)

@@ -84,7 +84,7 @@ def test_a_corrected_word_is_told_and_can_be_insisted_on(page: Page) -> None:
 
 def test_a_price_in_the_query_is_a_filter_that_can_be_removed(page: Page) -> None:
     page.search("number under 20")
-    page.wait(lambda: page.text("#corrected") == "Price up to 20 ×")
+    page.wait(lambda: page.text("#corrected") == "Price up to 20.00 ×")
     assert page.ids("#results") == asked(page, "/search", q="number", filter="price <= 20")
     page.click("#corrected .chip")
     page.wait(lambda: page.is_settled("#results") and page.all("#corrected")[0].text == "")

@@ -107,9 +107,12 @@ class WordFeatures:
         """0 for items that are deleted."""
         return self._words.slot_N
 
-    def find(self, query: str, most: int) -> FoundByWords:
-        """The best items for a query, at most so many, and those whose title or id it is."""
-        words = self._readings.of(query)
+    def find(self, query: str, most: int, *, prefix: bool = True) -> FoundByWords:
+        """The best items for a query, at most so many, and those whose title or id it is.
+
+        prefix: as in `Readings.of`.
+        """
+        words = self._readings.of(query, prefix=prefix)
         title = list(words_of(self._readings.analyzer, query))
         titled = [item for item in self._titles.of(" ".join(title)) if self._words.has_title(item, title)]
         named = [item for item in self._ids.of(_folded(query)) if item in self._words]

@@ -84,10 +84,13 @@ class Readings:
                 words += near.pop().words
             self._near = [*near, DeleteIndex(words)]
 
-    def of(self, query: str) -> list[Mapping[str, float]]:
-        """For each distinct word of a query its readings, each with how sure it is: 1 for what was typed."""
+    def of(self, query: str, *, prefix: bool = True) -> list[Mapping[str, float]]:
+        """For each distinct word of a query its readings, each with how sure it is: 1 for what was typed.
+
+        prefix: whether the last word may be the beginning of one, where the catalog allows it.
+        """
         words = words_of(self._surface, query)
-        typing = self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
+        typing = prefix and self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
         readings: list[Mapping[str, float]] = [self._readings(word) for word in words[:MAX_WORDS]]
         if typing and words and self._is_strange(words[-1]) and len(words[-1]) >= MIN_BEGINNING:
             completed: dict[str, float] = {self._stem(word): COMPLETED for word in self._completions(words[-1])}

@@ -74,13 +74,14 @@ class PersonalQuestion(Question):
 @dataclass(frozen=True, slots=True)
 class Search(PersonalQuestion):
     """The items that fit what was typed, `q`; with a history, those that fit both. `correct`: mend misspelt words.
-    `understand`: read prices in it as a filter."""
+    `understand`: read prices in it as a filter. `prefix`: read the last word as the beginning of one, too."""
 
     kind: ClassVar[str] = "search"
 
     q: str
     correct: bool | None = dataclasses.field(default=None, kw_only=True)
     understand: bool | None = dataclasses.field(default=None, kw_only=True)
+    prefix: bool | None = dataclasses.field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ __all__ = [
     "Models",
     "NewKey",
     "PastEvent",
+    "PriceRange",
     "Readiness",
     "Reason",
     "Receipt",
@@ -89,10 +90,19 @@ class ScoredItem(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRange(Body):
+    """The lowest and the highest price, both included; None for any."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Understanding(Body):
-    """What a search read as a filter, such as `price <= 100`; `query` is the rest of it."""
+    """What a search read as a filter, such as `price <= 100`, and in numbers; `query` is the rest of it."""
 
     filter: str
+    price: PriceRange | None = None
     query: str
 
 

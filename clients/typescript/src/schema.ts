@@ -750,6 +750,19 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** PriceRangeBody */
+        PriceRangeBody: {
+            /**
+             * Min
+             * @description the lowest price, null for any
+             */
+            min: number | null;
+            /**
+             * Max
+             * @description the highest price, null for any
+             */
+            max: number | null;
+        };
         /**
          * ProblemBody
          * @description RFC 9457 `application/problem+json`; some problems have further members.
@@ -897,6 +910,8 @@ export interface components {
              * @description what the query asks of the items, as an expression; `understand=false` undoes it
              */
             filter: string;
+            /** @description the same in numbers */
+            price: components["schemas"]["PriceRangeBody"];
             /**
              * Query
              * @description the rest of the query; where nothing is left, the model reads all of it
@@ -983,6 +998,8 @@ export interface operations {
                 correct?: boolean;
                 /** @description read prices in the query as a filter, as in `tent under 200`; `understood` says which */
                 understand?: boolean;
+                /** @description read the last word of a guided search as the beginning of one too, where no item has it as it was typed; false: words are complete */
+                prefix?: boolean;
                 /** @description another name of `k` */
                 limit?: number;
                 /** @description another name of `user` */
@@ -1228,6 +1245,12 @@ export interface operations {
                      * @default true
                      */
                     understand?: boolean;
+                    /**
+                     * Prefix
+                     * @description read the last word of a guided search as the beginning of one too, where no item has it as it was typed; false: words are complete
+                     * @default true
+                     */
+                    prefix?: boolean;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history
@@ -2109,6 +2132,12 @@ export interface operations {
                      */
                     understand?: boolean;
                     /**
+                     * Prefix
+                     * @description read the last word of a guided search as the beginning of one too, where no item has it as it was typed; false: words are complete
+                     * @default true
+                     */
+                    prefix?: boolean;
+                    /**
                      * History
                      * @description oldest first; takes the place of a stored history
                      */
@@ -2375,6 +2404,12 @@ export interface operations {
                      * @default true
                      */
                     understand?: boolean;
+                    /**
+                     * Prefix
+                     * @description read the last word of a guided search as the beginning of one too, where no item has it as it was typed; false: words are complete
+                     * @default true
+                     */
+                    prefix?: boolean;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history

@@ -194,9 +194,23 @@ class SearchParameters(PersonalParameters):
     understand: Annotated[
         bool, Field(description="read prices in the query as a filter, as in `tent under 200`; `understood` says which")
     ] = True
+    prefix: Annotated[
+        bool,
+        Field(
+            description="read the last word of a guided search as the beginning of one too, where no item has it as it"
+            " was typed; false: words are complete"
+        ),
+    ] = True
 
     def to_query(self, request_id: str) -> Query:
-        return self._personal_query(request_id, "search", text=self.q, correct=self.correct, understand=self.understand)
+        return self._personal_query(
+            request_id,
+            "search",
+            text=self.q,
+            correct=self.correct,
+            understand=self.understand,
+            prefix=self.prefix,
+        )
 
 
 class RecommendParameters(PersonalParameters):
@@ -296,8 +310,14 @@ class ShownItemBody(BaseModel):
     explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
 
 
+class PriceRangeBody(BaseModel):
+    min: float | None = Field(description="the lowest price, null for any")
+    max: float | None = Field(description="the highest price, null for any")
+
+
 class UnderstandingBody(BaseModel):
     filter: str = Field(description="what the query asks of the items, as an expression; `understand=false` undoes it")
+    price: PriceRangeBody = Field(description="the same in numbers")
     query: str = Field(description="the rest of the query; where nothing is left, the model reads all of it")
 
 

@@ -72,6 +72,34 @@ async def test_the_lines_of_a_batch_are_guided(shop: Shop, engine: RecordingEngi
     assert alone[0]["score"] == -1.0
 
 
+async def test_the_last_word_is_a_beginning_unless_prefix_is_false(shop: Shop) -> None:
+    """In URLs, bodies and lines of batches."""
+    assert (await shop.client.put("/items/aaa", json={"title": "lantern"})).status_code in {200, 201}
+    for more, found in (({}, "some"), ({"prefix": True}, "some"), ({"prefix": False}, "none")):
+        asked = {"q": "lant", "correct": False, "k": 1, "candidates": ["aaa"], **more}
+        answers = [
+            (await shop.get("/search", **asked)).json(),
+            (await shop.client.post("/search", json=asked)).json(),
+            json.loads((await shop.client.post("/batch", json=[{"kind": "search", **asked}])).text)["answer"],
+        ]
+        for answer in answers:
+            assert answer["fit"] == found
+            assert (answer["items"][0]["score"] > 1) == (found == "some"), "one without its words has less"
+
+
+async def test_prefix_belongs_to_the_question_of_a_cursor_and_to_searches_only(shop: Shop) -> None:
+    first = (await shop.get("/search", q="tit", k=3)).json()
+    same = await shop.get("/search", q="tit", k=3, cursor=first["next_cursor"], prefix=True)
+    assert same.status_code == 200
+    other = await shop.get("/search", q="tit", k=3, cursor=first["next_cursor"], prefix=False)
+    assert other.json()["code"] == "foreign_cursor"
+    for path in ("/recommend", "/items/item-9/similar"):
+        assert (
+            await shop.get(path, **({"user": "ada"} if path == "/recommend" else {}), prefix=False)
+        ).status_code == 422
+    assert (await shop.get("/search", q="tit", prefix="half")).status_code == 422
+
+
 class TestOff:
     """An operator has turned it off."""
 
@@ -178,7 +206,7 @@ class TestSlow:
     def release(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         event = threading.Event()
 
-        def slow(self: Priors, query: str | None, history_H: np.ndarray) -> Candidates:
+        def slow(self: Priors, query: str | None, history_H: np.ndarray, **how: bool) -> Candidates:
             event.wait(60)
             none = np.empty(0, np.int64)
             return Candidates(none, np.empty((0, 0), np.float32))
@@ -208,7 +236,7 @@ async def test_a_prior_that_fails_is_left_away_and_the_log_says_why(
 ) -> None:
     before = left_away("error")
 
-    def fail(self: Priors, query: str | None, history_H: np.ndarray) -> Candidates:
+    def fail(self: Priors, query: str | None, history_H: np.ndarray, **how: bool) -> Candidates:
         raise ZeroDivisionError("a damaged source")
 
     monkeypatch.setattr(Priors, "candidates", fail)
@@ -224,7 +252,7 @@ async def test_an_effect_is_not_told_between_a_guided_score_and_one_that_is_not(
     await shop.saw("ada", NAMES[3])
     own = Priors.candidates
 
-    def fail_for_strangers(self: Priors, query: str | None, history_H: np.ndarray) -> Candidates:
+    def fail_for_strangers(self: Priors, query: str | None, history_H: np.ndarray, **how: bool) -> Candidates:
         if len(history_H) == 0:
             raise ZeroDivisionError
         return own(self, query, history_H)
@@ -311,7 +339,7 @@ async def test_an_item_without_a_title_and_one_with_too_many_words_are_taken(sho
 async def test_a_damaged_prior_stops_the_start_and_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def damaged(self: Priors, query: str | None, history_H: np.ndarray) -> Candidates:
+    def damaged(self: Priors, query: str | None, history_H: np.ndarray, **how: bool) -> Candidates:
         raise error
 
     monkeypatch.setattr(Priors, "candidates", damaged)

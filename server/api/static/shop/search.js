@@ -44,10 +44,10 @@ export function startSearch({ store, api, onOpen, onWhy }) {
     return ["Showing results for ", element("strong", {}, corrected), ". ", insist];
   }
 
-  /** @param {{ filter: string } | null} understood */
+  /** @param {import("./types.js").Understanding | null} understood */
   function understanding(understood) {
     if (understood === null) return [];
-    const range = priceRangeInWords(understood.filter);
+    const range = priceRangeInWords(understood.price);
     const attributes = { type: "button", class: "chip", "aria-label": `Remove: ${range}`, onclick: takeAnyPrice };
     return [element("button", attributes, `${range} ×`)];
   }

@@ -21,6 +21,10 @@
  * @property {string[] | null} [categories]
  * @property {number | null} [price]
  *
+ * @typedef {{min: number | null, max: number | null}} PriceRange
+ *
+ * @typedef {{filter: string, price: PriceRange, query: string}} Understanding
+ *
  * @typedef {object} Answer
  * @property {string} request_id
  * @property {Item[]} items
@@ -31,7 +35,7 @@
  * @property {boolean} degraded
  * @property {string | null} [corrected_query]
  * @property {"all" | "some" | "none" | null} [fit]  how well the catalog fits a guided search
- * @property {{ filter: string, query: string } | null} [understood]  what was read as a filter
+ * @property {Understanding | null} [understood]  what was read as a filter
  *
  * @typedef {object} Question  parameters of /search (with q) or /recommend (without)
  * @property {string} [q]

@@ -9,11 +9,11 @@ const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 /** @param {number} price  The catalog names no currency, so none is shown. */
 export const priceInWords = (price) => PRICE.format(price);
 
-/** A filter of prices, such as `price >= 50 and price <= 100`. @param {string} filter */
-export function priceRangeInWords(filter) {
-  const [low, high] = [">=", "<="].map((sign) => filter.match(`price ${sign} ([0-9.]+)`)?.[1]);
-  if (low === undefined) return `Price up to ${high}`;
-  return high === undefined ? `Price from ${low}` : `Price ${low} to ${high}`;
+/** @param {import("./types.js").PriceRange} range  null for an end that is open */
+export function priceRangeInWords({ min, max }) {
+  const [low, high] = [min, max].map((price) => (price === null ? null : priceInWords(price)));
+  if (low === null) return `Price up to ${high}`;
+  return high === null ? `Price from ${low}` : `Price ${low} to ${high}`;
 }
 
 /** @param {number} count */

@@ -83,6 +83,9 @@ def test_the_last_word_may_be_the_beginning_of_one(words):
     assert features(words, "lantern", 3)["covered"] > features(words, "lant", 3)["covered"] > 0
     for query in ("lant ", "l", "lant 4", "te4"):
         assert 3 not in words.find(query, 10).item_S
+        assert 3 not in words.find(query, 10, prefix=False).item_S
+    assert len(words.find("lant", 10, prefix=False).item_S) == 0
+    assert 3 in words.find("lantren", 10, prefix=False).item_S, "a slip is none"
     complete = WordFeatures(items(), WordSettings(prefix=False))
     assert len(complete.find("lant", 10).item_S) == 0
 

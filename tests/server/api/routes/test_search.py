@@ -376,7 +376,7 @@ async def test_misspelled_words_reach_the_model_corrected(shop: Shop, engine: Re
 
 async def test_prices_in_a_query_are_a_filter_that_is_told(shop: Shop, engine: RecordingEngine) -> None:
     body = (await shop.get("/search", q="sumer tent under 20", k=200)).json()
-    assert body["understood"] == {"filter": "price <= 20", "query": "sumer tent"}
+    assert body["understood"] == {"filter": "price <= 20", "price": {"min": None, "max": 20}, "query": "sumer tent"}
     assert body["corrected_query"] == "summer tent"
     assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if NAMES.index(name) <= 20}
     await shop.ids("/search", q="summer tent")
@@ -391,7 +391,11 @@ async def test_a_price_in_a_query_narrows_the_filter_that_came_with_it(shop: Sho
     asked = {"q": "tent between 10 and 20 €", "k": 200, "filter": "price < 5 or price >= 15"}
     body = (await shop.get("/search", **asked)).json()
     assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if 15 <= NAMES.index(name) <= 20}
-    assert body["understood"] == {"filter": "price >= 10 and price <= 20", "query": "tent"}
+    assert body["understood"] == {
+        "filter": "price >= 10 and price <= 20",
+        "price": {"min": 10, "max": 20},
+        "query": "tent",
+    }
     assert_problem(await shop.get("/search", **asked | {"filter": "price <"}), 422, "invalid_filter")
 
 
@@ -404,7 +408,7 @@ async def test_a_price_that_would_make_a_filter_too_long_is_not_read(shop: Shop)
 
 async def test_a_query_of_nothing_but_a_price_is_answered(shop: Shop) -> None:
     body = (await shop.get("/search", q="under 20", k=3)).json()
-    assert body["understood"] == {"filter": "price <= 20", "query": ""}
+    assert body["understood"] == {"filter": "price <= 20", "price": {"min": None, "max": 20}, "query": ""}
     assert all(item["price"] <= 20 for item in body["items"])
 
 
