@@ -19,6 +19,7 @@ __all__ = [
     "ENGINE_RESTARTS",
     "ENGINE_SECONDS",
     "EVENTS",
+    "EVENT_CATCH_UPS",
     "HISTORY_EVENTS",
     "HISTORY_SECONDS",
     "IN_FLIGHT",
@@ -105,6 +106,15 @@ PRIORS_LEFT_AWAY = Counter(
 )
 for reason in ("timeout", "error"):
     PRIORS_LEFT_AWAY.labels(reason)
+
+EVENT_CATCH_UPS = Counter(
+    "gemserve_event_catch_ups",
+    "Models that were to count the events of the log before they answered, by outcome (ok; late, away, failed: they"
+    " answered without)",
+    ["outcome"],
+)
+for outcome in ("ok", "late", "away", "failed"):
+    EVENT_CATCH_UPS.labels(outcome)
 
 HISTORY_SECONDS = Histogram(
     "gemserve_history_seconds", "Time an operation on Redis took", ["operation"], buckets=FINE_SECONDS

@@ -46,6 +46,11 @@ class Guide:
         self.left_away = False
         self.fit: Fit | None = None
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is missing in what should guide the query: a prior, or events before the catalog's time."""
+        return self.left_away or (self._state is not None and self._source.behind)
+
     @asynccontextmanager
     async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[Prior | None]]:
         """The prior in the making, while the block goes on. past: as in `prior`."""

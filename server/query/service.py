@@ -112,7 +112,7 @@ class Service:
             prior = None if request.prior is None else await guide.prior([])
             if (prior is None) == (request.prior is None):  # else the difference would be that of two kinds of scores
                 without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
-        quality.degraded |= guide.left_away
+        quality.degraded |= guide.incomplete
         items = plan.items(ranking, without_history)
         return QueryResult(
             items=items,

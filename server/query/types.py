@@ -148,8 +148,8 @@ class QueryResult:
     understood: what of the text became a filter, None where nothing did.
     fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
     model: version of the bundle that answered.
-    degraded: whether something is missing that it should build on: the user's history, which could not be read, or the
-        prior, which took too long or failed.
+    degraded: whether something is missing that it should build on: the user's history, which could not be read, the
+        prior, which took too long or failed, or the events of the log, which the priors lack.
     """
 
     items: list[ResultItem]

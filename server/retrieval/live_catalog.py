@@ -90,6 +90,11 @@ class LiveCatalog:
         await self.priors.install(self.priors.published(self._bundle.snapshot), PUBLISHED)
 
     @property
+    def version(self) -> str:
+        """The bundle's."""
+        return self._bundle.version
+
+    @property
     def searcher(self) -> Searcher:
         """The present state, for a look."""
         return self._current.value
@@ -134,7 +139,7 @@ class LiveCatalog:
 
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
-        searcher, model = self.searcher, self._bundle.version
+        searcher, model = self.searcher, self.version
         metrics.CATALOG_ITEMS.labels(model, "true").set(searcher.eligible.shown)
         metrics.CATALOG_ITEMS.labels(model, "false").set(searcher.eligible.present - searcher.eligible.shown)
         metrics.CATALOG_VERSION.labels(model).set(searcher.snapshot.number)
@@ -175,7 +180,7 @@ class LiveCatalog:
         kept = {item_id: reason for item_id, reason in self.rejected.items() if item_id not in changes}
         self.rejected = kept | dict(reasons)
         for item_id, reason in reasons.items():
-            log.error("change_rejected", model=self._bundle.version, item=item_id, reason=reason)
+            log.error("change_rejected", model=self.version, item=item_id, reason=reason)
 
     async def _serve(self, snapshot: Snapshot, ids: Iterable[str]) -> None:
         """ids: of the items that have changed."""
@@ -193,6 +198,7 @@ class LiveCatalog:
             new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, priors)
             async with new.eligible.limit(None):  # before anybody waits for it
                 self._retire(self._current.swap(new), index_too=installed != old.installed)
+            await self.priors.count_waiting(snapshot)
         except BaseException:
             if installed != old.installed:
                 with suppress(EngineError):  # what failed is told

@@ -32,6 +32,8 @@ __all__ = ["GuidedBy", "PriorSource", "PriorState"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
+MAX_WAITING = 1_000
+"""Events with items that are not here yet which are kept until they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +65,18 @@ class PriorSource:
     """Makes priors in threads of its own, so that slow ones keep nothing else waiting.
 
     exists: False for a bundle that was published without priors; nothing is asked of it.
+    behind: whether the events that the log had when this catalog began to answer have yet to be counted.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.exists = bundle.has_priors
+        self.behind = False
         self._bundle = bundle
         self._engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prior")
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None
+        self._counting = asyncio.Lock()
+        self._waiting: Sequence[LoggedEvent] = ()
 
     async def load(self) -> None:
         """Read what the bundle has, and ask it a few times: first questions are slow. Raises PriorsError."""
@@ -130,11 +136,18 @@ class PriorSource:
     async def count(self, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot) -> None:
         """Count events, and then take back those of erased users; the next question sees it.
 
-        snapshot: says which items there are; events of others are left out.
+        snapshot: says which items there are; events with others wait until these come.
         Raises PriorsError.
         """
-        priors, _ = await self._sources()
-        await asyncio.to_thread(_count, priors, events, erased, snapshot)
+        async with self._counting:
+            priors, _ = await self._sources()
+            known = [*self._waiting, *events]
+            self._waiting = await asyncio.to_thread(_count, priors, known, erased, snapshot)
+
+    async def count_waiting(self, snapshot: Snapshot) -> None:
+        """Count what waited for items that came with this snapshot. Raises PriorsError."""
+        if self._waiting:
+            await self.count((), (), snapshot)
 
     def close(self) -> None:
         """Take up nothing more."""
@@ -174,16 +187,28 @@ def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> Prior
     return PriorState(priors, snapshot.serial_N, leaf_S)
 
 
-def _count(priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot) -> None:
+def _count(
+    priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot
+) -> Sequence[LoggedEvent]:
+    """Returns the events with items that the snapshot does not have."""
+
     def serials(ids: Iterable[str]) -> list[int]:
         rows = (snapshot.items.row_of(item_id) for item_id in ids)
         return [int(snapshot.serial_N[row]) for row in rows if row is not None]
 
+    waiting: list[LoggedEvent] = []
+    past_of: dict[str, tuple[str, ...]] = {}  # of users whose first event waits
     for event in events:
-        for serial in serials([event.item_id]):
-            priors.live.add(event.user, serial, event.query, serials(event.past))
+        past = event.past or past_of.pop(event.user, ())
+        if not (own := serials([event.item_id])):
+            waiting.append(event)
+            past_of[event.user] = past
+            continue
+        priors.live.add(event.user, own[0], event.query, serials(past))
     for user in erased:
         priors.live.erase(user)
+    gone = set(erased)
+    return [event for event in waiting if event.user not in gone][-MAX_WAITING:]
 
 
 def _prior(

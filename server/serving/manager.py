@@ -11,6 +11,7 @@ from server.core.errors import RolloutFailed, RolloutInProgress
 from server.core.settings import EngineSettings, Settings
 from server.core.tasks import Tasks
 from server.engine.protocol import Engine
+from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import make_engine, open_served_bundle
 from server.serving.loader import Loader
 from server.serving.rollout import Rollout, RolloutResult, nothing_to_commit
@@ -46,6 +47,10 @@ class DeploymentManager:
         self._supervisor = Supervisor(self.router, self._rollout)
         self._tasks = Tasks()
         self._busy = False
+
+    def count_events_first(self, catch_up: Callable[[LiveCatalog], Awaitable[None]]) -> None:
+        """Await this for the catalog of every model that takes over, before it answers; see `EventSync.catch_up`."""
+        self._rollout.catch_up = catch_up
 
     def versions(self) -> list[str]:
         """The published bundles, the newest last."""

@@ -23,6 +23,7 @@ from server.core.process import gc_deferred
 from server.core.refcount import RefCounted
 from server.core.settings import Settings
 from server.engine.errors import EngineError
+from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
 from server.serving.loader import Loader
 from server.serving.router import LOAD_ERRORS, DeploymentRef, Router, RoutingTable, TrafficSplit
@@ -34,6 +35,10 @@ log = structlog.get_logger(__name__)
 
 async def nothing_to_commit() -> None:
     """The `commit` of a split that nobody else must agree to."""
+
+
+async def _nothing_to_catch_up_with(_: LiveCatalog) -> None:
+    """The `catch_up` where no log of events is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,17 @@ class RolloutResult:
 
 
 class Rollout:
-    """Changes which deployments answer, one change at a time: each may take all of the machine's memory."""
+    """Changes which deployments answer, one change at a time: each may take all of the machine's memory.
+
+    catch_up: awaited for the catalog of a deployment that has all items and answers nobody yet; it counts events.
+    """
 
     def __init__(self, settings: Settings, loader: Loader, router: Router) -> None:
         self._settings = settings
         self._loader = loader
         self._router = router
         self._lock = asyncio.Lock()
+        self.catch_up: Callable[[LiveCatalog], Awaitable[None]] = _nothing_to_catch_up_with
 
     async def start(self, version: str) -> None:
         """Serve a first version. Raises CatalogError, StartupError and EngineError."""
@@ -143,6 +152,7 @@ class Rollout:
     async def _recreate(self, version: str) -> None:
         old = self._router.table.current
         new = await self._loader.open_for(old.value.engine, version)
+        await self.catch_up(new.catalog)  # while the old one answers
         try:
             with self._router.hold():
                 await self._until_idle(old)
@@ -170,6 +180,7 @@ class Rollout:
             await old.catalog.close()  # what it has yet to retire has numbers that the other catalog uses too
             await new.engine.reload(new.bundle)
             await self._loader.prepare(new, old.catalog)
+            await self.catch_up(new.catalog)
             await self._make_current(new.version)
         except Exception:
             await new.catalog.close()
@@ -201,6 +212,7 @@ class Rollout:
                     self._router.forget(version)
                     raise
                 loaded[version] = RefCounted(deployment)
+                await self.catch_up(deployment.catalog)
             yield loaded
         except BaseException:
             for ref in loaded.values():

@@ -1,5 +1,6 @@
-"""An EventLog in memory: same contract as Redis, and it can be away."""
+"""An EventLog in memory: same contract as Redis, and it can be away, or slow."""
 
+import asyncio
 from dataclasses import replace
 
 from server.core.errors import HistoryUnavailable
@@ -7,16 +8,23 @@ from server.storage.protocol import LogBatch, LoggedEvent
 
 
 class MemoryLog:
-    """entries: events with their times, and digests of erased users, in the order in which they came."""
+    """entries: events with their times, and digests of erased users, in the order in which they came.
+
+    goes_on: what reads wait for.
+    """
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, LoggedEvent] | str] = []
         self.away = False
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def begin(self, after: int, limit: int) -> LogBatch:
+        await self.goes_on.wait()
         return replace(self._batch(0, after), erased=())
 
     async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
+        await self.goes_on.wait()
         return self._batch(int(position[0]), after)
 
     async def close(self) -> None:

@@ -109,8 +109,8 @@ class Understanding(Body):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
-    what guides the search took too long. `fit` of a guided search: "all", "some", or "none", where nothing fits what
-    was typed and these are the nearest."""
+    what guides the search took too long or lacks the newest events. `fit` of a guided search: "all", "some", or "none",
+    where nothing fits what was typed and these are the nearest."""
 
     request_id: str
     items: tuple[ScoredItem, ...]

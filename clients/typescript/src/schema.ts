@@ -505,7 +505,7 @@ export interface components {
             took_ms: number;
             /**
              * Degraded
-             * @description true: something was not used that should have been: the user's history could not be read, or what guides the search took too long
+             * @description true: something was not used that should have been: the user's history could not be read, or what guides the search took too long or lacks the newest events
              */
             degraded: boolean;
         };

@@ -340,7 +340,7 @@ class AnswerBody(BaseModel):
     took_ms: float
     degraded: bool = Field(
         description="true: something was not used that should have been: the user's history could not be read, or what"
-        " guides the search took too long"
+        " guides the search took too long or lacks the newest events"
     )
 
 

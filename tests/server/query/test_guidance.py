@@ -345,3 +345,15 @@ async def test_a_damaged_prior_stops_the_start_and_is_named(
     monkeypatch.setattr(Priors, "candidates", damaged)
     with pytest.raises(PriorsError, match="texts"):
         await make_deployments(settings).start()
+
+
+async def test_an_answer_whose_priors_lack_events_of_the_log_is_degraded(
+    shop: Shop, deployments: DeploymentManager
+) -> None:
+    priors = deployments.router.current.catalog.priors
+    priors.behind = True
+    for path in ("/search?q=title+7", "/recommend?user=ada", "/items/item-9/similar"):
+        unasked, asked, alone = [(await shop.client.get(path + more)).json()["degraded"] for more in variants(path)]
+        assert (unasked, asked, alone) == (True, True, False)
+    priors.behind = False
+    assert (await shop.get("/search", q="title 7")).json()["degraded"] is False

@@ -1,15 +1,17 @@
 """Events of the log reach the priors of every server. The log is in memory here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import numpy as np
+import pytest
 import structlog
 
 from catalog.data.changes import Upsert
 from catalog.data.tombstones import digest_of
 from catalog.priors.priors import FEATURES
+from server.core import metrics
 from server.core.settings import Settings
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.event_sync import EventSync
@@ -18,16 +20,26 @@ from server.storage.protocol import LoggedEvent
 from tests.support.memory_log import MemoryLog
 from tests.support.small_shop import NAMES, make_deployments
 
-SOON = 0.01
+SOON, NEVER = 0.01, 1_000
+OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
 
 @asynccontextmanager
 async def server(settings: Settings, log: MemoryLog) -> AsyncIterator[LiveCatalog]:
+    async with manager(settings, log, poll_seconds=SOON) as deployments:
+        yield catalog_of(deployments)
+
+
+@asynccontextmanager
+async def manager(
+    settings: Settings, log: MemoryLog, poll_seconds: float = NEVER, wait_seconds: float = 60
+) -> AsyncIterator[DeploymentManager]:
     deployments = make_deployments(settings)
-    sync = EventSync(deployments.router, log, poll_seconds=SOON)
+    sync = EventSync(deployments.router, log, poll_seconds=poll_seconds, wait_seconds=wait_seconds)
+    deployments.count_events_first(sync.catch_up)
     await deployments.start()
     await sync.start()
-    yield catalog_of(deployments)
+    yield deployments
     was_away = log.away
     await sync.stop()
     log.away = was_away
@@ -103,3 +115,120 @@ async def test_events_count_for_items_that_are_new(settings: Settings) -> None:
         await catalog.apply([Upsert({"item_id": "aab", "title": "newer"})])
         assert said(catalog, "same_clicks", "aaa", "lilo") == 1
         assert said(catalog, "same_clicks", "aab", "lilo") == 0
+
+
+async def activate(deployments: DeploymentManager) -> None:
+    await deployments.activate(NEW)
+
+
+async def roll_back(deployments: DeploymentManager) -> None:
+    assert (await deployments.roll_back()).version == OLD
+
+
+async def share(deployments: DeploymentManager) -> None:
+    await deployments.share({OLD: 50, NEW: 50})
+
+
+async def start_again(deployments: DeploymentManager) -> None:
+    assert await deployments._rollout.replace(deployments.router.table.current)
+
+
+@pytest.mark.parametrize("rollout", ["surge", "recreate"])
+@pytest.mark.parametrize("comes_back", [activate, roll_back, share, start_again])
+async def test_a_model_counts_the_log_before_it_answers(
+    settings: Settings, rollout: str, comes_back: Callable[[DeploymentManager], Awaitable[None]]
+) -> None:
+    if (comes_back, rollout) == (share, "recreate"):
+        pytest.skip("one engine holds one model")
+    log = MemoryLog()
+    async with manager(settings.model_copy(update={"rollout": rollout}), log) as deployments:
+        if comes_back is roll_back:
+            await deployments.activate(NEW)
+        log.entries.append(event("ada", NAMES[9], "lilo"))
+        await comes_back(deployments)
+        for deployment in deployments.router.table.deployments[comes_back is share :]:
+            assert said(deployment.catalog, "same_clicks", NAMES[9], "lilo") == 1
+            assert not deployment.catalog.priors.behind
+
+
+async def test_a_server_counts_the_log_before_it_answers(settings: Settings) -> None:
+    log = MemoryLog()
+    log.entries.append(event("ada", NAMES[9], "lilo"))
+    async with manager(settings, log) as deployments:
+        assert said(catalog_of(deployments), "same_clicks", NAMES[9], "lilo") == 1
+
+
+async def test_a_model_that_takes_over_knows_events_with_items_that_are_newer_than_its_bundle(
+    settings: Settings,
+) -> None:
+    log = MemoryLog()
+    async with manager(settings.model_copy(update={"rollout": "recreate"}), log) as deployments:
+        await catalog_of(deployments).apply([Upsert({"item_id": "aaa", "title": "new"})])
+        log.entries.append(event("ada", "aaa", "lilo"))
+        await deployments.activate(NEW)
+        assert said(catalog_of(deployments), "same_clicks", "aaa", "lilo") == 1
+
+
+async def test_a_slow_log_is_waited_for_in_bounded_time_and_counts_once(settings: Settings) -> None:
+    log = MemoryLog()
+    log.entries.append(event("ada", NAMES[9], "lilo"))
+    log.goes_on.clear()
+    late = metrics.EVENT_CATCH_UPS.labels("late")._value.get()
+    async with manager(settings, log, poll_seconds=SOON, wait_seconds=SOON) as deployments:
+        catalog = catalog_of(deployments)
+        assert catalog.priors.behind
+        assert metrics.EVENT_CATCH_UPS.labels("late")._value.get() == late + 1
+        log.goes_on.set()
+        await until(lambda: not catalog.priors.behind)
+        assert counted(catalog) == 1
+
+
+async def test_a_model_that_comes_back_while_the_log_is_away_is_behind_until_it_returns(settings: Settings) -> None:
+    log = MemoryLog()
+    async with manager(settings, log, poll_seconds=SOON) as deployments:
+        log.entries.append(event("ada", NAMES[9], "lilo"))
+        log.away = True
+        away = metrics.EVENT_CATCH_UPS.labels("away")._value.get()
+        await deployments.activate(NEW)
+        assert catalog_of(deployments).priors.behind
+        assert metrics.EVENT_CATCH_UPS.labels("away")._value.get() == away + 1
+        log.away = False
+        await until(lambda: not catalog_of(deployments).priors.behind)
+        assert said(catalog_of(deployments), "same_clicks", NAMES[9], "lilo") == 1
+
+
+async def test_an_event_waits_for_its_item_and_nothing_else_is_lost(settings: Settings) -> None:
+    log = MemoryLog()
+    async with server(settings, log) as catalog:
+        log.entries += [event("ada", "aaa", "lilo", NAMES[7]), event("ada", NAMES[8])]
+        log.entries += [event("bob", "aaa", "lilo"), event("bob", NAMES[9], "lilo"), digest_of("bob")]
+        await until(lambda: said(catalog, "transitions", NAMES[8], history=NAMES[7]) == 1)
+        await until(lambda: len(catalog.priors._waiting) == 1)
+        await catalog.apply([Upsert({"item_id": "aaa", "title": "new"})])
+        assert said(catalog, "same_clicks", "aaa", "lilo") == 1
+        assert counted(catalog) == 2, "each once, and those of bob not at all"
+
+
+async def test_a_batch_that_cannot_be_counted_is_not_counted_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = MemoryLog()
+    async with server(settings, log) as catalog:
+        live = catalog._bundle.priors.live
+        add = live.add
+
+        def failing(user: str, item: int, query: str | None, past: list[int]) -> None:
+            if query == "spoilt":
+                raise ValueError("spoilt")
+            add(user, item, query, past)
+
+        monkeypatch.setattr(live, "add", failing)
+        with structlog.testing.capture_logs() as logs:
+            log.entries += [event("ada", NAMES[8], "lilo"), event("ada", NAMES[9], "spoilt")]
+            await until(lambda: "events_not_counted" in [entry["event"] for entry in logs])
+        log.entries.append(event("ada", NAMES[9], "lilo"))
+        await until(lambda: counted(catalog) == 2)
+
+
+def counted(catalog: LiveCatalog) -> int:
+    return len(catalog._bundle.priors.live)
