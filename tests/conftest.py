@@ -81,7 +81,7 @@ def vllm_servers(trained: "Trained", tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(autouse=True)
 def logging_stays_in_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A program that a test runs in this process configures logging, and the tests after it would have its levels and streams.
+    """A program that a test runs in this process configures logging; tests after it would have its levels and streams.
 
     Loggers are not cached either: one that was used while a program ran would keep its configuration for ever.
     """
