@@ -17,7 +17,6 @@ in no order; training shuffles them.
 """
 
 import gzip
-import html
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from catalog.data.validation_report import ValidationReport
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.records import parse_record
+from catalog.text.markup import plain_column
 
 __all__ = ["category_query", "read_amazon"]
 
@@ -167,7 +167,6 @@ def _events(reviews: Sequence[_Review], queries: dict[str, list[str]], chance: r
 def _products(path: Path, wanted: set[str] | None, report: ValidationReport) -> tuple[pa.Table, dict[str, list[str]]]:
     """The products as an items table, and the queries of each."""
     products: list[dict[str, Any]] = []
-    queries: dict[str, list[str]] = {}
     for number, record in _records(path, report):
         item = record.get("asin")
         if not isinstance(item, str):
@@ -175,20 +174,25 @@ def _products(path: Path, wanted: set[str] | None, report: ValidationReport) -> 
         elif wanted is not None and item not in wanted:
             report.count("product nobody reviewed", 1, fault=False)
         else:
-            paths = _category_paths(record)
-            queries[item] = list(dict.fromkeys(query for path in paths if (query := category_query(path))))
-            products.append({"item_id": item, **_product(record, paths)})
-    return pa.Table.from_pylist(products, schema=_ITEM_SCHEMA), queries
-
-
-def _product(record: dict[str, Any], paths: list[list[str]]) -> dict[str, Any]:
-    return {
-        "title": _text(record.get("title")),
-        "description": _text(record.get("description")),
-        "brand": _text(record.get("brand")),
-        "categories": list(dict.fromkeys(name for path in paths for name in path)),
-        "price": _price(record.get("price")),
+            products.append({"item_id": item, **_product(record)})
+    paths_N = _plain_paths([product.pop("paths") for product in products])
+    queries = {
+        product["item_id"]: list(dict.fromkeys(query for path in paths if (query := category_query(path))))
+        for product, paths in zip(products, paths_N, strict=True)
     }
+    columns = {name: [product[name] for product in products] for name in ("item_id", *_TEXTS, "price")}
+    columns |= {name: plain_column(columns[name]) for name in _TEXTS}
+    columns["categories"] = [list(dict.fromkeys(name for path in paths for name in path)) for paths in paths_N]
+    return pa.table(columns, schema=_ITEM_SCHEMA), queries
+
+
+_TEXTS = ("title", "description", "brand")
+
+
+def _product(record: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a product, its texts and its paths of categories still with mark-up."""
+    texts = {name: _joined(record.get(name)) for name in _TEXTS}
+    return {**texts, "paths": _category_paths(record), "price": _price(record.get("price"))}
 
 
 def _category_paths(record: dict[str, Any]) -> list[list[str]]:
@@ -197,17 +201,21 @@ def _category_paths(record: dict[str, Any]) -> list[list[str]]:
     if not isinstance(listed, list):
         return []
     paths = listed if all(isinstance(path, list) for path in listed) else [listed]
-    cleaned = ([_text(name) for name in path] for path in paths)
-    return [[name for name in path if name] for path in cleaned]
+    return [[name for name in path if isinstance(name, str)] for path in paths]
 
 
-def _text(value: Any) -> str | None:
-    """The text without mark-up, or None. Lists of paragraphs, as in 2018, are joined."""
+def _plain_paths(paths_N: list[list[list[str]]]) -> list[list[list[str]]]:
+    """The paths of all products without mark-up and empty names."""
+    names = list(dict.fromkeys(name for paths in paths_N for path in paths for name in path))
+    plain = dict(zip(names, plain_column(names), strict=True))
+    return [[[name for listed in path if (name := plain[listed])] for path in paths] for paths in paths_N]
+
+
+def _joined(value: Any) -> str | None:
+    """A text, or the paragraphs of one, as in 2018; None for anything else."""
     if isinstance(value, list):
-        value = " ".join(part for part in value if isinstance(part, str))
-    if not isinstance(value, str):
-        return None
-    return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(value)).split()) or None
+        return "<p>".join(part for part in value if isinstance(part, str))
+    return value if isinstance(value, str) else None
 
 
 def _price(value: Any) -> float | None:

@@ -132,3 +132,22 @@ def test_a_download_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-12])
     with pytest.raises(DatasetError, match="not a whole gzip file"):
         read_amazon(tmp_path)
+
+
+def test_texts_lose_their_markup_and_nothing_else(tmp_path):
+    write(tmp_path)
+    tripod = {
+        "asin": "A1",
+        "title": "Tripod &lt;5 kg, legs &gt;1 m",
+        "description": ["<p>Steady.</p><script>track('<b>')</script>", "a < b and c > d"],
+        "brand": "Bob&amp;#39;s",
+        "category": ["Photo", "Tripods <5 kg"],
+    }
+    lens = {"asin": "A2", "title": "H<sub>2</sub>O filter", "brand": "A &amp;amp; B", "category": ["Photo"]}
+    (tmp_path / "meta_Things.json.gz").write_bytes(gzip.compress(f"{json.dumps(tripod)}\n{json.dumps(lens)}".encode()))
+    first, second = read_amazon(tmp_path).items.to_pylist()
+    assert first["title"] == "Tripod <5 kg, legs >1 m"
+    assert first["description"] == "Steady. a < b and c > d"
+    assert first["categories"] == ["Photo", "Tripods <5 kg"]
+    assert (first["brand"], second["brand"]) == ("Bob's", "A & B")
+    assert second["title"] == "H2O filter"
