@@ -1,6 +1,6 @@
 """A made-up shop of any size: items with words as rare as in a real one, and what people's events would teach of them.
 
-Nothing is fitted, so that a million items take a minute. Items, words and queries are drawn by Zipf's law.
+Nothing is fitted, so that a million items take seconds. Items, words and queries are drawn by Zipf's law.
 
 Shapes: N items, T queries, V words.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -33,6 +34,8 @@ QUERIES_AN_ITEM = 0.5
 MAX_QUERIES = 200_000
 CLICKS_A_QUERY = 4
 HISTORY = 10
+PIECE = 1_000_000
+"""Numbers that are drawn together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,10 @@ class Shop:
         """A shop of so many items."""
         draw = np.random.default_rng(seed)
         vocabulary = _vocabulary(int(120 * items**0.5))
-        records = [record(number, vocabulary, draw) for number in range(items)]
-        table = pa.Table.from_pylist(records)
+        table = _table(items, vocabulary, draw)
         queries_typed = min(MAX_QUERIES, max(1, int(items * QUERIES_AN_ITEM)))
-        asked = [_part_of(records[row]["title"], draw) for row in _zipf(items, queries_typed, draw).tolist()]
-        queries = tuple(dict.fromkeys(asked))
+        titles = table["title"].take(pa.array(_zipf(items, queries_typed, draw))).to_pylist()
+        queries = tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
         return cls(Items(table), _learned(items, queries, vocabulary, draw), queries, vocabulary)
 
     def records(self, seed: int) -> Iterator[dict[str, Any]]:
@@ -73,8 +75,41 @@ class Shop:
             row = int(_zipf(len(self.items), 1, draw)[0])
             known = bool(draw.random() < 0.5)
             text = self.asked[int(draw.integers(len(self.asked)))] if known else _part_of(titles[row].as_py(), draw)
-            history = _zipf(len(self.items), HISTORY, draw) if place % 3 != 1 else np.empty(0, np.int64)
+            history = _zipf(len(self.items), HISTORY if place % 3 != 1 else 0, draw).astype(np.int64)
             yield (None if place % 3 == 2 else text), history
+
+
+def _table(items: int, vocabulary: Sequence[str], draw: np.random.Generator) -> pa.Table:
+    """So many items, as `record` makes them."""
+    words = pa.array(vocabulary)
+    brand_N = len(vocabulary) - 1 - draw.integers(min(len(vocabulary) // 2, 300), size=items)
+    category_N = len(vocabulary) - 301 - draw.integers(min(len(vocabulary) // 4, 50), size=items)
+    paths = pa.array(np.stack([np.full(items, len(words)), category_N], 1).ravel())
+    length_N = pa.array(draw.integers(1, 500, size=items).astype(str))
+    return pa.table(
+        {
+            "item_id": [f"SKU-{number:07}" for number in range(items)],
+            "title": _titles(words, length_N, draw),
+            "description": _phrases(words, DESCRIPTION_WORDS, items, draw),
+            "brand": words.take(pa.array(brand_N)),
+            "categories": pa.ListArray.from_arrays(
+                pa.array(np.arange(items + 1) * 2, pa.int32()), pa.concat_arrays([words, pa.array(["all"])]).take(paths)
+            ),
+            "price": np.round(draw.lognormal(3, 1, size=items), 2),
+            "available": np.ones(items, bool),
+        }
+    )
+
+
+def _titles(words: pa.Array, length_N: pa.Array, draw: np.random.Generator) -> pa.Array:
+    lengths = pc.binary_join_element_wise(length_N, "m", "")
+    return pc.binary_join_element_wise(_phrases(words, TITLE_WORDS, len(length_N), draw), lengths, " ")
+
+
+def _phrases(words: pa.Array, length: int, items: int, draw: np.random.Generator) -> pa.Array:
+    """So many texts of so many words."""
+    chosen = words.take(pa.array(_zipf(len(words), length * items, draw)))
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(np.arange(items + 1) * length, pa.int32()), chosen), " ")
 
 
 def record(number: int, vocabulary: Sequence[str], draw: np.random.Generator) -> dict[str, Any]:
@@ -110,9 +145,13 @@ def _part_of(title: str, draw: np.random.Generator) -> str:
     return " ".join(words[begin : begin + int(draw.integers(1, 4))])
 
 
-def _zipf(size: int, count: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def _zipf(size: int, count: int, draw: np.random.Generator) -> NDArray[np.int32]:
     """Numbers from 0 to `size` - 1, with a weight of about 1 / (n + 10)."""
-    return np.asarray((11 * ((size + 10) / 11) ** draw.random(count) - 11).clip(0, size - 1), np.int64)
+    drawn = np.empty(count, np.int32)
+    for begin in range(0, count, PIECE):  # in little memory
+        piece = drawn[begin : begin + PIECE]
+        piece[:] = (11 * ((size + 10) / 11) ** draw.random(len(piece)) - 11).clip(0, size - 1)
+    return drawn
 
 
 def _learned(items: int, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator) -> Learned:
@@ -141,7 +180,7 @@ def _neighbours(items: int, rows: int, mean: int, draw: np.random.Generator) -> 
     length_N = np.zeros(items, np.int64)
     length_N[:rows] = np.minimum(draw.exponential(mean, rows), 4 * mean).astype(np.int64)
     starts = np.r_[0, np.cumsum(length_N)]
-    columns = _zipf(items, int(starts[-1]), draw).astype(np.int32)
+    columns = _zipf(items, int(starts[-1]), draw)
     matrix = sp.csr_matrix((draw.random(len(columns), np.float32), columns, starts), shape=(items, items))
     matrix.sum_duplicates()
     return matrix
