@@ -90,7 +90,7 @@ class TransformersEngine:
     async def install_static_prior(self, index_id: int, value_N: NDArray[np.floating]) -> None:
         """Hold the static prior of an index. Raises EngineError."""
         await self.check()
-        self._installed.install_static_prior(index_id, value_N)
+        await asyncio.to_thread(self._installed.install_static_prior, index_id, value_N)
 
     async def check(self) -> None:
         """Raises EngineUnavailable unless started."""

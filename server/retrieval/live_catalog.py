@@ -137,6 +137,14 @@ class LiveCatalog:
         """Have the priors count events, and then take back those of erased users. Raises PriorsError."""
         await self.priors.count(events, erased, self.searcher.snapshot)
 
+    async def renew_static_prior(self) -> None:
+        """Have the engine, which has loaded this bundle, hold the static prior of the events that were counted since.
+
+        The index stays; it costs the engine a pass over its leaves. Raises PriorsError, EngineError.
+        """
+        async with self._changing:
+            await self.priors.renew(self.searcher.priors, self.searcher.installed)
+
     def describe_in_metrics(self) -> None:
         """Set the gauges of the catalog."""
         searcher, model = self.searcher, self.version

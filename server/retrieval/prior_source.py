@@ -77,6 +77,7 @@ class PriorSource:
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None
         self._counting = asyncio.Lock()
         self._waiting: Sequence[LoggedEvent] = ()
+        self._renewable = False
 
     async def load(self) -> None:
         """Read what the bundle has, and ask it a few times: first questions are slow. Raises PriorsError."""
@@ -105,9 +106,21 @@ class PriorSource:
 
         Raises PriorsError, EngineError.
         """
-        if state is not None:
-            priors = state.priors or (await self._sources())[0]
-            await self._engine.install_static_prior(installed, priors.popularity_N[state.serial_N])
+        if state is None:
+            return
+        priors = state.priors or (await self._sources())[0]
+        self._renewable = False  # before it is read: what is counted from now on may be missing
+        try:
+            value_N = await asyncio.to_thread(lambda: priors.popularity_N[state.serial_N])
+            await self._engine.install_static_prior(installed, value_N)
+        except BaseException:
+            self._renewable = True
+            raise
+
+    async def renew(self, state: PriorState | None, installed: int) -> None:
+        """Install the static prior again where events were counted since. Raises PriorsError, EngineError."""
+        if self._renewable:
+            await self.install(state, installed)
 
     async def prior(
         self, task: Task, text: str | None, history: Sequence[int], state: PriorState, *, prefix: bool = True
@@ -142,7 +155,10 @@ class PriorSource:
         async with self._counting:
             priors, _ = await self._sources()
             known = [*self._waiting, *events]
-            self._waiting = await asyncio.to_thread(_count, priors, known, erased, snapshot)
+            try:
+                self._waiting = await asyncio.to_thread(_count, priors, known, erased, snapshot)
+            finally:
+                self._renewable = True  # after it is done: what reads popularity meanwhile may miss the rest
 
     async def count_waiting(self, snapshot: Snapshot) -> None:
         """Count what waited for items that came with this snapshot. Raises PriorsError."""

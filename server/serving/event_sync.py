@@ -3,7 +3,8 @@
 What a server counts is that of the bundle and of the log since, so all servers on one store guide alike about a second
 after an event, and again after a restart. A model that comes to answer catches up with the log before, in bounded time:
 where the store is away or slow it answers as it is, `degraded`, and goes on catching up. An erasure takes the events of
-a user back. While the store is away the priors stay as they are.
+a user back. While the store is away the priors stay as they are. The static prior, which the engine holds, follows in
+two seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from catalog.priors.live.events import MAX_EVENTS
 from server.core import metrics
 from server.core.errors import HistoryUnavailable
 from server.core.tasks import Outages, Poller, Tasks
+from server.engine.errors import EngineUnavailable
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.router import Router
 from server.storage.protocol import EventLog
@@ -28,6 +30,8 @@ __all__ = ["EventSync"]
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
+RENEW_SECONDS = 2.0
+"""After so long at most the popularity of items that no source lists follows: it costs the engine a pass over them."""
 MAX_WAIT_SECONDS = 10.0
 """How long a model that is ready waits for the events that came before it answers."""
 
@@ -49,9 +53,13 @@ class EventSync:
         store: EventLog,
         *,
         poll_seconds: float = POLL_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
         wait_seconds: float = MAX_WAIT_SECONDS,
     ) -> None:
-        """wait_seconds: how long `catch_up` takes at most."""
+        """
+        renew_seconds: between two looks whether popularity has changed.
+        wait_seconds: how long `catch_up` takes at most.
+        """
         self._router = router
         self._store = store
         self._wait_seconds = wait_seconds
@@ -59,15 +67,20 @@ class EventSync:
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
         self._outages = Outages("events_unavailable", "events_not_counted", (HistoryUnavailable,))
+        self._renewer = Poller(self._renew, renew_seconds)
+        self._failures = Outages("popularity_not_renewed", "popularity_not_renewed", (EngineUnavailable,))
 
     async def start(self) -> None:
         """Have all that answer catch up, and keep polling."""
         await asyncio.gather(*(self.catch_up(deployment.catalog) for deployment in self._router.table.deployments))
+        await self._renew()
         self._poller.start()
+        self._renewer.start()
 
     async def stop(self) -> None:
         """Poll no more."""
         await self._poller.stop()
+        await self._renewer.stop()
         await self._tasks.cancel()
         await self._store.close()
 
@@ -97,9 +110,15 @@ class EventSync:
         return "ok"
 
     async def _poll(self) -> None:
-        with self._outages.reported():
-            for deployment in self._router.table.deployments:
+        for deployment in self._router.table.deployments:
+            with self._outages.reported():
                 await self._follow(deployment.catalog)
+
+    async def _renew(self) -> None:
+        """By a poll of its own: a change of the catalog, which it waits for, must not keep events waiting."""
+        for deployment in self._router.table.deployments:
+            with self._failures.reported():
+                await deployment.catalog.renew_static_prior()
 
     async def _follow(self, catalog: LiveCatalog) -> None:
         """Count what came since the last poll; without priors there is nothing to do."""

@@ -181,6 +181,7 @@ class Rollout:
             await new.engine.reload(new.bundle)
             await self._loader.prepare(new, old.catalog)
             await self.catch_up(new.catalog)
+            await new.catalog.renew_static_prior()
             await self._make_current(new.version)
         except Exception:
             await new.catalog.close()
@@ -213,6 +214,7 @@ class Rollout:
                     raise
                 loaded[version] = RefCounted(deployment)
                 await self.catch_up(deployment.catalog)
+                await deployment.catalog.renew_static_prior()
             yield loaded
         except BaseException:
             for ref in loaded.values():

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from catalog.data.tombstones import digest_of
 from catalog.priors.priors import FEATURES
 from server.core import metrics
 from server.core.settings import Settings
+from server.engine.errors import EngineUnavailable
+from server.engine.protocol import PUBLISHED
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
 from server.storage.protocol import LoggedEvent
 from tests.support.memory_log import MemoryLog
-from tests.support.small_shop import NAMES, make_deployments
+from tests.support.small_shop import NAMES, RecordingEngine, make_deployments
 
 SOON, NEVER = 0.01, 1_000
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
@@ -32,10 +35,16 @@ async def server(settings: Settings, log: MemoryLog) -> AsyncIterator[LiveCatalo
 
 @asynccontextmanager
 async def manager(
-    settings: Settings, log: MemoryLog, poll_seconds: float = NEVER, wait_seconds: float = 60
+    settings: Settings,
+    log: MemoryLog,
+    poll_seconds: float = NEVER,
+    wait_seconds: float = 60,
+    engine: RecordingEngine | None = None,
 ) -> AsyncIterator[DeploymentManager]:
-    deployments = make_deployments(settings)
-    sync = EventSync(deployments.router, log, poll_seconds=poll_seconds, wait_seconds=wait_seconds)
+    deployments = make_deployments(settings, engine)
+    sync = EventSync(
+        deployments.router, log, poll_seconds=poll_seconds, renew_seconds=poll_seconds, wait_seconds=wait_seconds
+    )
     deployments.count_events_first(sync.catch_up)
     await deployments.start()
     await sync.start()
@@ -133,15 +142,15 @@ async def start_again(deployments: DeploymentManager) -> None:
     assert await deployments._rollout.replace(deployments.router.table.current)
 
 
-@pytest.mark.parametrize("rollout", ["surge", "recreate"])
-@pytest.mark.parametrize("comes_back", [activate, roll_back, share, start_again])
+@pytest.mark.parametrize(
+    ("rollout", "comes_back"),
+    [*product(["surge", "recreate"], [activate, roll_back, start_again]), ("surge", share)],
+)
 async def test_a_model_counts_the_log_before_it_answers(
     settings: Settings, rollout: str, comes_back: Callable[[DeploymentManager], Awaitable[None]]
 ) -> None:
-    if (comes_back, rollout) == (share, "recreate"):
-        pytest.skip("one engine holds one model")
-    log = MemoryLog()
-    async with manager(settings.model_copy(update={"rollout": rollout}), log) as deployments:
+    log, engine = MemoryLog(), RecordingEngine()
+    async with manager(settings.model_copy(update={"rollout": rollout}), log, engine=engine) as deployments:
         if comes_back is roll_back:
             await deployments.activate(NEW)
         log.entries.append(event("ada", NAMES[9], "lilo"))
@@ -149,6 +158,7 @@ async def test_a_model_counts_the_log_before_it_answers(
         for deployment in deployments.router.table.deployments[comes_back is share :]:
             assert said(deployment.catalog, "same_clicks", NAMES[9], "lilo") == 1
             assert not deployment.catalog.priors.behind
+        assert most_popular(engine) == [NAMES[9]], "of items that no source lists"
 
 
 async def test_a_server_counts_the_log_before_it_answers(settings: Settings) -> None:
@@ -232,3 +242,71 @@ async def test_a_batch_that_cannot_be_counted_is_not_counted_again(
 
 def counted(catalog: LiveCatalog) -> int:
     return len(catalog._bundle.priors.live)
+
+
+def most_popular(engine: RecordingEngine, installed: int = PUBLISHED) -> list[str]:
+    """By the static prior of an index that the engine holds; none where nothing is popular."""
+    static = engine._installed[installed].static_prior
+    assert static is not None
+    value_N = static.highest[-1]
+    return [] if value_N.max() == 0 else [NAMES[row] for row in np.flatnonzero(value_N == value_N.max())]
+
+
+async def test_popularity_in_the_engine_follows_events_without_another_index(settings: Settings) -> None:
+    log, engine = MemoryLog(), RecordingEngine()
+    async with manager(settings, log, poll_seconds=SOON, engine=engine) as deployments:
+        index = engine._installed[PUBLISHED].index
+        assert most_popular(engine) == []
+        log.entries += [event("ada", NAMES[9]), event("bob", NAMES[9]), event("bob", NAMES[8])]
+        await until(lambda: most_popular(engine) == [NAMES[9]])
+        log.entries += [event("cleo", NAMES[8]), event("cleo", NAMES[8])]
+        await until(lambda: most_popular(engine) == [NAMES[8]])
+        log.entries.append(digest_of("cleo"))
+        await until(lambda: most_popular(engine) == [NAMES[9]])
+        log.entries += [digest_of("ada"), digest_of("bob")]
+        await until(lambda: most_popular(engine) == [])
+        assert engine._installed[PUBLISHED].index is index
+
+        await catalog_of(deployments).apply([Upsert({"item_id": "aaa", "title": "new"})])
+        newer = catalog_of(deployments).searcher.installed
+        assert newer != PUBLISHED
+        log.entries.append(event("ada", "aaa"))
+        await until(lambda: popularity(engine, newer, catalog_of(deployments), "aaa") > 0)
+
+
+def popularity(engine: RecordingEngine, installed: int, catalog: LiveCatalog, item_id: str) -> float:
+    static, row = engine._installed[installed].static_prior, catalog.searcher.items.row_of(item_id)
+    assert static is not None
+    assert row is not None
+    return float(static.highest[-1][row])
+
+
+async def test_popularity_is_not_renewed_while_nothing_happens_and_after_a_failure_it_is(settings: Settings) -> None:
+    log, engine = MemoryLog(), FailingEngine()
+    async with manager(settings, log, poll_seconds=SOON, engine=engine) as deployments:
+        catalog, before = catalog_of(deployments), engine.renewed
+        for _ in range(3):
+            await catalog.renew_static_prior()
+        assert engine.renewed == before
+        engine.fails = True
+        with structlog.testing.capture_logs() as logs:
+            log.entries.append(event("ada", NAMES[9]))
+            await until(lambda: "popularity_not_renewed" in [entry["event"] for entry in logs])
+            engine.fails = False
+            await until(lambda: most_popular(engine) == [NAMES[9]])
+        assert engine.renewed == before + 1
+
+
+class FailingEngine(RecordingEngine):
+    """Fails to take a static prior while it `fails`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = False
+        self.renewed = 0
+
+    async def install_static_prior(self, index_id: int, value_N: np.ndarray) -> None:
+        if self.fails:
+            raise EngineUnavailable("it died")
+        self.renewed += 1
+        await super().install_static_prior(index_id, value_N)

@@ -31,6 +31,13 @@ LOAD_SECONDS = 600.0
 """Reading weights takes about a second a gigabyte from a good disk."""
 
 
+def _finite_bytes(value_N: NDArray[np.floating]) -> bytes:
+    """As float32. Raises EngineError."""
+    if not np.isfinite(value_N).all():
+        raise EngineError("the static prior has values that are not finite numbers")
+    return value_N.astype(np.float32).tobytes()
+
+
 class VllmEngine:
     """Implements `Engine` with vLLM. Every request is one pooling request, batched by vLLM's scheduler."""
 
@@ -139,9 +146,7 @@ class VllmEngine:
         leaves = self._index_files.leaves(index_id)
         if value_N.shape != (leaves,):
             raise EngineError(f"a prior of {len(value_N)} leaves does not fit index {index_id}, which has {leaves}")
-        if not np.isfinite(value_N).all():
-            raise EngineError("the static prior has values that are not finite numbers")
-        values = value_N.astype(np.float32).tobytes()
+        values = await asyncio.to_thread(_finite_bytes, value_N)
         await self._call("install_static_prior", index_id, values, timeout=INSTALL_SECONDS)
 
     async def check(self) -> None:
