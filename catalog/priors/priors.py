@@ -9,10 +9,10 @@ N items, H items of a history, C candidates, F features.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,7 +25,7 @@ from catalog.priors.learned import Learned, learn
 from catalog.priors.live.events import LiveEvents, Sparse
 from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.taste import TASTE_FEATURES
-from catalog.priors.words import WORD_FEATURES, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
+from catalog.priors.words import WORD_FEATURES, Match, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
 __all__ = ["FEATURES", "Candidates", "Fit", "PriorSettings", "Priors"]
 
@@ -68,10 +68,12 @@ class Candidates:
 
     item_C: int64, ascending.
     value_CF: float32, the features in the order of FEATURES.
+    words: the readings of each word of the question.
     """
 
     item_C: NDArray[np.int64]
     value_CF: NDArray[np.float32]
+    words: Sequence[Mapping[str, float]] = ()
 
     @property
     def fit(self) -> Fit:
@@ -161,7 +163,13 @@ class Priors:
             value_CF[:, COLUMN["intent"]] = intents.score(self._intents, self._split(query), item_C)
         value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
         value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
-        return Candidates(item_C, value_CF.astype(np.float32))
+        return Candidates(item_C, value_CF.astype(np.float32), () if query is None else by_words.words)
+
+    def matches(
+        self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]
+    ) -> list[list[Match]]:
+        """Which words of a query each of some items has, and where; see `WordFeatures.matches`."""
+        return self._words.matches(query, words, records)
 
     def with_items(self, item_K: NDArray[np.int64], items: Items, gone: Sequence[int] = ()) -> Priors:
         """After a change of the catalog, which this does not see. There is one change at a time.

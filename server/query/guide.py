@@ -12,12 +12,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from catalog.priors.priors import Fit
-from catalog.search.guidance import Prior
 from server.core import metrics, tracing
 from server.query.types import Query
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.prior_source import GuidedBy, PriorSource
 
 __all__ = ["Guide"]
 
@@ -28,7 +26,6 @@ class Guide:
     """Asks for the priors of one query.
 
     left_away: whether a prior that was wanted has been left away.
-    fit: how well the catalog fits what was typed; None where nothing was, or where no prior was made.
     """
 
     def __init__(
@@ -44,7 +41,6 @@ class Guide:
         self._text, self._prefix = text, query.prefix
         self._timeout_seconds = timeout_seconds
         self.left_away = False
-        self.fit: Fit | None = None
 
     @property
     def incomplete(self) -> bool:
@@ -52,7 +48,7 @@ class Guide:
         return self.left_away or (self._state is not None and self._source.behind)
 
     @asynccontextmanager
-    async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[Prior | None]]:
+    async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[GuidedBy | None]]:
         """The prior in the making, while the block goes on. past: as in `prior`."""
         making = asyncio.create_task(self.prior(past))
         await asyncio.sleep(0)  # so that a thread has it before the block goes on, which may not wait for anything
@@ -61,8 +57,8 @@ class Guide:
         finally:
             making.cancel()
 
-    async def prior(self, past: Sequence[int]) -> Prior | None:
-        """The prior of the query; None where none is wanted, or where it is left away.
+    async def prior(self, past: Sequence[int]) -> GuidedBy | None:
+        """What guides the query; None where nothing shall, or where it is left away.
 
         past: leaves of the history, oldest first.
         """
@@ -72,7 +68,7 @@ class Guide:
         try:
             with tracing.span("prior"):
                 async with asyncio.timeout(self._timeout_seconds):
-                    guided_by = await self._source.prior(self._task, self._text, past, self._state, prefix=self._prefix)
+                    made = await self._source.prior(self._task, self._text, past, self._state, prefix=self._prefix)
         except TimeoutError:
             self._leave_away("timeout")
             return None
@@ -80,8 +76,7 @@ class Guide:
             self._leave_away("error", exc_info=error)
             return None
         metrics.PRIOR_SECONDS.labels(self._task).observe(time.perf_counter() - started)
-        self.fit = guided_by.fit
-        return guided_by.prior
+        return made
 
     def _leave_away(self, reason: str, **particulars: Exception) -> None:
         self.left_away = True

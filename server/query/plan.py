@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from catalog.data.items import Items
 from catalog.nearest import nearest_name
+from catalog.priors.words import TEXT_COLUMNS, Match
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
@@ -15,11 +17,12 @@ from server.query.explain import explanations_of, reasons_of
 from server.query.relevance import relevances_of
 from server.query.types import Query, ResultItem
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.prior_source import GuidedBy
 from server.storage.protocol import History, interactions_of
 
 __all__ = ["QueryPlan"]
 
-ALWAYS_SHOWN = {"id", "score", "relevance", "reason"}
+ALWAYS_SHOWN = {"id", "score", "relevance", "reason", "matched"}
 
 
 class QueryPlan:
@@ -83,8 +86,14 @@ class QueryPlan:
             index_id=self._searcher.installed,
         )
 
-    def items(self, ranking: Ranking, without_history: Ranking | None) -> list[ResultItem]:
-        """The items of the result. without_history: the ranking of `request_without_history`, if there was one."""
+    async def items(
+        self, ranking: Ranking, without_history: Ranking | None, guided_by: GuidedBy | None
+    ) -> list[ResultItem]:
+        """The items of the result.
+
+        without_history: the ranking of `request_without_history`, if there was one.
+        guided_by: what guided the ranking; None for the model alone.
+        """
         relevances = relevances_of(ranking.scores)
         ranking = self._above_min_score(ranking)
         relevances = relevances[: len(ranking.leaves)]
@@ -95,9 +104,15 @@ class QueryPlan:
             if self._query.explain
             else [None] * len(ranking.leaves)
         )
-        return [
-            ResultItem(*parts) for parts in zip(records, ranking.scores, relevances, reasons, explanations, strict=True)
-        ]
+        matched = await self._matched(ranking.leaves, guided_by)
+        parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
+        return [ResultItem(*part) for part in parts]
+
+    async def _matched(self, leaves: Sequence[int], guided_by: GuidedBy | None) -> Sequence[list[Match] | None]:
+        """Which words of the query each item has; None where nobody knows."""
+        if guided_by is None or self._text is None or not leaves:
+            return [None] * len(leaves)
+        return await asyncio.to_thread(_matched, guided_by, self._text, self._searcher.items, leaves)
 
     def _above_min_score(self, ranking: Ranking) -> Ranking:
         """Without what scores less than the query wants; the best come first."""
@@ -112,6 +127,11 @@ class QueryPlan:
         ((item_id, _),) = history.visits
         if not self._past or not self._searcher.snapshot.present_N[self._past[0].leaf]:
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
+
+
+def _matched(guided_by: GuidedBy, text: str, items: Items, leaves: Sequence[int]) -> list[list[Match]]:
+    texts = items.table.select(["item_id", *TEXT_COLUMNS]).take(pa.array(leaves, pa.int64()))
+    return guided_by.priors.matches(text, guided_by.words, texts.to_pylist())
 
 
 def _columns(fields: Sequence[str] | None, items: Items) -> pa.Table:

@@ -105,21 +105,23 @@ class Service:
         async with guide.beside(plan.past) as asked, searcher.eligible.limit(reading.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width, self._max_width)
-            request = replace(request, prior=await asked)
+            guided_by = await asked
+            request = replace(request, prior=None if guided_by is None else guided_by.prior)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
-            prior = None if request.prior is None else await guide.prior([])
-            if (prior is None) == (request.prior is None):  # else the difference would be that of two kinds of scores
+            other = None if guided_by is None else await guide.prior([])
+            if (other is None) == (guided_by is None):  # else the difference would be that of two kinds of scores
+                prior = None if other is None else other.prior
                 without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
         quality.degraded |= guide.incomplete
-        items = plan.items(ranking, without_history)
+        items = await plan.items(ranking, without_history, guided_by)
         return QueryResult(
             items=items,
             next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
             corrected_query=reading.corrected,
             understood=reading.understood,
-            fit=guide.fit,
+            fit=None if guided_by is None else guided_by.fit,
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
             degraded=quality.degraded,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from catalog.priors.priors import Fit
+from catalog.priors.words import Match
 from catalog.text.prompts import Task
 from server.retrieval.price_reader import Understanding
 from server.storage.protocol import Visit
@@ -125,6 +126,7 @@ class ResultItem:
     record: its id and the wanted columns.
     score: the log-probability of its identifier, joined with the prior where the query is guided.
     relevance: its share of all items that were ranked for this result, 0 to 1.
+    matched: of a search, which words of the query the item has; None where nobody knows without guidance.
     explanation: None where none was asked for.
     """
 
@@ -132,6 +134,7 @@ class ResultItem:
     score: float
     relevance: float
     reason: Reason
+    matched: Sequence[Match] | None
     explanation: Explanation | None
 
     @property

@@ -55,10 +55,14 @@ class GuidedBy:
     """What guides the search for a question.
 
     fit: how well the catalog fits what was typed; None for a recommendation.
+    priors: what it was made by.
+    words: the readings of each word that was typed.
     """
 
     prior: Prior
     fit: Fit | None
+    priors: Priors
+    words: Sequence[Mapping[str, float]]
 
 
 class PriorSource:
@@ -241,4 +245,4 @@ def _prior(
     leaf_C = state.leaf_S[prior.leaves]
     order_C = np.argsort(leaf_C)
     guiding = Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)
-    return GuidedBy(guiding, None if text is None else candidates.fit)
+    return GuidedBy(guiding, None if text is None else candidates.fit, priors, candidates.words)

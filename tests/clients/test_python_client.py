@@ -69,6 +69,7 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
                 "relevance": 1,
                 "price": 80.0,
                 "reason": {"code": "history", "item": "B", "text": "Like B"},
+                "matched": [{"word": "tent", "field": "categories", "start": 3, "end": 7, "index": 0}],
                 "explanation": {"levels": [{"code": "<a_1>", "probability": 0.5}], "history_effect": None},
             }
         ],
@@ -85,6 +86,8 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
     assert (item.id, item.title, item.fields) == ("A", None, {"price": 80.0})
     assert (item.score, item.relevance) == (-1, 1)
     assert (item.reason.code, item.reason.item) == ("history", "B")
+    (match,) = item.matched
+    assert (match.word, match.field, match.start, match.end, match.index) == ("tent", "categories", 3, 7, 0)
     assert item.explanation.levels[0].probability == 0.5
     assert answer.corrected_query == "tent"
     assert answer.extra == {"mood": "sunny"}

@@ -102,6 +102,16 @@ def test_a_search(shop):
     assert answer.extra == {}
 
 
+def test_a_search_tells_which_words_an_item_has(shop):
+    for complete in (None, False, True):
+        (item,) = shop.search("titl 7", k=1, prefix=complete, candidates=["item-7"]).items
+        assert [(match.word, match.field) for match in item.matched] == [("title", "title"), ("7", "title")]
+    (item,) = shop.search("7 alpi", k=1, candidates=["item-7"], correct=False).items
+    assert ("alpi", "brand") in [(match.word, match.field) for match in item.matched]
+    (item,) = shop.search("7 alpi", k=1, candidates=["item-7"], correct=False, prefix=False).items
+    assert [match.word for match in item.matched] == ["7"]
+
+
 def test_pages_have_every_item_once(shop):
     pages = list(shop.pages(Search("tent", k=7)))
     shown = [name for page in pages for name in ids(page)]

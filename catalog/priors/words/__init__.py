@@ -14,10 +14,13 @@ from catalog.priors.words.index import (
     weighted,
     words_of,
 )
+from catalog.priors.words.matches import TEXT_COLUMNS, Match
 
 __all__ = [
+    "TEXT_COLUMNS",
     "WORD_FEATURES",
     "FoundByWords",
+    "Match",
     "WordFeatures",
     "WordIndex",
     "WordSettings",

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
-from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, item_fields, with_items, words_of
+from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
+from catalog.priors.words.matches import Match, matches
 from catalog.priors.words.readings import Readings
 
 __all__ = ["WORD_FEATURES", "FoundByWords", "WordFeatures"]
@@ -115,7 +117,7 @@ class WordFeatures:
         words = self._readings.of(query, prefix=prefix)
         title = list(words_of(self._readings.analyzer, query))
         titled = [item for item in self._titles.of(" ".join(title)) if self._words.has_title(item, title)]
-        named = [item for item in self._ids.of(_folded(query)) if item in self._words]
+        named = [item for item in self._ids.of(folded(query)) if item in self._words]
         return FoundByWords(words, *self._search(words, most), titled[:MAX_NAMED], named[:MAX_NAMED])
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
@@ -132,10 +134,20 @@ class WordFeatures:
             if items:
                 value_CF[np.isin(item_C, items), column] = 1
 
+    def matches(
+        self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]
+    ) -> list[list[Match]]:
+        """Which words of a query the texts of items have, and where.
+
+        words: the readings of each of its words, from `find`.
+        records: the items, with their texts.
+        """
+        return matches(query, words, records, self._readings.analyzer)
+
     def _name(self, item_K: NDArray[np.int64], items: Items, fields: Mapping[str, Sequence[str]]) -> None:
         """Have items found by their ids and titles."""
         for item, item_id in zip(item_K.tolist(), items.table["item_id"].to_pylist(), strict=True):
-            self._ids.add(item, _folded(item_id))
+            self._ids.add(item, folded(item_id))
         for item, title in zip(item_K.tolist(), fields.get("title", ()), strict=False):
             self._titles.add(item, " ".join(words_of(self._readings.analyzer, title)))
 
@@ -186,8 +198,3 @@ def _term(schema: tantivy.Schema, name: str, word: str, weight: float) -> tantiv
 
 def _has_digit(readings: Mapping[str, float]) -> bool:
     return any(map(str.isdigit, chain.from_iterable(readings)))
-
-
-def _folded(item_id: str) -> str:
-    """An id without case, spaces and hyphens."""
-    return "".join(c for c in item_id.casefold() if c.isalnum())

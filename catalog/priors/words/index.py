@@ -29,6 +29,7 @@ __all__ = [
     "divided",
     "field_scores",
     "fit",
+    "folded",
     "item_fields",
     "queries_of_items",
     "score",
@@ -106,6 +107,11 @@ def words_of(words: tantivy.TextAnalyzer, text: str) -> list[str]:
 def divided(text: str) -> str:
     """The text in NFKC with a space between letters and digits, so that 60m is 60 m, and cam0057 CAM-0057."""
     return BETWEEN_LETTER_AND_DIGIT.sub(" ", nfkc(text))
+
+
+def folded(text: str) -> str:
+    """A text, such as an id, without case, spaces and hyphens."""
+    return "".join(c for c in text.casefold() if c.isalnum())
 
 
 def item_fields(items: Items) -> dict[str, list[str]]:

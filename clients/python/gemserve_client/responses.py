@@ -21,6 +21,7 @@ __all__ = [
     "Item",
     "Key",
     "Level",
+    "Match",
     "Merge",
     "Models",
     "NewKey",
@@ -79,13 +80,28 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Match(Body):
+    """A word of a query in a text of an item, from `start` up to `end`, which count Unicode code points.
+
+    `field`: the column, or "id"; `index`: of several categories, which one.
+    """
+
+    word: str
+    field: str
+    start: int
+    end: int
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredItem(Item):
     """`score` is the model's log-probability joined with what guides the search, `relevance` its share, 0 to 1, of the
-    answer's: both compare in one answer only."""
+    answer's: both compare in one answer only. `matched` of a guided search: where the item has words of the query."""
 
     score: float
     relevance: float
     reason: Reason | None = None
+    matched: tuple[Match, ...] | None = None
     explanation: Explanation | None = None
 
 

@@ -676,6 +676,34 @@ export interface components {
              */
             probability: number;
         };
+        /** MatchBody */
+        MatchBody: {
+            /**
+             * Word
+             * @description of the query; all of it where it is the item's id
+             */
+            word: string;
+            /**
+             * Field
+             * @enum {string}
+             */
+            field: "id" | "title" | "brand" | "categories" | "description";
+            /**
+             * Start
+             * @description where the word stands in that text, in Unicode code points from 0
+             */
+            start: number;
+            /**
+             * End
+             * @description behind it
+             */
+            end: number;
+            /**
+             * Index
+             * @description of `categories`, which one; null elsewhere
+             */
+            index: number | null;
+        };
         /** MergedBody */
         MergedBody: {
             /** Request Id */
@@ -887,6 +915,11 @@ export interface components {
              */
             relevance: number;
             reason: components["schemas"]["ReasonBody"];
+            /**
+             * Matched
+             * @description of a search: where the item has words of the query as they were read: corrected, stemmed, and the last one as a beginning too. Null without guidance
+             */
+            matched?: components["schemas"]["MatchBody"][] | null;
             /** @description where `explain` asks for it */
             explanation?: components["schemas"]["ExplanationBody"] | null;
         } & {
@@ -970,7 +1003,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: (string | number)[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -1034,6 +1067,43 @@ export interface operations {
                      *             "item": "CAM-0057",
                      *             "text": "Fits what you typed, and is like Tarnwell Rigel 4-Person Tent, which you viewed"
                      *           },
+                     *           "matched": [
+                     *             {
+                     *               "word": "2",
+                     *               "field": "title",
+                     *               "start": 15,
+                     *               "end": 16,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "person",
+                     *               "field": "title",
+                     *               "start": 17,
+                     *               "end": 23,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "title",
+                     *               "start": 40,
+                     *               "end": 44,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "categories",
+                     *               "start": 0,
+                     *               "end": 5,
+                     *               "index": 1
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "description",
+                     *               "start": 15,
+                     *               "end": 19,
+                     *               "index": null
+                     *             }
+                     *           ],
                      *           "description": "A light tunnel tent for two.",
                      *           "brand": "Tarnwell",
                      *           "categories": [
@@ -1188,7 +1258,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -1293,6 +1363,43 @@ export interface operations {
                      *             "item": "CAM-0057",
                      *             "text": "Fits what you typed, and is like Tarnwell Rigel 4-Person Tent, which you viewed"
                      *           },
+                     *           "matched": [
+                     *             {
+                     *               "word": "2",
+                     *               "field": "title",
+                     *               "start": 15,
+                     *               "end": 16,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "person",
+                     *               "field": "title",
+                     *               "start": 17,
+                     *               "end": 23,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "title",
+                     *               "start": 40,
+                     *               "end": 44,
+                     *               "index": null
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "categories",
+                     *               "start": 0,
+                     *               "end": 5,
+                     *               "index": 1
+                     *             },
+                     *             {
+                     *               "word": "tent",
+                     *               "field": "description",
+                     *               "start": 15,
+                     *               "end": 19,
+                     *               "index": null
+                     *             }
+                     *           ],
                      *           "description": "A light tunnel tent for two.",
                      *           "brand": "Tarnwell",
                      *           "categories": [
@@ -1446,7 +1553,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: (string | number)[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -1499,6 +1606,7 @@ export interface operations {
                      *             "item": "CAM-0057",
                      *             "text": "Like Tarnwell Rigel 4-Person Tent, which you viewed"
                      *           },
+                     *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
                      *           "brand": "Tarnwell",
                      *           "categories": [
@@ -1644,7 +1752,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -1726,6 +1834,7 @@ export interface operations {
                      *             "item": "CAM-0057",
                      *             "text": "Like Tarnwell Rigel 4-Person Tent, which you viewed"
                      *           },
+                     *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
                      *           "brand": "Tarnwell",
                      *           "categories": [
@@ -1866,7 +1975,7 @@ export interface operations {
                 filter?: string | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
                 candidates?: (string | number)[] | null;
-                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come */
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
@@ -1909,6 +2018,7 @@ export interface operations {
                      *             "item": "CAM-0057",
                      *             "text": "Like Tarnwell Rigel 4-Person Tent"
                      *           },
+                     *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
                      *           "brand": "Tarnwell",
                      *           "categories": [
@@ -2069,7 +2179,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2183,7 +2293,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2274,7 +2384,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2342,7 +2452,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2456,7 +2566,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2547,7 +2657,7 @@ export interface operations {
                     candidates?: (string | number)[] | null;
                     /**
                      * Fields
-                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance` and `reason` always come
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
@@ -2618,6 +2728,7 @@ export interface operations {
                      *               "item": "CAM-0057",
                      *               "text": "Like Tarnwell Rigel 4-Person Tent"
                      *             },
+                     *             "matched": null,
                      *             "description": "A light tunnel tent for two.",
                      *             "brand": "Tarnwell",
                      *             "categories": [

@@ -21,7 +21,7 @@ REASON_CODES = {
     "similar": {"similar"},
 }
 """Codes that the reason of an answer's item may have, by the kind of query."""
-NOT_COLUMNS = {"score", "relevance", "reason", "explanation"}
+NOT_COLUMNS = {"score", "relevance", "reason", "matched", "explanation"}
 ALWAYS_SHOWN = {"id"}
 ROUNDING = 1e-3
 ITEMS_WITH_CURSOR = 100

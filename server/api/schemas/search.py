@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -117,7 +117,7 @@ class Parameters(RequestModel):
         BeforeValidator(split_names),
         Field(
             description="columns of an item that are wanted, in a URL with commas; `id`,"
-            " `score`, `relevance` and `reason` always come",
+            " `score`, `relevance`, `reason` and, of a search, `matched` always come",
         ),
     ] = None
     min_score: Annotated[
@@ -283,6 +283,14 @@ class ExplanationBody(BaseModel):
     history_effect: float | None = Field(description="score less the score without any history")
 
 
+class MatchBody(BaseModel):
+    word: str = Field(description="of the query; all of it where it is the item's id")
+    field: Literal["id", "title", "brand", "categories", "description"]
+    start: int = Field(description="where the word stands in that text, in Unicode code points from 0")
+    end: int = Field(description="behind it")
+    index: int | None = Field(description="of `categories`, which one; null elsewhere")
+
+
 class ShownItemBody(BaseModel):
     """An item with every further column of the catalog, but for those that `fields` leaves out."""
 
@@ -307,6 +315,11 @@ class ShownItemBody(BaseModel):
         " (but for rounding), is not calibrated, and is comparable within one answer only",
     )
     reason: ReasonBody
+    matched: list[MatchBody] | None = Field(
+        None,
+        description="of a search: where the item has words of the query as they were read: corrected, stemmed,"
+        " and the last one as a beginning too. Null without guidance",
+    )
     explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
 
 
@@ -348,7 +361,7 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
     """The shape of AnswerBody. seconds: how long it took."""
     body: dict[str, Any] = {
         "request_id": query.request_id,
-        "items": [_item_body(item, explain=query.explain) for item in result.items],
+        "items": [_item_body(item, query) for item in result.items],
         "next_cursor": result.next_cursor,
         "model": result.model,
         "catalog_version": result.catalog_version,
@@ -362,9 +375,11 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
     return body
 
 
-def _item_body(item: ResultItem, *, explain: bool) -> dict[str, Any]:
+def _item_body(item: ResultItem, query: Query) -> dict[str, Any]:
     merits = {"score": round(item.score, 6), "relevance": round(item.relevance, 6), "reason": item.reason}
+    if query.kind == "search":
+        merits["matched"] = item.matched
     body = shown(item.record, merits)
-    if explain:
+    if query.explain:
         body["explanation"] = item.explanation
     return body

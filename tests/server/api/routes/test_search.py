@@ -318,9 +318,9 @@ async def test_a_session_is_read_beside_its_user(shop: Shop, engine: RecordingEn
 
 async def test_only_the_wanted_columns_come(shop: Shop) -> None:
     (item,) = (await shop.get("/search", q="tent", k=1, fields="price, season")).json()["items"]
-    assert list(item) == ["id", "score", "relevance", "reason", "price", "season"]
+    assert list(item) == ["id", "score", "relevance", "reason", "matched", "price", "season"]
     (item,) = (await shop.get("/search?q=tent&k=1&fields=title&fields=id,score,relevance")).json()["items"]
-    assert list(item) == ["id", "title", "score", "relevance", "reason"]
+    assert list(item) == ["id", "title", "score", "relevance", "reason", "matched"]
 
 
 async def test_a_column_that_no_item_has_is_refused_with_the_nearest(shop: Shop) -> None:
