@@ -192,6 +192,7 @@ def _assemble(
         catalog_sync,
         traffic_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
+        frozenset(settings.cors_origins),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from catalog.data.id_text import id_text
 from catalog.data.items import ITEMS_SCHEMA, clean_items
 from catalog.data.schema import in_words
 from catalog.data.tables import typed_values
@@ -69,9 +70,7 @@ def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
     """
     last: dict[str, tuple[int, Change]] = {}
     for place, change in enumerate(changes, start=1):
-        item_id = change.item_id
-        if type(item_id) is int:  # as in a file
-            item_id = str(item_id)
+        item_id = id_text(change.item_id)
         if type(item_id) is not str or not item_id:
             raise ItemsError(
                 f"change {place} has the item_id {shortened(item_id)}: every record needs a string that is not empty"

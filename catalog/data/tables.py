@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from catalog.data.id_text import id_text
 from catalog.data.schema import TableSchema, conform, in_words
 from catalog.data.timestamps import unix_ms
 from catalog.data.validation_report import LINE, ValidationReport
@@ -144,10 +145,10 @@ def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool)
     """JSON values as an arrow array, and the positions of values of a wrong type, which are null in it.
 
     expected: a field of one of the types that `in_words` has a word for.
-    identifier: whether integers are converted to strings.
+    identifier: whether whole numbers are converted to strings, as `id_text` does.
     """
     if identifier:
-        values = [str(value) if type(value) is int else value for value in values]
+        values = [id_text(value) for value in values]
     # Arrow itself would read 1.5 as the whole number 1, and the string "Tents" as a list of five letters.
     accepts = _ACCEPTS[expected.type]
     wrong = [row for row, value in enumerate(values) if value is not None and not accepts(value)]

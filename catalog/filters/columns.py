@@ -5,6 +5,7 @@ from enum import Enum
 
 import pyarrow as pa
 
+from catalog.data.items import ITEMS_SCHEMA
 from catalog.data.schema import in_words
 from catalog.filters.ast import Column
 from catalog.filters.faults import fault, shorten
@@ -28,11 +29,13 @@ class Holding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ItemColumn:
-    """A column found in a table. name: as messages show it; values: as they are stored."""
+    """A column found in a table. name: as messages show it; values: as they are stored; identifies: whether its texts
+    are ids, so that a whole number stands for the text of its digits."""
 
     name: str
     holding: Holding
     values: pa.ChunkedArray
+    identifies: bool = False
 
 
 def find_column(table: pa.Table, column: Column) -> ItemColumn:
@@ -48,7 +51,7 @@ def find_column(table: pa.Table, column: Column) -> ItemColumn:
         what = f"{write_name(name)} holds {in_words(values.type)}, which no filter can test"
         kinds = ", ".join(kind.value for kind in Holding)
         raise fault(f"{what}: use a column of {kinds}, or store it as one", column.span)
-    return ItemColumn(shorten(write_name(name)), holding, values)
+    return ItemColumn(shorten(write_name(name)), holding, values, name in ITEMS_SCHEMA.identifiers)
 
 
 _ALIASES = {"category": "categories", "id": "item_id"}

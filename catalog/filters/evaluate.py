@@ -96,10 +96,17 @@ def _met_by_values(condition: Condition, values: pa.ChunkedArray | pa.Array) -> 
         case Existence():
             return truths(pc.is_valid(values))
         case Comparison(_, comparison, value):
-            return truths(COMPARE[comparison](values, pa.scalar(value.value, values.type)))
+            return truths(COMPARE[comparison](values, pa.scalar(_stored(value, values.type), values.type)))
         case Membership(_, members):
-            return truths(pc.is_in(values, value_set=pa.array([member.value for member in members], values.type)))
+            return truths(
+                pc.is_in(values, value_set=pa.array([_stored(member, values.type) for member in members], values.type))
+            )
     raise AssertionError(f"{condition} has not been checked")
+
+
+def _stored(value: Value, kind: pa.DataType) -> str | bool | int | float:
+    """The value as a column of strings or booleans holds it: ids may be written as whole numbers."""
+    return value.value if pa.types.is_boolean(kind) or isinstance(value.value, str) else str(value.value)
 
 
 def _met_by_quantities(condition: Condition, values: pa.ChunkedArray, scale: Fraction) -> Mask:

@@ -52,7 +52,7 @@ def _check_condition(condition: Condition, column: ItemColumn) -> None:
         case Comparison(_, operator, value, span):
             if operator != "=" and column.holding not in _ORDERED:
                 raise fault(f"{holds}, which have no order: {operator} cannot compare them, use = or !=", span)
-            _check_value(value, column)
+            _check_value(value, column, equality=operator == "=")
         case Membership(_, values):
             for value in values:
                 _check_value(value, column)
@@ -76,8 +76,10 @@ _EXAMPLES = {
 }
 
 
-def _check_value(value: Value, column: ItemColumn) -> None:
+def _check_value(value: Value, column: ItemColumn, *, equality: bool = True) -> None:
     match column.holding, value.value:
+        case Holding.STRINGS, int() as number if column.identifies and equality and not isinstance(number, bool):
+            return
         case Holding.BOOLEANS, bool():
             return
         case Holding.NUMBERS, (int() | float()) as number if not isinstance(number, bool):

@@ -23,6 +23,7 @@ __all__ = [
     "AuthorizerDep",
     "BatchRunnerDep",
     "CatalogSyncDep",
+    "CorsOriginsDep",
     "DeploymentsDep",
     "EventIngestorDep",
     "HealthDep",
@@ -48,6 +49,7 @@ class Parts:
     catalog_sync: CatalogSync
     traffic_sync: TrafficSync
     batch_runner: BatchRunner
+    cors_origins: frozenset[str]
 
 
 # All of these are coroutines: FastAPI would run plain functions in a thread, which costs more than they do.
@@ -76,6 +78,10 @@ async def get_health(parts: PartsDep) -> Health:
 
 async def get_batch_runner(parts: PartsDep) -> BatchRunner:
     return parts.batch_runner
+
+
+async def get_cors_origins(parts: PartsDep) -> frozenset[str]:
+    return parts.cors_origins
 
 
 async def get_history(parts: PartsDep) -> HistoryStore:
@@ -129,6 +135,7 @@ AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]
 BatchRunnerDep = Annotated[BatchRunner, Depends(get_batch_runner)]
 CatalogSyncDep = Annotated[CatalogSync, Depends(get_catalog_sync)]
+CorsOriginsDep = Annotated[frozenset[str], Depends(get_cors_origins)]
 DeploymentsDep = Annotated[DeploymentManager, Depends(get_deployments)]
 EventIngestorDep = Annotated[EventIngestor, Depends(get_event_ingestor)]
 HealthDep = Annotated[Health, Depends(get_health)]

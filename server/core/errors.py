@@ -79,6 +79,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported_media_type", 415, "The body is
 BODY_TOO_LARGE = ProblemKind("body_too_large", 413, "The body is too large")
 TOO_MANY_EVENTS = ProblemKind("too_many_events", 413, "Too many events at once")
 MALFORMED_HTTP = ProblemKind("malformed_http", 400, "This is not HTTP")
+MALFORMED_URL = ProblemKind("malformed_url", 400, "The address is not encoded")
 REQUEST_TIMEOUT = ProblemKind("request_timeout", 408, "The request did not arrive in time")
 TOO_MANY_CONNECTIONS = ProblemKind("too_many_connections", 503, "The server has too many connections")
 HEAD_TOO_LARGE = ProblemKind("head_too_large", 431, "The request's headers are too large")

@@ -203,3 +203,32 @@ def test_any_bytes_get_an_answer_of_ours_or_none(target: Target, data: bytes) ->
                 json.loads(answer.body)
             if answer.headers.get("connection") == "close":
                 break
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/search?q=käse".encode(),
+        b"/search?q=red tent",
+        b"/search?q=k\xe4se",
+        "/items/帐篷".encode(),
+        b"/search?q=a\x07b",
+    ],
+)
+def test_an_address_that_is_not_encoded_is_told_so(target: Target, address: bytes) -> None:
+    whole = b"GET " + address + b" HTTP/1.1\r\nHost: shop\r\n\r\n"
+    with Wire(target.port) as wire:
+        wire.send(b"GET /version HTTP/1.1\r\nHost: shop\r\n\r\n" + whole)
+        assert wire.answer().status == 200
+        answer = wire.answer()
+        assert (answer.status, answer.problem()) == (400, "malformed_url")
+        assert "encode the address, as in /" in answer.json()["detail"]
+    with Wire(target.port) as wire:
+        for byte in whole[:60]:
+            wire.send(bytes([byte]))
+        assert wire.answer().problem() == "malformed_url"
+
+
+@pytest.mark.parametrize("address", [b'/search?q="red"|x', b"/search?q={x}^`", b"/search?q=<b>"])
+def test_an_address_that_is_plain_enough_is_read(target: Target, address: bytes) -> None:
+    assert ask(target, b"GET " + address + b" HTTP/1.1\r\nHost: shop\r\n\r\n").status == 200

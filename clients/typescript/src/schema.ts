@@ -2921,6 +2921,7 @@ export interface operations {
                     /** @description another name of `item_id` */
                     item?: string | number;
                 }[];
+                "text/plain": string;
             };
         };
         responses: {

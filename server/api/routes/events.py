@@ -5,28 +5,28 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import EventIngestorDep, RequestIdDep, require
+from server.api.dependencies import CorsOriginsDep, EventIngestorDep, RequestIdDep, require
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
-from server.api.schemas.requests import no_parameters, read_json, schema_of
+from server.api.schemas.requests import check_media_type, no_parameters, read_json, schema_of
 from server.api.schemas.responses import json_response, problems
+from server.api.transport.beacon import BEACON_TYPES, check_page
 from server.core import errors
 from server.core.errors import Problem
 
 __all__ = ["router"]
 
 EVENT_SCHEMA = schema_of(EventBody)
+EVENTS_SCHEMA = {
+    "oneOf": [EVENT_SCHEMA, {"type": "array", "items": EVENT_SCHEMA, "minItems": 1, "maxItems": MAX_EVENTS}]
+}
+AS_TEXT = {
+    "type": "string",
+    "description": "the same JSON, as `navigator.sendBeacon` sends it; from pages of this origin"
+    " and of those of `--cors-origins` only",
+}
 BODY: dict[str, Any] = {
     "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    EVENT_SCHEMA,
-                    {"type": "array", "items": EVENT_SCHEMA, "minItems": 1, "maxItems": MAX_EVENTS},
-                ]
-            }
-        }
-    },
+    "content": {"application/json": {"schema": EVENTS_SCHEMA}, "text/plain": {"schema": AS_TEXT}},
 }
 
 router = APIRouter(
@@ -37,9 +37,13 @@ router = APIRouter(
 
 
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})
-async def post_events(request: Request, ingestor: EventIngestorDep, request_id: RequestIdDep) -> Response:
+async def post_events(
+    request: Request, ingestor: EventIngestorDep, origins: CorsOriginsDep, request_id: RequestIdDep
+) -> Response:
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
-    rows = await read_json(request, _rows)
+    if check_media_type(request, *BEACON_TYPES) in BEACON_TYPES:
+        check_page(request, origins)
+    rows = await read_json(request, _rows, *BEACON_TYPES)
     receipt = await ingestor.record(rows)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:

@@ -7,12 +7,13 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
+from catalog.data.id_text import id_text
 from catalog.snapshot import Snapshot
 from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
 from server.api.schemas.requests import no_parameters, read_json
 from server.api.schemas.responses import json_response, problems
-from server.api.schemas.types import Identifier, text_of_number
+from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
 
@@ -143,7 +144,7 @@ def _record(row: object, *, what: str) -> dict[str, Any]:
 
 
 def _refuse_other_id(record: dict[str, Any], item_id: str) -> None:
-    if text_of_number(record.get("item_id", item_id)) != item_id:
+    if id_text(record.get("item_id", item_id)) != item_id:
         raise Problem(errors.INVALID_CHANGE, f"the body's id is {shortened(record['item_id'])}, not the address's")
 
 

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
 from catalog.data.timestamps import unix_ms
 from server.api.schemas.requests import RequestModel, as_sent, other_names
-from server.api.schemas.types import Identifier, QueryText
+from server.api.schemas.types import Identifier, QueryText, whole_number
 from server.core.errors import describe
 
 __all__ = ["MAX_EVENTS", "EventBody", "ReceiptBody", "faults_of"]
@@ -35,7 +35,8 @@ def read_timestamp(value: object) -> object:
                 "timestamp_too_early", "is before 1980: no earlier time is taken, as a number too"
             )
         return moment
-    if type(value) is int and 0 <= value < YEAR_1980_MS:
+    value = whole_number(value)
+    if isinstance(value, int) and 0 <= value < YEAR_1980_MS:
         raise PydanticCustomError("timestamp_in_seconds", "is before 1980: give Unix milliseconds, not seconds")
     return value
 
@@ -55,7 +56,7 @@ class EventBody(RequestModel):
         Field(description="what the user did; never guessed, so that no purchase becomes a view"),
     ]
     timestamp: Annotated[
-        Annotated[StrictInt, Field(ge=0)] | None,
+        Annotated[int, Field(ge=0)] | None,
         BeforeValidator(read_timestamp),
         WithJsonSchema({"anyOf": [TIMESTAMP_MS, TIMESTAMP_ISO, {"type": "null"}]}),
         Field(

@@ -5,13 +5,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.schemas.requests import RequestModel
+from server.api.schemas.types import Number, WholeNumber
 from server.auth.api_key import KeyName, Scope
 
 __all__ = ["KeyBody", "MintedKeyBody", "NewKeyBody", "RevokedKeyBody"]
 
-Rate = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="requests a second; null: the server's")]
-Burst = Annotated[int | None, Field(ge=1, description="requests at once before the rate counts")]
-Concurrency = Annotated[int | None, Field(ge=1, description="requests under way at a time; null: the server's")]
+Rate = Annotated[Number | None, Field(gt=0, allow_inf_nan=False, description="requests a second; null: the server's")]
+Burst = Annotated[WholeNumber | None, Field(ge=1, description="requests at once before the rate counts")]
+Concurrency = Annotated[WholeNumber | None, Field(ge=1, description="requests under way at a time; null: the server's")]
 
 
 class NewKeyBody(RequestModel):

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from server.api.schemas.requests import RequestModel
+from server.api.schemas.types import WholeNumber
 
 __all__ = ["ActivationBody", "ModelsBody", "TrafficBody", "TrafficParameters"]
 
@@ -12,7 +13,7 @@ MAX_MODELS = 4
 """Each is an engine of its own."""
 
 Version = Annotated[str, Field(max_length=256)]
-Weight = Annotated[int, Field(ge=1, le=1_000_000)]
+Weight = Annotated[WholeNumber, Field(ge=1, le=1_000_000)]
 
 
 class ModelsBody(BaseModel):

@@ -93,11 +93,13 @@ class RequestModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """fields: of a model. others: further names, and the fields that they are of. lists: the fields that hold lists."""
+    """fields: of a model. others: further names, and the fields that they are of. lists: the fields that hold lists.
+    required: the fields that have no default."""
 
     fields: frozenset[str]
     others: Mapping[str, str]
     lists: frozenset[str]
+    required: frozenset[str]
 
 
 @cache
@@ -111,7 +113,10 @@ def names_of(model: type[BaseModel]) -> Names:
         for other in _texts(extra.get(OTHER_NAMES))
     }
     return Names(
-        frozenset(fields), others, frozenset(name for name, field in fields.items() if _holds_list(field.annotation))
+        frozenset(fields),
+        others,
+        frozenset(name for name, field in fields.items() if _holds_list(field.annotation)),
+        frozenset(name for name, field in fields.items() if field.is_required()),
     )
 
 
@@ -165,12 +170,12 @@ def media_type_of(request: Request) -> str:
 
 
 def check_media_type(request: Request, *media_types: str) -> str:
-    """The media type of the body. Raises Problem where it is neither application/json nor one of these."""
+    """The media type of the body. Raises Problem where it is neither application/json nor one of these,
+    where "" is a body without one."""
     kind = media_type_of(request)
     if kind not in {"application/json", *media_types}:
-        detail = (
-            f"the Content-Type is {kind[:100] or 'missing'}: send {' or '.join(['application/json', *media_types])}"
-        )
+        named = " or ".join(["application/json", *filter(None, media_types)])
+        detail = f"the Content-Type is {kind[:100] or 'missing'}: send {named}"
         raise Problem(errors.UNSUPPORTED_MEDIA_TYPE, detail)
     return kind
 
@@ -196,10 +201,20 @@ def read_query(request: Request, model: type[Model]) -> Model:
     """The parameters of the URL; of one that comes twice the last counts. Raises Problem where they are not what the
     model describes.
 
-    FastAPI's own reading fills in the defaults, so that nobody could tell any more what was given.
+    One that is blank, as a form sends a field that was left empty, is as if it were not there, but for those that have
+    to be: a blank `q` is a query without a text. FastAPI's own reading fills in the defaults, so that nobody could tell
+    any more what was given.
     """
-    given, lists = request.query_params, names_of(model).lists
-    return conform({name: given.getlist(name) if name in lists else given[name] for name in given}, model)
+    given, names = request.query_params, names_of(model)
+    values: dict[str, object] = {}
+    for name in given:
+        field = names.others.get(name, name)
+        texts = given.getlist(name)
+        if field in names.fields - names.required:
+            texts = [text for text in texts if text.strip()]
+        if texts:
+            values[name] = texts if field in names.lists else texts[-1]
+    return conform(values, model)
 
 
 def conform(value: object, model: type[Model]) -> Model:

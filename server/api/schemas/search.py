@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from catalog.priors.priors import Fit
 from server.api.schemas.items import shown
 from server.api.schemas.requests import RequestModel, other_names
-from server.api.schemas.types import Identifier, QueryText
+from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
 from server.query.types import Kind, Query, QueryResult, ReasonCode, ResultItem
@@ -62,7 +62,7 @@ def split_names(value: object) -> object:
 
 
 def visit_of(value: object) -> object:
-    return {"item_id": value} if isinstance(value, str | int) else value
+    return {"item_id": value} if isinstance(value, str | int | float) else value
 
 
 class VisitBody(RequestModel):
@@ -94,7 +94,9 @@ class Parameters(RequestModel):
 
     in_url: ClassVar[bool] = True
 
-    k: Annotated[int, Field(ge=1, le=MAX_K, description="how many items", json_schema_extra=other_names("limit"))] = 10
+    k: Annotated[
+        WholeNumber, Field(ge=1, le=MAX_K, description="how many items", json_schema_extra=other_names("limit"))
+    ] = 10
     cursor: Annotated[
         str | None,
         Field(
@@ -121,7 +123,7 @@ class Parameters(RequestModel):
         ),
     ] = None
     min_score: Annotated[
-        float | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
+        Number | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
     ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
     guidance: Annotated[
@@ -132,7 +134,7 @@ class Parameters(RequestModel):
         ),
     ] = None
     timeout_ms: Annotated[
-        int | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
+        WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
 
     def _query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:

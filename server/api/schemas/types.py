@@ -1,4 +1,4 @@
-"""What people and programs may call things: ids and queries, checked before anything else reads them."""
+"""What people and programs send: ids, queries and numbers, checked before anything else reads them."""
 
 import re
 from typing import Annotated
@@ -7,14 +7,27 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.convertors import PathConvertor, register_url_convertor
 
+from catalog.data.id_text import id_text
 from catalog.text.prompts import clean_text
 
-__all__ = ["MAX_ID_LENGTH", "MAX_QUERY_LENGTH", "Identifier", "QueryText", "clean_query", "text_of_number"]
+__all__ = [
+    "MAX_ID_LENGTH",
+    "MAX_QUERY_LENGTH",
+    "Identifier",
+    "Number",
+    "QueryText",
+    "WholeNumber",
+    "clean_query",
+    "whole_number",
+]
 
 MAX_ID_LENGTH = 256
 MAX_QUERY_LENGTH = 1_000
 
 # C0 and C1 controls, line separators and lone surrogates.
+MAX_WHOLE = 2.0**63
+WRITTEN = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]{0,20}|(?:\.[0-9]{0,20})?[eE][+-]?[0-9]{1,3})?")
+
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 BROKEN = "\ufffd"  # what broken UTF-8 in a URL decodes to: two different broken ids would become one
 
@@ -28,9 +41,39 @@ class IdConvertor(PathConvertor):
 register_url_convertor("id", IdConvertor())
 
 
-def text_of_number(value: object) -> object:
-    """Ids may be whole numbers, as in files of items and events."""
-    return str(value) if type(value) is int else value
+def read_id(value: object) -> object:
+    """Ids may be whole numbers, as in files of items and events. Raises PydanticCustomError for other numbers."""
+    text = id_text(value)
+    if isinstance(text, bool):
+        raise PydanticCustomError("id_not_text", "is true or false: give an id, a text or a whole number")
+    if isinstance(text, float) and text.is_integer():
+        raise PydanticCustomError(
+            "id_not_exact", "is too large for a number of JSON to keep all digits: put it in quotes"
+        )
+    if isinstance(text, float):
+        raise PydanticCustomError("id_not_whole", "is not a whole number: give an id as text or a whole number")
+    return text
+
+
+def whole_number(value: object) -> object:
+    """Whole numbers may be written as floats, `10.0` and `1e1`, in JSON and, as text, in URLs.
+
+    Raises PydanticCustomError for a number that is not whole, text that is none, and true or false.
+    """
+    if isinstance(value, str) and (number := WRITTEN.fullmatch(value.strip())):
+        value = int(number[1]) if number[2] is None else float(number[0])
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
+        return int(value)
+    if isinstance(value, bool | float | str):
+        raise PydanticCustomError("not_a_whole_number", "is not a whole number: write it as in 10")
+    return value
+
+
+def number(value: object) -> object:
+    """Raises PydanticCustomError for true or false, which pydantic would read as 1 or 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("not_a_number", "is true or false: give a number")
+    return value
 
 
 def check_id(text: str) -> str:
@@ -55,12 +98,17 @@ def clean_query(text: str) -> str:
 
 Identifier = Annotated[
     str,
-    BeforeValidator(text_of_number),
+    BeforeValidator(read_id),
     AfterValidator(check_id),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
 """An id of a user, an item or an event: 1…256 characters of any script; spaces, slashes and colons are fine. A whole
 number is the text of its digits."""
+
+WholeNumber = Annotated[int, BeforeValidator(whole_number)]
+"""An integer, which may be written as a float."""
+
+Number = Annotated[float, BeforeValidator(number)]
 
 QueryText = Annotated[str, AfterValidator(clean_query)]
 """What somebody typed, in one line and not blank."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from catalog.data.events import EventType
 from server.api.schemas.requests import RequestModel, other_names
-from server.api.schemas.types import Identifier
+from server.api.schemas.types import Identifier, WholeNumber
 
 __all__ = ["ErasedBody", "HistoryBody", "HistoryParameters", "MergeBody", "MergedBody"]
 
@@ -17,7 +17,7 @@ class HistoryParameters(RequestModel):
     in_url: ClassVar[bool] = True
 
     limit: Annotated[
-        int,
+        WholeNumber,
         Field(
             ge=1,
             le=MAX_HISTORY_EVENTS,

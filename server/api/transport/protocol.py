@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.api.problems import PROBLEM_JSON, problem_body
 from server.api.transport.disconnect import notify_disconnect
+from server.api.transport.request_target import unencoded_address
 from server.api.transport.security_headers import API
 from server.core import errors, metrics
 from server.core.dependency_checks import require_members
@@ -91,6 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     _bounds = Bounds()
     _head_bytes = 0
+    _head = b""  # what came last of it, for the message where it cannot be read
     _in_head = True
     _in_message = False
     _trailers = 0
@@ -146,7 +148,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._head_bytes += len(data)
+        self._head = (self._head + data)[-MAX_URL_BYTES:] if self._in_head else data[-MAX_URL_BYTES:]
         super().data_received(data)
+        if not (self._in_head and (self._in_message or self._head_bytes)):
+            self._head = b""
         if self._refused or self.transport.is_closing():
             return
         if self._in_head and self._head_bytes > MAX_HEADER_BYTES:
@@ -227,6 +232,9 @@ class HttpProtocol(HttpToolsProtocol):
             return Problem(errors.URL_TOO_LONG, f"the URL is over {MAX_URL_BYTES:,} bytes: shorten what it asks for")
         if self._in_head and self._head_bytes > MAX_HEADER_BYTES:
             return Problem(errors.HEAD_TOO_LARGE, f"the headers are over {MAX_HEADER_BYTES:,} bytes: send less")
+        if (address := unencoded_address(self._head)) is not None:
+            detail = f"the address has characters that no address may have: encode the address, as in {address}"
+            return Problem(errors.MALFORMED_URL, detail)
         return Problem(errors.MALFORMED_HTTP, "the request is not HTTP/1.1: check what is talking to this port")
 
     def _refuse(self, problem: Problem) -> None:

@@ -105,7 +105,9 @@ def test_the_last_change_to_an_item_counts():
     assert last_changes(changes) == {"a": (3, Delete("a")), "b": (4, Upsert({"item_id": "b"}))}
 
 
-@pytest.mark.parametrize("change", [Upsert({}), Upsert({"item_id": None}), Upsert({"item_id": 1.0}), Delete("")])
+@pytest.mark.parametrize(
+    "change", [Upsert({}), Upsert({"item_id": None}), Upsert({"item_id": 1.5}), Upsert({"item_id": True}), Delete("")]
+)
 def test_a_change_to_no_item_is_refused(change):
     with pytest.raises(ItemsError, match="change 2 has the item_id"):
         last_changes([Delete("a"), change])

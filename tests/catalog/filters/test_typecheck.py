@@ -33,7 +33,9 @@ UNSUITABLE = [
     ('year in (1, "2")', "            ^^^", "year holds numbers"),
     ("title < 3", "        ^", 'title holds strings, so it cannot be compared with 3: put it in quotes: "3"'),
     ("title in ('a', true)", "               ^^^^", 'put it in quotes: "true"'),
-    ("id = 7", "     ^", "item_id holds strings"),
+    ("id < 7", "     ^", "item_id holds strings"),
+    ("id = 7.5", "     ^^^", "item_id holds strings"),
+    ("id in (1, true)", "          ^^^^", 'put it in quotes: "true"'),
     ("category = 5", "           ^", "categories holds lists of strings"),
     ("category in ('a', 5)", "                  ^", 'put it in quotes: "5"'),
     (

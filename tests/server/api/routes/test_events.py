@@ -248,9 +248,8 @@ async def test_malformed_json_is_refused(shop: Shop, content: bytes) -> None:
 
 
 async def test_another_content_type_is_refused(shop: Shop) -> None:
-    response = await shop.client.post("/events", content=b"{}", headers={"Content-Type": "text/plain"})
+    response = await shop.client.post("/events", content=b"{}", headers={"Content-Type": "text/html"})
     assert_problem(response, 415, "unsupported_media_type")
-    assert_problem(await shop.client.post("/events", content=b"{}"), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(

@@ -158,14 +158,14 @@ async def test_a_missing_user_is_refused(shop: Shop) -> None:
     assert "user" in str(body["detail"])
 
 
-@pytest.mark.parametrize("k", ["0", "-1", "201", "1e3", "ten", "", "99999999999999999999"])
+@pytest.mark.parametrize("k", ["0", "-1", "201", "1e3", "ten", "1.5", "99999999999999999999"])
 @pytest.mark.parametrize("path", ["/search?q=tent", "/recommend?user=ada"])
 async def test_k_out_of_range_is_refused(shop: Shop, path: str, k: str) -> None:
     body = assert_problem(await shop.get(f"{path}&k={k}"), 422, "invalid_request")
     assert str(body["detail"]).startswith("k: ")
 
 
-@pytest.mark.parametrize("user", ["", "%20", "a%00b", "%FF", "%ED%A0%80", "x" * 257, "a%0Ab"])
+@pytest.mark.parametrize("user", ["a%00b", "%FF", "%ED%A0%80", "x" * 257, "a%0Ab"])
 async def test_users_that_are_no_text_are_refused(shop: Shop, user: str) -> None:
     body = assert_problem(await shop.get(f"/recommend?user={user}"), 422, "invalid_request")
     assert str(body["detail"]).startswith("user: ")
@@ -326,7 +326,8 @@ async def test_only_the_wanted_columns_come(shop: Shop) -> None:
 async def test_a_column_that_no_item_has_is_refused_with_the_nearest(shop: Shop) -> None:
     body = assert_problem(await shop.get("/search", q="tent", fields="title,prise"), 422, "invalid_request")
     assert str(body["detail"]) == "fields: no column is named 'prise': did you mean 'price'?"
-    assert_problem(await shop.get("/search", q="tent", fields=""), 422, "invalid_request")
+    assert_problem(await shop.get("/search", q="tent", fields="title,,"), 422, "invalid_request")
+    assert_problem(await shop.client.post("/search", json={"q": "tent", "fields": [""]}), 422, "invalid_request")
 
 
 async def test_items_of_a_lower_score_are_left_out(shop: Shop) -> None:
