@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from catalog.data.columns.json_values import from_json
+from catalog.data.columns.types import COLUMN_TYPES
 from catalog.data.id_text import id_text
 from catalog.data.items import ITEMS_SCHEMA, clean_items
 from catalog.data.schema import in_words
@@ -119,14 +121,14 @@ def _hinted(name: str, known: Sequence[str]) -> str:
 def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: ValidationReport) -> pa.Array:
     """One column of the records. Values of a wrong type are counted, and null."""
     # Parquet names the elements of a list differently, so the types are equal to arrow but not the same key of a dict.
-    kind = next((kind for kind in _JSON_TYPES if kind == field.type), field.type)
+    kind = next((kind for kind in COLUMN_TYPES if kind == field.type), field.type)
     values = []
     for place, record in records.items():
         value = record.get(field.name)
         try:
             values.append(_value(value, pa.field(field.name, kind)))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            example = f"change {place}: item_id={record['item_id']!r}, {field.name}={value!r}"
+            example = f"change {place}: item_id={record['item_id']!r}, {field.name}={shortened(value)}"
             report.count(f"{field.name} that is no {in_words(kind)}", 1, [example])
             values.append(None)
     return pa.array(values, kind)
@@ -134,15 +136,12 @@ def _column(records: Mapping[int, Mapping[str, Any]], field: pa.Field, report: V
 
 def _value(value: Any, field: pa.Field) -> Any:
     """A value as `pa.array` takes it for the field. Raises one of several exceptions for a wrong type."""
-    if field.type in _JSON_TYPES:
-        array, wrong = typed_values([value], field, identifier=field.name in ITEMS_SCHEMA.identifiers)
-        if wrong:
-            raise TypeError
-        return array[0].as_py()
-    number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-    if number and value is not None and type(value) not in {int, float}:
+    if field.type not in _JSON_TYPES:
+        return from_json(value, field.type)
+    array, wrong = typed_values([value], field, identifier=field.name in ITEMS_SCHEMA.identifiers)
+    if wrong:
         raise TypeError
-    return pa.scalar(value).cast(field.type).as_py()  # dates and the like come as strings
+    return array[0].as_py()
 
 
-_JSON_TYPES = (pa.string(), pa.bool_(), pa.float64(), pa.int64(), pa.list_(pa.string()))
+_JSON_TYPES = (pa.string(), pa.bool_(), pa.list_(pa.string()))

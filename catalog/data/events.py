@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from catalog.data.schema import TableSchema, conform
 from catalog.data.tables import first_occurrences, read_table, write_table
-from catalog.data.validation_report import LINE, ValidationReport
+from catalog.data.validation_report import ValidationReport, unmarked
 from catalog.errors import EventsError
 
 __all__ = [
@@ -127,7 +127,7 @@ def unique_events(parts: Sequence[pa.Table], report: ValidationReport) -> pa.Tab
     repeated = pc.invert(first_occurrences(own_id))
     table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
     table = table.sort_by([("user_id", "ascending"), ("timestamp", "ascending")])
-    return table.drop_columns([LINE]) if LINE in table.column_names else table
+    return unmarked(table)
 
 
 def drop_unknown_items(

@@ -7,7 +7,7 @@ The columns of an items file (Parquet or JSONL):
     categories                  list of strings
     price                       number or null
     available                   boolean; true where absent
-    any other                   scalars or lists of strings; kept as they are
+    any other                   scalars or lists of strings, in one of the types of `catalog/data/columns/types.py`
 """
 
 import functools
@@ -18,10 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.columns.names import RESERVED_NAMES
 from catalog.data.row_lookup import RowLookup
 from catalog.data.schema import TableSchema, conform
 from catalog.data.tables import first_occurrences, read_table, write_table
-from catalog.data.validation_report import LINE, ValidationReport
+from catalog.data.validation_report import ValidationReport, unmarked
 from catalog.errors import ItemsError
 
 __all__ = ["ITEMS_SCHEMA", "Items", "clean_items", "item_text", "load_items", "read_items", "write_items"]
@@ -41,6 +42,7 @@ ITEMS_SCHEMA = TableSchema(
     required=frozenset({"item_id"}),
     identifiers=frozenset({"item_id"}),
     error=ItemsError,
+    reserved=RESERVED_NAMES,
 )
 
 
@@ -53,7 +55,7 @@ class Items:
         row_lookup: the rows of these items, if they are known already.
         Raises ItemsError if the table has no `item_id` column.
         """
-        self.table: pa.Table = conform(table, ITEMS_SCHEMA, "items")
+        self.table: pa.Table = conform(table, ITEMS_SCHEMA, "items", trusted=True)
         if row_lookup is not None:
             self.row_lookup = row_lookup
 
@@ -143,7 +145,7 @@ def clean_items(table: pa.Table, report: ValidationReport) -> pa.Table:
     table = report.drop(table, impossible, "price below zero or infinite", show=("item_id", "price"))
     table = _replace(table, "available", pc.fill_null(table["available"], True))
     table = _replace(table, "categories", _without_nulls(table["categories"]))
-    return table.drop_columns([LINE]) if LINE in table.column_names else table
+    return unmarked(table)
 
 
 def item_text(record: Mapping[str, Any]) -> str:

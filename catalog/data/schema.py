@@ -5,18 +5,28 @@ left to the readers, which count and drop them. Validation libraries such as pan
 tables stay in arrow, so this is own code.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.columns.types import (
+    UnusableColumn,
+    is_bytes,
+    is_list_of_text,
+    is_text,
+    text_of_bytes,
+    to_column_type,
+    unwrapped,
+)
 from catalog.data.timestamps import unix_ms
-from catalog.data.validation_report import LINE
+from catalog.data.validation_report import LINE, MARK, ValidationReport, as_in_file, shown
 from catalog.errors import CatalogError
 
-__all__ = ["TableSchema", "conform", "in_words"]
+__all__ = ["TableSchema", "conform", "in_words", "refuse_repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,7 @@ class TableSchema:
     error: the exception for a table that does not fit.
     optional: name and type of columns that stay absent where a table lacks them.
     times: names of columns of Unix milliseconds that may hold ISO 8601 text with a zone, which is converted.
+    reserved: names that further columns cannot keep (`catalog.data.columns.names`).
     """
 
     columns: pa.Schema
@@ -37,117 +48,186 @@ class TableSchema:
     error: type[CatalogError]
     optional: pa.Schema = field(default_factory=lambda: pa.schema([]))
     times: frozenset[str] = frozenset()
+    reserved: tuple[str, ...] = ()
 
 
-def conform(table: pa.Table, schema: TableSchema, where: str) -> pa.Table:
+def conform(
+    table: pa.Table, schema: TableSchema, where: str, report: ValidationReport | None = None, *, trusted: bool = False
+) -> pa.Table:
     """The table with the schema's columns first, in their types and null where absent, and then its other columns.
 
     where: the file, for messages.
-    Raises the schema's error for a missing required column or one whose type cannot be converted.
+    report: gets a note for every column that is not kept as it stands in the file.
+    trusted: whether it was read by this before, so that further columns are as they should be.
+    Raises the schema's error for a missing required column, or one that cannot be converted (`columns.types`).
     """
-    missing = sorted(schema.required - set(table.column_names))
-    if missing:
-        have = ", ".join(name for name in table.column_names if name != LINE) or "none"
-        raise schema.error(f"{where}: the column {missing[0]!r} is missing; the columns are: {have}")
+    refuse_repeated(table.column_names, schema, where)
+    _refuse_missing(table.column_names, schema, where)
+    converter = _Converter(table, schema, where, report, trusted)
     columns: dict[str, Any] = {}
     for expected in schema.columns:
         if expected.name not in table.column_names:
             columns[expected.name] = pa.nulls(len(table), expected.type)
         else:
-            columns[expected.name] = _cast(table[expected.name], expected, schema, where)
+            columns |= converter.expected(expected)
     for name in table.column_names:
         if name in schema.optional.names:
-            columns[name] = _cast(table[name], schema.optional.field(name), schema, where)
+            columns |= converter.expected(schema.optional.field(name))
         elif name not in columns:
-            columns[name] = _extra(table[name], name, schema, where)
+            columns[name] = table[name] if name.startswith(MARK) else converter.further(name)
     return pa.table(columns)
 
 
-def _cast(column: pa.ChunkedArray, expected: pa.Field, schema: TableSchema, where: str) -> pa.ChunkedArray:
-    have = column.type
-    if pa.types.is_dictionary(have):
-        column = column.cast(have.value_type)
-        have = column.type
-    if expected.name in schema.times and _is_text(have):
-        column = _parsed_times(column)
-        have = column.type
-    if not _convertible(have, expected, schema):
-        hint = " (integers with gaps become floats in pandas: store them as strings)"
-        raise schema.error(
-            f"{where}: the column {expected.name!r} is {have}, it must be {in_words(expected.type)}"
-            + (hint if expected.name in schema.identifiers and pa.types.is_floating(have) else "")
-        )
-    if pa.types.is_timestamp(have) and pa.types.is_int64(expected.type):
-        column = column.cast(pa.timestamp("ms", have.tz), safe=False)
-    if pa.types.is_floating(have) and pa.types.is_int64(expected.type):
-        # A fraction or a NaN becomes null here, which the readers count as a fault of its row.
-        whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
-        column = pc.if_else(pc.and_(whole, pc.less(pc.abs(column), 2.0**62)), column, None)
-    try:
-        return column if column.type == expected.type else column.cast(expected.type)
-    except pa.ArrowInvalid as fault:
-        raise schema.error(f"{where}: the column {expected.name!r}: {fault}") from fault
+def refuse_repeated(names: Sequence[str], schema: TableSchema, where: str) -> None:
+    """Raises the schema's error where several columns have one name, of which nobody knows which is meant."""
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise schema.error(f"{where}: several columns are named {repeated[0]!r}: rename all but one, or remove them")
 
 
-def _parsed_times(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Unix milliseconds; null where the text names no moment, which is a fault of its row."""
+def _refuse_missing(names: Sequence[str], schema: TableSchema, where: str) -> None:
+    missing = sorted(schema.required - set(names))
+    if missing:
+        have = ", ".join(name for name in names if not name.startswith(MARK)) or "none"
+        raise schema.error(f"{where}: the column {missing[0]!r} is missing; the columns are: {have}")
 
-    def parsed(text: str | None) -> int | None:
+
+@dataclass(frozen=True, slots=True)
+class _Converter:
+    """Converts the columns of one table, and names the column and the row of whatever cannot be."""
+
+    table: pa.Table
+    schema: TableSchema
+    where: str
+    report: ValidationReport | None
+    trusted: bool
+
+    def expected(self, field: pa.Field) -> dict[str, pa.ChunkedArray]:
+        """The column of a field of the schema in its type; and where times of the file were lost, as text in it."""
+        column, name = self.table[field.name], field.name
+        if column.type == field.type:
+            return {name: column}
+        plain = self._guarded(name, lambda: unwrapped(column))
+        self._check_convertible(column.type, plain.type, field)
+        if name in self.schema.times:
+            times = self._guarded(name, lambda: _unix_ms(plain))
+            lost = pc.and_(pc.is_null(times), pc.is_valid(plain))
+            return {name: times} | ({MARK + name: as_in_file(plain, lost)} if pc.any(lost).as_py() else {})
+        if is_bytes(plain.type):
+            return {name: self._guarded(name, lambda: text_of_bytes(plain))}
+        plain = self._of_few_types(plain, name, told=False)
+        return {name: self._guarded(name, lambda: plain.cast(field.type))}
+
+    def further(self, name: str) -> pa.ChunkedArray:
+        """A column that the schema does not have."""
+        return self._of_few_types(self.table[name], name, told=True)
+
+    def _of_few_types(self, column: pa.ChunkedArray, name: str, *, told: bool) -> pa.ChunkedArray:
+        if self.trusted and not _is_wrapped(column.type):
+            return column
         try:
-            return None if text is None else unix_ms(text)
-        except ValueError:
-            return None
+            converted, note = self._guarded(name, lambda: to_column_type(column))
+        except UnusableColumn as fault:
+            raise self._error(name, fault, column) from fault
+        if note is not None and told and self.report is not None:
+            self.report.notes.append(f"the column {name!r} is {column.type}: {note}")
+        result: pa.ChunkedArray = converted
+        return result
 
-    return pa.chunked_array([pa.array(map(parsed, column.to_pylist()), pa.int64())])
+    def _check_convertible(self, have: pa.DataType, plain: pa.DataType, field: pa.Field) -> None:
+        if _convertible(plain, field, self.schema):
+            return
+        hint = " (integers with gaps become floats in pandas: store them as strings)"
+        raise self.schema.error(
+            f"{self.where}: the column {field.name!r} is {have}, it must be {in_words(field.type)}"
+            + (hint if field.name in self.schema.identifiers and pa.types.is_floating(have) else "")
+        )
+
+    def _guarded(self, name: str, convert: Callable[[], Any]) -> Any:
+        try:
+            return convert()
+        except (pa.ArrowException, OverflowError) as fault:
+            raise self.schema.error(f"{self.where}: the column {name!r}: {fault}") from fault
+
+    def _error(self, name: str, fault: UnusableColumn, column: pa.ChunkedArray) -> CatalogError:
+        if fault.row is None:
+            return self.schema.error(f"{self.where}: the column {name!r} {fault}")
+        line = self.table[LINE][fault.row].as_py() if LINE in self.table.column_names else fault.row + 1
+        place = self.report.place if self.report is not None else "row"
+        value = shown(column.slice(fault.row, 1))
+        return self.schema.error(
+            f"{self.where}: the column {name!r} ({column.type}): {value} in {place} {line} {fault}"
+        )
+
+
+def _unix_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as int64; what names no moment or no whole number becomes null, which is a fault of its row."""
+    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        column, _ = to_column_type(column)
+    kind = column.type
+    if is_text(kind):
+        return pa.chunked_array([pa.array(map(_moment, column.to_pylist()), pa.int64())])
+    if pa.types.is_timestamp(kind) and kind.unit != "s":
+        return column.cast(pa.timestamp("ms", kind.tz), safe=False).cast(pa.int64())
+    if pa.types.is_timestamp(kind):
+        seconds = column.cast(pa.int64())
+        return pc.multiply(_only(seconds, pc.is_in(pc.shift_right(seconds, 52), pa.array([-1, 0]))), 1000)
+    if pa.types.is_floating(kind):
+        whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
+        return _only(column, pc.and_(whole, pc.less(pc.abs(column), 2.0**62))).cast(pa.int64())
+    if pa.types.is_uint64(kind):
+        return _only(column, pc.less(column, pa.scalar(2**63, kind))).cast(pa.int64())
+    return column.cast(pa.int64())
+
+
+def _only(column: pa.ChunkedArray, kept: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null where a value is not to be kept."""
+    return pc.if_else(kept, column, pa.scalar(None, column.type))
+
+
+def _moment(text: str | None) -> int | None:
+    try:
+        return None if text is None else unix_ms(text)
+    except ValueError:
+        return None
+
+
+def _is_wrapped(kind: pa.DataType) -> bool:
+    kinds = pa.types
+    return bool(kinds.is_dictionary(kind) or kinds.is_null(kind) or (kinds.is_nested(kind) and kind != _TEXTS))
 
 
 def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> bool:
     want, kinds = expected.type, pa.types
     if kinds.is_null(have) or have == want:
         return True
+    whole = kinds.is_integer(have) or (kinds.is_decimal(have) and have.scale <= 0)
     if kinds.is_string(want):
-        return _is_text(have) or (expected.name in schema.identifiers and kinds.is_integer(have))
+        return is_text(have) or is_bytes(have) or (expected.name in schema.identifiers and bool(whole))
     if kinds.is_floating(want):
-        return bool(kinds.is_integer(have) or kinds.is_floating(have) or kinds.is_decimal(have))
+        return bool(whole or kinds.is_floating(have) or kinds.is_decimal(have))
     if kinds.is_int64(want):
-        return bool(kinds.is_integer(have) or kinds.is_floating(have) or kinds.is_timestamp(have))
-    return bool(kinds.is_list(want) and _is_list_of_text(have))
-
-
-def _extra(column: pa.ChunkedArray, name: str, schema: TableSchema, where: str) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return column.cast(kind.value_type)
-    if pa.types.is_null(kind):
-        return column.cast(pa.string())
-    if _is_list_of_text(kind):
-        return column.cast(pa.list_(pa.string()))
-    if pa.types.is_nested(kind):
-        raise schema.error(
-            f"{where}: the column {name!r} is {kind}; a further column holds scalars or lists of strings: remove it"
+        return is_text(have) or bool(
+            whole or kinds.is_floating(have) or kinds.is_timestamp(have) or kinds.is_decimal(have)
         )
-    return column
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_list_of_text(kind: pa.DataType) -> bool:
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return False
-    return _is_text(kind.value_type) or bool(pa.types.is_null(kind.value_type))
+    return bool(kinds.is_list(want)) and is_list_of_text(have)
 
 
 def in_words(kind: pa.DataType) -> str:
     """The name of a column type in messages, such as "list of strings"."""
-    return _WORDS.get(kind, str(kind))
+    unit = pa.timestamp("us", "UTC" if kind.tz else None) if pa.types.is_timestamp(kind) else kind
+    return _WORDS.get(unit, str(kind))
 
 
+_TEXTS = pa.list_(pa.string())
 _WORDS: Mapping[pa.DataType, str] = {
     pa.string(): "string",
     pa.bool_(): "true or false",
     pa.float64(): "number",
     pa.int64(): "whole number",
+    pa.uint64(): "whole number from 0 on",
     pa.list_(pa.string()): "list of strings",
+    pa.date32(): 'date, such as "2025-11-20"',
+    pa.timestamp("us"): 'ISO 8601 time, such as "2025-11-20T12:00:00"',
+    pa.timestamp("us", "UTC"): 'ISO 8601 time, such as "2025-11-20T12:00:00Z"',
 }

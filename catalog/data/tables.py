@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from catalog.data.columns.names import kept_name
 from catalog.data.id_text import id_text
-from catalog.data.schema import TableSchema, conform, in_words
+from catalog.data.schema import TableSchema, conform, in_words, refuse_repeated
 from catalog.data.timestamps import unix_ms
 from catalog.data.validation_report import LINE, ValidationReport
 
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
+RESERVED_TOO = "an index of pandas, @ at the beginning, and commas and control characters"
 ISO_TOO = ", nor ISO 8601 time with a zone"
 
 
@@ -37,7 +39,8 @@ def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.
     reader = readers.get(path.suffix)
     if reader is None:
         raise schema.error(f"{path}: the name must end in .parquet or .jsonl")
-    return conform(reader(path, schema, report), schema, str(path))
+    table = _with_kept_names(reader(path, schema, report), schema, report, path)
+    return conform(table, schema, str(path), report)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -78,17 +81,45 @@ def _shifted(values: Any) -> Any:
 
 def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     try:
-        table = pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except (pa.ArrowException, OSError) as fault:
-        raise schema.error(f"{path}: not a readable Parquet file ({fault})") from fault
+        hint = "; is it .jsonl?" if _begins_with(path, b"{") else ""
+        raise schema.error(f"{path}: not a readable Parquet file ({fault}){hint}") from fault
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowException as fault:
+            raise schema.error(f"{path}: the column {name!r} is damaged, or no {column.type}: {fault}") from fault
     report.place = report.place.removesuffix("line") + "row"
     report.read += len(table)
     return table.append_column(LINE, pa.array(range(1, len(table) + 1), pa.int64()))
 
 
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(magic)) == magic
+
+
+def _with_kept_names(table: pa.Table, schema: TableSchema, report: ValidationReport, path: Path) -> pa.Table:
+    """The table with the names that its columns can keep. Whoever imports is told of the others."""
+    *names, line = table.column_names
+    refuse_repeated(names, schema, str(path))
+    kept: list[str] = []
+    for name in names:
+        kept.append(kept_name(name, {*names, *kept, *schema.columns.names}, schema.reserved))
+        if kept[-1] != name:
+            reserved = ", ".join((*schema.reserved, RESERVED_TOO))
+            report.notes.append(f"the column {name!r} is kept as {kept[-1]!r}; reserved are {reserved}")
+    return table.rename_columns([*kept, line])
+
+
 def _read_jsonl(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     import orjson
 
+    for magic, what in ((b"PAR1", "a Parquet file: name it .parquet"), (b"\x1f\x8b", "compressed: unpack it")):
+        if _begins_with(path, magic):
+            raise schema.error(f"{path}: this is {what}")
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     with path.open("rb") as stream:
@@ -130,7 +161,8 @@ def _from_rows(
                 what = in_words(expected.type) + (ISO_TOO if name in schema.times else "")
                 report.count(f"{name} that is no {what}", 1, [example])
             sound[row] = False
-    return pa.table({**columns, LINE: pa.array(lines, pa.int64())}).filter(pa.array(sound, pa.bool_()))
+    table = pa.Table.from_arrays([*columns.values(), pa.array(lines, pa.int64())], names=[*columns, LINE])
+    return table.filter(pa.array(sound, pa.bool_()))
 
 
 def _moment(value: Any) -> Any:

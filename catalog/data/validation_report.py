@@ -11,9 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["LINE", "Tally", "ValidationReport"]
+__all__ = ["LINE", "MARK", "Tally", "ValidationReport", "as_in_file", "shown", "unmarked"]
 
-LINE = "@line"
+MARK = "@"
+"""Columns whose names begin so are for reports alone: `@timestamp` holds the times of a file that could not be read."""
+
+LINE = f"{MARK}line"
 """The column with a record's line or row number while the record is checked. It is never written to a file."""
 
 MAX_EXAMPLES = 3
@@ -82,7 +85,8 @@ class ValidationReport:
         number = pc.sum(bad).as_py() or 0
         if number == 0:
             return table
-        sample = table.filter(bad).slice(0, 100).to_pylist()
+        wanted = [name for name in (*show, *(MARK + name for name in show), LINE) if name in table.column_names]
+        sample = table.select(wanted).filter(bad).slice(0, 100).to_pylist()
         examples = list(dict.fromkeys(self._example(row, show) for row in sample))
         self.count(reason, number, examples, fault=fault)
         return table.filter(pc.invert(bad))
@@ -111,7 +115,44 @@ class ValidationReport:
 
     def _example(self, row: dict[str, Any], show: Sequence[str]) -> str:
         place = f"{self.place} {row[LINE]}: " if row.get(LINE) is not None else ""
-        return place + ", ".join(f"{name}={_short(row[name])}" for name in show)
+        return place + ", ".join(f"{name}={_shown_of(row, name)}" for name in show)
+
+
+def as_in_file(column: pa.ChunkedArray, wanted: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Some values of a column as text, as they stand in the file; null where they are not wanted."""
+    texts = [shown(column.slice(row, 1)) if is_wanted else None for row, is_wanted in enumerate(wanted.to_pylist())]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def shown(value: pa.ChunkedArray) -> str:
+    """A column of one value as text, also where Python has no such value."""
+    try:
+        return _short(value[0].as_py())
+    except (pa.ArrowException, ValueError, OverflowError):
+        return _beyond_python(value.combine_chunks())
+
+
+def _beyond_python(value: pa.Array) -> str:
+    """A moment as text, or as its number where arrow cannot write it either."""
+    try:
+        text = str(value.cast(pa.string())[0].as_py())
+        if "out of range" not in text:
+            return text
+    except pa.ArrowException:
+        pass
+    width = value.type.bit_width
+    return str(value.view(pa.int32() if width == 32 else pa.int64())[0].as_py()) if width in {32, 64} else "a value"
+
+
+def unmarked(table: pa.Table) -> pa.Table:
+    """The table without the columns that are for reports."""
+    marked = [name for name in table.column_names if name.startswith(MARK)]
+    return table.drop_columns(marked) if marked else table
+
+
+def _shown_of(row: dict[str, Any], name: str) -> str:
+    in_file: str | None = row.get(MARK + name)
+    return in_file if in_file is not None else _short(row[name])
 
 
 def _short(value: Any) -> str:

@@ -80,8 +80,8 @@ def test_values_are_read_as_they_come_in_json():
         ("stock", True, "stock that is no int16"),
         ("new", "yes", "new that is no true or false"),
         ("tags", [1], "tags that is no list of strings"),
-        ("since", "soon", "since that is no date32"),
-        ("since", {"y": 1}, "since that is no date32"),
+        ("since", "soon", 'since that is no date, such as "2025-11-20"'),
+        ("since", {"y": 1}, 'since that is no date, such as "2025-11-20"'),
     ],
 )
 def test_a_bad_value_is_named_with_its_record(field, value, said):

@@ -1,0 +1,59 @@
+"""Values of column types that JSON has no word for, as answers show them: what GET gives of an item PUT takes."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+__all__ = ["from_json"]
+
+
+def from_json(value: Any, kind: pa.DataType) -> Any:
+    """A value of JSON as `pa.array` takes it for a column type; None for null.
+
+    A time is ISO 8601 text. Without a zone it is in UTC, and one with a zone is moved to UTC, as in filters; what is
+    finer than a microsecond is cut off, as in files. Raises TypeError, ValueError, OverflowError or ArrowException.
+    """
+    if value is None:
+        return None
+    if pa.types.is_timestamp(kind):
+        return _moment(value, kind)
+    if pa.types.is_date(kind):
+        return value if type(value) is date else date.fromisoformat(value)
+    if pa.types.is_boolean(kind) != (type(value) is bool):
+        raise TypeError(value)
+    if pa.types.is_integer(kind):
+        return _whole(value, kind)
+    if pa.types.is_floating(kind):
+        return _real(value)
+    return pa.scalar(value).cast(kind).as_py()
+
+
+def _moment(value: Any, kind: pa.DataType) -> datetime:
+    moment = value if type(value) is datetime else datetime.fromisoformat(_upper_zone(value))
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if kind.tz is not None else moment.replace(tzinfo=None)
+
+
+def _upper_zone(text: str) -> str:
+    return f"{text[:-1]}Z" if text.endswith("z") else text  # RFC 3339 allows both
+
+
+def _whole(value: Any, kind: pa.DataType) -> int:
+    if type(value) not in {int, float} or value != int(value):
+        raise TypeError(value)
+    whole: int = pa.scalar(int(value), kind).as_py()
+    return whole
+
+
+def _real(value: Any) -> float:
+    """A double; of a whole number one that is equal, or whose shortest digits are the same, as JavaScript prints it."""
+    if type(value) is float:
+        return value
+    if type(value) is not int:
+        raise TypeError(value)
+    nearest = float(value)
+    if value not in (int(nearest), int(Decimal(repr(nearest)))):
+        raise ValueError(f"{value} is no double")
+    return nearest
