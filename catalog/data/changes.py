@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from catalog.data.columns.json_values import from_json
 from catalog.data.columns.types import COLUMN_TYPES
-from catalog.data.id_text import id_text
 from catalog.data.items import ITEMS_SCHEMA, clean_items
+from catalog.data.reading.id_text import id_text
 from catalog.data.schema import in_words
 from catalog.data.tables import typed_values
 from catalog.data.validation_report import LINE, ValidationReport

@@ -1,10 +1,11 @@
 """Events: what people did, the behaviour models are trained on.
 
-The contract of an events file (Parquet or JSONL):
+The contract of an events file (Parquet or JSON):
 
-    user_id, item_id    string; integers are accepted and turned to strings
-    timestamp           Unix milliseconds, a whole number; or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z;
-                        or a Parquet timestamp, where one without a zone is UTC
+    user_id, item_id    string; whole numbers are accepted and turned to strings
+    timestamp           Unix milliseconds, a whole number (a file in seconds, micro- or nanoseconds is told by its
+                        numbers); or ISO 8601 text, such as 2025-11-20T12:00:00Z, or a Parquet timestamp, where a column
+                        without any zone is UTC
     type                view, click, cart, purchase or rating; never guessed: a file without the column is refused, and
                         a row without a value is a broken one
     query               string or null; an event with one is *search* behaviour, without one *recommendation* behaviour
@@ -22,6 +23,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.reading.timestamps import in_milliseconds
 from catalog.data.schema import TableSchema, conform
 from catalog.data.tables import first_occurrences, read_table, write_table
 from catalog.data.validation_report import ValidationReport, unmarked
@@ -74,7 +76,6 @@ EVENTS_SCHEMA = TableSchema(
 )
 
 _YEAR_2100 = 4_102_444_800_000
-_YEAR_1980 = 315_532_800_000
 
 
 def read_events(path: Path, *, strict: bool = False) -> tuple[pa.Table, ValidationReport]:
@@ -144,16 +145,17 @@ def _sound(table: pa.Table, report: ValidationReport) -> pa.Table:
     for name in ("user_id", "item_id"):
         nameless = pc.equal(pc.fill_null(table[name], ""), "")
         table = report.drop(table, nameless, f"missing {name}", show=("user_id", "item_id"))
-    time = table["timestamp"]
+    time, unit = in_milliseconds(table["timestamp"])
+    if unit is not None:
+        report.notes.append(f"the timestamps are {unit}, and were read so")
+        table = table.set_column(table.column_names.index("timestamp"), "timestamp", time)
     impossible = pc.or_(pc.less(time, 0), pc.greater(time, _YEAR_2100))
     reason = "broken timestamp (missing, or not Unix milliseconds before the year 2100, or text that is no such moment)"
     table = report.drop(table, impossible, reason, show=("user_id", "item_id", "timestamp"))
     unknown = pc.invert(pc.is_in(table["type"], pa.array(list(EventType), pa.string())))
     reason = f"unknown type (known are {', '.join(EventType)})"
     table = report.drop(table, unknown, reason, show=("user_id", "item_id", "type"))
-    table = _without_blank_queries(table, report)
-    _note_seconds(table, report)
-    return table
+    return _without_blank_queries(table, report)
 
 
 def _without_blank_queries(table: pa.Table, report: ValidationReport) -> pa.Table:
@@ -164,9 +166,3 @@ def _without_blank_queries(table: pa.Table, report: ValidationReport) -> pa.Tabl
     report.notes.append(f"{number:,} blank queries were read as no query")
     query = pc.if_else(blank, pa.scalar(None, pa.string()), table["query"])
     return table.set_column(table.column_names.index("query"), "query", query)
-
-
-def _note_seconds(table: pa.Table, report: ValidationReport) -> None:
-    latest = pc.max(table["timestamp"]).as_py()
-    if latest is not None and latest < _YEAR_1980:
-        report.notes.append("every event is dated before 1980: are the timestamps seconds, not milliseconds?")

@@ -22,7 +22,8 @@ from catalog.data.columns.types import (
     to_column_type,
     unwrapped,
 )
-from catalog.data.timestamps import unix_ms
+from catalog.data.reading.id_text import MAX_EXACT
+from catalog.data.reading.timestamps import moments
 from catalog.data.validation_report import LINE, MARK, ValidationReport, as_in_file, shown
 from catalog.errors import CatalogError
 
@@ -108,15 +109,29 @@ class _Converter:
         if column.type == field.type:
             return {name: column}
         plain = self._guarded(name, lambda: unwrapped(column))
+        if _is_all_null(plain):
+            return {name: pa.chunked_array([pa.nulls(len(plain), field.type)])}
         self._check_convertible(column.type, plain.type, field)
-        if name in self.schema.times:
-            times = self._guarded(name, lambda: _unix_ms(plain))
-            lost = pc.and_(pc.is_null(times), pc.is_valid(plain))
-            return {name: times} | ({MARK + name: as_in_file(plain, lost)} if pc.any(lost).as_py() else {})
         if is_bytes(plain.type):
-            return {name: self._guarded(name, lambda: text_of_bytes(plain))}
+            plain = self._guarded(name, lambda: text_of_bytes(plain))
+        if name in self.schema.times:
+            return self._with_lost(name, plain, self._guarded(name, lambda: self._unix_ms(plain)))
+        if name in self.schema.identifiers and pa.types.is_floating(plain.type):
+            return self._with_lost(name, plain, _ids(plain))
         plain = self._of_few_types(plain, name, told=False)
         return {name: self._guarded(name, lambda: plain.cast(field.type))}
+
+    def _with_lost(self, name: str, column: pa.ChunkedArray, converted: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
+        """The converted column; and where values of the file were lost, these as text."""
+        lost = pc.and_(pc.is_null(converted), pc.is_valid(column))
+        return {name: converted} | ({MARK + name: as_in_file(column, lost)} if pc.any(lost).as_py() else {})
+
+    def _unix_ms(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Times as int64; what names no moment or no whole number becomes null, which is a fault of its row."""
+        if is_text(column.type):
+            values = moments(column.to_pylist(), self.report.notes if self.report is not None else [])
+            column = pa.chunked_array([pa.array([_whole(value) for value in values], pa.int64())])
+        return _unix_ms(column)
 
     def further(self, name: str) -> pa.ChunkedArray:
         """A column that the schema does not have."""
@@ -137,11 +152,7 @@ class _Converter:
     def _check_convertible(self, have: pa.DataType, plain: pa.DataType, field: pa.Field) -> None:
         if _convertible(plain, field, self.schema):
             return
-        hint = " (integers with gaps become floats in pandas: store them as strings)"
-        raise self.schema.error(
-            f"{self.where}: the column {field.name!r} is {have}, it must be {in_words(field.type)}"
-            + (hint if field.name in self.schema.identifiers and pa.types.is_floating(have) else "")
-        )
+        raise self.schema.error(f"{self.where}: the column {field.name!r} is {have}, it must be {in_words(field.type)}")
 
     def _guarded(self, name: str, convert: Callable[[], Any]) -> Any:
         try:
@@ -165,8 +176,6 @@ def _unix_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         column, _ = to_column_type(column)
     kind = column.type
-    if is_text(kind):
-        return pa.chunked_array([pa.array(map(_moment, column.to_pylist()), pa.int64())])
     if pa.types.is_timestamp(kind) and kind.unit != "s":
         return column.cast(pa.timestamp("ms", kind.tz), safe=False).cast(pa.int64())
     if pa.types.is_timestamp(kind):
@@ -185,11 +194,23 @@ def _only(column: pa.ChunkedArray, kept: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(kept, column, pa.scalar(None, column.type))
 
 
-def _moment(text: str | None) -> int | None:
-    try:
-        return None if text is None else unix_ms(text)
-    except ValueError:
-        return None
+def _whole(value: Any) -> int | None:
+    """The whole number that a time is, if it fits an int64."""
+    number = int(value) if type(value) in {int, float} and value == value // 1 else None
+    return number if number is not None and abs(number) < 2**63 else None
+
+
+def _ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers that a column with gaps made floats, as text; null where a float is no exact whole number."""
+    exact = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), MAX_EXACT))
+    return _only(column, exact).cast(pa.int64()).cast(pa.string())
+
+
+def _is_all_null(column: pa.ChunkedArray) -> bool:
+    """Whether there is no value in it; pandas makes a column without values one of NaN."""
+    if pa.types.is_floating(column.type):
+        return bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py()) and len(column) > 0
+    return bool(column.null_count == len(column) > 0)
 
 
 def _is_wrapped(kind: pa.DataType) -> bool:
@@ -203,12 +224,15 @@ def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> 
         return True
     whole = kinds.is_integer(have) or (kinds.is_decimal(have) and have.scale <= 0)
     if kinds.is_string(want):
-        return is_text(have) or is_bytes(have) or (expected.name in schema.identifiers and bool(whole))
+        number = whole or kinds.is_floating(have)
+        return is_text(have) or is_bytes(have) or (expected.name in schema.identifiers and bool(number))
     if kinds.is_floating(want):
         return bool(whole or kinds.is_floating(have) or kinds.is_decimal(have))
     if kinds.is_int64(want):
-        return is_text(have) or bool(
-            whole or kinds.is_floating(have) or kinds.is_timestamp(have) or kinds.is_decimal(have)
+        return (
+            is_text(have)
+            or is_bytes(have)
+            or bool(whole or kinds.is_floating(have) or kinds.is_timestamp(have) or kinds.is_decimal(have))
         )
     return bool(kinds.is_list(want)) and is_list_of_text(have)
 

@@ -1,10 +1,11 @@
-"""Reads Parquet and JSONL files as arrow tables, and writes them so that a crash leaves no partial file.
+"""Reads Parquet and JSON files as arrow tables, and writes them so that a crash leaves no partial file.
 
-JSONL is parsed line by line with orjson, because arrow's own JSON reader stops at the first broken line. It is imported
-where it is used, so that benchmarks on a borrowed GPU, which read no JSONL, need not install it.
+What reads JSON is imported where it is used, so that benchmarks on a borrowed GPU, which read none, need not install
+it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.data.columns.names import kept_name
-from catalog.data.id_text import id_text
+from catalog.data.reading.id_text import id_text
+from catalog.data.reading.names import COMPRESSED, JSON_NAMES, bare_name
+from catalog.data.reading.timestamps import moments
 from catalog.data.schema import TableSchema, conform, in_words, refuse_repeated
-from catalog.data.timestamps import unix_ms
 from catalog.data.validation_report import LINE, ValidationReport
 
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
@@ -25,20 +27,22 @@ ISO_TOO = ", nor ISO 8601 time with a zone"
 
 
 def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
-    """All records of a `.parquet` or `.jsonl` file with the types of a schema, and a `LINE` column.
+    """All records of a `.parquet` or JSON file with the types of a schema, and a `LINE` column.
+
+    A JSON file is named `.jsonl`, `.ndjson` or `.json`, and may be compressed; see `catalog.data.reading`.
 
     report: counts lines that are not JSON objects, and values of a wrong type, as faults.
     Raises the schema's error for a missing or unreadable file, a missing column, or a column of a wrong type.
     """
     if not path.is_file():
         raise schema.error(f"{path}: there is no such file")
-    readers: dict[str, Callable[[Path, TableSchema, ValidationReport], pa.Table]] = {
-        ".parquet": _read_parquet,
-        ".jsonl": _read_jsonl,
-    }
-    reader = readers.get(path.suffix)
-    if reader is None:
-        raise schema.error(f"{path}: the name must end in .parquet or .jsonl")
+    if bare_name(path).endswith(JSON_NAMES):
+        reader = _read_json
+    elif path.suffix == ".parquet":
+        reader = _read_parquet
+    else:
+        known = f"{', '.join(JSON_NAMES)} (or one of these with {', '.join(COMPRESSED)})"
+        raise schema.error(f"{path}: the name must end in .parquet or {known}")
     table = _with_kept_names(reader(path, schema, report), schema, report, path)
     return conform(table, schema, str(path), report)
 
@@ -114,30 +118,17 @@ def _with_kept_names(table: pa.Table, schema: TableSchema, report: ValidationRep
     return table.rename_columns([*kept, line])
 
 
-def _read_jsonl(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
-    import orjson
+def _read_json(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
+    from catalog.data.reading.json_records import read_json_records
+    from catalog.data.reading.stream import DAMAGED
 
-    for magic, what in ((b"PAR1", "a Parquet file: name it .parquet"), (b"\x1f\x8b", "compressed: unpack it")):
-        if _begins_with(path, magic):
-            raise schema.error(f"{path}: this is {what}")
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            report.read += 1
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as fault:
-                report.count("line that is not JSON", 1, [f"{report.place} {number}: {fault}"])
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
-                lines.append(number)
-            else:
-                report.count("line that is not a JSON object", 1, [f"{report.place} {number}: {line[:40]!r}"])
-    return _from_rows(rows, lines, schema, report, path)
+    if _begins_with(path, b"PAR1"):
+        raise schema.error(f"{path}: this is a Parquet file: name it .parquet")
+    try:
+        records = read_json_records(path, schema.required, report)
+    except DAMAGED as fault:
+        raise schema.error(f"{path}: cannot be read to its end ({fault}); is it damaged, or not whole?") from fault
+    return _from_rows(records.rows, records.numbers, schema, report, path)
 
 
 def _from_rows(
@@ -149,7 +140,7 @@ def _from_rows(
     for name in names:
         values = [row.get(name) for row in rows]
         if name in schema.times:
-            values = [_moment(value) for value in values]
+            values = moments(values, report.notes)
         if name not in schema.columns.names:
             columns[name] = _inferred(values, name, schema, path)
             continue
@@ -159,18 +150,11 @@ def _from_rows(
             if sound[row]:  # a record with two broken values is one broken record
                 example = f"{report.place} {lines[row]}: {name}={rows[row][name]!r}"
                 what = in_words(expected.type) + (ISO_TOO if name in schema.times else "")
-                report.count(f"{name} that is no {what}", 1, [example])
+                as_it_stands = partial(report.row_at, lines[row]) if report.row_at is not None else None
+                report.count(f"{name} that is no {what}", 1, [example], row=as_it_stands)
             sound[row] = False
     table = pa.Table.from_arrays([*columns.values(), pa.array(lines, pa.int64())], names=[*columns, LINE])
     return table.filter(pa.array(sound, pa.bool_()))
-
-
-def _moment(value: Any) -> Any:
-    """Unix milliseconds for text that names a moment; any other value as it is, for `typed_values` to judge."""
-    try:
-        return unix_ms(value) if type(value) is str else value
-    except ValueError:
-        return value
 
 
 def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool) -> tuple[pa.Array, list[int]]:

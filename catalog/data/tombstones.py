@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalog.data.events import RECORDED_AS, RECORDED_AT, read_sound_events, unique_events
+from catalog.data.reading.names import bare_name
 from catalog.data.validation_report import ValidationReport
 from catalog.errors import EventsError
 
@@ -56,7 +57,7 @@ def digest_of(user: str) -> str:
 
 def tombstones_beside(events: Path) -> Path:
     """Where the tombstones that belong to a file of events stand, if there are any."""
-    return events.with_name(f"{events.stem}.erased.json")
+    return events.with_name(f"{Path(bare_name(events)).stem}.erased.json")
 
 
 def read_tombstones(path: Path) -> dict[str, int]:

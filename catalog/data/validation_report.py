@@ -4,8 +4,9 @@ A *fault* is a broken record, such as a duplicate id or a timestamp that is no n
 *omission* is a sound record that is left out by choice, such as a junk tag or a film that nobody rated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -21,14 +22,22 @@ LINE = f"{MARK}line"
 
 MAX_EXAMPLES = 3
 """Examples that are kept of every reason."""
+WARNING_SHARE = 0.01
+"""Share of the records whose loss is worth a warning."""
+ERROR_SHARE = 0.5
+"""Share of the records whose loss tells that a file is not what it was taken for."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many records were dropped for one reason, and the first of them."""
+    """How many records were dropped for one reason, and the first of them.
+
+    row: gives the first as it stands in its file, where that is known.
+    """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    row: Callable[[], str] | None = None
 
 
 @dataclass(slots=True)
@@ -40,6 +49,7 @@ class ValidationReport:
     read: number of records.
     faults, omissions: by reason.
     notes: remarks on the whole file.
+    row_at: gives the record of a number as it stands in the file.
     """
 
     subject: str
@@ -48,6 +58,7 @@ class ValidationReport:
     faults: dict[str, Tally] = field(default_factory=dict)
     omissions: dict[str, Tally] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    row_at: Callable[[int], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def broken(self) -> int:
@@ -64,15 +75,43 @@ class ValidationReport:
         """Number of records that were kept."""
         return self.read - self.dropped
 
-    def count(self, reason: str, number: int, examples: Sequence[str] = (), *, fault: bool = True) -> None:
+    @property
+    def warning(self) -> str | None:
+        """What to tell people where more than a hundredth of the records is broken; None where it is less."""
+        if self.broken <= self.read * WARNING_SHARE:
+            return None
+        share = self.broken / self.read if self.read else 1.0
+        return f"{self.broken:,} of {self.read:,} {self.subject} ({share:.1%}) are lost, because they are broken"
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong where more than half of the records are broken, with an example; None where it is less."""
+        if self.broken <= self.read * ERROR_SHARE:
+            return None
+        reason, tally = max(self.faults.items(), key=lambda fault: fault[1].count)
+        row = tally.row() if tally.row is not None else None
+        shown = [f"{tally.count:,} × {reason}", *tally.examples[:1], *([f"as it stands there: {row}"] if row else [])]
+        return "\n  ".join([f"{self.warning}; nothing was imported, mend the file", *shown])
+
+    def count(
+        self,
+        reason: str,
+        number: int,
+        examples: Sequence[str] = (),
+        *,
+        fault: bool = True,
+        row: Callable[[], str] | None = None,
+    ) -> None:
         """Add `number` records that were dropped for `reason`.
 
         fault: whether they are faults or omissions.
+        row: gives the first of them as it stands in its file.
         """
         if number == 0:
             return
         tally = (self.faults if fault else self.omissions).setdefault(reason, Tally())
         tally.count += number
+        tally.row = tally.row or row
         tally.examples.extend(examples[: MAX_EXAMPLES - len(tally.examples)])
 
     def drop(self, table: pa.Table, bad: Any, reason: str, *, show: Sequence[str], fault: bool = True) -> pa.Table:
@@ -88,7 +127,9 @@ class ValidationReport:
         wanted = [name for name in (*show, *(MARK + name for name in show), LINE) if name in table.column_names]
         sample = table.select(wanted).filter(bad).slice(0, 100).to_pylist()
         examples = list(dict.fromkeys(self._example(row, show) for row in sample))
-        self.count(reason, number, examples, fault=fault)
+        line = sample[0].get(LINE)
+        row = partial(self.row_at, line) if self.row_at is not None and line is not None else None
+        self.count(reason, number, examples, fault=fault, row=row)
         return table.filter(pc.invert(bad))
 
     def merge(self, other: "ValidationReport") -> None:
@@ -97,7 +138,7 @@ class ValidationReport:
         self.notes.extend(other.notes)
         for mine, theirs in ((self.faults, other.faults), (self.omissions, other.omissions)):
             for reason, tally in theirs.items():
-                self.count(reason, tally.count, tally.examples, fault=mine is self.faults)
+                self.count(reason, tally.count, tally.examples, fault=mine is self.faults, row=tally.row)
 
     def fault_lines(self) -> Iterator[str]:
         """A line for every kind of fault, and a line for every example of it."""

@@ -7,8 +7,9 @@
     gemserve import qilin SRC DST            Qilin (Xiaohongshu)
     gemserve import jsonl SRC DST            your own: items.jsonl, events.jsonl (or .parquet)
 
-It writes DST/items.parquet and DST/events.parquet, and prints how many records it read, kept and dropped. With --strict
-a broken record stops the import, with exit status 2 and nothing written. `python -m catalog.importers` is the same
+It writes DST/items.parquet and DST/events.parquet, and prints how many records it read, kept and dropped. It warns if
+more than one in a hundred is broken. If more than half are, or one with --strict, it stops with exit status 2 and
+nothing written. `python -m catalog.importers` is the same
 command. Read on in docs/data.md.
 """
 
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m catal
     try:
         dataset = read(chosen)
         print(printable(dataset))
+        for report in (dataset.items_report, dataset.events_report):
+            if report.warning:
+                print(f"warning: {printable(report.warning)}", file=sys.stderr)
         write_dataset(dataset, chosen.destination, strict=chosen.strict)
     except (CatalogError, OSError) as fault:
         print(f"error: {printable(fault)}", file=sys.stderr)

@@ -52,14 +52,17 @@ def assemble(
 ) -> Dataset:
     """The dataset of the sound rows of both tables. Dropped rows are added to the reports.
 
-    Raises DatasetError if there is no sound item or no sound event.
+    Raises DatasetError if there is no sound item or no sound event, or if more than half of either are broken.
     """
     items = clean_items(items, items_report)
     events = clean_events(drop_unknown_items(events, items["item_id"], events_report), events_report)
     dataset = Dataset(items, events, items_report, events_report)
     for report, table in ((items_report, items), (events_report, events)):
+        why = [report.error] if report.error else []
         if len(table) == 0:
-            raise DatasetError(f"there are no sound {report.subject} to import\n{dataset}")
+            why.insert(0, f"there are no sound {report.subject} to import")
+        if why:
+            raise DatasetError("\n".join([*why, str(dataset)]))
     return dataset
 
 

@@ -17,7 +17,8 @@ api/transport/compression.py, api/routes/static.py | tests/server/api |
 | pydantic-settings | the constructor's `_cli_settings_source`, arguments of `CliSettingsSource` | core/settings | \
 tests/server/core/settings |
 | tokenizers | the parts that a tokenizer of our own is made of | trainer/model/backbone.py | tests/trainer |
-| backports.zstd | what `compression.zstd` of Python 3.14 has | api/transport/request_body.py | its tests |
+| backports.zstd | what `compression.zstd` of Python 3.14 has | api/transport/request_body.py, \
+catalog/data/reading/stream.py | their tests |
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
-from catalog.data.id_text import id_text
+from catalog.data.reading.id_text import id_text
 from catalog.snapshot import Snapshot
 from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown

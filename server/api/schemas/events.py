@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJso
 from pydantic_core import PydanticCustomError
 
 from catalog.data.events import EventType
-from catalog.data.timestamps import unix_ms
+from catalog.data.reading.timestamps import unix_ms
 from server.api.schemas.requests import RequestModel, as_sent, other_names
 from server.api.schemas.types import Identifier, QueryText, whole_number
 from server.core.errors import describe

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from catalog.data.id_text import id_text
+from catalog.data.reading.id_text import id_text
 from catalog.text.prompts import clean_text
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,26 @@ def test_a_blank_query_is_no_query_and_the_report_says_so(jsonl):
     assert "1 blank queries were read as no query" in str(report)
 
 
-def test_seconds_in_place_of_milliseconds_are_noticed(jsonl):
-    _, report = read_events(jsonl(event(timestamp=NOON // 1000)))
-    assert "are the timestamps seconds" in str(report)
+@pytest.mark.parametrize(
+    ("unit", "time"), [("seconds", NOON // 1000), ("microseconds", NOON * 1000), ("nanoseconds", NOON * 10**6)]
+)
+@pytest.mark.parametrize("form", [int, float, str, lambda time: f"{time}.0"])
+def test_another_unit_than_milliseconds_is_read_and_told(jsonl, unit, time, form):
+    events, report = read_events(jsonl(event(timestamp=form(time))), strict=True)
+    assert events["timestamp"].to_pylist() == [NOON // 1000 * 1000]
+    assert f"the timestamps are {unit}, and were read so" in str(report)
+
+
+@pytest.mark.parametrize("value", [42.0, 9_007_199_254_740_991.0, 42])
+def test_ids_that_are_whole_floats_are_whole_numbers(jsonl, value):
+    events, _ = read_events(jsonl(event(user_id=value, item_id=value)), strict=True)
+    assert events["item_id"].to_pylist() == events["user_id"].to_pylist() == [str(int(value))]
+
+
+@pytest.mark.parametrize("value", [42.5, 1e300, 2.0**60, True, [1]])
+def test_ids_that_nobody_can_be_sure_of_are_faults(jsonl, value):
+    events, report = read_events(jsonl(event(item_id=value), event()))
+    assert (len(events), report.broken) == (1, 1)
 
 
 @pytest.mark.parametrize("missing", ["user_id", "item_id", "timestamp", "type"])
@@ -174,3 +192,25 @@ def test_an_empty_file_has_no_events(tmp_path):
     (tmp_path / "events.jsonl").write_text("")
     events, report = read_events(tmp_path / "events.jsonl")
     assert (len(events), report.read) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([float(NOON // 1000)]),
+        pa.array([NOON // 1000], pa.int32()),
+        pa.array([Decimal(NOON)], pa.decimal128(18, 0)),
+        pa.array([str(NOON)]),
+        pa.array([str(NOON // 1000).encode()]),
+        pa.array([datetime.datetime.fromtimestamp(NOON // 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")]),
+        pa.array([f"{NOON // 1000}.0"]),
+    ],
+    ids=str,
+)
+def test_times_of_any_usual_type_become_milliseconds(tmp_path, times):
+    table = pa.table({"user_id": pa.array([7.0]), "item_id": [b"i"], "type": [b"view"], "timestamp": times})
+    pq.write_table(table.append_column("query", pa.nulls(1, pa.float64())), tmp_path / "events.parquet")
+    events, _ = read_events(tmp_path / "events.parquet", strict=True)
+    row = events.to_pylist()[0]
+    assert row["timestamp"] // 1000 == NOON // 1000
+    assert (row["user_id"], row["item_id"], row["query"]) == ("7", "i", None)

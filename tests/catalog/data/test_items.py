@@ -1,6 +1,7 @@
 """Items files as people really have them, and what is said about the broken ones."""
 
 import json
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_no_more_than_three_examples_of_a_fault_are_shown(jsonl):
     ("columns", "said"),
     [
         ({"title": pa.array(["x"])}, "the column 'item_id' is missing; the columns are: title"),
-        ({"item_id": pa.array([1.0])}, "store them as strings"),
+        ({"item_id": pa.array([True])}, "'item_id' is bool, it must be string"),
         ({"item_id": pa.array(["a"]), "price": pa.array(["9"])}, "'price' is string, it must be number"),
         ({"item_id": pa.array(["a"]), "categories": pa.array(["x"])}, "it must be list of strings"),
         ({"item_id": pa.array(["a"]), "available": pa.array([1])}, "it must be true or false"),
@@ -267,3 +268,54 @@ def test_texts_are_the_item_text_of_every_row(items):
 )
 def test_item_text_skips_what_is_empty(record, text):
     assert item_text(record) == text
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([1.0, 7.0]),
+        pa.array([1.0, 7.0], pa.float32()),
+        pa.array([Decimal(1), Decimal(7)], pa.decimal128(18, 0)),
+        pa.array([Decimal(1), Decimal(7)], pa.decimal256(38, 0)),
+        pa.array([b"1", b"7"]),
+        pa.array([b"1", b"7"], pa.large_binary()),
+        pa.array([b"1", b"7"], pa.binary(1)),
+        pa.array([b"1", b"7"]).dictionary_encode(),
+        pa.array([1, 7], pa.uint64()),
+    ],
+    ids=str,
+)
+def test_ids_of_any_usual_type_are_text(tmp_path, ids):
+    pq.write_table(pa.table({"item_id": ids}), tmp_path / "items.parquet")
+    assert read_items(tmp_path / "items.parquet")["item_id"].to_pylist() == ["1", "7"]
+
+
+def test_float_ids_that_are_not_whole_are_faults_shown_as_they_stand(tmp_path):
+    ids = pa.array([1.0, 1.5, math.nan, None, 2.0**53, math.inf])
+    pq.write_table(pa.table({"item_id": ids}), tmp_path / "items.parquet")
+    table, report = load_items(tmp_path / "items.parquet")
+    assert table["item_id"].to_pylist() == ["1"]
+    assert report.broken == 5
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.int32(), pa.null(), pa.bool_(), pa.date32()], ids=str)
+def test_a_column_without_values_has_any_type(tmp_path, kind):
+    names = ("title", "description", "brand", "categories", "price", "available")
+    columns = {name: pa.nulls(2, kind) for name in names}
+    pq.write_table(pa.table({"item_id": ["1", "2"], **columns}), tmp_path / "items.parquet")
+    row = read_items(tmp_path / "items.parquet").to_pylist()[1]
+    assert row == {"item_id": "2", **dict.fromkeys(names), "categories": [], "available": True}
+
+
+def test_a_column_of_nan_has_no_values(tmp_path):
+    nothing = pa.array([math.nan, math.nan])
+    pq.write_table(
+        pa.table({"item_id": ["1", "2"], "brand": nothing, "categories": nothing}), tmp_path / "items.parquet"
+    )
+    assert read_items(tmp_path / "items.parquet")["brand"].to_pylist() == [None, None]
+
+
+def test_texts_that_impala_wrote_as_bytes_are_read(tmp_path):
+    columns = {name: pa.array([b"Zelt", None]) for name in ("title", "description", "brand")}
+    pq.write_table(pa.table({"item_id": [b"1", b"2"], **columns}), tmp_path / "items.parquet")
+    assert read_items(tmp_path / "items.parquet")["title"].to_pylist() == ["Zelt", None]

@@ -1,6 +1,7 @@
 """Reports: the counts add up, and faults are told from what was left out by choice."""
 
 import pyarrow as pa
+import pytest
 
 from catalog.data.validation_report import LINE, ValidationReport
 
@@ -47,3 +48,29 @@ def test_merged_reports_add_up():
     assert (one.read, one.broken, one.dropped, one.kept) == (9, 3, 4, 5)
     assert one.faults["broken"].examples == ["a", "b", "c"]
     assert "note: look here" in str(one)
+
+
+@pytest.mark.parametrize(
+    ("broken", "warns", "fails"), [(1, False, False), (2, True, False), (50, True, False), (51, True, True)]
+)
+def test_a_loss_is_a_warning_and_most_of_a_file_an_error(broken, warns, fails):
+    report = ValidationReport("events", read=100)
+    report.count("odd", broken - 1, ["line 1: a"], row=lambda: "{first}")
+    report.count("rare", 1, ["line 2: b"])
+    report.count("junk", 40, fault=False)
+    assert (report.warning is not None, report.error is not None) == (warns, fails)
+    if fails:
+        assert "51 of 100 events (51.0%)" in report.error
+        assert "50 × odd" in report.error
+        assert "{first}" in report.error
+
+
+def test_the_first_row_of_a_reason_is_kept_as_it_stands():
+    report = ValidationReport("events", read=3, row_at=lambda line: f"raw {line}")
+    report.drop(
+        pa.table({"tag": ["x", "y", "z"], LINE: [2, 3, 4]}), pa.array([False, True, True]), "odd", show=("tag",)
+    )
+    whole = ValidationReport("events")
+    whole.merge(report)
+    assert whole.error is not None
+    assert "raw 3" in whole.error

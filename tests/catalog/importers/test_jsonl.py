@@ -37,12 +37,12 @@ def test_sound_records_are_kept_and_the_others_counted(source):
 
 
 def test_parquet_is_accepted_too(source):
-    (source / "items.jsonl").write_text(json.dumps(ITEMS[0]))
+    (source / "items.jsonl").write_text("\n".join(map(json.dumps, ITEMS[:2])))
     write_items(read_items(source / "items.jsonl"), source / "items.parquet")
     with pytest.raises(DatasetError, match=r"both items\.jsonl and items\.parquet are there"):
         read_jsonl(source)
     (source / "items.jsonl").unlink()
-    assert read_jsonl(source).items["title"].to_pylist() == ["Tent"]
+    assert read_jsonl(source).items["title"].to_pylist() == ["Tent", None]
 
 
 def test_a_missing_file_is_named(source):
@@ -76,3 +76,11 @@ def test_erased_users_go_along_from_behind_links_on_both_sides(source, tmp_path)
     assert dataset.events["user_id"].to_pylist() == ["b"]
     write_dataset(dataset, destination)
     assert read_tombstones(destination / "events.erased.json").keys() == {digest_of("a"), digest_of("c")}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".ndjson", ".json", ".jsonl.zst", ".json.bz2", ".jsonl.xz"])
+def test_any_usual_name_is_found_and_its_tombstones_too(source, suffix):
+    (source / "items.jsonl").rename(source / f"items{suffix}")
+    (source / "events.jsonl").rename(source / f"events{suffix}")
+    write_tombstones({digest_of("a"): 1_800_000_000_000}, source / "events.erased.json")
+    assert read_jsonl(source).events["user_id"].to_pylist() == ["b"]

@@ -112,3 +112,17 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path):
         one, two, other = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two", "other"))
         assert one == two
         assert one != other
+
+
+@pytest.mark.parametrize("sound", [1, 2, 300])
+def test_a_loss_is_told_and_most_of_a_file_stops_the_import(source, tmp_path, capsys, sound):
+    """Of so many sound events, two are lost: over half of three, half of four, less than a hundredth of 302."""
+    broken = {"user_id": "a", "item_id": "1", "timestamp": 1_700_000_000_000, "type": "kauf", "note": "Grüße"}
+    lines = [json.dumps(broken, ensure_ascii=False), *[json.dumps(EVENT)] * sound, '{"user_id": "b", cut']
+    (source / "events.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    status = main(["jsonl", str(source), str(tmp_path / "out")])
+    told = capsys.readouterr().err
+    assert status == (2 if sound == 1 else 0)
+    assert (tmp_path / "out").exists() == (sound > 1)
+    assert (f"2 of {sound + 2} events" in told) == (sound < 300)
+    assert (lines[0] in told or lines[-1] in told) == (sound == 1)
