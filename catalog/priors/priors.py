@@ -12,6 +12,8 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
+from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +29,7 @@ from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES, Match, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
-__all__ = ["FEATURES", "Candidates", "Fit", "PriorSettings", "Priors"]
+__all__ = ["FEATURES", "PRIOR_PARTS", "Candidates", "Fit", "PriorPart", "PriorSettings", "Priors"]
 
 CLICK_FEATURES = ("same_clicks", "alike_clicks", "intent")
 NEIGHBOUR_FEATURES = ("ease", "transitions", "item_knn")
@@ -36,6 +38,10 @@ FEATURES: tuple[str, ...] = (*WORD_FEATURES, *CLICK_FEATURES, *NEIGHBOUR_FEATURE
 COLUMN = {name: place for place, name in enumerate(FEATURES)}
 
 Fit = Literal["all", "some", "none"]
+PriorPart = Literal["neighbours", "clicks", "words", "features"]
+PRIOR_PARTS: tuple[PriorPart, ...] = ("neighbours", "clicks", "words", "features")
+"""What takes time: to find items by each kind of source, and to say all features of those that were found."""
+RECOMMENDATION_PARTS: tuple[PriorPart, ...] = ("neighbours", "features")
 ALL_WORDS = 0.999
 """Of an item that has all words of a query the share that it has, less what rounding may take."""
 IS_NAMED = [COLUMN["exact_title"], COLUMN["identifier"]]
@@ -69,11 +75,13 @@ class Candidates:
     item_C: int64, ascending.
     value_CF: float32, the features in the order of FEATURES.
     words: the readings of each word of the question.
+    seconds: how long each part took.
     """
 
     item_C: NDArray[np.int64]
     value_CF: NDArray[np.float32]
     words: Sequence[Mapping[str, float]] = ()
+    seconds: Mapping[PriorPart, float] = field(default_factory=dict)
 
     @property
     def fit(self) -> Fit:
@@ -148,11 +156,16 @@ class Priors:
         history_H: the items of the history, int64, oldest first.
         prefix: whether the last word of the query may be the beginning of one.
         """
+        moments = [perf_counter()]
         said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
+        moments.append(perf_counter())
         further = self.live.popular(self.settings.listed)
         if query is not None:
+            said |= self._taken_after(query)
+            moments.append(perf_counter())
             by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix)
-            said |= {**self._taken_after(query), "bm25": (by_words.item_S, by_words.score_S)}
+            said["bm25"] = by_words.item_S, by_words.score_S
+            moments.append(perf_counter())
             further = np.array([*by_words.titled, *by_words.named, *further.tolist()], np.int64)
         of_sources, values = zip(*(said[name] for name in SOURCES), strict=True)
         item_C, value_CF = self._kernels.join(
@@ -163,7 +176,11 @@ class Priors:
             value_CF[:, COLUMN["intent"]] = intents.score(self._intents, self._split(query), item_C)
         value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
         value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
-        return Candidates(item_C, value_CF.astype(np.float32), () if query is None else by_words.words)
+        moments.append(perf_counter())
+        parts = RECOMMENDATION_PARTS if query is None else PRIOR_PARTS
+        seconds = {part: after - before for part, (before, after) in zip(parts, pairwise(moments), strict=True)}
+        words = () if query is None else by_words.words
+        return Candidates(item_C, value_CF.astype(np.float32), words, seconds)
 
     def matches(
         self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]

@@ -19,13 +19,20 @@ __all__ = [
     "ENGINE_RESTARTS",
     "ENGINE_SECONDS",
     "EVENTS",
+    "EVENTS_COUNTED",
     "EVENT_CATCH_UPS",
+    "EVENT_FAILURES",
+    "EVENT_LAG_EVENTS",
+    "EVENT_LAG_SECONDS",
+    "EVENT_LOG_READ",
     "HISTORY_EVENTS",
     "HISTORY_SECONDS",
     "IN_FLIGHT",
+    "LIVE_PRIOR_BYTES",
     "MODEL",
     "PREFIX_CACHE_TOKENS",
     "PRIORS_LEFT_AWAY",
+    "PRIOR_PART_SECONDS",
     "PRIOR_SECONDS",
     "PROBLEMS",
     "PROMPT_TOKENS",
@@ -34,9 +41,11 @@ __all__ = [
     "QUEUE_WAITING",
     "REDIS_ERRORS",
     "REJECTED_EVENTS",
+    "REMEMBERED_EVENTS",
     "REQUEST_SECONDS",
     "ROLLOUT_SECONDS",
     "SLOTS_TAKEN",
+    "STATIC_PRIOR_SECONDS",
     "TRAFFIC_WEIGHT",
     "UNKNOWN_ITEM_EVENTS",
     "Outcome",
@@ -107,6 +116,43 @@ PRIORS_LEFT_AWAY = Counter(
 for reason in ("timeout", "error"):
     PRIORS_LEFT_AWAY.labels(reason)
 
+PRIOR_PART_SECONDS = Histogram(
+    "gemserve_prior_part_seconds",
+    "Time that a part of a prior took in its thread (neighbours, clicks, words: finding items; features: all that is"
+    " said of those that were found)",
+    ["part"],
+    buckets=(0.00005, 0.0001, 0.00025, *FINE_SECONDS),
+)
+STATIC_PRIOR_SECONDS = Histogram(
+    "gemserve_static_prior_seconds",
+    "Time to have an engine hold the popularity of all items, with an index and after events",
+    buckets=SECONDS,
+)
+LIVE_PRIOR_BYTES = Gauge(
+    "gemserve_live_prior_bytes", "About the memory that a model's priors take for what changes with events", ["model"]
+)
+REMEMBERED_EVENTS = Gauge("gemserve_remembered_events", "Events that a model's priors can take back", ["model"])
+EVENTS_COUNTED = Counter(
+    "gemserve_events_counted", "Events of the log that a source of a model's priors has counted", ["model", "source"]
+)
+EVENT_LAG_SECONDS = Histogram(
+    "gemserve_event_lag_seconds",
+    "Time from the moment an event was accepted, by the clock of Redis, until a model counted it; the oldest of each"
+    " read of the log",
+    ["model"],
+    buckets=(0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+EVENT_LAG_EVENTS = Gauge(
+    "gemserve_event_lag_events", "Events that the last look at the log has found not counted by a model", ["model"]
+)
+EVENT_LOG_READ = Gauge(
+    "gemserve_event_log_read_timestamp_seconds", "When a model last counted the log to its end, Unix time", ["model"]
+)
+EVENT_FAILURES = Counter(
+    "gemserve_event_failures", "Looks at the log that failed, by reason (away: Redis; failed: see the log)", ["reason"]
+)
+for reason in ("away", "failed"):
+    EVENT_FAILURES.labels(reason)
 EVENT_CATCH_UPS = Counter(
     "gemserve_event_catch_ups",
     "Models that were to count the events of the log before they answered, by outcome (ok; late, away, failed: they"
@@ -145,6 +191,22 @@ CATALOG_ITEMS = Gauge("gemserve_catalog_items", "Items of a model's catalog, by 
 CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change that a model's catalog has", ["model"])
 
 
+OF_MODELS = (
+    ANSWERS,
+    CATALOG_ITEMS,
+    CATALOG_VERSION,
+    ENGINE_REQUESTS,
+    ENGINE_RESTARTS,
+    EVENTS_COUNTED,
+    EVENT_LAG_EVENTS,
+    EVENT_LAG_SECONDS,
+    EVENT_LOG_READ,
+    LIVE_PRIOR_BYTES,
+    REMEMBERED_EVENTS,
+)
+"""Their series go with their models."""
+
+
 def outcome_of(status: int, *, degraded: bool) -> Outcome:
     """The outcome that an HTTP status stands for. degraded: the answer lacks something that it should build on."""
     if status >= 500:
@@ -157,5 +219,5 @@ def outcome_of(status: int, *, degraded: bool) -> Outcome:
 def forget(version: str) -> None:
     """Removes the series of a model that answers no more."""
     MODEL.remove_by_labels({"version": version})
-    for metric in (ANSWERS, ENGINE_REQUESTS, ENGINE_RESTARTS, CATALOG_ITEMS, CATALOG_VERSION):
+    for metric in OF_MODELS:
         metric.remove_by_labels({"model": version})

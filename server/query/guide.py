@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
+from opentelemetry.trace import Span
 
+from catalog.priors.priors import PRIOR_PARTS
 from server.core import metrics, tracing
 from server.query.types import Query
 from server.retrieval.live_catalog import Searcher
 from server.retrieval.prior_source import GuidedBy, PriorSource
 
 __all__ = ["Guide"]
+
+PART_SECONDS = {part: metrics.PRIOR_PART_SECONDS.labels(part) for part in PRIOR_PARTS}
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +70,11 @@ class Guide:
             return None
         started = time.perf_counter()
         try:
-            with tracing.span("prior"):
+            with tracing.span("prior") as span:
                 async with asyncio.timeout(self._timeout_seconds):
                     made = await self._source.prior(self._task, self._text, past, self._state, prefix=self._prefix)
+                if span is not None:
+                    _describe(span, made)
         except TimeoutError:
             self._leave_away("timeout")
             return None
@@ -76,9 +82,18 @@ class Guide:
             self._leave_away("error", exc_info=error)
             return None
         metrics.PRIOR_SECONDS.labels(self._task).observe(time.perf_counter() - started)
+        for part, seconds in made.seconds.items():
+            PART_SECONDS[part].observe(seconds)
         return made
 
     def _leave_away(self, reason: str, **particulars: Exception) -> None:
         self.left_away = True
         metrics.PRIORS_LEFT_AWAY.labels(reason).inc()
         log.warning("answering_without_prior", reason=reason, **particulars)
+
+
+def _describe(span: Span, guided_by: GuidedBy) -> None:
+    """How many items sources found, and the milliseconds of every part, without what the prior waited for a thread."""
+    span.set_attribute("gemserve.candidates", len(guided_by.prior.leaves))
+    for part, seconds in guided_by.seconds.items():
+        span.set_attribute(f"gemserve.{part}_ms", round(1000 * seconds, 3))

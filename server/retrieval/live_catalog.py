@@ -151,6 +151,7 @@ class LiveCatalog:
         metrics.CATALOG_ITEMS.labels(model, "true").set(searcher.eligible.shown)
         metrics.CATALOG_ITEMS.labels(model, "false").set(searcher.eligible.present - searcher.eligible.shown)
         metrics.CATALOG_VERSION.labels(model).set(searcher.snapshot.number)
+        self.priors.describe_in_metrics()
 
     async def close(self) -> None:
         """Stop waiting for requests to finish."""

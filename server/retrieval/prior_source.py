@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.errors import PriorsError
-from catalog.priors.priors import Fit, Priors
+from catalog.priors.live.events import LIVE_SOURCES
+from catalog.priors.priors import Fit, PriorPart, Priors
 from catalog.priors.weights import PriorWeights, prior_of
 from catalog.search.guidance import Prior
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import TASKS, Task
+from server.core import metrics
 from server.engine.protocol import Engine
 from server.storage.protocol import LoggedEvent
 
@@ -57,12 +59,14 @@ class GuidedBy:
     fit: how well the catalog fits what was typed; None for a recommendation.
     priors: what it was made by.
     words: the readings of each word that was typed.
+    seconds: how long each part of it took.
     """
 
     prior: Prior
     fit: Fit | None
     priors: Priors
     words: Sequence[Mapping[str, float]]
+    seconds: Mapping[PriorPart, float]
 
 
 class PriorSource:
@@ -80,6 +84,7 @@ class PriorSource:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prior")
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None
         self._counting = asyncio.Lock()
+        self._described = dict.fromkeys(LIVE_SOURCES, 0)
         self._waiting: Sequence[LoggedEvent] = ()
         self._renewable = False
 
@@ -115,8 +120,9 @@ class PriorSource:
         priors = state.priors or (await self._sources())[0]
         self._renewable = False  # before it is read: what is counted from now on may be missing
         try:
-            value_N = await asyncio.to_thread(lambda: priors.popularity_N[state.serial_N])
-            await self._engine.install_static_prior(installed, value_N)
+            with metrics.STATIC_PRIOR_SECONDS.time():
+                value_N = await asyncio.to_thread(lambda: priors.popularity_N[state.serial_N])
+                await self._engine.install_static_prior(installed, value_N)
         except BaseException:
             self._renewable = True
             raise
@@ -163,11 +169,26 @@ class PriorSource:
                 self._waiting = await asyncio.to_thread(_count, priors, known, erased, snapshot)
             finally:
                 self._renewable = True  # after it is done: what reads popularity meanwhile may miss the rest
+                self._describe(priors)
 
     async def count_waiting(self, snapshot: Snapshot) -> None:
         """Count what waited for items that came with this snapshot. Raises PriorsError."""
         if self._waiting:
             await self.count((), (), snapshot)
+
+    def describe_in_metrics(self) -> None:
+        """Set the gauges of what events have taught since."""
+        if self._loaded is not None:
+            metrics.EVENT_LAG_SECONDS.labels(self._bundle.version)  # so that the first one is an increase
+            self._describe(self._loaded[0])
+
+    def _describe(self, priors: Priors) -> None:
+        live, model = priors.live, self._bundle.version
+        metrics.REMEMBERED_EVENTS.labels(model).set(len(live))
+        metrics.LIVE_PRIOR_BYTES.labels(model).set(live.nbytes)
+        for source, counted in live.counted.items():
+            metrics.EVENTS_COUNTED.labels(model, source).inc(counted - self._described[source])
+        self._described = live.counted.copy()
 
     def close(self) -> None:
         """Take up nothing more."""
@@ -245,4 +266,4 @@ def _prior(
     leaf_C = state.leaf_S[prior.leaves]
     order_C = np.argsort(leaf_C)
     guiding = Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)
-    return GuidedBy(guiding, None if text is None else candidates.fit, priors, candidates.words)
+    return GuidedBy(guiding, None if text is None else candidates.fit, priors, candidates.words, candidates.seconds)

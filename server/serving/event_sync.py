@@ -10,6 +10,9 @@ two seconds.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -127,17 +130,38 @@ class EventSync:
             return
         progress = self._progress.setdefault(catalog, Progress())
         async with progress.alone:
-            await self._read_on(catalog, progress, after)
+            with _failures_counted():
+                await self._read_on(catalog, progress, after)
         catalog.priors.behind = False
 
     async def _read_on(self, catalog: LiveCatalog, progress: Progress, after: int) -> None:
+        found = 0
         while True:
+            began = progress.position is not None
             if progress.position is None:
                 batch = await self._store.begin(after, MAX_EVENTS)
             else:
                 batch = await self._store.since(progress.position, after)
             done, progress.position = progress.position == batch.position, batch.position
+            found += len(batch.events)
+            metrics.EVENT_LAG_EVENTS.labels(catalog.version).set(found)
             if batch.events or batch.erased:  # where that fails, part of it may be counted: it is not tried again
                 await catalog.count_events(batch.events, batch.erased)
+            if began and batch.oldest is not None:
+                lag = time.time() - batch.oldest / 1000
+                metrics.EVENT_LAG_SECONDS.labels(catalog.version).observe(max(0.0, lag))
             if done:
+                metrics.EVENT_LOG_READ.labels(catalog.version).set_to_current_time()
                 return
+
+
+@contextmanager
+def _failures_counted() -> Iterator[None]:
+    try:
+        yield
+    except HistoryUnavailable:
+        metrics.EVENT_FAILURES.labels("away").inc()
+        raise
+    except Exception:
+        metrics.EVENT_FAILURES.labels("failed").inc()
+        raise

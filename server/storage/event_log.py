@@ -69,7 +69,8 @@ class RedisEventLog:
         )
         newer = await asyncio.to_thread(_newer, found[:-1], after)
         past = await self._past(list(dict.fromkeys(user for user, *_ in newer)), after)
-        return LogBatch(position, await asyncio.to_thread(_events, newer, past), erased)
+        oldest = min((int(entries[0][0].partition(b"-")[0]) for entries in found[:-1] if entries), default=None)
+        return LogBatch(position, await asyncio.to_thread(_events, newer, past), erased, oldest)
 
     async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[str, ...]]:
         """The items of each user's history up to a time, oldest first."""

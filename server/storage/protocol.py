@@ -216,11 +216,13 @@ class LogBatch:
     position: where the next batch begins.
     events: in the order in which they came.
     erased: SHA-256 of the ids of users who were erased, after all these events.
+    oldest: when the first of the events came, Unix ms by the clock of the store; None where there is none.
     """
 
     position: tuple[str, ...]
     events: tuple[LoggedEvent, ...] = ()
     erased: tuple[str, ...] = ()
+    oldest: int | None = None
 
 
 class EventLog(Protocol):

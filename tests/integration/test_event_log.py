@@ -29,7 +29,7 @@ async def all_since(log: RedisEventLog, batch: LogBatch, after: int) -> list[Log
             return events
 
 
-async def test_events_are_told_once_with_what_was_before(connect: Connect, log: RedisEventLog) -> None:
+async def test_events_are_told_once_with_what_was_before(connect: Connect, log: RedisEventLog, raw: Redis) -> None:
     history, after = connect(), START + 2_500
     await history.append([event(1), event(2), event(3, query="tent"), event(4, user="bob")])
     batch = await log.begin(after, 6_400)
@@ -37,10 +37,15 @@ async def test_events_are_told_once_with_what_was_before(connect: Connect, log: 
         LoggedEvent(digest_of("ada"), "i3", "tent", ("i1", "i2")),
         LoggedEvent(digest_of("bob"), "i4", None),
     }
-    assert (await log.since(batch.position, after)).events == ()
+    nothing = await log.since(batch.position, after)
+    assert (nothing.events, nothing.oldest) == ((), None)
+    assert (first := batch.oldest) is not None
     await history.append([event(5, user="bob"), event(6), event(7, late_ms=6_000)])
     batch = await log.since(batch.position, after)
     assert {(e.user, e.item_id) for e in batch.events} == {(digest_of("bob"), "i5"), (digest_of("ada"), "i6")}
+    seconds, microseconds = await raw.time()
+    assert batch.oldest is not None
+    assert first <= batch.oldest <= 1_000 * seconds + microseconds // 1_000
     assert (await log.since(batch.position, after)).events == ()
 
 

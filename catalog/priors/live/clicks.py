@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.priors.clicks import ClickSettings, Words
-from catalog.priors.live.counts import LiveCounts, grown, parts
+from catalog.priors.live.counts import CELL_BYTES, LiveCounts, grown, parts
 from catalog.text.prompts import clean_text
 
 __all__ = ["LiveClicks"]
@@ -63,6 +63,13 @@ class LiveClicks:
             self._texts_of_V[self._word_W[begin:end]] += came
             self._texts += came
             self._rarity_V = None
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes beside what the bundle has."""
+        arrays = (self._word_W, self._bounds_T2, self._events_T, self._texts_of_V, *self._postings)
+        named = (len(self._number_of) + len(self._column_of)) * CELL_BYTES
+        return sum(array.nbytes for array in arrays) + self._taken.nbytes + self._asked.nbytes + named
 
     def taken_after(self, query: str, ways: Sequence[ClickSettings], most: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """What `clicks.score` says of one query, each time with other settings: items, int64, and scores, float64.

@@ -20,6 +20,8 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 NOTHING = 1e-9
 """Less than this is what rounding leaves of an amount that was taken back."""
 MIN_CELLS = 1_024
+CELL_BYTES = 150
+"""What a cell takes in a dictionary."""
 
 
 class LiveCounts:
@@ -67,6 +69,11 @@ class LiveCounts:
     def __len__(self) -> int:
         """How many cells there are."""
         return len(self._place)
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes."""
+        return sum(array.nbytes for array in self.arrays) + len(self._place) * CELL_BYTES
 
     def _new_cell(self, row: int, column: int) -> int:
         place = len(self._place)

@@ -25,12 +25,16 @@ from catalog.priors.live.neighbours import LiveNeighbours
 from catalog.priors.live.popularity import LivePopularity
 from catalog.priors.neighbours import ease, item_knn, transitions
 
-__all__ = ["MAX_EVENTS", "MAX_OF_USER", "LiveEvents", "NeighbourSettings", "Sparse"]
+__all__ = ["LIVE_SOURCES", "MAX_EVENTS", "MAX_OF_USER", "LiveEvents", "NeighbourSettings", "Sparse"]
 
 MAX_EVENTS = 25_000
 MAX_OF_USER = 200
 MAX_PAST = 50
 """Items before a user's first event that are remembered."""
+LIVE_SOURCES = ("clicks", "transitions", "item_knn", "popularity")
+"""What counts events while it serves."""
+EVENT_BYTES, USER_BYTES = 150, 1_000
+"""About what is remembered of an event, its query among it, and of a user."""
 MAX_PARTNERS = 10
 """Items of a user, the newest, that item-kNN counts together with a new one."""
 
@@ -61,7 +65,10 @@ class UserEvents:
 
 
 class LiveEvents:
-    """What a bundle learned, and what events since add to it. Threads may share it."""
+    """What a bundle learned, and what events since add to it. Threads may share it.
+
+    counted: how many events each of LIVE_SOURCES has counted, those among them that were taken back since.
+    """
 
     def __init__(self, learned: Learned, settings: NeighbourSettings, words: Words) -> None:
         """words: the distinct words of a query."""
@@ -88,6 +95,7 @@ class LiveEvents:
             decay=of_knn.decay,
         )
         self._popularity = LivePopularity(learned.events_N)
+        self.counted = dict.fromkeys(LIVE_SOURCES, 0)
 
     def add(self, user: str, item: int, query: str | None = None, past: Sequence[int] = ()) -> None:
         """Count an event.
@@ -99,10 +107,7 @@ class LiveEvents:
             own = self._users.pop(user, None) or UserEvents(list(past[-MAX_PAST:]))
             self._users[user] = own
             if len(own.events) == MAX_OF_USER:
-                self._count(own, 0, -1)
-                self._events -= MAX_OF_USER // 2
-                del own.events[: MAX_OF_USER // 2]
-                self._count(own, 0, 1)
+                self._drop_oldest(own)
             own.events.append((item, query))
             self._count(own, len(own.events) - 1, 1)
             self._events += 1
@@ -147,9 +152,27 @@ class LiveEvents:
         """How many events are remembered."""
         return self._events
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes beside what the bundle has."""
+        sources = (self._clicks, self._ease, self._transitions, self._item_knn, self._popularity)
+        remembered = self._events * EVENT_BYTES + len(self._users) * USER_BYTES
+        return sum(source.nbytes for source in sources) + remembered
+
+    def _note(self, source: str, sign: int) -> None:
+        self.counted[source] += max(sign, 0)
+
     def _make_room(self, items: int) -> None:
         for own in (self._ease, self._transitions, self._item_knn, self._popularity):
             own.make_room(items)
+
+    def _drop_oldest(self, own: UserEvents) -> None:
+        counted = self.counted.copy()
+        self._count(own, 0, -1)
+        self._events -= MAX_OF_USER // 2
+        del own.events[: MAX_OF_USER // 2]
+        self._count(own, 0, 1)
+        self.counted = counted  # what is kept has been counted before
 
     def _forget(self, user: str) -> None:
         own = self._users.pop(user)
@@ -163,8 +186,10 @@ class LiveEvents:
         distinct = dict.fromkeys(before)
         for item, query in own.events[begin:]:
             self._popularity.add(item, sign)
+            self._note("popularity", sign)
             if query is not None:
                 self._clicks.add(query, item, sign)
+                self._note("clicks", sign)
             if steps[-1:] != [item]:
                 self._count_step(steps, item, sign)
                 steps.append(item)
@@ -174,6 +199,7 @@ class LiveEvents:
 
     def _count_step(self, steps: Sequence[int], item: int, sign: int) -> None:
         settings = self._settings.transitions
+        self._note("transitions", sign)
         self._transitions.add_item(item, sign)
         for distance, earlier in enumerate(reversed(steps[-settings.window :])):
             if earlier != item:
@@ -183,6 +209,7 @@ class LiveEvents:
                     self._transitions.add_pair(item, earlier, settings.backward * weight)
 
     def _count_taker(self, partners: Sequence[int], item: int, sign: int) -> None:
+        self._note("item_knn", sign)
         self._item_knn.add_item(item, sign)
         for other in partners:
             self._item_knn.add_pair(item, other, sign)

@@ -61,6 +61,11 @@ class LiveNeighbours:
         """Count that another item followed an item; a negative amount takes back."""
         self._counts.add(item, other, amount)
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes beside what the bundle has."""
+        return self._count_N.nbytes + self._fitted_root_N.nbytes + self._root_N.nbytes + self._counts.nbytes
+
     def said_of(self, history_H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The weighted sum of the neighbours of a history: items, int64 [S] in any order, and values, float64 [S].
 

@@ -43,6 +43,11 @@ class LivePopularity:
             if before == self._greatest:
                 self._greatest = self._events_N.max(initial=0)
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes."""
+        return self._events_N.nbytes + (0 if self._best is None else self._best.nbytes)
+
     def best(self, count: int) -> NDArray[np.int64]:
         """The most popular items, so many, in any order; of equally popular ones the first."""
         if self._best is None or len(self._best) < min(count, self._items):

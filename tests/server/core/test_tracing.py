@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
+from catalog.priors.priors import PRIOR_PARTS
 from server.app import create_app
 from server.core import tracing
 from server.core.logging import configure_logging
@@ -97,6 +98,12 @@ async def test_a_request_is_a_trace_from_its_route_to_the_engine(traced: Shop, e
     assert engine["gemserve.model"] == "2025-11-20-a"
     assert engine["gemserve.beam_width"] == 50
     assert engine["gemserve.prompt_tokens"]
+    prior = dict(found["prior"].attributes or {})
+    assert prior.keys() == {"gemserve.candidates", *(f"gemserve.{part}_ms" for part in PRIOR_PARTS)}
+    assert prior["gemserve.candidates"]
+    await traced.get("/recommend", user="ada")
+    recommended = dict([span for span in exporter.get_finished_spans() if span.name == "prior"][-1].attributes or {})
+    assert recommended.keys() == {"gemserve.candidates", "gemserve.neighbours_ms", "gemserve.features_ms"}
 
 
 async def test_the_callers_trace_goes_on(traced: Shop, exporter: InMemorySpanExporter) -> None:

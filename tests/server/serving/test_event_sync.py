@@ -1,6 +1,7 @@
 """Events of the log reach the priors of every server. The log is in memory here."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import product
@@ -8,9 +9,11 @@ from itertools import product
 import numpy as np
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from catalog.data.changes import Upsert
 from catalog.data.tombstones import digest_of
+from catalog.priors.live.events import MAX_OF_USER
 from catalog.priors.priors import FEATURES
 from server.core import metrics
 from server.core.settings import Settings
@@ -20,8 +23,8 @@ from server.retrieval.live_catalog import LiveCatalog
 from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
 from server.storage.protocol import LoggedEvent
-from tests.support.memory_log import MemoryLog
-from tests.support.small_shop import NAMES, RecordingEngine, make_deployments
+from tests.support.memory_log import START, MemoryLog
+from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle, make_deployments
 
 SOON, NEVER = 0.01, 1_000
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
@@ -310,3 +313,56 @@ class FailingEngine(RecordingEngine):
             raise EngineUnavailable("it died")
         self.renewed += 1
         await super().install_static_prior(index_id, value_N)
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"gemserve_{name}", labels) or 0.0
+
+
+async def test_metrics_say_how_events_are_followed(settings: Settings) -> None:
+    log = MemoryLog()
+    async with manager(settings.model_copy(update={"rollout": "recreate"}), log) as deployments:
+        catalog = catalog_of(deployments)
+        sources = ("clicks", "transitions", "item_knn", "popularity")
+        before = [sample("events_counted_total", model=OLD, source=source) for source in sources]
+        observed = sample("event_lag_seconds_count", model=OLD)
+        read, lagged = (sample(name, model=OLD) for name in (READ_AT, "event_lag_seconds_sum"))
+        size = sample("live_prior_bytes", model=OLD)
+        log.entries += [event("ada", NAMES[8], None, NAMES[7]), event("ada", NAMES[8], "lilo"), event("bob", NAMES[9])]
+        await sync_of(deployments)(catalog)
+        after = [sample("events_counted_total", model=OLD, source=source) for source in sources]
+        assert np.subtract(after, before).tolist() == [1, 2, 2, 3]
+        assert sample("remembered_events", model=OLD) == 3
+        assert sample("event_lag_events", model=OLD) == 3
+        assert sample("event_lag_seconds_count", model=OLD) == observed + 1
+        assert sample("event_lag_seconds_sum", model=OLD) - lagged == pytest.approx(time.time() - START, rel=0.01)
+        assert sample(READ_AT, model=OLD) > read
+        assert sample("live_prior_bytes", model=OLD) > size
+        log.entries.append(digest_of("ada"))
+        await sync_of(deployments)(catalog)
+        assert sample("remembered_events", model=OLD) == 1
+        assert sample("event_lag_events", model=OLD) == 0
+        assert [sample("events_counted_total", model=OLD, source=source) for source in sources] == after
+        log.away, failed = True, sample("event_failures_total", reason="away")
+        await sync_of(deployments)(catalog)
+        assert sample("event_failures_total", reason="away") == failed + 1
+        log.away = False
+        await deployments.activate(NEW)
+        assert sample("remembered_events", model=NEW) == 1
+    for name in ("remembered_events", "live_prior_bytes", "event_lag_events", READ_AT):
+        assert REGISTRY.get_sample_value(f"gemserve_{name}", {"model": OLD}) is None
+
+
+READ_AT = "event_log_read_timestamp_seconds"
+
+
+def sync_of(deployments: DeploymentManager) -> Callable[[LiveCatalog], Awaitable[None]]:
+    return deployments._rollout.catch_up
+
+
+def test_what_a_user_did_long_ago_is_not_counted_again_when_the_rest_is_forgotten() -> None:
+    live = ShopBundle().priors.live
+    for number in range(2 * MAX_OF_USER):
+        live.add("ada", number % 7, "lilo")
+    assert live.counted["popularity"] == live.counted["clicks"] == 2 * MAX_OF_USER
+    assert len(live) <= MAX_OF_USER
