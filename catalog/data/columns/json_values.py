@@ -36,7 +36,9 @@ def _moment(value: Any, kind: pa.DataType) -> datetime:
     return moment if kind.tz is not None else moment.replace(tzinfo=None)
 
 
-def _upper_zone(text: str) -> str:
+def _upper_zone(text: Any) -> str:
+    if type(text) is not str:
+        raise TypeError(text)
     return f"{text[:-1]}Z" if text.endswith("z") else text  # RFC 3339 allows both
 
 
