@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -14,13 +14,13 @@ import httpx
 from gemserve_client import endpoints
 from gemserve_client.batch import BatchResult, batches
 from gemserve_client.config import TIMEOUTS, ClientConfig, Timeouts, new_request_id
-from gemserve_client.decode import parse
 from gemserve_client.endpoints import Call
-from gemserve_client.errors import ApiError
+from gemserve_client.errors import ApiError, sendable
 from gemserve_client.events import Event
 from gemserve_client.queries import Question
 from gemserve_client.responses import Answer, Receipt
 from gemserve_client.retries import RETRIES, Retries
+from gemserve_client.values.decode import parse
 
 __all__ = ["AsyncClient"]
 
@@ -56,7 +56,8 @@ class AsyncClient:
     ) -> None:
         self._config = ClientConfig(url, key, timeouts, retries, compress, request_id, random)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(base_url=url, headers=self._config.headers(), transport=transport)
+        with sendable():
+            self._http = httpx.AsyncClient(base_url=url, headers=self._config.headers(), transport=transport)
 
     search = method(endpoints.search)
     recommend = method(endpoints.recommend)
@@ -80,9 +81,13 @@ class AsyncClient:
     version = method(endpoints.version)
     ready = method(endpoints.ready)
 
-    async def send_events(self, events: Sequence[Event]) -> Receipt:
-        """Tells what users did, 1,000 events at a time. After an error the same events may be sent again."""
-        return endpoints.joined([await self._send(call) for call in endpoints.events(events)])
+    async def send_events(self, events: Iterable[Event | Mapping[str, Any]]) -> Receipt:
+        """Tells what users did, 1,000 events at a time. After an error the same events may be sent again.
+
+        An event that cannot be sent, such as one with a NaN, is among the receipt's `rejected`; the others are sent.
+        """
+        parts = endpoints.events(events)
+        return endpoints.joined([part if isinstance(part, Receipt) else await self._send(part) for part in parts])
 
     async def pages(self, question: Question) -> AsyncIterator[Answer]:
         """All pages of an answer, the next one asked for when it is wanted."""
@@ -132,7 +137,8 @@ class AsyncClient:
         """A successful response; one that streams has not been read and is the caller's to close."""
         attempts, request_id = self._config.attempts(call), self._config.request_id()
         while True:
-            request = self._http.build_request(**self._config.request(call, request_id))
+            with sendable():
+                request = self._http.build_request(**self._config.request(call, request_id))
             outcome: httpx.Response | httpx.RequestError
             try:
                 outcome = await self._http.send(request, stream=stream)

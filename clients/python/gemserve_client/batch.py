@@ -10,12 +10,12 @@ from itertools import islice
 
 import httpx
 
-from gemserve_client.decode import parse, read
 from gemserve_client.endpoints import Call
-from gemserve_client.errors import ApiError, ConnectionFailed, UnexpectedAnswer
+from gemserve_client.errors import ApiError, ConnectionFailed, InvalidArgument, UnexpectedAnswer
 from gemserve_client.queries import Question
 from gemserve_client.responses import Answer
 from gemserve_client.retries import failure, problem_of
+from gemserve_client.values.decode import parse, read
 
 __all__ = ["NDJSON", "REQUEST_ID", "Batch", "BatchResult", "batches"]
 
@@ -51,9 +51,16 @@ class Batch:
         self._rest = b""
 
     def call(self, *, ordered: bool = False) -> Call[None]:
-        lines = [json.dumps({"kind": q.kind} | q.parameters(), ensure_ascii=False) for q in self._questions]
+        lines = [self._line(index, question) for index, question in enumerate(self._questions)]
         query = {"ordered": "true"} if ordered else {}
         return Call("POST", "/batch", lambda _: None, query, body="\n".join(lines).encode())
+
+    def _line(self, index: int, question: Question) -> str:
+        try:
+            return json.dumps({"kind": question.kind} | question.parameters(), ensure_ascii=False, allow_nan=False)
+        except (InvalidArgument, AttributeError) as error:
+            advice = error if isinstance(error, InvalidArgument) else f"is a {type(question).__name__}: give a Search"
+            raise InvalidArgument(f"question {self._start + index}: {advice}") from error
 
     @contextlib.contextmanager
     def reading(self, response: httpx.Response) -> Iterator[None]:
@@ -83,7 +90,8 @@ class Batch:
         if "answer" in row:
             return BatchResult(place, question, read(Answer, row["answer"], f"answer {place}"), None)
         problem = row["problem"]
-        status = problem.get("status", 500) if isinstance(problem, dict) else 500
+        status = problem.get("status") if isinstance(problem, dict) else None
+        status = status if isinstance(status, int) else 500
         return BatchResult(place, question, None, problem_of(status, problem))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import islice
@@ -16,11 +16,12 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from gemserve_client import responses
-from gemserve_client.decode import read, read_list
-from gemserve_client.errors import ApiError
-from gemserve_client.events import MAX_EVENTS, Event
+from gemserve_client.errors import ApiError, InvalidArgument, UnexpectedAnswer
+from gemserve_client.events import MAX_EVENTS, Event, event_of
 from gemserve_client.queries import Question, Recommend, Search, Similar
-from gemserve_client.responses import Answer, Item, Key, NewKey, Receipt
+from gemserve_client.responses import Answer, Item, Key, NewKey, Receipt, Rejected
+from gemserve_client.values.decode import read, read_list
+from gemserve_client.values.plain import elements, plain, plain_id, plain_list, plain_record
 
 __all__ = ["Call", "Repeat", "describe"]
 
@@ -82,7 +83,7 @@ def asking(kind: Callable[P, Question]) -> Callable[P, Call[Answer]]:
 def ask(question: Question) -> Call[Answer]:
     if isinstance(question, Similar):
         query = {name: value for name, value in question.parameters().items() if name != "item"}
-        return Call("GET", f"/items/{_quoted(question.item)}/similar", _reading(Answer), query)
+        return Call("GET", f"/items/{_quoted(question.item, 'item')}/similar", _reading(Answer), query)
     return Call("POST", f"/{question.kind}", _reading(Answer), body=question.parameters())
 
 
@@ -96,68 +97,95 @@ def following(question: Question, answer: Answer) -> Question | None:
     return None if answer.next_cursor is None else replace(question, cursor=answer.next_cursor)
 
 
-def events(sent: Sequence[Event]) -> Iterator[Call[Receipt]]:
-    """One request for every 1,000. A receipt's indexes are places in the whole of what is sent."""
-    rows = iter(sent)
-    start = 0
-    while part := [event.parameters() for event in islice(rows, MAX_EVENTS)]:
-        yield Call(
-            "POST",
-            "/events",
-            functools.partial(_receipt, start),
-            body=part,
-            rescue=functools.partial(_receipt_of_none, start),
-        )
-        start += len(part)
+def events(sent: Iterable[Event | Mapping[str, Any]]) -> Iterator[Call[Receipt] | Receipt]:
+    """One request for every 1,000. A receipt's indexes are places in the whole of what is sent.
+
+    Events that cannot be sent are in the receipts, as rejected; between requests there may be a receipt of only such.
+    """
+    if isinstance(sent, Event | Mapping):
+        sent = [sent]
+    rows = enumerate(sent if isinstance(sent, Iterator) else elements(sent, "events"))
+    while part := [(index, _row(index, event)) for index, event in islice(rows, MAX_EVENTS)]:
+        refused = [row for _, row in part if isinstance(row, Rejected)]
+        places = [index for index, row in part if isinstance(row, dict)]
+        if refused:
+            yield Receipt(request_ids=(), accepted=(), rejected=tuple(refused))
+        if places:
+            yield Call(
+                "POST",
+                "/events",
+                functools.partial(_receipt, places),
+                body=[row for _, row in part if isinstance(row, dict)],
+                rescue=functools.partial(_receipt_of_none, places),
+            )
+
+
+def _row(index: int, event: object) -> dict[str, Any] | Rejected:
+    try:
+        return event_of(event).parameters()
+    except InvalidArgument as error:
+        return Rejected(index=index, code="invalid_argument", reason=f"event {index}: {error}", field=error.argument)
 
 
 def joined(receipts: Sequence[Receipt]) -> Receipt:
     return Receipt(
         request_ids=tuple(name for receipt in receipts for name in receipt.request_ids),
         accepted=tuple(row for receipt in receipts for row in receipt.accepted),
-        rejected=tuple(row for receipt in receipts for row in receipt.rejected),
+        rejected=tuple(sorted((row for receipt in receipts for row in receipt.rejected), key=lambda row: row.index)),
     )
 
 
 def item(item_id: str | int) -> Call[Item]:
     """An item of the catalog, whether or not it is available."""
-    return Call("GET", f"/items/{_quoted(item_id)}", _reading(Item))
+    return Call("GET", f"/items/{_quoted(item_id, 'item_id')}", _reading(Item))
 
 
 def put_item(item_id: str | int, record: Mapping[str, Any]) -> Call[responses.Change]:
     """Writes a whole item, new or in place of the one there was: what the record leaves out is null."""
-    return Call("PUT", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(record))
+    return Call(
+        "PUT", f"/items/{_quoted(item_id, 'item_id')}", _reading(responses.Change), body=plain_record(record, "record")
+    )
 
 
 def patch_item(item_id: str | int, changes: Mapping[str, Any]) -> Call[responses.Change]:
     """Changes the named columns of an item, and clears those that are None; the others stay as they are."""
-    return Call("PATCH", f"/items/{_quoted(item_id)}", _reading(responses.Change), body=dict(changes))
+    return Call(
+        "PATCH",
+        f"/items/{_quoted(item_id, 'item_id')}",
+        _reading(responses.Change),
+        body=plain_record(changes, "changes"),
+    )
 
 
-def put_items(records: Sequence[Mapping[str, Any]]) -> Call[responses.Change]:
+def put_items(records: Iterable[Mapping[str, Any]]) -> Call[responses.Change]:
     """Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none."""
-    return Call("POST", "/items", _reading(responses.Change), body=[dict(record) for record in records])
+    return Call("POST", "/items", _reading(responses.Change), body=plain_list(records, "records", plain_record))
 
 
 def delete_item(item_id: str | int) -> Call[responses.Change]:
     """Takes an item out of all answers. Raises NotFound also where a first attempt did it and its answer got lost."""
-    return Call("DELETE", f"/items/{_quoted(item_id)}", _reading(responses.Change))
+    return Call("DELETE", f"/items/{_quoted(item_id, 'item_id')}", _reading(responses.Change))
 
 
 def history(user: str | int, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
-    query = {} if limit is None else {"limit": limit}
-    return Call("GET", f"/users/{_quoted(user)}/history", _reading(responses.History), query)
+    query = {} if limit is None else {"limit": plain(limit, "limit")}
+    return Call("GET", f"/users/{_quoted(user, 'user')}/history", _reading(responses.History), query)
 
 
 def merge(user: str | int, session: str | int) -> Call[responses.Merge]:
     """Moves what was recorded under a session into a user's history. A second time moves nothing."""
-    return Call("POST", f"/users/{_quoted(user)}/merge", _reading(responses.Merge), body={"session": session})
+    return Call(
+        "POST",
+        f"/users/{_quoted(user, 'user')}/merge",
+        _reading(responses.Merge),
+        body={"session": plain_id(session, "session")},
+    )
 
 
 def erase(user: str | int) -> Call[responses.Erasure]:
     """Forgets everything that a user, and the sessions merged into theirs, did before now."""
-    return Call("DELETE", f"/users/{_quoted(user)}", _reading(responses.Erasure))
+    return Call("DELETE", f"/users/{_quoted(user, 'user')}", _reading(responses.Erasure))
 
 
 def models() -> Call[responses.Models]:
@@ -167,7 +195,7 @@ def models() -> Call[responses.Models]:
 
 def activate(version: str) -> Call[responses.Activation]:
     """Serves another bundle; returns when it does, which can take minutes."""
-    return _slow("POST", f"/admin/models/{_quoted(version)}/activate", responses.Activation)
+    return _slow("POST", f"/admin/models/{_quoted(version, 'version')}/activate", responses.Activation)
 
 
 def roll_back() -> Call[responses.Activation]:
@@ -177,7 +205,7 @@ def roll_back() -> Call[responses.Activation]:
 
 def set_traffic(weights: Mapping[str, int]) -> Call[responses.Traffic]:
     """Has versions share the users among them by weight; returns when all of them answer."""
-    return _slow("PUT", "/admin/traffic", responses.Traffic, {"weights": dict(weights)})
+    return _slow("PUT", "/admin/traffic", responses.Traffic, {"weights": plain_record(weights, "weights")})
 
 
 def clear_traffic() -> Call[responses.Traffic]:
@@ -192,7 +220,7 @@ def keys() -> Call[tuple[Key, ...]]:
 
 def create_key(
     name: str,
-    scopes: Sequence[str],
+    scopes: Iterable[str],
     *,
     rate_per_second: float | None = None,
     burst: int | None = None,
@@ -200,14 +228,14 @@ def create_key(
 ) -> Call[NewKey]:
     """A new key for the scopes, of read, write and admin, with its own limits if any. Only this answer has the key."""
     limits = {"rate_per_second": rate_per_second, "burst": burst, "concurrency": concurrency}
-    given = {limit: value for limit, value in limits.items() if value is not None}
-    body = {"name": name, "scopes": list(scopes), **given}
+    given = {limit: plain(value, limit) for limit, value in limits.items() if value is not None}
+    body = {"name": plain(name, "name"), "scopes": plain_list(scopes, "scopes"), **given}
     return Call("POST", "/admin/keys", _reading(NewKey), body=body, repeat=Repeat.UNDONE)
 
 
 def revoke_key(key_id: str) -> Call[None]:
     """The key opens nothing from now on."""
-    return Call("DELETE", f"/admin/keys/{_quoted(key_id)}", lambda _: None)
+    return Call("DELETE", f"/admin/keys/{_quoted(key_id, 'key_id')}", lambda _: None)
 
 
 def version() -> Call[responses.Version]:
@@ -229,13 +257,16 @@ def _slow(method: str, path: str, kind: type[T], body: object = None) -> Call[T]
     return Call(method, path, _reading(kind), body=body, repeat=Repeat.UNDONE, read_seconds=ACTIVATION_SECONDS)
 
 
-def _receipt(start: int, body: Any) -> Receipt:
-    """The server's receipt for a part that begins at `start`."""
+def _receipt(places: Sequence[int], body: Any) -> Receipt:
+    """The server's receipt for a part whose events have these places in the whole."""
     rows = read(PartReceipt, body)
+    indexes = [*(row.index for row in rows.accepted), *(row.index for row in rows.rejected)]
+    if not all(0 <= index < len(places) for index in indexes):
+        raise UnexpectedAnswer("the answer tells of events that were not sent")
     return Receipt(
         request_ids=(rows.request_id,),
-        accepted=tuple(replace(row, index=row.index + start) for row in rows.accepted),
-        rejected=tuple(replace(row, index=row.index + start) for row in rows.rejected),
+        accepted=tuple(replace(row, index=places[row.index]) for row in rows.accepted),
+        rejected=tuple(replace(row, index=places[row.index]) for row in rows.rejected),
         extra=rows.extra,
     )
 
@@ -247,12 +278,12 @@ class PartReceipt(responses.Body):
     rejected: tuple[responses.Rejected, ...]
 
 
-def _receipt_of_none(start: int, error: ApiError) -> Receipt:
+def _receipt_of_none(places: Sequence[int], error: ApiError) -> Receipt:
     """The server answers a problem where no event was acceptable; among many requests that is one row's matter too."""
     if "rejected" not in error.members:
         raise error
-    return _receipt(start, {"request_id": error.request_id, "accepted": [], "rejected": error.members["rejected"]})
+    return _receipt(places, {"request_id": error.request_id, "accepted": [], "rejected": error.members["rejected"]})
 
 
-def _quoted(name: str | int) -> str:
-    return quote(str(name), safe="")
+def _quoted(name: str | int, what: str = "id") -> str:
+    return quote(str(plain_id(name, what)), safe="")

@@ -4,6 +4,7 @@ GemserveError
 ├── ConnectionFailed     nobody answered, or the connection broke
 ├── TimedOut             connecting or reading took longer than the client's `Timeouts`
 ├── InvalidKey           the key that the client was given has characters that no key has
+├── InvalidArgument      a value that cannot be sent, such as NaN or half a surrogate pair; the message names it
 ├── UnexpectedAnswer     an answer that a gemserve of this version would not give
 └── ApiError             the server answered with a problem (RFC 9457 `application/problem+json`)
     ├── InvalidRequest   400, 413, 414, 415, 422 and others from 400 on: the request has to change
@@ -19,9 +20,12 @@ GemserveError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+
+import httpx
 
 __all__ = [
     "AnswerTimedOut",
@@ -30,6 +34,7 @@ __all__ = [
     "ConnectionFailed",
     "Forbidden",
     "GemserveError",
+    "InvalidArgument",
     "InvalidKey",
     "InvalidRequest",
     "NotFound",
@@ -40,6 +45,7 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "api_error",
+    "sendable",
 ]
 
 
@@ -57,6 +63,21 @@ class TimedOut(GemserveError):
 
 class InvalidKey(GemserveError):
     """The key has characters that no key has, so nothing can be sent with it."""
+
+
+class InvalidArgument(GemserveError):
+    """A value that means nothing in JSON, or more than one thing; it was not sent. argument: its name, where known."""
+
+    argument: str | None = None
+
+
+@contextlib.contextmanager
+def sendable() -> Iterator[None]:
+    """Turns what httpx raises for an address, header or parameter that cannot be into InvalidArgument."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, httpx.InvalidURL) as error:
+        raise InvalidArgument(f"the request cannot be made: {type(error).__name__}: {str(error)[:200]}") from error
 
 
 class UnexpectedAnswer(GemserveError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
+
+from gemserve_client.values.plain import elements, plain, plain_id, plain_ids, plain_list
 
 __all__ = ["Question", "Recommend", "Search", "Seen", "Similar"]
 
@@ -25,7 +28,7 @@ class Question:
     k, limit          how many items, 1 to 200; the server knows both names
     cursor            `next_cursor` of an answer to the same question
     filter            only items that meet an expression, as in `category = "Tents" and price < 200`
-    candidates        rank these items only
+    candidates        rank these items only: a list, set, array or generator of ids
     fields            the columns of an item that come back; id, score, relevance and reason always do
     min_score         leave out items of a lower score
     explain           add an explanation to every item
@@ -39,18 +42,25 @@ class Question:
     k: int | None = None
     cursor: str | None = None
     filter: str | None = None
-    candidates: Sequence[str | int] | None = None
-    fields: Sequence[str] | None = None
+    candidates: Iterable[str | int] | None = None
+    fields: Iterable[str] | None = None
     min_score: float | None = None
     explain: bool | None = None
     guidance: bool | None = None
     timeout_ms: int | None = None
     limit: int | None = None
 
+    def __post_init__(self) -> None:
+        """Keeps what a generator makes: a question is asked anew for every page."""
+        for name in ("candidates", "fields", "history"):
+            value = getattr(self, name, None)
+            if isinstance(value, Iterator):
+                object.__setattr__(self, name, tuple(elements(value, name)))
+
     def parameters(self) -> dict[str, Any]:
-        """What goes over the wire."""
+        """What goes over the wire. Raises InvalidArgument for what cannot."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: _jsonable(value) for name, value in given.items() if value is not None}
+        return {name: READERS.get(name, plain)(value, name) for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,7 @@ class PersonalQuestion(Question):
 
     user: str | int | None = None
     session: str | int | None = None
-    history: Sequence[str | int | Seen] | None = None
+    history: Iterable[str | int | Seen] | None = None
     exclude_seen: bool | None = None
     user_id: str | int | None = None
     session_id: str | int | None = None
@@ -100,9 +110,13 @@ class Similar(Question):
     item: str | int
 
 
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Seen):
-        return {"item_id": value.item_id} | ({} if value.query is None else {"query": value.query})
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_jsonable(element) for element in value]
-    return value
+def _visit(value: Any, where: str) -> Any:
+    if not isinstance(value, Seen):
+        return plain_id(value, where)
+    item = {"item_id": plain_id(value.item_id, f"{where}.item_id")}
+    return item if value.query is None else item | {"query": plain(value.query, f"{where}.query")}
+
+
+IDS = ("user", "session", "user_id", "session_id", "item")
+READERS: dict[str, Callable[[Any, str], Any]] = dict.fromkeys(IDS, plain_id)
+READERS |= {"candidates": plain_ids, "fields": plain_list, "history": partial(plain_list, element=_visit, ordered=True)}

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from gemserve_client.decode import parse
 from gemserve_client.endpoints import Repeat
 from gemserve_client.errors import ApiError, ConnectionFailed, GemserveError, TimedOut, UnexpectedAnswer, api_error
+from gemserve_client.values.decode import parse
 
 __all__ = ["RETRIES", "Attempts", "Retries", "failure", "problem_of"]
 
@@ -132,7 +132,7 @@ def _seconds(header: str | None) -> float | None:
         return float(header)
     try:
         date = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     now = datetime.datetime.now(datetime.UTC)
     return max(0.0, (date - now).total_seconds()) if date.tzinfo else None

@@ -22,7 +22,7 @@ def parse(text: bytes | str) -> Any:
     """Raises UnexpectedAnswer for what is no JSON."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnexpectedAnswer(f"the answer is no JSON: {error}; is this the address of a gemserve?") from error
 
 
