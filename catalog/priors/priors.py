@@ -74,13 +74,13 @@ class Candidates:
 
     item_C: int64, ascending.
     value_CF: float32, the features in the order of FEATURES.
-    words: the readings of each word of the question.
+    words: the readings of each word of the question; None for a recommendation.
     seconds: how long each part took.
     """
 
     item_C: NDArray[np.int64]
     value_CF: NDArray[np.float32]
-    words: Sequence[Mapping[str, float]] = ()
+    words: Sequence[Mapping[str, float]] | None = None
     seconds: Mapping[PriorPart, float] = field(default_factory=dict)
 
     @property
@@ -179,7 +179,7 @@ class Priors:
         moments.append(perf_counter())
         parts = RECOMMENDATION_PARTS if query is None else PRIOR_PARTS
         seconds = {part: after - before for part, (before, after) in zip(parts, pairwise(moments), strict=True)}
-        words = () if query is None else by_words.words
+        words = None if query is None else by_words.words
         return Candidates(item_C, value_CF.astype(np.float32), words, seconds)
 
     def matches(

@@ -3,7 +3,7 @@
 The weights of a bundle are learned on its validation questions (`trainer/evaluation/guidance.py`). A shop without
 events has the usual ones, with which search works before anything is trained.
 
-C candidates, F features.
+C candidates, F features, K items.
 """
 
 from __future__ import annotations
@@ -17,13 +17,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import PriorsError
-from catalog.priors.priors import FEATURES, Candidates
+from catalog.priors.priors import CLICK_FEATURES, FEATURES, Candidates
+from catalog.priors.taste import TASTE_FEATURES
+from catalog.priors.words import WORD_FEATURES
 from catalog.search.guidance import Prior
 from catalog.text.prompts import TASKS, Task
 
-__all__ = ["USUAL_WEIGHTS", "PriorWeights", "open_weights", "prior_of", "save_weights"]
+__all__ = [
+    "POPULARITY",
+    "SOURCES",
+    "USUAL_WEIGHTS",
+    "PriorWeights",
+    "open_weights",
+    "prior_of",
+    "save_weights",
+    "shares_by_source",
+]
 
 POPULARITY = FEATURES.index("popularity")
+JOINT_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "words": WORD_FEATURES,
+    "clicks": CLICK_FEATURES,
+    "neighbours": ("ease", "item_knn"),
+    "taste": TASTE_FEATURES,
+}
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    **JOINT_SOURCES,
+    **{name: (name,) for name in FEATURES if not any(name in own for own in JOINT_SOURCES.values())},
+}
+"""The features of each source that answers name: one of its own for a feature that is in no other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +133,15 @@ def open_weights(file: Path) -> dict[Task, PriorWeights]:
         return {task: PriorWeights.from_json(values[task]) for task in TASKS}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PriorsError(f"cannot read the weights in {file}: {error!r}; publish the bundle again") from error
+
+
+def shares_by_source(share_KF: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """What each source adds to the scores of some items, float64 [K].
+
+    share_KF: what every feature adds, its value times its weight.
+    """
+    columns = {source: [FEATURES.index(name) for name in names] for source, names in SOURCES.items()}
+    return {source: share_KF[:, own].sum(1) for source, own in columns.items()}
 
 
 def prior_of(candidates: Candidates, weights: PriorWeights) -> Prior:

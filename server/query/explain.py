@@ -1,4 +1,5 @@
-"""Why an item is in an answer: the user's item that is most like it, and how likely the model found each of its codes.
+"""How an item's score came about: what each source adds, how likely the model found each of its codes, and which of
+the user's items is most like it.
 
 Two items are alike as far as their identifiers begin alike: codes are quantised from what items are about and who took
 them, the coarsest first.
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from catalog.data.events import EventType
 from catalog.ids.codes import token_name
+from catalog.priors.weights import shares_by_source
 from catalog.text.prompts import Interaction
 from server.engine.protocol import Ranking
 from server.query.types import Explanation, LevelProbability, Query, Reason, ReasonCode
+from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History
 
-__all__ = ["explanations_of", "nearest", "reasons_of"]
+__all__ = ["deed", "explanations_of", "likeness_of", "nearest", "shortened"]
 
 NONE = -1
 MAX_QUERY_SHOWN = 60  # characters
@@ -47,10 +50,13 @@ def nearest(codes_KL: NDArray[np.integer], codes_HL: NDArray[np.integer]) -> NDA
     return np.where(alike_K, len(codes_HL) - 1 - best_K, NONE)
 
 
-def reasons_of(
+def likeness_of(
     query: Query, searcher: Searcher, leaves: Sequence[int], past: Sequence[Interaction], history: History
 ) -> list[Reason]:
-    """One for each leaf of an answer. past: the history as the model saw it, oldest first; history: all of it."""
+    """The reason of each leaf of an answer as far as the model goes, by the item of the history that is most like it.
+
+    past: the history as the model saw it, oldest first; history: all of it.
+    """
     code = _code(query, has_past=len(past) > 0)
     if not past:
         return [Reason(code, None, _text(code, query, None))] * len(leaves)
@@ -64,8 +70,14 @@ def reasons_of(
     return [known.get(place, strange) for place in near_K.tolist()]
 
 
-def explanations_of(searcher: Searcher, ranking: Ranking, without_history: Ranking | None) -> list[Explanation]:
-    """One for each leaf. without_history: the same leaves ranked as for a stranger; None where there is no history."""
+def explanations_of(
+    searcher: Searcher, ranking: Ranking, without_history: Ranking | None, guided_by: GuidedBy | None
+) -> list[Explanation]:
+    """One for each leaf.
+
+    without_history: the same leaves ranked as for a stranger; None where there is no history.
+    guided_by: what guided the ranking; None for the model alone.
+    """
     assert ranking.level_scores is not None, "the engine was asked for them"
     codes_NL = searcher.snapshot.codes_NL
     plain = {} if without_history is None else dict(zip(without_history.leaves, without_history.scores, strict=True))
@@ -76,9 +88,34 @@ def explanations_of(searcher: Searcher, ranking: Ranking, without_history: Ranki
                 for level, (code, logp) in enumerate(zip(codes_NL[leaf].tolist(), score_L, strict=True))
             ),
             score - plain[leaf] if leaf in plain else None,
+            shares,
         )
-        for leaf, score, score_L in zip(ranking.leaves, ranking.scores, ranking.level_scores, strict=True)
+        for leaf, score, score_L, shares in zip(
+            ranking.leaves, ranking.scores, ranking.level_scores, _shares(ranking, guided_by), strict=True
+        )
     ]
+
+
+def _shares(ranking: Ranking, guided_by: GuidedBy | None) -> list[dict[str, float]]:
+    """What the model and every source that says something add to each score.
+
+    The static prior that the engine holds may be a little older than popularity is now, so that of items which no
+    source lists is what the model leaves of their scores.
+    """
+    assert ranking.level_scores is not None, "the engine was asked for them"
+    if guided_by is None:
+        return [{"model": score} for score in ranking.scores]
+    weights = guided_by.weights
+    by_source = shares_by_source(guided_by.features(ranking.leaves) * weights.feature_F)
+    shares = [
+        {"model": weights.model * math.fsum(score_L)}
+        | {name: float(share_K[place]) for name, share_K in by_source.items()}
+        for place, score_L in enumerate(ranking.level_scores)
+    ]
+    for own, score, listed in zip(shares, ranking.scores, guided_by.is_listed(ranking.leaves).tolist(), strict=True):
+        if not listed:
+            own["popularity"] = score - own["model"]
+    return [{name: round(share, 6) for name, share in own.items() if share or name == "model"} for own in shares]
 
 
 def _code(query: Query, *, has_past: bool) -> ReasonCode:
@@ -89,17 +126,22 @@ def _code(query: Query, *, has_past: bool) -> ReasonCode:
     return "history" if has_past else "general"
 
 
+def deed(like: Interaction, item_id: str, history: History) -> str:
+    """What the user did last with an item of the history, as in `which you viewed`."""
+    kind = history.latest_type(item_id)
+    found = like.query is not None and kind in (EventType.VIEW, EventType.CLICK)
+    return f"which you found with “{shortened(like.query or '')}”" if found else f"which you {DEEDS[kind]}"
+
+
 def _reason(code: ReasonCode, query: Query, searcher: Searcher, like: Interaction, history: History) -> Reason:
     item_id: str = searcher.items.table["item_id"][like.leaf].as_py()
     title = searcher.items.title(like.leaf)
-    kind = history.latest_type(item_id)
-    found = like.query is not None and kind in (EventType.VIEW, EventType.CLICK)
-    how = f"which you found with “{_short(like.query or '')}”" if found else f"which you {DEEDS[kind]}"
-    return Reason(code, item_id, _text(code, query, f"{title}" if code == "similar" else f"{title}, {how}"))
+    how = "" if code == "similar" else f", {deed(like, item_id, history)}"
+    return Reason(code, item_id, _text(code, query, f"{title}{how}"))
 
 
 def _text(code: ReasonCode, query: Query, like: str | None) -> str:
-    text = _short(query.text or "")
+    text = shortened(query.text or "")
     match code:
         case "query":
             return f"Found for “{text}”"
@@ -113,5 +155,6 @@ def _text(code: ReasonCode, query: Query, like: str | None) -> str:
             return "Liked by many"
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """What somebody typed, as far as it is shown."""
     return text if len(text) <= MAX_QUERY_SHOWN else f"{text[:MAX_QUERY_SHOWN].rstrip()}…"

@@ -16,8 +16,9 @@ from opentelemetry.trace import Span
 from catalog.priors.priors import PRIOR_PARTS
 from server.core import metrics, tracing
 from server.query.types import Query
+from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import GuidedBy, PriorSource
+from server.retrieval.prior_source import PriorSource
 
 __all__ = ["Guide"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -13,11 +14,12 @@ from catalog.priors.words import TEXT_COLUMNS, Match
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
-from server.query.explain import explanations_of, reasons_of
+from server.query.explain import explanations_of
+from server.query.reasons import Past, reasons_of
 from server.query.relevance import relevances_of
-from server.query.types import Query, ResultItem
+from server.query.types import Query, Reason, ResultItem
+from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import GuidedBy
 from server.storage.protocol import History, interactions_of
 
 __all__ = ["QueryPlan"]
@@ -98,21 +100,26 @@ class QueryPlan:
         ranking = self._above_min_score(ranking)
         relevances = relevances[: len(ranking.leaves)]
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
-        reasons = reasons_of(self._query, self._searcher, ranking.leaves, self._window, self._history)
         explanations = (
-            explanations_of(self._searcher, ranking, without_history)
+            explanations_of(self._searcher, ranking, without_history, guided_by)
             if self._query.explain
             else [None] * len(ranking.leaves)
         )
-        matched = await self._matched(ranking.leaves, guided_by)
+        tell = partial(self._told, ranking, guided_by)
+        reasons, matched = tell() if guided_by is None else await asyncio.to_thread(tell)
         parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
         return [ResultItem(*part) for part in parts]
 
-    async def _matched(self, leaves: Sequence[int], guided_by: GuidedBy | None) -> Sequence[list[Match] | None]:
-        """Which words of the query each item has; None where nobody knows."""
+    def _told(
+        self, ranking: Ranking, guided_by: GuidedBy | None
+    ) -> tuple[Sequence[Reason], Sequence[list[Match] | None]]:
+        """Why each item is there, and which words of the query it has; None where nobody knows."""
+        leaves = ranking.leaves
+        past = Past(self._past, self._window, self._history)
+        reasons = reasons_of(self._query, self._searcher, leaves, ranking.scores, past, guided_by)
         if guided_by is None or self._text is None or not leaves:
-            return [None] * len(leaves)
-        return await asyncio.to_thread(_matched, guided_by, self._text, self._searcher.items, leaves)
+            return reasons, [None] * len(leaves)
+        return reasons, _matched(guided_by, self._text, self._searcher.items, leaves)
 
     def _above_min_score(self, ranking: Ranking) -> Ranking:
         """Without what scores less than the query wants; the best come first."""

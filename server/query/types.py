@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,11 +93,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an item was found: one word, the item of the user's history that is most like it, and one sentence."""
+    """Why an item was found.
+
+    code: what the question gave to go by.
+    item: of the user's history, the item that led to it, or else the one that is most like it.
+    text: one sentence, of what did most.
+    source: what did most, the model or a source of the prior (`catalog.priors.weights.SOURCES`).
+    """
 
     code: ReasonCode
     item: str | None
     text: str
+    source: str = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +120,12 @@ class Explanation:
     """How a score came about.
 
     history_effect: the score less the score without any history; None where there was no history.
+    shares: what the model and each source add to it; together they are the score.
     """
 
     levels: tuple[LevelProbability, ...]
     history_effect: float | None
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

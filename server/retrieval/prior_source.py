@@ -21,16 +21,16 @@ from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.errors import PriorsError
 from catalog.priors.live.events import LIVE_SOURCES
-from catalog.priors.priors import Fit, PriorPart, Priors
-from catalog.priors.weights import PriorWeights, prior_of
-from catalog.search.guidance import Prior
+from catalog.priors.priors import Priors
+from catalog.priors.weights import PriorWeights
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import TASKS, Task
 from server.core import metrics
 from server.engine.protocol import Engine
+from server.retrieval.guided_by import GuidedBy, guided_by
 from server.storage.protocol import LoggedEvent
 
-__all__ = ["GuidedBy", "PriorSource", "PriorState"]
+__all__ = ["PriorSource", "PriorState"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
@@ -50,23 +50,6 @@ class PriorState:
     priors: Priors | None
     serial_N: NDArray[np.int64]
     leaf_S: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class GuidedBy:
-    """What guides the search for a question.
-
-    fit: how well the catalog fits what was typed; None for a recommendation.
-    priors: what it was made by.
-    words: the readings of each word that was typed.
-    seconds: how long each part of it took.
-    """
-
-    prior: Prior
-    fit: Fit | None
-    priors: Priors
-    words: Sequence[Mapping[str, float]]
-    seconds: Mapping[PriorPart, float]
 
 
 class PriorSource:
@@ -261,9 +244,6 @@ def _prior(
     *,
     prefix: bool = True,
 ) -> GuidedBy:
-    candidates = priors.candidates(text, state.serial_N[np.array(history, np.int64)], prefix=prefix)
-    prior = prior_of(candidates, weights)
-    leaf_C = state.leaf_S[prior.leaves]
-    order_C = np.argsort(leaf_C)
-    guiding = Prior(leaf_C[order_C], prior.values[order_C], prior.model_weight, prior.static_weight)
-    return GuidedBy(guiding, None if text is None else candidates.fit, priors, candidates.words, candidates.seconds)
+    history_H = state.serial_N[np.array(history, np.int64)]
+    candidates = priors.candidates(text, history_H, prefix=prefix)
+    return guided_by(priors, weights, candidates, history_H, state.serial_N, state.leaf_S)

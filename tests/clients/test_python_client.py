@@ -68,9 +68,13 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
                 "score": -1,
                 "relevance": 1,
                 "price": 80.0,
-                "reason": {"code": "history", "item": "B", "text": "Like B"},
+                "reason": {"code": "history", "item": "B", "text": "Like B", "source": "taste"},
                 "matched": [{"word": "tent", "field": "categories", "start": 3, "end": 7, "index": 0}],
-                "explanation": {"levels": [{"code": "<a_1>", "probability": 0.5}], "history_effect": None},
+                "explanation": {
+                    "levels": [{"code": "<a_1>", "probability": 0.5}],
+                    "history_effect": None,
+                    "shares": {"model": -2, "words": 1.0},
+                },
             }
         ],
         "mood": "sunny",
@@ -85,10 +89,11 @@ def test_a_question_is_sent_as_it_was_asked_and_its_answer_has_types():
     (item,) = answer.items
     assert (item.id, item.title, item.fields) == ("A", None, {"price": 80.0})
     assert (item.score, item.relevance) == (-1, 1)
-    assert (item.reason.code, item.reason.item) == ("history", "B")
+    assert (item.reason.code, item.reason.item, item.reason.source) == ("history", "B", "taste")
     (match,) = item.matched
     assert (match.word, match.field, match.start, match.end, match.index) == ("tent", "categories", 3, 7, 0)
     assert item.explanation.levels[0].probability == 0.5
+    assert item.explanation.shares == {"model": -2, "words": 1.0}
     assert answer.corrected_query == "tent"
     assert answer.extra == {"mood": "sunny"}
 

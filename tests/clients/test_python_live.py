@@ -97,6 +97,7 @@ def test_a_search(shop):
     assert {frozenset(item.fields) for item in answer.items} == {frozenset({"price"})}
     assert all(item.fields["price"] < 20 for item in answer.items)
     assert all(item.reason.code == "query" and len(item.explanation.levels) == 2 for item in answer.items)
+    assert all(abs(sum(item.explanation.shares.values()) - item.score) < 1e-4 for item in answer.items)
     assert answer.model == FIRST
     assert not answer.degraded
     assert answer.extra == {}

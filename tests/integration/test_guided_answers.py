@@ -1,5 +1,6 @@
 """Guided answers over HTTP are those of brute force: every item scored by transformers and by the bundle's priors."""
 
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
+from catalog.priors.priors import FEATURES
 from catalog.priors.weights import prior_of
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import Interaction, Task
@@ -141,6 +143,48 @@ async def test_similar_items_are_guided_too(
     ):
         answer = (await client.get("/items/tent-red/similar", params={"k": 200, **more})).json()
         check(answer, bundle, score_N, {row})
+
+
+SOURCES = {
+    "words": "bm25 covered title_covered title_asked brand category numbers exact_title identifier",
+    "clicks": "same_clicks alike_clicks intent",
+    "neighbours": "ease item_knn",
+    "transitions": "transitions",
+    "taste": "brand_taste category_taste price_taste",
+    "popularity": "popularity",
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=len)
+async def test_the_shares_of_a_score_are_those_of_the_bundles_own_weights(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, history: list[str]
+) -> None:
+    weights = json.loads((bundle.path / "catalog" / "prior_weights.json").read_text())
+    rows = [row for item in history if (row := bundle.items.row_of(item)) is not None]
+    questions: list[tuple[str, Task, str | None]] = [("/search", "search", text) for text in QUERIES]
+    for path, task, text in [*questions, ("/recommend", "recommendation", None)]:
+        body = {"history": history, "k": 200, "exclude_seen": False, "explain": True}
+        body |= {} if text is None else {"q": text}
+        answer = (await client.post(path, json=body)).json()
+        logp_N = log_probabilities(ranker, bundle, text, rows)
+        candidates = bundle.priors.candidates(text, np.array(rows, np.int64))
+        for item in answer["items"]:
+            shares = item["explanation"]["shares"]
+            assert sum(shares.values()) == pytest.approx(item["score"], abs=1e-4)
+            row = bundle.items.row_of(item["id"])
+            said = dict(zip(FEATURES, candidates.value_CF[candidates.item_C == row].sum(0).tolist(), strict=True))
+            if row not in candidates.item_C:
+                said["popularity"] = float(bundle.priors.popularity_N[row])
+            expected = {
+                source: sum(weights[task].get(name, 0.0) * said[name] for name in names.split())
+                for source, names in SOURCES.items()
+            }
+            expected["model"] = weights[task]["model"] * logp_N[row]
+            assert shares == pytest.approx({name: expected[name] for name in shares}, abs=1e-3)
+            assert all(abs(value) < 1e-3 for name, value in expected.items() if name not in shares)
+        alone = (await client.post(path, json=body | {"guidance": False})).json()
+        for item in alone["items"]:
+            assert item["explanation"]["shares"] == {"model": pytest.approx(item["score"], abs=1e-5)}
 
 
 async def test_filters_pages_and_narrow_searches_hold_under_guidance(client: httpx.AsyncClient, bundle: Bundle) -> None:

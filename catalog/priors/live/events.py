@@ -135,6 +135,15 @@ class LiveEvents:
         with self._lock:
             return [own.said_of(history_H) for own in (self._ease, self._transitions, self._item_knn)]
 
+    def origin(self, source: str, history_H: NDArray[np.int64], item: int) -> int | None:
+        """The item of a history from which neighbours led to an item most; None where none did.
+
+        source: `ease`, `transitions` or `item_knn`.
+        """
+        own = {"ease": self._ease, "transitions": self._transitions, "item_knn": self._item_knn}[source]
+        with self._lock:
+            return own.origin(history_H, item)
+
     def popular(self, count: int) -> NDArray[np.int64]:
         """The most popular items, so many."""
         with self._lock:

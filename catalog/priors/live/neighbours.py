@@ -72,6 +72,19 @@ class LiveNeighbours:
         history_H: the items of the history, int64, oldest first.
         """
         newest = newest_distinct(history_H, self._last)
-        weights = self._decay ** np.arange(len(newest))
+        return self._sum_of(newest, self._decay ** np.arange(len(newest)))
+
+    def origin(self, history_H: np.ndarray, item: int) -> int | None:
+        """The item of a history, int64, oldest first, from which most leads to an item; None where nothing does."""
+        newest = newest_distinct(history_H, self._last)
+        most, origin = 0.0, None
+        for place, row in enumerate(newest.tolist()):
+            item_S, value_S = self._sum_of(np.array([row]), np.array([self._decay**place]))
+            value = float(value_S[item_S == item].sum())
+            if value > most:
+                most, origin = value, row
+        return origin
+
+    def _sum_of(self, newest: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fitted, counted = (*self._fitted, self._fitted_root_N), (*self._counts.arrays, self._root_N)
         return self._kernels.sum_of_rows(*fitted, *counted, self._shrinkage, newest, weights)

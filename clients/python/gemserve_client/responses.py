@@ -47,11 +47,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason(Body):
-    """Why an item is there. `item`: the one of the user's history that is most like it, if any is."""
+    """Why an item is there. `item`: of the user's history, the one that led to it or that is most like it, if any is;
+    `source`: what did most, such as "words", "transitions" or "model"."""
 
     code: str
     item: str | None = None
     text: str
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,12 @@ class Level(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Body):
-    """`history_effect`: how much the history raised the score (natural logarithm); None where none was used."""
+    """`history_effect`: how much the history raised the score (natural logarithm); None where none was used. `shares`:
+    what the model and each source that guides the search add to the score, which is their sum."""
 
     levels: tuple[Level, ...]
     history_effect: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

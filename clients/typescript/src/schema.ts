@@ -575,6 +575,13 @@ export interface components {
              * @description score less the score without any history
              */
             history_effect: number | null;
+            /**
+             * Shares
+             * @description what the model and every source that guides the search add to the score, by name as in `source` of a reason; their sum is the score
+             */
+            shares: {
+                [key: string]: number;
+            };
         };
         /** HistoryBody */
         HistoryBody: {
@@ -844,14 +851,19 @@ export interface components {
             code: "query" | "history" | "query_and_history" | "similar" | "general";
             /**
              * Item
-             * @description of the history, the item whose identifier begins like this one's the longest
+             * @description of the history, the item that led to this one, or else the one whose identifier begins like this one's the longest
              */
             item: string | null;
             /**
              * Text
-             * @description for people
+             * @description what did most, for people
              */
             text: string;
+            /**
+             * Source
+             * @description what did most: `model`, or what guides the search: `words`, `clicks`, `neighbours`, `transitions`, `taste` or `popularity`
+             */
+            source: string;
         };
         /** ReceiptBody */
         ReceiptBody: {
@@ -1065,7 +1077,8 @@ export interface operations {
                      *           "reason": {
                      *             "code": "query_and_history",
                      *             "item": "CAM-0057",
-                     *             "text": "Fits what you typed, and is like Tarnwell Rigel 4-Person Tent, which you viewed"
+                     *             "text": "Title match for “2 person tent”",
+                     *             "source": "words"
                      *           },
                      *           "matched": [
                      *             {
@@ -1361,7 +1374,8 @@ export interface operations {
                      *           "reason": {
                      *             "code": "query_and_history",
                      *             "item": "CAM-0057",
-                     *             "text": "Fits what you typed, and is like Tarnwell Rigel 4-Person Tent, which you viewed"
+                     *             "text": "Title match for “2 person tent”",
+                     *             "source": "words"
                      *           },
                      *           "matched": [
                      *             {
@@ -1419,7 +1433,12 @@ export interface operations {
                      *                 "probability": 0.285417
                      *               }
                      *             ],
-                     *             "history_effect": 0.4012
+                     *             "history_effect": 0.4012,
+                     *             "shares": {
+                     *               "model": -7.14105,
+                     *               "words": 4.203,
+                     *               "transitions": 0.513
+                     *             }
                      *           }
                      *         }
                      *       ],
@@ -1604,7 +1623,8 @@ export interface operations {
                      *           "reason": {
                      *             "code": "history",
                      *             "item": "CAM-0057",
-                     *             "text": "Like Tarnwell Rigel 4-Person Tent, which you viewed"
+                     *             "text": "People who took Tarnwell Rigel 4-Person Tent took this next",
+                     *             "source": "transitions"
                      *           },
                      *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
@@ -1832,7 +1852,8 @@ export interface operations {
                      *           "reason": {
                      *             "code": "history",
                      *             "item": "CAM-0057",
-                     *             "text": "Like Tarnwell Rigel 4-Person Tent, which you viewed"
+                     *             "text": "People who took Tarnwell Rigel 4-Person Tent took this next",
+                     *             "source": "transitions"
                      *           },
                      *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
@@ -2016,7 +2037,8 @@ export interface operations {
                      *           "reason": {
                      *             "code": "similar",
                      *             "item": "CAM-0057",
-                     *             "text": "Like Tarnwell Rigel 4-Person Tent"
+                     *             "text": "Like Tarnwell Rigel 4-Person Tent",
+                     *             "source": "model"
                      *           },
                      *           "matched": null,
                      *           "description": "A light tunnel tent for two.",
@@ -2726,7 +2748,8 @@ export interface operations {
                      *             "reason": {
                      *               "code": "similar",
                      *               "item": "CAM-0057",
-                     *               "text": "Like Tarnwell Rigel 4-Person Tent"
+                     *               "text": "Like Tarnwell Rigel 4-Person Tent",
+                     *               "source": "model"
                      *             },
                      *             "matched": null,
                      *             "description": "A light tunnel tent for two.",

@@ -269,8 +269,15 @@ class ReasonBody(BaseModel):
     code: ReasonCode = Field(
         description="what brought the item: the query, the history, both, likeness, or nothing but the model"
     )
-    item: str | None = Field(description="of the history, the item whose identifier begins like this one's the longest")
-    text: str = Field(description="for people")
+    item: str | None = Field(
+        description="of the history, the item that led to this one, or else the one whose identifier begins like this"
+        " one's the longest"
+    )
+    text: str = Field(description="what did most, for people")
+    source: str = Field(
+        description="what did most: `model`, or what guides the search: `words`, `clicks`, `neighbours`, `transitions`,"
+        " `taste` or `popularity`"
+    )
 
 
 class LevelBody(BaseModel):
@@ -283,6 +290,10 @@ class LevelBody(BaseModel):
 class ExplanationBody(BaseModel):
     levels: list[LevelBody]
     history_effect: float | None = Field(description="score less the score without any history")
+    shares: dict[str, float] = Field(
+        description="what the model and every source that guides the search add to the score, by name as in `source` of"
+        " a reason; their sum is the score"
+    )
 
 
 class MatchBody(BaseModel):

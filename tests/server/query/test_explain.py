@@ -29,14 +29,17 @@ def test_nearest_is_the_latest_of_those_that_share_most_leading_codes(depth: int
 
 
 async def reasons(shop: Shop, path: str, **parameters: object) -> dict[str, dict[str, object]]:
-    response = await shop.get(path, **parameters)
+    """What the model alone says; `test_reasons.py` has the other sources."""
+    response = await shop.get(path, guidance=False, **parameters)
     assert response.status_code == 200, response.text
     return {item["id"]: item["reason"] for item in response.json()["items"]}
 
 
 async def test_a_search_without_a_history_has_the_query_for_its_reason(shop: Shop) -> None:
     found = await reasons(shop, "/search", q="red tent", k=3, user="stranger")
-    assert list(found.values()) == [{"code": "query", "item": None, "text": "Found for “red tent”"}] * 3
+    assert (
+        list(found.values()) == [{"code": "query", "item": None, "text": "Found for “red tent”", "source": "model"}] * 3
+    )
     (long,) = (await reasons(shop, "/search", q="x" * 900, k=1)).values()
     assert len(str(long["text"])) < 100
 
@@ -63,15 +66,20 @@ async def test_a_personal_search_names_query_and_item_where_there_is_one(shop: S
     assert (await shop.post(event)).status_code == 202
     found = await reasons(shop, "/search", q="rope", user="ada", k=200)
     text = "Found for “rope”, and like Title 9, which you found with “lamp”"
-    assert found["item-10"] == {"code": "query_and_history", "item": "item-9", "text": text}
-    assert found["item-26"] == {"code": "query", "item": None, "text": "Found for “rope”"}
+    assert found["item-10"] == {"code": "query_and_history", "item": "item-9", "text": text, "source": "model"}
+    assert found["item-26"] == {"code": "query", "item": None, "text": "Found for “rope”", "source": "model"}
 
 
 async def test_what_is_like_nothing_of_a_history_is_not_said_to_go_with_something_viewed(shop: Shop) -> None:
     event = {"user_id": "ada", "type": "purchase", "item_id": "item-9"}
     assert (await shop.post(event)).status_code == 202
     reason = (await reasons(shop, "/recommend", user="ada", k=200))["item-26"]
-    assert reason == {"code": "history", "item": None, "text": "Goes with what you did here"}
+    assert reason == {
+        "code": "history",
+        "item": None,
+        "text": "Goes with what you did here",
+        "source": "model",
+    }
 
 
 @pytest.mark.parametrize("query", [None, "lamp"])
@@ -88,7 +96,7 @@ async def test_a_reason_says_what_was_last_done_with_the_item(kind: EventType, q
 
 
 async def test_of_items_that_a_body_names_no_more_is_known_than_that_they_were_seen(shop: Shop) -> None:
-    body = {"history": ["item-9", {"item_id": "item-26", "query": "rope"}], "k": 29}
+    body = {"history": ["item-9", {"item_id": "item-26", "query": "rope"}], "k": 29, "guidance": False}
     items = (await shop.client.post("/recommend", json=body)).json()["items"]
     texts = {item["id"]: item["reason"]["text"] for item in items}
     assert texts["item-10"] == "Like Title 9, which you viewed"
@@ -126,6 +134,10 @@ async def test_explanations_come_where_they_are_asked_for(
         logp = np.log([level["probability"] for level in levels]).sum()
         assert item["score"] == pytest.approx(guided(asked, leaf, logp))
         assert item["explanation"]["history_effect"] == pytest.approx(item["score"] - scores[leaf])
+        shares, weight = item["explanation"]["shares"], asked.prior.model_weight if asked.prior else 1.0
+        assert sum(shares.values()) == pytest.approx(item["score"], abs=1e-4)
+        assert shares["model"] == pytest.approx(weight * logp, abs=1e-4)
+        assert (set(shares) == {"model"}) == (not guidance)
 
 
 def guided(request: RankRequest, leaf: int, logp: float) -> float:

@@ -444,9 +444,11 @@ async def test_a_client_may_wait_less_but_not_longer_than_the_server(
 
 
 async def test_items_like_one(shop: Shop, engine: RecordingEngine) -> None:
-    response = await shop.get("/items/tent%2F2%20person/similar", k=3)
+    response = await shop.get("/items/tent%2F2%20person/similar", k=3, guidance=False)
     items = response.json()["items"]
-    assert [item["reason"] for item in items] == [{"code": "similar", "item": NAMES[0], "text": "Like Title 0"}] * 3
+    assert [item["reason"] for item in items] == [
+        {"code": "similar", "item": NAMES[0], "text": "Like Title 0", "source": "model"}
+    ] * 3
     assert "corrected_query" not in response.json()
     await shop.saw("ada", NAMES[0])
     await shop.ids("/recommend", user="ada", k=3)

@@ -1,0 +1,177 @@
+"""Why an item is in an answer, in words: by the source that did most for it.
+
+What a source did is its share of the score above what an item has of which the source knows nothing. That is 0, and for
+the model the probability of an item drawn by chance.
+
+Shapes: N items of a snapshot, K items of an answer, F features, S sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.priors.priors import FEATURES
+from catalog.priors.weights import SOURCES, shares_by_source
+from catalog.text.prompts import Interaction
+from server.query.explain import deed, likeness_of, shortened
+from server.query.types import Query, Reason, ReasonCode
+from server.retrieval.guided_by import GuidedBy
+from server.retrieval.live_catalog import Searcher
+from server.storage.protocol import History
+
+__all__ = ["reasons_of"]
+
+COLUMN = {name: place for place, name in enumerate(FEATURES)}
+HISTORY_CODES: dict[str, ReasonCode] = {
+    "search": "query_and_history",
+    "recommend": "history",
+    "similar": "similar",
+}
+WORD_TEXTS = {
+    "title_covered": "Title match for “{}”",
+    "brand": "Brand match for “{}”",
+    "category": "Category match for “{}”",
+    "covered": "Text match for “{}”",
+}
+"""By what an item has of a query; the first of those that it has as much of as of any."""
+NEIGHBOUR_TEXTS = {
+    "transitions": "People who took {} took this next",
+    "ease": "People who took {} took this too",
+    "item_knn": "People who took {} took this too",
+}
+TASTE_TEXTS = {
+    "brand_taste": ("brand", "Of the same brand as {}"),
+    "category_taste": ("categories", "Of the same kind as {}"),
+}
+OTHER_TEXTS = {
+    "same_clicks": "Often chosen after this search",
+    "alike_clicks": "Often chosen after searches like this",
+    "intent": "Of a kind often chosen after such words",
+    "price_taste": "At a price like that of what you looked at",
+    "popularity": "Chosen by many",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a user did.
+
+    interactions: oldest first.
+    seen: as much of them as the model saw.
+    history: all of it.
+    """
+
+    interactions: Sequence[Interaction]
+    seen: Sequence[Interaction]
+    history: History
+
+
+def reasons_of(
+    query: Query,
+    searcher: Searcher,
+    leaves: Sequence[int],
+    scores: Sequence[float],
+    past: Past,
+    guided_by: GuidedBy | None,
+) -> list[Reason]:
+    """One for each leaf of an answer. guided_by: what guided the ranking; None for the model alone."""
+    alike = likeness_of(query, searcher, leaves, past.seen, past.history)
+    if guided_by is None or not leaves:
+        return alike
+    strongest = _Strongest(guided_by, leaves, scores)
+    origins = _Origins(searcher, past, guided_by)
+    told = zip(alike, strongest.sources, strongest.features, strongest.value_KF, leaves, strict=True)
+    return [_told(query, origins, *one) for one in told]
+
+
+class _Strongest:
+    """The source that did most for each item, and of its features the one with the greatest share.
+
+    sources, features: K names; the feature of the model is empty.
+    value_KF: what the sources say, float64.
+    """
+
+    def __init__(self, guided_by: GuidedBy, leaves: Sequence[int], scores: Sequence[float]) -> None:
+        weights = guided_by.weights
+        self.value_KF = guided_by.features(leaves)
+        share_KF = self.value_KF * weights.feature_F
+        model_K = np.array(scores) - share_KF.sum(1) + weights.model * np.log(len(guided_by.serial_N))
+        if not any(map(str.isdigit, chain.from_iterable(chain.from_iterable(guided_by.words)))):
+            share_KF[:, COLUMN["numbers"]] = 0.0  # every item has all numbers of a query that has none
+        names = ["model", *SOURCES]
+        share_SK = np.stack([model_K, *shares_by_source(share_KF).values()])
+        share_SK[0] = np.maximum(share_SK[0], 0.0)  # of several that did nothing, the model
+        self.sources = [names[place] for place in share_SK.argmax(0)]
+        self.features = [
+            max(SOURCES.get(source, ()), key=lambda name: share_F[COLUMN[name]], default="")
+            for source, share_F in zip(self.sources, share_KF, strict=True)
+        ]
+
+
+class _Origins:
+    """Finds the item of a history by which a source came to an item."""
+
+    def __init__(self, searcher: Searcher, past: Past, guided_by: GuidedBy) -> None:
+        self._items = searcher.items
+        self._newest_first = past.interactions[::-1]
+        self._history = past.history
+        self._guided_by = guided_by
+
+    def of_neighbour(self, feature: str, leaf: int) -> Interaction | None:
+        """From which neighbours led to the item most."""
+        guided_by = self._guided_by
+        serial = guided_by.priors.live.origin(feature, guided_by.history_H, int(guided_by.serial_N[leaf]))
+        return next((one for one in self._newest_first if guided_by.serial_N[one.leaf] == serial), None)
+
+    def of_column(self, column: str, leaf: int) -> Interaction | None:
+        """The latest with the same value in a column; of several, the last of them counts."""
+        wanted = self._value(column, leaf)
+        return next((one for one in self._newest_first if wanted and self._value(column, one.leaf) == wanted), None)
+
+    def named(self, like: Interaction, text: str) -> tuple[str, str]:
+        """The id of an item of the history, and the text with its title and with what was done with it last."""
+        item_id: str = self._items.table["item_id"][like.leaf].as_py()
+        title = self._items.title(like.leaf)
+        return item_id, text.format(
+            title if text in NEIGHBOUR_TEXTS.values() else f"{title}, {deed(like, item_id, self._history)}"
+        )
+
+    def _value(self, column: str, leaf: int) -> str | None:
+        value: str | list[str] | None = self._items.table[column][leaf].as_py()
+        names = value if isinstance(value, list) else [value]
+        return names[-1] if names else None
+
+
+def _told(
+    query: Query, origins: _Origins, alike: Reason, source: str, feature: str, value_F: NDArray[np.float64], leaf: int
+) -> Reason:
+    """alike: the reason where the model did most."""
+    if source == "words":
+        return Reason(alike.code, alike.item, _words_text(query, value_F), source)
+    if feature in OTHER_TEXTS:
+        return Reason(alike.code, alike.item, OTHER_TEXTS[feature], source)
+    if feature in NEIGHBOUR_TEXTS:
+        like, text = origins.of_neighbour(feature, leaf), NEIGHBOUR_TEXTS[feature]
+    elif feature in TASTE_TEXTS:
+        column, text = TASTE_TEXTS[feature]
+        like = origins.of_column(column, leaf)
+    else:  # the model, or a source that has no words of its own
+        like, text = None, ""
+    if like is None:
+        return Reason(alike.code, alike.item, alike.text, source)
+    return Reason(HISTORY_CODES[query.kind], *origins.named(like, text), source)
+
+
+def _words_text(query: Query, value_F: NDArray[np.float64]) -> str:
+    named = shortened(query.text or "")
+    if value_F[COLUMN["identifier"]]:
+        return f"Its number is “{named}”"
+    if value_F[COLUMN["exact_title"]]:
+        return "Exact title match"
+    best = max(WORD_TEXTS, key=lambda name: value_F[COLUMN[name]])
+    return WORD_TEXTS[best].format(named)

@@ -1,0 +1,85 @@
+"""What guided a search, kept until the answer says which source did how much for each of its items.
+
+Shapes: N items of a snapshot, C candidates, K items of an answer, F features, H items of a history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.priors.priors import FEATURES, Candidates, Fit, PriorPart, Priors
+from catalog.priors.weights import POPULARITY, PriorWeights, prior_of
+from catalog.search.guidance import Prior
+
+__all__ = ["GuidedBy", "guided_by"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuidedBy:
+    """What guides the search for a question.
+
+    prior: as the search takes it.
+    fit: how well the catalog fits what was typed; None for a recommendation.
+    priors, weights: what it was made by.
+    said: what the sources say of the candidates, whose numbers are leaves here.
+    serial_N: the serial number of the item of every leaf, int64.
+    history_H: the serial numbers of the history, int64, oldest first.
+    """
+
+    prior: Prior
+    fit: Fit | None
+    priors: Priors
+    weights: PriorWeights
+    said: Candidates
+    serial_N: NDArray[np.int64]
+    history_H: NDArray[np.int64]
+
+    @property
+    def words(self) -> Sequence[Mapping[str, float]]:
+        """The readings of each word that was typed."""
+        return self.said.words or ()
+
+    @property
+    def seconds(self) -> Mapping[PriorPart, float]:
+        """How long each part of it took."""
+        return self.said.seconds
+
+    def features(self, leaves: Sequence[int]) -> NDArray[np.float64]:
+        """What the sources say of some items, float64 [K, F]; of those that none lists only how popular they are."""
+        leaf_K = np.array(leaves, np.int64)
+        value_KF = np.zeros((len(leaf_K), len(FEATURES)))
+        value_KF[:, POPULARITY] = self.priors.live.popularity(self.serial_N[leaf_K])
+        place_K = np.searchsorted(self.said.item_C, leaf_K)
+        place_K[place_K == len(self.said.item_C)] = 0
+        listed_K = self.is_listed(leaves)
+        value_KF[listed_K] = self.said.value_CF[place_K[listed_K]]
+        return value_KF
+
+    def is_listed(self, leaves: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether a source lists each of some items, bool [K]."""
+        return np.isin(np.array(leaves, np.int64), self.said.item_C)
+
+
+def guided_by(
+    priors: Priors,
+    weights: PriorWeights,
+    candidates: Candidates,
+    history_H: NDArray[np.int64],
+    serial_N: NDArray[np.int64],
+    leaf_S: NDArray[np.int64],
+) -> GuidedBy:
+    """What guides a search, of what the sources say about items by their serial numbers.
+
+    leaf_S: the leaf of every serial number, int64.
+    """
+    prior = prior_of(candidates, weights)
+    leaf_C = leaf_S[prior.leaves]
+    order_C = np.argsort(leaf_C)
+    said = Candidates(leaf_C[order_C], candidates.value_CF[order_C], candidates.words, candidates.seconds)
+    guiding = Prior(said.item_C, prior.values[order_C], prior.model_weight, prior.static_weight)
+    fit = candidates.fit if candidates.words is not None else None
+    return GuidedBy(guiding, fit, priors, weights, said, serial_N, history_H)
