@@ -1,7 +1,9 @@
-"""Amazon product reviews, 5-core, with product metadata (McAuley et al.; the 2014 and the 2018 release).
+"""Amazon product reviews with product metadata (McAuley et al.; the releases of 2014, 2018 and 2023).
 
-The importer reads one reviews file (`reviews_…_5.json.gz`, `…_5.json.gz`) and one metadata file (`meta_….json.gz`),
-both with one record a line: JSON, or the printed Python dicts of the 2014 metadata.
+The importer reads one reviews file and one metadata file, plain or compressed, with one record a line: JSON, or the
+printed Python dicts of the 2014 metadata. Until 2018 they are the 5-core `reviews_…_5.json.gz` or `…_5.json.gz`, and
+`meta_….json.gz`. In 2023 they are `All_Beauty.jsonl.gz`, or one of its cores, `All_Beauty.csv.gz`, and
+`meta_All_Beauty.jsonl.gz`; products are told by `parent_asin`, of which an `asin` is one colour or size.
 
 The data have no searches. They are constructed as research on product search does (Ai, Zhang, Bi, Chen, Croft:
 "Learning a Hierarchical Embedding Model for Personalized Product Search", SIGIR 2017, after Van Gysel, de Rijke,
@@ -16,19 +18,24 @@ several paths has several queries, and each review draws one of them. Times are 
 in no order; training shuffles them.
 """
 
-import gzip
+import math
 import random
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from catalog.data.events import EventType
-from catalog.data.validation_report import ValidationReport
+from catalog.data.reading.names import bare_name
+from catalog.data.reading.stream import DAMAGED, opened
+from catalog.data.reading.timestamps import in_milliseconds
+from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import DatasetError
 from catalog.importers.dataset import Dataset, assemble
+from catalog.importers.delimited import SECONDS_BELOW, read_columns, whole_numbers
 from catalog.importers.records import parse_record
 from catalog.text.markup import plain_column
 
@@ -73,7 +80,7 @@ def read_amazon(source: Path, *, seed: int = 0, all_items: bool = False) -> Data
     """
     reviews_path, meta_path = _find(source)
     items_report, events_report = ValidationReport("items"), ValidationReport("events")
-    reviews = list(_reviews(reviews_path, events_report))
+    reviews = _reviews(reviews_path, events_report)
     wanted = None if all_items else {review.item for review in reviews}
     items, queries = _products(meta_path, wanted, items_report)
     events = _events(reviews, queries, random.Random(seed))
@@ -97,11 +104,13 @@ def category_query(path: Sequence[str]) -> str | None:
 def _find(source: Path) -> tuple[Path, Path]:
     if not source.is_dir():
         raise DatasetError(f"{source} is not a folder; expected one with *_5.json.gz and meta*.json.gz")
-    files = sorted(path for path in source.iterdir() if path.name.endswith((".json.gz", ".json")))
+    files = sorted(path for path in source.iterdir() if path.is_file() and bare_name(path).endswith(NAMES))
     metas = [path for path in files if path.name.startswith("meta")]
     others = [path for path in files if path not in metas]
-    cores = [path for path in others if "_5.json" in path.name]
-    reviews = cores or [path for path in others if "review" in path.name.lower()]
+    cores = [path for path in others if "_5." in path.name]
+    named = [path for path in others if "review" in path.name.lower()]
+    of_meta = [path for path in others if _stem(path) in {_stem(meta).removeprefix("meta_") for meta in metas}]
+    reviews = cores or named or of_meta
     for expected, found in (("*reviews*.json.gz or *_5.json.gz", reviews), ("meta*.json.gz", metas)):
         if not found:
             raise DatasetError(f"{source}: expected a file {expected}, and there is none")
@@ -111,21 +120,34 @@ def _find(source: Path) -> tuple[Path, Path]:
     return reviews[0], metas[0]
 
 
+NAMES = (".json", ".jsonl", ".csv")
+
+
+def _stem(path: Path) -> str:
+    return Path(bare_name(path)).stem
+
+
 def _records(path: Path, report: ValidationReport) -> Iterator[tuple[int, dict[str, Any]]]:
     """The line number and the record of every line. Unreadable lines are counted as faults."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-        try:
+    try:
+        with opened(path) as stream:
             for number, line in enumerate(stream, start=1):
                 if not line.strip():
                     continue
                 report.read += 1
                 record = parse_record(line)
                 if record is None:
-                    report.count("line that is no record", 1, [f"{path.name} line {number}: {line[:60]!r}"])
+                    shown = line[:300].decode("utf-8", "backslashreplace").rstrip()
+                    example = f"{path.name} line {number}: {line[:60]!r}"
+                    report.count("line that is no record", 1, [example], row=partial(str, shown))
                 else:
                     yield number, record
-        except (gzip.BadGzipFile, EOFError) as fault:
-            raise DatasetError(f"{path}: not a whole gzip file ({fault})") from fault
+    except DAMAGED as fault:
+        raise DatasetError(f"{path}: not a whole file, or a damaged one ({fault})") from fault
+
+
+_Row = tuple[str, Any, Any, Any, Any]
+"""Where a review stands, its user, product and time, and its stars."""
 
 
 class _Review(NamedTuple):
@@ -135,17 +157,57 @@ class _Review(NamedTuple):
     stars: float | None
 
 
-def _reviews(path: Path, report: ValidationReport) -> Iterator[_Review]:
-    for number, record in _records(path, report):
-        user, item, seconds = (record.get(name) for name in ("reviewerID", "asin", "unixReviewTime"))
-        where = f"{path.name} line {number}: reviewerID={user!r}, asin={item!r}, unixReviewTime={seconds!r}"
-        stars = record.get("overall")
+def _reviews(path: Path, report: ValidationReport) -> list[_Review]:
+    rows = _reviews_of_csv(path, report) if bare_name(path).endswith(".csv") else _reviews_of_json(path, report)
+    reviews: list[_Review] = []
+    unix: list[int] = []
+    for where, user, item, time, stars in rows:
+        moment = _time(time)
         if not (isinstance(user, str) and isinstance(item, str)):
-            report.count("review without reviewerID or asin", 1, [where])
-        elif type(seconds) is not int:
+            report.count("review without reviewerID or asin (in 2023 user_id or parent_asin)", 1, [where])
+        elif moment is None:
             report.count("broken timestamp", 1, [where])
         else:
-            yield _Review(user, item, seconds * 1000, float(stars) if isinstance(stars, int | float) else None)
+            reviews.append(_Review(user, item, moment, _stars(stars)))
+            unix.append(moment)
+    milliseconds, unit = in_milliseconds(pa.chunked_array([pa.array(unix, pa.int64())]))
+    factor = 1000 if unit is None and max(unix, default=0) < SECONDS_BELOW else 1
+    moments = milliseconds.to_pylist()
+    return [review._replace(milliseconds=time * factor) for review, time in zip(reviews, moments, strict=True)]
+
+
+def _reviews_of_json(path: Path, report: ValidationReport) -> Iterator[_Row]:
+    for number, record in _records(path, report):
+        user = record.get("reviewerID", record.get("user_id"))
+        item = record.get("parent_asin") or record.get("asin")
+        time = record.get("unixReviewTime", record.get("timestamp"))
+        where = f"{path.name} line {number}: user={user!r}, product={item!r}, time={time!r}"
+        yield where, user, item, time, record.get("overall", record.get("rating"))
+
+
+def _reviews_of_csv(path: Path, report: ValidationReport) -> Iterator[_Row]:
+    mine = ValidationReport(report.subject, place=f"{path.name} line")
+    table = read_columns(path, ("user_id", "parent_asin", "timestamp", "rating"), mine)
+    report.merge(mine)
+    for row in table.to_pylist():
+        user, item, time = row["user_id"] or None, row["parent_asin"] or None, row["timestamp"]
+        where = f"{path.name} line {row[LINE]}: user={user!r}, product={item!r}, time={time!r}"
+        yield where, user, item, time, row["rating"]
+
+
+def _time(value: Any) -> int | None:
+    """The whole number that a time is, also as a float or as text."""
+    if isinstance(value, str):
+        read = whole_numbers(pa.chunked_array([[value]]))[0].as_py()
+        return None if read is None else int(read)
+    return int(value) if type(value) in {int, float} and value == value // 1 and abs(value) < 2**62 else None
+
+
+def _stars(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, str | int | float) and math.isfinite(float(value)) else None
+    except ValueError:
+        return None
 
 
 def _events(reviews: Sequence[_Review], queries: dict[str, list[str]], chance: random.Random) -> pa.Table:
@@ -168,7 +230,7 @@ def _products(path: Path, wanted: set[str] | None, report: ValidationReport) -> 
     """The products as an items table, and the queries of each."""
     products: list[dict[str, Any]] = []
     for number, record in _records(path, report):
-        item = record.get("asin")
+        item = record.get("parent_asin") or record.get("asin")
         if not isinstance(item, str):
             report.count("product without asin", 1, [f"{path.name} line {number}: asin={item!r}"])
         elif wanted is not None and item not in wanted:
@@ -191,13 +253,20 @@ _TEXTS = ("title", "description", "brand")
 
 def _product(record: dict[str, Any]) -> dict[str, Any]:
     """The columns of a product, its texts and its paths of categories still with mark-up."""
-    texts = {name: _joined(record.get(name)) for name in _TEXTS}
+    texts = {
+        "title": _joined(record.get("title")),
+        "description": _joined(record.get("description")) or _joined(record.get("features")),  # many of 2023 have one
+        "brand": _joined(record.get("brand")) or _joined(record.get("store")),
+    }
     return {**texts, "paths": _category_paths(record), "price": _price(record.get("price"))}
 
 
 def _category_paths(record: dict[str, Any]) -> list[list[str]]:
-    """The paths of a product: `categories` is a list of paths (2014), `category` is one path (2018)."""
-    listed = record.get("categories", record.get("category"))
+    """The paths of a product: `categories` is a list of paths (2014) or one (2023), `category` is one path (2018).
+
+    Products of 2023 without a path have the department as `main_category`, as all have.
+    """
+    listed = record.get("categories") or record.get("category") or [record.get("main_category")]
     if not isinstance(listed, list):
         return []
     paths = listed if all(isinstance(path, list) for path in listed) else [listed]

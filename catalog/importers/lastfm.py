@@ -1,8 +1,8 @@
 """Last.fm, HetRec 2011, 2k users (Cantador, Brusilovsky, Kuflik: RecSys 2011; grouplens.org/datasets/hetrec-2011).
 
 The importer reads `artists.dat`, `tags.dat`, `user_artists.dat` and `user_taggedartists.dat`, which are tab-separated,
-plain or gzipped, in UTF-8, or in Latin-1 if a file is not valid UTF-8, because copies of this data set differ. Artists
-are items. Their tags do not become part of their text, because the tags are the queries.
+plain or compressed, in UTF-8, or in Windows-1252 if a file is not valid UTF-8, because copies of this data set differ.
+Artists are items. Their tags do not become part of their text, because the tags are the queries.
 
 Tag assignments become searches, events of type click, with real dates of a month's resolution. A few have impossible
 years (1956, 1957, 1979), before Last.fm existed; they are broken records.
@@ -15,7 +15,6 @@ dates, and the target of leave-one-out evaluation is the artist that a user like
 can be learned from these events or measured on them.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +52,7 @@ def read_lastfm(source: Path) -> Dataset:
 
 def _read(path: Path, columns: tuple[str, ...], report: ValidationReport) -> pa.Table:
     # Names hold quotation marks that are part of them.
-    return read_columns(path, columns, report, delimiter="\t", quoted=False, encoding=_encoding(path))
-
-
-def _encoding(path: Path) -> str:
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf8"
+    return read_columns(path, columns, report, delimiter="\t", quoted=False)
 
 
 def _artists(path: Path, report: ValidationReport) -> pa.Table:

@@ -102,7 +102,7 @@ def _clicks(path: Path, log: _Log, report: ValidationReport) -> Iterator[dict[st
     columns = ["user_idx", log.request, log.details] + (["query"] if log.queried else [])
     requests = ValidationReport("requests", place=f"{path.name} record")
     seen: set[tuple[Any, ...]] = set()
-    for table in batches(path, columns, requests, multiline=True):
+    for table in batches(path, columns, requests):
         for row in table.to_pylist():
             where = f"{path.name} record {row[LINE]}"
             for impression in _impressions(row[log.details], where, report):
@@ -160,7 +160,7 @@ def _event(
 def _notes(path: Path, wanted: pa.Array | None, report: ValidationReport) -> pa.Table:
     mine = ValidationReport("items", place=f"{path.name} record")
     parts: list[dict[str, Any]] = []
-    for batch in batches(path, _NOTE_COLUMNS, mine, multiline=True):
+    for batch in batches(path, _NOTE_COLUMNS, mine):
         notes = batch
         if wanted is not None:
             identifiers = pc.replace_substring_regex(batch["note_idx"], r"\.0$", "")

@@ -1,11 +1,14 @@
 """Amazon reviews: both releases' formats, made up here; the queries are constructed, so their rule is tested."""
 
+import bz2
 import gzip
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 
 from catalog.errors import DatasetError
 from catalog.importers.amazon import category_query, read_amazon
@@ -130,7 +133,7 @@ def test_files_are_found_by_their_names(tmp_path):
 def test_a_download_cut_short_is_refused(tmp_path):
     path = write(tmp_path) / "reviews_Things_5.json.gz"
     path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(DatasetError, match="not a whole gzip file"):
+    with pytest.raises(DatasetError, match="not a whole file"):
         read_amazon(tmp_path)
 
 
@@ -151,3 +154,66 @@ def test_texts_lose_their_markup_and_nothing_else(tmp_path):
     assert first["categories"] == ["Photo", "Tripods <5 kg"]
     assert (first["brand"], second["brand"]) == ("Bob's", "A & B")
     assert second["title"] == "H2O filter"
+
+
+REVIEWS_2023 = [
+    {"user_id": "u1", "asin": "A1-red", "parent_asin": "A1", "rating": 5.0, "timestamp": 1_500_000_000_123},
+    {"user_id": "u2", "asin": "A1-blue", "parent_asin": "A1", "rating": 2.0, "timestamp": 1_600_000_000_456},
+    {"user_id": "u1", "asin": "A2", "parent_asin": "A2", "rating": 3.0, "timestamp": 1_600_000_000_789},
+]
+META_2023 = [
+    {
+        "parent_asin": "A1",
+        "main_category": "All Beauty",
+        "title": "Howard LC0008 Leather Conditioner",
+        "store": "Howard Products",
+        "price": None,
+        "features": ["Soft &amp; safe", "No residue"],
+        "description": [],
+        "categories": ["Beauty", "Leather Care"],
+        "details": {"Size": "8 oz"},
+    },
+    {"parent_asin": "A2", "main_category": "All Beauty", "title": "Comb", "price": 9.5, "categories": []},
+]
+USERS_2023 = [(row["user_id"], row["parent_asin"], row["timestamp"], row["rating"]) for row in REVIEWS_2023]
+
+
+def rated(events):
+    wanted = [row for row in events.to_pylist() if row["type"] == "rating"]
+    return [(row["user_id"], row["item_id"], row["timestamp"], row["rating"]) for row in wanted]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "packed"),
+    [(".jsonl.gz", gzip.compress), (".jsonl", bytes), (".jsonl.zst", zstd.compress), (".json.bz2", bz2.compress)],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_release_of_2023_is_read(tmp_path, suffix, packed, encoding):
+    for name, rows in (("All_Beauty", REVIEWS_2023), ("meta_All_Beauty", META_2023)):
+        text = "\n\n".join(map(json.dumps, rows))
+        (tmp_path / f"{name}{suffix}").write_bytes(packed(text.encode(encoding)))
+    dataset = read_amazon(tmp_path)
+    assert dataset.broken == 0
+    assert rated(dataset.events) == sorted(USERS_2023, key=lambda row: (row[0], row[2]))
+    first, second = dataset.items.to_pylist()
+    assert first["item_id"] == "A1"
+    assert (first["brand"], first["description"]) == ("Howard Products", "Soft & safe No residue")
+    assert first["categories"] == ["Beauty", "Leather Care"]
+    assert (second["price"], second["categories"]) == (9.5, ["All Beauty"])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_cores_of_2023_are_csv(tmp_path, delimiter):
+    rows = [["user_id", "parent_asin", "rating", "timestamp", "history"]]
+    rows += [[user, item, str(stars), str(time), "A1 A2"] for user, item, time, stars in USERS_2023]
+    text = "\n".join(map(delimiter.join, rows))
+    (tmp_path / "All_Beauty.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "meta_All_Beauty.jsonl").write_text("\n".join(map(json.dumps, META_2023)))
+    assert rated(read_amazon(tmp_path).events) == sorted(USERS_2023, key=lambda row: (row[0], row[2]))
+
+
+@pytest.mark.parametrize("form", [float, str, "{}.0".format, lambda seconds: seconds * 1000, "{:e}".format])
+def test_times_of_reviews_are_whole_numbers_in_any_form(tmp_path, form):
+    seconds = 15_000 * 86_400
+    write(tmp_path, [review("u1", "A1", 15_000) | {"unixReviewTime": form(seconds), "overall": math.nan}])
+    assert set(read_amazon(tmp_path).events["timestamp"].to_pylist()) == {seconds * 1000}

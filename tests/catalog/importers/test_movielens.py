@@ -127,6 +127,116 @@ def test_titles_are_turned_into_what_people_say(listed, title, year):
     assert plain_title(listed) == (title, year)
 
 
+LATIN = "Cité des enfants perdus, La (1995)"
+FILMS = [("1", "Toy Story (1995)", ["Animation", "Comedy"]), ("2", LATIN, ["Sci-Fi"])]
+RATED = [("7", "2", "5", "978300760"), ("7", "1", "3", "978302109"), ("8", "1", "4", "978301968")]
+
+
+def read_old(source: Path) -> list[tuple[object, ...]]:
+    dataset = read_movielens(source)
+    assert dataset.broken == 0
+    assert dataset.items["title"].to_pylist() == ["Toy Story", "La Cité des enfants perdus"]
+    assert dataset.items["categories"].to_pylist() == [["Animation", "Comedy"], ["Sci-Fi"]]
+    wanted = dataset.events.filter(pc.equal(dataset.events["type"], "rating")).to_pylist()
+    return [(row["user_id"], row["item_id"], row["rating"], row["timestamp"]) for row in wanted]
+
+
+EXPECTED = [("7", "2", 5.0, 978_300_760_000), ("7", "1", 3.0, 978_302_109_000), ("8", "1", 4.0, 978_301_968_000)]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-8-sig", "utf-16"])
+def test_the_release_of_a_million_is_read(tmp_path, encoding):
+    films = "".join(f"{name}::{title}::{'|'.join(genres)}\r\n" for name, title, genres in FILMS)
+    (tmp_path / "movies.dat").write_bytes(films.encode(encoding))
+    (tmp_path / "ratings.dat").write_text("".join("::".join(row) + "\n" for row in RATED))
+    assert read_old(tmp_path) == EXPECTED
+    assert "no searches" in str(read_movielens(tmp_path))
+
+
+def test_the_release_of_ten_million_has_tags(tmp_path):
+    (tmp_path / "movies.dat").write_text("".join(f"{n}::{title}::{'|'.join(genres)}\n" for n, title, genres in FILMS))
+    (tmp_path / "ratings.dat").write_text("".join("::".join(row) + "\n" for row in RATED))
+    (tmp_path / "tags.dat").write_text('7::2::"dark": city::978300760\n7::2::x\n')
+    dataset = read_movielens(tmp_path)
+    assert dataset.events["query"].drop_null().to_pylist() == ['"dark": city']
+    assert "line with 3 fields instead of 4" in str(dataset)
+    assert "tags.dat line 2: '7::2::x'" in str(dataset)
+
+
+def test_the_release_of_a_hundred_thousand_is_read(tmp_path):
+    flags = {"Animation": 3, "Comedy": 5, "Sci-Fi": 15}
+    lines = []
+    for name, title, genres in FILMS:
+        own = ["1" if place in {flags[genre] for genre in genres} else "0" for place in range(19)]
+        lines.append("|".join([name, title, "01-Jan-1995", "", "http://us.imdb.com/M/title-exact?x", *own]))
+    (tmp_path / "u.item").write_bytes("\n".join(lines).encode("latin-1"))
+    (tmp_path / "u.data").write_text("".join("\t".join(row) + "\n" for row in RATED))
+    assert read_old(tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", "sep={}\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_tables_of_other_programs_are_read(source, encoding, delimiter, first, end):
+    whole = read_movielens(source)
+    rows = [line.split(",") for line in RATINGS.splitlines()]
+    rows = [[cell.replace(".", ",") for cell in row] for row in rows]  # a decimal comma
+    text = first.format(delimiter) + "\n".join(map(delimiter.join, rows)) + "\n\n"
+    (source / "ratings.csv").write_bytes(text.replace("\n", end).encode(encoding))
+    assert read_movielens(source).events.equals(whole.events)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("1000000000.0", "1e9", "999999999"),
+        ("1000000000000", "1000000000000", "999999999000"),
+        ("1000000000000000", "1000000000000000", "999999999000000"),
+        ("2001-09-09 01:46:40", "2001-09-09 01:46:40", "2001-09-09 01:46:39"),
+        ("2001-09-09T01:46:40Z", "2001-09-09T03:46:40+02:00", "2001-09-09T01:46:39.000Z"),
+    ],
+)
+def test_times_are_numbers_in_any_unit_or_text(source, times):
+    whole = read_movielens(source)
+    one, two, three = times
+    text = f"userId,movieId,rating,timestamp\n7,2,4.5,{one}\n7,1,0.5,{two}\n8,1,3.0,{three}\n"
+    (source / "ratings.csv").write_text(text)
+    assert read_movielens(source).events.equals(whole.events)
+
+
+def test_the_names_of_kaggle_are_known(source):
+    whole = read_movielens(source)
+    for name in ("movie", "rating", "tag"):
+        (source / f"{name}s.csv").rename(source / f"{name}.csv")
+    assert read_movielens(source).events.equals(whole.events)
+
+
+def test_a_title_of_two_lines_is_a_title(source):
+    (source / "movies.csv").write_text(MOVIES + '4,"One,\ntwo (1999)",Action\n')
+    films = read_movielens(source).items
+    assert films["title"].to_pylist()[-1] == "One,\ntwo"
+
+
+@pytest.mark.parametrize("line", ['1,"Open (1999),Action', '1,"Open "2" (1999),Action'])
+def test_what_a_quotation_mark_without_an_end_swallows_is_counted(source, line):
+    rows = "".join(f"{n},Film {n} (1999),Action\n" for n in range(10, 60))
+    (source / "movies.csv").write_text("movieId,title,genres\n2,Matrix (1999),Action\n" + rows + line + "\n" + rows)
+    dataset = read_movielens(source)
+    assert len(dataset.items) >= 51
+    report = dataset.items_report
+    assert report.read == 102
+    assert report.kept == len(dataset.items)
+
+
+def test_most_of_a_file_lost_is_an_error_that_shows_a_line(source):
+    (source / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "7,2,gut,1000000000\n" * 30)
+    with pytest.raises(DatasetError, match="rating that is no number") as refused:
+        read_movielens(source)
+    assert "7,2,gut,1000000000" in str(refused.value)
+    assert "30 of 33 events (90.9%)" in str(refused.value)
+
+
 def test_the_real_data_is_read_whole():
     dataset = read_movielens(real_data("movielens-latest-small"))
     assert len(dataset.items) == 9742
