@@ -36,5 +36,6 @@ async def read_text(query: Query, catalog: LiveCatalog) -> Reading:
         joined = joined_filter(filter_, found.filter)
         if joined is not None:
             text, filter_, understood = found.query or text, joined, found
-    corrected = await catalog.spelling.correct(text) if query.correct else None
+    prefix = query.prefix and bool(query.guidance) and catalog.priors.exists  # else nothing reads it as one
+    corrected = await catalog.spelling.correct(text, prefix=prefix) if query.correct else None
     return Reading(corrected or text, filter_, corrected, understood)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from catalog.data.items import Items
@@ -39,10 +40,13 @@ class SpellChecker:
             assert self._lexicon is not None
             self._lexicon = await asyncio.to_thread(self._lexicon.with_records, records)
 
-    async def correct(self, query: str) -> str | None:
-        """The query with misspelled words replaced; None where there are none."""
+    async def correct(self, query: str, *, prefix: bool = False) -> str | None:
+        """The query with misspelled words replaced; None where there are none.
+
+        prefix: whether its last word may be the beginning of one.
+        """
         lexicon = self._lexicon or await self.load()
         if lexicon.knows(query):
             return None
-        corrected = await asyncio.to_thread(lexicon.correct, query)
+        corrected = await asyncio.to_thread(partial(lexicon.correct, query, prefix=prefix))
         return None if corrected == query else corrected

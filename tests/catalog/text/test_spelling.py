@@ -170,3 +170,28 @@ def test_threads_share_a_lexicon_which_no_correction_changes() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "corrected"),
+    [
+        ("grap", "grap"),  # not gram
+        ("a grap", "a grap"),
+        ("grapplin", "grappling"),  # the nearest begins so
+        ("grap hook", "gram hook"),  # it is not the last one
+        ("grap ", "gram "),  # and is complete
+        ("grax", "gram"),  # nothing begins so
+        ("GRAP", "GRAP"),
+        ("lanx grap", "lane grap"),
+    ],
+)
+def test_a_last_word_that_may_be_unfinished_becomes_no_other(typed: str, corrected: str) -> None:
+    later = Lexicon({"gram": 3, "lane": 2}, {}).with_records([{"title": "grappling"}])
+    for lexicon in (Lexicon({"gram": 3, "grappling": 1, "lane": 2}, {}), later):
+        assert lexicon.correct(typed, prefix=True) == corrected
+        assert lexicon.correct("grap") == "gram"
+
+
+def test_what_only_people_typed_is_no_word_that_somebody_may_be_typing() -> None:
+    """No item has it, so that no item would be found by its beginning."""
+    assert Lexicon({"gram": 3}, {"grappling": 9}).correct("grap", prefix=True) == "gram"

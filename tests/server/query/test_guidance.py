@@ -357,3 +357,15 @@ async def test_an_answer_whose_priors_lack_events_of_the_log_is_degraded(
         assert (unasked, asked, alone) == (True, True, False)
     priors.behind = False
     assert (await shop.get("/search", q="title 7")).json()["degraded"] is False
+
+
+async def test_a_word_that_may_be_unfinished_is_not_corrected_to_another(shop: Shop) -> None:
+    """Unless nothing would read it as a beginning: words are said to be complete, or the model alone answers."""
+    for name, title in (("aaa", "grappling hook"), ("bbb", "gram scale")):
+        assert (await shop.client.put(f"/items/{name}", json={"title": title})).status_code in {200, 201}
+    for more, corrected in (({}, None), ({"prefix": False}, "gram"), ({"guidance": False}, "gram")):
+        body = (await shop.get("/search", q="grap", k=2, **more)).json()
+        assert body["corrected_query"] == corrected
+        if corrected is None:
+            assert [match["field"] for match in body["items"][0]["matched"]] == ["title"]
+    assert (await shop.get("/search", q="grap scale", k=2)).json()["corrected_query"] == "gram scale"
