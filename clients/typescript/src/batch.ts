@@ -1,7 +1,8 @@
 /** Many questions in one request: lines of JSON out, and lines of JSON back, each as soon as it is answered. */
 
 import { GemserveError, isRecord, parseJson, problemError } from "./errors.js";
-import type { Call } from "./endpoints.js";
+import { parametersOf, type Call } from "./endpoints.js";
+import { invalid, isIterable, shown } from "./plain.js";
 import type { Answer, BatchResult, Question } from "./types.js";
 
 export const MAX_LINES = 10_000; // of one request
@@ -22,7 +23,16 @@ export class Batch {
 
   call(ordered: boolean): Call {
     const path = ordered ? "/batch?ordered=true" : "/batch";
-    return { method: "POST", path, lines: this.#questions.map((q) => JSON.stringify(q)).join("\n") };
+    return { method: "POST", path, lines: this.#questions.map((question, i) => this.#line(question, i)).join("\n") };
+  }
+
+  #line(question: Question, index: number): string {
+    try {
+      return JSON.stringify(parametersOf(question));
+    } catch (cause) {
+      if (!(cause instanceof GemserveError)) throw cause;
+      throw invalid(`question ${this.#start + index}: ${cause.detail}`, cause);
+    }
   }
 
   /** The results that a chunk of the answer completes. */
@@ -60,6 +70,10 @@ export class Batch {
 
 /** One for every 10,000 questions, taken when its turn comes. */
 export async function* batches(questions: Iterable<Question> | AsyncIterable<Question>): AsyncGenerator<Batch> {
+  const later = (questions as Partial<AsyncIterable<Question>> | null | undefined)?.[Symbol.asyncIterator];
+  if (!isIterable(questions) && typeof later !== "function") {
+    throw invalid(`questions is no list, ${shown(questions)}: give a list`);
+  }
   let part: Question[] = [];
   let start = 0;
   for await (const question of questions) {

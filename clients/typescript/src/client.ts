@@ -1,9 +1,10 @@
 /** The client of a gemserve server. */
 
 import { Batch, batches } from "./batch.js";
-import { MAX_EVENTS, ask, following, loading, newEvent, path, query } from "./endpoints.js";
+import { MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query } from "./endpoints.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
+import { idText, members, plain, plainId, plainList, plainMembers, plainRecord, type Plain } from "./plain.js";
 import type {
   Activation,
   Answer,
@@ -43,18 +44,18 @@ export class GemserveClient {
   }
 
   /** The items that fit what was typed; with a user, session or history, those that fit both. */
-  search(q: string, parameters: SearchParameters = {}, options?: CallOptions): Promise<Answer> {
-    return this.ask({ kind: "search", ...parameters, q }, options);
+  async search(q: string, parameters: SearchParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "search", ...members(parameters, "parameters"), q: plain(q, "q") as string }, options);
   }
 
   /** The items that a user, a session or a history asks for; one of the three has to be given. */
-  recommend(parameters: RecommendParameters, options?: CallOptions): Promise<Answer> {
-    return this.ask({ kind: "recommend", ...parameters }, options);
+  async recommend(parameters: RecommendParameters, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "recommend", ...members(parameters, "parameters") }, options);
   }
 
   /** Items like one of the catalog. */
-  similar(item: Id, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
-    return this.ask({ kind: "similar", ...parameters, item }, options);
+  async similar(item: Id, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "similar", ...members(parameters, "parameters"), item: plainId(item, "item") }, options);
   }
 
   async ask(question: Question, options?: CallOptions): Promise<Answer> {
@@ -81,60 +82,81 @@ export class GemserveClient {
     for await (const batch of batches(questions)) yield* this.#results(batch, options);
   }
 
-  /** Tells what users did, 1,000 events at a time. Give events an `event_id` (see `newEvent`) to send them again. */
-  async sendEvents(events: readonly Event[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
-    const rows = events.map(newEvent);
+  /**
+   * Tells what users did, 1,000 events at a time. Give events an `event_id` (see `newEvent`) to send them again. An
+   * event that cannot be sent, such as one with a NaN, is among the `rejected`; the others are sent.
+   */
+  async sendEvents(events: Iterable<Event>, options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
     const whole: Omit<Receipt, "request_id"> = { accepted: [], rejected: [] };
-    for (let start = 0; start < rows.length; start += MAX_EVENTS) {
-      const { accepted, rejected } = await this.#sendEvents(rows.slice(start, start + MAX_EVENTS), options);
-      whole.accepted.push(...accepted.map((row) => ({ ...row, index: row.index + start })));
-      whole.rejected.push(...rejected.map((row) => ({ ...row, index: row.index + start })));
+    const rows: { index: number; row: Record<string, Plain> }[] = [];
+    for (const [index, event] of eventsOf(events).entries()) {
+      try {
+        rows.push({ index, row: eventOf(event) });
+      } catch (cause) {
+        if (!(cause instanceof GemserveError)) throw cause;
+        const field = cause.errors[0]?.field ?? null;
+        whole.rejected.push({ index, field, code: cause.code, reason: `event ${index}: ${cause.detail}` });
+      }
     }
+    for (let start = 0; start < rows.length; start += MAX_EVENTS) {
+      const part = rows.slice(start, start + MAX_EVENTS);
+      const { accepted, rejected } = await this.#sendEvents(part.map(({ row }) => row), options);
+      const place = (index: number): number => part[index]?.index ?? index;
+      whole.accepted.push(...accepted.map((row) => ({ ...row, index: place(row.index) })));
+      whole.rejected.push(...rejected.map((row) => ({ ...row, index: place(row.index) })));
+    }
+    whole.rejected.sort((one, other) => one.index - other.index);
     return whole;
   }
 
   /** An item of the catalog, whether or not it is available. */
   async item(id: Id, options?: CallOptions): Promise<Item> {
-    return (await this.#connection.send({ method: "GET", path: path`/items/${id}` }, options)) as Item;
+    return (await this.#connection.send({ method: "GET", path: path`/items/${idText(id, "id")}` }, options)) as Item;
   }
 
   /** Writes a whole item, new or in place of the one there was. */
   async putItem(id: Id, record: ItemRecord, options?: CallOptions): Promise<Change> {
-    const call = { method: "PUT", path: path`/items/${id}`, body: record } as const;
+    const body = plainRecord(record, "record");
+    const call = { method: "PUT", path: path`/items/${idText(id, "id")}`, body } as const;
     return (await this.#connection.send(call, options)) as Change;
   }
 
   /** Changes the named columns of an item, and clears those that are null; the others stay as they are. */
   async patchItem(id: Id, changes: ItemRecord, options?: CallOptions): Promise<Change> {
-    const call = { method: "PATCH", path: path`/items/${id}`, body: changes } as const;
+    const body = plainRecord(changes, "changes");
+    const call = { method: "PATCH", path: path`/items/${idText(id, "id")}`, body } as const;
     return (await this.#connection.send(call, options)) as Change;
   }
 
   /** Writes 1 to 1,000 whole items, each with its `id`: all of them or, if one is not acceptable, none. */
-  async putItems(records: readonly ItemRecord[], options?: CallOptions): Promise<Change> {
-    return (await this.#connection.send({ method: "POST", path: "/items", body: records }, options)) as Change;
+  async putItems(records: Iterable<ItemRecord>, options?: CallOptions): Promise<Change> {
+    const body = plainList(records, "records", plainRecord);
+    return (await this.#connection.send({ method: "POST", path: "/items", body }, options)) as Change;
   }
 
   /** Takes an item out of all answers. A 404 may mean that a first attempt did, and its answer got lost. */
   async deleteItem(id: Id, options?: CallOptions): Promise<Change> {
-    return (await this.#connection.send({ method: "DELETE", path: path`/items/${id}` }, options)) as Change;
+    return (await this.#connection.send({ method: "DELETE", path: path`/items/${idText(id, "id")}` }, options)) as Change;
   }
 
   /** What a user did, the newest first. */
   async history(user: Id, parameters: { limit?: number } = {}, options?: CallOptions): Promise<History> {
-    const call = { method: "GET", path: path`/users/${user}/history` + query(parameters) } as const;
+    const search = query(plainMembers(parameters, "parameters"));
+    const call = { method: "GET", path: path`/users/${idText(user, "user")}/history` + search } as const;
     return (await this.#connection.send(call, options)) as History;
   }
 
   /** Moves what was recorded under a session into a user's history. A second time moves nothing. */
   async merge(user: Id, session: Id, options?: CallOptions): Promise<Merge> {
-    const call = { method: "POST", path: path`/users/${user}/merge`, body: { session } } as const;
+    const body = { session: plainId(session, "session") };
+    const call = { method: "POST", path: path`/users/${idText(user, "user")}/merge`, body } as const;
     return (await this.#connection.send(call, options)) as Merge;
   }
 
   /** Forgets everything that a user, and the sessions merged into theirs, did before now. */
   async erase(user: Id, options?: CallOptions): Promise<Erasure> {
-    return (await this.#connection.send({ method: "DELETE", path: path`/users/${user}` }, options)) as Erasure;
+    const call = { method: "DELETE", path: path`/users/${idText(user, "user")}` } as const;
+    return (await this.#connection.send(call, options)) as Erasure;
   }
 
   /** The published bundles, and which of them answer. */
@@ -144,7 +166,7 @@ export class GemserveClient {
 
   /** Serves another bundle; answers when it does, which can take minutes. */
   async activate(version: string, options?: CallOptions): Promise<Activation> {
-    const call = loading("POST", path`/admin/models/${version}/activate`);
+    const call = loading("POST", path`/admin/models/${idText(version, "version")}/activate`);
     return (await this.#connection.send(call, options)) as Activation;
   }
 
@@ -155,7 +177,8 @@ export class GemserveClient {
 
   /** Has versions share the users among them by weight; answers when all of them do. */
   async setTraffic(weights: Record<string, number>, options?: CallOptions): Promise<Traffic> {
-    return (await this.#connection.send(loading("PUT", "/admin/traffic", { weights }), options)) as Traffic;
+    const call = loading("PUT", "/admin/traffic", { weights: plainRecord(weights, "weights") });
+    return (await this.#connection.send(call, options)) as Traffic;
   }
 
   /** Has the current version answer everybody. */
@@ -169,15 +192,21 @@ export class GemserveClient {
   }
 
   /** A new key, with its own limits if any. Only this answer has the key. */
-  async createKey(name: string, scopes: Scope[], limits: KeyLimits = {}, options?: CallOptions): Promise<NewKey> {
-    const body = { name, scopes, ...limits };
+  async createKey(
+    name: string,
+    scopes: Iterable<Scope>,
+    limits: KeyLimits = {},
+    options?: CallOptions,
+  ): Promise<NewKey> {
+    const given = { name: plain(name, "name"), scopes: plainList(scopes, "scopes") };
+    const body = { ...given, ...plainMembers(limits, "limits") };
     const call = { method: "POST", path: "/admin/keys", body, repeat: "undone" } as const;
     return (await this.#connection.send(call, options)) as NewKey;
   }
 
   /** The key opens nothing from now on. */
   async revokeKey(id: string, options?: CallOptions): Promise<void> {
-    await this.#connection.send({ method: "DELETE", path: path`/admin/keys/${id}` }, options);
+    await this.#connection.send({ method: "DELETE", path: path`/admin/keys/${idText(id, "id")}` }, options);
   }
 
   /** Which model answers, over which catalog. */
@@ -201,7 +230,7 @@ export class GemserveClient {
   }
 
   /** The server answers a problem where no event was acceptable; among many requests that is one row's matter too. */
-  async #sendEvents(rows: Event[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
+  async #sendEvents(rows: Record<string, Plain>[], options?: CallOptions): Promise<Omit<Receipt, "request_id">> {
     try {
       return (await this.#connection.send({ method: "POST", path: "/events", body: rows }, options)) as Receipt;
     } catch (error) {

@@ -3,6 +3,7 @@
 import type { Call } from "./endpoints.js";
 import { GemserveError, parseJson, problemError } from "./errors.js";
 import { randomId } from "./ids.js";
+import { invalid, shown } from "./plain.js";
 import { Attempts, RETRIES, retryAfter, type Retries } from "./retries.js";
 import { InactivityTimeout, sleep } from "./timeouts.js";
 
@@ -46,6 +47,7 @@ export class Connection {
   readonly #now: () => number;
 
   constructor(url: string, options: ClientOptions) {
+    if (typeof url !== "string") throw invalid(`url is ${shown(url)}: give the server's address as text`);
     this.url = url.replace(/\/+$/, "");
     const strange = /[^!-~]/u.exec(options.key ?? "");
     if (strange !== null) {

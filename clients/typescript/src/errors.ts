@@ -19,8 +19,8 @@ export interface ErrorFacts {
 }
 
 /**
- * `code` is stable: the server's own, or `connection_failed`, `timed_out`, `unexpected_answer` or `invalid_key`, which
- * have no `status`. `retryAfter` is in seconds; `members` is all that the server's problem tells.
+ * `code` is stable: the server's own, or `connection_failed`, `timed_out`, `unexpected_answer`, `invalid_key` or
+ * `invalid_argument` (a value that cannot be sent), which have no `status`. `retryAfter` is in seconds; `members` is all that the server's problem tells.
  */
 export class GemserveError extends Error {
   override readonly name = "GemserveError";

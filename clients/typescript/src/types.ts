@@ -37,17 +37,29 @@ type Search = JsonBody<paths["/search"]["post"]>;
 type Recommend = JsonBody<paths["/recommend"]["post"]>;
 type Similar = QueryOf<paths["/items/{item_id}/similar"]["get"]>;
 
-export type SearchParameters = Omit<Search, "q">;
-export type RecommendParameters = Recommend;
-export type SimilarParameters = Similar;
-
 /** Of a user, a session or an item: a whole number is the text of its digits. */
-export type Id = string | number;
+export type Id = string | number | bigint;
+
+/** What programs may hold where the wire has texts, numbers and lists: big integers, sets, generators. */
+interface Wider {
+  user?: Id | null;
+  user_id?: Id | null;
+  session?: Id | null;
+  session_id?: Id | null;
+  candidates?: Iterable<Id> | null;
+  fields?: Iterable<string> | null;
+  history?: Iterable<Id | { item_id: Id; query?: string } | { item: Id; query?: string }> | null;
+}
+type Widened<Parameters> = Omit<Parameters, keyof Wider> & Pick<Wider, keyof Wider & keyof Parameters>;
+
+export type SearchParameters = Omit<Widened<Search>, "q">;
+export type RecommendParameters = Widened<Recommend>;
+export type SimilarParameters = Widened<Similar>;
 
 /** A question that can be asked page by page, with `pages`, or among many, with `batch`. */
 export type Question =
-  | ({ kind: "search" } & Search)
-  | ({ kind: "recommend" } & Recommend)
+  | ({ kind: "search" } & Widened<Search>)
+  | ({ kind: "recommend" } & Widened<Recommend>)
   | ({ kind: "similar"; item: Id } & SimilarParameters);
 
 /** A whole item: what it leaves out is null. */
@@ -58,8 +70,8 @@ export interface Event {
   user_id: Id;
   item_id: Id;
   type: "view" | "click" | "cart" | "purchase" | "rating";
-  /** Unix milliseconds, or ISO 8601 text with a zone; the time of arrival where absent. */
-  timestamp?: number | string;
+  /** Unix milliseconds, a Date, or ISO 8601 text with a zone; the time of arrival where absent. */
+  timestamp?: number | bigint | string | Date;
   /** What the user had typed, where it was a search. */
   query?: string;
   event_id?: string;
