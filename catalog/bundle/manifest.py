@@ -29,6 +29,7 @@ class Manifest(BaseModel):
     created: ISO 8601, UTC.
     normalize: what the probabilities of a level sum to one over, as the model was trained: the codes of the level, or
         the children of the prefix. Bundles from before there was a choice do not say it.
+    guided_width: how many beams a guided search for ten items needs, as its report says; None where nobody knows.
     settings: the recipe with which it was trained.
     data: the file names, SHA-256 and row counts of the training data.
     warm_start: the version of the bundle from which training went on.
@@ -52,6 +53,7 @@ class Manifest(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
+    guided_width: int | None = Field(None, ge=1)
     warm_start: str | None = None
     code_commit: str | None = None
     files: dict[str, str] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow as pa
 from catalog.data.items import Items
 from catalog.nearest import nearest_name
 from catalog.priors.words import TEXT_COLUMNS, Match
+from catalog.search.guidance import Prior
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.protocol import Ranking, RankRequest
@@ -22,7 +24,12 @@ from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History, interactions_of
 
-__all__ = ["QueryPlan"]
+__all__ = ["BEAM_WIDTH", "QueryPlan", "guided"]
+
+BEAM_WIDTH = 50
+"""Of a query that needs no wider one, where neither the settings nor the bundle say otherwise."""
+MEASURED_K = 10
+"""Items of the answers by which a bundle says how many beams are enough."""
 
 ALWAYS_SHOWN = {"id", "score", "relevance", "reason", "matched"}
 
@@ -139,6 +146,17 @@ class QueryPlan:
 def _matched(guided_by: GuidedBy, text: str, items: Items, leaves: Sequence[int]) -> list[list[Match]]:
     texts = items.table.select(["item_id", *TEXT_COLUMNS]).take(pa.array(leaves, pa.int64()))
     return guided_by.priors.matches(text, guided_by.words, texts.to_pylist())
+
+
+def guided(request: RankRequest, prior: Prior, enough: int | None) -> RankRequest:
+    """The request with what guides it, in as few beams as that needs.
+
+    enough: how many beams find ten items as a very wide search does; None keeps the width. More items need more.
+    """
+    width = request.width
+    if enough is not None and request.allow is None:  # with a list of candidates, every one of them is ranked
+        width = min(width, max(request.k, -(-enough * request.k // MEASURED_K)))
+    return replace(request, prior=prior, width=width)
 
 
 def _columns(fields: Sequence[str] | None, items: Items) -> pa.Table:

@@ -19,7 +19,7 @@ from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
 from server.query.cursor import CursorCodec, Page
 from server.query.guide import Guide
-from server.query.plan import QueryPlan
+from server.query.plan import BEAM_WIDTH, QueryPlan, guided
 from server.query.reading import read_text
 from server.query.types import Query, QueryResult
 from server.retrieval.live_catalog import Searcher
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 class Service:
     """Executes queries on the deployments, with histories from one store.
 
-    beam_width: of a query that needs no wider one.
+    beam_width: of a query that needs no wider one; None for what its bundle says.
     max_width: the widest beam that the engine takes.
     timeout_seconds: of a query that names no shorter one.
     guidance: whether a query is guided that does not say.
@@ -49,7 +49,7 @@ class Service:
         queue: AdmissionQueue,
         cursors: CursorCodec,
         *,
-        beam_width: int,
+        beam_width: int | None,
         max_width: int,
         timeout_seconds: float,
         guidance: bool,
@@ -104,9 +104,10 @@ class Service:
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, self._guidance_seconds)
         async with guide.beside(plan.past) as asked, searcher.eligible.limit(reading.filter) as filter_id:
             with tracing.span("prompt"):
-                request = plan.request(filter_id, self._beam_width, self._max_width)
-            guided_by = await asked
-            request = replace(request, prior=None if guided_by is None else guided_by.prior)
+                request = plan.request(filter_id, self._beam_width or BEAM_WIDTH, self._max_width)
+            if (guided_by := await asked) is not None:
+                enough = deployment.manifest.guided_width if self._beam_width is None else None
+                request = guided(request, guided_by.prior, enough)
             ranking = await deployment.rank(request, query.task)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:

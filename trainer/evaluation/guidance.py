@@ -27,6 +27,7 @@ from trainer.data.histories import Histories, Question, Split
 from trainer.evaluation.baselines import training_events
 from trainer.evaluation.candidates import Candidates, whole_catalog
 from trainer.evaluation.ranking import question_prompt
+from trainer.evaluation.width import ChosenWidth, GuidedQuestions, choose_width
 
 __all__ = ["Choice", "LearnedGuidance", "LearnedWeights", "learn_from", "learn_guidance"]
 
@@ -68,6 +69,7 @@ class LearnedGuidance:
     static: the popularity of all items.
     learned: the weights of each task beside the model.
     alone: the weights of each task where no model is asked, so that priors are compared at their best.
+    width: how many beams guided searches need.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class LearnedGuidance:
         static: StaticPrior,
         learned: Mapping[Task, LearnedWeights],
         alone: Mapping[Task, LearnedWeights],
+        width: ChosenWidth,
     ) -> None:
         self.priors = priors
         self.static = static
         self.learned = learned
         self.alone = alone
+        self.width = width
 
     def asked(self, histories: Histories, questions: Sequence[Question]) -> list[PriorCandidates]:
         """What the sources say about each question."""
@@ -124,15 +128,22 @@ def learn_guidance(
     exclude_seen: whether recommendations leave out the items of the user's history.
     """
     priors = Priors.fit(items, training_events(split.train, len(items)))
+    static = StaticPrior(ranker.index, priors.popularity_N)
     learned: dict[Task, LearnedWeights] = {}
     alone: dict[Task, LearnedWeights] = {}
+    asked: dict[Task, GuidedQuestions] = {}
     for task in TASKS:
         questions = _drawn([q for q in split.validation if q.task == task], seed)
         candidates = whole_catalog(split.full, questions, exclude_seen=exclude_seen)
         choices = _choices(ranker, prompts, priors, split.full, questions, candidates)
         learned[task] = learn_from(choices, USUAL_WEIGHTS[task], seed=seed)
         alone[task] = learn_from(choices, USUAL_WEIGHTS[task], with_model=False, seed=seed)
-    return LearnedGuidance(priors, StaticPrior(ranker.index, priors.popularity_N), learned, alone)
+        asked[task] = GuidedQuestions(
+            [question_prompt(prompts, split.full, question) for question in questions],
+            [prior_of(_said(priors, split.full, question), learned[task].weights) for question in questions],
+            [one.excluded for one in candidates],
+        )
+    return LearnedGuidance(priors, static, learned, alone, choose_width(ranker, asked, static))
 
 
 def _drawn(questions: Sequence[Question], seed: int) -> Sequence[Question]:

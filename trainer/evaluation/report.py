@@ -112,6 +112,7 @@ def evaluate(
     }
     if guidance is not None:
         report["guidance"] = guidance.as_json()
+        report["guided_width"] = guidance.width.as_json()
     if protocol == "candidates":
         drawn = "uniformly from the items that the user never took"
         report["candidates"] = {"negatives": NEGATIVES, "drawn": drawn, "seed": seed}

@@ -81,6 +81,7 @@ def publish_run(
         normalize=recipe.training.normalize,
         prompt_version=PROMPT_VERSION,
         items=report["catalog_size"],
+        guided_width=report.get("guided_width", {}).get("width"),
         settings=recipe.model_dump(mode="json"),
         data=data,
         metrics=_headline(report),

@@ -99,7 +99,12 @@ class Settings(BaseSettings):
         STORAGE.event_log_length, ge=1_000, description="events kept for retraining, about, all users together"
     )
 
-    beam_width: int = Field(50, ge=1, description="beam width of a request; k where k is more")
+    beam_width: int | None = Field(
+        None,
+        ge=1,
+        description="beam width of a request; k where k is more. Where absent, a guided search has as many beams as its"
+        " bundle says that it needs, and others have 50",
+    )
     guidance: bool = Field(
         True, description="guide searches by what the catalog knows, where a query says nothing else"
     )
@@ -224,7 +229,7 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if self.managed_redis is not None and "redis" in self.model_fields_set:
             raise ValueError("--redis and --managed-redis exclude each other: name a Redis, or have one started")
-        if self.beam_width > self.engine.max_width:
+        if self.beam_width is not None and self.beam_width > self.engine.max_width:
             raise ValueError(f"beam_width {self.beam_width} is over engine.max_width {self.engine.max_width}")
         if self.engine.max_width < MAX_K:
             raise ValueError(f"engine.max_width {self.engine.max_width} is under {MAX_K}, which a request may ask for")
