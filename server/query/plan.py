@@ -155,7 +155,7 @@ def guided(request: RankRequest, prior: Prior, enough: int | None) -> RankReques
     """
     width = request.width
     if enough is not None and request.allow is None:  # with a list of candidates, every one of them is ranked
-        width = min(width, max(request.k, -(-enough * request.k // MEASURED_K)))
+        width = min(width, max(request.k, enough, -(-enough * request.k // MEASURED_K)))
     return replace(request, prior=prior, width=width)
 
 
