@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from catalog.data.columns.types import (
     UnusableColumn,
+    as_doubles,
     is_bytes,
     is_list_of_text,
     is_text,
@@ -113,12 +114,15 @@ class _Converter:
             return {name: pa.chunked_array([pa.nulls(len(plain), field.type)])}
         self._check_convertible(column.type, plain.type, field)
         if is_bytes(plain.type):
-            plain = self._guarded(name, lambda: text_of_bytes(plain))
+            plain = self._text_of_bytes(plain, name)
+        if pa.types.is_floating(plain.type):
+            plain = as_doubles(plain)
         if name in self.schema.times:
             return self._with_lost(name, plain, self._guarded(name, lambda: self._unix_ms(plain)))
         if name in self.schema.identifiers and pa.types.is_floating(plain.type):
             return self._with_lost(name, plain, _ids(plain))
-        plain = self._of_few_types(plain, name, told=False)
+        if plain.type != field.type:
+            plain = self._of_few_types(plain, name, told=False)
         return {name: self._guarded(name, lambda: plain.cast(field.type))}
 
     def _with_lost(self, name: str, column: pa.ChunkedArray, converted: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
@@ -154,6 +158,13 @@ class _Converter:
             return
         raise self.schema.error(f"{self.where}: the column {field.name!r} is {have}, it must be {in_words(field.type)}")
 
+    def _text_of_bytes(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+        try:
+            return text_of_bytes(column)
+        except pa.ArrowInvalid as fault:
+            kind = f"{column.type} with bytes that are no UTF-8"
+            raise self.schema.error(f"{self.where}: the column {name!r} is {kind}: store it as text") from fault
+
     def _guarded(self, name: str, convert: Callable[[], Any]) -> Any:
         try:
             return convert()
@@ -173,7 +184,7 @@ class _Converter:
 
 def _unix_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as int64; what names no moment or no whole number becomes null, which is a fault of its row."""
-    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+    if pa.types.is_decimal(column.type):
         column, _ = to_column_type(column)
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.unit != "s":

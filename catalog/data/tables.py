@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from catalog.data.columns.json_values import is_double
 from catalog.data.columns.names import kept_name
 from catalog.data.reading.id_text import id_text
 from catalog.data.reading.names import COMPRESSED, JSON_NAMES, bare_name
@@ -171,14 +172,16 @@ def typed_values(values: Sequence[Any], expected: pa.Field, *, identifier: bool)
     if wrong:
         rejected = set(wrong)
         values = [None if row in rejected else value for row, value in enumerate(values)]
+    if pa.types.is_floating(expected.type):
+        values = [None if value is None else float(value) for value in values]
     return pa.array(values, expected.type), wrong
 
 
 _ACCEPTS: Mapping[pa.DataType, Callable[[Any], bool]] = {
     pa.string(): lambda value: type(value) is str,
     pa.bool_(): lambda value: type(value) is bool,
-    pa.float64(): lambda value: type(value) in {int, float},
-    pa.int64(): lambda value: type(value) in {int, float} and value == value // 1 and abs(value) < 2**63,
+    pa.float64(): lambda value: type(value) is float or (type(value) is int and is_double(value)),
+    pa.int64(): lambda value: type(value) in {int, float} and value == value // 1 and -(2**63) <= value < 2**63,
     pa.list_(pa.string()): lambda value: (
         type(value) is list and all(name is None or type(name) is str for name in value)
     ),
@@ -187,8 +190,19 @@ _ACCEPTS: Mapping[pa.DataType, Callable[[Any], bool]] = {
 
 def _inferred(values: list[Any], name: str, schema: TableSchema, path: Path) -> pa.Array:
     try:
+        numbers = [value for value in values if value is not None]
+        if all(type(number) is int for number in numbers) and any(not -(2**63) <= number < 2**63 for number in numbers):
+            return _long_numbers(values)
         return pa.array(values)
     except (pa.ArrowException, TypeError, OverflowError) as fault:
         raise schema.error(
             f"{path}: the column {name!r} mixes types ({fault}); give all its values one type, or remove it"
         ) from fault
+
+
+def _long_numbers(values: list[int | None]) -> pa.Array:
+    """Whole numbers of which some do not fit an int64: hashes as uint64, longer ones as text."""
+    try:
+        return pa.array(values, pa.uint64())
+    except OverflowError:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())

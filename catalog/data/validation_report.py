@@ -6,6 +6,8 @@ A *fault* is a broken record, such as a duplicate id or a timestamp that is no n
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -197,5 +199,5 @@ def _shown_of(row: dict[str, Any], name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = str(value) if isinstance(value, Decimal | date) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

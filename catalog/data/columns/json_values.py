@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["from_json"]
+__all__ = ["from_json", "is_double"]
 
 
 def from_json(value: Any, kind: pa.DataType) -> Any:
@@ -50,12 +50,15 @@ def _whole(value: Any, kind: pa.DataType) -> int:
 
 
 def _real(value: Any) -> float:
-    """A double; of a whole number one that is equal, or whose shortest digits are the same, as JavaScript prints it."""
-    if type(value) is float:
-        return value
-    if type(value) is not int:
-        raise TypeError(value)
-    nearest = float(value)
-    if value not in (int(nearest), int(Decimal(repr(nearest)))):
-        raise ValueError(f"{value} is no double")
-    return nearest
+    if type(value) is float or (type(value) is int and is_double(value)):
+        return float(value)
+    raise TypeError(value)
+
+
+def is_double(number: int) -> bool:
+    """Whether a double is this whole number, or has it as its shortest digits, as JavaScript writes it."""
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return False
+    return number in (int(nearest), int(Decimal(repr(nearest))))

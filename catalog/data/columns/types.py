@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 __all__ = [
     "COLUMN_TYPES",
     "UnusableColumn",
+    "as_doubles",
     "is_bytes",
     "is_column_type",
     "is_list_of_text",
@@ -89,6 +90,14 @@ def text_of_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.large_binary()).cast(pa.string())
 
 
+def as_doubles(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Floats as doubles of the fewest digits that name them: 0.1 of 32 bits is 0.1, not 0.10000000149."""
+    if pa.types.is_float16(column.type):
+        printed = [None if value is None else float(str(np.float16(value))) for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(printed, pa.float64())])
+    return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(column.type) else column
+
+
 def to_column_type(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
     """The column in one of `COLUMN_TYPES`, and what people should know of the conversion, None where nothing is lost.
 
@@ -151,12 +160,7 @@ def _whole(column: pa.ChunkedArray) -> Converted:
 
 
 def _real(column: pa.ChunkedArray) -> Converted:
-    """Doubles of the fewest digits that name the value: 0.1 of 32 bits is 0.1, not 0.10000000149."""
-    if pa.types.is_float16(column.type):
-        printed = [None if value is None else float(str(np.float16(value))) for value in column.to_pylist()]
-        column = pa.chunked_array([pa.array(printed, pa.float64())])
-    elif pa.types.is_float32(column.type):
-        column = column.cast(pa.string()).cast(pa.float64())
+    column = as_doubles(column)
     finite = pc.is_finite(column)
     infinite = pc.sum(pc.is_inf(column)).as_py() or 0
     if pc.any(pc.invert(finite)).as_py():

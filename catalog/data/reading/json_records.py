@@ -20,6 +20,7 @@ __all__ = ["JsonRecords", "read_json_records"]
 
 MAX_SHOWN = 300
 """Characters of a record that are shown as they stand in the file."""
+OVER_64_BITS = 2.0**63
 BYTE_ORDER_MARK = "\ufeff".encode()
 RECORD_SEPARATOR = b"\x1e"
 BETWEEN = re.compile(r"[\s,\x1e\ufeff]*")
@@ -100,13 +101,14 @@ def _parsed(text: bytes, records: JsonRecords) -> tuple[Any, str]:
     import orjson
 
     try:
-        return orjson.loads(text), ""
+        value = orjson.loads(text)
+        return _with_digits(value, text), ""
     except orjson.JSONDecodeError as fault:
         why = str(fault)
     within = text.removesuffix(b",")
     for attempt in dict.fromkeys((within, within.removeprefix(b"[").removesuffix(b"]").removesuffix(b","))):
         try:
-            return _lenient(records).decode(attempt.decode("utf-8")), ""
+            return _encodable(_lenient(records).decode(attempt.decode("utf-8"))), ""
         except (ValueError, RecursionError):
             continue
     return None, why
@@ -120,10 +122,10 @@ def _whole(path: Path, required: Set[str], report: ValidationReport) -> JsonReco
         data = stream.read()
     records = JsonRecords()
     try:
-        values = [orjson.loads(data)]
+        values = [_with_digits(orjson.loads(data), data)]
     except orjson.JSONDecodeError:
         try:
-            values = list(_values(data.decode("utf-8"), records))
+            values = _encodable(list(_values(data.decode("utf-8"), records)))
         except (ValueError, RecursionError):
             return None
     if len(values) == 1:
@@ -166,6 +168,24 @@ def _listed(value: Any, required: Set[str]) -> list[Any]:
 
 def _is_list_of_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
+def _with_digits(value: Any, text: bytes) -> Any:
+    """The value of a JSON text with all digits of its whole numbers: orjson makes floats of those over 64 bits."""
+    return json.loads(text) if _has_long_number(value) else value
+
+
+def _has_long_number(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_long_number, value))
+    fields = value.values() if isinstance(value, dict) else [value]
+    return any(type(field) is float and abs(field) >= OVER_64_BITS for field in fields)
+
+
+def _encodable(value: Any) -> Any:
+    """The value. Raises ValueError where a text in it has half of a surrogate pair, which nothing can write."""
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _lenient(records: JsonRecords) -> json.JSONDecoder:
