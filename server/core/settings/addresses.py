@@ -9,13 +9,15 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
 
-__all__ = ["check_origins", "check_proxies", "check_redis_url", "is_loopback"]
+__all__ = ["MAX_SOCKET_BYTES", "check_origins", "check_proxies", "check_redis_url", "is_loopback"]
 
 MAX_PORT = 65_535
+MAX_SOCKET_BYTES = 107
+"""Of the path of a Unix socket on Linux; the 108th byte ends it."""
 MIN_PREFIX = {4: 8, 6: 7}
 """Bits of the widest network of proxies, such as 10.0.0.0/8 and fc00::/7; a wider one lies partly in the public."""
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -64,7 +66,12 @@ def _fault_of_redis_url(url: str) -> str | None:
 def _fault_of_socket(parts: SplitResult, where: str) -> str | None:
     if where:
         return "a unix:// URL has no host: write the socket's path behind a third /"
-    return None if parts.path.strip("/") else "it names no socket"
+    if not parts.path.strip("/"):
+        return "it names no socket"
+    size = len(unquote(parts.path).encode())
+    if size > MAX_SOCKET_BYTES:
+        return f"its socket's path has {size} bytes, and a socket's has at most {MAX_SOCKET_BYTES}: move it"
+    return None
 
 
 def _fault_of_options(url: str, parts: SplitResult) -> str | None:

@@ -7,15 +7,17 @@ environment that was copied before (`server/storage/managed_redis.py`).
 """
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+from server.core.settings.addresses import MAX_SOCKET_BYTES
 from server.engine.errors import EngineError
 
-__all__ = ["engine_environment", "prepare_openmp"]
+__all__ = ["check_socket_folder", "engine_environment", "prepare_openmp"]
 
 ALWAYS = {
     "HF_HUB_OFFLINE": "1",
@@ -23,6 +25,8 @@ ALWAYS = {
     "DO_NOT_TRACK": "1",
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # it takes built-in pooling tasks only
 }
+FOLDER_VARIABLES = ("TMPDIR", "TEMP", "TMP")  # in the order in which Python looks at them
+MAX_FOLDER_BYTES = MAX_SOCKET_BYTES - 37  # a slash and the 36 characters of a name follow
 LOCK = threading.Lock()
 
 
@@ -46,6 +50,21 @@ def engine_environment() -> Iterator[None]:
             for name, value in before.items():
                 if os.environ.get(name) != value:
                     os.environ[name] = value
+
+
+def check_socket_folder() -> None:
+    """Raises EngineError where the folder of the sockets between vLLM's processes has too long a path."""
+    variable, folder = "VLLM_RPC_BASE_PATH", os.environ.get("VLLM_RPC_BASE_PATH")
+    if folder is None:
+        folder = tempfile.gettempdir()
+        given = {name: Path(value).absolute() for name in FOLDER_VARIABLES if (value := os.environ.get(name))}
+        variable = next((name for name, value in given.items() if value == Path(folder)), "TMPDIR")
+    size = len(os.fsencode(folder))
+    if size > MAX_FOLDER_BYTES:
+        raise EngineError(
+            f"{variable} is {folder}, whose path has {size} bytes, and the engine's sockets there can have a path of"
+            f" {MAX_SOCKET_BYTES}: set {variable} to a folder of at most {MAX_FOLDER_BYTES} bytes, such as /tmp"
+        )
 
 
 def prepare_openmp(workers: int) -> None:

@@ -14,7 +14,7 @@ from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankableBundle
 from server.engine.vllm.frontend.config import Checkpoint, engine_arguments
-from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.environment import check_socket_folder, engine_environment, prepare_openmp
 
 __all__ = ["Launch", "shut_down"]
 
@@ -75,6 +75,7 @@ class Launch:
         return [process for process in new if process.name.startswith(PROCESS_NAME)]
 
     def _start(self) -> Any:
+        check_socket_folder()
         with engine_environment():
             for name in SLOW_IMPORTS:
                 self._check()

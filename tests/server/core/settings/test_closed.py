@@ -239,6 +239,10 @@ def test_origins(origin: str) -> None:
         ("redis://h/0 ", "begin with"),
         ("unix://run/redis.sock", "no host"),
         ("unix:///", "no socket"),
+        (f"unix:///{'f' * 107}", "its socket's path has 108 bytes, and a socket's has at most 107"),
+        (f"unix:///run/{'ä' * 60}/redis.sock?db=1", "its socket's path has 136 bytes"),
+        (f"unix:///run/{'%41' * 103}", "its socket's path has 108 bytes"),
+        (f"unix://:secret@/{'f' * 200}", "its socket's path has 201 bytes"),
         ("unix://", "no socket"),
     ],
 )
@@ -259,6 +263,8 @@ def test_a_redis_of_which_a_part_would_be_passed_over(url: str, told: str) -> No
         "redis://[::1]:6379/0?socket_timeout=5",
         "redis://h?db=2",
         "unix:///run/redis.sock?db=1",
+        f"unix:///{'f' * 106}",
+        f"unix:///run/{'%41' * 102}",
         "unix://user:password@/run/redis.sock",
     ],
 )

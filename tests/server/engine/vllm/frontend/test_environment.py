@@ -1,14 +1,22 @@
 """The environment of the engine's process."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from server.engine.errors import EngineError
-from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.environment import (
+    MAX_FOLDER_BYTES,
+    check_socket_folder,
+    engine_environment,
+    prepare_openmp,
+)
 from tests.support.paths import ROOT
 
 
@@ -119,3 +127,61 @@ def test_nothing_is_said_of_what_a_killed_process_held(tmp_path):
     command = [sys.executable, str(tmp_path / "killed.py")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.fixture
+def no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TMPDIR", "TEMP", "TMP", "VLLM_RPC_BASE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+def folder_of(tmp_path: Path, size: int, letter: str = "f") -> str:
+    """A folder whose path has this many bytes."""
+    rest = size - len(str(tmp_path)) - 1
+    folder = tmp_path / (letter * (rest // len(letter.encode())))
+    folder.mkdir()
+    return str(folder)
+
+
+@pytest.mark.usefixtures("no_folders")
+@pytest.mark.parametrize("variable", ["TMPDIR", "TEMP", "TMP", "VLLM_RPC_BASE_PATH"])
+@pytest.mark.parametrize("letter", ["f", "ä"])
+def test_a_folder_too_long_for_sockets_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, letter: str
+) -> None:
+    folder = folder_of(tmp_path, max(MAX_FOLDER_BYTES, len(str(tmp_path))) + 20, letter)
+    monkeypatch.setenv(variable, folder)
+    with pytest.raises(EngineError) as raised:
+        check_socket_folder()
+    assert str(raised.value).startswith(f"{variable} is {folder}, whose path has {len(os.fsencode(folder))} bytes")
+    assert f"set {variable} to a folder of at most 70 bytes, such as /tmp" in str(raised.value)
+
+
+@pytest.mark.usefixtures("no_folders")
+def test_a_folder_of_sockets_may_be_as_long_as_they_allow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_socket_folder()
+    monkeypatch.setenv("VLLM_RPC_BASE_PATH", "/" + "f" * (MAX_FOLDER_BYTES - 1))
+    check_socket_folder()
+    monkeypatch.setenv("TMPDIR", folder_of(tmp_path, len(str(tmp_path)) + 80))
+    check_socket_folder()  # the other one holds
+    monkeypatch.setenv("VLLM_RPC_BASE_PATH", "/" + "f" * MAX_FOLDER_BYTES)
+    with pytest.raises(EngineError, match="VLLM_RPC_BASE_PATH is /f"):
+        check_socket_folder()
+
+
+def test_the_longest_folder_is_what_zmq_takes(tmp_path: Path) -> None:
+    """A socket of vLLM's in a folder of this length can be bound, and in one that is a byte longer it cannot."""
+    zmq = pytest.importorskip("zmq")
+    for size in (MAX_FOLDER_BYTES, MAX_FOLDER_BYTES + 1):
+        folder = Path("/tmp") / f"gemserve-{os.getpid()}".ljust(size - len("/tmp/"), "x")
+        folder.mkdir()
+        try:
+            with zmq.Context() as context, context.socket(zmq.PULL) as one:
+                if size == MAX_FOLDER_BYTES:
+                    one.bind(f"ipc://{folder}/{'u' * 36}")
+                else:
+                    with pytest.raises(zmq.ZMQError):
+                        one.bind(f"ipc://{folder}/{'u' * 36}")
+        finally:
+            shutil.rmtree(folder)
