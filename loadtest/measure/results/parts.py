@@ -117,6 +117,16 @@ def _relevance() -> Part:
     return Part("relevance-shop", (measure,), code, needs=((bundle, SHOP_TRAINS),), follows=("quality-shop",))
 
 
+def _guided() -> Part:
+    """By name, as it wants a machine to itself."""
+    bundle, events = "{var}/bundles/shop/current", "{var}/data/shop/events.parquet"
+    measure = (PYTHON, "-m", "loadtest.guided", "--bundle", bundle, "--events", events, "--json", "{json}")
+    needs = ((bundle, SHOP_TRAINS),)
+    return Part(
+        "guided", (measure,), (*TRAINER, "server", "loadtest/guided.py"), DATA_SETS["shop"], None, needs, hours=True
+    )
+
+
 def _misspellings() -> Part:
     """By name, as somebody has to read again which words are changed."""
     bundle, events = "{var}/bundles/shop/current", "{var}/data/shop/events.parquet"
@@ -185,6 +195,7 @@ PARTS: tuple[Part, ...] = (
     _alone("index", "-m", "loadtest.index", code="loadtest/index"),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
     _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
+    _guided(),
     *(
         _loaded(
             f"load-{profile}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtest.measure.results.tables.cells import NOTHING, markdown_table
 
-__all__ = ["answers", "breakdown", "changes", "index", "targets"]
+__all__ = ["answers", "breakdown", "changes", "cost_of_guidance", "index", "targets"]
 
 Report = Mapping[str, Any]
 
@@ -165,3 +165,32 @@ def three_digits(value: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f}"
+
+
+WAYS = {
+    "alone": "the model alone, {width} beams",
+    "guided": "guided, {width} beams",
+    "narrow": "guided, {width} beams: what the bundle needs",
+}
+GUIDED = (
+    "",
+    "fresh, ms",
+    "cached, ms",
+    "answers a second",
+    "of the model alone: fresh / cached / between answers",
+    "asked",
+)
+MOST = {"guided": "1.15", "narrow": "0.8"}
+
+
+def cost_of_guidance(report: Report) -> str:
+    """What an answer takes with and without guidance."""
+    rows = []
+    for way, name in WAYS.items():
+        own, ratios = report["ways"][way], report["ratios"].get(way)
+        times = [f"{own[mode]['p50']:.1f} ({own[mode]['p99']:.1f})" for mode in ("fresh", "cached")]
+        parts = ("fresh", "cached", "between_answers")
+        compared = NOTHING if ratios is None else " / ".join(f"{ratios[part]:.2f}" for part in parts)
+        rate = three_digits(own["answers_a_second"])
+        rows.append([name.format(width=report["widths"][way]), *times, rate, compared, MOST.get(way, NOTHING)])
+    return markdown_table(GUIDED, rows)

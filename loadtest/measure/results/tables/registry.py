@@ -10,7 +10,15 @@ from typing import Any
 from loadtest.measure.results.made import caption, read_measurement
 from loadtest.measure.results.tables.baselines import baselines
 from loadtest.measure.results.tables.comparison import comparison
-from loadtest.measure.results.tables.engine import answers, breakdown, changes, guidance, index, targets
+from loadtest.measure.results.tables.engine import (
+    answers,
+    breakdown,
+    changes,
+    cost_of_guidance,
+    guidance,
+    index,
+    targets,
+)
 from loadtest.measure.results.tables.load import memory, overload, ramp
 from loadtest.measure.results.tables.quality import quality, summary
 from loadtest.measure.results.tables.relevance import misspellings, relevance
@@ -61,6 +69,7 @@ TABLES: Mapping[str, Table] = {
     "index": _one("index.json", index),
     "live": _one("live.json", changes),
     "prior": _one("prior.json", guidance),
+    "guided": _one("guided.json", cost_of_guidance),
     "load-ramp": _one("load-ramp.json", ramp),
     "load-soak": _one("load-soak.json", memory),
     "overload": _one("overload.json", overload),
