@@ -226,7 +226,7 @@ def times(column: pa.ChunkedArray, *, seconds: bool) -> pa.ChunkedArray:
     if scaled.null_count == 0:
         return scaled
     texts = pc.if_else(pc.is_null(numbers), column, pa.scalar(None, pa.string())).to_pylist()
-    read = [value if type(value) is int else None for value in moments(texts, [])]
+    read = [value if type(value) is int and abs(value) < 2**63 else None for value in moments(texts, [])]
     return pc.coalesce(scaled, pa.chunked_array([pa.array(read, pa.int64())]))
 
 

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -138,7 +138,7 @@ def _event(
         report.count("impression without a click", 1, fault=False)
         return None
     time = impression.get(log.time)
-    if not isinstance(time, int | float):
+    if not _is_number(time):
         report.count("broken timestamp", 1, [f"{where}: {log.time}={time!r}"])
         return None
     query = _known(row["query"]) if log.queried else None
@@ -153,8 +153,13 @@ def _event(
         "type": EventType.CLICK.value,
         "query": query,
         "request_id": f"{log.name}-{_identifier(row[log.request])}",
-        "page_time": float(seconds) if isinstance(seconds, int | float) else None,
+        "page_time": float(seconds) if _is_number(seconds) else None,
     }
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that an int64 reaches, also in thousandths."""
+    return type(value) in {int, float} and abs(value) < 2**52  # also of NaN
 
 
 def _notes(path: Path, wanted: pa.Array | None, report: ValidationReport) -> pa.Table:

@@ -24,7 +24,9 @@ def parse_record(text: str | bytes) -> dict[str, Any] | None:
 def _record_of_python(text: str | bytes) -> Any:
     for parse in (_LENIENT.decode, ast.literal_eval):
         try:
-            return parse(text.decode() if isinstance(text, bytes) else text)
+            record = parse(text.decode() if isinstance(text, bytes) else text)
+            json.dumps(record, ensure_ascii=False, skipkeys=True, default=str).encode()  # no half of a surrogate pair
+            return record
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return None

@@ -93,7 +93,7 @@ async def patch_item(
 
     def patched(snapshot: Snapshot) -> list[Change]:
         record = snapshot.items.record(_row_of(item_id, snapshot))
-        return [Upsert(orjson.loads(orjson.dumps(record, default=_plain)) | patch)]
+        return [Upsert(orjson.loads(orjson.dumps(record)) | patch)]
 
     return _answer(*await catalog_sync.change_newest(patched), request_id)
 
@@ -115,13 +115,6 @@ def _row_of(item_id: str, snapshot: Snapshot) -> int:
     if row is None or not snapshot.present_N[row]:
         raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
     return row
-
-
-def _plain(value: object) -> str:
-    """What JSON has no word for and a column takes back as text. Raises Problem for what it would not."""
-    if isinstance(value, bytes):
-        raise Problem(errors.INVALID_CHANGE, "the item has a column of bytes: PUT the whole item")
-    return str(value)
 
 
 def _upserts(rows: object) -> list[Change]:

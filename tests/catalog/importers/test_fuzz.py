@@ -142,3 +142,87 @@ def test_any_lines_are_imported_or_refused(items: bytes, events: bytes) -> None:
         event = {name: column[0].as_py() for name, column in EVENTS.items()}
         Path(folder, "events.jsonl").write_bytes(events + b"\n" + "\n".join([json.dumps(event)] * 5).encode())
         imported(Path(folder))
+
+
+FIELDS = (
+    *("asin", "parent_asin", "title", "description", "price", "brand", "categories", "category", "reviewerID"),
+    *("user_id", "unixReviewTime", "timestamp", "overall", "rating", "note_idx", "click", "page_time"),
+    *("search_timestamp", "request_timestamp"),
+)
+ODD_NUMBERS = st.sampled_from([1e999, -1e999, 10**400, -(10**30), 2**63, 1e300, True, 0.5, -1])
+RECORDS = st.dictionaries(st.sampled_from(FIELDS), VALUES | ODD_NUMBERS | st.lists(ANY_TEXT, max_size=2), max_size=8)
+PRINTED = st.tuples(RECORDS, st.booleans()).map(lambda pair: repr(pair[0]) if pair[1] else json.dumps(pair[0]))
+CELLS = st.sampled_from(["1", "7", "2009", "1763640000", "5.0", "", "nan", "9" * 19, "1e999"]) | st.text(max_size=4)
+
+
+def run(folder: str, name: str, files: Mapping[str, str]) -> None:
+    """An import of some files ends without a traceback, and what it writes is read again."""
+    for file, text in files.items():
+        Path(folder, file).write_bytes(text.encode("utf-8", "surrogatepass"))
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as stderr:
+        status = main([name, folder, str(Path(folder, "out"))])
+    event(f"status {status}")
+    assert status == 0 or (status == 2 and "error: " in stderr.getvalue())
+    if status == 0:
+        check(Path(folder, "out"))
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(PRINTED, max_size=3), st.lists(PRINTED, max_size=3))
+def test_any_amazon_records_are_imported_or_refused(products: list[str], reviews: list[str]) -> None:
+    lens = {"title": "Lens", "reviewerID": "u", "unixReviewTime": 1_300_000_000, "overall": 4.0}
+    sound = [json.dumps(lens | {"asin": item}) for item in "ABCD"]
+    files = {"meta_x.json": products, "reviews_x_5.json": reviews}
+    with TemporaryDirectory() as folder:
+        run(folder, "amazon", {name: "\n".join([*own, *sound]) for name, own in files.items()})
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(st.fixed_dictionaries({"note_idx": st.just(1) | VALUES, "click": st.just(1)}), max_size=2), RECORDS)
+def test_any_qilin_impressions_are_imported_or_refused(impressions: list[dict[str, object]], record: object) -> None:
+    sound = {"note_idx": 1, "click": 1, "search_timestamp": 1732475484.0, "request_timestamp": 1732668760025}
+    cell = " ".join(repr(dict(sound, **row)) for row in (*impressions, record, sound)).replace('"', '""')  # type: ignore[dict-item]
+    files = {
+        "notes.csv": "note_title,note_content,note_type,taxonomy1_id,taxonomy2_id,taxonomy3_id,note_idx\na,b,1,x,,,1\n",
+        "search.csv": f'query,search_result_details_with_idx,search_idx,user_idx\nq,"[{cell}]",1,2\n',
+        "recommendation.csv": f'rec_result_details_with_idx,request_idx,user_idx\n"[{cell}]",1,2\n',
+    }
+    with TemporaryDirectory() as folder:
+        run(folder, "qilin", files)
+
+
+def rows(count: int) -> st.SearchStrategy[list[list[str]]]:
+    return st.lists(st.lists(CELLS, min_size=count, max_size=count), max_size=3)
+
+
+@given(rows(3), rows(2), rows(3), rows(6))
+def test_any_lastfm_cells_are_imported_or_refused(
+    artists: list[list[str]], tags: list[list[str]], plays: list[list[str]], tagged: list[list[str]]
+) -> None:
+    def table(head: str, sound: str, own: list[list[str]]) -> str:
+        return "\n".join([head, *(f"{row}{sound}" for row in range(3, 8)), *map("\t".join, own)]) + "\n"
+
+    files = {
+        "artists.dat": table("id\tname\turl", "\tBjörk\thttp://a", artists),
+        "tags.dat": table("tagID\ttagValue", "\ttrip-hop", tags),
+        "user_artists.dat": table("userID\tartistID\tweight", "\t3\t50", plays),
+        "user_taggedartists.dat": table("userID\tartistID\ttagID\tday\tmonth\tyear", "\t3\t4\t1\t4\t2009", tagged),
+    }
+    with TemporaryDirectory() as folder:
+        run(folder, "lastfm", files)
+
+
+@given(rows(3), rows(4), rows(4))
+def test_any_movielens_cells_are_imported_or_refused(
+    films: list[list[str]], ratings: list[list[str]], tags: list[list[str]]
+) -> None:
+    def table(head: str, sound: str, own: list[list[str]]) -> str:
+        return "\n".join([head, *(f"{row}{sound}" for row in range(3, 8)), *map(",".join, own)]) + "\n"
+
+    files = {
+        "movies.csv": table("movieId,title,genres", ",Heat (1995),Crime|Drama", films),
+        "ratings.csv": table("userId,movieId,rating,timestamp", ",3,4.5,1112484727", ratings),
+        "tags.csv": table("userId,movieId,tag,timestamp", ",4,bank heist,1112484727", tags),
+    }
+    with TemporaryDirectory() as folder:
+        run(folder, "movielens", files)

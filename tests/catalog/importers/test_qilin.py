@@ -96,3 +96,23 @@ def test_a_missing_file_is_named(source):
     (source / "notes.csv").unlink()
     with pytest.raises(DatasetError, match=r"expected a file notes\.csv"):
         read_qilin(source)
+
+
+@pytest.mark.parametrize("time", ["1e999", "-1e999", "9" * 400, "True", "'soon'"])
+def test_a_time_that_no_clock_shows_is_a_broken_one(source, time):
+    search = SEARCH.replace("'search_timestamp': 1732475493.0", f"'search_timestamp': {time}")
+    (source / "search_train.csv").write_text(search, encoding="utf-8")
+    dataset = read_qilin(source)
+    assert dataset.events_report.faults["broken timestamp"].count == 1
+
+
+@pytest.mark.parametrize("seconds", ["9" * 400, "1e999", "False"])
+def test_seconds_on_a_page_that_are_no_number_are_unknown(source, seconds):
+    (source / "search_train.csv").write_text(SEARCH.replace("5.5", seconds), encoding="utf-8")
+    assert read_qilin(source).events["page_time"].to_pylist().count(5.5) == 0
+    assert read_qilin(source).broken == 0
+
+
+def test_half_of_a_surrogate_pair_makes_an_impression_unreadable(source):
+    (source / "search_train.csv").write_text(SEARCH.replace("'67ab'", r"'\ud800'"), encoding="utf-8")
+    assert "impression that cannot be read" in read_qilin(source).events_report.faults
