@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from server.storage.managed_redis import free_port, managed_redis
-from tests.integration.test_redis_faults import EVENT, degraded, open_shop, pid_of_redis
+from tests.integration.test_redis_faults import EVENT, degraded, open_shop, pid_of_redis, recovers
 from tests.support.problems import assert_problem
 from tests.support.server_process import ServerProcess
 
@@ -142,6 +142,7 @@ async def test_a_full_disk_stops_events_and_nothing_else(tmp_path: Path, capsys:
 
         with managed_redis(tmp_path / "data", port):
             assert await post("before") == 202
+            await recovers(shop)
             (log,) = (tmp_path / "data" / "appendonlydir").glob("*.incr.aof")
             pid = pid_of_redis(port)
             capsys.readouterr()
