@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.e2e.browser import Page, chromium
 
 QUERY = "warm sleeping bag"
+READ, NONSENSE = "norvik sleeping bag under 150", "qwrtzpl"  # a slip and a price; nothing
 LOOKS = ("2 person tent", "sleeping mat", "head torch")  # what the visitor searches for and opens the first of
 SIDE = (1440, 940)
 PHONE = (390, 844)
@@ -50,6 +51,11 @@ def take(page: Page, folder: Path) -> None:
     page.wait(lambda: page.all("#why-dialog .level"))
     save(page, folder / "page-why.png")
     page.close_dialog()
+    for query, name in ((READ, "page-search.png"), (NONSENSE, "page-nothing.png")):
+        page.search(query)
+        settle(page, "#results")
+        save(page, folder / name)
+    page.search(QUERY)
     page.resize(*PHONE, scale=2)
     page.script("scrollTo(0, 0)")
     settle(page, "#results")

@@ -49,6 +49,8 @@ def test_why_this_explains_in_words_and_bars(page: Page) -> None:
     page.wait(lambda: len(page.all("#why-dialog .level")) == 2)
     assert page.text("#why-item") == title
     assert page.text("#why-reason")
+    rows = page.all("#why-dialog .share")
+    assert {row.get_attribute("data-source") for row in rows} > {"model", "words"}
     shares = [float(share.text.removesuffix("%").removeprefix("< ")) for share in page.all(".level-share")]
     assert all(0 < share <= 100 for share in shares)
     assert all(bar.size["width"] > 0 for bar in page.all(".bar-fill"))

@@ -75,9 +75,9 @@ def test_more_brings_every_item_once(page: Page) -> None:
 
 def test_a_corrected_word_is_told_and_can_be_insisted_on(page: Page) -> None:
     page.search("nummber")
-    page.wait(lambda: page.text("#corrected").startswith("Showing results for number."))
+    page.wait(lambda: page.text("#corrected") == "Spelling: number ×")
     assert page.ids("#results") == asked(page, "/search", q="number")
-    page.click("#corrected .link")
+    page.click("#corrected .chip")
     page.wait(lambda: page.is_settled("#results") and page.all("#corrected")[0].text == "")
     assert page.ids("#results") == asked(page, "/search", q="nummber", correct="false")
 
@@ -93,7 +93,7 @@ def test_a_price_in_the_query_is_a_filter_that_can_be_removed(page: Page) -> Non
 
 def test_a_search_that_nothing_fits_says_so_and_shows_the_nearest(page: Page) -> None:
     page.search("zzzzqq wwwwxx")
-    page.wait(lambda: page.text("#corrected") == "Nothing fits. Perhaps one of these?")
+    page.wait(lambda: page.text("#corrected") == "Nothing fits “zzzzqq wwwwxx”. Perhaps one of these?")
     assert len(page.ids("#results")) == 12
     page.search("number 7")
     page.wait(lambda: page.is_settled("#results") and page.all("#corrected")[0].text == "")

@@ -1,6 +1,7 @@
 /** An item in a list: what it is, why it is there, and a way in. */
 
 import { element } from "./element.js";
+import { marked } from "./marked.js";
 import { picture } from "./picture.js";
 import { nameOf, priceInWords } from "./words.js";
 
@@ -11,13 +12,19 @@ import { nameOf, priceInWords } from "./words.js";
  * @param {(() => void)} [actions.onWhy]  without it the card does not offer to explain itself
  */
 export function card(item, { onOpen, onWhy }) {
-  const kind = [item.categories?.at(-1), item.brand].filter(Boolean).join(" · ");
+  const last = (item.categories?.length ?? 0) - 1;
+  const kind = [
+    item.categories?.[last] && marked(item.categories[last], item, "categories", last),
+    item.brand && marked(item.brand, item, "brand"),
+    item.title && item.matched?.some(({ field }) => field === "id") && marked(item.id, item, "id"),
+  ].filter((part) => Array.isArray(part));
+  const title = marked(nameOf(item), item, item.title ? "title" : "id");
   return element(
     "li",
     { class: "card", "data-id": item.id },
     element("div", { class: "card-picture" }, picture(item)),
-    element("p", { class: "card-kind" }, kind),
-    element("h3", { class: "card-title" }, element("button", { type: "button", class: "card-open", onclick: onOpen }, nameOf(item))),
+    element("p", { class: "card-kind" }, ...kind.flatMap((part, place) => (place > 0 ? [" · ", ...part] : part))),
+    element("h3", { class: "card-title" }, element("button", { type: "button", class: "card-open", onclick: onOpen }, ...title)),
     element("p", { class: "card-price" }, typeof item.price === "number" ? priceInWords(item.price) : ""),
     element("p", { class: "card-reason" }, item.reason?.text),
     onWhy &&

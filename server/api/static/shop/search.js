@@ -1,9 +1,9 @@
-/** The search box: answers as one types, and says when it has read words differently from how they were typed. */
+/** The search box: answers as one types, and says what it has read in words beyond how they were typed. */
 
-import { byId, element } from "./element.js";
+import { chips } from "./chips.js";
+import { byId, element, icon } from "./element.js";
 import { Listing } from "./listing.js";
 import { whose } from "./person.js";
-import { priceRangeInWords } from "./words.js";
 
 const PAUSE_MS = 130; // shorter than between two thoughts, longer than between two keys
 
@@ -16,50 +16,28 @@ const PAUSE_MS = 130; // shorter than between two thoughts, longer than between 
  */
 export function startSearch({ store, api, onOpen, onWhy }) {
   const [form, input, section, note] = ["search", "query", "results", "corrected"].map(byId);
-  let literal = ""; // a query whose words are to be taken as they stand
-  let unfiltered = ""; // a query in which no prices are to be read
+  let taken = { query: "", undo: {} }; // what was taken back of how a query is read
   let timer = 0;
 
   const listing = new Listing(section, {
     api,
     ask: () => {
       const { query, filter, person } = store.get();
-      return { q: query, ...whose(person), filter, ...(query === literal && { correct: false }), ...(query === unfiltered && { understand: false }) };
+      return { q: query, ...whose(person), filter, ...(query === taken.query && taken.undo) };
     },
     onShown: (answer) => {
-      const nothing = answer.fit === "none" && answer.items.length > 0 ? ["Nothing fits. Perhaps one of these? "] : [];
-      const read = [...correction(answer.corrected_query ?? null), ...understanding(answer.understood ?? null)];
-      note.replaceChildren(...nothing, ...read);
+      const nothing = answer.fit === "none" && answer.items.length > 0 ? [nothingFits(store.get().query)] : [];
+      note.replaceChildren(...nothing, ...chips(answer, takeBack));
     },
     empty: { title: "Nothing fits", hint: "Try other words, or fewer filters." },
     onOpen,
     onWhy,
   });
 
-  /** @param {string | null} corrected */
-  function correction(corrected) {
-    const typed = store.get().query;
-    if (corrected === null) return [];
-    const insist = element("button", { type: "button", class: "link", onclick: takeLiterally }, `Search for “${typed}” instead`);
-    return ["Showing results for ", element("strong", {}, corrected), ". ", insist];
-  }
-
-  /** @param {import("./types.js").Understanding | null} understood */
-  function understanding(understood) {
-    if (understood === null) return [];
-    const range = priceRangeInWords(understood.price);
-    const attributes = { type: "button", class: "chip", "aria-label": `Remove: ${range}`, onclick: takeAnyPrice };
-    return [element("button", attributes, `${range} ×`)];
-  }
-
-  function takeAnyPrice() {
-    unfiltered = store.get().query;
-    input.focus();
-    listing.load();
-  }
-
-  function takeLiterally() {
-    literal = store.get().query;
+  /** @param {Partial<import("./types.js").Question>} undo  the parameters that take back a part of how a query was read */
+  function takeBack(undo) {
+    const { query } = store.get();
+    taken = { query, undo: { ...(query === taken.query && taken.undo), ...undo } };
     input.focus();
     listing.load();
   }
@@ -95,4 +73,10 @@ export function startSearch({ store, api, onOpen, onWhy }) {
 
   input.value = new URLSearchParams(location.search).get("q") ?? "";
   ask();
+}
+
+/** @param {string} query */
+function nothingFits(query) {
+  const said = element("span", {}, element("strong", {}, `Nothing fits “${query}”. `), "Perhaps one of these?");
+  return element("span", { class: "nothing" }, icon("search"), said);
 }

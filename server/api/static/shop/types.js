@@ -3,11 +3,18 @@
  *
  * @typedef {{kind: "user" | "visitor", id: string}} Person  a visitor has no account; their id is kept in this browser
  *
- * @typedef {{code: string, item: string | null, text: string}} Reason
+ * @typedef {{code: string, item: string | null, text: string, source: string}} Reason
+ *
+ * @typedef {object} Match  a word of a search in a text of an item
+ * @property {string} word
+ * @property {string} field
+ * @property {number} start  in code points
+ * @property {number} end
+ * @property {number | null} index  of several categories, which one
  *
  * @typedef {{code: string, probability: number}} Level
  *
- * @typedef {{levels: Level[], history_effect: number | null}} Explanation
+ * @typedef {{levels: Level[], history_effect: number | null, shares: Record<string, number>}} Explanation
  *
  * @typedef {object} Item  further columns of the catalog lie beside these
  * @property {string} id
@@ -15,6 +22,7 @@
  * @property {number} [score]
  * @property {number} [relevance]
  * @property {Reason} [reason]
+ * @property {Match[] | null} [matched]
  * @property {Explanation} [explanation]
  * @property {string | null} [description]
  * @property {string | null} [brand]
@@ -23,7 +31,7 @@
  *
  * @typedef {{min: number | null, max: number | null}} PriceRange
  *
- * @typedef {{filter: string, price: PriceRange, query: string}} Understanding
+ * @typedef {{filter?: string | null, price?: PriceRange | null, query: string}} Understanding
  *
  * @typedef {object} Answer
  * @property {string} request_id
@@ -35,7 +43,7 @@
  * @property {boolean} degraded
  * @property {string | null} [corrected_query]
  * @property {"all" | "some" | "none" | null} [fit]  how well the catalog fits a guided search
- * @property {Understanding | null} [understood]  what was read as a filter
+ * @property {Understanding | null} [understood]  what was read beyond words
  *
  * @typedef {object} Question  parameters of /search (with q) or /recommend (without)
  * @property {string} [q]

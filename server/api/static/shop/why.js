@@ -5,6 +5,16 @@ import { dialog } from "./dialog.js";
 import { byId, element } from "./element.js";
 import { nameOf, percent } from "./words.js";
 
+/** @type {Record<string, string>} */
+const SOURCES = {
+  model: "The model",
+  words: "Your words",
+  clicks: "Choices after such searches",
+  neighbours: "Taken together",
+  transitions: "Taken next",
+  taste: "Your taste",
+  popularity: "Popularity",
+};
 const HARDLY = 0.05; // a twentieth of a nat: five percent more or less likely
 
 export class Why {
@@ -43,8 +53,11 @@ export class Why {
 /** @param {import("./types.js").Item | undefined} item */
 function explained(item) {
   if (!item?.explanation) return [element("p", {}, "This item has left the catalog since.")];
-  const { levels, history_effect: effect } = item.explanation;
+  const { levels, history_effect: effect, shares } = item.explanation;
   return [
+    element("h3", {}, "What made its score"),
+    element("p", { class: "quiet" }, "The model’s share is how likely it found the item, below zero; what else speaks for the item is added."),
+    element("ul", { class: "levels", role: "list" }, ...sharesOf(shares)),
     element("h3", {}, "How the model wrote it"),
     element(
       "p",
@@ -55,6 +68,23 @@ function explained(item) {
     element("h3", {}, "What your history did"),
     element("p", {}, effectInWords(effect)),
   ];
+}
+
+/** @param {Record<string, number>} shares  by source */
+function sharesOf(shares) {
+  const most = Math.max(...Object.values(shares).map(Math.abs));
+  const greatestFirst = Object.entries(shares).toSorted(([, one], [, other]) => other - one);
+  return greatestFirst.map(([source, share]) => {
+    const fill = element("span", { class: share < 0 ? "bar-fill below" : "bar-fill" });
+    fill.style.width = `${most > 0 ? (Math.abs(share) / most) * 100 : 0}%`;
+    return element(
+      "li",
+      { class: "share", "data-source": source },
+      element("span", {}, SOURCES[source] ?? source),
+      element("span", { class: "bar", "aria-hidden": "true" }, fill),
+      element("span", { class: "share-value" }, share.toFixed(2)),
+    );
+  });
 }
 
 /** @param {import("./types.js").Level} level */
