@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.priors.events import NO_QUERY, TrainingEvents
-from catalog.text.prompts import clean_text
+from catalog.text.prompts import clean_text, cleaned_as_known
 
 __all__ = ["ClickSettings", "Clicks", "count", "fit", "of_counts", "score"]
 
@@ -109,7 +109,9 @@ def score(clicks: Clicks, queries: Sequence[str], settings: ClickSettings) -> sp
 def _same(clicks: Clicks, queries: Sequence[str]) -> sp.csr_matrix:
     """1 where a query is the same: float64 [Q, T]."""
     found = [
-        (row, number) for row, q in enumerate(queries) if (number := clicks.number_of.get(clean_text(q))) is not None
+        (row, number)
+        for row, query in enumerate(queries)
+        if (number := clicks.number_of.get(cleaned_as_known(query, clicks.number_of))) is not None
     ]
     rows, numbers = np.array(found, dtype=np.int64).reshape(-1, 2).T
     return sp.csr_matrix((np.ones(len(rows)), (rows, numbers)), shape=(len(queries), len(clicks.number_of)))

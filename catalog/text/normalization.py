@@ -1,4 +1,8 @@
-"""Unicode normalisation in bounded time.
+"""The one normal form of words, and Unicode normalisation in bounded time.
+
+The catalog's words, those of queries, the index of words and prompts are normalised alike: NFKC, case folded, without
+characters that cannot be seen. So full-width letters, ligatures, decomposed accents, capitals and final sigmas are the
+letters that they stand for, and soft hyphens and zero-width joiners divide no word.
 
 `unicodedata.normalize` sorts the marks behind a letter in the square of their number: 100,000 of them take 9 s, during
 which no other thread runs. So words are normalised one by one, and one of more than PART characters in parts.
@@ -8,9 +12,18 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["PART", "nfkc", "nfkc_parts"]
+__all__ = ["INVISIBLE", "PART", "accentless", "case_folded", "nfkc", "nfkc_parts", "normalized"]
 
 PART = 200  # characters; longer than any word
+INVISIBLE = "\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+"""Characters without a shape, as part of a class of a regular expression."""
+_INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+_TRADE_MARK = re.compile("[\u2120\u2122]")  # they would become letters of the word before them
+_MARKS = re.compile("[\u0300-\u036f]+")
+_BARE = str.maketrans(
+    {"ı": "i", "œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"}
+)
+_SHORT_I = "\u0438\u0306"  # й, which is no и with an accent
 WORD_OR_SPACE = re.compile(rf"\S{{1,{PART}}}|\s+")
 
 
@@ -23,3 +36,25 @@ def nfkc_parts(text: str) -> Iterator[str]:
     """What `nfkc` returns, word by word, for those who need only its beginning."""
     for part in WORD_OR_SPACE.finditer(text):
         yield unicodedata.normalize("NFKC", part[0]) if not part[0].isspace() else part[0]
+
+
+def normalized(text: str) -> str:
+    """The text with every word in its normal form."""
+    if text.isascii():
+        return text.casefold()
+    return case_folded(nfkc(_INVISIBLE.sub("", _TRADE_MARK.sub(" ", text))))
+
+
+def case_folded(text: str) -> str:
+    """A text in NFKC without case. The Turkish İ is an i, and ς at the end of a word is σ."""
+    if text.isascii():
+        return text.casefold()
+    return nfkc(text.casefold().replace("i\u0307", "i"))
+
+
+def accentless(word: str) -> str:
+    """A normalised word without accents, as many people type it: ı is i, œ is oe."""
+    if word.isascii():
+        return word
+    decomposed = unicodedata.normalize("NFD", word[:PART]).replace(_SHORT_I, "й")
+    return _MARKS.sub("", decomposed).translate(_BARE) + word[PART:]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,9 +25,11 @@ from tokenizers import Tokenizer
 
 from catalog.errors import PromptError
 from catalog.ids.codes import token_name
-from catalog.text.normalization import nfkc_parts
+from catalog.text.normalization import case_folded, nfkc_parts
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
+LOWER_CASE_VERSION = 1
+"""Prompts whose texts were put in lower case, where now case is folded. Models that learned them are served so."""
 SEARCH_MARKER = "<|search|>"
 RECOMMEND_MARKER = "<|recommend|>"
 MARKERS = (SEARCH_MARKER, RECOMMEND_MARKER)
@@ -92,9 +94,9 @@ class PromptSettings:
 
     @classmethod
     def open(cls, path: Path) -> PromptSettings:
-        """Read prompt.json. Raises PromptError for another version of prompts."""
+        """Read prompt.json, also of bundles of before. Raises PromptError for another version of prompts."""
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("version") != PROMPT_VERSION:
+        if values.get("version") not in {LOWER_CASE_VERSION, PROMPT_VERSION}:
             raise PromptError(
                 f"{path} has prompt version {values.get('version')}, this code renders version {PROMPT_VERSION}"
             )
@@ -108,7 +110,9 @@ class PlainText:
     as T5's `</s>`.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, version: int = PROMPT_VERSION) -> None:
+        """version: of the prompts that the text is for."""
+        self._version = version
         description = json.loads(tokenizer.to_str())
         self._forbidden = frozenset(int(token["id"]) for token in description["added_tokens"])
         plain: dict[str, Any] = {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
@@ -116,20 +120,32 @@ class PlainText:
 
     def encode(self, text: str, limit: int) -> list[int]:
         """At most `limit` token ids of the cleaned text; see `clean_text`."""
-        beginning = clean_text(text, limit * MAX_TOKEN_CHARACTERS)
+        beginning = clean_text(text, limit * MAX_TOKEN_CHARACTERS, version=self._version)
         ids = self._tokenizer.encode(beginning, add_special_tokens=False).ids
         return [i for i in ids if i not in self._forbidden][:limit]
 
 
-def clean_text(text: str, enough: int = MAX_TEXT_CHARACTERS) -> str:
-    """The text in NFKC and lower case, with one space between words and no control or format characters.
+def clean_text(text: str, enough: int = MAX_TEXT_CHARACTERS, *, version: int = PROMPT_VERSION) -> str:
+    """The text in NFKC without case, with one space between words and no control or format characters.
 
     enough: characters of the result that are wanted at most; those behind them are not looked at.
+    version: of the prompts that the text is for.
     """
     text = text[:MAX_TEXT_CHARACTERS]
     if not text.isascii():
         text = _beginning(map(_printable, nfkc_parts(text)), enough)
-    return " ".join(_printable(text).lower().split())[:enough]
+    text = _printable(text)
+    text = text.lower() if version == LOWER_CASE_VERSION else case_folded(text)
+    return " ".join(text.split())[:enough]
+
+
+def cleaned_as_known(text: str, known: Container[str]) -> str:
+    """The cleaned text; in the form of bundles of before, if it is known in that one alone."""
+    cleaned = clean_text(text)
+    if cleaned not in known and not text.isascii():
+        before = clean_text(text, version=LOWER_CASE_VERSION)
+        return before if before in known else cleaned
+    return cleaned
 
 
 def _beginning(parts: Iterable[str], enough: int) -> str:
@@ -185,7 +201,7 @@ class PromptFormat:
         settings: PromptSettings,
     ) -> None:
         self.settings = settings
-        self._plain = PlainText(tokenizer)
+        self._plain = PlainText(tokenizer, settings.version)
         self._level_tokens = level_tokens
         self._tokens_NL = self._tokens_of(codes_NL)
         self._markers = {

@@ -17,8 +17,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from catalog.errors import BundleError
+from catalog.text.compounds import words_of
 from catalog.text.delete_index import DeleteIndex
-from catalog.text.spelling import LETTERS, MIN_CANDIDATE_LENGTH, forgiven_edits, words_of
+from catalog.text.spelling import MIN_CANDIDATE_LENGTH, forgiven_edits
+from catalog.text.vocabulary import LETTERS
 
 __all__ = ["TypedWords"]
 
@@ -29,7 +31,7 @@ MISSPELLING_SHARE = 10
 class TypedWords(BaseModel):
     """The contents of typed_words.json.
 
-    people: how many people typed each word; lower case, letters only.
+    people: how many people typed each word; in its normal form, letters only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

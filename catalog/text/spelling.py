@@ -1,48 +1,43 @@
 """Spelling correction of queries by the words that the catalog and many people use.
 
 The model reads a misspelled word too, only less well, so a correction must be careful rather than clever. Known are the
-words of the catalog, and those that several people typed (`catalog/text/query_terms.py`). A word is changed if it has
-4 to 40 letters of an alphabet, is not known, and a known one is within one edit of it (two from eight letters on). An
-edit adds, drops or replaces a letter, or swaps two neighbours (optimal string alignment). Of several the nearest is
-taken, then one that begins alike, then the one that most people typed, then the catalog's most frequent. A plural of a
-known word is not misspelled. Of a query, the first 16 unknown words are looked up, and the others stay. Somebody may
-still be typing the last word: if it is the beginning of a word of the catalog, it becomes none but such a word.
+words of the catalog, and those that several people typed (`catalog/text/query_terms.py`), in the normal form of
+`catalog/text/normalization.py`; these words without their accents; and what words are when they are joined, where the
+catalog has a hyphen or an apostrophe (`catalog/text/compounds.py`). A word is changed if it has 4 to 40 letters of an
+alphabet, is not known, and a known one is within one edit of it (two from eight letters on). An edit adds, drops or
+replaces a letter, or swaps two neighbours (optimal string alignment). Of several the nearest is taken, then one that
+begins alike, then the one that most people typed, then the catalog's most frequent. A plural of a known word is not
+misspelled, nor is a part of one: `wi fi`. Of a query, the first 16 unknown words are looked up, and the others stay.
+Somebody may still be typing the last word: if it is the beginning of a word of the catalog, it becomes none but such a
+word.
 """
 
 from __future__ import annotations
 
 import copy
-import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from catalog.data.items import Items
+from catalog.text.compounds import MAX_JOINED, Word, words_in
 from catalog.text.delete_index import DeleteIndex
-from catalog.text.normalization import nfkc
+from catalog.text.normalization import accentless, normalized
+from catalog.text.vocabulary import LETTERS, MAX_LENGTH, Vocabulary, words_of_items, words_of_records
 
-__all__ = ["LETTERS", "MIN_CANDIDATE_LENGTH", "Lexicon", "forgiven_edits", "words_of"]
+__all__ = ["MIN_CANDIDATE_LENGTH", "Lexicon", "forgiven_edits"]
 
 MIN_LENGTH = 4  # letters of a word that may be misspelled
 MIN_CANDIDATE_LENGTH = 3
-MAX_LENGTH = 40  # letters of a word that is corrected, or that another is corrected to
 LONG = 8  # letters from which on two edits are forgiven
 MAX_LOOKUPS = 16  # words of one query
 MAX_ADDED = 20_000  # words beside the main index: they are indexed anew with every change of items
-ROWS_AT_ONCE = 100_000
-
-WORD = re.compile(r"\w+")
-SEPARATOR = r"[^\p{L}\p{N}_]+"
-# Latin, Greek and Cyrillic: one letter a sound. Where a character is a syllable or a word, one edit is another word.
-LETTERS = re.compile("[a-z\u00df-\u024f\u1e00-\u1eff\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f]+")
 
 
 class Lexicon:
-    """The known words: lower case, letters only. It never changes, so threads may share it.
+    """The known words. It never changes, so threads may share it.
 
     Words of items that came later are kept beside the others, so that a change of items costs no new index of all.
     """
@@ -52,66 +47,84 @@ class Lexicon:
         counts: how often the catalog uses each of its words.
         typed: how many people typed each of theirs.
         """
-        self._counts = {**dict.fromkeys(typed, 0), **counts}
-        self._typed = typed
-        self._index = _index_of(self._counts)
-        self._sorted = sorted(counts)
-        self._added: dict[str, int] = {}
-        self._added_index = _index_of({})
+        words = Vocabulary()
+        for word, count in counts.items():
+            words.add(word, count)
+        self._fill(words, typed)
+
+    def _fill(self, words: Vocabulary, typed: Mapping[str, int]) -> None:
+        self._typed = _normal(typed)
+        self._counts = {**dict.fromkeys(self._typed, 0), **words.counts}
+        self._joined = dict(words.joined)
+        self._written = words.written
+        self._bare = _bare_of((*self._counts, *self._joined))
+        self._index = _index_of((*self._counts, *_candidates(self._joined, self._counts)))
+        self._sorted = sorted({*words.counts, *words.joined})
+        self._added = Vocabulary()
         self._added_sorted: list[str] = []
+        self._added_bare: frozenset[str] = frozenset()
+        self._added_index = _index_of(())
 
     @classmethod
     def of(cls, items: Items, typed: Mapping[str, int]) -> Lexicon:
         """Counts all columns of text but the identifier; takes about a second a hundred thousand items."""
-        counts: Counter[str] = Counter()
-        for name in items.table.column_names:
-            if name != "item_id":
-                _count_column(items.table[name], counts)
-        return cls(counts, typed)
+        lexicon = cls.__new__(cls)
+        lexicon._fill(words_of_items(items), typed)
+        return lexicon
 
     def __len__(self) -> int:
-        return len(self._counts) + len(self._added)
+        return len(self._counts) + len(self._added.counts)
 
     def __contains__(self, word: str) -> bool:
-        return word in self._counts or word in self._added
+        return word in self._counts or word in self._added.counts
 
     def with_records(self, records: Iterable[Mapping[str, Any]]) -> Lexicon:
         """With the words of further items too; what they replace is not forgotten."""
-        counts = Counter(word for record in records for word in _words_of_record(record))
-        new = {word: count for word, count in counts.items() if word not in self}
-        if not new:
+        words = words_of_records(records)
+        new = Counter({word: count for word, count in words.counts.items() if word not in self})
+        joined = Counter(
+            {w: n for w, n in words.joined.items() if w not in self._joined and w not in self._added.joined}
+        )
+        if not new and not joined:
             return self
-        added = {**self._added, **new}
-        if len(added) > MAX_ADDED:
-            return Lexicon({**self._counts, **added}, self._typed)
+        added = Vocabulary(
+            Counter({**self._added.counts, **new}),
+            Counter({**self._added.joined, **joined}),
+            {**words.written, **self._added.written},
+        )
         grown = copy.copy(self)
-        grown._added, grown._added_index, grown._added_sorted = added, _index_of(added), sorted(added)
+        if len(added.counts) + len(added.joined) > MAX_ADDED:
+            everything = Vocabulary(
+                Counter({**{word: count for word, count in self._counts.items() if count}, **added.counts}),
+                Counter({**self._joined, **added.joined}),
+                {**added.written, **self._written},
+            )
+            grown._fill(everything, self._typed)
+            return grown
+        grown._added, grown._added_sorted = added, sorted({*added.counts, *added.joined})
+        grown._added_bare = _bare_of((*added.counts, *added.joined))
+        grown._added_index = _index_of((*added.counts, *_candidates(added.joined, added.counts)))
         return grown
 
     def knows(self, query: str) -> bool:
         """Whether there is no word in it to be corrected."""
-        return not any(self._is_suspect(word) for word in words_of(query))
+        return next(self._suspects(query), None) is None
 
     def correct(self, query: str, *, prefix: bool = False) -> str:
         """The query with misspelled words replaced; all else is kept as it was typed.
 
         prefix: whether its last word may be the beginning of one.
 
-        Takes about 0.2 ms for each of at most MAX_LOOKUPS words, and 5 µs for each other one.
+        Takes about 0.2 ms for each of at most MAX_LOOKUPS words, and 10 µs for each other one.
         """
-        lookups = MAX_LOOKUPS
-
-        def replacement(found: re.Match[str]) -> str:
-            nonlocal lookups
-            word = _lower(found[0])
-            if lookups == 0 or not self._is_suspect(word):
-                return found[0]
-            lookups -= 1
-            nearest = self._nearest(word) or found[0]
-            unfinished = prefix and found.end() == len(query) and self._is_beginning(word)
-            return found[0] if unfinished and not nearest.startswith(word) else nearest
-
-        return WORD.sub(replacement, query)
+        parts, end = [], 0
+        for word in islice(self._suspects(query), MAX_LOOKUPS):
+            nearest = self._nearest(word.text)
+            unfinished = prefix and word.end == len(query) and self._is_beginning(word.text)
+            if nearest is not None and (not unfinished or nearest.startswith(word.text)):
+                parts += [query[end : word.start], self._as_written(nearest)]
+                end = word.end
+        return "".join([*parts, query[end:]])
 
     def _is_beginning(self, word: str) -> bool:
         """Whether a word of the catalog begins so."""
@@ -121,18 +134,41 @@ class Lexicon:
                 return True
         return False
 
+    def _suspects(self, query: str) -> Iterator[Word]:
+        """The words of a query that may be misspelled: no part of a known one, together with their neighbours."""
+        words = [*words_in(query)]
+        for place, word in enumerate(words):
+            if self._is_suspect(word.text) and not self._is_part(words, place):
+                yield word
+
+    def _is_part(self, words: Sequence[Word], place: int) -> bool:
+        """Whether a word and some beside it are a known one that was written in several."""
+        for length in range(2, MAX_JOINED + 1):
+            for start in range(max(0, place - length + 1), min(place, len(words) - length) + 1):
+                together = words[start : start + length]
+                if all(word.joins for word in together[1:]) and self._is_known("".join(w.text for w in together)):
+                    return True
+        return False
+
+    def _is_known(self, word: str) -> bool:
+        """Whether it is a word, or several that are joined, with all of its accents or without."""
+        if word in self or word in self._joined or word in self._added.joined:
+            return True
+        bare = accentless(word)
+        return bare in self or bare in self._joined or bare in self._bare or bare in self._added_bare
+
     def _is_suspect(self, word: str) -> bool:
         return (
             MIN_LENGTH <= len(word) <= MAX_LENGTH
-            and word not in self
             and LETTERS.fullmatch(word) is not None
+            and not self._is_known(word)
             and not self._has_other_number(word)
         )
 
     def _has_other_number(self, word: str) -> bool:
         """Whether the word's singular or plural is known."""
         singulars = [word.removesuffix("s"), word.removesuffix("es")]
-        return any(form in self for form in (*singulars, f"{word}s", f"{word}es"))
+        return any(map(self._is_known, (*singulars, f"{word}s", f"{word}es")))
 
     def _nearest(self, word: str) -> str | None:
         edits = forgiven_edits(word)
@@ -141,8 +177,12 @@ class Lexicon:
         best = min(ranked, default=None)
         return None if best is None else best[-1]
 
+    def _as_written(self, word: str) -> str:
+        return self._written.get(word) or self._added.written.get(word, word)
+
     def _rarity(self, word: str) -> tuple[int, int]:
-        return -self._typed.get(word, 0), -(self._counts.get(word) or self._added.get(word, 0))
+        used = self._counts.get(word) or self._added.counts[word] or self._joined.get(word) or self._added.joined[word]
+        return -self._typed.get(word, 0), -used
 
 
 def _index_of(words: Iterable[str]) -> DeleteIndex:
@@ -154,33 +194,19 @@ def forgiven_edits(word: str) -> int:
     return 2 if len(word) >= LONG else 1
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    # finditer, because a search for all at once would keep other threads from running until it ends
-    return [found[0] for found in WORD.finditer(_lower(text))]
+def _normal(typed: Mapping[str, int]) -> dict[str, int]:
+    """Typed words in their normal form, which those of bundles of before may not have."""
+    people: Counter[str] = Counter()
+    for word, count in typed.items():
+        people[normalized(word)] += count
+    return dict(people)
 
 
-def _lower(text: str) -> str:
-    return nfkc(text).lower()
+def _bare_of(words: Iterable[str]) -> frozenset[str]:
+    """Words without accents, of those that have some."""
+    return frozenset(accentless(word) for word in words if not word.isascii())
 
 
-def _count_column(column: pa.ChunkedArray, counts: Counter[str]) -> None:
-    for start in range(0, len(column), ROWS_AT_ONCE):
-        text = column.slice(start, ROWS_AT_ONCE)
-        if pa.types.is_list(text.type) or pa.types.is_large_list(text.type):
-            text = pc.list_flatten(text)
-        if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-            return
-        text = pc.utf8_lower(pc.utf8_normalize(text, form="NFKC"))
-        words = pc.list_flatten(pc.split_pattern_regex(text, SEPARATOR))
-        for entry in pc.value_counts(words).to_pylist():
-            word = entry["values"]
-            if word and LETTERS.fullmatch(word):
-                counts[word] += entry["counts"]
-
-
-def _words_of_record(record: Mapping[str, Any]) -> Iterable[str]:
-    for name, value in record.items():
-        texts = value if isinstance(value, list) else [value]
-        if name != "item_id":
-            yield from (w for text in texts if isinstance(text, str) for w in words_of(text) if LETTERS.fullmatch(w))
+def _candidates(joined: Mapping[str, int], words: Mapping[str, int]) -> list[str]:
+    """The joined words that a misspelled one may stand for."""
+    return [word for word, count in joined.items() if count > 0 and word not in words]

@@ -25,7 +25,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.search.transformers import TransformersRanker
-from catalog.text.spelling import Lexicon, words_of
+from catalog.text.compounds import words_of
+from catalog.text.spelling import Lexicon
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.histories import Question

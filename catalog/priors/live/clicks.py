@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from catalog.priors.clicks import ClickSettings, Words
 from catalog.priors.live.counts import CELL_BYTES, LiveCounts, grown, parts
-from catalog.text.prompts import clean_text
+from catalog.text.prompts import cleaned_as_known
 
 __all__ = ["LiveClicks"]
 
@@ -53,7 +53,7 @@ class LiveClicks:
 
     def add(self, query: str, item: int, amount: int = 1) -> None:
         """An event with an item after a query; a negative amount takes it back."""
-        text = self._number(clean_text(query))
+        text = self._number(cleaned_as_known(query, self._number_of))
         before = self._events_T[text]
         self._events_T[text] += amount
         self._taken.add(text, item, amount)
@@ -87,7 +87,7 @@ class LiveClicks:
             *(self._bounds_T2, self._word_W, self._events_T, rarity_V, known),
             length,
         )
-        same = self._number_of.get(clean_text(query), -1)
+        same = self._number_of.get(cleaned_as_known(query, self._number_of), -1)
         if same >= 0 and same not in text_S:  # a query without a word
             text_S, alike_S = np.append(text_S, same), np.append(alike_S, 0.0)
         if len(text_S) > most:

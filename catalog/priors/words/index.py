@@ -19,7 +19,7 @@ import scipy.sparse as sp
 import tantivy
 
 from catalog.data.items import Items
-from catalog.text.normalization import nfkc
+from catalog.text.normalization import normalized
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
 __all__ = [
@@ -105,13 +105,13 @@ def words_of(words: tantivy.TextAnalyzer, text: str) -> list[str]:
 
 
 def divided(text: str) -> str:
-    """The text in NFKC with a space between letters and digits, so that 60m is 60 m, and cam0057 CAM-0057."""
-    return BETWEEN_LETTER_AND_DIGIT.sub(" ", nfkc(text))
+    """The normalised text with a space between letters and digits, so that 60m is 60 m, and cam0057 CAM-0057."""
+    return BETWEEN_LETTER_AND_DIGIT.sub(" ", normalized(text))
 
 
 def folded(text: str) -> str:
     """A text, such as an id, without case, spaces and hyphens."""
-    return "".join(c for c in text.casefold() if c.isalnum())
+    return "".join(c for c in normalized(text) if c.isalnum())
 
 
 def item_fields(items: Items) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from typing import Any
 import tantivy
 
 from catalog.priors.words.index import folded, words_of
+from catalog.text.normalization import INVISIBLE
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
 __all__ = ["TEXT_COLUMNS", "Match", "matches"]
@@ -116,14 +117,14 @@ def _texts(record: Mapping[str, Any], budget: int) -> Iterator[tuple[str, int | 
 
 
 def _pieces(text: str) -> Iterator[re.Match[str]]:
-    """The words of a text: letters with their marks, or digits."""
+    """The words of a text: letters with their marks and what cannot be seen between them, or digits."""
     return _piece().finditer(text)
 
 
 @cache
 def _piece() -> re.Pattern[str]:
     marks = "".join(letter for letter in map(chr, range(0x300, 0x10000)) if unicodedata.category(letter)[0] == "M")
-    return re.compile(rf"\d+|[^\W\d_](?:[^\W\d_]|[{marks}])*")
+    return re.compile(rf"\d+|[^\W\d_](?:[^\W\d_]|[{marks}{INVISIBLE}])*")
 
 
 def _bounded(places: Iterator[Match]) -> list[Match]:

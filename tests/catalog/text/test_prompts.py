@@ -9,7 +9,16 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from catalog.errors import PromptError
 from catalog.ids.codes import token_name
-from catalog.text.prompts import MARKERS, Interaction, PromptFormat, PromptSettings, clean_text, level_token_ids
+from catalog.text.prompts import (
+    MARKERS,
+    Interaction,
+    PlainText,
+    PromptFormat,
+    PromptSettings,
+    clean_text,
+    cleaned_as_known,
+    level_token_ids,
+)
 from tests.support.paths import SHARED
 
 SIZES = (8, 4)
@@ -188,3 +197,34 @@ def test_a_tokenizer_without_item_tokens_is_refused():
 def test_clean_text_keeps_words_and_drops_what_cannot_be_read():
     assert clean_text("  Zelt\u00a0für\t2 \u202ePersonen\u202c\x07 ") == "zelt für 2 personen"
     assert clean_text("ﬁsh") == "fish"
+
+
+def test_prompts_of_bundles_of_before_keep_their_case(tmp_path):
+    file = tmp_path / "prompt.json"
+    PromptSettings(version=1).save(file)
+    before = PromptFormat(TOKENIZER, CODES, LEVELS, PromptSettings.open(file))
+    now = PromptFormat(TOKENIZER, CODES, LEVELS, PromptSettings())
+    plain = PlainText(TOKENIZER)
+    for query, lower, folded in (
+        ("Straße", "straße", "strasse"),
+        ("ΣΚΗΝΕΣ", "σκηνες", "σκηνεσ"),
+        ("Tent", "tent", "tent"),
+    ):
+        marker = now.marker("search")
+        assert before.query_tokens(query) == PlainText(TOKENIZER, 1).encode(lower, 24) + marker
+        assert now.query_tokens(query) == plain.encode(folded, 24) + marker
+        assert clean_text(query, version=1) == lower
+        assert clean_text(query) == folded
+
+
+@pytest.mark.parametrize(
+    "texts", [("Ruck\u00adsack", "rucksack"), ("İZNİK", "iznik"), ("cafe\u0301", "CAFÉ"), ("ςς", "ΣΣ"), ("ﬁn", "FIN")]
+)
+def test_what_reads_the_same_is_the_same_prompt(texts):
+    assert len({clean_text(text) for text in texts}) == 1
+
+
+def test_a_query_that_is_known_from_before_is_found_under_its_old_text():
+    assert cleaned_as_known("Straße", {"straße"}) == "straße"
+    assert cleaned_as_known("Straße", {"straße", "strasse"}) == "strasse"
+    assert cleaned_as_known("Straße", set()) == "strasse"

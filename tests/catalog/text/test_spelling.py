@@ -1,6 +1,7 @@
 """Corrections by the catalog's words, against edits made one by one."""
 
 import sys
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from catalog.data.items import Items
 from catalog.text import spelling
-from catalog.text.spelling import MAX_LENGTH, MAX_LOOKUPS, Lexicon, words_of
+from catalog.text.compounds import words_of
+from catalog.text.spelling import MAX_LOOKUPS, Lexicon
+from catalog.text.vocabulary import MAX_LENGTH
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 SHOP = Lexicon(
@@ -154,6 +157,10 @@ def test_many_later_words_join_the_others(monkeypatch: pytest.MonkeyPatch) -> No
     ):
         assert lexicon.correct(typed) == corrected
     assert len(lexicon) == len(SHOP) + 5
+    typed = Lexicon({"gram": 3}, {"grappling": 9})
+    for title in ("anorak", "gaiters", "carabiner", "bivouac"):
+        typed = typed.with_records([{"title": title}])
+    assert typed.correct("grap", prefix=True) == "gram"
 
 
 def test_threads_share_a_lexicon_which_no_correction_changes() -> None:
@@ -195,3 +202,110 @@ def test_a_last_word_that_may_be_unfinished_becomes_no_other(typed: str, correct
 def test_what_only_people_typed_is_no_word_that_somebody_may_be_typing() -> None:
     """No item has it, so that no item would be found by its beginning."""
     assert Lexicon({"gram": 3}, {"grappling": 9}).correct("grap", prefix=True) == "gram"
+
+
+def lexicon_of(*titles: str) -> Lexicon:
+    ids = [str(row) for row in range(len(titles))]
+    return Lexicon.of(Items(pa.table({"item_id": ids, "title": list(titles)})), {})
+
+
+FORMS = [
+    ("T-Shirt", "tshirt"),
+    ("T-Shirt", "t-shirt"),
+    ("T-Shirt", "T-Shirts"),
+    ("T-Shirt", "t shirt"),
+    ("T\u2011Shirt", "tshirts"),
+    ("T Shirt", "tshirt"),
+    ("Tshirt", "t-shirt"),
+    ("Tshirt", "t shirt"),
+    ("E-Bike", "ebike"),
+    ("E Bike", "ebikes"),
+    ("Ebike", "e-bike"),
+    ("L'Oréal", "l'oreal"),
+    ("L’Oréal", "loréal"),
+    ("L'Oréal", "loreal"),
+    ("LOREAL", "l'oréal"),
+    ("Rock'n'Roll", "rocknroll"),
+    ("Rock ’n’ Roll", "rock'n'roll"),
+    ("Rocknroll", "rock-n-roll"),
+    ("Wi-Fi-Router", "wifi router"),
+    ("WiFi", "wi-fi"),
+    ("Snowboard", "snow board"),
+    ("Men's", "mens"),
+    ("O'Neill", "oneill"),
+    ("Ping-Pong-Ball", "pingpong"),
+    ("ΣΚΗΝΕΣ", "σκηνές"),
+    ("ΣΚΗΝΕΣ", "σκηνες"),
+    ("σκηνές", "ΣΚΗΝΕΣ"),
+    ("Φακός", "ΦΑΚΟΣ"),
+    ("İznik", "iznik"),
+    ("İznik", "İZNİK"),
+    ("İznik", "İznik"),
+    ("iznik", "İznik"),
+    ("kılıf", "KILIF"),
+    ("Café", "cafe\u0301"),
+    ("Cafe\u0301", "café"),
+    ("Café", "CAFE"),
+    ("Crème brûlée", "creme brulee"),
+    ("Straße", "STRASSE"),
+    ("Strasse", "straße"),
+    ("Cœur", "coeur"),
+    ("Stoﬀ", "stoff"),
+    ("Stoff", "stoﬀ"),
+    ("Jacket", "ｊａｃｋｅｔ"),
+    ("Ｊａｃｋｅｔ", "jacket"),
+    ("Ruck\u00adsack", "rucksack"),
+    ("Rucksack", "ruck\u00adsack"),
+    ("Rucksack", "ruck\u200bsack"),
+    ("Rucksack", "ruck\u200d\u2060sack\ufeff"),
+    ("Gore™ Jacket", "gore"),
+    ("ёлка", "ЕЛКА"),
+]
+
+
+@pytest.mark.parametrize(("title", "typed"), FORMS)
+def test_any_form_of_a_known_word_is_known(title: str, typed: str) -> None:
+    parts = ["shirt", "bike", "reel", "rock", "roll", "root", "rolls", "fans", "rock", "ball", "bell", "board"]
+    for lexicon in (lexicon_of(title, *parts), lexicon_of(*parts).with_records([{"title": title}])):
+        assert lexicon.knows(typed)
+        assert lexicon.correct(f"  {typed}!  {typed}") == f"  {typed}!  {typed}"
+
+
+@pytest.mark.parametrize(
+    ("title", "typed", "corrected"),
+    [
+        ("T-Shirt", "red TSHRIT", "red tshirt"),
+        ("L'Oreal", "Loreel!", "loreal!"),
+        ("ΣΚΗΝΕΣ", "σκηνας", "σκηνες"),
+        ("Straße", "strase", "straße"),
+        ("Fußball", "fussbal", "fußball"),
+        ("Café", "caffe\u0301 x", "café x"),
+        ("Rucksack", "ruck\u00adsaac", "rucksack"),
+        ("İznik", "İznikk", "iznik"),
+    ],
+)
+def test_other_forms_are_corrected_to_what_the_catalog_writes(title: str, typed: str, corrected: str) -> None:
+    assert lexicon_of(title).correct(typed) == corrected
+
+
+@pytest.mark.parametrize("typed", ["tshrit", "shitr-rack", "e-bkie", "e-bikke"])
+def test_a_part_that_makes_no_known_word_is_corrected(typed: str) -> None:
+    assert lexicon_of("T-Shirt", "E-Bike", "rack").correct(typed) != typed
+
+
+def test_a_short_i_is_a_letter_of_its_own() -> None:
+    assert lexicon_of("чай чайник").correct("чаиник") == "чайник"
+
+
+def test_words_of_bundles_of_before_are_put_in_the_normal_form() -> None:
+    lexicon = Lexicon({}, {"straße": 7, "σκηνες": 6, "tent": 5})
+    assert lexicon.knows("STRASSE ΣΚΗΝΕΣ tent")
+
+
+@given(st.lists(st.text("abcŞßéİı\u0301σς'-", min_size=1, max_size=8), min_size=1, max_size=4))
+def test_what_the_catalog_says_is_known_in_capitals_and_out_of_them(words: list[str]) -> None:
+    title = " ".join(words)
+    lexicon = lexicon_of(title)
+    for typed in (title, title.lower(), title.casefold(), unicodedata.normalize("NFD", title)):
+        assert lexicon.knows(typed)
+        assert lexicon.correct(typed) == typed

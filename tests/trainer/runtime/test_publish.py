@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM
 
 from catalog.data.items import Items
 from catalog.search.transformers import TransformersRanker
+from catalog.text.compounds import words_of
 from catalog.text.prompts import PromptFormat, level_token_ids
 from catalog.text.query_terms import MIN_PEOPLE
-from catalog.text.spelling import words_of
 from tests.support import world
 from trainer.evaluation.bundle import bundle_settings, held_out
 

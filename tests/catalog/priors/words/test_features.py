@@ -128,3 +128,22 @@ def test_whatever_is_typed_is_text(words, query):
 def test_features_are_from_0_to_1(words, query):
     values = compared(words, query, np.arange(len(RECORDS)))
     assert ((values >= 0) & (values <= 1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(
+    ("title", "query"),
+    [
+        ("ΣΚΗΝΕΣ ΓΙΑ ΔΥΟ", "σκηνες για δυο"),
+        ("İznik Çini", "iznik çini"),
+        ("Ruck\u00adsack", "rucksack"),
+        ("Rucksack", "ruck\u200bsack"),
+        ("Ｔｅｎｔ", "tent"),
+        ("Große Straße", "GROSSE STRASSE"),
+        ("cafe\u0301 cup", "CAFÉ CUP"),
+    ],
+)
+def test_a_title_is_known_in_any_form_of_unicode(title, query):
+    record = RECORDS[0] | {"title": title}
+    table = clean_items(pa.Table.from_pylist([record, *RECORDS[1:]]), ValidationReport("items"))
+    own = features(WordFeatures(Items(table), WordSettings()), query, 0)
+    assert own["exact_title"] == own["covered"] == 1

@@ -1,0 +1,114 @@
+"""The vocabulary of a catalog: its words in their normal form, what they are when they are joined, and how written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.data.items import Items
+from catalog.text.compounds import JOINERS, PIECE, joined_forms, words_of
+from catalog.text.normalization import case_folded, nfkc, normalized
+
+__all__ = ["LETTERS", "MAX_LENGTH", "Vocabulary", "words_of_items", "words_of_records"]
+
+MAX_LENGTH = 40  # letters of a word that is corrected, or that another is corrected to
+ROWS_AT_ONCE = 100_000
+
+BETWEEN_PIECES = r"[^\p{L}\p{N}\p{M}\p{Cf}_" + re.escape(JOINERS) + "]+"
+LETTER_APART = re.compile(r"(?<![\w'’-])([B-HJ-NP-Zb-hj-np-z]) ([^\W\d_]{3,})")
+"""A word of one letter, as in `T shirt`, which is often written with the next. `A`, `I` and `o` mostly are not."""
+HAS_LETTER_APART = r"\b[B-HJ-NP-Zb-hj-np-z] \p{L}{3}"
+TRADE_MARKS = "[\u2120\u2122]"
+# Latin, Greek and Cyrillic: one letter a sound. Where a character is a syllable or a word, one edit is another word.
+LETTERS = re.compile("[a-z\u00df-\u024f\u1e00-\u1eff\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Words with how often they are used, in their normal form, letters only.
+
+    joined: what words are together, where a hyphen or an apostrophe joins them; 0 where they are only parts of those.
+    written: a word as it is written, where its normal form is another: `straße`, or `ς` at the end.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    joined: Counter[str] = field(default_factory=Counter)
+    written: dict[str, str] = field(default_factory=dict)
+
+    def add(self, piece: str, count: int) -> None:
+        """Add a piece of a text, so often."""
+        parts = words_of(piece)
+        for word in parts:
+            if LETTERS.fullmatch(word):
+                self.counts[word] += count
+        if len(parts) == 1:
+            lower = nfkc(piece).lower()
+            if lower != parts[0] and case_folded(lower) == parts[0] and LETTERS.fullmatch(lower):
+                self.written.setdefault(parts[0], lower)
+        elif parts:
+            whole = "".join(parts)
+            for word in joined_forms(parts):
+                if len(word) <= MAX_LENGTH and LETTERS.fullmatch(word):
+                    self.joined[word] += count if word == whole else 0
+
+    def add_apart(self, letter: str, word: str) -> None:
+        """Add a word of one letter with the next, which may be one."""
+        together = normalized(letter + word)
+        if LETTERS.fullmatch(together):
+            self.joined.setdefault(together, 0)
+
+    def __len__(self) -> int:
+        return len(self.counts) + len(self.joined)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.counts or word in self.joined
+
+
+def words_of_items(items: Items) -> Vocabulary:
+    """The words of all columns of text but the identifier; takes about a second a hundred thousand items."""
+    words = Vocabulary()
+    for name in items.table.column_names:
+        if name != "item_id":
+            _count_column(items.table[name], words)
+    return words
+
+
+def _count_column(column: pa.ChunkedArray, words: Vocabulary) -> None:
+    for start in range(0, len(column), ROWS_AT_ONCE):
+        text = column.slice(start, ROWS_AT_ONCE)
+        if pa.types.is_list(text.type) or pa.types.is_large_list(text.type):
+            text = pc.list_flatten(text)
+        if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+            return
+        text = pc.utf8_normalize(pc.replace_substring_regex(text, TRADE_MARKS, " "), form="NFKC")
+        for entry in pc.value_counts(pc.list_flatten(pc.split_pattern_regex(text, BETWEEN_PIECES))).to_pylist():
+            if entry["values"]:
+                words.add(entry["values"], entry["counts"])
+        apart = text.filter(pc.match_substring_regex(text, HAS_LETTER_APART))
+        for pair in set(_pairs_apart(apart.to_pylist())):
+            words.add_apart(*pair)
+
+
+def _pairs_apart(texts: Iterable[str | None]) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        yield from ((found[1], found[2]) for found in LETTER_APART.finditer(text or ""))
+
+
+def words_of_records(records: Iterable[Mapping[str, Any]]) -> Vocabulary:
+    """The words of the same columns of some items."""
+    words = Vocabulary()
+    for record in records:
+        for name, value in record.items():
+            for text in value if isinstance(value, list) else [value]:
+                if name != "item_id" and isinstance(text, str):
+                    for piece in PIECE.finditer(text):
+                        words.add(piece[0], 1)
+                    for pair in _pairs_apart([text]):
+                        words.add_apart(*pair)
+    return words
