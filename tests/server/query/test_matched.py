@@ -40,7 +40,7 @@ def text_at(item: dict, match: dict) -> str:
         ("LANTERN", [("LANTERN", "title", "Lanterns"), ("LANTERN", "categories", "Lanterns")]),
         ("lantrens", [("lanterns", "title", "Lanterns"), ("lanterns", "categories", "Lanterns")]),
         ("nordl", [("nordl", "title", "Nordlys"), ("nordl", "brand", "Nordlys")]),
-        ("60 m cafe", [("60", "title", "60"), ("m", "title", "m"), ("café", "description", "café")]),
+        ("60 m cafe", [("60", "title", "60"), ("m", "title", "m"), ("cafe", "description", "café")]),
         ("cam0057", [("cam0057", "id", "CAM-0057")]),
         ("camping under 100", [("camping", "categories", "Camping")]),
         ("zzzz", []),
