@@ -13,6 +13,7 @@ from server.core.errors import SettingsError
 from server.core.settings import Settings, StorageSettings
 from server.core.settings.addresses import check_redis_url
 from server.core.settings.former_names import current_variables
+from server.core.settings.service_links import without_service_links
 from server.core.settings.variables import PREFIX, refuse_misspelt_variables
 from server.core.settings.yaml_file import settings_in
 from server.storage.managed_redis import url_of
@@ -55,8 +56,8 @@ def server_redis(given: str | None = None, environment: Mapping[str, str] = os.e
     if given is not None:
         return _checked(given)
     refuse_misspelt_variables(environment, Settings)
-    prefix = PREFIX.lower()
-    lower = {name.lower(): value for name, value in environment.items() if name.lower().startswith(prefix)}
+    prefix, own = PREFIX.lower(), without_service_links(environment)
+    lower = {name.lower(): value for name, value in own.items() if name.lower().startswith(prefix)}
     variables = {name.removeprefix(prefix): value for name, value in current_variables(lower, prefix).items()}
     _refuse_empty(variables)
     file = settings_in(Path(variables["config"]), Settings) if "config" in variables else {}

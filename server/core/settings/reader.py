@@ -15,6 +15,7 @@ from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
 from server.core.settings.former_names import current_flags
 from server.core.settings.server import NO_VALUE, Settings
+from server.core.settings.service_links import log_service_links
 from server.core.settings.variables import NESTED, PREFIX, refuse_misspelt_variables
 
 __all__ = ["read_settings"]
@@ -42,6 +43,7 @@ def read_settings(
     ends the program with usage and status 2.
     """
     refuse_misspelt_variables(environment, Settings)
+    log_service_links(environment, PREFIX)
     flags: CliSettingsSource[Settings] = CliSettingsSource(
         Settings,
         root_parser=_parser(program),

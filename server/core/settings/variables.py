@@ -5,6 +5,7 @@ A misspelt name is always an error: a server that passed over `GEMSERVER_KEYS` w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from rapidfuzz.distance import OSA
 from catalog.nearest import did_you_mean, nearest_name
 from server.core.errors import SettingsError
 from server.core.settings.former_names import FORMER_NAMES, current_variables
+from server.core.settings.service_links import is_service_link, without_service_links
 
 __all__ = ["NESTED", "PREFIX", "Variables", "behind", "refuse_misspelt_variables"]
 
@@ -30,10 +32,11 @@ COMMON = {"concurrency", "config", "connections", "engine", "host", "log_level",
 
 
 class Variables(EnvSettingsSource):
-    """The variables with the settings' present names."""
+    """The variables with the settings' present names, without what Kubernetes says of Services."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        return current_variables(super()._load_env_vars(), PREFIX.lower())
+        own = {name.lower(): value for name, value in without_service_links(os.environ).items()}
+        return current_variables(own, PREFIX.lower())
 
     def __call__(self) -> dict[str, Any]:
         return behind(self.current_state, super().__call__())
@@ -57,11 +60,13 @@ def refuse_misspelt_variables(environment: Mapping[str, str], model: type[BaseMo
 def _unknown(environment: Mapping[str, str], model: type[BaseModel]) -> Iterator[str]:
     known = _known(model)
     for variable, value in sorted(environment.items()):
+        if is_service_link(variable, value):
+            continue
         name = variable.upper()  # pydantic-settings takes variables in any case
         if name.startswith(PREFIX):
             if not _is_setting(name.removeprefix(PREFIX), model):
                 yield f"{variable}{did_you_mean(nearest_name(name, known))}"
-        elif (meant := _meant(name, known, model)) and not value.startswith("tcp://"):  # Kubernetes' links to a service
+        elif meant := _meant(name, known, model):
             yield f"{variable}{did_you_mean(meant)}"
 
 

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from server.core.settings.addresses import MAX_SOCKET_BYTES
+from server.core.settings.service_links import without_service_links
 from server.engine.errors import EngineError
 
 __all__ = ["check_socket_folder", "engine_environment", "prepare_openmp"]
@@ -38,6 +39,8 @@ def engine_environment() -> Iterator[None]:
     """
     with LOCK:
         before = dict(os.environ)
+        for name in before.keys() - without_service_links(before).keys():
+            del os.environ[name]  # a Service named `vllm` would otherwise set VLLM_PORT
         os.environ.update(ALWAYS)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         # Of the tracker that starts with the process: it cleans up after one that was killed, and need not tell.
