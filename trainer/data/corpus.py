@@ -16,6 +16,11 @@ from tokenizers import Tokenizer
 
 from trainer.core.errors import TrainerError
 
+MIN_TEXT_TOKENS = 8
+"""Of each piece of general text."""
+MIN_PIECES = 8
+"""Into which a text is cut that is too short for two pieces of the wanted length."""
+
 
 def read_corpus(file: Path) -> list[str]:
     """The documents of a plain or gzipped UTF-8 text file, which blank lines separate.
@@ -45,14 +50,16 @@ def token_rows(stream: np.ndarray, length: int, rows: int, *, seed: int) -> torc
     """At most `rows` pieces of the stream, int64 [N, length], drawn at random and without repetition.
 
     stream: token ids, int64 [T].
-    length: how many tokens a piece has.
+    length: how many tokens a piece has; fewer where the stream, as of a small catalog, is shorter than two such pieces.
 
-    Raises TrainerError for a stream that is shorter than two pieces.
+    Raises TrainerError for a stream that is shorter than two pieces of `MIN_TEXT_TOKENS`.
     """
     if len(stream) < 2 * length:
+        length = max(MIN_TEXT_TOKENS, len(stream) // MIN_PIECES)
+    if len(stream) < 2 * length:
         raise TrainerError(
-            f"the general corpus has {len(stream)} tokens, fewer than two texts of {length}: "
-            "name a larger null_space.corpus or lower null_space.text_tokens"
+            f"the general corpus has {len(stream)} tokens, and at least {2 * length} are needed: name a text file by "
+            "null_space.corpus=FILE, or do without general text by gems.null_space=false backbone.pretrain_steps=0"
         )
     starts = np.arange(0, len(stream) - length, length)
     chosen = np.random.default_rng(seed).permutation(starts)[:rows]

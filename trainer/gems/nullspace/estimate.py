@@ -91,7 +91,8 @@ def _check(name: str, spectrum: Spectrum, width: int) -> None:
     if tokens < width:
         raise NullSpaceError(
             f"the corpus has {tokens} tokens for {name}, which is {width} wide: give it at least {width}, better ten "
-            "times that, by null_space.texts, null_space.text_tokens or a larger null_space.corpus"
+            "times that, by a text file, null_space.corpus=FILE, and enough null_space.texts of it, "
+            "or train without a null space, by gems.null_space=false"
         )
     if not math.isfinite(spectrum.trace):
         raise NullSpaceError(

@@ -95,7 +95,7 @@ def test_wide_layers_are_sketched():
 
 def test_a_corpus_that_cannot_tell_is_refused():
     model = qwen2()
-    small = r"12 tokens for model\.layers\.0\.self_attn\.q_proj, which is 16 wide: .* by null_space\.texts"
+    small = r"12 tokens for model\.layers\.0\.self_attn\.q_proj, which is 16 wide: .* by gems\.null_space=false"
     with pytest.raises(NullSpaceError, match=small):
         estimate_null_spaces(model, [{"input_ids": ids(1, 0)}])
     with pytest.raises(NullSpaceError, match="q_proj saw no token"):
