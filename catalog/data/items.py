@@ -100,12 +100,15 @@ class Items:
         return RowLookup.of(self._ids)
 
 
-def read_items(path: Path) -> pa.Table:
+def read_items(path: Path, notes: list[str] | None = None) -> pa.Table:
     """All items of a `.parquet` or `.jsonl` file: the schema's columns, then any others.
 
+    notes: gets what the file's columns became, where they are not kept as they stand there.
     Raises ItemsError that names file, line or row, and what to do, if any record is broken.
     """
     table, report = load_items(path)
+    if notes is not None:
+        notes.extend(report.notes)
     if report.faults:
         faults = "\n".join(report.fault_lines())
         raise ItemsError(

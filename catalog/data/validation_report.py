@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +23,7 @@ MARK = "@"
 LINE = f"{MARK}line"
 """The column with a record's line or row number while the record is checked. It is never written to a file."""
 
+SAMPLE = 100  # rows among which examples are sought
 MAX_EXAMPLES = 3
 """Examples that are kept of every reason."""
 WARNING_SHARE = 0.01
@@ -127,7 +129,7 @@ class ValidationReport:
         if number == 0:
             return table
         wanted = [name for name in (*show, *(MARK + name for name in show), LINE) if name in table.column_names]
-        sample = table.select(wanted).filter(bad).slice(0, 100).to_pylist()
+        sample = table.select(wanted).filter(bad).slice(0, SAMPLE).to_pylist()
         examples = list(dict.fromkeys(self._example(row, show) for row in sample))
         line = sample[0].get(LINE)
         row = partial(self.row_at, line) if self.row_at is not None and line is not None else None
@@ -162,8 +164,11 @@ class ValidationReport:
 
 
 def as_in_file(column: pa.ChunkedArray, wanted: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Some values of a column as text, as they stand in the file; null where they are not wanted."""
-    texts = [shown(column.slice(row, 1)) if is_wanted else None for row, is_wanted in enumerate(wanted.to_pylist())]
+    """The first of the wanted values of a column as text, as they stand in the file; all others are null."""
+    rows = np.flatnonzero(pc.fill_null(wanted, False).to_numpy())[:SAMPLE]
+    texts: list[str | None] = [None] * len(column)
+    for row in rows.tolist():
+        texts[row] = shown(column.slice(row, 1))
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 

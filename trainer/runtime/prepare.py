@@ -113,8 +113,11 @@ def prepare_data(
     split_of = SPLITS[recipe.evaluation.split]
 
     def fill(draft: Path) -> None:
-        items = Items(read_items(files.items))
+        notes: list[str] = []
+        items = Items(read_items(files.items, notes))
         workspace.check_inputs()
+        for note in notes:
+            print_line(f"{files.items}: {note}")
         if start is not None:
             keep_identifiers(start, items, draft)
             return

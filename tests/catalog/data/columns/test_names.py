@@ -9,9 +9,10 @@ import pytest
 
 from catalog.data.columns.names import RESERVED_NAMES, kept_name
 from catalog.data.events import read_events
-from catalog.data.items import ITEMS_SCHEMA, Items, load_items
+from catalog.data.items import ITEMS_SCHEMA, Items, load_items, read_items
 from catalog.errors import ItemsError
 from catalog.filters import parse
+from catalog.importers.__main__ import main
 from server.api.schemas.search import ShownItemBody
 
 
@@ -81,3 +82,17 @@ def test_columns_of_events_are_not_hidden_by_reports(tmp_path: Path) -> None:
     pq.write_table(pa.table(event | {"@timestamp": ["2025"], "score": [1]}), tmp_path / "events.parquet")
     (row,) = read_events(tmp_path / "events.parquet", strict=True)[0].to_pylist()
     assert (row["timestamp_"], row["score"]) == ("2025", 1)
+
+
+def test_whoever_imports_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items = {"item_id": "a", "reason": "gift", "id": 7}
+    event = {"user_id": "u", "item_id": "a", "timestamp": 1_763_640_000_000, "type": "view"}
+    for name, row in (("items", items), ("events", event)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    assert main(["jsonl", str(tmp_path), str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "note: the column 'reason' is kept as 'reason_'; reserved are explanation, highlights, id" in said
+    assert "note: the column 'id' is kept as 'id_'" in said
+    notes: list[str] = []
+    assert read_items(tmp_path / "items.jsonl", notes)["id_"].to_pylist() == [7]
+    assert len(notes) == 2
