@@ -115,8 +115,10 @@ def clean_events(table: pa.Table, report: ValidationReport) -> pa.Table:
     return unique_events([_sound(table, report)], report)
 
 
-def unique_events(parts: Sequence[pa.Table], report: ValidationReport) -> pa.Table:
+def unique_events(parts: Sequence[pa.Table], report: ValidationReport, *, marked: bool = False) -> pa.Table:
     """All rows of sound parts in one table, sorted stably by user and time.
+
+    marked: whether the rows of a single part keep their line numbers, for further reports.
 
     Of several events of a user with one `event_id` the first is kept, in the order of the parts; the others are
     counted. Of several parts, columns that are not the contract's are left away.
@@ -128,7 +130,7 @@ def unique_events(parts: Sequence[pa.Table], report: ValidationReport) -> pa.Tab
     repeated = pc.invert(first_occurrences(own_id))
     table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
     table = table.sort_by([("user_id", "ascending"), ("timestamp", "ascending")])
-    return unmarked(table)
+    return table if marked else unmarked(table)
 
 
 def drop_unknown_items(

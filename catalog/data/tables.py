@@ -19,11 +19,13 @@ from catalog.data.reading.id_text import id_text
 from catalog.data.reading.names import COMPRESSED, JSON_NAMES, bare_name
 from catalog.data.reading.timestamps import moments
 from catalog.data.schema import TableSchema, conform, in_words, refuse_repeated
-from catalog.data.validation_report import LINE, ValidationReport
+from catalog.data.validation_report import LINE, ValidationReport, shown
 
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
 RESERVED_TOO = "an index of pandas, @ at the beginning, and commas and control characters"
+MAX_ROW = 300
+"""Characters of a row that an error shows."""
 ISO_TOO = ", nor ISO 8601 time with a zone"
 
 
@@ -98,7 +100,16 @@ def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> 
             raise schema.error(f"{path}: the column {name!r} is damaged, or no {column.type}: {fault}") from fault
     report.place = report.place.removesuffix("line") + "row"
     report.read += len(table)
+    report.row_at = partial(_row_of_parquet, path)
     return table.append_column(LINE, pa.array(range(1, len(table) + 1), pa.int64()))
+
+
+def _row_of_parquet(path: Path, number: int) -> str:
+    """A row as it stands in the file."""
+    with pq.ParquetFile(path) as file:
+        row = file.read().slice(number - 1, 1)
+    values = zip(row.column_names, row.columns, strict=True)
+    return ", ".join(f"{name}={shown(column)}" for name, column in values)[:MAX_ROW]
 
 
 def _begins_with(path: Path, magic: bytes) -> bool:

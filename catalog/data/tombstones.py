@@ -121,10 +121,12 @@ def _names(file: Path) -> list[Path]:
     return names
 
 
-def read_kept_events(files: Sequence[Path], tombstones: Sequence[Path]) -> tuple[pa.Table, ValidationReport]:
+def read_kept_events(
+    files: Sequence[Path], tombstones: Sequence[Path], *, marked: bool = False
+) -> tuple[pa.Table, ValidationReport]:
     """The events to train on: those of all files in one table, without those of erased users.
 
-    files: at least one. tombstones: the files that `tombstone_files` names.
+    files: at least one. tombstones: the files that `tombstone_files` names. marked: as `unique_events` takes it.
     Rows are checked, merged and sorted as `catalog.data.events.read_events` does it for one file. Events of erased
     users are omissions of the report, under ERASED. They go before repetitions do: an event that came again after its
     user was erased is kept. Raises EventsError, for a file of tombstones too.
@@ -141,7 +143,7 @@ def read_kept_events(files: Sequence[Path], tombstones: Sequence[Path]) -> tuple
     whole, *others = reports
     for other in others:
         whole.merge(other)
-    return unique_events(parts, whole), whole
+    return unique_events(parts, whole, marked=marked), whole
 
 
 def drop_erased(events: pa.Table, tombstones: Tombstones) -> pa.Table:

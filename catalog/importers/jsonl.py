@@ -28,7 +28,7 @@ def read_jsonl(source: Path) -> Dataset:
     items, items_report = load_items(_find(source, "items"))
     path = _find(source, "events")
     files = tombstone_files([path])
-    events, events_report = read_kept_events([path], files)
+    events, events_report = read_kept_events([path], files, marked=True)
     dataset = assemble(items, events, items_report, events_report)
     return replace(dataset, tombstones=latest_tombstones(*map(read_tombstones, files)))
 

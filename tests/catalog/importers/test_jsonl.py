@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from catalog.data.items import read_items, write_items
@@ -84,3 +86,23 @@ def test_any_usual_name_is_found_and_its_tombstones_too(source, suffix):
     (source / "events.jsonl").rename(source / f"events{suffix}")
     write_tombstones({digest_of("a"): 1_800_000_000_000}, source / "events.erased.json")
     assert read_jsonl(source).events["user_id"].to_pylist() == ["b"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "parquet"])
+def test_an_import_that_loses_most_events_shows_one_as_it_stands_there(source, form):
+    """Ids of other items than those of the catalog are the usual reason."""
+    event = EVENTS[0] | {"shelf": "Größe 7"}
+    rows = [event, *(event | {"item_id": f"shop/{n}"} for n in range(9))]
+    (source / "events.jsonl").unlink()
+    if form == "parquet":
+        pq.write_table(
+            pa.Table.from_pylist([row | {"item_id": str(row["item_id"])} for row in rows]), source / "events.parquet"
+        )
+    else:
+        texts = [json.dumps(row, ensure_ascii=False) for row in rows]
+        (source / f"events.{form}").write_text("\n".join(texts) if form == "jsonl" else f"[{', '.join(texts)}]")
+    with pytest.raises(DatasetError, match=r"9 of 10 events \(90\.0%\) are lost") as refused:
+        read_jsonl(source)
+    last = str(refused.value).split("as it stands there: ")[1].split("\n")[0]
+    assert "shop/0" in last
+    assert "Größe 7" in last
