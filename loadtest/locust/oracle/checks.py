@@ -21,6 +21,7 @@ REASON_CODES = {
     "similar": {"similar"},
 }
 """Codes that the reason of an answer's item may have, by the kind of query."""
+TOLERANCE_OF_SHARES = 1e-3
 NOT_COLUMNS = {"score", "relevance", "reason", "matched", "explanation"}
 ALWAYS_SHOWN = {"id"}
 ROUNDING = 1e-3
@@ -55,7 +56,7 @@ def check_answer(
     items = body["items"]
     faults = [*_check_list(query, items), *_check_page(query, body)]
     for item in items:
-        faults += _check_shown(query, item, during, catalog)
+        faults += [*_check_shown(query, item, during, catalog), *_check_matched(item)]
     seen, possibly_seen = _seen(query, during, histories, degraded=body["degraded"])
     faults += [Fault("seen", f"{item['id']} was in the history and is shown") for item in items if item["id"] in seen]
     faults += _check_count(query, items, during, catalog, seen, possibly_seen)
@@ -168,6 +169,9 @@ def _check_scores(query: Query, body: dict[str, Any], prior: ExpectedPrior | Non
     text = None if query.q is None else body.get("corrected_query") or understood.get("query") or query.q
     task: Task = "search" if query.kind == "search" else "recommendation"
     for item in body["items"]:
+        shares = item["explanation"].get("shares")
+        if shares is not None and abs(sum(shares.values()) - item["score"]) > TOLERANCE_OF_SHARES:
+            yield Fault("shares", f"{item['id']} scores {item['score']}, its shares are {shares}")
         logp = sum(math.log(level["probability"]) for level in item["explanation"]["levels"])
         may = [logp] if prior is None or body["degraded"] else []
         may += [] if prior is None else [prior.score(task, text, past, item["id"], logp)]
@@ -199,6 +203,15 @@ def _seen(query: Query, during: Interval, histories: ExpectedHistories, *, degra
     seen = {event.item_id for name in names for event in histories.certain(name, during.begin)}
     possibly_seen = {event.item_id for name in names for event in histories.possible(name)}
     return (set() if degraded else seen), possibly_seen
+
+
+def _check_matched(item: ItemRecord) -> Iterator[Fault]:
+    for match in item.get("matched") or ():
+        text = item.get(match["field"])
+        if isinstance(text, list):
+            text = text[match["index"]]
+        if match["field"] in item and not 0 <= match["start"] < match["end"] <= len(text or ""):
+            yield Fault("matched", f"{item['id']} has {text!r}, in which nothing stands at {match}")
 
 
 def _check_count(

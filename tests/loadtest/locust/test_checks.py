@@ -258,3 +258,39 @@ def test_a_receipt_says_whether_an_event_was_there_before(histories: ExpectedHis
     assert check_receipt([event], set(), body) == []
     assert check_receipt([event], {event.event_id}, body)[0].rule == "receipt"
     assert check_receipt([event], set(), body | {"rejected": [{"index": 0}]})[0].rule == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("field", "index", "start", "end", "wrong"),
+    [
+        ("title", None, 0, 4, False),
+        ("title", None, 0, 5_000, True),
+        ("title", None, 4, 4, True),
+        ("brand", None, 0, 1, False),
+        ("id", None, 0, 2, False),
+    ],
+)
+def test_a_matched_word_must_stand_where_it_is_said_to(
+    catalog: ExpectedCatalog,
+    histories: ExpectedHistories,
+    field: str,
+    index: int | None,
+    start: int,
+    end: int,
+    wrong: bool,
+) -> None:
+    """In a text that is shown; the brand is not."""
+    body = answer(SEARCH, 0, 1, 2)
+    body["items"][0] |= {"title": "item"}
+    body["items"][0]["matched"] = [{"word": "w", "field": field, "index": index, "start": start, "end": end}]
+    assert ("matched" in rules(SEARCH, body, catalog, histories)) == wrong
+
+
+def test_shares_must_add_up(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = replace(SEARCH, explain=True)
+    for wrong in (0.0, 0.1):
+        body = answer(query, 0, 1, 2)
+        for item in body["items"]:
+            shares = {"model": item["score"] - 1, "words": 1 + wrong}
+            item["explanation"] = {"levels": [{"probability": math.exp(item["score"])}], "shares": shares}
+        assert rules(query, body, catalog, histories) == ({"shares"} if wrong else set())

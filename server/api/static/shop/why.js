@@ -9,7 +9,7 @@ import { nameOf, percent } from "./words.js";
 const SOURCES = {
   model: "The model",
   words: "Your words",
-  clicks: "Choices after such searches",
+  clicks: "After such searches",
   neighbours: "Taken together",
   transitions: "Taken next",
   taste: "Your taste",
