@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
+from catalog.priors.learned import ARRAYS, MATRICES
 from catalog.priors.priors import FEATURES, Priors
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
@@ -148,8 +149,8 @@ def _memory() -> int:
 
 
 def _bytes_learned(shop: Shop) -> int:
-    matrices = (shop.learned.count_TN, shop.learned.ease_NN, shop.learned.transitions_NN, shop.learned.item_knn_NN)
-    arrays: list[NDArray[Any]] = [shop.learned.evidence_VG, shop.learned.events_N]
+    matrices = [getattr(shop.learned, name) for name in MATRICES]
+    arrays: list[NDArray[Any]] = [getattr(shop.learned, name) for name in ARRAYS]
     arrays += [part for matrix in matrices for part in (matrix.data, matrix.indices, matrix.indptr)]
     return sum(array.nbytes for array in arrays)
 

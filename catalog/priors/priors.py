@@ -26,6 +26,7 @@ from catalog.priors.events import TrainingEvents
 from catalog.priors.learned import Learned, learn
 from catalog.priors.live.events import LiveEvents, Sparse
 from catalog.priors.neighbours import ease, item_knn, transitions
+from catalog.priors.neighbours.next_kinds import NEXT_KINDS, NextKinds, known_kinds
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES, Match, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
 
@@ -33,8 +34,15 @@ __all__ = ["FEATURES", "PRIOR_PARTS", "Candidates", "Fit", "PriorPart", "PriorSe
 
 CLICK_FEATURES = ("same_clicks", "alike_clicks", "intent")
 NEIGHBOUR_FEATURES = ("ease", "transitions", "item_knn")
-FEATURES: tuple[str, ...] = (*WORD_FEATURES, *CLICK_FEATURES, *NEIGHBOUR_FEATURES, *TASTE_FEATURES, "popularity")
-"""The names of all features. All but `intent` are from 0 to 1; it is a logarithm, seldom over 5."""
+FEATURES: tuple[str, ...] = (
+    *WORD_FEATURES,
+    *CLICK_FEATURES,
+    *NEIGHBOUR_FEATURES,
+    *NEXT_KINDS,
+    *TASTE_FEATURES,
+    "popularity",
+)
+"""The names of all features. All but `intent` and the next kinds are from 0 to 1, which are logarithms."""
 COLUMN = {name: place for place, name in enumerate(FEATURES)}
 
 Fit = Literal["all", "some", "none"]
@@ -121,10 +129,13 @@ class Priors:
             items, self.settings.words, {"queries": queries_of_items(learned.queries, learned.count_TN)}
         )
         self._taste = taste.fit(items)
-        self._categories = len(self._taste.number_of_category)
+        self._categories, self._brands = len(self._taste.number_of_category), len(self._taste.number_of_brand)
         number_of = {word: number for number, word in enumerate(learned.intent_words)}
-        self._intents = intents.Intents(
-            known_categories(self._taste.category_N, self._categories), number_of, learned.evidence_VG
+        category_N, brand_N = self._known_kinds()
+        self._intents = intents.Intents(category_N, number_of, learned.evidence_VG)
+        self._next = (
+            NextKinds.of(learned.next_category_NG, learned.events_N, category_N, self._categories + 1),
+            NextKinds.of(learned.next_brand_NB, learned.events_N, brand_N, self._brands + 1),
         )
         listed = self.settings.listed
         self._listed = np.array([listed] * (len(SOURCES) - 1) + [2 * listed])
@@ -139,9 +150,7 @@ class Priors:
         """The sources of a catalog and its events, whose item numbers are rows of the catalog."""
         settings = settings or PriorSettings()
         neighbours = settings.ease, settings.transitions, settings.item_knn
-        taste_of = taste.fit(items)
-        category_N = known_categories(taste_of.category_N, len(taste_of.number_of_category))
-        return cls(items, learn(events, category_N, _words(settings), neighbours), settings)
+        return cls(items, learn(events, taste.fit(items), _words(settings), neighbours), settings)
 
     @classmethod
     def of_items(cls, items: Items, settings: PriorSettings | None = None) -> Priors:
@@ -160,7 +169,10 @@ class Priors:
         said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
         moments.append(perf_counter())
         further = self.live.popular(self.settings.listed)
-        if query is not None:
+        evidence = [own.evidence(history_H) for own in self._next]
+        if query is None:
+            further = np.concatenate([further, self._next[0].best_items(evidence[0])])
+        else:
             said |= self._taken_after(query)
             moments.append(perf_counter())
             by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix)
@@ -174,6 +186,8 @@ class Priors:
         if query is not None:
             self._words.compare(by_words, item_C, value_CF)
             value_CF[:, COLUMN["intent"]] = intents.score(self._intents, self._split(query), item_C)
+        for name, own, evidence_K in zip(NEXT_KINDS, self._next, evidence, strict=True):
+            value_CF[:, COLUMN[name]] = own.score(evidence_K, item_C)
         value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
         value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
         moments.append(perf_counter())
@@ -200,9 +214,10 @@ class Priors:
         changed = copy.copy(self)
         changed._words = self._words.with_items(item_K, items, gone, {"queries": self._queries_that_led_to(item_K)})
         changed._taste = self._taste.with_items(item_K, items)
-        changed._intents = replace(
-            self._intents, category_N=known_categories(changed._taste.category_N, self._categories)
-        )
+        category_N, brand_N = changed._known_kinds()
+        changed._intents = replace(self._intents, category_N=category_N)
+        of_categories, of_brands = self._next
+        changed._next = of_categories.with_kinds(category_N), of_brands.with_kinds(brand_N)
         self.live.make_room(len(changed._taste.category_N))
         return changed
 
@@ -212,6 +227,11 @@ class Priors:
         texts = np.full(len(item_K), "", object)
         texts[known] = queries_of_items(self.learned.queries, sp.csr_matrix(self._count_NT[item_K[known]].T))
         return list(texts)
+
+    def _known_kinds(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The category and the brand of every item, as they were known when events were counted."""
+        category_N, brand_N = self._taste.category_N, self._taste.brand_N
+        return known_kinds(category_N, self._categories), known_kinds(brand_N, self._brands)
 
     def _neighbours(self, history_H: NDArray[np.int64]) -> dict[str, Sparse]:
         return dict(zip(NEIGHBOUR_FEATURES, self.live.neighbours(history_H), strict=True))
@@ -223,11 +243,3 @@ class Priors:
 
 def _words(settings: PriorSettings) -> Callable[[str], list[str]]:
     return partial(words_of, analyzer(settings.words.language))
-
-
-def known_categories(category_N: NDArray[np.int32], known: int) -> NDArray[np.int32]:
-    """The categories as intents have them: one of their own for items that have none, and then one for all new ones.
-
-    known: how many categories there were when the intents were fitted.
-    """
-    return np.where(category_N < 0, known, np.where(category_N >= known, known + 1, category_N)).astype(np.int32)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import PriorsError
+from catalog.priors.neighbours.next_kinds import NEXT_KINDS
 from catalog.priors.priors import CLICK_FEATURES, FEATURES, Candidates
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import WORD_FEATURES
@@ -39,6 +40,7 @@ JOINT_SOURCES: Mapping[str, tuple[str, ...]] = {
     "words": WORD_FEATURES,
     "clicks": CLICK_FEATURES,
     "neighbours": ("ease", "item_knn"),
+    "transitions": ("transitions", *NEXT_KINDS),
     "taste": TASTE_FEATURES,
 }
 SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -108,6 +110,8 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "ease": 2.0,
             "transitions": 1.5,
             "item_knn": 1.0,
+            "next_category": 0.2,
+            "next_brand": 0.1,
             "brand_taste": 0.5,
             "category_taste": 1.0,
             "popularity": 1.0,

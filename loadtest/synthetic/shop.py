@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
+from catalog.priors import taste
 from catalog.priors.learned import Learned
 
 __all__ = ["Shop"]
@@ -60,7 +61,8 @@ class Shop:
         queries_typed = min(MAX_QUERIES, max(1, int(items * QUERIES_AN_ITEM)))
         titles = table["title"].take(pa.array(_zipf(items, queries_typed, draw))).to_pylist()
         queries = tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
-        return cls(Items(table), _learned(items, queries, vocabulary, draw), queries, vocabulary)
+        kinds = taste.fit(Items(table))
+        return cls(Items(table), _learned(kinds, queries, vocabulary, draw), queries, vocabulary)
 
     def records(self, seed: int) -> Iterator[dict[str, Any]]:
         """New items, without end."""
@@ -154,7 +156,11 @@ def _zipf(size: int, count: int, draw: np.random.Generator) -> NDArray[np.int32]
     return drawn
 
 
-def _learned(items: int, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator) -> Learned:
+def _learned(
+    kinds: taste.Taste, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator
+) -> Learned:
+    items = len(kinds.brand_N)
+    categories, brands = len(kinds.number_of_category) + 1, len(kinds.number_of_brand) + 1  # one more for none
     clicks = len(queries) * CLICKS_A_QUERY
     asked, taken = draw.integers(len(queries), size=clicks), _zipf(items, clicks, draw)
     count_TN = sp.csr_matrix((np.ones(clicks, np.float32), (asked, taken)), shape=(len(queries), items))
@@ -165,22 +171,27 @@ def _learned(items: int, queries: Sequence[str], vocabulary: Sequence[str], draw
         queries=queries,
         count_TN=count_TN,
         intent_words=words,
-        evidence_VG=draw.normal(size=(len(words), 51)).astype(np.float32),
+        evidence_VG=draw.normal(size=(len(words), categories)).astype(np.float32),
         ease_NN=_neighbours(items, min(items, EASE_ITEMS), EASE_NEIGHBOURS, draw),
         transitions_NN=_neighbours(items, items, FOLLOWERS, draw),
         item_knn_NN=_neighbours(items, items, NEIGHBOURS, draw),
+        next_category_NG=_neighbours(items, items, FOLLOWERS, draw, categories),
+        next_brand_NB=_neighbours(items, items, FOLLOWERS, draw, brands),
         events_N=events_N,
         steps_N=events_N,
         takers_N=events_N,
     )
 
 
-def _neighbours(items: int, rows: int, mean: int, draw: np.random.Generator) -> sp.csr_matrix:
-    """Random weights in the first `rows` rows."""
+def _neighbours(
+    items: int, rows: int, mean: int, draw: np.random.Generator, columns: int | None = None
+) -> sp.csr_matrix:
+    """Random weights in the first `rows` rows; columns: how many, if not as many as items."""
     length_N = np.zeros(items, np.int64)
     length_N[:rows] = np.minimum(draw.exponential(mean, rows), 4 * mean).astype(np.int64)
     starts = np.r_[0, np.cumsum(length_N)]
-    columns = _zipf(items, int(starts[-1]), draw)
-    matrix = sp.csr_matrix((draw.random(len(columns), np.float32), columns, starts), shape=(items, items))
+    columns = items if columns is None else columns
+    drawn = _zipf(columns, int(starts[-1]), draw)
+    matrix = sp.csr_matrix((draw.random(len(drawn), np.float32), drawn, starts), shape=(items, columns))
     matrix.sum_duplicates()
     return matrix

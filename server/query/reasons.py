@@ -52,6 +52,8 @@ OTHER_TEXTS = {
     "same_clicks": "Often chosen after this search",
     "alike_clicks": "Often chosen after searches like this",
     "intent": "Of a kind often chosen after such words",
+    "next_category": "Of a kind that people take next",
+    "next_brand": "Of a brand that people take next",
     "price_taste": "At a price like that of what you looked at",
     "popularity": "Chosen by many",
 }

@@ -7,6 +7,16 @@ first priors are made: vLLM's engine process does not start once numba is import
 from catalog.priors.kernels.clicks import alike_texts, sum_of_clicks
 from catalog.priors.kernels.items import compare_words, tastes
 from catalog.priors.kernels.join import join
+from catalog.priors.kernels.kinds import kind_evidence
 from catalog.priors.kernels.sums import strongest, sum_of_rows
 
-__all__ = ["alike_texts", "compare_words", "join", "strongest", "sum_of_clicks", "sum_of_rows", "tastes"]
+__all__ = [
+    "alike_texts",
+    "compare_words",
+    "join",
+    "kind_evidence",
+    "strongest",
+    "sum_of_clicks",
+    "sum_of_rows",
+    "tastes",
+]

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from catalog.priors.events import TrainingEvents, recent_items
 
-__all__ = ["TransitionSettings", "fit", "score", "steps"]
+__all__ = ["TransitionSettings", "count", "fit", "score", "steps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,16 @@ class TransitionSettings:
 
 
 def fit(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
-    """The weight of every item after every other: float64 [N, N], rows are the earlier items, 0 for an item itself.
+    """The weight of every item after every other: float64 [N, N], rows are the earlier items, 0 for an item itself."""
+    follows_NN = count(events, settings)
+    both_NN = follows_NN + settings.backward * follows_NN.T
+    count_N = np.maximum(steps(events), 1)
+    scale_NN = sp.diags(1 / np.sqrt(count_N + settings.shrinkage))
+    return sp.csr_matrix(scale_NN @ both_NN @ scale_NN)
+
+
+def count(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
+    """How often every item was taken after every other, later steps less: float64 [N, N], 0 for an item itself.
 
     Several events in a row of one user with one item are one step.
     """
@@ -49,10 +58,7 @@ def fit(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
         pair_E = (user_E[:-distance] == user_E[distance:]) & (earlier_E != later_E)
         weight = np.full(int(pair_E.sum()), settings.step ** (distance - 1))
         follows_NN = follows_NN + sp.csr_matrix((weight, (earlier_E[pair_E], later_E[pair_E])), shape=follows_NN.shape)
-    both_NN = follows_NN + settings.backward * follows_NN.T
-    count_N = np.maximum(np.bincount(item_E, minlength=events.items), 1)
-    scale_NN = sp.diags(1 / np.sqrt(count_N + settings.shrinkage))
-    return sp.csr_matrix(scale_NN @ both_NN @ scale_NN)
+    return follows_NN
 
 
 def steps(events: TrainingEvents) -> np.ndarray:

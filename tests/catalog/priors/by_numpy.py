@@ -20,6 +20,10 @@ def candidates(priors, items, query, history, present, bm25_N):
     said = dict(neighbours(priors, len(items), history))
     popular = np.argsort(-padded(priors.learned.events_N, len(items)), kind="stable")
     found = set(popular[:listed].tolist())
+    next_kinds = dict(evidence_of_kinds(priors, items, history))
+    if query is None:
+        likeliest = np.argsort(-next_kinds["next_category"][0], kind="stable")[:3]
+        found |= {item for kind in likeliest for item in priors._next[0].best[kind].tolist()}
     value_NF = np.zeros((len(items), len(FEATURES)))
     if query is not None:
         fitted = clicks.of_counts(priors.learned.queries, priors.learned.count_TN, lambda text: words_of(split, text))
@@ -39,6 +43,8 @@ def candidates(priors, items, query, history, present, bm25_N):
     value_NF[:, TASTE] = tastes(items, history)
     if query is not None:
         value_NF[:, COLUMN["intent"]] = intent_of(priors, items, words_of(split, query))
+    for name, (_, evidence_N) in next_kinds.items():
+        value_NF[:, COLUMN[name]] = evidence_N
     value_NF[:, COLUMN["popularity"]] = priors.popularity_N
     return item_C, value_NF[item_C]
 
@@ -92,6 +98,29 @@ def intent_of(priors, items, words):
             for name, value in zip([*names[: priors._categories], None], learned.evidence_VG[row], strict=False):
                 evidence_G[name] = evidence_G.get(name, 0) + float(value)
     return [evidence_G.get((names or [None])[-1], 0) for names in items.table["categories"].to_pylist()]
+
+
+def evidence_of_kinds(priors, items, history):
+    """The evidence for every kind, and for the kind of every item, by name. What was counted is taken from the priors:
+    `NextKinds` has tests of its own."""
+    taste, (of_categories, of_brands) = priors._taste, priors._next
+    categories = [(names or [None])[-1] for names in items.table["categories"].to_pylist()]
+    brands = [name or None for name in items.table["brand"].to_pylist()]
+    for feature, own, named, names, known in (
+        ("next_category", of_categories, taste.number_of_category, categories, priors._categories),
+        ("next_brand", of_brands, taste.number_of_brand, brands, priors._brands),
+    ):
+        numbers = [-1 if name is None else named[name] for name in names]
+        kind_N = [known if n < 0 else known + 1 if n >= known else n for n in numbers]
+        after_NK, after_KK, usual_K = own.after_NK.toarray(), own.after_KK.toarray(), own.usual_K
+        evidence_K = np.zeros(known + 2)
+        for age, item in enumerate(list(dict.fromkeys(history[::-1].tolist()))[:5]):
+            item_K = after_NK[item] if item < len(after_NK) else 0 * usual_K
+            kind_K = after_KK[kind_N[item]] if kind_N[item] <= known else 0 * usual_K
+            share_K = (kind_K + 20 * usual_K) / (kind_K.sum() + 20)
+            share_K = (item_K + 5 * share_K) / (item_K.sum() + 5)
+            evidence_K[:-1] += 0.7**age * np.log(share_K / usual_K)
+        yield feature, (evidence_K[:-1], evidence_K[kind_N])
 
 
 def folded(text):

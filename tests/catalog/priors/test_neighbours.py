@@ -5,12 +5,13 @@ from math import sqrt
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.priors import popularity
 from catalog.priors.events import recent_items
-from catalog.priors.neighbours import ease, item_knn, transitions
+from catalog.priors.neighbours import ease, item_knn, next_kinds, transitions
 from tests.catalog.priors.worlds import as_history, asked_weights, histories_of, takers, training_events
 
 
@@ -127,3 +128,55 @@ def world(users, items, user_E, item_E):
     from catalog.priors.events import NO_QUERY, TrainingEvents
 
     return TrainingEvents(users, items, user_E, item_E, np.full(len(item_E), NO_QUERY), ())
+
+
+@given(st.data(), training_events(), st.integers(1, 3))
+def test_next_kinds_are_shares_of_what_follows_an_item_drawn_to_those_of_its_kind(data, events, kinds):
+    kind_N = np.array(
+        data.draw(st.lists(st.integers(0, kinds - 1), min_size=events.items, max_size=events.items)), np.int32
+    )
+    counted = transitions.count(events, transitions.TransitionSettings(window=5, step=0.7)).toarray()
+    after_NK = np.stack([counted[:, kind_N == kind].sum(1) for kind in range(kinds)], 1)
+    events_K = np.bincount(kind_N[events.item_E], minlength=kinds) + 1
+    usual_K = events_K / events_K.sum()
+    fitted = next_kinds.NextKinds.of(
+        next_kinds.fit(events, kind_N, kinds), popularity.fit(events).astype(float), kind_N, kinds
+    )
+    for history in data.draw(histories_of(events.items)):
+        expected_K = np.zeros(kinds + 1)
+        for item, weight in asked_weights(history, 5, 0.7).items():
+            after_kind_K = after_NK[kind_N == kind_N[item]].sum(0)
+            share_K = (after_kind_K + 20 * usual_K) / (after_kind_K.sum() + 20)
+            share_K = (after_NK[item] + 5 * share_K) / (after_NK[item].sum() + 5)
+            expected_K[:-1] += weight * np.log(share_K / usual_K)
+        evidence_K = fitted.evidence(history)
+        np.testing.assert_allclose(evidence_K, expected_K, atol=1e-6)
+        np.testing.assert_array_equal(fitted.score(evidence_K, np.arange(events.items)), evidence_K[kind_N])
+
+
+def test_items_of_the_likeliest_kinds_are_candidates():
+    """After tents (0) people take bags (1), whichever; of these the most taken one comes first. Ropes (2) are usual."""
+    kind_N = np.array([0, 0, 1, 1, 1, 2, 2], np.int32)
+    item_E = np.array([0, 2, 1, 3, 0, 3, 5, 6, 6, 5])
+    events = world(5, 7, np.repeat(np.arange(5), 2), item_E)
+    fitted = next_kinds.NextKinds.of(next_kinds.fit(events, kind_N, 3), popularity.fit(events).astype(float), kind_N, 3)
+    evidence_K = fitted.evidence(as_history([1]))
+    assert evidence_K.argmax() == 1
+    assert fitted.best_items(evidence_K)[:3].tolist() == [3, 2, 4]
+
+
+def test_nothing_is_known_of_kinds_and_items_that_came_later():
+    kind_N = np.array([0, 1], np.int32)
+    events = world(1, 2, np.zeros(4, np.int64), np.array([0, 1, 0, 1]))
+    fitted = next_kinds.NextKinds.of(next_kinds.fit(events, kind_N, 2), popularity.fit(events).astype(float), kind_N, 2)
+    later = fitted.with_kinds(next_kinds.known_kinds(np.array([0, 1, 2, 0, -1], np.int32), 1))
+    assert later.kind_N.tolist() == [0, 2, 2, 0, 1]
+    assert later.score(later.evidence(as_history([0])), np.array([1, 2])).tolist() == [0, 0]
+    of_its_kind = fitted.with_kinds(np.array([0, 1, 0], np.int32)).evidence(as_history([2]))
+    assert of_its_kind[1] > 0 > of_its_kind[0]
+
+
+def test_a_bundle_without_next_kinds_says_nothing_of_them():
+    kind_N = np.array([0, 1, 1], np.int32)
+    fitted = next_kinds.NextKinds.of(sp.csr_matrix((3, 1), dtype=np.float32), np.ones(3), kind_N, 2)
+    np.testing.assert_allclose(fitted.evidence(as_history([0, 1])), 0, atol=1e-12)

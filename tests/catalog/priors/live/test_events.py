@@ -16,6 +16,7 @@ from catalog.priors.neighbours.ease import EaseSettings
 from catalog.priors.neighbours.item_knn import ItemKnnSettings
 from catalog.priors.neighbours.transitions import TransitionSettings
 from catalog.priors.priors import PriorSettings
+from catalog.priors.taste import Taste
 from catalog.priors.words import analyzer, words_of
 from tests.catalog.priors.worlds import TEXTS, histories_of, training_events
 
@@ -35,6 +36,11 @@ transition_settings = st.builds(
     backward=st.sampled_from([0.0, 0.5]),
     shrinkage=st.sampled_from([0.0, 20.0]),
 )
+
+
+def no_kinds(items):
+    none = np.full(items, -1, np.int32)
+    return Taste(none, none, np.full(items, np.nan), {}, {})
 
 
 def split(text):
@@ -98,9 +104,7 @@ def test_scores_are_those_of_a_fit_of_all_events_but_erased_ones(
 ):
     """There are more items than were trained on, new queries, and users who come back after they were erased."""
     settings = PriorSettings(transitions=of_transitions, item_knn=ItemKnnSettings(shrinkage=shrinkage))
-    learned = learn(
-        events, np.zeros(events.items, np.int64), split, (EaseSettings(), of_transitions, settings.item_knn)
-    )
+    learned = learn(events, no_kinds(events.items), split, (EaseSettings(), of_transitions, settings.item_knn))
     live = LiveEvents(learned, settings, split)
     live.make_room(9)
     add(live, events, first)
@@ -124,7 +128,7 @@ def test_what_is_remembered_is_bounded(small):
     events = TrainingEvents(8, 9, none, none, none, TEXTS)
     settings = PriorSettings()
     neighbours = (settings.ease, settings.transitions, settings.item_knn)
-    live = LiveEvents(learn(events, np.zeros(9, np.int64), split, neighbours), settings, split)
+    live = LiveEvents(learn(events, no_kinds(9), split, neighbours), settings, split)
     of_one = [(0, item % 9, TEXTS[item % 5]) for item in range(8)]
     add(live, events, of_one)
     assert len(live) == 5
@@ -142,7 +146,7 @@ def test_events_that_come_and_go_leave_no_memory_behind():
     events = TrainingEvents(8, 9, none, none, none, ())
     settings = PriorSettings()
     neighbours = (settings.ease, settings.transitions, settings.item_knn)
-    live = LiveEvents(learn(events, np.zeros(9, np.int64), split, neighbours), settings, split)
+    live = LiveEvents(learn(events, no_kinds(9), split, neighbours), settings, split)
     draw = np.random.default_rng(0)
     for turn in range(60):
         for item in draw.integers(0, 2_000, 40).tolist():
