@@ -20,7 +20,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
-from tests.support.small_shop import publish_names
+from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
 
@@ -81,3 +81,30 @@ async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
             replies = await asyncio.gather(send(app, change), *(send(app, query) for _ in range(4)))
         assert [reply.status for reply in replies] == [200] * 5, change.path
         assert turns.longest < LONGEST_TURN, change.path
+
+
+@pytest.mark.parametrize(
+    "text", ["tent rope " * 3_000, "e\u0301 " * 15_000, "a1" * 15_000], ids=["words", "marks", "digits"]
+)
+async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(tmp_path: Path, text: str) -> None:
+    """In a guided shop, all of whose items have as much text as is looked at."""
+    app = create_app(
+        patient_settings(tmp_path).model_copy(update={"open_admin": True}),
+        deploy=make_deployments,
+        connect=lambda _: MemoryHistory(),
+        keep=lambda _: MemoryChanges(),
+        keep_split=lambda _: MemorySplit(),
+        follow=lambda _: MemoryLog(),
+    )
+    rows = [{"id": name, "title": text, "brand": text, "categories": [text] * 3, "description": text} for name in NAMES]
+    query = orjson.dumps({"q": text[:900], "k": 200, "explain": True})
+    async with app.router.lifespan_context(app):
+        for row in rows:
+            assert (await send(app, Call("POST", "/items", body=orjson.dumps([row])))).status == 200
+        for _ in range(3):  # the first is slow
+            async with watched_turns() as turns:
+                reply = await send(app, Call("POST", "/search", body=query))
+            assert reply.status == 200
+        assert any(item["matched"] for item in orjson.loads(reply.body)["items"])
+        assert turns.longest < LONGEST_TURN
+        assert turns.longest_blocked < LONGEST_BLOCKED
