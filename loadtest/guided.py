@@ -1,6 +1,6 @@
 """Measures what guidance costs a whole answer, with a bundle and real vLLM:
 
-    python -m loadtest.guided --bundle BUNDLE --events events.parquet --json guided.json [--questions 300] [--rounds 3]
+    python -m loadtest.guided --bundle BUNDLE --events events.parquet --json guided.json [--questions 200] [--rounds 3]
 
 Searches and recommendations of the events, with the history that their users had, are asked of one service in three
 ways in turns: by the model alone with 50 beams, as before there was guidance; guided with as many; and guided with as
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--events", type=Path, required=True, help="Parquet file of events, to ask their questions")
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
-    parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3, help="of the callers")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
