@@ -26,6 +26,7 @@ from server.api.routes import (
     operations,
     search,
     static,
+    synonyms,
     traffic,
     users,
 )
@@ -42,15 +43,17 @@ from server.core.tracing import TracingMiddleware, otlp_provider
 from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.service import Service
+from server.retrieval.synonym_reader import SynonymReader
 from server.serving.catalog_sync import CatalogSync
 from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
+from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.change_log import RedisChanges
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import ChangeStore, EventLog, HistoryStore, SplitStore
+from server.storage.protocol import ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
 from server.storage.redis_history import RedisHistory
-from server.storage.redis_traffic_split import RedisSplit
+from server.storage.shared_state import RedisSplit, RedisSynonyms
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -72,6 +75,10 @@ def connect_split(settings: Settings) -> SplitStore:
     return RedisSplit(settings.storage)
 
 
+def connect_synonyms(settings: Settings) -> SynonymStore:
+    return RedisSynonyms(settings.storage)
+
+
 def connect_log(settings: Settings) -> EventLog:
     return RedisEventLog(settings.storage)
 
@@ -88,6 +95,7 @@ def create_app(
     connect: Callable[[Settings], HistoryStore] = connect_redis,
     keep: Callable[[Settings], ChangeStore] = connect_changes,
     keep_split: Callable[[Settings], SplitStore] = connect_split,
+    keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
     follow: Callable[[Settings], EventLog] = connect_log,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
 ) -> FastAPI:
@@ -95,7 +103,7 @@ def create_app(
 
     Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
     cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
-    needed. `deploy`, `connect`, `keep`, `keep_split`, `follow` and `trace` are for tests.
+    needed. `deploy`, `connect`, `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -119,9 +127,14 @@ def create_app(
             traffic_sync = TrafficSync(deployments, keep_split(settings))
             stack.push_async_callback(traffic_sync.stop)
             await traffic_sync.start()
+            synonyms_of_shop = SynonymReader()
+            synonym_sync = SynonymSync(synonyms_of_shop, keep_synonyms(settings))
+            stack.push_async_callback(synonym_sync.stop)
+            await synonym_sync.start()
             await event_sync.start()
             await _warn_about_redis(history)
-            app.state.parts = _assemble(deployments, history, catalog_sync, traffic_sync, keyring, settings)
+            syncs = catalog_sync, traffic_sync, synonym_sync
+            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, settings)
             yield
 
     app = FastAPI(
@@ -137,7 +150,7 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
-    for part in (search, batch, events, items, models, traffic, keys, operations, static, users):
+    for part in (search, batch, events, items, synonyms, models, traffic, keys, operations, static, users):
         app.include_router(part.router)
     return app
 
@@ -164,11 +177,12 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: DeploymentManager,
     history: HistoryStore,
-    catalog_sync: CatalogSync,
-    traffic_sync: TrafficSync,
+    syncs: tuple[CatalogSync, TrafficSync, SynonymSync],
+    synonyms_of_shop: SynonymReader,
     keyring: Keyring,
     settings: Settings,
 ) -> Parts:
+    catalog_sync, traffic_sync, synonym_sync = syncs
     queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
     service = Service(
@@ -181,6 +195,7 @@ def _assemble(
         guidance_seconds=settings.guidance_timeout_ms / 1000,
         max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
+        synonyms=synonyms_of_shop,
     )
     return Parts(
         deployments,
@@ -191,6 +206,7 @@ def _assemble(
         history,
         catalog_sync,
         traffic_sync,
+        synonym_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
         frozenset(settings.cors_origins),
     )

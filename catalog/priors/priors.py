@@ -9,7 +9,7 @@ N items, H items of a history, C candidates, F features.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -28,7 +28,17 @@ from catalog.priors.live.events import LiveEvents, Sparse
 from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.neighbours.next_kinds import NEXT_KINDS, NextKinds, known_kinds
 from catalog.priors.taste import TASTE_FEATURES
-from catalog.priors.words import WORD_FEATURES, Match, WordFeatures, WordSettings, analyzer, queries_of_items, words_of
+from catalog.priors.words import (
+    NO_WORDINGS,
+    WORD_FEATURES,
+    Match,
+    WordFeatures,
+    Wordings,
+    WordSettings,
+    analyzer,
+    queries_of_items,
+    words_of,
+)
 
 __all__ = ["FEATURES", "PRIOR_PARTS", "Candidates", "Fit", "PriorPart", "PriorSettings", "Priors"]
 
@@ -158,13 +168,31 @@ class Priors:
         none = np.empty(0, np.int64)
         return cls.fit(items, TrainingEvents(0, len(items), none, none, none, ()), settings)
 
-    def candidates(self, query: str | None, history_H: NDArray[np.int64], *, prefix: bool = True) -> Candidates:
+    def candidates(
+        self,
+        query: str | None,
+        history_H: NDArray[np.int64],
+        *,
+        prefix: bool = True,
+        wordings: Wordings = NO_WORDINGS,
+    ) -> Candidates:
         """What the sources say about a question.
 
         query: as it was typed; None for a recommendation.
         history_H: the items of the history, int64, oldest first.
         prefix: whether the last word of the query may be the beginning of one.
+        wordings: what the query is also read as; of every item the best that is said for any of them counts.
         """
+        own = self._candidates(query, history_H, prefix=prefix, kept=wordings.kept)
+        others = [
+            (self._candidates(other.text, history_H, prefix=False, kept=wordings.kept), other.stands_for)
+            for other in wordings.others
+        ]
+        return _merged(own, others) if others else own
+
+    def _candidates(
+        self, query: str | None, history_H: NDArray[np.int64], *, prefix: bool, kept: Collection[str]
+    ) -> Candidates:
         moments = [perf_counter()]
         said = {**dict.fromkeys(SOURCES, NOTHING), **self._neighbours(history_H)}
         moments.append(perf_counter())
@@ -175,7 +203,7 @@ class Priors:
         else:
             said |= self._taken_after(query)
             moments.append(perf_counter())
-            by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix)
+            by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix, kept=kept)
             said["bm25"] = by_words.item_S, by_words.score_S
             moments.append(perf_counter())
             further = np.array([*by_words.titled, *by_words.named, *further.tolist()], np.int64)
@@ -239,6 +267,27 @@ class Priors:
     def _taken_after(self, query: str) -> dict[str, Sparse]:
         taken = self.live.taken_after(query, self._ways, MAX_ALIKE)
         return dict(zip(("same_clicks", "alike_clicks"), taken, strict=True))
+
+
+def _merged(own: Candidates, others: Sequence[tuple[Candidates, Mapping[str, str]]]) -> Candidates:
+    """What is said of all wordings of one question. others: with what their words stand for."""
+    every = [own, *(other for other, _ in others)]
+    item_C = np.unique(np.concatenate([one.item_C for one in every]))
+    value_CF = np.full((len(item_C), len(FEATURES)), -np.inf, np.float32)
+    for one in every:
+        rows = np.searchsorted(item_C, one.item_C)
+        value_CF[rows] = np.maximum(value_CF[rows], one.value_CF)
+    words = [*(own.words or ()), *(_standing(of, names) for one, names in others for of in one.words or ())]
+    seconds = {part: sum(one.seconds.get(part, 0.0) for one in every) for part in own.seconds}
+    return Candidates(item_C, value_CF, words, seconds)
+
+
+def _standing(readings: Mapping[str, float], stands_for: Mapping[str, str]) -> Mapping[str, float]:
+    """Readings of a word, as those of the word that was typed where it stands for one: nearly as sure as that."""
+    first = next(iter(readings), "")
+    if (typed := stands_for.get(first)) is None:
+        return readings
+    return {typed: 1.0, **{reading: 0.99 * sure for reading, sure in readings.items() if reading != typed}}
 
 
 def _words(settings: PriorSettings) -> Callable[[str], list[str]]:

@@ -106,6 +106,11 @@ class Lexicon:
         grown._added_index = _index_of((*added.counts, *_candidates(added.joined, added.counts)))
         return grown
 
+    def has(self, text: str) -> bool:
+        """Whether all of a text's words are known, or are of no letters that are."""
+        words = [word.text for word in words_in(text) if LETTERS.fullmatch(word.text)]
+        return all(self._is_known(word) or self._has_other_number(word) for word in words)
+
     def knows(self, query: str) -> bool:
         """Whether there is no word in it to be corrected."""
         return next(self._suspects(query), None) is None

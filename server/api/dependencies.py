@@ -15,6 +15,7 @@ from server.auth.authorizer import Admission, Authorizer
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
+from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.protocol import HistoryStore
 
@@ -31,6 +32,7 @@ __all__ = [
     "Parts",
     "RequestIdDep",
     "ServiceDep",
+    "SynonymSyncDep",
     "TrafficSyncDep",
     "require",
 ]
@@ -48,6 +50,7 @@ class Parts:
     history: HistoryStore
     catalog_sync: CatalogSync
     traffic_sync: TrafficSync
+    synonym_sync: SynonymSync
     batch_runner: BatchRunner
     cors_origins: frozenset[str]
 
@@ -96,6 +99,10 @@ async def get_traffic_sync(parts: PartsDep) -> TrafficSync:
     return parts.traffic_sync
 
 
+async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
+    return parts.synonym_sync
+
+
 async def get_authorizer(parts: PartsDep) -> Authorizer:
     return parts.authorizer
 
@@ -142,4 +149,5 @@ HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 ServiceDep = Annotated[Service, Depends(get_service)]
+SynonymSyncDep = Annotated[SynonymSync, Depends(get_synonym_sync)]
 TrafficSyncDep = Annotated[TrafficSync, Depends(get_traffic_sync)]

@@ -14,6 +14,7 @@ import structlog
 from opentelemetry.trace import Span
 
 from catalog.priors.priors import PRIOR_PARTS
+from catalog.priors.words import NO_WORDINGS, Wordings
 from server.core import metrics, tracing
 from server.query.types import Query
 from server.retrieval.guided_by import GuidedBy
@@ -34,16 +35,23 @@ class Guide:
     """
 
     def __init__(
-        self, source: PriorSource, searcher: Searcher, query: Query, text: str | None, timeout_seconds: float
+        self,
+        source: PriorSource,
+        searcher: Searcher,
+        query: Query,
+        text: str | None,
+        timeout_seconds: float,
+        wordings: Wordings = NO_WORDINGS,
     ) -> None:
         """
-        text: of the query, as the model reads it.
+        text: of the query, as it is searched.
+        wordings: what it is also read as.
         timeout_seconds: for one prior, in which it also waits for a thread.
         """
         self._source = source
         self._state = searcher.priors if query.guidance else None
         self._task = query.task
-        self._text, self._prefix = text, query.prefix
+        self._text, self._prefix, self._wordings = text, query.prefix, wordings
         self._timeout_seconds = timeout_seconds
         self.left_away = False
 
@@ -73,7 +81,9 @@ class Guide:
         try:
             with tracing.span("prior") as span:
                 async with asyncio.timeout(self._timeout_seconds):
-                    made = await self._source.prior(self._task, self._text, past, self._state, prefix=self._prefix)
+                    made = await self._source.prior(
+                        self._task, self._text, past, self._state, prefix=self._prefix, wordings=self._wordings
+                    )
                 if span is not None:
                     _describe(span, made)
         except TimeoutError:

@@ -38,16 +38,25 @@ class QueryPlan:
     """Writes a query's requests to the engine and reads the rankings that come back."""
 
     def __init__(
-        self, query: Query, text: str | None, history: History, shown: Sequence[str], searcher: Searcher
+        self,
+        query: Query,
+        text: str | None,
+        history: History,
+        shown: Sequence[str],
+        searcher: Searcher,
+        *,
+        model_text: str | None = None,
     ) -> None:
         """
-        text: of the query, as the model shall read it.
+        text: of the query, as it is searched.
+        model_text: what the model shall read in its place.
         shown: ids on the pages before.
 
         Raises Problem for columns that no item has, and where the item that others should be like is none.
         """
         self._query = query
         self._text = text
+        self._model_text = model_text or text
         self._searcher = searcher
         self._shown = shown
         self._columns = _columns(query.fields, searcher.items)
@@ -69,7 +78,7 @@ class QueryPlan:
         allow = None if query.candidates is None else leaves_of(query.candidates)
         seen = {interaction.leaf for interaction in self._past} if query.exclude_seen else set()
         return RankRequest(
-            prompt=self._searcher.prompts.render(self._past, self._text, first=self._first),
+            prompt=self._searcher.prompts.render(self._past, self._model_text, first=self._first),
             k=query.k,
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
             width=max(query.k, beam_width, min(len(allow or ()), max_width)),
@@ -87,7 +96,7 @@ class QueryPlan:
         if not self._window or not leaves:
             return None
         return RankRequest(
-            prompt=self._searcher.prompts.render([], self._text),
+            prompt=self._searcher.prompts.render([], self._model_text),
             k=len(leaves),
             width=len(leaves),
             request_id=f"{self._query.request_id}-without-history",

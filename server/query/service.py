@@ -23,6 +23,7 @@ from server.query.plan import BEAM_WIDTH, QueryPlan, guided
 from server.query.reading import read_text
 from server.query.types import Query, QueryResult
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.synonym_reader import SynonymReader
 from server.serving.deployment import AnswerQuality, Deployment
 from server.serving.router import Router
 from server.storage.protocol import EMPTY, History, HistoryStore
@@ -40,6 +41,7 @@ class Service:
     timeout_seconds: of a query that names no shorter one.
     guidance: whether a query is guided that does not say.
     guidance_seconds: how long a query waits for its prior.
+    synonyms: what queries are also read as.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Service:
         timeout_seconds: float,
         guidance: bool,
         guidance_seconds: float,
+        synonyms: SynonymReader | None = None,
     ) -> None:
         self._router = router
         self._history = history
@@ -64,6 +67,7 @@ class Service:
         self._timeout_seconds = timeout_seconds
         self._guidance = guidance
         self._guidance_seconds = guidance_seconds
+        self._synonyms = synonyms or SynonymReader()
 
     async def execute(self, query: Query, arrived: float, *, priority: Priority = "interactive") -> QueryResult:
         """min(k, allowed) distinct items, the best first.
@@ -99,9 +103,10 @@ class Service:
         searcher: Searcher,
         quality: AnswerQuality,
     ) -> QueryResult:
-        reading = await read_text(query, deployment.catalog)
-        plan = QueryPlan(query, reading.text, history, page.shown, searcher)
-        guide = Guide(deployment.catalog.priors, searcher, query, reading.text, self._guidance_seconds)
+        reading = await read_text(query, deployment.catalog, self._synonyms)
+        plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
+        seconds, wordings = self._guidance_seconds, reading.wordings
+        guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
         async with guide.beside(plan.past) as asked, searcher.eligible.limit(reading.filter) as filter_id:
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width or BEAM_WIDTH, self._max_width)

@@ -31,7 +31,7 @@ class Query:
         candidates: the only items wanted, None for all.
         min_score: items of a lower score are left out.
         correct: the model reads the text with its misspellings corrected.
-        understand: prices in the text are a filter, and the model reads the rest.
+        understand: prices in the text are a filter, and the model reads the rest; synonyms count.
         prefix: the last word may be the beginning of one, where no item has it as it is.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
@@ -157,7 +157,7 @@ class QueryResult:
 
     next_cursor: for the items behind these, None where there are none.
     corrected_query: the text that the model read, where misspellings were corrected.
-    understood: what of the text became a filter, None where nothing did.
+    understood: what of the text became a filter or is also read as other words; None where nothing is.
     fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the

@@ -10,6 +10,7 @@ import pyarrow as pa
 from catalog.data.items import Items
 from catalog.errors import FilterError
 from catalog.filters import parse
+from catalog.priors.words import ReadAs
 from catalog.text.price_phrases import find_price, units_of
 
 __all__ = ["PriceRange", "PriceReader", "Understanding", "joined_filter"]
@@ -29,14 +30,16 @@ class PriceRange:
 class Understanding:
     """What was understood in a query.
 
-    filter: which items it asks for, as an expression.
+    filter: which items it asks for, as an expression; None where it says nothing about prices.
     price: the same in numbers.
     query: the rest of it, perhaps nothing.
+    synonyms: words of it that are also read as others.
     """
 
-    filter: str
-    price: PriceRange
+    filter: str | None
+    price: PriceRange | None
     query: str
+    synonyms: tuple[ReadAs, ...] = ()
 
 
 class PriceReader:

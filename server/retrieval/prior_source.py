@@ -23,6 +23,7 @@ from catalog.errors import PriorsError
 from catalog.priors.live.events import LIVE_SOURCES
 from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights
+from catalog.priors.words import NO_WORDINGS, Wordings
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import TASKS, Task
 from server.core import metrics
@@ -116,7 +117,14 @@ class PriorSource:
             await self.install(state, installed)
 
     async def prior(
-        self, task: Task, text: str | None, history: Sequence[int], state: PriorState, *, prefix: bool = True
+        self,
+        task: Task,
+        text: str | None,
+        history: Sequence[int],
+        state: PriorState,
+        *,
+        prefix: bool = True,
+        wordings: Wordings = NO_WORDINGS,
     ) -> GuidedBy:
         """What guides the search for one question. One that is cancelled before a thread takes it up costs nothing.
 
@@ -124,13 +132,18 @@ class PriorSource:
         history: leaves of the history, oldest first.
         state: of the catalog that is searched.
         prefix: whether the last word of the text may be the beginning of one.
+        wordings: what the text is also read as.
 
         Raises PriorsError, and whatever a damaged source raises.
         """
         priors, weights = await self._sources()
         run = asyncio.get_running_loop().run_in_executor
-        make = partial(_prior, prefix=prefix)
+        make = partial(_prior, prefix=prefix, wordings=wordings)
         return await run(self._threads, make, state.priors or priors, weights[task], text, history, state)
+
+    async def language(self) -> str | None:
+        """Whose stems its words are found by; None for none, and where the bundle has no priors. Raises PriorsError."""
+        return (await self._sources())[0].settings.words.language if self.exists else None
 
     async def counted_until(self) -> int | None:
         """The time of the newest event that the bundle learned from, Unix ms; None where it has no priors.
@@ -243,7 +256,8 @@ def _prior(
     state: PriorState,
     *,
     prefix: bool = True,
+    wordings: Wordings = NO_WORDINGS,
 ) -> GuidedBy:
     history_H = state.serial_N[np.array(history, np.int64)]
-    candidates = priors.candidates(text, history_H, prefix=prefix)
+    candidates = priors.candidates(text, history_H, prefix=prefix, wordings=wordings)
     return guided_by(priors, weights, candidates, history_H, state.serial_N, state.leaf_S)

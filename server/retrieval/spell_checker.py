@@ -25,6 +25,7 @@ class SpellChecker:
         self._typed = typed
         self._lexicon: Lexicon | None = None
         self._loading = asyncio.Lock()
+        self._widened: tuple[Lexicon, Sequence[str], Lexicon] | None = None
 
     async def load(self) -> Lexicon:
         """The words as they are now; they are counted when first asked for."""
@@ -40,13 +41,23 @@ class SpellChecker:
             assert self._lexicon is not None
             self._lexicon = await asyncio.to_thread(self._lexicon.with_records, records)
 
-    async def correct(self, query: str, *, prefix: bool = False) -> str | None:
+    async def correct(self, query: str, *, prefix: bool = False, further: Sequence[str] = ()) -> str | None:
         """The query with misspelled words replaced; None where there are none.
 
         prefix: whether its last word may be the beginning of one.
+        further: texts whose words are known too; the same list again costs nothing.
         """
         lexicon = self._lexicon or await self.load()
+        if further:
+            lexicon = await self._with(lexicon, further)
         if lexicon.knows(query):
             return None
         corrected = await asyncio.to_thread(partial(lexicon.correct, query, prefix=prefix))
         return None if corrected == query else corrected
+
+    async def _with(self, lexicon: Lexicon, further: Sequence[str]) -> Lexicon:
+        known = self._widened
+        if known is None or known[0] is not lexicon or known[1] is not further:
+            wider = await asyncio.to_thread(lexicon.with_records, [{"text": text} for text in further])
+            self._widened = known = (lexicon, further, wider)
+        return known[2]

@@ -26,6 +26,10 @@ For the traffic split:
 
     gemserve:{traffic}:split        hash of the number of its last change, and of the weights by version, as JSON
 
+For the synonyms, of which there are at most 10,000 words and phrases:
+
+    gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
+
 A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
 of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
 of the log merge the 64 streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
@@ -44,6 +48,7 @@ __all__ = [
     "NUMBER_KEY",
     "ORDER_KEY",
     "SPLIT_KEY",
+    "SYNONYMS_KEY",
     "bucket_key",
     "bucket_of",
     "user_key",
@@ -55,6 +60,7 @@ CHANGES_KEY = "gemserve:{catalog}:changes"
 ORDER_KEY = "gemserve:{catalog}:order"
 NUMBER_KEY = "gemserve:{catalog}:number"
 SPLIT_KEY = "gemserve:{traffic}:split"
+SYNONYMS_KEY = "gemserve:{synonyms}:sets"
 ERASED_KEY = "gemserve:{erased}:users"
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from catalog.data.changes import Change
 from catalog.data.events import EventType
 from catalog.data.items import Items
+from catalog.priors.words import SynonymSet
 from catalog.text.prompts import Interaction
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "PastEvents",
     "SplitStore",
     "StoredSplit",
+    "StoredSynonyms",
+    "SynonymStore",
     "Visit",
     "interactions_of",
 ]
@@ -249,6 +252,33 @@ class SplitStore(Protocol):
 
     async def write(self, weights: Mapping[str, int] | None, *, expected: int, number: int) -> bool:
         """Write a split under a number. Returns False, and writes nothing, if `expected` is no longer the last one."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSynonyms:
+    """The synonyms of all servers on one store, by the ids of their sets.
+
+    number: counts their changes; 0 is before the first.
+    """
+
+    number: int
+    sets: Mapping[str, SynonymSet]
+
+
+class SynonymStore(Protocol):
+    """Keeps the synonyms. Every method but `close` raises HistoryUnavailable when the store is away or slow."""
+
+    async def number(self) -> int:
+        """The number of their last change."""
+
+    async def read(self) -> StoredSynonyms:
+        """The synonyms as they were written last."""
+
+    async def write(self, sets: Mapping[str, SynonymSet], *, expected: int, number: int) -> bool:
+        """Write all sets under a number. Returns False, and writes nothing, if `expected` is no longer the last one."""
 
     async def close(self) -> None:
         """Release connections."""

@@ -201,6 +201,30 @@ def test_items_are_written_read_and_deleted(shop, user):
         shop.put_items([{"title": "without an id"}])
 
 
+def test_synonyms_are_written_read_and_deleted(shop):
+    written = shop.put_synonyms("shelters", ["tent", "bivouac"], root=None)
+    assert (written.id, written.synonyms, written.root, written.created) == (
+        "shelters",
+        ("tent", "bivouac"),
+        None,
+        True,
+    )
+    understood = shop.search("bivouac").understood
+    assert (understood.filter, understood.price) == (None, None)
+    assert [(one.id, one.word, one.read_as) for one in understood.synonyms] == [("shelters", "bivouac", "tent")]
+    assert shop.put_synonyms("one way", {"tent"}, root="yurt").created
+    page = shop.synonyms(limit=1)
+    assert ([one.id for one in page.synonyms], page.total, page.next_cursor) == (["one way"], 2, "one way")
+    assert [one.id for one in shop.synonyms(cursor=page.next_cursor).synonyms] == ["shelters"]
+    assert shop.synonym_set("one way").root == "yurt"
+    with pytest.raises(InvalidRequest):
+        shop.put_synonyms("self", ["tent", "Tent"])
+    assert [shop.delete_synonyms(name).id for name in ("one way", "shelters")] == ["one way", "shelters"]
+    with pytest.raises(NotFound) as caught:
+        shop.synonym_set("one way")
+    assert caught.value.code == "synonym_not_found"
+
+
 def test_models_and_their_traffic(shop, user):
     models = shop.models()
     assert (models.current, models.versions, set(models.traffic)) == (FIRST, (FIRST, SECOND), {FIRST})

@@ -20,6 +20,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
@@ -37,6 +38,7 @@ async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):

@@ -24,6 +24,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.trained import Trained
 from tests.support.vllm_server import OPTIONS
@@ -74,6 +75,7 @@ async def _in_this_process(bundle: Bundle) -> AsyncIterator[httpx.ASGITransport]
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):

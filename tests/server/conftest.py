@@ -14,6 +14,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
 
@@ -59,6 +60,7 @@ async def shop(
         connect=lambda _: history,
         keep=lambda _: changes,
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):

@@ -15,6 +15,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
 
@@ -95,6 +96,7 @@ async def test_parts_are_closed_when_the_application_ends(
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):
@@ -119,6 +121,7 @@ async def test_an_engine_that_does_not_start_is_closed_again(
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     with pytest.raises(EngineError, match="no memory"):
@@ -146,6 +149,7 @@ async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: D
         connect=lambda _: history,
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):

@@ -17,6 +17,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.data.corpus import MIN_TEXT_TOKENS, token_rows
@@ -77,6 +78,7 @@ async def test_a_pilot_shop_is_trained_by_demo_and_served(pilot: str, tmp_path: 
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     async with app.router.lifespan_context(app):

@@ -15,17 +15,35 @@ from catalog.priors.words.index import (
     words_of,
 )
 from catalog.priors.words.matches import TEXT_COLUMNS, Match
+from catalog.priors.words.synonyms import (
+    MAX_SYNONYMS,
+    NO_WORDINGS,
+    ReadAs,
+    Synonyms,
+    SynonymSet,
+    Wording,
+    Wordings,
+    fault_of,
+)
 
 __all__ = [
+    "MAX_SYNONYMS",
+    "NO_WORDINGS",
     "TEXT_COLUMNS",
     "WORD_FEATURES",
     "FoundByWords",
     "Match",
+    "ReadAs",
+    "SynonymSet",
+    "Synonyms",
     "WordFeatures",
     "WordIndex",
     "WordSettings",
+    "Wording",
+    "Wordings",
     "analyzer",
     "divided",
+    "fault_of",
     "field_scores",
     "fit",
     "item_fields",

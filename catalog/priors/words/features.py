@@ -6,7 +6,7 @@ C candidates.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
@@ -109,12 +109,12 @@ class WordFeatures:
         """0 for items that are deleted."""
         return self._words.slot_N
 
-    def find(self, query: str, most: int, *, prefix: bool = True) -> FoundByWords:
+    def find(self, query: str, most: int, *, prefix: bool = True, kept: Collection[str] = ()) -> FoundByWords:
         """The best items for a query, at most so many, and those whose title or id it is.
 
-        prefix: as in `Readings.of`.
+        prefix, kept: as in `Readings.of`.
         """
-        words = self._readings.of(query, prefix=prefix)
+        words = self._readings.of(query, prefix=prefix, kept=kept)
         title = list(words_of(self._readings.analyzer, query))
         titled = [item for item in self._titles.of(" ".join(title)) if self._words.has_title(item, title)]
         named = [item for item in self._ids.of(folded(query)) if item in self._words]

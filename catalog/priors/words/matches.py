@@ -19,7 +19,7 @@ from catalog.priors.words.index import folded, words_of
 from catalog.text.normalization import INVISIBLE
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
-__all__ = ["TEXT_COLUMNS", "Match", "matches"]
+__all__ = ["TEXT_COLUMNS", "Match", "matches", "pieces"]
 
 TEXT_COLUMNS = ("title", "brand", "categories", "description")
 MAX_CHARACTERS = 60_000
@@ -84,7 +84,7 @@ class _AskedWords(dict[str, str | None]):
     def places(self, record: Mapping[str, Any], budget: int) -> Iterator[Match]:
         """Where the item has any, in so many characters."""
         for field, index, text in _texts(record, budget):
-            for piece in _pieces(text):
+            for piece in pieces(text):
                 if (word := self[piece[0]]) is not None:
                     yield Match(word, field, piece.start(), piece.end(), index)
 
@@ -93,8 +93,8 @@ def _typed_words(
     query: str, readings: Sequence[Mapping[str, float]], analyzer: tantivy.TextAnalyzer
 ) -> _AskedWords | None:
     """The words of a query; None where it has none. A reading of several words is one of that which it is surest of."""
-    pieces = [piece[0] for piece in _pieces(query)]
-    typed = {stem: piece for piece in reversed(pieces) for stem in words_of(analyzer, piece)}
+    parts = [piece[0] for piece in pieces(query)]
+    typed = {stem: piece for piece in reversed(parts) for stem in words_of(analyzer, piece)}
     sure: dict[str, tuple[float, str]] = {}
     for of_word in readings:
         first = max(of_word, key=lambda reading: of_word[reading], default="")
@@ -116,7 +116,7 @@ def _texts(record: Mapping[str, Any], budget: int) -> Iterator[tuple[str, int | 
                 yield field, index if texts is value else None, part
 
 
-def _pieces(text: str) -> Iterator[re.Match[str]]:
+def pieces(text: str) -> Iterator[re.Match[str]]:
     """The words of a text: letters with their marks and what cannot be seen between them, or digits."""
     return _piece().finditer(text)
 

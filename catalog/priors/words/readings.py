@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from heapq import nlargest
 
@@ -84,15 +84,24 @@ class Readings:
                 words += near.pop().words
             self._near = [*near, DeleteIndex(words)]
 
-    def of(self, query: str, *, prefix: bool = True) -> list[Mapping[str, float]]:
+    def of(self, query: str, *, prefix: bool = True, kept: Collection[str] = ()) -> list[Mapping[str, float]]:
         """For each distinct word of a query its readings, each with how sure it is: 1 for what was typed.
 
         prefix: whether the last word may be the beginning of one, where the catalog allows it.
+        kept: words that are no slips and no beginnings, in lower case and without accents.
         """
         words = words_of(self._surface, query)
         typing = prefix and self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
-        readings: list[Mapping[str, float]] = [self._readings(word) for word in words[:MAX_WORDS]]
-        if typing and words and self._is_strange(words[-1]) and len(words[-1]) >= MIN_BEGINNING:
+        readings: list[Mapping[str, float]] = [
+            {self._stem(word): 1.0} if word in kept else self._readings(word) for word in words[:MAX_WORDS]
+        ]
+        if (
+            typing
+            and words
+            and words[-1] not in kept
+            and self._is_strange(words[-1])
+            and len(words[-1]) >= MIN_BEGINNING
+        ):
             completed: dict[str, float] = {self._stem(word): COMPLETED for word in self._completions(words[-1])}
             readings[-1] = {**completed, **readings[-1]}
         return readings

@@ -167,6 +167,34 @@ def delete_item(item_id: str | int) -> Call[responses.Change]:
     return Call("DELETE", f"/items/{_quoted(item_id, 'item_id')}", _reading(responses.Change))
 
 
+def put_synonyms(
+    set_id: str | int, synonyms: Iterable[str], *, root: str | None = None
+) -> Call[responses.SynonymsWritten]:
+    """Has searches read words and phrases as each other, or only `root` as the others, in every server."""
+    body: dict[str, Any] = {"synonyms": plain_list(synonyms, "synonyms", plain)}
+    if root is not None:
+        body["root"] = plain(root, "root")
+    path = f"/synonyms/{_quoted(set_id, 'set_id')}"
+    return Call("PUT", path, _reading(responses.SynonymsWritten), body=body)
+
+
+def synonyms(*, limit: int | None = None, cursor: str | None = None) -> Call[responses.SynonymsPage]:
+    """The sets of synonyms by their ids; `cursor`: `next_cursor` of the page before."""
+    given = {"limit": limit, "cursor": cursor}
+    query = {name: plain(value, name) for name, value in given.items() if value is not None}
+    return Call("GET", "/synonyms", _reading(responses.SynonymsPage), query)
+
+
+def synonym_set(set_id: str | int) -> Call[responses.SynonymSet]:
+    """One set of synonyms."""
+    return Call("GET", f"/synonyms/{_quoted(set_id, 'set_id')}", _reading(responses.SynonymSet))
+
+
+def delete_synonyms(set_id: str | int) -> Call[responses.SynonymsDeleted]:
+    """Takes a set of synonyms away. Raises NotFound also where a first attempt did it and its answer got lost."""
+    return Call("DELETE", f"/synonyms/{_quoted(set_id, 'set_id')}", _reading(responses.SynonymsDeleted))
+
+
 def history(user: str | int, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
     query = {} if limit is None else {"limit": plain(limit, "limit")}

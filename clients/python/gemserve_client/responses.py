@@ -27,11 +27,16 @@ __all__ = [
     "NewKey",
     "PastEvent",
     "PriceRange",
+    "ReadAs",
     "Readiness",
     "Reason",
     "Receipt",
     "Rejected",
     "ScoredItem",
+    "SynonymSet",
+    "SynonymsDeleted",
+    "SynonymsPage",
+    "SynonymsWritten",
     "Traffic",
     "Understanding",
     "Version",
@@ -118,12 +123,23 @@ class PriceRange(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understanding(Body):
-    """What a search read as a filter, such as `price <= 100`, and in numbers; `query` is the rest of it."""
+class ReadAs(Body):
+    """A word of a search that is also read as another; `id`: of the set of synonyms that says so."""
 
-    filter: str
+    id: str
+    word: str
+    read_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understanding(Body):
+    """What a search read as a filter, such as `price <= 100`, and in numbers, None where it names no price; `query` is
+    the rest of it. `synonyms`: words of it that are also read as others."""
+
+    filter: str | None = None
     price: PriceRange | None = None
     query: str
+    synonyms: tuple[ReadAs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +247,38 @@ class Change(Body):
     deleted: tuple[str, ...]
     missing: tuple[str, ...]
     catalog_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymSet(Body):
+    """Words and phrases that are also read as each other, or with `root`, that the root alone is also read as."""
+
+    id: str
+    synonyms: tuple[str, ...]
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymsWritten(SynonymSet):
+    """`created`: False where it took the place of another set."""
+
+    request_id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymsPage(Body):
+    """Sets of synonyms by their ids; `total`: how many there are."""
+
+    synonyms: tuple[SynonymSet, ...]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynonymsDeleted(Body):
+    request_id: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

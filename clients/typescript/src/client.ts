@@ -28,6 +28,10 @@ import type {
   Scope,
   SearchParameters,
   SimilarParameters,
+  SynonymSet,
+  SynonymsDeleted,
+  SynonymsPage,
+  SynonymsWritten,
   Traffic,
   Version,
 } from "./types.js";
@@ -157,6 +161,43 @@ export class GemserveClient {
   async erase(user: Id, options?: CallOptions): Promise<Erasure> {
     const call = { method: "DELETE", path: path`/users/${idText(user, "user")}` } as const;
     return (await this.#connection.send(call, options)) as Erasure;
+  }
+
+  /** Has searches read words and phrases as each other, or only `root` as the others, in every server within a second. */
+  async putSynonyms(
+    id: Id,
+    synonyms: Iterable<string>,
+    root?: string | null,
+    options?: CallOptions,
+  ): Promise<SynonymsWritten> {
+    const given = { synonyms: plainList(synonyms, "synonyms") };
+    const body = root == null ? given : { ...given, root: plain(root, "root") };
+    const call = { method: "PUT", path: path`/synonyms/${idText(id, "id")}`, body } as const;
+    return (await this.#connection.send(call, options)) as SynonymsWritten;
+  }
+
+  /** The sets of synonyms by their ids; `cursor` is `next_cursor` of the page before. */
+  async synonyms(
+    page: { limit?: number; cursor?: string | null } = {},
+    options?: CallOptions,
+  ): Promise<SynonymsPage> {
+    const query = new URLSearchParams();
+    if (page.limit !== undefined) query.set("limit", String(page.limit));
+    if (page.cursor != null) query.set("cursor", page.cursor);
+    const search = query.size > 0 ? `?${query}` : "";
+    return (await this.#connection.send({ method: "GET", path: `/synonyms${search}` }, options)) as SynonymsPage;
+  }
+
+  /** One set of synonyms. */
+  async synonymSet(id: Id, options?: CallOptions): Promise<SynonymSet> {
+    const call = { method: "GET", path: path`/synonyms/${idText(id, "id")}` } as const;
+    return (await this.#connection.send(call, options)) as SynonymSet;
+  }
+
+  /** Takes a set of synonyms away. */
+  async deleteSynonyms(id: Id, options?: CallOptions): Promise<SynonymsDeleted> {
+    const call = { method: "DELETE", path: path`/synonyms/${idText(id, "id")}` } as const;
+    return (await this.#connection.send(call, options)) as SynonymsDeleted;
   }
 
   /** The published bundles, and which of them answer. */

@@ -165,6 +165,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/synonyms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Synonyms
+         * @description The sets of synonyms that queries are read with, by their ids.
+         */
+        get: operations["list_synonyms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/synonyms/{set_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Synonyms
+         * @description One set of synonyms.
+         */
+        get: operations["get_synonyms"];
+        /**
+         * Put Synonyms
+         * @description Writes a set of synonyms, new or in place of the one there was.
+         *
+         *     Without `root` each of them is also read as the others; with it, the root alone is. It holds in every server on the
+         *     same Redis within about a second, and after a restart.
+         */
+        put: operations["put_synonyms"];
+        post?: never;
+        /**
+         * Delete Synonyms
+         * @description Takes a set of synonyms away, in every server within about a second.
+         */
+        delete: operations["delete_synonyms"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/models": {
         parameters: {
             query?: never;
@@ -484,7 +535,7 @@ export interface components {
              * @description of a search: what the model read, if not what was typed
              */
             corrected_query?: string | null;
-            /** @description of a search: what was read as a filter and narrows the answer; null where nothing was */
+            /** @description of a search: what was read as a filter, which narrows the answer, or as synonyms, which widen it; null where nothing was */
             understood?: components["schemas"]["UnderstandingBody"] | null;
             /**
              * Fit
@@ -826,6 +877,24 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** ReadAsBody */
+        ReadAsBody: {
+            /**
+             * Id
+             * @description of the set of synonyms that says so
+             */
+            id: string;
+            /**
+             * Word
+             * @description a word or phrase of the query, as it was read after corrections
+             */
+            word: string;
+            /**
+             * Read As
+             * @description what it is read as too
+             */
+            read_as: string;
+        };
         /** ReadyBody */
         ReadyBody: {
             /**
@@ -937,6 +1006,56 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** SynonymSetBody */
+        SynonymSetBody: {
+            /** Id */
+            id: string;
+            /** Synonyms */
+            synonyms: string[];
+            /**
+             * Root
+             * @description null: each is also read as the others
+             */
+            root: string | null;
+        };
+        /** SynonymsBody */
+        SynonymsBody: {
+            /** Synonyms */
+            synonyms: components["schemas"]["SynonymSetBody"][];
+            /** Total */
+            total: number;
+            /**
+             * Next Cursor
+             * @description for the sets behind these; null where there are none
+             */
+            next_cursor: string | null;
+        };
+        /** SynonymsDeletedBody */
+        SynonymsDeletedBody: {
+            /** Request Id */
+            request_id: string;
+            /** Id */
+            id: string;
+        };
+        /** SynonymsWrittenBody */
+        SynonymsWrittenBody: {
+            /** Id */
+            id: string;
+            /** Synonyms */
+            synonyms: string[];
+            /**
+             * Root
+             * @description null: each is also read as the others
+             */
+            root: string | null;
+            /** Request Id */
+            request_id: string;
+            /**
+             * Created
+             * @description false: it took the place of another set
+             */
+            created: boolean;
+        };
         /** TrafficBody */
         TrafficBody: {
             /** Request Id */
@@ -952,16 +1071,21 @@ export interface components {
         UnderstandingBody: {
             /**
              * Filter
-             * @description what the query asks of the items, as an expression; `understand=false` undoes it
+             * @description what the query asks of the items, as an expression; null where it names no price. `understand=false` undoes all of this
              */
-            filter: string;
+            filter: string | null;
             /** @description the same in numbers */
-            price: components["schemas"]["PriceRangeBody"];
+            price: components["schemas"]["PriceRangeBody"] | null;
             /**
              * Query
              * @description the rest of the query; where nothing is left, the model reads all of it
              */
             query: string;
+            /**
+             * Synonyms
+             * @description words of the query that are also read as others
+             */
+            synonyms: components["schemas"]["ReadAsBody"][];
         };
         /** VersionBody */
         VersionBody: {
@@ -1041,7 +1165,7 @@ export interface operations {
                 q: string;
                 /** @description replace words that no item contains by the nearest that one does */
                 correct?: boolean;
-                /** @description read prices in the query as a filter, as in `tent under 200`; `understood` says which */
+                /** @description read prices in the query as a filter, as in `tent under 200`, and words as their synonyms too; `understood` says which */
                 understand?: boolean;
                 /** @description read the last word of a guided search as the beginning of one too, where no item has it as it was typed; false: words are complete */
                 prefix?: boolean;
@@ -1324,7 +1448,7 @@ export interface operations {
                     correct?: boolean;
                     /**
                      * Understand
-                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @description read prices in the query as a filter, as in `tent under 200`, and words as their synonyms too; `understood` says which
                      * @default true
                      */
                     understand?: boolean;
@@ -2259,7 +2383,7 @@ export interface operations {
                     correct?: boolean;
                     /**
                      * Understand
-                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @description read prices in the query as a filter, as in `tent under 200`, and words as their synonyms too; `understood` says which
                      * @default true
                      */
                     understand?: boolean;
@@ -2532,7 +2656,7 @@ export interface operations {
                     correct?: boolean;
                     /**
                      * Understand
-                     * @description read prices in the query as a filter, as in `tent under 200`; `understood` says which
+                     * @description read prices in the query as a filter, as in `tent under 200`, and words as their synonyms too; `understood` says which
                      * @default true
                      */
                     understand?: boolean;
@@ -3744,6 +3868,491 @@ export interface operations {
             };
             /** @description Unsupported Media Type */
             415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_synonyms: {
+        parameters: {
+            query?: {
+                /** @description how many sets, by their ids */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: (string | number) | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "synonyms": [
+                     *         {
+                     *           "id": "seats",
+                     *           "synonyms": [
+                     *             "sofa",
+                     *             "couch"
+                     *           ],
+                     *           "root": null
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymsBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example seats */
+                set_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "seats",
+                     *       "synonyms": [
+                     *         "sofa",
+                     *         "couch"
+                     *       ],
+                     *       "root": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymSetBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    put_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example seats */
+                set_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "synonyms": [
+                 *         "sofa",
+                 *         "couch"
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * Synonyms
+                     * @description words and phrases: 1 to 100 characters and at most five words each
+                     * @example [
+                     *       "sofa",
+                     *       "couch"
+                     *     ]
+                     */
+                    synonyms: string[];
+                    /**
+                     * Root
+                     * @description where given, it alone is also read as the others, and none of them as it
+                     */
+                    root?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "id": "seats",
+                     *       "synonyms": [
+                     *         "sofa",
+                     *         "couch"
+                     *       ],
+                     *       "root": null,
+                     *       "created": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymsWrittenBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_synonyms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example seats */
+                set_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "id": "seats"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SynonymsDeletedBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

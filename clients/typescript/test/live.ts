@@ -96,6 +96,20 @@ test("items are written, read and deleted", async () => {
   await assert.rejects(shop.item(id), { status: 404, code: "item_not_found" });
 });
 
+test("synonyms are written, read and deleted", async () => {
+  assert.equal((await shop.putSynonyms("ts shelters", ["tent", "bivouac"])).created, true);
+  const understood = (await shop.search("bivouac")).understood;
+  assert.deepEqual(understood?.synonyms, [{ id: "ts shelters", word: "bivouac", read_as: "tent" }]);
+  assert.equal((await shop.putSynonyms("ts way", new Set(["tent"]), "yurt")).root, "yurt");
+  const page = await shop.synonyms({ limit: 1 });
+  assert.deepEqual([page.synonyms[0]?.id, page.total, page.next_cursor], ["ts shelters", 2, "ts shelters"]);
+  assert.equal((await shop.synonyms({ cursor: page.next_cursor })).synonyms[0]?.id, "ts way");
+  assert.equal((await shop.synonymSet("ts way")).root, "yurt");
+  await shop.deleteSynonyms("ts way");
+  await shop.deleteSynonyms("ts shelters");
+  await assert.rejects(shop.synonymSet("ts way"), { status: 404, code: "synonym_not_found" });
+});
+
 test("models and their traffic", async () => {
   const models = await shop.models();
   assert.deepEqual([models.current, models.versions], [FIRST, [FIRST, SECOND]]);

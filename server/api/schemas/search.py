@@ -194,7 +194,11 @@ class SearchParameters(PersonalParameters):
         True
     )
     understand: Annotated[
-        bool, Field(description="read prices in the query as a filter, as in `tent under 200`; `understood` says which")
+        bool,
+        Field(
+            description="read prices in the query as a filter, as in `tent under 200`, and words as their synonyms too;"
+            " `understood` says which"
+        ),
     ] = True
     prefix: Annotated[
         bool,
@@ -341,10 +345,20 @@ class PriceRangeBody(BaseModel):
     max: float | None = Field(description="the highest price, null for any")
 
 
+class ReadAsBody(BaseModel):
+    id: str = Field(description="of the set of synonyms that says so")
+    word: str = Field(description="a word or phrase of the query, as it was read after corrections")
+    read_as: str = Field(description="what it is read as too")
+
+
 class UnderstandingBody(BaseModel):
-    filter: str = Field(description="what the query asks of the items, as an expression; `understand=false` undoes it")
-    price: PriceRangeBody = Field(description="the same in numbers")
+    filter: str | None = Field(
+        description="what the query asks of the items, as an expression; null where it names no price."
+        " `understand=false` undoes all of this"
+    )
+    price: PriceRangeBody | None = Field(description="the same in numbers")
     query: str = Field(description="the rest of the query; where nothing is left, the model reads all of it")
+    synonyms: list[ReadAsBody] = Field(description="words of the query that are also read as others")
 
 
 class AnswerBody(BaseModel):
@@ -353,7 +367,9 @@ class AnswerBody(BaseModel):
     next_cursor: str | None = Field(description="for the items behind these; null where there are none")
     corrected_query: str | None = Field(None, description="of a search: what the model read, if not what was typed")
     understood: UnderstandingBody | None = Field(
-        None, description="of a search: what was read as a filter and narrows the answer; null where nothing was"
+        None,
+        description="of a search: what was read as a filter, which narrows the answer, or as synonyms, which"
+        " widen it; null where nothing was",
     )
     fit: Fit | None = Field(
         None,

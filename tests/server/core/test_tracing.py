@@ -27,6 +27,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import RecordingEngine
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -54,6 +55,7 @@ async def traced(
         connect=lambda _: history,
         keep=lambda _: changes,
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
         trace=lambda _: provider,
     )
@@ -232,6 +234,7 @@ async def test_spans_reach_the_collector_before_the_server_ends(
             connect=lambda _: history,
             keep=lambda _: changes,
             keep_split=lambda _: MemorySplit(),
+            keep_synonyms=lambda _: MemorySynonyms(),
             follow=lambda _: MemoryLog(),
         )
         async with app.router.lifespan_context(app):

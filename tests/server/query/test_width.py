@@ -16,6 +16,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle
 
 Serve = Callable[[int | None, int | None], AbstractAsyncContextManager[Shop]]
@@ -33,6 +34,7 @@ def serve(settings: Settings, engine: RecordingEngine) -> Serve:
             connect=lambda _: MemoryHistory(),
             keep=lambda _: MemoryChanges(),
             keep_split=lambda _: MemorySplit(),
+            keep_synonyms=lambda _: MemorySynonyms(),
             follow=lambda _: MemoryLog(),
         )
         async with app.router.lifespan_context(app):

@@ -20,6 +20,14 @@ const READERS = [
     understood?.price
       ? { text: priceRangeInWords(understood.price), removal: "any price, and all words as they stand", undo: { understand: false } }
       : null,
+  ({ understood }) =>
+    understood?.synonyms?.length
+      ? {
+          text: `Also: ${understood.synonyms.map((one) => one.read_as).join(", ")}`,
+          removal: "only the words that were typed, all as they stand",
+          undo: { understand: false },
+        }
+      : null,
 ];
 
 /**

@@ -31,7 +31,8 @@
  *
  * @typedef {{min: number | null, max: number | null}} PriceRange
  *
- * @typedef {{filter?: string | null, price?: PriceRange | null, query: string}} Understanding
+ * @typedef {{id: string, word: string, read_as: string}} ReadAs
+ * @typedef {{filter?: string | null, price?: PriceRange | null, query: string, synonyms?: ReadAs[]}} Understanding
  *
  * @typedef {object} Answer
  * @property {string} request_id
@@ -56,7 +57,7 @@
  * @property {boolean} [exclude_seen]
  * @property {boolean} [explain]
  * @property {boolean} [correct]  false: take the words as they were typed
- * @property {boolean} [understand]  false: read no prices in them
+ * @property {boolean} [understand]  false: read no prices and synonyms in them
  * @property {string} [fields]
  *
  * @typedef {object} Visit  one event of a history

@@ -131,8 +131,8 @@ def test_of_long_texts_only_so_much_is_looked_at(text, items, monkeypatch):
     words, query = words_of(TENT), "tent " + text[:990]
     record = {"item_id": "x", "title": text, "brand": text, "categories": [text] * 50, "description": text}
     readings = words.find(query, 10).words
-    own = matches._pieces
-    monkeypatch.setattr(matches, "_pieces", pieces)
+    own = matches.pieces
+    monkeypatch.setattr(matches, "pieces", pieces)
     found = words.matches(query, readings, [record] * items)
     assert len(found) == items
     assert max(map(len, found)) <= MAX_MATCHES + len(readings)

@@ -377,7 +377,12 @@ async def test_misspelled_words_reach_the_model_corrected(shop: Shop, engine: Re
 
 async def test_prices_in_a_query_are_a_filter_that_is_told(shop: Shop, engine: RecordingEngine) -> None:
     body = (await shop.get("/search", q="sumer tent under 20", k=200)).json()
-    assert body["understood"] == {"filter": "price <= 20", "price": {"min": None, "max": 20}, "query": "sumer tent"}
+    assert body["understood"] == {
+        "filter": "price <= 20",
+        "price": {"min": None, "max": 20},
+        "query": "sumer tent",
+        "synonyms": [],
+    }
     assert body["corrected_query"] == "summer tent"
     assert {item["id"] for item in body["items"]} == {name for name in AVAILABLE if NAMES.index(name) <= 20}
     await shop.ids("/search", q="summer tent")
@@ -396,6 +401,7 @@ async def test_a_price_in_a_query_narrows_the_filter_that_came_with_it(shop: Sho
         "filter": "price >= 10 and price <= 20",
         "price": {"min": 10, "max": 20},
         "query": "tent",
+        "synonyms": [],
     }
     assert_problem(await shop.get("/search", **asked | {"filter": "price <"}), 422, "invalid_filter")
 
@@ -409,7 +415,12 @@ async def test_a_price_that_would_make_a_filter_too_long_is_not_read(shop: Shop)
 
 async def test_a_query_of_nothing_but_a_price_is_answered(shop: Shop) -> None:
     body = (await shop.get("/search", q="under 20", k=3)).json()
-    assert body["understood"] == {"filter": "price <= 20", "price": {"min": None, "max": 20}, "query": ""}
+    assert body["understood"] == {
+        "filter": "price <= 20",
+        "price": {"min": None, "max": 20},
+        "query": "",
+        "synonyms": [],
+    }
     assert all(item["price"] <= 20 for item in body["items"])
 
 

@@ -25,6 +25,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.problems import assert_problem
 from tests.support.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundle, publish_names
 
@@ -62,6 +63,7 @@ async def shop_of(further: dict[str, pa.Array]) -> AsyncIterator[tuple[Shop, Cal
             connect=lambda _: MemoryHistory(),
             keep=lambda _: MemoryChanges(),
             keep_split=lambda _: MemorySplit(),
+            keep_synonyms=lambda _: MemorySynonyms(),
             follow=lambda _: MemoryLog(),
         )
         async with app.router.lifespan_context(app):

@@ -17,6 +17,7 @@ from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import RecordingEngine, publish_names
 
 QUESTION = b"GET /search?q=tent HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -60,6 +61,7 @@ async def port(settings: Settings, deployments: DeploymentManager) -> AsyncItera
         connect=lambda _: MemoryHistory(),
         keep=lambda _: MemoryChanges(),
         keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
         follow=lambda _: MemoryLog(),
     )
     listener = bind(settings)
