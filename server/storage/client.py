@@ -15,7 +15,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import BusyLoadingError, MasterDownError, NoScriptError, ReadOnlyError, RedisError
 
 from server.core.dependency_checks import require_members
 from server.core.errors import HistoryUnavailable
@@ -23,6 +23,8 @@ from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
 
 __all__ = ["Call", "RedisClient", "Script", "check_redis"]
 
+WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError)
+IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ")  # as Redis 6 quotes them in the error of a script
 STEPS = 10  # of a time limit: a busy event loop looks at least so often for an answer before it gives Redis up
 
 
@@ -62,14 +64,20 @@ def check_redis() -> None:
 class RedisClient:
     """A pool of connections, made when they are first needed, and again by itself after Redis was away.
 
+    Where the server at the other end says that it is not, or not yet, the one that takes commands (READONLY,
+    MASTERDOWN, LOADING), the connections are given up: its name may lead to another server by now.
+
     Operations that must not wait for each other, such as reads and slow writes, take a client each.
     """
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, beside: Sequence[RedisClient] = ()) -> None:
         """
         url: `redis://`, `rediss://` or `unix://`.
         connections: at most so many at a time; other operations wait for one to become free.
+        beside: clients of the same URL, which lose their connections when this one finds the wrong server: a former
+            primary would go on answering their reads.
         """
+        self._beside = tuple(beside)
         self._free = asyncio.Semaphore(connections)
         self._answered = 0.0
         self._pool = _Pool.from_url(
@@ -106,6 +114,8 @@ class RedisClient:
                 raise HistoryUnavailable(f"{what} within {seconds:g} s") from error
             except (RedisError, OSError) as error:
                 REDIS_ERRORS.labels(operation).inc()
+                if _is_wrong_server(error):
+                    await self.reconnect()
                 raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
 
     def pipeline(self) -> Pipeline:
@@ -117,12 +127,29 @@ class RedisClient:
         return (await self.run_all(script, [Call(keys, arguments)]))[0]
 
     async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
-        """Every call atomically, all in one round trip. If it raises, any of them may have been run."""
+        """Every call atomically, all in one round trip. If it raises, any of them may have been run.
+
+        Once more on a new connection where the server was the wrong one, which has then run none of them.
+        """
         try:
-            return await self._run_all(script, calls)
+            return await self._run_on_right_server(script, calls)
         except NoScriptError:
             await self.redis.script_load(script.text)
             return await self._run_all(script, calls)
+
+    async def _run_on_right_server(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        try:
+            return await self._run_all(script, calls)
+        except RedisError as error:
+            if not _is_wrong_server(error):
+                raise
+        await self.reconnect()
+        return await self._run_all(script, calls)
+
+    async def reconnect(self) -> None:
+        """Closes the connections that nobody uses, so that what comes next asks again where the server is."""
+        for client in (self, *self._beside):
+            await client._pool.drop_idle()
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -133,6 +160,10 @@ class RedisClient:
             for call in calls:
                 pipeline.evalsha(script.sha, len(call.keys), *call.keys, *call.arguments)
             return list(await pipeline.execute())
+
+
+def _is_wrong_server(error: Exception) -> bool:
+    return isinstance(error, WRONG_SERVER) or any(word in str(error) for word in IN_SCRIPTS)
 
 
 def _reason(error: Exception) -> str:

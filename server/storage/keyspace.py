@@ -30,6 +30,10 @@ For the synonyms, of which there are at most 10,000 words and phrases:
 
     gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
 
+For readiness:
+
+    gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
+
 A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
 of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
 of the log merge the 64 streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
@@ -43,6 +47,7 @@ from urllib.parse import quote
 __all__ = [
     "BUCKETS",
     "CHANGES_KEY",
+    "CHECK_KEY",
     "ERASED_KEY",
     "ERASED_LENGTH",
     "NUMBER_KEY",
@@ -61,6 +66,7 @@ ORDER_KEY = "gemserve:{catalog}:order"
 NUMBER_KEY = "gemserve:{catalog}:number"
 SPLIT_KEY = "gemserve:{traffic}:split"
 SYNONYMS_KEY = "gemserve:{synonyms}:sets"
+CHECK_KEY = "gemserve:{check}:write"
 ERASED_KEY = "gemserve:{erased}:users"
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 

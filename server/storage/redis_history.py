@@ -18,12 +18,13 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
-from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
+from server.storage.keyspace import BUCKETS, CHECK_KEY, bucket_key, bucket_of, user_key
 from server.storage.merge import merge
 from server.storage.protocol import EMPTY, Event, History, PastEvent, PastEvents
 
 __all__ = ["RedisHistory", "durability_warnings"]
 
+CHECK_SECONDS = 60
 RUN_DIGITS = 10
 BATCH = 100  # events in a round trip; packing a thousand at once would hold up the event loop
 RECORD_EVENT = Script.named("record_event")
@@ -41,7 +42,7 @@ class RedisHistory:
     def __init__(self, settings: StorageSettings) -> None:
         writers = max(1, settings.connections // 2)
         self._reads = RedisClient(settings.url, max(1, settings.connections - writers))
-        self._writes = RedisClient(settings.url, writers)
+        self._writes = RedisClient(settings.url, writers, beside=[self._reads])
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
@@ -80,8 +81,9 @@ class RedisHistory:
         return await erase(self._writes, user, self._write_timeout)
 
     async def check(self) -> None:
+        """Writes on a connection of the reads, which slow writes do not hold up and a replica would go on answering."""
         async with self._reads.limit("check", self._read_timeout):
-            await self._reads.redis.ping()
+            await self._reads.redis.set(CHECK_KEY, 1, ex=CHECK_SECONDS)
 
     async def warnings(self) -> list[str]:
         try:
