@@ -57,6 +57,7 @@ packages:
 	$(if $(WANT_REDIS),command -v redis-server >/dev/null || missing="$$missing redis-server";) \
 	$(if $(WANT_NPM),command -v npm >/dev/null || missing="$$missing nodejs npm";) \
 	$(if $(WANT_CURL),command -v curl >/dev/null || missing="$$missing curl";) \
+	$(if $(WANT_NGINX),test -x /usr/sbin/nginx || command -v nginx >/dev/null || missing="$$missing nginx-light";) \
 	$(if $(WANT_BROWSER),command -v chromedriver >/dev/null || missing="$$missing chromium chromium-driver";) \
 	test -z "$$missing" || { echo "installing$$missing"; $(SUDO) sh -c "apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null"; }
@@ -152,6 +153,7 @@ test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
+test test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 

@@ -30,6 +30,7 @@ from server.api.routes import (
     traffic,
     users,
 )
+from server.api.transport import root_path
 from server.api.transport.compression import CompressionMiddleware
 from server.api.transport.head import HeadMiddleware
 from server.api.transport.middleware import REQUEST_ID, ProblemMiddleware, RequestContextMiddleware
@@ -103,7 +104,7 @@ def create_app(
 
     Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
     cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
-    needed. `deploy`, `connect`, `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
+    needed. Raises SettingsError for a root path that is an address of the server's own. `deploy`, `connect`, `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -145,13 +146,15 @@ def create_app(
         redoc_url=None,
         generate_unique_id_function=document.operation_id,
     )
-    document.install(app)
+    document.install(app, settings.root_path)
     install_handlers(app)
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
     for part in (search, batch, events, items, synonyms, models, traffic, keys, operations, static, users):
         app.include_router(part.router)
+    if settings.root_path:
+        root_path.install(app, settings.root_path)
     return app
 
 

@@ -55,8 +55,8 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """For `app.openapi`. It is made once."""
+def describe(app: FastAPI, root_path: str | None = None) -> dict[str, Any]:
+    """For `app.openapi`. It is made once. root_path: where clients find the server's /, without the slash."""
     if app.openapi_schema is None:
         document = get_openapi(
             title="gemserve",
@@ -64,7 +64,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             summary="One language model for search and recommendation.",
             description=DESCRIPTION,
             routes=app.routes,
-            servers=[{"url": "/"}],
+            servers=[{"url": root_path or "/"}],
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         _complete(document)
@@ -125,9 +125,9 @@ def _set_example(place: dict[str, Any], example: object) -> None:
     content["example"] = example
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, root_path: str | None = None) -> None:
     """Makes this the document that /openapi.json answers."""
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.openapi = partial(describe, app, root_path)  # type: ignore[method-assign]
 
 
 def text_of(document: dict[str, Any]) -> str:

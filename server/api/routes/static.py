@@ -8,7 +8,8 @@ again asks for index.html alone, and never runs with another version's scripts.
 Swagger UI's files; the page and its few lines of script are ours, because Content-Security-Policy forbids the script
 that FastAPI's own page has inside of it.
 
-Addresses of pages may have any parameters: links carry them, and scripts read them.
+Addresses of pages may have any parameters: links carry them, and scripts read them. All that a page names is relative
+to the page, so it works under any prefix of a reverse proxy.
 """
 
 from hashlib import sha256
@@ -39,7 +40,7 @@ def digest_of(folder: Path) -> str:
 
 
 DIGEST = digest_of(SHOP)
-PAGE = (SHOP / INDEX).read_text(encoding="utf-8").replace('"/static/', f'"/static/{DIGEST}/')
+PAGE = (SHOP / INDEX).read_text(encoding="utf-8").replace('"static/', f'"static/{DIGEST}/')
 PAGE_HEADERS = REVALIDATED | {"ETag": f'"{DIGEST}"'}
 
 router = APIRouter(include_in_schema=False)

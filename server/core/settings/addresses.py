@@ -1,4 +1,4 @@
-"""Addresses in settings: the Redis, the proxies that are trusted, and the origins whose pages may call.
+"""Addresses in settings: the Redis, proxies that are trusted, the prefix they add, and origins whose pages may call.
 
 Each is refused where the library that takes it would pass over a part of it, or where it lets everybody in.
 """
@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
 
-__all__ = ["MAX_SOCKET_BYTES", "check_origins", "check_proxies", "check_redis_url", "is_loopback"]
+__all__ = ["MAX_SOCKET_BYTES", "check_origins", "check_proxies", "check_redis_url", "check_root_path", "is_loopback"]
 
 MAX_PORT = 65_535
 MAX_SOCKET_BYTES = 107
@@ -25,6 +25,9 @@ MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 LABEL = r"[A-Za-z0-9\-]+"
 ORIGIN = re.compile(rf"https?://({LABEL}(?:\.{LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?", re.ASCII)
 DATABASE = re.compile(r"(/[0-9]+)?/?", re.ASCII)
+SEGMENT = re.compile(r"[A-Za-z0-9._~\-]+", re.ASCII)
+MAX_ROOT_PATH = 256
+"""Characters of the prefix that a proxy adds."""
 ESCAPES = "write / ? # @ : of a password as %2F %3F %23 %40 %3A"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -146,6 +149,33 @@ def _is_origin(origin: str) -> bool:
         return not found[1].startswith("[") or bool(ipaddress.IPv6Address(found[1][1:-1]))
     except ValueError:
         return False
+
+
+def check_root_path(path: str) -> None:
+    """Raises ValueError for what no proxy's prefix is, or what the page of a server could not be found under."""
+    if fault := _fault_of_root_path(path):
+        raise ValueError(f"is no prefix, such as /gemserve: {fault}")
+
+
+def _fault_of_root_path(path: str) -> str | None:
+    if "://" in path or path.startswith("//"):
+        return "write the path alone, without scheme and host"
+    if not path.startswith("/"):
+        return "it must begin with /"
+    if path.endswith("/"):
+        return "leave out the / at its end; without a prefix leave the setting out"
+    if "?" in path or "#" in path:
+        return "leave out what begins with ? or #"
+    if len(path) > MAX_ROOT_PATH:
+        return f"it has {len(path)} characters, and may have {MAX_ROOT_PATH}"
+    for segment in path[1:].split("/"):
+        if not segment:
+            return "two / follow each other"
+        if segment in {".", ".."}:
+            return f"browsers and proxies resolve {segment}: write the path that it leads to"
+        if not SEGMENT.fullmatch(segment):
+            return "use only letters a to z, digits and . _ ~ - between its slashes"
+    return None
 
 
 def is_loopback(host: str) -> bool:

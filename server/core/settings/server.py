@@ -14,7 +14,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from server.core.settings.addresses import check_origins, check_proxies, check_redis_url, is_loopback
+from server.core.settings.addresses import (
+    check_origins,
+    check_proxies,
+    check_redis_url,
+    check_root_path,
+    is_loopback,
+)
 from server.core.settings.engine import EngineSettings
 from server.core.settings.former_names import current_value
 from server.core.settings.storage import StorageSettings
@@ -66,6 +72,9 @@ class Settings(BaseSettings):
     bundles: Path = Field(description="folder of published bundles; the one that `current` points to is served")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    root_path: str | None = Field(
+        None, description="prefix under which a reverse proxy has the server, as /gemserve; it may take it off or not"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
 
     redis: str = Field(STORAGE.url, repr=False, description="where histories and events are kept")
@@ -179,6 +188,13 @@ class Settings(BaseSettings):
     def _is_redis_url(cls, url: str) -> str:
         check_redis_url(url)
         return url
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_root_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            check_root_path(path)
+        return path
 
     @field_validator("cors_origins")
     @classmethod

@@ -133,7 +133,7 @@ export class Api {
 
 /**
  * @param {string} method
- * @param {string} address
+ * @param {string} address  as the API has it; asked for beside this page, which may lie under a proxy's prefix
  * @param {string | null} key
  * @param {{body?: unknown, signal?: AbortSignal}} options
  */
@@ -142,7 +142,7 @@ async function send(method, address, key, { body, signal }) {
   if (key !== null) headers.set("Authorization", `Bearer ${key}`);
   if (body !== undefined) headers.set("Content-Type", "application/json");
   try {
-    return await fetch(address, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    return await fetch(`.${address}`, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unreachable();

@@ -53,7 +53,7 @@ export function startSearch({ store, api, onOpen, onWhy }) {
     byId("shelf").hidden = query !== "";
     byId("results-heading").textContent = `Results for “${query}”`;
     note.replaceChildren();
-    history.replaceState(null, "", query === "" ? "/" : `/?${new URLSearchParams({ q: query })}`);
+    history.replaceState(null, "", query === "" ? "./" : `./?${new URLSearchParams({ q: query })}`);
     if (query === "") listing.cancel();
   }
 
