@@ -102,9 +102,10 @@ def create_app(
 ) -> FastAPI:
     """An application whose lifespan loads the current bundle and starts its engine.
 
-    Entering the lifespan raises KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that
-    cannot be served and EngineError for an engine that does not start. Redis may be away: it is connected to when first
-    needed. Raises SettingsError for a root path that is an address of the server's own. `deploy`, `connect`, `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
+    Raises SettingsError for a root path that is an address of the server's own. Entering the lifespan raises
+    KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that cannot be served and EngineError
+    for an engine that does not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`,
+    `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)

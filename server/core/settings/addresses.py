@@ -158,24 +158,18 @@ def check_root_path(path: str) -> None:
 
 
 def _fault_of_root_path(path: str) -> str | None:
-    if "://" in path or path.startswith("//"):
-        return "write the path alone, without scheme and host"
-    if not path.startswith("/"):
-        return "it must begin with /"
-    if path.endswith("/"):
-        return "leave out the / at its end; without a prefix leave the setting out"
-    if "?" in path or "#" in path:
-        return "leave out what begins with ? or #"
-    if len(path) > MAX_ROOT_PATH:
-        return f"it has {len(path)} characters, and may have {MAX_ROOT_PATH}"
-    for segment in path[1:].split("/"):
-        if not segment:
-            return "two / follow each other"
-        if segment in {".", ".."}:
-            return f"browsers and proxies resolve {segment}: write the path that it leads to"
-        if not SEGMENT.fullmatch(segment):
-            return "use only letters a to z, digits and . _ ~ - between its slashes"
-    return None
+    segments = path[1:].split("/")
+    faults = {
+        "write the path alone, without scheme and host": "://" in path or path.startswith("//"),
+        "it must begin with /": not path.startswith("/"),
+        "leave out the / at its end; without a prefix leave the setting out": path.endswith("/"),
+        "leave out what begins with ? or #": "?" in path or "#" in path,
+        f"it has {len(path)} characters, and may have {MAX_ROOT_PATH}": len(path) > MAX_ROOT_PATH,
+        "two / follow each other": "" in segments,
+        "browsers and proxies resolve . and ..: write the path that they lead to": {".", ".."} & set(segments),
+        "use only letters a to z, digits and . _ ~ - between its slashes": not all(map(SEGMENT.fullmatch, segments)),
+    }
+    return next((fault for fault, found in faults.items() if found), None)
 
 
 def is_loopback(host: str) -> bool:
