@@ -153,7 +153,7 @@ test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
-test test-slow: WANT_NGINX := yes
+test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 

@@ -1,0 +1,46 @@
+"""HEAD, as load balancers, link checkers and `curl -I` send it, of everything that answers GET."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.api.routes import static
+from server.app import create_app
+from server.core.settings import Settings
+from tests.support.http_shop import Shop
+
+PLAIN = {"Accept-Encoding": "identity"}
+VALUES = {"item_id": "item-9", "user": "ada", "set_id": "tents"}
+QUERIES = {"/search": "?q=tent", "/recommend": "?user=ada"}
+UNSTEADY = {"/metrics", "/search", "/recommend", "/items/{item_id}/similar"}
+"""Their answers hold times, so two of them may differ in length."""
+
+
+def addresses() -> Iterator[str]:
+    """Every GET of the OpenAPI document, and the pages with all that they load."""
+    document = create_app(Settings.model_construct(bundles=Path())).openapi()
+    yield from (path for path, operations in document["paths"].items() if "get" in operations)
+    yield from ("/", "/docs", "/openapi.json")
+    yield from (f"/static/{static.DIGEST}/{file.name}" for file in static.SHOP.iterdir() if file.name != static.INDEX)
+    html = (static.STATIC / "swagger" / static.INDEX).read_text()
+    yield from (f"/{name}" for name in re.findall(r'(?:href|src)="(docs/[^"]+)"', html))
+
+
+@pytest.mark.parametrize("path", sorted(addresses()))
+async def test_every_get_answers_head(shop: Shop, path: str) -> None:
+    await shop.client.put("/synonyms/tents", json={"synonyms": ["tent", "shelter"]})
+    address = re.sub(r"\{(\w+)\}", lambda name: VALUES[name[1]], path) + QUERIES.get(path, "")
+    got, head = await shop.client.get(address, headers=PLAIN), await shop.client.head(address, headers=PLAIN)
+    assert (got.status_code, head.status_code) == (200, 200), got.text[:500]
+    assert head.content == b""
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert head.headers["content-length"].isdecimal()
+    assert path in UNSTEADY or head.headers["content-length"] == str(len(got.content))
+    assert set(head.headers) == set(got.headers)
+
+
+def test_the_list_has_what_probes_ask_for() -> None:
+    asked = {"/", "/docs", "/metrics", "/health/live", "/health/ready", "/search", "/items/{item_id}", "/version"}
+    assert asked <= set(addresses())
