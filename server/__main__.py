@@ -32,8 +32,8 @@ from server.core.logging import configure_logging
 from server.core.process import gc_freeze, raise_fd_limit
 from server.core.settings import Settings, read_settings
 from server.engine.errors import EngineError
-from server.storage.client import check_redis
 from server.storage.managed_redis import managed_redis
+from server.storage.primary import check_redis
 
 REFUSED = 2
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

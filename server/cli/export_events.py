@@ -34,9 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from catalog.data.events import EVENTS_SCHEMA
 from catalog.data.tombstones import (
@@ -52,6 +50,7 @@ from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
+from server.storage.primary import open_redis
 
 __all__ = ["Counts", "export_events", "main"]
 
@@ -269,17 +268,11 @@ def parse(
     return options
 
 
-def connect(url: str) -> Redis:
-    """A client whose every step is given up after REDIS_SECONDS, twice."""
-    times = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 1), **times)
-
-
 def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_events") -> int:
     """The process's exit status. program: how it is called, for its help."""
     options = parse(arguments, program)
     try:
-        with connect(server_redis(options.redis)) as redis:
+        with open_redis(server_redis(options.redis), REDIS_SECONDS) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
         print(f"export: nothing was written: {printable(error)}{where_redis_may_be(error)}", file=sys.stderr)

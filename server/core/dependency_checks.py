@@ -6,7 +6,7 @@ requirements/runtime.in, from which `make lock` goes), and whoever raises one lo
 | package | used | by | checked |
 |---|---|---|---|
 | uvicorn | members of its HTTP protocol and its server | api/transport/protocol.py, __main__.py | at the start |
-| redis | the idle connections of its pool | storage/client.py | at the start |
+| redis | its idle connections, `ensure_connection`, `_connect` | storage/primary/pool.py | at the start |
 | vllm | its model runner, scheduler and pooler; the processes and sockets of an engine | engine/vllm | when an engine \
 starts: `Runner` and `ItemScheduler` refuse what they do not know; tests/integration runs a real one |
 | transformers | its caches; the layers of Qwen2, Llama and T5 | catalog/search/transformers.py, trainer/model, \

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, MasterDownError, NoScriptError, ReadOnlyError, RedisError
 
-from server.core.dependency_checks import require_members
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
+from server.storage.primary import make_pool
 
-__all__ = ["Call", "RedisClient", "Script", "check_redis"]
+__all__ = ["Call", "RedisClient", "Script"]
 
 WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError)
 IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ")  # as Redis 6 quotes them in the error of a script
@@ -49,18 +47,6 @@ class Call:
     arguments: Sequence[str | bytes | int | float]
 
 
-class _Pool(ConnectionPool):
-    async def drop_idle(self) -> None:
-        """Closes the connections that nobody uses; without a pause in which somebody could take one."""
-        for connection in self._available_connections:
-            await connection.disconnect(nowait=True)
-
-
-def check_redis() -> None:
-    """Raises StartupError where the redis-py that is installed lacks what `_Pool` uses of its pool."""
-    require_members("redis", ConnectionPool, attributes=("_available_connections",))
-
-
 class RedisClient:
     """A pool of connections, made when they are first needed, and again by itself after Redis was away.
 
@@ -72,7 +58,7 @@ class RedisClient:
 
     def __init__(self, url: str, connections: int, beside: Sequence[RedisClient] = ()) -> None:
         """
-        url: `redis://`, `rediss://` or `unix://`.
+        url: `redis://`, `rediss://`, `unix://` or, with Sentinels, `redis+sentinel://`, `rediss+sentinel://`.
         connections: at most so many at a time; other operations wait for one to become free.
         beside: clients of the same URL, which lose their connections when this one finds the wrong server: a former
             primary would go on answering their reads.
@@ -80,15 +66,7 @@ class RedisClient:
         self._beside = tuple(beside)
         self._free = asyncio.Semaphore(connections)
         self._answered = 0.0
-        self._pool = _Pool.from_url(
-            url,
-            max_connections=connections,
-            # `limit` is the only clock: with a time limit of its own redis-py makes a task of every command it sends.
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            # Once, at once: for a connection that Redis closed while it was idle. Writing twice is harmless.
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._pool = make_pool(url, connections)  # `limit` is the only clock
         self.redis = Redis.from_pool(self._pool)
 
     @asynccontextmanager
@@ -153,7 +131,7 @@ class RedisClient:
 
     async def close(self) -> None:
         await self.redis.aclose()
-        await self._pool.disconnect()
+        await self._pool.aclose()
 
     async def _run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         async with self.pipeline() as pipeline:

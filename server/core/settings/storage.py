@@ -12,7 +12,7 @@ class StorageSettings:
     """The server's `Settings.storage`. A command that only reads Redis makes one itself, from a URL."""
 
     url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
-    """`redis://`, `rediss://` or `unix://`; not printed, as it may hold a password."""
+    """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; not printed, as it may hold a password."""
     read_timeout_ms: int = 150
     """Longest wait for a history."""
     write_timeout_ms: int = 1_000
