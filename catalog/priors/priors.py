@@ -206,7 +206,7 @@ class Priors:
             by_words = self._words.find(query, 2 * self.settings.listed, prefix=prefix, kept=kept)
             said["bm25"] = by_words.item_S, by_words.score_S
             moments.append(perf_counter())
-            further = np.array([*by_words.titled, *by_words.named, *further.tolist()], np.int64)
+            further = np.array([*by_words.titled, *by_words.named, *by_words.begun, *further.tolist()], np.int64)
         of_sources, values = zip(*(said[name] for name in SOURCES), strict=True)
         item_C, value_CF = self._kernels.join(
             of_sources, values, SOURCE_COLUMNS, further, self._words.present_N, self._listed, len(FEATURES)

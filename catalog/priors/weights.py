@@ -1,6 +1,6 @@
 """How much each feature of a prior counts beside the model's log-probability.
 
-The weights of a bundle are learned on its validation questions (`trainer/evaluation/guidance.py`). A shop without
+The weights of a bundle are learned on its validation questions (`trainer/evaluation/guidance`). A shop without
 events has the usual ones, with which search works before anything is trained.
 
 C candidates, F features, K items.
@@ -93,6 +93,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "numbers": 1.0,
             "exact_title": 20.0,
             "identifier": 30.0,
+            "title_begun": 4.0,
             "same_clicks": 1.0,
             "alike_clicks": 1.0,
             "intent": 0.5,
@@ -120,7 +121,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
 }
 """What weights are drawn towards where there are few validation questions, and what a shop without any has: rounded
 means of those that were learned on the bundled store, MovieLens and Last.fm. Hardly any held-out question is a title or
-an id, so those two are set: whoever types one wants that item."""
+an id, and none is half of a title, so those three are set: whoever types one wants that item."""
 
 
 def save_weights(weights: Mapping[Task, PriorWeights], file: Path) -> None:

@@ -3,8 +3,9 @@
     python -m loadtest.relevance --bundle bundles/current --json relevance.json [--count 400] [--seed 0] [--width 50]
 
 Of questions for one item, `first` and `ten` are the shares where it is the first answer, or among ten. Of questions for
-any item of a brand or a category they are the shares of right items among the first answers, and among ten. Every
-question is asked without a history: of the model alone (`model`), and guided by what the catalog knows (`guided`).
+any item of a kind they are the shares of right items among the first answers, and among ten, or as many as there are.
+Every question is asked without a history: of the model alone (`model`), and guided by what the catalog knows
+(`guided`).
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def shares(questions: Sequence[Question], ranked: Sequence[np.ndarray]) -> dict[
     for question, item_K in zip(questions, ranked, strict=True):
         right_K = question.right_N[item_K[:TEN]]
         first.append(bool(right_K[:1].any()))
-        ten.append(float(right_K.any()) if question.one else float(right_K.mean()))
+        ten.append(float(right_K.any()) if question.one else float(right_K.sum() / min(TEN, question.right_N.sum())))
     return {"first": round(float(np.mean(first)), 4), "ten": round(float(np.mean(ten)), 4)}
 
 

@@ -1,15 +1,17 @@
-"""Questions whose right answers a catalog tells by itself: titles, with slips and halves, ids, brands and categories.
+"""Questions whose right answers a catalog tells by itself: titles, with slips and halves, ids, and kinds of items.
 
 N items.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
@@ -18,7 +20,14 @@ __all__ = ["Question", "question_sets"]
 
 MIN_OF_GROUP = 10
 """Items that a brand or category has at least, so that ten of them could be found."""
+MIN_ALIKE = 3
+"""Items that have the same number, or the same value of a column, in a category at least."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+FULL_WIDTH = {letter: letter + 0xFEE0 for letter in range(0x21, 0x7F)}
+COUNTED = re.compile(r"(?<![\w.,])(\d+)[\s-]*([^\W\d_]+)")
+"""A number and the word behind it."""
+NAMED_COLUMNS = ("item_id", "title", "description", "brand")
+"""Columns of text that other questions ask for, or none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +57,10 @@ def question_sets(items: Items, count: int, seed: int) -> Mapping[str, Sequence[
     for kind, write in (("id", str), ("id_without_hyphens", lambda item_id: item_id.lower().replace("-", " "))):
         sets[kind] = [Question(write(ids[row]), np.arange(len(items)) == row, True) for row in drawn]
     sets |= _kinds(items, count, generator)
+    sets |= {
+        kind: [Question(text, right_N, False) for text, right_N in _drawn(groups, count, generator, MIN_ALIKE)]
+        for kind, groups in (("number_category", _counted(items)), ("value_category", _valued(items)))
+    }
     return {kind: questions for kind, questions in sets.items() if questions}
 
 
@@ -60,6 +73,7 @@ def _changes(generator: np.random.Generator) -> Mapping[str, Callable[[str], str
         "words_swapped": _swapped,
         "other_number": _other_number,
         "accents_dropped": _unaccented,
+        "full_width": lambda title: title.translate(FULL_WIDTH),
         "half_title": lambda title: _beginning(title, 1 / 2),
         "quarter_title": lambda title: _beginning(title, 1 / 4),
         "three_quarters_title": lambda title: _beginning(title, 3 / 4),
@@ -137,10 +151,37 @@ def _kinds(items: Items, count: int, generator: np.random.Generator) -> dict[str
     }
 
 
+def _counted(items: Items) -> dict[str, NDArray[np.bool_]]:
+    """The items of a category with a number in their titles, such as `4 person tents`."""
+    titles = items.table["title"].to_pylist()
+    return _in_categories(
+        items, [{f"{n} {word}".lower() for n, word in COUNTED.findall(title or "")} for title in titles]
+    )
+
+
+def _valued(items: Items) -> dict[str, NDArray[np.bool_]]:
+    """The items of a category with a value of a further column, such as `blue tents`."""
+    columns = [field.name for field in items.table.schema if pa.types.is_string(field.type)]
+    rows = [items.table[name].to_pylist() for name in columns if name not in NAMED_COLUMNS]
+    return _in_categories(items, [{value for value in own if value} for own in zip(*rows, strict=True)])
+
+
+def _in_categories(items: Items, values: Sequence[set[str]]) -> dict[str, NDArray[np.bool_]]:
+    """For each value and the last of the categories of an item that has it, the items that have both.
+
+    values: of each item.
+    """
+    groups: dict[str, NDArray[np.bool_]] = {}
+    for row, (own, names) in enumerate(zip(values, items.table["categories"].to_pylist(), strict=False)):
+        for value in sorted(own) if names else ():
+            groups.setdefault(f"{value} {names[-1]}", np.zeros(len(items), bool))[row] = True
+    return groups
+
+
 def _drawn(
-    groups: Mapping[str, NDArray[np.bool_]], count: int, generator: np.random.Generator
+    groups: Mapping[str, NDArray[np.bool_]], count: int, generator: np.random.Generator, least: int = MIN_OF_GROUP
 ) -> list[tuple[str, NDArray[np.bool_]]]:
-    large = [(text, right_N) for text, right_N in groups.items() if right_N.sum() >= MIN_OF_GROUP]
+    large = [(text, right_N) for text, right_N in groups.items() if right_N.sum() >= least]
     return [large[i] for i in np.sort(generator.permutation(len(large))[:count])]
 
 

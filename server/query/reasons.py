@@ -175,5 +175,7 @@ def _words_text(query: Query, value_F: NDArray[np.float64]) -> str:
         return f"Its number is “{named}”"
     if value_F[COLUMN["exact_title"]]:
         return "Exact title match"
+    if value_F[COLUMN["title_begun"]]:
+        return f"Its title begins with “{named}”"
     best = max(WORD_TEXTS, key=lambda name: value_F[COLUMN[name]])
     return WORD_TEXTS[best].format(named)

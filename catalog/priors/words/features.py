@@ -17,6 +17,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
+from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
 from catalog.priors.words.matches import Match, matches
@@ -34,9 +35,12 @@ WORD_FEATURES = (
     "numbers",  # the share of the query's numbers that the item has; 1 where there are none
     "exact_title",  # whether the query is the title
     "identifier",  # whether the query is the item's id
+    "title_begun",  # the share of the title that the query is, which begins as the title does
 )
 """The names of the features, each from 0 to 1."""
-NUMBERS, EXACT_TITLE, IDENTIFIER = map(WORD_FEATURES.index, ("numbers", "exact_title", "identifier"))
+NUMBERS, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
+    WORD_FEATURES.index, ("numbers", "exact_title", "identifier", "title_begun")
+)
 MAX_TERMS = 20_000
 """Words of queries, in each field, that are remembered."""
 MAX_NAMED = 100
@@ -50,6 +54,7 @@ class FoundByWords:
     words: the readings of each of its words.
     item_S, score_S: the best items by BM25, int64, the best first, and their scores, float64.
     titled, named: the items whose title, or whose id, the query is.
+    begun: the share of their titles that the query is, of items whose titles begin with it.
     """
 
     words: Sequence[Mapping[str, float]]
@@ -57,6 +62,7 @@ class FoundByWords:
     score_S: NDArray[np.float64]
     titled: Sequence[int]
     named: Sequence[int]
+    begun: Mapping[int, float]
 
 
 class WordFeatures:
@@ -80,6 +86,7 @@ class WordFeatures:
         self._words = ItemWords(fields, self._readings.analyzer)
         self._titles = _Places()
         self._ids = _Places()
+        self._beginnings = Beginnings()
         self._name(np.arange(len(items)), items, fields)
 
     def with_items(
@@ -118,7 +125,8 @@ class WordFeatures:
         title = list(words_of(self._readings.analyzer, query))
         titled = [item for item in self._titles.of(" ".join(title)) if self._words.has_title(item, title)]
         named = [item for item in self._ids.of(folded(query)) if item in self._words]
-        return FoundByWords(words, *self._search(words, most), titled[:MAX_NAMED], named[:MAX_NAMED])
+        begun = {item: share for item, share in self._beginnings.of(query) if item in self._words} if prefix else {}
+        return FoundByWords(words, *self._search(words, most), titled[:MAX_NAMED], named[:MAX_NAMED], begun)
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
@@ -133,6 +141,9 @@ class WordFeatures:
         for column, items in ((EXACT_TITLE, found.titled), (IDENTIFIER, found.named)):
             if items:
                 value_CF[np.isin(item_C, items), column] = 1
+        if found.begun:
+            begun_C = np.flatnonzero(np.isin(item_C, list(found.begun)))
+            value_CF[begun_C, TITLE_BEGUN] = [found.begun[item] for item in item_C[begun_C].tolist()]
 
     def matches(
         self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]
@@ -148,8 +159,10 @@ class WordFeatures:
         """Have items found by their ids and titles."""
         for item, item_id in zip(item_K.tolist(), items.table["item_id"].to_pylist(), strict=True):
             self._ids.add(item, folded(item_id))
-        for item, title in zip(item_K.tolist(), fields.get("title", ()), strict=False):
+        titles = fields.get("title", ())
+        for item, title in zip(item_K.tolist(), titles, strict=False):
             self._titles.add(item, " ".join(words_of(self._readings.analyzer, title)))
+        self._beginnings.add(item_K.tolist(), titles)
 
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best items by BM25, the best first, and their scores."""

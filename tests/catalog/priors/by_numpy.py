@@ -32,7 +32,7 @@ def candidates(priors, items, query, history, present, bm25_N):
             said[name] = padded(clicks.score(fitted, [query], settings).toarray()[0], len(items))
         said["bm25"] = bm25_N
         compare(items, query, split, present, value_NF)
-        named = [value_NF[:, COLUMN[name]] for name in ("exact_title", "identifier")]
+        named = [value_NF[:, COLUMN[name]] for name in ("exact_title", "identifier", "title_begun")]
         found |= {item for own in named for item in np.flatnonzero(own)[:MAX_NAMED].tolist()}
     for name, all_N in said.items():
         value_N = np.where(present, all_N, 0)
@@ -87,6 +87,9 @@ def compare(items, query, split, present, value_NF):
         value_F[COLUMN["category"]] = sum(rarity[w] for w in asked if w in categories) / total
         value_F[COLUMN["exact_title"]] = bool(asked) and title == asked
         value_F[COLUMN["identifier"]] = folded(query) == folded(items.ids[row]) != ""
+        begun = folded(items.table["title"][row].as_py() or "")
+        if len(folded(query)) >= 2 and begun.startswith(folded(query)):
+            value_F[COLUMN["title_begun"]] = len(folded(query)) / len(begun)
 
 
 def intent_of(priors, items, words):

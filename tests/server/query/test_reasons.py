@@ -66,13 +66,16 @@ WORDS = [
     ("item-7", "Its number is “item-7”"),
     ("7 of summer title", "Title match for “7 of summer title”"),
     ("7 titles", "Title match for “7 titles”"),
+    ("tit", "Its title begins with “tit”"),
     ("alpina", "Brand match for “alpina”"),
     ("camping", "Category match for “camping”"),
     ("{} 7", "Title match for “{} 7”"),
 ]
 
 
-@weighing("bm25", "covered", "title_covered", "brand", "category", "numbers", "exact_title", "identifier")
+@weighing(
+    "bm25", "covered", "title_covered", "brand", "category", "numbers", "exact_title", "identifier", "title_begun"
+)
 @pytest.mark.parametrize(("query", "text"), WORDS)
 async def test_words(shop: Shop, query: str, text: str) -> None:
     said = await reason(shop, "/search", 7, q=query, correct="false")

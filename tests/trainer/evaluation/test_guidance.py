@@ -5,7 +5,10 @@ import pytest
 
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import USUAL_WEIGHTS
+from trainer.data.histories import Question
 from trainer.evaluation.guidance import MIN_QUESTIONS, Choice, learn_from
+from trainer.evaluation.guidance.choices import half_typed
+from trainer.evaluation.guidance.conditional_logit import folds
 
 USUAL = USUAL_WEIGHTS["recommendation"]
 EASE, POPULARITY = 1 + FEATURES.index("ease"), 1 + FEATURES.index("popularity")
@@ -59,3 +62,28 @@ def test_without_the_model_its_weight_stays_zero_and_the_others_make_up_for_it()
     beside, alone = learn_from(choices, USUAL), learn_from(choices, USUAL, with_model=False)
     assert alone.weights.model == 0.0
     assert alone.weights.feature_F[EASE - 1] > beside.weights.feature_F[EASE - 1] + 1
+
+
+def test_a_question_that_is_asked_in_two_ways_counts_once_and_is_in_one_fold():
+    choices = choices_by(np.zeros(1 + len(FEATURES)), MIN_QUESTIONS - 1)
+    twice = [Choice(one.value_CF, one.right, place) for place, one in enumerate(choices)] * 2
+    assert learn_from(twice, USUAL).weights is USUAL
+    first, second = folds(twice, 0).reshape(2, -1)
+    np.testing.assert_array_equal(first, second)
+    assert set(first) == set(range(5))
+
+
+def test_half_of_a_query_is_half_of_its_letters():
+    def asked(query):
+        return Question(user=0, start=0, stop=1, task="search", item=3, query=query)
+
+    queries = ["sleeping bag", "tents", "ab", "camp x", " oil ", None, "", "日本語"]
+    halves = half_typed([asked(query) for query in queries])
+    assert {place: half.query for place, half in halves.items()} == {
+        0: "sleepi",
+        1: "ten",
+        3: "cam",
+        4: "oi",
+        7: "日本",
+    }
+    assert all(half.item == 3 for half in halves.values())

@@ -20,6 +20,7 @@ KINDS = {
     "words_swapped": "two of its words swapped",
     "other_number": "its last word in the other number",
     "accents_dropped": "without its accents",
+    "full_width": "in full-width letters",
     "three_quarters_title": "the first three quarters of its letters",
     "half_title": "the first half of its letters",
     "quarter_title": "the first quarter of its letters",
@@ -28,6 +29,8 @@ KINDS = {
     "brand": "a brand: the share of its items",
     "category": "a category: the share of its items",
     "brand_category": "a brand and a category: the share of their items",
+    "number_category": "a number with its unit and a category",
+    "value_category": "a value of a further column, such as a colour, and a category",
 }
 """The kinds of questions, in order, and what is typed."""
 PLACES = ("first", "ten")

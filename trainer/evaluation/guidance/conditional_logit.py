@@ -1,0 +1,134 @@
+"""Weights by a conditional logit (McFadden, 1974): of a question's candidates, those of all sources and the model's own
+best, the right one is chosen with a probability that is the softmax of their scores.
+
+The weights are drawn towards the usual ones by a penalty that cross-validation chooses, so few questions change little.
+
+Q questions, C candidates of a question, A candidates of all, F features, of which the first is the model's
+log-probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from catalog.priors.priors import FEATURES
+from catalog.priors.weights import PriorWeights
+
+__all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "folds", "learn_from"]
+
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
+FOLDS = 5
+MIN_QUESTIONS = 50
+"""Validation questions below which the usual weights are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedWeights:
+    """Weights of one task, and how they came about.
+
+    questions: from how many they were learned; 0 for the usual ones.
+    penalty: on the squared distance from the usual weights; None for the usual ones.
+    """
+
+    weights: PriorWeights
+    questions: int
+    penalty: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """One question.
+
+    value_CF: the features of its candidates, float64.
+    right: the place of the right one.
+    question: equal for choices that are ways to ask one question, which are never in different folds; None for a
+        question of its own.
+    """
+
+    value_CF: np.ndarray
+    right: int
+    question: int | None = None
+
+
+def learn_from(
+    choices: Sequence[Choice], usual: PriorWeights, *, with_model: bool = True, seed: int = 0
+) -> LearnedWeights:
+    """The weights with which these choices are likeliest, drawn towards the usual ones.
+
+    with_model: whether the model's log-probability counts; if not, its weight stays 0.
+    seed: what the folds of the cross-validation are drawn from.
+    """
+    if not with_model:
+        usual = replace(usual, model=0.0)
+    questions = len(set(_names(choices)))
+    if questions < MIN_QUESTIONS:
+        return LearnedWeights(usual, 0, None)
+    start_F = np.r_[usual.model, usual.feature_F]
+    if not with_model:
+        choices = [Choice(choice.value_CF * (np.arange(len(start_F)) > 0), choice.right) for choice in choices]
+    penalty = max(PENALTIES, key=lambda value: _cross_validated(choices, start_F, value, seed))
+    weight_F = _fitted(choices, start_F, penalty)
+    return LearnedWeights(PriorWeights(max(0.0, float(weight_F[0])), weight_F[1:]), questions, penalty)
+
+
+def _cross_validated(choices: Sequence[Choice], start_F: np.ndarray, penalty: float, seed: int) -> float:
+    """The mean log-likelihood of the folds that were left out."""
+    fold_Q = folds(choices, seed)
+    total = 0.0
+    for fold in range(FOLDS):
+        weight_F = _fitted([choices[i] for i in np.flatnonzero(fold_Q != fold)], start_F, penalty)
+        total -= _Likelihood([choices[i] for i in np.flatnonzero(fold_Q == fold)])(weight_F)[0]
+    return total / len(choices)
+
+
+def folds(choices: Sequence[Choice], seed: int) -> np.ndarray:
+    """The fold of every choice, int64 from 0 below FOLDS: all ways to ask one question in the same."""
+    names = _names(choices)
+    number_of = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    fold_G = np.random.default_rng(seed).permutation(len(number_of)) % FOLDS
+    return fold_G[[number_of[name] for name in names]]
+
+
+def _names(choices: Sequence[Choice]) -> list[tuple[str, int]]:
+    """What is equal for choices that are of one question."""
+    return [
+        ("place", place) if choice.question is None else ("question", choice.question)
+        for place, choice in enumerate(choices)
+    ]
+
+
+def _fitted(choices: Sequence[Choice], start_F: np.ndarray, penalty: float) -> np.ndarray:
+    loss = _Likelihood(choices)
+
+    def penalized(weight_F: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope_F = loss(weight_F)
+        away_F = weight_F - start_F
+        return value + penalty * float(away_F @ away_F) / 2, slope_F + penalty * away_F
+
+    found = minimize(
+        penalized, start_F, jac=True, method="L-BFGS-B", bounds=[(0, None), *[(None, None)] * len(FEATURES)]
+    )
+    return np.asarray(found.x)
+
+
+class _Likelihood:
+    """The negative log-likelihood of some choices as a function of the weights, with its gradient."""
+
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        sizes = np.array([len(choice.value_CF) for choice in choices])
+        self._value_AF = np.concatenate([choice.value_CF for choice in choices])
+        self._start_Q = np.cumsum(sizes) - sizes
+        self._right_Q = self._start_Q + np.array([choice.right for choice in choices])
+        self._question_A = np.repeat(np.arange(len(sizes)), sizes)
+
+    def __call__(self, weight_F: np.ndarray) -> tuple[float, np.ndarray]:
+        score_A = self._value_AF @ weight_F
+        score_A -= np.maximum.reduceat(score_A, self._start_Q)[self._question_A]
+        total_Q = np.add.reduceat(np.exp(score_A), self._start_Q)
+        share_A = np.exp(score_A) / total_Q[self._question_A]
+        loss = float((np.log(total_Q) - score_A[self._right_Q]).sum())
+        return loss, self._value_AF.T @ share_A - self._value_AF[self._right_Q].sum(0)
