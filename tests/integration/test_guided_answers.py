@@ -148,10 +148,10 @@ async def test_similar_items_are_guided_too(
 
 
 SOURCES = {
-    "words": "bm25 covered title_covered title_asked brand category numbers exact_title identifier",
+    "words": "bm25 covered title_covered title_asked brand category numbers exact_title identifier title_begun",
     "clicks": "same_clicks alike_clicks intent",
     "neighbours": "ease item_knn",
-    "transitions": "transitions",
+    "transitions": "transitions next_category next_brand",
     "taste": "brand_taste category_taste price_taste",
     "popularity": "popularity",
 }

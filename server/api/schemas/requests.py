@@ -205,16 +205,16 @@ def read_query(request: Request, model: type[Model]) -> Model:
     to be: a blank `q` is a query without a text. FastAPI's own reading fills in the defaults, so that nobody could tell
     any more what was given.
     """
-    given, names = request.query_params, names_of(model)
-    values: dict[str, object] = {}
-    for name in given:
-        field = names.others.get(name, name)
-        texts = given.getlist(name)
-        if field in names.fields - names.required:
-            texts = [text for text in texts if text.strip()]
-        if texts:
-            values[name] = texts if field in names.lists else texts[-1]
-    return conform(values, model)
+    names = names_of(model)
+    may_be_blank = names.fields - names.required
+    given: dict[str, list[str]] = {}
+    for name, text in request.query_params.multi_items():
+        if text.strip() or names.others.get(name, name) not in may_be_blank:
+            given.setdefault(name, []).append(text)
+    return conform(
+        {name: texts if names.others.get(name, name) in names.lists else texts[-1] for name, texts in given.items()},
+        model,
+    )
 
 
 def conform(value: object, model: type[Model]) -> Model:
