@@ -11,6 +11,7 @@ from server.app import create_app
 from server.auth.authorizer import Admission
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
+from server.engine.errors import EngineUnavailable
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
@@ -89,17 +90,16 @@ async def test_a_bad_line_spoils_no_other(shop: Shop) -> None:
 async def test_what_goes_wrong_inside_is_a_problem_of_its_line(
     shop: Shop, engine: RecordingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(request: RankRequest) -> Ranking:
-        raise RuntimeError("a secret")
+    faults = iter([RuntimeError("a secret"), EngineUnavailable("a secret")])
 
-    monkeypatch.setattr(engine, "rank", fail)
-    (line,) = await ask(shop, {"kind": "search", "q": "tent"})
-    assert line["problem"]["code"] == "internal_error"  # type: ignore[index]
-    assert "secret" not in str(line)
-    await engine.stop()
-    monkeypatch.undo()
-    (line,) = await ask(shop, {"kind": "search", "q": "tent"})
-    assert line["problem"]["code"] == "engine_unavailable"  # type: ignore[index]
+    async def fail(request: RankRequest) -> Ranking:
+        raise next(faults)
+
+    monkeypatch.setattr(engine, "rank", fail)  # one that is stopped would be started again
+    for code in ("internal_error", "engine_unavailable"):
+        (line,) = await ask(shop, {"kind": "search", "q": "tent"})
+        assert line["problem"]["code"] == code  # type: ignore[index]
+        assert "secret" not in str(line)
 
 
 async def test_too_many_or_no_lines_are_refused(shop: Shop) -> None:
