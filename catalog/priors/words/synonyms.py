@@ -89,13 +89,14 @@ class Synonyms:
         self._words = analyzer(language)
         self._stem = lru_cache(MAX_STEMS)(self._stem_of)
         self._read_as: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
-        self.phrases: tuple[str, ...] = ()
+        phrases: list[str] = []
         for of_set in sets:
-            self.phrases += of_set.synonyms if of_set.root is None else (of_set.root, *of_set.synonyms)
+            phrases += of_set.synonyms if of_set.root is None else (of_set.root, *of_set.synonyms)
             for read in of_set.synonyms if of_set.root is None else (of_set.root,):
                 self._read_as[self._stems(read)] += [
                     (of_set.id, other) for other in of_set.synonyms if self._stems(other) != self._stems(read)
                 ]
+        self.phrases = tuple(phrases)
         surface = analyzer(None)
         self.kept = frozenset(word for phrase in self.phrases for word in words_of(surface, phrase))
         self._longest = max(map(len, self._read_as), default=0)
