@@ -21,8 +21,10 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from catalog.bundle.disk import access_reason
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
+from gemserve.caches import provided
 from server.api.dependencies import Parts
 from server.api.transport.protocol import Bounds, check_uvicorn, protocol_within
 from server.app import create_app
@@ -63,6 +65,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         configure_logging("info")  # for what there is to say about the settings themselves
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, program=program)
         configure_logging(settings.log_level)
+        if (caches := provided()) is not None:
+            log.warning("caches in a temporary folder", folder=str(caches.folder), variables=sorted(caches.variables))
         check_libraries()
         raise_fd_limit(settings.connections)
         bind(settings).close()  # a port in use is told now, not after a model was loaded
@@ -70,6 +74,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
             loop.run(serve(create_app(settings), settings))
     except (SettingsError, StartupError, CatalogError, EngineError) as error:
         print(f"gemserve: {printable(error)}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        if (reason := access_reason(error)) is None:
+            raise
+        print(f"gemserve: {printable(reason)}", file=sys.stderr)
         return REFUSED
     except (asyncio.CancelledError, KeyboardInterrupt):
         print("gemserve: stopped before it was ready", file=sys.stderr)

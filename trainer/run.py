@@ -26,9 +26,10 @@ if __name__ == "__main__":  # run as a file, Python puts trainer/ first on the p
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from catalog.bundle.disk import disk_full_reason
+from catalog.bundle.disk import access_reason, disk_full_reason
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
+from gemserve.caches import provided
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 
@@ -73,12 +74,17 @@ def main(arguments: list[str] | None = None, program: str = "trainer/run.py") ->
     program: how it is called, for its help.
     """
     options = parse(arguments, program)
+    if (caches := provided()) is not None:
+        print(f"trainer: {printable(caches)}", file=sys.stderr)
     try:
         _train(options)
     except (CatalogError, TrainerError) as error:
         print(f"trainer: {printable(error)}", file=sys.stderr)
         return 2
     except Exception as error:
+        if (refused := access_reason(error)) is not None:
+            print(f"trainer: {printable(refused)}", file=sys.stderr)
+            return 2
         reason = disk_full_reason(error)
         if reason is None:
             raise

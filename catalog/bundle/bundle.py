@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from catalog.bundle.disk import fsync, fsync_tree, is_locked, lock
+from catalog.bundle.disk import follow_umask, fsync, fsync_tree, is_locked, lock, remedy
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
 from catalog.data.items import Items, read_items
@@ -185,9 +186,13 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     """Open a bundle directory, or a symlink to one.
 
     verify: compare every file with its SHA-256. Changes after that go unnoticed, because parts are loaded later.
-    Raises BundleError that names the file that is missing, changed, or not the bundle's.
+    Raises BundleError that names the file that is missing, changed, not readable, or not the bundle's.
     """
-    path = path.resolve()
+    with _readable(path):
+        return _open(path.resolve(), verify=verify)
+
+
+def _open(path: Path, *, verify: bool) -> Bundle:
     manifest = read_manifest(path / MANIFEST, verify=verify)
     if verify:
         _refuse_unlisted(path, manifest)
@@ -195,6 +200,8 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
         file = path / name
         if not file.is_file():
             raise BundleError(f"{file} is missing: the bundle is incomplete; publish it again or restore the file")
+        if not os.access(file, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
         if verify and sha256_of(file) != expected:
             raise BundleError(
                 f"{file} does not match its SHA-256 in the manifest: it is damaged; restore it or publish again"
@@ -202,9 +209,23 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     return Bundle(path, manifest)
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises BundleError, naming the file, where one cannot be read inside. path: what is read."""
+    try:
+        yield
+    except OSError as error:
+        file = path if error.filename is None else error.filename
+        raise BundleError(f"{file} cannot be read ({error.strerror}): {remedy(error)}") from error
+
+
 def current_bundle(bundles: Path) -> Path:
-    """The directory that `current` points to. Raises BundleError if there is none."""
-    link = bundles / CURRENT
+    """The directory that `current` points to. Raises BundleError if there is none, or it cannot be looked at."""
+    with _readable(bundles):
+        return _target(bundles, bundles / CURRENT)
+
+
+def _target(bundles: Path, link: Path) -> Path:
     if link.is_symlink() and not link.exists():
         raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_CURRENT}")
     if not link.exists():
@@ -240,6 +261,7 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, 
         complete = manifest.model_copy(update={"files": files}).sealed()
         stream.write(complete.model_dump_json(indent=2).encode() + b"\n")
         stream.flush()
+        follow_umask(draft, like=draft / MANIFEST)
         fsync_tree(draft)
         draft.rename(final)
     fsync(bundles)

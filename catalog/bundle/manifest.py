@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.bundle.disk import remedy
 from catalog.errors import BundleError
 
 __all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "read_manifest"]
@@ -80,6 +81,8 @@ def read_manifest(file: Path, *, verify: bool) -> Manifest:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read ({error.strerror}): {remedy(error)}") from error
     except ValueError as error:
         raise BundleError(f"{file} is not valid JSON ({error}): it is damaged; restore it or publish again") from error
     if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:

@@ -4,6 +4,7 @@ What reads JSON is imported where it is used, so that benchmarks on a borrowed G
 it.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,8 +38,14 @@ def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.
     report: counts lines that are not JSON objects, and values of a wrong type, as faults.
     Raises the schema's error for a missing or unreadable file, a missing column, or a column of a wrong type.
     """
-    if not path.is_file():
-        raise schema.error(f"{path}: there is no such file")
+    try:
+        if not path.is_file():
+            raise schema.error(f"{path}: there is no such file")
+        path.open("rb").close()
+    except OSError as fault:
+        raise schema.error(
+            f"{path}: cannot be read ({fault.strerror}): let user {os.geteuid()} read it and enter its folders"
+        ) from fault
     if bare_name(path).endswith(JSON_NAMES):
         reader = _read_json
     elif path.suffix == ".parquet":

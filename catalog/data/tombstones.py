@@ -70,7 +70,9 @@ def read_tombstones(path: Path) -> dict[str, int]:
             latest[digest] = max(erased_at, latest.get(digest, erased_at))
         return latest
     except OSError as fault:
-        raise EventsError(f"{path}: cannot be read ({fault.strerror})") from fault
+        raise EventsError(
+            f"{path}: cannot be read ({fault.strerror}): restore it, or let user {os.geteuid()} read it"
+        ) from fault
     except (ValueError, TypeError, KeyError) as fault:
         raise EventsError(
             f"{path}: is no list of {{'sha256': …, 'erased_at': …}} ({fault}): "

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from catalog.bundle.disk import access_reason
 from catalog.errors import CatalogError
 from catalog.importers.amazon import read_amazon
 from catalog.importers.dataset import EVENTS_FILE, ITEMS_FILE, Dataset, write_dataset
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m catal
                 print(f"warning: {printable(report.warning)}", file=sys.stderr)
         write_dataset(dataset, chosen.destination, strict=chosen.strict)
     except (CatalogError, OSError) as fault:
-        print(f"error: {printable(fault)}", file=sys.stderr)
+        print(f"error: {printable(access_reason(fault) or fault)}", file=sys.stderr)
         return 2
     print(f"wrote {chosen.destination / ITEMS_FILE} and {chosen.destination / EVENTS_FILE}")
     return 0

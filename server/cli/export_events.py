@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 from redis import Redis
 from redis.exceptions import RedisError
 
+from catalog.bundle.disk import access_reason
 from catalog.data.events import EVENTS_SCHEMA
 from catalog.data.tombstones import (
     digest_of,
@@ -275,7 +276,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         with open_redis(server_redis(options.redis), REDIS_SECONDS) as redis:
             counts = export_events(redis, options.out, since=options.since, until=options.until)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
-        print(f"export: nothing was written: {printable(error)}{where_redis_may_be(error)}", file=sys.stderr)
+        reason = access_reason(error) or error
+        print(f"export: nothing was written: {printable(reason)}{where_redis_may_be(error)}", file=sys.stderr)
         return 2
     print(f"{counts}\nwrote {options.out} and {tombstones_beside(options.out)}")
     return 0

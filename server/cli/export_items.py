@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from catalog.bundle.bundle import open_bundle
+from catalog.bundle.disk import access_reason
 from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:
-        print(f"export: nothing was written: {printable(error)}{where_redis_may_be(error)}", file=sys.stderr)
+        reason = access_reason(error) or error
+        print(f"export: nothing was written: {printable(reason)}{where_redis_may_be(error)}", file=sys.stderr)
         return 2
     for item_id, reason in rejected.items():
         print(f"left out the change of {item_id!r}: {printable(reason)}")

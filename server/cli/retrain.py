@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
+from catalog.bundle.disk import access_reason
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis
@@ -101,7 +102,7 @@ def main(
         with _alone(plan.bundles), tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder:
             return retrain(plan, Path(folder), run or _run)
     except (ServerError, CatalogError, OSError) as error:
-        print(f"retrain: {printable(error)}", file=sys.stderr)
+        print(f"retrain: {printable(access_reason(error) or error)}", file=sys.stderr)
         return FAILED
 
 

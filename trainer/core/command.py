@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from catalog.bundle.disk import access_reason
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from trainer.core.errors import TrainerError
@@ -22,5 +23,5 @@ def exit_status(command: str, work: Callable[[], int | None]) -> int:
     try:
         return work() or 0
     except (CatalogError, TrainerError, OSError) as error:
-        print(f"{command}: {printable(error)}", file=sys.stderr)
+        print(f"{command}: {printable(access_reason(error) or error)}", file=sys.stderr)
         return 2

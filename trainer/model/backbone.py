@@ -29,6 +29,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from catalog.bundle.disk import follow_umask
 from catalog.ids.codes import Codebooks, token_name
 from catalog.text.prompts import MARKERS
 from trainer.config.recipe import BackboneRecipe
@@ -70,6 +71,7 @@ class Backbone:
         """
         self.model.save_pretrained(directory, safe_serialization=True, state_dict=weights)
         self.tokenizer.save_pretrained(directory)
+        follow_umask(directory, like=directory / "config.json")
 
 
 def model_class(path: str | Path) -> Any:

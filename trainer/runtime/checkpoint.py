@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from catalog.bundle.disk import fsync, fsync_tree
+from catalog.bundle.disk import fsync, fsync_tree, plain_mode
 from trainer.core.errors import CheckpointError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 
@@ -37,7 +37,8 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: Process
     tensors: dict[str, torch.Tensor] = {}
     structure = _flatten(state, tensors)
     try:
-        save_file(tensors, draft / _tensors_file(shard_group.rank))
+        with plain_mode(draft / _tensors_file(shard_group.rank)):
+            save_file(tensors, draft / _tensors_file(shard_group.rank))
         (draft / _structure_file(shard_group.rank)).write_text(json.dumps(structure), encoding="utf-8")
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space

@@ -14,6 +14,7 @@ from pydantic_settings import EnvSettingsSource
 from rapidfuzz.distance import OSA
 
 from catalog.nearest import did_you_mean, nearest_name
+from gemserve.caches import VARIABLE as CACHES
 from server.core.errors import SettingsError
 from server.core.settings.former_names import FORMER_NAMES, current_variables
 from server.core.settings.service_links import is_service_link, without_service_links
@@ -27,6 +28,8 @@ MAX_SLIPS = 2
 """Letters by which a variable, or its prefix, may differ from a known one to be taken for it."""
 MIN_ABBREVIATION = 4
 """Letters of GEMSERVE that a prefix such as GEMS_ or SERVE_ has to be taken for it."""
+OWN = {CACHES}
+"""Variables that are no settings: they are read before the settings are."""
 COMMON = {"concurrency", "config", "connections", "engine", "host", "log_level", "port", "redis"}
 """Settings whose names other programs have too: SERVE_HOST may be somebody else's."""
 
@@ -63,6 +66,8 @@ def _unknown(environment: Mapping[str, str], model: type[BaseModel]) -> Iterator
         if is_service_link(variable, value):
             continue
         name = variable.upper()  # pydantic-settings takes variables in any case
+        if variable in OWN:
+            continue
         if name.startswith(PREFIX):
             if not _is_setting(name.removeprefix(PREFIX), model):
                 yield f"{variable}{did_you_mean(nearest_name(name, known))}"
@@ -74,7 +79,7 @@ def _known(model: type[BaseModel]) -> list[str]:
     names = [*model.model_fields]
     for name, part in _parts(model).items():
         names += [f"{name}{NESTED}{inner}" for inner in part.model_fields]
-    return [PREFIX + name.upper() for name in names]
+    return [*(PREFIX + name.upper() for name in names), *sorted(OWN)]
 
 
 def _parts(model: type[BaseModel]) -> dict[str, type[BaseModel]]:

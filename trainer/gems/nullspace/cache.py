@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from catalog.bundle.disk import plain_mode
 from trainer.config.gems import PROJECTED_MODULES
 from trainer.core.errors import NullSpaceError
 from trainer.distributed.dtensor import full_tensor
@@ -56,7 +57,8 @@ def save_null_spaces(spaces: Mapping[str, NullSpace], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}-draft")
     tensors = {name: space.factor_WK.contiguous().cpu() for name, space in spaces.items()}
-    save_file(tensors, draft, metadata={"null_spaces": json.dumps(about)})
+    with plain_mode(draft):
+        save_file(tensors, draft, metadata={"null_spaces": json.dumps(about)})
     draft.replace(file)
 
 
