@@ -62,6 +62,8 @@ def remedy(error: OSError) -> str:
     """What to do about a file that cannot be read or written."""
     if error.errno == errno.EROFS:
         return "the file system is mounted read-only: write somewhere else, or mount it for writing"
+    if error.errno == errno.ENOENT:
+        return "check the path, and make the folders above it first"
     if error.errno in _REFUSED:
         return f"give user {os.geteuid()}, who runs this, access to it and to the folders above it (chmod, chown)"
     return "see that it is whole and its disk answers"

@@ -52,7 +52,7 @@ def read(path: Path) -> list[Key]:
         hint = f"`gemserve keys create --file {path} --name NAME --scopes admin` makes it with its first key"
         raise KeyFileError(f"{path} does not exist: check the path, or {hint}") from error
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read ({error.strerror}): {remedy(error)}") from error
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}; {remedy(error)}") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -97,7 +97,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise KeyFileError(f"{lock} cannot be written ({error.strerror}): {remedy(error)}") from error
+        raise KeyFileError(f"{lock} cannot be written: {error.strerror}; {remedy(error)}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -109,7 +109,7 @@ def _write(path: Path, keys: list[Key]) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes files of mode 0600
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be written ({error.strerror}): {remedy(error)}") from error
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}; {remedy(error)}") from error
     fresh = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -119,4 +119,4 @@ def _write(path: Path, keys: list[Key]) -> None:
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        raise KeyFileError(f"{path} cannot be written ({error.strerror}): {remedy(error)}") from error
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}; {remedy(error)}") from error

@@ -55,7 +55,7 @@ def _readable(path: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}): {remedy(error)}") from error
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; {remedy(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
 
