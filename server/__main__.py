@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         settings = read_settings(sys.argv[1:] if arguments is None else arguments, program=program)
         configure_logging(settings.log_level)
         if (caches := provided()) is not None:
-            log.warning("caches in a temporary folder", folder=str(caches.folder), variables=sorted(caches.variables))
+            log.warning("caches_in_temporary_folder", folder=str(caches.folder), variables=sorted(caches.variables))
         check_libraries()
         raise_fd_limit(settings.connections)
         bind(settings).close()  # a port in use is told now, not after a model was loaded
