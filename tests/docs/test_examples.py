@@ -47,7 +47,7 @@ def test_the_examples_of(document: Path, tmp_path: Path, request: pytest.Fixture
 
 def test_examples_are_found_and_in_languages_that_are_run() -> None:
     assert len(ALL) > 20
-    assert {example.language for example in ALL} <= {"sh", "console", "python", "ts", "json", "yaml"}
+    assert {example.language for example in ALL} <= {"sh", "console", "python", "ts", "json", "yaml", "nginx"}
 
 
 def test_only_a_newcomer_who_asks_for_it_opens_the_catalog_to_everybody() -> None:
