@@ -12,10 +12,14 @@ import pytest
 from redis import Redis
 
 from catalog.data.changes import Delete
+from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.change_log import RedisChanges
+from server.storage.event_log import RedisEventLog
 from server.storage.managed_redis import free_port, managed_redis
+from server.storage.primary import pool
+from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from server.storage.shared_state import RedisSplit
 from tests.integration.test_redis_faults import EVENT, open_shop
@@ -144,6 +148,31 @@ async def test_changes_of_items_and_the_split_follow_the_name(ports: tuple[int, 
         assert await split.write({"a": 1}, expected=1, number=2)
         await changes.close()
         await split.close()
+
+
+async def test_whoever_only_reads_follows_the_name_too(ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demoted server goes on answering reads well; without a write nobody would hear READONLY."""
+    monkeypatch.setattr(pool, "LOOK_SECONDS", 0.0)
+    first, second = ports
+    async with Name().open() as name:
+        name.leads_to = first
+        settings = StorageSettings(url=f"redis://127.0.0.1:{name.port}/0")
+        there = StorageSettings(url=f"redis://127.0.0.1:{second}/0")
+        log, changes, split = RedisEventLog(settings), RedisChanges(settings), RedisSplit(settings)
+        began = await log.begin(0, 100)
+        assert not (await changes.since(0)).changes
+        assert (await split.read()).number == 0
+        writers = RedisHistory(there), RedisChanges(there), RedisSplit(there)
+        await writers[0].append([Event("ada", "a", 1_700_000_000_000, EventType.VIEW, "e1", None, None)])
+        assert await writers[1].write({"a": Delete("a")}, expected=0, number=1)
+        assert await writers[2].write({"a": 1}, expected=0, number=1)
+        demote(first, free_port())
+        name.leads_to = second
+        assert len((await log.since(began.position, 0)).events) == 1
+        assert "a" in (await changes.since(0)).changes
+        assert (await split.read()).number == 1
+        for store in (log, changes, split, *writers):
+            await store.close()
 
 
 async def test_a_full_memory_is_not_ready_and_keeps_its_connections(ports: tuple[int, int]) -> None:
