@@ -18,66 +18,90 @@ from server.storage.protocol import StoredSplit, StoredSynonyms
 __all__ = ["RedisSplit", "RedisSynonyms"]
 
 CONNECTIONS = 2
+Text = bytes | str | None
 WRITE = Script.named("write_state")
 WEIGHTS: TypeAdapter[dict[str, int] | None] = TypeAdapter(dict[str, PositiveInt] | None)
 SETS: TypeAdapter[list[SynonymSet]] = TypeAdapter(list[SynonymSet])
 
 
 class RedisSplit:
-    """Connects when first used, and again by itself after Redis was away."""
+    """A SplitStore. It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS)
-        self._timeout = settings.write_timeout
+        self._state = _State(settings, SPLIT_KEY, "split", "weights")
 
     async def read(self) -> StoredSplit:
-        async with self._client.limit("read_split", self._timeout):
-            number, weights = await self._client.redis.hmget(SPLIT_KEY, ["number", "weights"])
+        number, weights = await self._state.read()
         try:
-            return StoredSplit(int(number or 0), WEIGHTS.validate_json(weights or b"null"))
-        except (ValueError, ValidationError) as error:
-            raise HistoryUnavailable(f"{SPLIT_KEY} in Redis is not as this server writes it") from error
+            return StoredSplit(number, WEIGHTS.validate_json(weights or b"null"))
+        except ValidationError as error:
+            raise self._state.damaged() from error
 
     async def write(self, weights: Mapping[str, int] | None, *, expected: int, number: int) -> bool:
         text = orjson.dumps(None if weights is None else dict(weights))
-        async with self._client.limit("write_split", self._timeout):
-            return bool(await self._client.run(WRITE, [SPLIT_KEY], expected, number, "weights", text) == 1)
+        return await self._state.write(text, expected, number)
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._state.close()
 
 
 class RedisSynonyms:
     """A SynonymStore. It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS)
-        self._timeout = settings.write_timeout
+        self._state = _State(settings, SYNONYMS_KEY, "synonyms", "sets")
 
     async def number(self) -> int:
-        async with self._client.limit("read_synonyms", self._timeout):
-            return _whole(await self._client.redis.hget(SYNONYMS_KEY, "number"))
+        return await self._state.number()
 
     async def read(self) -> StoredSynonyms:
-        async with self._client.limit("read_synonyms", self._timeout):
-            number, sets = await self._client.redis.hmget(SYNONYMS_KEY, ["number", "sets"])
+        number, sets = await self._state.read()
         try:
             found = await asyncio.to_thread(SETS.validate_json, sets or b"[]")
         except ValidationError as error:
-            raise HistoryUnavailable(f"{SYNONYMS_KEY} in Redis is not as this server writes it") from error
-        return StoredSynonyms(_whole(number), {one.id: one for one in found})
+            raise self._state.damaged() from error
+        return StoredSynonyms(number, {one.id: one for one in found})
 
     async def write(self, sets: Mapping[str, SynonymSet], *, expected: int, number: int) -> bool:
         text = await asyncio.to_thread(orjson.dumps, list(sets.values()))
-        async with self._client.limit("write_synonyms", self._timeout):
-            return bool(await self._client.run(WRITE, [SYNONYMS_KEY], expected, number, "sets", text) == 1)
+        return await self._state.write(text, expected, number)
+
+    async def close(self) -> None:
+        await self._state.close()
+
+
+class _State:
+    """A hash of the number of its last change and of one more field, in JSON."""
+
+    def __init__(self, settings: StorageSettings, key: str, name: str, field: str) -> None:
+        """name: of it in the names of operations."""
+        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._timeout = settings.write_timeout
+        self._key, self._name, self._field = key, name, field
+
+    async def number(self) -> int:
+        async with self._client.limit(f"read_{self._name}", self._timeout):
+            return self._whole(await self._client.redis.hget(self._key, "number"))
+
+    async def read(self) -> tuple[int, Text]:
+        async with self._client.limit(f"read_{self._name}", self._timeout):
+            number, text = await self._client.redis.hmget(self._key, ["number", self._field])
+        return self._whole(number), text
+
+    async def write(self, text: bytes, expected: int, number: int) -> bool:
+        """Returns False, and writes nothing, if `expected` is not the number of the last change."""
+        async with self._client.limit(f"write_{self._name}", self._timeout):
+            return bool(await self._client.run(WRITE, [self._key], expected, number, self._field, text) == 1)
 
     async def close(self) -> None:
         await self._client.close()
 
+    def damaged(self) -> HistoryUnavailable:
+        """What to raise where it cannot be read."""
+        return HistoryUnavailable(f"{self._key} in Redis is not as this server writes it")
 
-def _whole(number: bytes | str | None) -> int:
-    try:
-        return int(number or 0)
-    except ValueError as error:
-        raise HistoryUnavailable(f"{SYNONYMS_KEY} in Redis is not as this server writes it") from error
+    def _whole(self, number: Text) -> int:
+        try:
+            return int(number or 0)
+        except ValueError as error:
+            raise self.damaged() from error

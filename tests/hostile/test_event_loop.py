@@ -9,18 +9,13 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from server.app import create_app
 from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
 from tests.hostile.calls import hostile_calls
 from tests.support.asgi import Call, send
 from tests.support.event_loop import watched_turns
 from tests.support.large_shop import make_large_deployments
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
@@ -32,15 +27,7 @@ LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one tu
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
     publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
-    app = create_app(
-        Settings(bundles=tmp_path, open_admin=True),
-        deploy=make_large_deployments,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(Settings(bundles=tmp_path, open_admin=True), make_large_deployments)
     async with app.router.lifespan_context(app):
         gc_freeze()
         yield app
@@ -90,14 +77,7 @@ async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
 )
 async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(tmp_path: Path, text: str) -> None:
     """In a guided shop, all of whose items have as much text as is looked at."""
-    app = create_app(
-        patient_settings(tmp_path).model_copy(update={"open_admin": True}),
-        deploy=make_deployments,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(patient_settings(tmp_path).model_copy(update={"open_admin": True}), make_deployments)
     rows = [{"id": name, "title": text, "brand": text, "categories": [text] * 3, "description": text} for name in NAMES]
     query = orjson.dumps({"q": text[:900], "k": 200, "explain": True})
     async with app.router.lifespan_context(app):

@@ -15,16 +15,11 @@ from catalog.priors.priors import FEATURES
 from catalog.priors.weights import prior_of
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import Interaction, Task
-from server.app import create_app
 from server.core.settings import Settings
 from server.engine.transformers import TransformersEngine
 from server.serving.manager import DeploymentManager
 from tests.support import world
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.trained import Trained
 from tests.support.vllm_server import OPTIONS
@@ -69,15 +64,7 @@ async def _in_this_process(bundle: Bundle) -> AsyncIterator[httpx.ASGITransport]
     def deploy(_: Settings) -> DeploymentManager:
         return DeploymentManager(settings, lambda *_: bundle, lambda *_: TransformersEngine(bundle, settings.engine))
 
-    app = create_app(
-        settings,
-        deploy=deploy,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, deploy)
     async with app.router.lifespan_context(app):
         yield httpx.ASGITransport(app=app)
 

@@ -6,15 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
+from tests.support.memory_app import create_memory_app
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
 
 
@@ -54,15 +51,7 @@ def settings(tmp_path: Path) -> Settings:
 async def shop(
     settings: Settings, deployments: DeploymentManager, history: MemoryHistory, changes: MemoryChanges
 ) -> AsyncIterator[Shop]:
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: history,
-        keep=lambda _: changes,
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments, history=history, changes=changes)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

@@ -11,11 +11,8 @@ from server.engine.errors import EngineError
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
-from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_app import create_memory_app
 from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
 
@@ -90,15 +87,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_error(shop: Shop) -> No
 async def test_parts_are_closed_when_the_application_ends(
     settings: Settings, deployments: DeploymentManager, engine: RecordingEngine, history: MemoryHistory
 ) -> None:
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: history,
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments, history=history)
     async with app.router.lifespan_context(app):
         await engine.check()
         assert not history.closed
@@ -115,15 +104,7 @@ async def test_an_engine_that_does_not_start_is_closed_again(
         raise EngineError("no memory")
 
     monkeypatch.setattr(engine, "start", start)
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: history,
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments, history=history)
     with pytest.raises(EngineError, match="no memory"):
         async with app.router.lifespan_context(app):
             pass
@@ -143,14 +124,6 @@ async def test_a_bundle_that_cannot_be_served_stops_the_start(settings: Settings
 async def test_redis_may_be_away_at_the_start(settings: Settings, deployments: DeploymentManager) -> None:
     history = MemoryHistory()
     history.away = True
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: history,
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments, history=history)
     async with app.router.lifespan_context(app):
         assert (await app.state.parts.health.readiness()).ready

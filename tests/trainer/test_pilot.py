@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 
 from catalog.bundle.bundle import current_bundle, open_bundle
-from server.app import create_app
 from server.core.settings import Settings
 from server.engine.transformers import TransformersEngine
 from server.serving.manager import DeploymentManager
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.data.corpus import MIN_TEXT_TOKENS, token_rows
@@ -72,15 +67,7 @@ async def test_a_pilot_shop_is_trained_by_demo_and_served(pilot: str, tmp_path: 
 
     settings = Settings(bundles=tmp_path / "bundles", guidance_timeout_ms=60_000)
     deployments = DeploymentManager(settings, make_engine=lambda bundle, _: TransformersEngine(bundle))
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as shop:

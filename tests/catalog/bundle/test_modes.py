@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from catalog.bundle.bundle import publish
 from catalog.bundle.disk import follow_umask, plain_mode
-from catalog.bundle.manifest import Manifest
+from tests.catalog.bundle.test_bundle import manifest
 from trainer.gems.nullspace.cache import save_null_spaces
 from trainer.runtime.checkpoint import save_checkpoint
 
@@ -40,20 +40,6 @@ def outside():
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
-
-
-def manifest():
-    return Manifest(
-        version="v1",
-        created="2026-01-01T00:00:00+00:00",
-        engine="vllm",
-        method="gems",
-        base_model="tiny",
-        identifiers="semantic",
-        code_sizes=(4, 8),
-        prompt_version=1,
-        items=30,
-    )
 
 
 def fill(draft):

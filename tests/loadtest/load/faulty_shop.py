@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from server.__main__ import Server, bind, uvicorn_config
-from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.storage.protocol import Event, History, PastEvents
 from server.storage.redis_history import RedisHistory
+from tests.support.memory_app import create_memory_app
 from tests.support.small_shop import RecordingEngine, make_deployments, make_items, publish_names
 
 START_SECONDS = 60
@@ -80,7 +80,7 @@ def faulty_shop(folder: Path, redis_url: str) -> Iterator[FaultyShop]:
     settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True, guidance=False)
     pq.write_table(make_items().table, folder / "items.parquet")
     shop = FaultyShop(FaultyEngine(), FaultyHistory(settings.storage), folder / "items.parquet")
-    app = create_app(settings, deploy=lambda _: make_deployments(settings, shop.engine), connect=lambda _: shop.history)
+    app = create_memory_app(settings, lambda _: make_deployments(settings, shop.engine), history=shop.history)
     server = Server(uvicorn_config(app, settings), "")
 
     async def answer() -> None:

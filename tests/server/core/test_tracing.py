@@ -16,18 +16,15 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 
 from catalog.priors.priors import PRIOR_PARTS
-from server.app import create_app
 from server.core import tracing
 from server.core.logging import configure_logging
 from server.core.settings import Settings
 from server.core.tracing import otlp_provider
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
+from tests.support.memory_app import create_memory_app
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import RecordingEngine
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -49,16 +46,7 @@ async def traced(
 ) -> AsyncIterator[Shop]:
     provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(1.0)))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: history,
-        keep=lambda _: changes,
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-        trace=lambda _: provider,
-    )
+    app = create_memory_app(settings, lambda _: deployments, history=history, changes=changes, trace=lambda _: provider)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
@@ -228,15 +216,7 @@ async def test_spans_reach_the_collector_before_the_server_ends(
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{collector.server_address[1]}/"
         told = settings.model_copy(update={"otlp_endpoint": endpoint})
-        app = create_app(
-            told,
-            deploy=lambda _: deployments,
-            connect=lambda _: history,
-            keep=lambda _: changes,
-            keep_split=lambda _: MemorySplit(),
-            keep_synonyms=lambda _: MemorySynonyms(),
-            follow=lambda _: MemoryLog(),
-        )
+        app = create_memory_app(told, lambda _: deployments, history=history, changes=changes)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

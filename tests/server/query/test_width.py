@@ -8,15 +8,10 @@ import httpx
 import pytest
 
 from catalog.bundle.bundle import Bundle
-from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle
 
 Serve = Callable[[int | None, int | None], AbstractAsyncContextManager[Shop]]
@@ -28,14 +23,9 @@ def serve(settings: Settings, engine: RecordingEngine) -> Serve:
     async def serve(guided_width: int | None, beam_width: int | None) -> AsyncIterator[Shop]:
         bundle = ShopBundle()
         bundle.manifest = bundle.manifest.model_copy(update={"guided_width": guided_width})
-        app = create_app(
+        app = create_memory_app(
             settings.model_copy(update={"beam_width": beam_width}),
-            deploy=lambda s: DeploymentManager(s, lambda *_: cast(Bundle, bundle), lambda *_: engine),
-            connect=lambda _: MemoryHistory(),
-            keep=lambda _: MemoryChanges(),
-            keep_split=lambda _: MemorySplit(),
-            keep_synonyms=lambda _: MemorySynonyms(),
-            follow=lambda _: MemoryLog(),
+            lambda s: DeploymentManager(s, lambda *_: cast(Bundle, bundle), lambda *_: engine),
         )
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)

@@ -7,13 +7,13 @@ import orjson
 import pytest
 import structlog
 
-from server.app import create_app
 from server.auth.authorizer import Admission
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import Ranking, RankRequest
 from tests.support.http_shop import Shop
+from tests.support.memory_app import create_memory_app
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, patient_settings
 
@@ -197,7 +197,7 @@ async def test_a_client_that_leaves_stops_the_work(
             left.set()
 
     monkeypatch.setattr(engine, "rank", slow)
-    app = create_app(settings, deploy=lambda _: deployments, connect=lambda _: history)
+    app = create_memory_app(settings, lambda _: deployments, history=history)
     async with app.router.lifespan_context(app):
         scope = batch_scope()
         await app(scope, receive, send)  # type: ignore[arg-type]

@@ -1,14 +1,10 @@
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
-from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_app import create_memory_app
 from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
 
@@ -42,15 +38,7 @@ async def test_not_ready_without_an_engine(shop: Shop, engine: RecordingEngine) 
 
 
 async def test_not_ready_while_draining_but_still_answering(settings: Settings, deployments: DeploymentManager) -> None:
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments)
     async with app.router.lifespan_context(app):
         app.state.parts.health.drain()
         readiness = await app.state.parts.health.readiness()

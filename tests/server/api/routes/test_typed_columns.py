@@ -16,16 +16,11 @@ from hypothesis import strategies as st
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items, read_items
 from catalog.snapshot import Snapshot
-from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.arrow_values import KEPT_KINDS, columns
 from tests.support.http_shop import Shop
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from tests.support.problems import assert_problem
 from tests.support.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundle, publish_names
 
@@ -57,15 +52,7 @@ async def shop_of(further: dict[str, pa.Array]) -> AsyncIterator[tuple[Shop, Cal
             assert row is not None
             return items.record(row)
 
-        app = create_app(
-            chosen,
-            deploy=lambda _: deployments,
-            connect=lambda _: MemoryHistory(),
-            keep=lambda _: MemoryChanges(),
-            keep_split=lambda _: MemorySplit(),
-            keep_synonyms=lambda _: MemorySynonyms(),
-            follow=lambda _: MemoryLog(),
-        )
+        app = create_memory_app(chosen, lambda _: deployments)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:

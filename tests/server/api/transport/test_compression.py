@@ -12,14 +12,12 @@ import uvicorn
 
 from server.__main__ import bind, uvicorn_config
 from server.api.transport.compression import MIN_BYTES, CompressionMiddleware, accepts_gzip
-from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
 from tests.support.event_loop import watched_turns
 from tests.support.http_shop import Shop
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
+from tests.support.memory_app import create_memory_app
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, make_deployments, patient_settings, publish_names
 
@@ -146,9 +144,7 @@ async def gated(tmp_path: Path) -> AsyncIterator[tuple[GatedEngine, str]]:
     publish_names(tmp_path, "2025-11-20-a")
     settings, engine = Settings(bundles=tmp_path, port=0), GatedEngine()
     deployments: DeploymentManager = make_deployments(settings, engine)
-    app = create_app(
-        settings, deploy=lambda _: deployments, connect=lambda _: MemoryHistory(), keep=lambda _: MemoryChanges()
-    )
+    app = create_memory_app(settings, lambda _: deployments)
     listener = bind(settings)
     server = uvicorn.Server(uvicorn_config(app, settings))
     async with app.router.lifespan_context(app):

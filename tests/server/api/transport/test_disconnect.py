@@ -9,15 +9,10 @@ import uvicorn
 from prometheus_client import REGISTRY
 
 from server.__main__ import bind, uvicorn_config
-from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
-from tests.support.memory_changes import MemoryChanges
-from tests.support.memory_history import MemoryHistory
-from tests.support.memory_log import MemoryLog
-from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_app import create_memory_app
 from tests.support.small_shop import RecordingEngine, publish_names
 
 QUESTION = b"GET /search?q=tent HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -55,15 +50,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def port(settings: Settings, deployments: DeploymentManager) -> AsyncIterator[int]:
-    app = create_app(
-        settings,
-        deploy=lambda _: deployments,
-        connect=lambda _: MemoryHistory(),
-        keep=lambda _: MemoryChanges(),
-        keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
-        follow=lambda _: MemoryLog(),
-    )
+    app = create_memory_app(settings, lambda _: deployments)
     listener = bind(settings)
     server = uvicorn.Server(uvicorn_config(app, settings))
     async with app.router.lifespan_context(app):

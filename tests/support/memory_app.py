@@ -1,0 +1,36 @@
+"""The application over stores in memory, so that a test of HTTP needs no Redis."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from server.app import create_app
+from server.core.settings import Settings
+from server.serving.manager import DeploymentManager
+from tests.support.memory_changes import MemoryChanges
+from tests.support.memory_history import MemoryHistory
+from tests.support.memory_log import MemoryLog
+from tests.support.memory_split import MemorySplit
+from tests.support.memory_synonyms import MemorySynonyms
+
+
+def create_memory_app(
+    settings: Settings,
+    deploy: Callable[[Settings], DeploymentManager],
+    *,
+    history: MemoryHistory | None = None,
+    changes: MemoryChanges | None = None,
+    **options: Any,
+) -> FastAPI:
+    """options: further ones of `create_app`."""
+    return create_app(
+        settings,
+        deploy=deploy,
+        connect=lambda _: MemoryHistory() if history is None else history,
+        keep=lambda _: MemoryChanges() if changes is None else changes,
+        keep_split=lambda _: MemorySplit(),
+        keep_synonyms=lambda _: MemorySynonyms(),
+        follow=lambda _: MemoryLog(),
+        **options,
+    )
