@@ -12,10 +12,10 @@ import structlog
 
 from catalog.errors import FilterError
 from server.api.problems import engine_problem, filter_problem, problem_members
-from server.api.schemas.batch import LINES
 from server.api.schemas.json_text import load_json
+from server.api.schemas.queries.answers import answer_body
+from server.api.schemas.queries.batch import LINES
 from server.api.schemas.requests import conform
-from server.api.schemas.search import answer_body
 from server.core import errors
 from server.core.errors import Problem
 from server.engine.errors import EngineError

@@ -9,8 +9,15 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from server.api.dependencies import AdmissionDep, BatchRunnerDep, RequestIdDep, require
-from server.api.schemas.batch import MAX_LINES, BatchLineBody, BatchParameters, RecommendLine, SearchLine, SimilarLine
 from server.api.schemas.json_text import split_array, split_lines
+from server.api.schemas.queries.batch import (
+    MAX_LINES,
+    BatchLineBody,
+    BatchParameters,
+    RecommendLine,
+    SearchLine,
+    SimilarLine,
+)
 from server.api.schemas.requests import check_media_type, query_of, read_query, schema_of
 from server.api.schemas.responses import problems
 from server.core import errors

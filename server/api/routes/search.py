@@ -5,17 +5,16 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import RequestIdDep, ServiceDep, require
-from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import json_response, problems
-from server.api.schemas.search import (
-    AnswerBody,
+from server.api.schemas.queries.answers import AnswerBody, answer_body
+from server.api.schemas.queries.parameters import (
     RecommendBody,
     RecommendParameters,
     SearchBody,
     SearchParameters,
     SimilarParameters,
-    answer_body,
 )
+from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
+from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.api.transport.disconnect import cancel_on_disconnect
 from server.query.service import Service

@@ -13,7 +13,7 @@ from catalog.data.items import ITEMS_SCHEMA, Items, load_items, read_items
 from catalog.errors import ItemsError
 from catalog.filters import parse
 from catalog.importers.__main__ import main
-from server.api.schemas.search import ShownItemBody
+from server.api.schemas.queries.answers import ShownItemBody
 
 
 def test_whatever_answers_put_beside_columns_is_reserved() -> None:

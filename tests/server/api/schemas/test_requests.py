@@ -7,10 +7,16 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import Field
 
-from server.api.schemas.batch import LINES, BatchParameters
 from server.api.schemas.events import EventBody
+from server.api.schemas.queries.batch import LINES, BatchParameters
+from server.api.schemas.queries.parameters import (
+    RecommendBody,
+    SearchBody,
+    SearchParameters,
+    SimilarParameters,
+    VisitBody,
+)
 from server.api.schemas.requests import RequestModel, conform, is_tracking, names_of, other_names, schema_of
-from server.api.schemas.search import RecommendBody, SearchBody, SearchParameters, SimilarParameters, VisitBody
 from server.api.schemas.users import HistoryParameters, MergeBody
 from server.core.errors import Problem
 

@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from server.api.schemas.queries.answers import AnswerBody
+from server.api.schemas.queries.parameters import Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.responses import ProblemBody
-from server.api.schemas.search import AnswerBody, Parameters, RecommendBody, SearchBody, SimilarParameters
 from server.api.schemas.types import Identifier
 from server.query.types import Query
 

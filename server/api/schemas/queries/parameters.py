@@ -1,31 +1,26 @@
-"""Searches and recommendations: their parameters, which URLs and bodies share, and their answers."""
+"""Parameters of searches and recommendations, which URLs and bodies share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from catalog.priors.priors import Fit
-from server.api.schemas.items import shown
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
-from server.query.types import Kind, Query, QueryResult, ReasonCode, ResultItem
+from server.query.types import Kind, Query
 from server.storage.protocol import Visit
 
 __all__ = [
-    "AnswerBody",
     "Parameters",
     "RecommendBody",
     "RecommendParameters",
     "SearchBody",
     "SearchParameters",
-    "ShownItemBody",
     "SimilarParameters",
-    "answer_body",
 ]
 
 MAX_CANDIDATES = 1_000
@@ -267,148 +262,3 @@ class SearchBody(InlineHistory, SearchParameters):
 
 class RecommendBody(RecommendParameters, InlineHistory):
     """As the parameters of GET /recommend, and `history`."""
-
-
-class ReasonBody(BaseModel):
-    code: ReasonCode = Field(
-        description="what brought the item: the query, the history, both, likeness, or nothing but the model"
-    )
-    item: str | None = Field(
-        description="of the history, the item that led to this one, or else the one whose identifier begins like this"
-        " one's the longest"
-    )
-    text: str = Field(description="what did most, for people")
-    source: str = Field(
-        description="what did most: `model`, or what guides the search: `words`, `clicks`, `neighbours`, `transitions`,"
-        " `taste` or `popularity`"
-    )
-
-
-class LevelBody(BaseModel):
-    code: str
-    probability: float = Field(
-        description="of this code after those before it; their product is exp(score) where there is no guidance"
-    )
-
-
-class ExplanationBody(BaseModel):
-    levels: list[LevelBody]
-    history_effect: float | None = Field(description="score less the score without any history")
-    shares: dict[str, float] = Field(
-        description="what the model and every source that guides the search add to the score, by name as in `source` of"
-        " a reason; their sum is the score"
-    )
-
-
-class MatchBody(BaseModel):
-    word: str = Field(description="of the query; all of it where it is the item's id")
-    field: Literal["id", "title", "brand", "categories", "description"]
-    start: int = Field(description="where the word stands in that text, in Unicode code points from 0")
-    end: int = Field(description="behind it")
-    index: int | None = Field(description="of `categories`, which one; null elsewhere")
-
-
-class ShownItemBody(BaseModel):
-    """An item with every further column of the catalog, but for those that `fields` leaves out."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    title: str | None = None
-    description: str | None = None
-    brand: str | None = None
-    categories: list[str] | None = None
-    price: float | None = None
-    available: bool | None = None
-    score: float = Field(
-        description="the weighted sum of the model's log-probability and of what guides the search, or without guidance"
-        " the log-probability; comparable within one answer only"
-    )
-    relevance: float = Field(
-        ge=0,
-        le=1,
-        description="the item's share of all items ranked for this answer: exp(score) divided by its"
-        " sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1"
-        " (but for rounding), is not calibrated, and is comparable within one answer only",
-    )
-    reason: ReasonBody
-    matched: list[MatchBody] | None = Field(
-        None,
-        description="of a search: where the item has words of the query as they were read: corrected, stemmed,"
-        " and the last one as a beginning too. Null without guidance",
-    )
-    explanation: ExplanationBody | None = Field(None, description="where `explain` asks for it")
-
-
-class PriceRangeBody(BaseModel):
-    min: float | None = Field(description="the lowest price, null for any")
-    max: float | None = Field(description="the highest price, null for any")
-
-
-class ReadAsBody(BaseModel):
-    id: str = Field(description="of the set of synonyms that says so")
-    word: str = Field(description="a word or phrase of the query, as it was read after corrections")
-    read_as: str = Field(description="what it is read as too")
-
-
-class UnderstandingBody(BaseModel):
-    filter: str | None = Field(
-        description="what the query asks of the items, as an expression; null where it names no price."
-        " `understand=false` undoes all of this"
-    )
-    price: PriceRangeBody | None = Field(description="the same in numbers")
-    query: str = Field(description="the rest of the query; where nothing is left, the model reads all of it")
-    synonyms: list[ReadAsBody] = Field(description="words of the query that are also read as others")
-
-
-class AnswerBody(BaseModel):
-    request_id: str
-    items: list[ShownItemBody]
-    next_cursor: str | None = Field(description="for the items behind these; null where there are none")
-    corrected_query: str | None = Field(None, description="of a search: what the model read, if not what was typed")
-    understood: UnderstandingBody | None = Field(
-        None,
-        description="of a search: what was read as a filter, which narrows the answer, or as synonyms, which"
-        " widen it; null where nothing was",
-    )
-    fit: Fit | None = Field(
-        None,
-        description="of a guided search: `all`, where an item has all words of the query or is the one that it names;"
-        " `some`, where items have some of them or were taken after queries with some; `none`, where the items are"
-        " the nearest that the model knows. Null without guidance",
-    )
-    model: str = Field(description="version of the bundle that answered")
-    catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
-    took_ms: float
-    degraded: bool = Field(
-        description="true: something was not used that should have been: the user's history could not be read, or what"
-        " guides the search took too long or lacks the newest events"
-    )
-
-
-def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, Any]:
-    """The shape of AnswerBody. seconds: how long it took."""
-    body: dict[str, Any] = {
-        "request_id": query.request_id,
-        "items": [_item_body(item, query) for item in result.items],
-        "next_cursor": result.next_cursor,
-        "model": result.model,
-        "catalog_version": result.catalog_version,
-        "took_ms": round(seconds * 1000, 2),
-        "degraded": result.degraded,
-    }
-    if query.kind == "search":
-        body["corrected_query"] = result.corrected_query
-        body["understood"] = result.understood
-        body["fit"] = result.fit
-    return body
-
-
-def _item_body(item: ResultItem, query: Query) -> dict[str, Any]:
-    merits = {"score": round(item.score, 6), "relevance": round(item.relevance, 6), "reason": item.reason}
-    if query.kind == "search":
-        merits["matched"] = item.matched
-    body = shown(item.record, merits)
-    if query.explain:
-        body["explanation"] = item.explanation
-    return body

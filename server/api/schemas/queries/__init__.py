@@ -1,0 +1,1 @@
+"""Searches and recommendations: what they may ask, and what is answered."""
