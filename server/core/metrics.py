@@ -5,7 +5,7 @@ model's version are removed when that model leaves (`forget`). vLLM's own metric
 started last) are in the same registry. docs/grafana/gemserve.json draws all of them.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -25,6 +25,8 @@ __all__ = [
     "EVENT_LAG_EVENTS",
     "EVENT_LAG_SECONDS",
     "EVENT_LOG_READ",
+    "FOLLOW_FAILURES",
+    "FOLLOW_READ",
     "HISTORY_EVENTS",
     "HISTORY_SECONDS",
     "IN_FLIGHT",
@@ -46,14 +48,19 @@ __all__ = [
     "ROLLOUT_SECONDS",
     "SLOTS_TAKEN",
     "STATIC_PRIOR_SECONDS",
+    "SYNONYM_PHRASES",
+    "SYNONYM_SETS",
+    "SYNONYM_VERSION",
     "TRAFFIC_WEIGHT",
     "UNKNOWN_ITEM_EVENTS",
+    "Followed",
     "Outcome",
     "forget",
     "outcome_of",
 ]
 
 Outcome = Literal["ok", "degraded", "refused", "failed"]
+Followed = Literal["items", "traffic", "synonyms"]
 
 FINE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -189,6 +196,23 @@ ROLLOUT_SECONDS = Histogram(
 )
 CATALOG_ITEMS = Gauge("gemserve_catalog_items", "Items of a model's catalog, by availability", ["model", "available"])
 CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change that a model's catalog has", ["model"])
+
+SYNONYM_SETS = Gauge("gemserve_synonym_sets", "Sets of synonyms that queries are read with")
+SYNONYM_PHRASES = Gauge("gemserve_synonym_phrases", "Words and phrases of all sets of synonyms")
+SYNONYM_VERSION = Gauge("gemserve_synonyms_version", "Number of the last change of synonyms that this server has")
+FOLLOW_READ = Gauge(
+    "gemserve_follow_read_timestamp_seconds",
+    "When this server last read what other servers had changed (items, traffic, synonyms), Unix time",
+    ["what"],
+)
+FOLLOW_FAILURES = Counter(
+    "gemserve_follow_failures",
+    "Looks at what other servers had changed that failed, by reason (away: what it needs; failed: see the log)",
+    ["what", "reason"],
+)
+for what in get_args(Followed):
+    for reason in ("away", "failed"):
+        FOLLOW_FAILURES.labels(what, reason)
 
 
 OF_MODELS = (

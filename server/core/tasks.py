@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from server.core import metrics
+
 __all__ = ["Outages", "Poller", "Tasks"]
 
 log = structlog.get_logger(__name__)
@@ -82,13 +84,17 @@ class Outages:
     A later poll may find any of them gone, and nobody awaits the one that failed.
     """
 
-    def __init__(self, away: str, failed: str, errors: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, away: str, failed: str, errors: tuple[type[Exception], ...], follows: metrics.Followed | None = None
+    ) -> None:
         """
         away, failed: what the log says.
         errors: those that say that something is away.
+        follows: what the polls follow, for the metrics of it; None for none.
         """
         self._messages = away, failed
         self._errors = errors
+        self._follows = follows
         self._is_away = False
 
     @contextlib.contextmanager
@@ -101,7 +107,15 @@ class Outages:
             if not self._is_away:
                 log.warning(away, error=str(error))
             self._is_away = True
+            self._count_failure("away")
         except Exception:
             log.exception(failed)
+            self._count_failure("failed")
         else:
             self._is_away = False
+            if self._follows is not None:
+                metrics.FOLLOW_READ.labels(self._follows).set_to_current_time()
+
+    def _count_failure(self, reason: str) -> None:
+        if self._follows is not None:
+            metrics.FOLLOW_FAILURES.labels(self._follows, reason).inc()

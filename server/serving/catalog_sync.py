@@ -44,7 +44,7 @@ class CatalogSync:
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
         away = HistoryUnavailable, EngineUnavailable
-        self._outages = Outages("changes_unavailable", "remote_changes_not_applied", away)
+        self._outages = Outages("changes_unavailable", "remote_changes_not_applied", away, "items")
 
     async def start(self) -> None:
         """Apply what there is, and keep polling. While the store is away the bundle is served as published."""

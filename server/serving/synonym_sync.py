@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from catalog.priors.words import SynonymSet
+from server.core import metrics
 from server.core.errors import HistoryUnavailable
 from server.core.tasks import Outages, Poller, Tasks
 from server.retrieval.synonym_reader import SynonymReader
@@ -44,7 +45,7 @@ class SynonymSync:
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
-        self._outages = Outages("synonyms_unavailable", "synonyms_not_read", (HistoryUnavailable,))
+        self._outages = Outages("synonyms_unavailable", "synonyms_not_read", (HistoryUnavailable,), "synonyms")
 
     @property
     def sets(self) -> Sets:
@@ -108,10 +109,14 @@ class SynonymSync:
             log.warning("synonyms_restored", sets=len(self._reader.sets), found=found)
             if await self._store.write(self._reader.sets, expected=found, number=self._number + 1):
                 self._number += 1
+                metrics.SYNONYM_VERSION.set(self._number)
 
     async def _take(self, stored: StoredSynonyms) -> None:
         await self._reader.replace(stored.sets)
         self._number = stored.number
+        metrics.SYNONYM_SETS.set(len(stored.sets))
+        metrics.SYNONYM_PHRASES.set(_phrases(stored.sets))
+        metrics.SYNONYM_VERSION.set(stored.number)
         log.info("synonyms_changed", sets=len(stored.sets), number=stored.number)
 
 

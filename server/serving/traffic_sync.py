@@ -42,7 +42,7 @@ class TrafficSync:
         self._backoff = Backoff()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
-        self._outages = Outages("traffic_split_unavailable", "traffic_split_not_read", (HistoryUnavailable,))
+        self._outages = Outages("traffic_split_unavailable", "traffic_split_not_read", (HistoryUnavailable,), "traffic")
 
     async def start(self) -> None:
         """Take up the stored split, and keep polling. While the store is away the current model answers alone."""

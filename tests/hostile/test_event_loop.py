@@ -9,13 +9,17 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
+from catalog.priors.words import SynonymSet
 from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
+from server.serving.synonym_sync import MAX_PHRASES
+from server.storage.protocol import StoredSynonyms
 from tests.hostile.calls import hostile_calls
 from tests.support.asgi import Call, send
 from tests.support.event_loop import watched_turns
-from tests.support.large_shop import make_large_deployments
+from tests.support.large_shop import make_large_deployments, make_words
 from tests.support.memory_app import create_memory_app
+from tests.support.memory_synonyms import MemorySynonyms
 from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
@@ -90,3 +94,39 @@ async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(
         assert any(item["matched"] for item in orjson.loads(reply.body)["items"])
         assert turns.longest < LONGEST_TURN
         assert turns.longest_blocked < LONGEST_BLOCKED
+
+
+async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+    """In a guided shop: they are written, listed, followed and read in queries of as many of them as there is room."""
+    settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
+    synonyms = MemorySynonyms()
+    words = [f"{word} {place}" for place, word in enumerate(make_words(MAX_PHRASES - 10))]
+    sets = {f"set {at}": SynonymSet(f"set {at}", tuple(words[at : at + 5])) for at in range(0, len(words), 5)}
+    app = create_memory_app(settings, make_deployments, synonyms=synonyms)
+    put = Call("PUT", "/synonyms/more", body=orjson.dumps({"synonyms": ["tent", "bivouac", "tipi", "yurt", "wigwam"]}))
+    listed = Call("GET", "/synonyms", "limit=1")
+    queries = ["tent", " ".join(words[:50]), "tent " * 190, " ".join(words[::700])]
+    calls = [
+        put,
+        *(Call("POST", "/search", body=orjson.dumps({"q": query[:999], "k": 30})) for query in queries),
+        Call("GET", "/synonyms", "limit=1000"),
+        Call("GET", "/synonyms/set 100"),
+        Call("DELETE", "/synonyms/more"),
+        put,
+    ]
+    async with app.router.lifespan_context(app):
+        for call in calls[:2]:  # so that the language of the words is known
+            assert (await send(app, call)).status == 200
+        async with watched_turns() as turns:
+            synonyms.stored = StoredSynonyms(9, sets)  # another server has written them
+            async with asyncio.timeout(30):
+                while orjson.loads((await send(app, listed)).body)["total"] != len(sets):
+                    await asyncio.sleep(0.05)
+        assert turns.longest < LONGEST_TURN, "taken up"
+        assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
+        for call in calls:
+            async with watched_turns() as turns:
+                reply = await send(app, call)
+            assert reply.status == 200, f"{call.method} {call.path}: {reply.body[:200]!r}"
+            assert turns.longest < LONGEST_TURN, f"{call.method} {call.path}"
+            assert turns.longest_blocked < LONGEST_BLOCKED, f"{call.method} {call.path}"

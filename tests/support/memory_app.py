@@ -21,6 +21,7 @@ def create_memory_app(
     *,
     history: MemoryHistory | None = None,
     changes: MemoryChanges | None = None,
+    synonyms: MemorySynonyms | None = None,
     **options: Any,
 ) -> FastAPI:
     """options: further ones of `create_app`."""
@@ -30,7 +31,7 @@ def create_memory_app(
         connect=lambda _: MemoryHistory() if history is None else history,
         keep=lambda _: MemoryChanges() if changes is None else changes,
         keep_split=lambda _: MemorySplit(),
-        keep_synonyms=lambda _: MemorySynonyms(),
+        keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
         follow=lambda _: MemoryLog(),
         **options,
     )
