@@ -90,6 +90,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "title_asked": 1.5,
             "brand": 2.0,
             "category": 1.0,
+            "attributes": 1.0,
             "numbers": 1.0,
             "exact_title": 20.0,
             "identifier": 30.0,

@@ -36,6 +36,7 @@ WORD_TEXTS = {
     "title_covered": "Title match for “{}”",
     "brand": "Brand match for “{}”",
     "category": "Category match for “{}”",
+    "attributes": "Attribute match for “{}”",
     "covered": "Text match for “{}”",
 }
 """By what an item has of a query; the first of those that it has as much of as of any."""

@@ -54,12 +54,12 @@ def compare_words(
     item_C: Array,
     value_CF: Array,
 ) -> None:
-    """Fills in the columns 1 to 6 of `WORD_FEATURES`: what the words of single items say about a query.
+    """Fills in the columns 1 to 7 of `WORD_FEATURES`: what the words of single items say about a query.
 
     Items without any of its words are passed over: the columns are 0 for them.
 
     slot_N: where the words of each item stand: those of field b from bounds_SB[slot, b] up to bounds_SB[slot, b + 1].
-    word_W: the numbers of words. The fields are the text, the title, the brand and the categories.
+    word_W: the numbers of words. The fields are those of `MATCHED`.
     number_Q, place_Q, weight_Q: as in `QueryWords`.
     rarity_P: how much each word of the query counts.
     digit_P: whether it has a digit.
@@ -85,14 +85,16 @@ def compare_words(
             if field == 0:
                 value_CF[place, 1] = covered
                 if digits > 0:
-                    value_CF[place, 6] = (found_P * digit_P).sum() / digits
+                    value_CF[place, 7] = (found_P * digit_P).sum() / digits
             elif field == 1:
                 value_CF[place, 2] = covered
                 value_CF[place, 3] = min(found_P.sum() / length, 1.0)
             elif field == 2:
                 value_CF[place, 4] = found_P.sum() >= length
-            else:
+            elif field == 3:
                 value_CF[place, 5] = covered
+            else:
+                value_CF[place, 6] = covered
 
 
 @compiled

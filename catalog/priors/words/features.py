@@ -17,6 +17,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
+from catalog.priors.words.attributes import attribute_columns, attribute_texts
 from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
@@ -32,6 +33,7 @@ WORD_FEATURES = (
     "title_asked",  # the share of the title's words that the query has
     "brand",  # whether the query has all words of the brand
     "category",  # the share of the query's words that are of the item's categories
+    "attributes",  # the same of its colour, its size, and what else it is
     "numbers",  # the share of the query's numbers that the item has; 1 where there are none
     "exact_title",  # whether the query is the title
     "identifier",  # whether the query is the item's id
@@ -78,7 +80,8 @@ class WordFeatures:
 
         self._compare_words = kernels.compare_words
         # also fields that no item has yet
-        fields = {**dict.fromkeys(FIELDS, [""] * len(items)), **item_fields(items), **(further or {})}
+        self._attributes = attribute_columns(items)
+        fields = {**dict.fromkeys((*FIELDS, "attributes"), [""] * len(items)), **self._fields(items, further)}
         self._weights = {name: settings.weights.get(name, 1.0) for name in fields}
         self._readings = Readings(fields["text"], settings.language, prefix=settings.prefix)
         self._index: WordIndex = fit(fields, settings)
@@ -103,7 +106,7 @@ class WordFeatures:
         gone: the numbers of items that are deleted.
         further: their texts of other fields.
         """
-        fields = {**item_fields(items), **(further or {})}
+        fields = self._fields(items, further)
         changed = copy.copy(self)
         changed._readings.learn(fields["text"])
         changed._words = self._words.with_items(item_K, fields, gone)
@@ -154,6 +157,15 @@ class WordFeatures:
         records: the items, with their texts.
         """
         return matches(query, words, records, self._readings.analyzer)
+
+    def _fields(self, items: Items, further: Mapping[str, Sequence[str]] | None) -> dict[str, Sequence[str]]:
+        """The texts of items by the name of the field; `text` has those of their attributes too."""
+        fields: dict[str, Sequence[str]] = {**item_fields(items), **(further or {})}
+        if self._attributes:
+            fields["attributes"] = attribute_texts(items, self._attributes)
+            both = zip(fields["text"], fields["attributes"], strict=True)
+            fields["text"] = [f"{text}. {more}" if more else text for text, more in both]
+        return fields
 
     def _name(self, item_K: NDArray[np.int64], items: Items, fields: Mapping[str, Sequence[str]]) -> None:
         """Have items found by their ids and titles."""

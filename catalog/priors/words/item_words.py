@@ -24,7 +24,7 @@ from catalog.priors.words.index import words_of
 
 __all__ = ["MATCHED", "ItemWords", "QueryWords"]
 
-MATCHED = ("text", "title", "brand", "categories")
+MATCHED = ("text", "title", "brand", "categories", "attributes")
 """The fields whose words are compared one by one."""
 TITLE = MATCHED.index("title")
 MAX_STATES = 2

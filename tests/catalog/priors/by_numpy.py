@@ -70,7 +70,7 @@ def padded(value_N, items):
 def compare(items, query, split, present, value_NF):
     """The features of words but BM25. No word of the query is misspelled."""
     asked = words_of(split, query)
-    fields = {name: [words_of(split, text) for text in texts] for name, texts in item_fields(items).items()}
+    fields = {name: [words_of(split, text) for text in texts] for name, texts in texts_of(items).items()}
     shown = np.flatnonzero(present)
     rarity = {w: np.log1p(len(shown) / max(1, sum(w in fields["text"][row] for row in shown))) for w in asked}
     total = max(sum(rarity.values()), 1e-9)
@@ -85,11 +85,22 @@ def compare(items, query, split, present, value_NF):
         value_F[COLUMN["title_asked"]] = min(sum(w in title for w in asked) / max(len(title), 1), 1)
         value_F[COLUMN["brand"]] = bool(asked) and sum(w in brand for w in asked) >= max(len(brand), 1)
         value_F[COLUMN["category"]] = sum(rarity[w] for w in asked if w in categories) / total
+        value_F[COLUMN["attributes"]] = sum(rarity[w] for w in asked if w in own["attributes"]) / total
         value_F[COLUMN["exact_title"]] = bool(asked) and title == asked
         value_F[COLUMN["identifier"]] = folded(query) == folded(items.ids[row]) != ""
         begun = folded(items.table["title"][row].as_py() or "")
         if len(folded(query)) >= 2 and begun.startswith(folded(query)):
             value_F[COLUMN["title_begun"]] = len(folded(query)) / len(begun)
+
+
+def texts_of(items):
+    """The fields of words; the columns `finish` and `uses` of these catalogs are attributes."""
+    fields, names = item_fields(items), items.table.column_names
+    finishes = items.table["finish"].to_pylist() if "finish" in names else [None] * len(items)
+    uses = items.table["uses"].to_pylist() if "uses" in names else [None] * len(items)
+    attributes = [" ".join([finish or "", *(use or ())]) for finish, use in zip(finishes, uses, strict=True)]
+    text = [f"{text} {more}" for text, more in zip(fields["text"], attributes, strict=True)]
+    return {**fields, "text": text, "attributes": attributes}
 
 
 def intent_of(priors, items, words):

@@ -1,5 +1,7 @@
 """Priors while their catalog changes, and whatever they compute, against the same with NumPy and sets."""
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,27 +15,57 @@ from tests.catalog.priors import by_numpy
 from tests.support import world
 
 KINDS = ("tent", "rope", "lamp", "canoe")
-QUERIES = ("red tent", "Alpina ropes", "canoe", "lamps for walking, 60m", "tent-red", "boot-blue", "outdoor", "", "42")
+ATTRIBUTES = "matt tent for snow"
+QUERIES = (
+    "red tent",
+    "Alpina ropes",
+    "canoe",
+    "lamps for walking, 60m",
+    "tent-red",
+    "boot-blue",
+    "outdoor",
+    "",
+    "42",
+    ATTRIBUTES,
+)
+
+
+@cache
+def shop():
+    """The world's items, with attributes."""
+    table = world.items().table
+    table = table.append_column("finish", pa.array([None, "matt", "glossy red"] * (len(table) // 3)))
+    uses = pa.array([[], ["walking"], ["walking", "snow"]] * (len(table) // 3))
+    return Items(table.append_column("uses", uses))
 
 
 def record(item_id, title, **more):
     empty = {"description": None, "brand": None, "categories": [], "price": None, "available": True}
+    empty |= {"finish": None, "uses": []}
     return {"item_id": item_id, "title": title, **empty, **more}
 
 
 new_records = st.builds(
-    lambda item_id, kind, brand, price: record(
-        item_id, f"{kind} of {brand}" if brand else kind, brand=brand, categories=["outdoor", kind], price=price
+    lambda item_id, kind, brand, price, finish, uses: record(
+        item_id,
+        f"{kind} of {brand}" if brand else kind,
+        brand=brand,
+        categories=["outdoor", kind],
+        price=price,
+        finish=finish,
+        uses=uses,
     ),
-    st.sampled_from([f"new-{n}" for n in range(4)] + world.items().ids[:4]),
+    st.sampled_from([f"new-{n}" for n in range(4)] + shop().ids[:4]),
     st.sampled_from(KINDS),
     st.sampled_from([None, "Alpina", "Halda"]),
     st.sampled_from([None, 5.0, 500.0]),
+    st.sampled_from([None, "matt", "oiled"]),
+    st.sampled_from([[], ["canoe", "snow"]]),
 )
 changes = st.lists(
     st.tuples(
         st.lists(new_records, max_size=3, unique_by=lambda own: own["item_id"]),
-        st.lists(st.sampled_from(["new-0", "new-1", *world.items().ids[:3]]), max_size=2, unique=True),
+        st.lists(st.sampled_from(["new-0", "new-1", *shop().ids[:3]]), max_size=2, unique=True),
     ),
     max_size=4,
 )
@@ -54,12 +86,12 @@ def events():
 
 @pytest.fixture(scope="module")
 def learned(events):
-    return Priors.fit(world.items(), events).learned
+    return Priors.fit(shop(), events).learned
 
 
 @pytest.fixture
 def fitted(learned):
-    return Priors(world.items(), learned)
+    return Priors(shop(), learned)
 
 
 @settings(max_examples=30)
@@ -68,7 +100,7 @@ def fitted(learned):
 )
 def test_priors_say_what_numpy_says(learned, steps, query, history, listed):
     """listed: fewer items than there are, or all."""
-    priors, records = Priors(world.items(), learned, PriorSettings(listed=listed)), world.items().table.to_pylist()
+    priors, records = Priors(shop(), learned, PriorSettings(listed=listed)), shop().table.to_pylist()
     number_of = {own["item_id"]: number for number, own in enumerate(records)}
     present = [True] * len(records)
     for upserts, deletions in steps:
@@ -95,7 +127,7 @@ def test_priors_say_what_numpy_says(learned, steps, query, history, listed):
 
 
 def items_of(records):
-    return Items(pa.Table.from_pylist(records, world.items().table.schema))
+    return Items(pa.Table.from_pylist(records, shop().table.schema))
 
 
 def test_a_change_is_not_seen_by_the_priors_before_it(fitted):

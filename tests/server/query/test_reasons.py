@@ -64,7 +64,9 @@ async def reason(shop: Shop, path: str, item: int, **asked: object) -> dict[str,
 WORDS = [
     ("title 7", "Exact title match"),
     ("item-7", "Its number is “item-7”"),
-    ("7 of summer title", "Title match for “7 of summer title”"),
+    ("7 of zzzz title", "Title match for “7 of zzzz title”"),
+    ("summer", "Attribute match for “summer”"),
+    ("7 of summer title", "Text match for “7 of summer title”"),
     ("7 titles", "Title match for “7 titles”"),
     ("tit", "Its title begins with “tit”"),
     ("alpina", "Brand match for “alpina”"),
@@ -74,7 +76,16 @@ WORDS = [
 
 
 @weighing(
-    "bm25", "covered", "title_covered", "brand", "category", "numbers", "exact_title", "identifier", "title_begun"
+    "bm25",
+    "covered",
+    "title_covered",
+    "brand",
+    "category",
+    "attributes",
+    "numbers",
+    "exact_title",
+    "identifier",
+    "title_begun",
 )
 @pytest.mark.parametrize(("query", "text"), WORDS)
 async def test_words(shop: Shop, query: str, text: str) -> None:
