@@ -230,6 +230,10 @@ class Priors:
         """Which words of a query each of some items has, and where; see `WordFeatures.matches`."""
         return self._words.matches(query, words, records)
 
+    def unknown_characters(self, records: Sequence[Mapping[str, Any]]) -> int:
+        """How many characters of items `matches` has yet to look at; see `WordFeatures.unknown_characters`."""
+        return self._words.unknown_characters(records)
+
     def with_items(self, item_K: NDArray[np.int64], items: Items, gone: Sequence[int] = ()) -> Priors:
         """After a change of the catalog, which this does not see. There is one change at a time.
 

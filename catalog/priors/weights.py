@@ -48,6 +48,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in FEATURES if not any(name in own for own in JOINT_SOURCES.values())},
 }
 """The features of each source that answers name: one of its own for a feature that is in no other."""
+COLUMNS = {source: np.array([FEATURES.index(name) for name in names]) for source, names in SOURCES.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,8 +147,7 @@ def shares_by_source(share_KF: NDArray[np.float64]) -> dict[str, NDArray[np.floa
 
     share_KF: what every feature adds, its value times its weight.
     """
-    columns = {source: [FEATURES.index(name) for name in names] for source, names in SOURCES.items()}
-    return {source: share_KF[:, own].sum(1) for source, own in columns.items()}
+    return {source: share_KF[:, own].sum(1) for source, own in COLUMNS.items()}
 
 
 def prior_of(candidates: Candidates, weights: PriorWeights) -> Prior:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,6 +31,12 @@ BEAM_WIDTH = 50
 """Of a query that needs no wider one, where neither the settings nor the bundle say otherwise."""
 MEASURED_K = 10
 """Items of the answers by which a bundle says how many beams are enough."""
+
+MAX_TOLD_AT_ONCE = 20
+"""Items of an answer up to which it takes no thread to tell why they are there."""
+MAX_READ_AT_ONCE = 5_000
+"""Characters of their texts, not looked at before, up to which it takes none."""
+TEXTS = ["item_id", *TEXT_COLUMNS]
 
 ALWAYS_SHOWN = {"id", "score", "relevance", "reason", "matched"}
 
@@ -121,21 +128,31 @@ class QueryPlan:
             if self._query.explain
             else [None] * len(ranking.leaves)
         )
-        tell = partial(self._told, ranking, guided_by)
-        reasons, matched = tell() if guided_by is None else await asyncio.to_thread(tell)
+        texts = [] if guided_by is None or self._text is None else self._with_texts(records, ranking.leaves)
+        tell = partial(self._told, ranking, guided_by, texts)
+        at_once = guided_by is None or _is_quick(guided_by, texts, len(records))
+        reasons, matched = tell() if at_once else await asyncio.to_thread(tell)
         parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
         return [ResultItem(*part) for part in parts]
 
+    def _with_texts(self, records: Sequence[Mapping[str, Any]], leaves: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+        """The items of an answer with the texts that may have words of the query. records: with the wanted columns."""
+        table = self._searcher.items.table
+        if self._columns is table:
+            return records
+        texts: list[dict[str, Any]] = table.select(TEXTS).take(pa.array(leaves, pa.int64())).to_pylist()
+        return texts
+
     def _told(
-        self, ranking: Ranking, guided_by: GuidedBy | None
+        self, ranking: Ranking, guided_by: GuidedBy | None, texts: Sequence[Mapping[str, Any]]
     ) -> tuple[Sequence[Reason], Sequence[list[Match] | None]]:
         """Why each item is there, and which words of the query it has; None where nobody knows."""
         leaves = ranking.leaves
         past = Past(self._past, self._window, self._history)
         reasons = reasons_of(self._query, self._searcher, leaves, ranking.scores, past, guided_by)
-        if guided_by is None or self._text is None or not leaves:
+        if guided_by is None or self._text is None:
             return reasons, [None] * len(leaves)
-        return reasons, _matched(guided_by, self._text, self._searcher.items, leaves)
+        return reasons, guided_by.priors.matches(self._text, guided_by.words, texts)
 
     def _above_min_score(self, ranking: Ranking) -> Ranking:
         """Without what scores less than the query wants; the best come first."""
@@ -152,9 +169,10 @@ class QueryPlan:
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
 
 
-def _matched(guided_by: GuidedBy, text: str, items: Items, leaves: Sequence[int]) -> list[list[Match]]:
-    texts = items.table.select(["item_id", *TEXT_COLUMNS]).take(pa.array(leaves, pa.int64()))
-    return guided_by.priors.matches(text, guided_by.words, texts.to_pylist())
+def _is_quick(guided_by: GuidedBy, texts: Sequence[Mapping[str, Any]], items: int) -> bool:
+    """Whether it takes a few milliseconds at most to tell why items are in an answer: less than a thread would cost,
+    as a rule."""
+    return items <= MAX_TOLD_AT_ONCE and guided_by.priors.unknown_characters(texts) <= MAX_READ_AT_ONCE
 
 
 def guided(request: RankRequest, prior: Prior, enough: int | None) -> RankRequest:

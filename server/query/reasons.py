@@ -87,7 +87,7 @@ def reasons_of(
     if guided_by is None or not leaves:
         return alike
     strongest = _Strongest(guided_by, leaves, scores)
-    origins = _Origins(searcher, past, guided_by)
+    origins = _Origins(searcher, past, guided_by, leaves)
     told = zip(alike, strongest.sources, strongest.features, strongest.value_KF, leaves, strict=True)
     return [_told(query, origins, *one) for one in told]
 
@@ -117,18 +117,23 @@ class _Strongest:
 
 
 class _Origins:
-    """Finds the item of a history by which a source came to an item."""
+    """Finds the item of a history by which a source came to an item of an answer."""
 
-    def __init__(self, searcher: Searcher, past: Past, guided_by: GuidedBy) -> None:
+    def __init__(self, searcher: Searcher, past: Past, guided_by: GuidedBy, leaves: Sequence[int]) -> None:
         self._items = searcher.items
         self._newest_first = past.interactions[::-1]
         self._history = past.history
         self._guided_by = guided_by
+        self._leaves = leaves
+        self._neighbours: dict[str, dict[int, int]] = {}
 
     def of_neighbour(self, feature: str, leaf: int) -> Interaction | None:
         """From which neighbours led to the item most."""
         guided_by = self._guided_by
-        serial = guided_by.priors.live.origin(feature, guided_by.history_H, int(guided_by.serial_N[leaf]))
+        if feature not in self._neighbours:
+            serials = guided_by.serial_N[list(self._leaves)].tolist()
+            self._neighbours[feature] = guided_by.priors.live.origins(feature, guided_by.history_H, serials)
+        serial = self._neighbours[feature].get(int(guided_by.serial_N[leaf]))
         return next((one for one in self._newest_first if guided_by.serial_N[one.leaf] == serial), None)
 
     def of_column(self, column: str, leaf: int) -> Interaction | None:

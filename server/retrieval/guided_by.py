@@ -53,15 +53,21 @@ class GuidedBy:
         leaf_K = np.array(leaves, np.int64)
         value_KF = np.zeros((len(leaf_K), len(FEATURES)))
         value_KF[:, POPULARITY] = self.priors.live.popularity(self.serial_N[leaf_K])
-        place_K = np.searchsorted(self.said.item_C, leaf_K)
-        place_K[place_K == len(self.said.item_C)] = 0
-        listed_K = self.is_listed(leaves)
+        place_K, listed_K = self._places(leaf_K)
         value_KF[listed_K] = self.said.value_CF[place_K[listed_K]]
         return value_KF
 
     def is_listed(self, leaves: Sequence[int]) -> NDArray[np.bool_]:
         """Whether a source lists each of some items, bool [K]."""
-        return np.isin(np.array(leaves, np.int64), self.said.item_C)
+        return self._places(np.array(leaves, np.int64))[1]
+
+    def _places(self, leaf_K: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where the candidates have some leaves, and whether they do."""
+        item_C = self.said.item_C
+        if len(item_C) == 0:
+            return np.zeros_like(leaf_K), np.zeros(len(leaf_K), np.bool_)
+        place_K = np.minimum(np.searchsorted(item_C, leaf_K), len(item_C) - 1)
+        return place_K, item_C[place_K] == leaf_K
 
 
 def guided_by(

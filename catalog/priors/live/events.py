@@ -9,7 +9,7 @@ of the user who did nothing for the longest time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Lock
@@ -135,14 +135,14 @@ class LiveEvents:
         with self._lock:
             return [own.said_of(history_H) for own in (self._ease, self._transitions, self._item_knn)]
 
-    def origin(self, source: str, history_H: NDArray[np.int64], item: int) -> int | None:
-        """The item of a history from which neighbours led to an item most; None where none did.
+    def origins(self, source: str, history_H: NDArray[np.int64], items: Collection[int]) -> dict[int, int]:
+        """The item of a history from which neighbours led to each of some items most, of those to which any did.
 
         source: `ease`, `transitions` or `item_knn`.
         """
         own = {"ease": self._ease, "transitions": self._transitions, "item_knn": self._item_knn}[source]
         with self._lock:
-            return own.origin(history_H, item)
+            return own.origins(history_H, items)
 
     def popular(self, count: int) -> NDArray[np.int64]:
         """The most popular items, so many."""

@@ -5,6 +5,8 @@ Shapes: N items, S items that neighbours speak of.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -74,15 +76,16 @@ class LiveNeighbours:
         newest = newest_distinct(history_H, self._last)
         return self._sum_of(newest, self._decay ** np.arange(len(newest)))
 
-    def origin(self, history_H: np.ndarray, item: int) -> int | None:
-        """The item of a history, int64, oldest first, from which most leads to an item; None where nothing does."""
+    def origins(self, history_H: np.ndarray, items: Collection[int]) -> dict[int, int]:
+        """The item of a history, int64, oldest first, from which most leads to each of some items where any does."""
         newest = newest_distinct(history_H, self._last)
-        most, origin = 0.0, None
+        most, origin = dict.fromkeys(items, 0.0), {}
         for place, row in enumerate(newest.tolist()):
-            item_S, value_S = self._sum_of(np.array([row]), np.array([self._decay**place]))
-            value = float(value_S[item_S == item].sum())
-            if value > most:
-                most, origin = value, row
+            item_S, value_S = self._sum_of(newest[place : place + 1], np.array([self._decay**place]))
+            said = dict(zip(item_S.tolist(), value_S.tolist(), strict=True))
+            for item, value in most.items():
+                if said.get(item, 0.0) > value:
+                    most[item], origin[item] = said[item], row
         return origin
 
     def _sum_of(self, newest: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,8 @@ from catalog.priors.words.attributes import attribute_columns, attribute_texts
 from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
-from catalog.priors.words.matches import Match, matches
+from catalog.priors.words.matches import Match, matches, unknown_characters
+from catalog.priors.words.places import TextPlaces
 from catalog.priors.words.readings import Readings
 
 __all__ = ["WORD_FEATURES", "FoundByWords", "WordFeatures"]
@@ -87,6 +88,7 @@ class WordFeatures:
         self._index: WordIndex = fit(fields, settings)
         self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._words = ItemWords(fields, self._readings.analyzer)
+        self._text_places = TextPlaces(self._readings.analyzer)
         self._titles = _Places()
         self._ids = _Places()
         self._beginnings = Beginnings()
@@ -156,7 +158,11 @@ class WordFeatures:
         words: the readings of each of its words, from `find`.
         records: the items, with their texts.
         """
-        return matches(query, words, records, self._readings.analyzer)
+        return matches(query, words, records, self._text_places)
+
+    def unknown_characters(self, records: Sequence[Mapping[str, Any]]) -> int:
+        """How many characters of items `matches` has yet to look at, which takes a second for a million or two."""
+        return unknown_characters(records, self._text_places)
 
     def _fields(self, items: Items, further: Mapping[str, Sequence[str]] | None) -> dict[str, Sequence[str]]:
         """The texts of items by the name of the field; `text` has those of their attributes too."""

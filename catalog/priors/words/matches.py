@@ -6,20 +6,15 @@ Texts are looked at piece by piece, because a word that was found must lead back
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import tantivy
-
-from catalog.priors.words.index import folded, words_of
-from catalog.text.normalization import INVISIBLE
+from catalog.priors.words.index import folded
+from catalog.priors.words.places import TextPlaces, pieces
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
-__all__ = ["TEXT_COLUMNS", "Match", "matches", "pieces"]
+__all__ = ["TEXT_COLUMNS", "Match", "matches", "unknown_characters"]
 
 TEXT_COLUMNS = ("title", "brand", "categories", "description")
 MAX_CHARACTERS = 60_000
@@ -46,62 +41,58 @@ class Match:
 
 
 def matches(
-    query: str,
-    readings: Sequence[Mapping[str, float]],
-    records: Sequence[Mapping[str, Any]],
-    analyzer: tantivy.TextAnalyzer,
+    query: str, readings: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]], places: TextPlaces
 ) -> list[list[Match]]:
     """The matches of each record, by column, in the order in which they stand.
 
     readings: of each word of the query, as `Readings.of` gives them.
     records: items, with `item_id` and what they have of TEXT_COLUMNS.
-    analyzer: what divides texts into the words that readings are.
     """
-    asked = _typed_words(query, readings, analyzer)
+    word_of = _typed_words(query, readings, places)
     wanted, whole = query.strip(), folded(query)
-    budget = MAX_CHARACTERS // max(len(records), 1)
+    budget = _budget(records)
     found = []
     for record in records:
         item_id = str(record["item_id"])
         own = [Match(wanted, "id", 0, len(item_id))] if whole and folded(item_id) == whole else []
-        found.append(own + _bounded(asked.places(record, budget)) if asked is not None else own)
+        found.append(own + _bounded(_places(record, budget, word_of, places)) if word_of else own)
     return found
 
 
-class _AskedWords(dict[str, str | None]):
-    """The word of a query that each piece of text is, None for others; pieces are looked up once."""
-
-    def __init__(self, word_of: Mapping[str, str], analyzer: tantivy.TextAnalyzer) -> None:
-        """word_of: the word of the query, as it was typed, that each reading is one of."""
-        self._word_of = word_of
-        self._analyzer = analyzer
-
-    def __missing__(self, piece: str) -> str | None:
-        stems = words_of(self._analyzer, piece)
-        self[piece] = word = next((self._word_of[stem] for stem in stems if stem in self._word_of), None)
-        return word
-
-    def places(self, record: Mapping[str, Any], budget: int) -> Iterator[Match]:
-        """Where the item has any, in so many characters."""
-        for field, index, text in _texts(record, budget):
-            for piece in pieces(text):
-                if (word := self[piece[0]]) is not None:
-                    yield Match(word, field, piece.start(), piece.end(), index)
+def unknown_characters(records: Sequence[Mapping[str, Any]], places: TextPlaces) -> int:
+    """How many characters `matches` has yet to look at to know where the words of these records stand."""
+    budget = _budget(records)
+    return places.unknown([text for record in records for _, _, text in _texts(record, budget)])
 
 
-def _typed_words(
-    query: str, readings: Sequence[Mapping[str, float]], analyzer: tantivy.TextAnalyzer
-) -> _AskedWords | None:
-    """The words of a query; None where it has none. A reading of several words is one of that which it is surest of."""
+def _budget(records: Sequence[Mapping[str, Any]]) -> int:
+    """Characters of each record that are looked at."""
+    return MAX_CHARACTERS // max(len(records), 1)
+
+
+def _typed_words(query: str, readings: Sequence[Mapping[str, float]], places: TextPlaces) -> Mapping[str, str]:
+    """The word of a query, as it was typed, that each reading is one of.
+
+    A reading of several words is one of that which it is surest of.
+    """
     parts = [piece[0] for piece in pieces(query)]
-    typed = {stem: piece for piece in reversed(parts) for stem in words_of(analyzer, piece)}
+    typed = {stem: piece for piece in reversed(parts) for stem in places.stems(piece)}
     sure: dict[str, tuple[float, str]] = {}
     for of_word in readings:
         first = max(of_word, key=lambda reading: of_word[reading], default="")
         for reading, how_sure in of_word.items():
             if how_sure > sure.get(reading, (0.0, ""))[0]:
                 sure[reading] = how_sure, typed.get(first, first)
-    return _AskedWords({reading: word for reading, (_, word) in sure.items()}, analyzer) if sure else None
+    return {reading: word for reading, (_, word) in sure.items()}
+
+
+def _places(
+    record: Mapping[str, Any], budget: int, word_of: Mapping[str, str], places: TextPlaces
+) -> Iterator[tuple[str, str, int, int, int | None]]:
+    """The fields of the matches of one record, in so many characters."""
+    for field, index, text in _texts(record, budget):
+        for begin, end, word in places.of(text).find(word_of):
+            yield word, field, begin, end, index
 
 
 def _texts(record: Mapping[str, Any], budget: int) -> Iterator[tuple[str, int | None, str]]:
@@ -116,22 +107,11 @@ def _texts(record: Mapping[str, Any], budget: int) -> Iterator[tuple[str, int | 
                 yield field, index if texts is value else None, part
 
 
-def pieces(text: str) -> Iterator[re.Match[str]]:
-    """The words of a text: letters with their marks and what cannot be seen between them, or digits."""
-    return _piece().finditer(text)
-
-
-@cache
-def _piece() -> re.Pattern[str]:
-    marks = "".join(letter for letter in map(chr, range(0x300, 0x10000)) if unicodedata.category(letter)[0] == "M")
-    return re.compile(rf"\d+|[^\W\d_](?:[^\W\d_]|[{marks}{INVISIBLE}])*")
-
-
-def _bounded(places: Iterator[Match]) -> list[Match]:
+def _bounded(places: Iterator[tuple[str, str, int, int, int | None]]) -> list[Match]:
     kept: list[Match] = []
     words = set()
-    for match in places:
-        if len(kept) < MAX_MATCHES or match.word not in words:
-            kept.append(match)
-            words.add(match.word)
+    for place in places:
+        if len(kept) < MAX_MATCHES or place[0] not in words:
+            kept.append(Match(*place))
+            words.add(place[0])
     return kept

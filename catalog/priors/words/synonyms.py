@@ -14,7 +14,7 @@ from itertools import chain, islice, product, zip_longest
 from math import prod
 
 from catalog.priors.words.index import MAX_WORD, analyzer, words_of
-from catalog.priors.words.matches import pieces
+from catalog.priors.words.places import pieces
 
 __all__ = ["MAX_SYNONYMS", "NO_WORDINGS", "ReadAs", "SynonymSet", "Synonyms", "Wording", "Wordings", "fault_of"]
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from server.query import plan
 from tests.support.http_shop import Shop
 from tests.support.small_shop import NAMES
 
@@ -90,3 +91,21 @@ async def test_many_items_of_long_texts_are_told_with_bounds(shop: Shop) -> None
     body = (await shop.get("/search", q="tent rope", k=200)).json()
     long = [item["matched"] for item in body["items"] if item["id"].startswith("long")]
     assert [len(found) for found in long] == [24, 24]
+
+
+async def test_a_thread_tells_what_takes_long_and_nothing_else(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few known texts are told at once; many items, and long texts that nobody has looked at, are not."""
+    told: list[bool] = []
+    own = plan._is_quick
+    monkeypatch.setattr(plan, "_is_quick", lambda *asked: told.append(own(*asked)) or told[-1])
+    await shop.get("/search", q="title 7", k=5)
+    await shop.get("/search", q="title 7", k=19, fields="price")
+    await shop.get("/recommend", user="ada", k=5)
+    assert told == [True, True, True]
+    await shop.get("/recommend", user="ada", k=30)
+    await shop.get("/search", q="title 7", k=30)
+    long = {"title": "tent rope " * 600, "categories": ["rope " * 400], "description": "tent " * 1_000}
+    assert (await shop.client.put("/items/long", json=long)).status_code in {200, 201}
+    for _ in range(2):
+        await shop.get("/search", q="tent", candidates="long")
+    assert told[3:] == [False, False, False, True]

@@ -155,3 +155,27 @@ def test_events_that_come_and_go_leave_no_memory_behind():
     assert len(live) == 0
     cells = [len(own._counts) for own in (live._transitions, live._item_knn)]
     assert max(cells) < 4_000, "of 40 events there are at most 400 at a time"
+
+
+@given(training_events(max_users=5, max_items=7), live_events, st.lists(st.integers(0, 8), max_size=6))
+def test_the_origin_of_every_item_is_that_which_alone_says_most_of_it(events, live, history):
+    settings = PriorSettings()
+    neighbours = settings.ease, settings.transitions, settings.item_knn
+    taken = LiveEvents(learn(events, no_kinds(events.items), split, neighbours), settings, split)
+    taken.make_room(9)
+    for user, item, text in live:
+        taken.add(f"u{user}", item, text)
+    asked = {"ease": taken._ease, "transitions": taken._transitions, "item_knn": taken._item_knn}
+    for source, own in asked.items():
+        newest = list(dict.fromkeys(history[::-1]))[: own._last]
+        expected = {}
+        for item in range(9):
+            says = []
+            for age, earlier in enumerate(newest):
+                item_S, value_S = own._sum_of(np.array([earlier]), np.array([own._decay**age]))
+                says.append(value_S[item_S == item].sum())
+            if max(says, default=0) > 0:
+                expected[item] = newest[int(np.argmax(says))]
+        found = taken.origins(source, np.array(history, np.int64), range(9))
+        assert found == expected
+        assert taken.origins(source, np.array(history, np.int64), []) == {}

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from catalog.data.items import Items, clean_items
 from catalog.data.validation_report import ValidationReport
-from catalog.priors.words import TEXT_COLUMNS, WordFeatures, WordSettings, matches
+from catalog.priors.words import TEXT_COLUMNS, Match, WordFeatures, WordSettings, matches, places
+from catalog.priors.words.index import analyzer
+from catalog.priors.words.index import words_of as stems_of
 from catalog.priors.words.matches import MAX_CHARACTERS, MAX_MATCHES
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
@@ -121,7 +123,7 @@ def test_what_is_told_of_an_item_is_bounded_and_names_every_word():
 )
 @pytest.mark.parametrize("items", [1, 10, 200])
 def test_of_long_texts_only_so_much_is_looked_at(text, items, monkeypatch):
-    looked_at = 0
+    looked_at = 0  # of texts that differ: what is known is not looked at again
 
     def pieces(text):
         nonlocal looked_at
@@ -129,11 +131,82 @@ def test_of_long_texts_only_so_much_is_looked_at(text, items, monkeypatch):
         return own(text)
 
     words, query = words_of(TENT), "tent " + text[:990]
-    record = {"item_id": "x", "title": text, "brand": text, "categories": [text] * 50, "description": text}
+    ways = [f"{number} {text if number < 53 else text[: 2 * MAX_TEXT_CHARACTERS]}" for number in range(53 * items)]
+    records = [
+        {"item_id": "x", "title": own[0], "brand": own[1], "categories": own[2:-1], "description": own[-1]}
+        for own in (ways[53 * item : 53 * (item + 1)] for item in range(items))
+    ]
     readings = words.find(query, 10).words
-    own = matches.pieces
-    monkeypatch.setattr(matches, "pieces", pieces)
-    found = words.matches(query, readings, [record] * items)
+    own = places.pieces
+    for module in (matches, places):
+        monkeypatch.setattr(module, "pieces", pieces)
+    assert words.unknown_characters(records) <= MAX_CHARACTERS
+    found = words.matches(query, readings, records)
     assert len(found) == items
     assert max(map(len, found)) <= MAX_MATCHES + len(readings)
     assert len(query) + MAX_TEXT_CHARACTERS < looked_at <= len(query) + MAX_CHARACTERS
+
+
+TEXT = st.lists(WORDS, max_size=12).map(" ".join)
+ITEM = st.fixed_dictionaries(
+    {"item_id": st.just("x"), "title": TEXT, "brand": TEXT, "categories": st.lists(TEXT, max_size=2)}
+)
+
+
+@given(st.lists(ITEM, min_size=1, max_size=4), st.lists(TEXT, min_size=1, max_size=4), st.integers(0, 60))
+def test_what_is_remembered_of_texts_changes_no_answer(records, queries, kept):
+    """Each piece of each text, looked at anew, says the same."""
+    words = words_of(*[record | {"item_id": str(number)} for number, record in enumerate(records)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(places, "MAX_KEPT", kept)
+        for query in [*queries, *queries]:
+            readings = words.find(query, 10).words
+            assert words.matches(query, readings, records) == [looked_at_anew(query, readings, r) for r in records]
+
+
+def looked_at_anew(query, readings, record):
+    """The definition: the first stem of a piece that is a reading says which word of the query it is."""
+    stems = analyzer("english")
+    typed = {}
+    for piece in places.pieces(query):
+        for stem in stems_of(stems, piece[0]):
+            typed.setdefault(stem, piece[0])
+    sure = {}
+    for own in readings:
+        first = max(own, key=lambda reading: own[reading], default="")
+        for reading, how_sure in own.items():
+            if how_sure > sure.get(reading, (0, ""))[0]:
+                sure[reading] = how_sure, typed.get(first, first)
+    found = []
+    for field in TEXT_COLUMNS:
+        value = record.get(field)
+        for index, text in enumerate(value if isinstance(value, list) else [value or ""]):
+            for piece in places.pieces(text):
+                word = next((sure[stem][1] for stem in stems_of(stems, piece[0]) if stem in sure), None)
+                if word is not None:
+                    found.append(Match(word, field, *piece.span(), index if isinstance(value, list) else None))
+    return found[:MAX_MATCHES] + [m for n, m in enumerate(found) if n >= MAX_MATCHES and is_first(found, n)]
+
+
+def is_first(found, place):
+    return found[place].word not in {before.word for before in found[:place]}
+
+
+def test_only_so_much_is_remembered(monkeypatch):
+    monkeypatch.setattr(places, "MAX_KEPT", 1_000)
+    words = words_of(TENT)
+    readings = words.find("tent", 10).words
+    texts = ["tent " * 1_000, "🏕" * 2_000, *(f"tent {number}" for number in range(100))]
+    for text in texts:
+        words.matches("tent", readings, [{"item_id": "x", "title": text}])
+        assert sum(map(len, words._text_places._known)) <= 1_000
+    assert len(words._text_places._known) > 10
+
+
+def test_what_is_known_is_not_counted_as_unknown():
+    words = words_of(TENT)
+    texts = [TENT["title"], TENT["brand"], *TENT["categories"], TENT["description"]]
+    assert words.unknown_characters([TENT, {"item_id": "x"}]) == sum(map(len, texts))
+    told("tent", words=words)
+    assert words.unknown_characters([TENT]) == 0
+    assert words.unknown_characters([TENT | {"title": "Another"}]) == len("Another")
