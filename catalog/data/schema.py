@@ -24,7 +24,7 @@ from catalog.data.columns.types import (
     unwrapped,
 )
 from catalog.data.reading.id_text import MAX_EXACT
-from catalog.data.reading.timestamps import moments
+from catalog.data.reading.timestamps import moments, of_seconds
 from catalog.data.validation_report import LINE, MARK, ValidationReport, as_in_file, shown
 from catalog.errors import CatalogError
 
@@ -119,7 +119,7 @@ class _Converter:
             plain = as_doubles(plain)
         if name in self.schema.times:
             return self._with_lost(name, plain, self._guarded(name, lambda: self._unix_ms(plain)))
-        if name in self.schema.identifiers and pa.types.is_floating(plain.type):
+        if name in self.schema.identifiers and _may_have_fractions(plain.type):
             return self._with_lost(name, plain, _ids(plain))
         if plain.type != field.type:
             plain = self._of_few_types(plain, name, told=False)
@@ -132,9 +132,14 @@ class _Converter:
 
     def _unix_ms(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Times as int64; what names no moment or no whole number becomes null, which is a fault of its row."""
+        notes = self.report.notes if self.report is not None else []
         if is_text(column.type):
-            values = moments(column.to_pylist(), self.report.notes if self.report is not None else [])
+            values = moments(column.to_pylist(), notes)
             column = pa.chunked_array([pa.array([_whole(value) for value in values], pa.int64())])
+        elif _may_have_fractions(column.type):
+            seconds = column.cast(pa.float64(), safe=False).to_pylist()
+            if (times := of_seconds(seconds, notes)) != seconds:
+                column = pa.chunked_array([pa.array([_whole(value) for value in times], pa.int64())])
         return _unix_ms(column)
 
     def further(self, name: str) -> pa.ChunkedArray:
@@ -186,6 +191,8 @@ def _unix_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as int64; what names no moment or no whole number becomes null, which is a fault of its row."""
     if pa.types.is_decimal(column.type):
         column, _ = to_column_type(column)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.unit != "s":
         return column.cast(pa.timestamp("ms", kind.tz), safe=False).cast(pa.int64())
@@ -211,8 +218,15 @@ def _whole(value: Any) -> int | None:
     return number if number is not None and abs(number) < 2**63 else None
 
 
+def _may_have_fractions(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or (pa.types.is_decimal(kind) and kind.scale > 0))
+
+
 def _ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole numbers that a column with gaps made floats, as text; null where a float is no exact whole number."""
+    """Whole numbers that a column with gaps made floats, or decimals with places, as text; null for any other."""
+    if pa.types.is_decimal(column.type):
+        digits = [str(int(value)) if value is not None and value == int(value) else None for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(digits, pa.string())])
     exact = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), MAX_EXACT))
     return _only(column, exact).cast(pa.int64()).cast(pa.string())
 
@@ -235,7 +249,7 @@ def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> 
         return True
     whole = kinds.is_integer(have) or (kinds.is_decimal(have) and have.scale <= 0)
     if kinds.is_string(want):
-        number = whole or kinds.is_floating(have)
+        number = whole or _may_have_fractions(have)
         return is_text(have) or is_bytes(have) or (expected.name in schema.identifiers and bool(number))
     if kinds.is_floating(want):
         return bool(whole or kinds.is_floating(have) or kinds.is_decimal(have))
@@ -243,7 +257,8 @@ def _convertible(have: pa.DataType, expected: pa.Field, schema: TableSchema) -> 
         return (
             is_text(have)
             or is_bytes(have)
-            or bool(whole or kinds.is_floating(have) or kinds.is_timestamp(have) or kinds.is_decimal(have))
+            or bool(whole or _may_have_fractions(have) or kinds.is_timestamp(have))
+            or (expected.name in schema.times and bool(kinds.is_date(have)))
         )
     return bool(kinds.is_list(want)) and is_list_of_text(have)
 

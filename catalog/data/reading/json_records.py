@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from catalog.data.reading.extended_json import plain_record
 from catalog.data.reading.stream import opened
 from catalog.data.validation_report import ValidationReport
 
@@ -21,6 +22,8 @@ __all__ = ["JsonRecords", "read_json_records"]
 MAX_SHOWN = 300
 """Characters of a record that are shown as they stand in the file."""
 OVER_64_BITS = 2.0**63
+MAX_AROUND = 2
+"""Objects around a list of records, such as {"hits": {"hits": [...]}}."""
 BYTE_ORDER_MARK = "\ufeff".encode()
 RECORD_SEPARATOR = b"\x1e"
 BETWEEN = re.compile(r"[\s,\x1e\ufeff]*")
@@ -48,7 +51,7 @@ def read_json_records(path: Path, required: Set[str], report: ValidationReport) 
     found = _whole(path, required, report) if _begins_as_an_array(path) else None
     if found is None:
         by_line = ValidationReport(report.subject, report.place)
-        found = _lines(path, by_line)
+        found = _lines(path, required, by_line)
         wrapped = len(found.rows) == 1 and not required & found.rows[0].keys()
         whole = _whole(path, required, report) if wrapped or by_line.broken > len(found.rows) else None
         if whole is None:
@@ -69,7 +72,7 @@ def _begins_as_an_array(path: Path) -> bool:
     return False
 
 
-def _lines(path: Path, report: ValidationReport) -> JsonRecords:
+def _lines(path: Path, required: Set[str], report: ValidationReport) -> JsonRecords:
     records = JsonRecords()
     with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
@@ -79,7 +82,7 @@ def _lines(path: Path, report: ValidationReport) -> JsonRecords:
             report.read += 1
             row, why = _parsed(text, records)
             if isinstance(row, dict):
-                records.rows.append(row)
+                records.rows.append(plain_record(row, required))
                 records.numbers.append(number)
             else:
                 reason = "line that is not JSON" if why else "line that is not a JSON object"
@@ -133,7 +136,7 @@ def _whole(path: Path, required: Set[str], report: ValidationReport) -> JsonReco
     counted = ValidationReport(report.subject, report.place, read=len(values))
     for number, value in enumerate(values, start=1):
         if isinstance(value, dict):
-            records.rows.append(value)
+            records.rows.append(plain_record(value, required))
             records.numbers.append(number)
         else:
             example = f"record {number}: {json.dumps(value)[:40]}"
@@ -142,8 +145,7 @@ def _whole(path: Path, required: Set[str], report: ValidationReport) -> JsonReco
         return None
     report.place = report.place.removesuffix("line") + "record"
     report.merge(counted)
-    of_number = dict(zip(records.numbers, records.rows, strict=True))
-    report.row_at = lambda number: _shown(json.dumps(of_number[number], ensure_ascii=False, default=str))
+    report.row_at = lambda number: _shown(json.dumps(values[number - 1], ensure_ascii=False, default=str))
     return records
 
 
@@ -158,12 +160,23 @@ def _values(text: str, records: JsonRecords) -> Iterator[Any]:
 
 
 def _listed(value: Any, required: Set[str]) -> list[Any]:
-    """The records of an array, or of an object around one, such as {"items": [...], "total": 2}."""
+    """The records of an array, or of objects around one, such as {"items": [...], "total": 2}."""
     if isinstance(value, list):
         return value
-    around = isinstance(value, dict) and not required & value.keys()
-    lists = [entry for entry in value.values() if _is_list_of_records(entry)] if around else []
-    return lists[0] if len(lists) == 1 else [value]
+    around = value
+    for _ in range(MAX_AROUND):
+        if not isinstance(around, dict) or required & around.keys():
+            break
+        lists = [entry for entry in around.values() if _is_list_of_records(entry)]
+        if len(lists) == 1:
+            return lists[0]
+        objects = [entry for entry in around.values() if any(map(_is_list_of_records, _values_of(entry)))]
+        around = objects[0] if len(objects) == 1 and not lists else None
+    return [value]
+
+
+def _values_of(entry: Any) -> list[Any]:
+    return [*entry.values()] if isinstance(entry, dict) else []
 
 
 def _is_list_of_records(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["in_milliseconds", "moments", "unix_ms"]
+__all__ = ["in_milliseconds", "moments", "of_seconds", "unix_ms"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -16,7 +16,12 @@ MILLISECOND = timedelta(milliseconds=1)
 
 NUMBER = re.compile(r"[+-]?(?!\d{8}$)\d{1,19}(?:[.,]\d*)?(?:[eE][+-]?\d{1,2})?")
 """A number of seconds, milliseconds or the like. One of eight digits is a day."""
-NAMED_UTC = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
+NAMED_UTC = re.compile(r"(?:\s*[+-]00:?00)?\s*(?:UTC|GMT)$", re.IGNORECASE)
+"""Go writes `+0000 UTC`."""
+ZONE_NAME = re.compile(r"(?<=[\dZz])\[[\w/+-]{1,40}\]$")
+"""Java and RFC 9557 write `Z[UTC]` and `+01:00[Europe/Berlin]`. The offset before it says all that a moment needs."""
+YEAR_FIRST = re.compile(r"^(\d{4})/(\d{2})/(\d{2})")
+MINUS = "\u2212"
 YEAR_1980, YEAR_2100 = 315_532_800, 4_102_444_800
 UNITS = {"seconds": (1, 1000, 1), "microseconds": (10**6, 1, 10**3), "nanoseconds": (10**9, 1, 10**6)}
 """Units other than milliseconds: how many are a second, and what a number of them is multiplied and divided by."""
@@ -33,12 +38,35 @@ def moments(values: Sequence[Any], notes: list[str]) -> list[Any]:
     """
     texts = [value for value in values if type(value) is str]
     if not texts:
-        return list(values)
+        return of_seconds(values, notes)
     naive = all(value is None or (type(value) is str and not _has_zone(value)) for value in values)
     read = [_moment(value, naive=naive) if type(value) is str else value for value in values]
     if naive and (without := sum(map(_is_moment, texts))):
         notes.append(f"{without:,} times have no zone, and were read as UTC")
-    return read
+    return of_seconds(read, notes)
+
+
+def of_seconds(values: Sequence[Any], notes: list[str]) -> list[Any]:
+    """Times of which some are numbers of seconds with a fraction, in whole milliseconds; any others as they are.
+
+    What `time.time()` gives in Python is told by its fractions and by its size, as `in_milliseconds` tells it.
+    notes: gets a remark where they are read so.
+    """
+    numbers = [value for value in values if type(value) in {int, float}]
+    if not any(type(number) is float and number % 1 for number in numbers):  # NaN has no sum, and no day either
+        return list(values)
+    if sum(map(_are_seconds, numbers)) < IN_UNIT * len(numbers):
+        return list(values)
+    notes.append("the timestamps are seconds, and were read so")
+    return [_milliseconds(value) if _are_seconds(value) else value for value in values]
+
+
+def _are_seconds(value: Any) -> bool:
+    return type(value) in {int, float} and YEAR_1980 <= value <= YEAR_2100
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 10**6) // 1000
 
 
 def in_milliseconds(times: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
@@ -74,7 +102,7 @@ def unix_ms(text: str) -> int:
 
 def _moment(text: str, *, naive: bool) -> Any:
     """The number that a text is or names; the text itself if it is neither."""
-    stripped = text.strip()
+    stripped = _plainly(text)
     if NUMBER.fullmatch(stripped):
         number = float(stripped.replace(",", "."))
         return int(stripped) if stripped.lstrip("+-").isdigit() else number
@@ -84,6 +112,11 @@ def _moment(text: str, *, naive: bool) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _plainly(text: str) -> str:
+    """A time without what other programs write around it, or otherwise than ISO 8601."""
+    return YEAR_FIRST.sub(r"\1-\2-\3", ZONE_NAME.sub("", text.strip()).replace(MINUS, "-"))
 
 
 def _with_zone(text: str) -> str:
@@ -96,7 +129,7 @@ def _with_zone(text: str) -> str:
 
 def _has_zone(text: str) -> bool:
     try:
-        unix_ms(NAMED_UTC.sub("Z", text.strip()))
+        unix_ms(NAMED_UTC.sub("Z", _plainly(text)))
     except ValueError:
         return False
     return True

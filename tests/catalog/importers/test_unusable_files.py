@@ -184,6 +184,39 @@ def test_moments_of_a_zone_that_nobody_knows_are_moments(source: Path) -> None:
     assert read_events(source / "events.parquet", strict=True)[0]["timestamp"].to_pylist() == [NOON, NOON]
 
 
+NOON_S = NOON // 1000
+
+
+@pytest.mark.parametrize(
+    ("times", "read"),
+    [
+        (pa.array([NOON_S + 0.25, NOON_S]), [NOON + 250, NOON]),
+        (pa.array([Decimal(f"{NOON_S}.123"), Decimal(NOON_S)], pa.decimal128(18, 3)), [NOON + 123, NOON]),
+        (pa.array([Decimal(f"{NOON_S}.123456789")] * 2, pa.decimal128(38, 9)), [NOON + 123] * 2),
+        (pa.array([f"{NOON_S}.5", f"{NOON_S}"]), [NOON + 500, NOON]),
+        (pa.array([20_412, 0], pa.int32()).cast(pa.date32()), [NOON - 43_200_000, 0]),
+        (pa.array([NOON - 43_200_000] * 2).cast(pa.date64()), [NOON - 43_200_000] * 2),
+        (pa.array([20_412] * 2, pa.int32()).cast(pa.date32()).dictionary_encode(), [NOON - 43_200_000] * 2),
+    ],
+    ids=str,
+)
+def test_times_of_other_programs_are_read(source: Path, times: pa.Array, read: list[int]) -> None:
+    """`time.time()`, JDBC's decimals, and a DATE, which is midnight in UTC, as `2025-11-20` is in text."""
+    write(source, "events", {"timestamp": times})
+    assert read_events(source / "events.parquet", strict=True)[0]["timestamp"].to_pylist() == read
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(18, 2), pa.decimal128(38, 10), pa.decimal256(60, 6)], ids=str)
+def test_ids_that_came_as_decimals_with_places_are_whole_numbers(source: Path, kind: pa.DataType) -> None:
+    """Oracle's NUMBER comes so through JDBC."""
+    write(source, "events", {"user_id": pa.array([Decimal(7), Decimal(10**15)], kind)})
+    assert read_events(source / "events.parquet", strict=True)[0]["user_id"].to_pylist() == [str(10**15), "7"]
+    write(source, "events", {"user_id": pa.array([Decimal("7.5"), Decimal(0)], kind)})
+    events, report = read_events(source / "events.parquet")
+    assert events["user_id"].to_pylist() == ["0"]
+    assert "user_id=7.5" in str(report)
+
+
 @pytest.mark.parametrize(
     ("times", "said"),
     [

@@ -12,6 +12,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.data.events import read_events
 from catalog.data.items import load_items
 from catalog.data.validation_report import ValidationReport
 from catalog.errors import ItemsError
@@ -39,6 +40,9 @@ DIALECTS = {
     "objects of several lines": "\n".join(json.dumps(row, indent=2) for row in ROWS),
     "objects without a line between": "".join(LINES),
     "an object around the array": json.dumps({"items": ROWS, "total": 3}),
+    "two objects around the array": json.dumps({"took": 3, "hits": {"total": 3, "max": {"a": 1}, "hits": ROWS}}),
+    "lines of Elasticsearch": "\n".join(f'{{"_index": "shop", "_id": "x", "_source": {line}}}' for line in LINES),
+    "hits of Elasticsearch": json.dumps({"hits": {"hits": [{"_id": "x", "_source": row} for row in ROWS]}}),
     "an object of several lines around it": json.dumps({"meta": {"page": 1}, "data": ROWS}, indent=1),
 }
 
@@ -96,6 +100,63 @@ def test_what_python_writes_for_a_missing_number_is_null(tmp_path: Path, constan
         {"item_id": i, "price": None, "title": "NaN or Infinity"} for i in ("1", "2")
     ]
     assert "2 of them were read as null" in str(report)
+
+
+MONGO = {
+    "_id": {"$oid": "65a0f0"},
+    "item_id": {"$numberLong": "7"},
+    "price": {"$numberDecimal": "9.99"},
+    "categories": [{"$symbol": "Tents"}, "Camping"],
+    "stock": {"$numberInt": "5"},
+    "weight": {"$numberDouble": "NaN"},
+    "height": {"$numberDouble": "1.5"},
+    "made": {"$date": "2025-11-20T12:00:00Z"},
+    "sold": {"$date": {"$numberLong": "1763640000000"}},
+    "picture": {"$binary": {"base64": "iVBORw==", "subType": "00"}},
+    "serial": {"$uuid": "01010101-0101-0101-0101-010101010101"},
+    "colour": {"$undefined": True},
+}
+PLAIN = {
+    "_id": "65a0f0",
+    "item_id": "7",
+    "price": 9.99,
+    "categories": ["Tents", "Camping"],
+    "stock": 5,
+    "weight": None,
+    "height": 1.5,
+    "made": "2025-11-20T12:00:00Z",
+    "sold": "2025-11-20T12:00:00+00:00",
+    "picture": "iVBORw==",
+    "serial": "01010101-0101-0101-0101-010101010101",
+    "colour": None,
+}
+
+
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_extended_json_of_mongo_is_read(tmp_path: Path, form: str) -> None:
+    rows = [MONGO, MONGO | {"item_id": {"$oid": "8"}, "stock": 6}]
+    path = tmp_path / "items.jsonl"
+    path.write_text(json.dumps(rows) if form == "array" else "\n".join(map(json.dumps, rows)))
+    first, second = load_items(path)[0].to_pylist()
+    assert {name: first[name] for name in PLAIN} == PLAIN
+    assert (second["item_id"], second["stock"]) == ("8", 6)
+
+
+@pytest.mark.parametrize("moment", ["2025-11-20T12:00:00.5Z", {"$numberLong": "1763640000500"}, 1763640000500])
+def test_dates_of_mongo_are_times_of_events(tmp_path: Path, moment: object) -> None:
+    event = {"_id": {"$oid": "65a"}, "user_id": {"$numberInt": "5"}, "item_id": "a", "type": "view"}
+    (tmp_path / "events.json").write_text(json.dumps(event | {"timestamp": {"$date": moment}}))
+    (row,) = read_events(tmp_path / "events.json", strict=True)[0].to_pylist()
+    assert (row["user_id"], row["timestamp"]) == ("5", 1_763_640_000_500)
+
+
+@pytest.mark.parametrize(
+    "value", [{"$oid": 5}, {"$numberLong": "many"}, {"$date": {"$numberLong": "9" * 30}}, {"$ref": "x"}, {"$binary": 5}]
+)
+def test_what_is_no_extended_json_is_refused_as_it_stands(tmp_path: Path, value: object) -> None:
+    (tmp_path / "items.jsonl").write_text(json.dumps({"item_id": "a", "made": value}))
+    with pytest.raises(ItemsError, match="the column 'made' is struct"):
+        load_items(tmp_path / "items.jsonl")
 
 
 def test_control_characters_within_a_string_are_read(tmp_path: Path) -> None:

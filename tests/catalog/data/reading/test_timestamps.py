@@ -44,10 +44,41 @@ NOON = 1_763_640_000_000
         (["20251120"], [NOON - 43_200_000]),
         ([NOON, "2025-11-20T12:00:00Z"], [NOON, NOON]),
         ([float(NOON), None, True], [NOON, None, True]),
+        (["2025-11-20T12:00:00Z[UTC]", "2025-11-20T13:00:00+01:00[Europe/Berlin]"], [NOON, NOON]),
+        (["2025-11-20T07:00:00.000-05:00[America/Indiana/Knox]"], [NOON]),
+        (["2025-11-20 12:00:00.000000000 +0000 UTC", "2025-11-20 12:00:00 +00:00 UTC"], [NOON, NOON]),
+        (["2025/11/20 12:00:00", "2025/11/20"], [NOON, NOON - 43_200_000]),
+        (["2025-11-20T07:00:00\u221205:00"], [NOON]),
+        (["2025-11-20T12:00:00[UTC]", "2025-11-20T12:00:00Z"], ["2025-11-20T12:00:00[UTC]", NOON]),
     ],
 )
 def test_times_of_files_are_numbers_or_moments(values, read) -> None:
     assert moments(values, []) == read
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ([NOON / 1000 + 0.25, NOON // 1000, None], [NOON + 250, NOON, None]),
+        ([NOON / 1000 + 0.1239], [NOON + 123]),
+        ([f"{NOON // 1000}.123", f"{NOON // 1000},5", f"{NOON // 1000}"], [NOON + 123, NOON + 500, NOON]),
+        (["1.763640000123e9"], [NOON + 123]),
+        ([NOON / 1000 + 0.5] * 9 + [-1.5], [NOON + 500] * 9 + [-1.5]),
+    ],
+)
+def test_seconds_with_a_fraction_are_read_and_told(values, read) -> None:
+    notes: list[str] = []
+    assert moments(values, notes) == read
+    assert "the timestamps are seconds, and were read so" in notes
+
+
+@pytest.mark.parametrize(
+    "values", [[NOON + 0.5], [0.5, 1.5], [NOON / 1000 + 0.5, NOON], [NOON // 1000], [float("inf")], [True, 1.5]]
+)
+def test_fractions_of_anything_else_stay_as_they_are(values) -> None:
+    notes: list[str] = []
+    assert moments(values, notes) == values
+    assert not notes
 
 
 def test_times_without_a_zone_are_utc_and_told_where_none_has_one() -> None:
