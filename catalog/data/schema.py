@@ -225,7 +225,8 @@ def _may_have_fractions(kind: pa.DataType) -> bool:
 def _ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Whole numbers that a column with gaps made floats, or decimals with places, as text; null for any other."""
     if pa.types.is_decimal(column.type):
-        digits = [str(int(value)) if value is not None and value == int(value) else None for value in column.to_pylist()]
+        values = column.to_pylist()
+        digits = [None if value is None or value != int(value) else str(int(value)) for value in values]
         return pa.chunked_array([pa.array(digits, pa.string())])
     exact = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), MAX_EXACT))
     return _only(column, exact).cast(pa.int64()).cast(pa.string())

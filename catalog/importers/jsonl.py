@@ -1,8 +1,8 @@
 """A shop's own data: `items.jsonl` and `events.jsonl`, or both as `.parquet`.
 
 JSON may come as programs write it: a record a line, in one array, or one after the other, as `.jsonl`, `.ndjson` or
-`.json`, compressed (`.gz`, `.zst`, `.bz2`, `.xz`), in UTF-8 or UTF-16, with a byte-order mark, with Python's `NaN`, and as MongoDB
-and Elasticsearch dump them.
+`.json`, compressed (`.gz`, `.zst`, `.bz2`, `.xz`), in UTF-8 or UTF-16, with a byte-order mark, with Python's `NaN`,
+and as MongoDB and Elasticsearch dump them.
 
 The modules `catalog.data.items` and `catalog.data.events` say which columns they have. Users whom an
 `events.erased.json` beside the events names are left out, and that file goes along to the destination, where training

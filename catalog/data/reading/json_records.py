@@ -167,7 +167,7 @@ def _listed(value: Any, required: Set[str]) -> list[Any]:
     for _ in range(MAX_AROUND):
         if not isinstance(around, dict) or required & around.keys():
             break
-        lists = [entry for entry in around.values() if _is_list_of_records(entry)]
+        lists: list[list[Any]] = [entry for entry in around.values() if _is_list_of_records(entry)]
         if len(lists) == 1:
             return lists[0]
         objects = [entry for entry in around.values() if any(map(_is_list_of_records, _values_of(entry)))]
