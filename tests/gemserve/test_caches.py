@@ -2,24 +2,17 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from gemserve.caches import VARIABLE, CachesError, choose_caches
+from tests.support.another_user import OTHER, as_root, environment_of_another, open_folder, run_by_another
 from tests.support.paths import ROOT
 
-OTHER = 12345
 PACKAGES = ("catalog", "gemserve", "server", "trainer")
-READING = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-"""The interpreter may lie in root's home; whoever may read everything still writes nowhere."""
-BY_ANOTHER = ("setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", *READING)
 NEVER_WRITABLE = Path("/proc/self")  # root may write anywhere else
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
 
 @pytest.fixture
@@ -128,43 +121,31 @@ def test_a_place_that_cannot_be_used_is_refused(named):
 @pytest.fixture(scope="module")
 def outside():
     """Of a folder that everybody may enter a copy of the code, which only root may write."""
-    folder = Path(tempfile.mkdtemp(prefix="gemserve-code-"))
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def by_another(outside, code, **variables):
-    environment = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": str(outside), **variables}
-    return subprocess.run(
-        [*BY_ANOTHER, sys.executable, "-c", f"import os\n{code}"],
-        env=environment,
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    with open_folder() as folder:
+        for package in PACKAGES:
+            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        yield folder
 
 
 @pytest.fixture
 def temporary():
-    folder = Path(tempfile.mkdtemp(prefix="gemserve-tmp-"))
-    folder.chmod(0o1777)
-    yield folder
-    shutil.rmtree(folder)
+    with open_folder(0o1777) as folder:
+        yield folder
+
+
+def by_another(outside, temporary, *words):
+    return run_by_another(*words, environment=environment_of_another(temporary, PYTHONPATH=str(outside)))
 
 
 @as_root
 def test_kernels_compile_for_a_user_without_a_home_whose_code_is_read_only(outside, temporary):
     code = """
+import os
 import catalog.priors.kernels.compiled as kernels
 assert kernels.__file__.startswith(os.environ["PYTHONPATH"]), kernels.__file__
 print(kernels.hash_bits(10))
 """
-    ended = by_another(outside, code, TMPDIR=str(temporary))
+    ended = by_another(outside, temporary, "-c", code)
     assert (ended.returncode, ended.stdout) == (0, "5\n"), ended.stderr
     kept = temporary / f"gemserve-caches-{OTHER}"
     assert kept.stat().st_uid == OTHER
@@ -172,9 +153,27 @@ print(kernels.hash_bits(10))
 
 
 @as_root
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gemserve", "--help"),
+        ("gemserve", "import", "--help"),
+        ("server", "--help"),
+    ],
+)
+def test_help_needs_no_home_and_leaves_nothing_outside_of_its_folder(outside, temporary, words):
+    before = {*outside.rglob("*")}
+    ended = by_another(outside, temporary, "-m", *words)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("usage: ")
+    assert {*outside.rglob("*")} == before
+    assert {file.name for file in temporary.iterdir()} <= {f"gemserve-caches-{OTHER}"}
+
+
+@as_root
 def test_a_program_without_any_place_says_so_in_one_line(outside, temporary):
     (temporary / f"gemserve-caches-{OTHER}").symlink_to("/tmp")
-    ended = by_another(outside, "import server.__main__", TMPDIR=str(temporary))
+    ended = by_another(outside, temporary, "-c", "import server.__main__")
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.startswith("gemserve: ")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.processes import Process
@@ -16,11 +17,12 @@ PATIENT = ("--redis-read-timeout-ms", "20000", "--redis-write-timeout-ms", "2000
 """A busy machine is no fault, where an answer without its user's history is not what is tried."""
 
 
-def start(*words: str | Path, imported: str | None) -> subprocess.Popen[str] | Process:
-    environment = os.environ | {"PORT": ""}
+def start(
+    *words: str | Path, imported: str | None, user: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[str] | Process:
     if imported is not None:
         return Process(*words, imported=imported, environment=environment)
-    command = [sys.executable, *map(str, words)]
+    command = [*user, sys.executable, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
@@ -29,10 +31,21 @@ class ServerProcess:
 
     module: the server itself, or a program like it.
     imported: the fork server that it comes from (`tests.support.processes`). None starts it as a user does.
+    user, environment: what stands before the command and its variables (`tests.support.another_user`); ours if None.
     """
 
-    def __init__(self, *arguments: str | Path, module: str = "server", imported: str | None = None) -> None:
-        self._process = start("-m", module, *arguments, imported=imported)
+    def __init__(
+        self,
+        *arguments: str | Path,
+        module: str = "server",
+        imported: str | None = None,
+        user: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        variables = os.environ if environment is None else environment
+        self._process = start(
+            "-m", module, *arguments, imported=imported, user=user, environment={**variables, "PORT": ""}
+        )
         self.lines: list[str] = []
         self.url = ""
         self._ready = threading.Event()

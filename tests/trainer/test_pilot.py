@@ -1,8 +1,6 @@
 """A pilot shop: some titles, few events or none with a query, one user. It is trained by `demo` and served."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -13,40 +11,12 @@ from server.core.settings import Settings
 from server.engine.transformers import TransformersEngine
 from server.serving.manager import DeploymentManager
 from tests.support.memory_app import create_memory_app
+from tests.support.pilot import STEPS, titles, views, write
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.data.corpus import MIN_TEXT_TOKENS, token_rows
 from trainer.gems.nullspace.estimate import NullSpaceError
 from trainer.pipeline import run
-
-KINDS = ["Tent", "Kayak", "Stove", "Lamp", "Rope", "Boots", "Jacket", "Pack", "Bottle", "Map"]
-COLOURS = ["red", "green", "blue", "black", "white", "grey"]
-STEPS = ("training.steps=2", "training.search_sequences=4", "training.recommendation_sequences=4", "backbone.layers=1")
-START = 1_700_000_000_000
-
-
-def titles(count: int) -> list[dict[str, Any]]:
-    """As a shop begins: ids and titles."""
-    names = [f"{colour} {kind}" for kind in KINDS for colour in COLOURS]
-    return [{"item_id": f"S{number:03}", "title": names[number]} for number in range(count)]
-
-
-def views(items: list[dict[str, Any]], users: int, each: int, *, searches: bool) -> list[dict[str, Any]]:
-    generator = np.random.default_rng(0)
-    rows = []
-    for user in range(users):
-        for turn in range(each):
-            item = items[generator.integers(len(items))]
-            row = {"user_id": user, "item_id": item["item_id"], "type": "view", "timestamp": START + 60_000 * turn}
-            rows.append(row | {"query": item["title"].split()[1] if searches and turn % 2 else None})
-    return rows
-
-
-def write(folder: Path, items: list[dict[str, Any]], events: list[dict[str, Any]]) -> tuple[Path, Path]:
-    for name, rows in (("items", items), ("events", events)):
-        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return folder / "items.jsonl", folder / "events.jsonl"
-
 
 PILOTS = {
     "60 titles": (60, 12, 6, True),
