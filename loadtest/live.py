@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,8 +27,9 @@ from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Delete, Upsert
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import token_name
+from catalog.search.calibration import UNCALIBRATED, TaskCalibration
 from catalog.snapshot import Snapshot
-from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from loadtest.measure.machine import Machine
 from loadtest.measure.tables import print_table
@@ -96,6 +97,7 @@ class ServedCatalog:
     code_assigner: CodeAssigner
     version: str = "random"
     has_priors: bool = False
+    calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: UNCALIBRATED)
     typed_words: TypedWords = field(default_factory=TypedWords)
 
 

@@ -32,6 +32,7 @@ from catalog.errors import BundleError, CatalogError, VersionTaken
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
+from catalog.search.calibration import UNCALIBRATED, TaskCalibration, open_calibrations
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
@@ -180,6 +181,12 @@ class Bundle:
 
         file = self.catalog_dir / "prior_weights.json"
         return open_weights(file) if file.is_file() else USUAL_WEIGHTS
+
+    @cached_property
+    def calibrations(self) -> Mapping[Task, TaskCalibration]:
+        """How scores of each task become probabilities; without any where none were learned. Raises BundleError."""
+        file = self.catalog_dir / "calibration.json"
+        return open_calibrations(file) if file.is_file() else UNCALIBRATED
 
 
 def open_bundle(path: Path, *, verify: bool = True) -> Bundle:

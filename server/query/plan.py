@@ -13,6 +13,7 @@ import pyarrow as pa
 from catalog.data.items import Items
 from catalog.nearest import nearest_name
 from catalog.priors.words import TEXT_COLUMNS, Match
+from catalog.search.calibration import TaskCalibration
 from catalog.search.guidance import Prior
 from server.core import errors
 from server.core.errors import Problem
@@ -112,16 +113,20 @@ class QueryPlan:
         )
 
     async def items(
-        self, ranking: Ranking, without_history: Ranking | None, guided_by: GuidedBy | None
+        self,
+        ranking: Ranking,
+        without_history: Ranking | None,
+        guided_by: GuidedBy | None,
+        calibration: TaskCalibration,
     ) -> list[ResultItem]:
         """The items of the result.
 
         without_history: the ranking of `request_without_history`, if there was one.
         guided_by: what guided the ranking; None for the model alone.
+        calibration: how its scores become probabilities.
         """
-        relevances = relevances_of(ranking.scores)
         ranking = self._above_min_score(ranking)
-        relevances = relevances[: len(ranking.leaves)]
+        relevances = relevances_of(ranking.scores, calibration, guided_by)
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
         explanations = (
             explanations_of(self._searcher, ranking, without_history, guided_by)

@@ -1,24 +1,26 @@
-"""Relevance: the score of an item as a share from 0 to 1, which people read more easily than a log-probability.
+"""Relevance: how likely each item of an answer is the one that the question wants, as its bundle learned it.
 
-It is the item's share of exp(score) of all items that the engine ranked for this answer. A score is a log-probability
-of the model, joined with a prior where the query is guided, and there is one whatever was asked for. A share says which
-of these items is better, not how good they are: the best of bad items has a high one, and so does the first of the next
-page. It is not calibrated.
+It is null where nothing was learned: in bundles of before, of few events, and of shops that nobody trained a model for.
+Probabilities that were measured on another shop's people would be a promise that nobody has checked.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+
+from catalog.search.calibration import TaskCalibration, relevances
+from server.retrieval.guided_by import GuidedBy
 
 __all__ = ["relevances_of"]
 
 
-def relevances_of(scores: Sequence[float]) -> list[float]:
-    """exp(score) of each, divided by the sum of all. scores: however low."""
-    if not scores:
-        return []
-    best = max(scores)
-    weights = [math.exp(score - best) for score in scores]  # the best weighs 1, so that the sum is never 0
-    total = math.fsum(weights)
-    return [weight / total for weight in weights]
+def relevances_of(
+    scores: Sequence[float], calibration: TaskCalibration, guided_by: GuidedBy | None
+) -> list[float] | list[None]:
+    """Of each score. guided_by: what guided the ranking; None for the model alone."""
+    own = calibration.model if guided_by is None else calibration.guided
+    if own is None:
+        return [None] * len(scores)
+    if guided_by is None:
+        return relevances(scores, 0.0, own)
+    return relevances(scores, guided_by.rivals, own, nothing_fits=guided_by.fit == "none")

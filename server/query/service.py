@@ -121,7 +121,7 @@ class Service:
                 prior = None if other is None else other.prior
                 without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
         quality.degraded |= guide.incomplete
-        items = await plan.items(ranking, without_history, guided_by)
+        items = await plan.items(ranking, without_history, guided_by, deployment.catalog.calibrations[query.task])
         return QueryResult(
             items=items,
             next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),

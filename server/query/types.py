@@ -134,14 +134,14 @@ class ResultItem:
 
     record: its id and the wanted columns.
     score: the log-probability of its identifier, joined with the prior where the query is guided.
-    relevance: its share of all items that were ranked for this result, 0 to 1.
+    relevance: how likely it is the one that is wanted, 0 to 1; None where the bundle has not learned it.
     matched: of a search, which words of the query the item has; None where nobody knows without guidance.
     explanation: None where none was asked for.
     """
 
     record: dict[str, Any]
     score: float
-    relevance: float
+    relevance: float | None
     reason: Reason
     matched: Sequence[Match] | None
     explanation: Explanation | None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from catalog.priors.priors import FEATURES, Candidates, Fit, PriorPart, Priors
 from catalog.priors.weights import POPULARITY, PriorWeights, prior_of
+from catalog.search.calibration import rivals_of
 from catalog.search.guidance import Prior
 
 __all__ = ["GuidedBy", "guided_by"]
@@ -24,6 +25,7 @@ class GuidedBy:
 
     prior: as the search takes it.
     fit: how well the catalog fits what was typed; None for a recommendation.
+    rivals: how strong all listed items but the best are together (`catalog/search/calibration.py`).
     priors, weights: what it was made by.
     said: what the sources say of the candidates, whose numbers are leaves here.
     serial_N: the serial number of the item of every leaf, int64.
@@ -32,6 +34,7 @@ class GuidedBy:
 
     prior: Prior
     fit: Fit | None
+    rivals: float
     priors: Priors
     weights: PriorWeights
     said: Candidates
@@ -88,4 +91,4 @@ def guided_by(
     said = Candidates(leaf_C[order_C], candidates.value_CF[order_C], candidates.words, candidates.seconds)
     guiding = Prior(said.item_C, prior.values[order_C], prior.model_weight, prior.static_weight)
     fit = candidates.fit if candidates.words is not None else None
-    return GuidedBy(guiding, fit, priors, weights, said, serial_N, history_H)
+    return GuidedBy(guiding, fit, rivals_of(prior.values), priors, weights, said, serial_N, history_H)

@@ -56,6 +56,7 @@ class LiveCatalog:
 
     changes: by item id, the last change to each; another bundle's catalog that takes over begins with them.
     rejected: of these, those that this catalog cannot take, with the reason.
+    calibrations: how scores of each task become probabilities.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -68,6 +69,7 @@ class LiveCatalog:
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
         self.prices = PriceReader(bundle.snapshot.items)
         self.priors = PriorSource(bundle, engine)
+        self.calibrations = bundle.calibrations
         published = self.priors.published(bundle.snapshot)
         self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, published))
         self.changes: dict[str, Change] = {}

@@ -1,6 +1,7 @@
 """A catalog as large as those that are searched in earnest, with an engine that takes no time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
@@ -14,8 +15,9 @@ from catalog.bundle.golden import GoldenQueries
 from catalog.data.items import Items
 from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
+from catalog.search.calibration import UNCALIBRATED, TaskCalibration
 from catalog.snapshot import Snapshot
-from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
+from catalog.text.prompts import PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
@@ -96,6 +98,7 @@ class LargeBundle:
     prompts: PromptFormat
     golden: GoldenQueries | None = None
     has_priors: bool = False
+    calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: UNCALIBRATED)
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})

@@ -1,6 +1,6 @@
 """A catalog of 30 items with everything that a bundle has, small enough to be made for every test session."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,9 @@ from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS
+from catalog.search.calibration import Calibration, TaskCalibration
 from catalog.snapshot import Snapshot
-from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, level_token_ids
+from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
@@ -106,6 +107,13 @@ class FirstFree:
         return np.array(free[: len(texts)])
 
 
+CALIBRATIONS: Mapping[Task, TaskCalibration] = {
+    "search": TaskCalibration(Calibration(0.9, -1.0, 1.0, 0.07), Calibration(0.9, 0.0, 0.2, 0.04)),
+    "recommendation": TaskCalibration(Calibration(0.7, -1.4, 3.0, 0.03), Calibration(0.8, 0.0, 0.1, 0.03)),
+}
+"""As those of the bundled store are."""
+
+
 @dataclass
 class ShopBundle:
     """What a server needs of a bundle."""
@@ -114,6 +122,7 @@ class ShopBundle:
     golden: GoldenQueries | None = None
     typed_words: TypedWords = field(default_factory=TypedWords)
     has_priors: bool = True
+    calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: CALIBRATIONS)
 
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})

@@ -56,6 +56,8 @@ def test_a_bundle_keeps_what_events_teach_and_what_it_counts_for(bundle):
     report = json.loads((bundle.path / "report.json").read_text())
     for task, weights in bundle.prior_weights.items():
         assert weights.as_json() == report["guidance"][task]["weights"]
+        assert bundle.calibrations[task].as_json() == {}, "so few questions calibrate nothing"
+        assert report["calibration"][task] == {}
     found = bundle.priors.candidates("red tent", np.array([0]))
     assert found.value_CF[:, FEATURES.index("same_clicks")].max() == 1
 

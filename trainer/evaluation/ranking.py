@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from catalog.search.beam import Ranked
 from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat
@@ -13,7 +14,7 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.data.histories import Histories, Question
 from trainer.evaluation.candidates import Candidates
 
-__all__ = ["question_prompt", "rank_questions"]
+__all__ = ["question_prompt", "rank_questions", "scored_rankings"]
 
 
 def rank_questions(
@@ -28,7 +29,24 @@ def rank_questions(
     priors: Sequence[Prior] | None = None,
     static: StaticPrior | None = None,
 ) -> list[np.ndarray]:
-    """The ranking for every question: the best leaves, int64 [width] each, from the prompt of a server.
+    """The ranking for every question: the best leaves, int64 [width] each; see `scored_rankings`."""
+    asked = (ranker, prompts, histories, questions, candidates, recipe, progress)
+    return [leaves for leaves, _ in scored_rankings(*asked, priors=priors, static=static)]
+
+
+def scored_rankings(
+    ranker: TransformersRanker,
+    prompts: PromptFormat,
+    histories: Histories,
+    questions: Sequence[Question],
+    candidates: Sequence[Candidates],
+    recipe: EvaluationRecipe,
+    progress: Callable[[int], None] = lambda done: None,
+    *,
+    priors: Sequence[Prior] | None = None,
+    static: StaticPrior | None = None,
+) -> list[Ranked]:
+    """The ranking for every question: the best leaves with their scores, from the prompt of a server.
 
     histories: all histories, to which the questions refer.
     candidates: the candidates of each question. Either all of them have allowed leaves, or none.
@@ -37,7 +55,7 @@ def rank_questions(
     static: the static prior of all items, which the priors weigh.
     """
     rendered = [question_prompt(prompts, histories, question) for question in questions]
-    rankings: list[np.ndarray] = [np.empty(0, np.int64)] * len(questions)
+    rankings: list[Ranked] = [Ranked(np.empty(0, np.int64), np.empty(0))] * len(questions)
     by_length = sorted(range(len(questions)), key=lambda i: len(rendered[i]))
     for at in range(0, len(by_length), recipe.batch):
         batch = by_length[at : at + recipe.batch]
@@ -50,8 +68,8 @@ def rank_questions(
             priors=None if priors is None else [priors[i] for i in batch],
             static=static,
         )
-        for i, (leaves, _) in zip(batch, found, strict=True):
-            rankings[i] = leaves
+        for i, ranked in zip(batch, found, strict=True):
+            rankings[i] = ranked
         progress(len(batch))
     return rankings
 

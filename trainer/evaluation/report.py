@@ -27,7 +27,7 @@ from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
 from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
 from trainer.evaluation.metrics import CUTOFFS, summarize_questions
-from trainer.evaluation.ranking import rank_questions
+from trainer.evaluation.ranking import scored_rankings
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -80,6 +80,7 @@ def evaluate(
         guidance = guidance or learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
+    calibration: dict[str, Any] = {}
     for task in TASKS:
         questions = [q for q in split.questions(recipe.questions) if q.task == task]
         if not questions:
@@ -88,13 +89,17 @@ def evaluate(
             candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
         else:
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
-        rankings = {"model": rank_questions(ranker, prompts, split.full, questions, candidates, recipe, progress)}
+        asked = (ranker, prompts, split.full, questions, candidates, recipe)
+        alone = scored_rankings(*asked, progress)
+        rankings = {"model": [leaves for leaves, _ in alone]}
         if guidance is not None:
             said = guidance.asked(split.full, questions)
             priors = guidance.priors_of(task, said)
             rankings["prior"] = guidance.rank_alone(task, said, candidates, MAX_CUTOFF)
-            asked = (ranker, prompts, split.full, questions, candidates, recipe)  # each counts as answered once
-            rankings["guided"] = rank_questions(*asked, priors=priors, static=guidance.static)
+            guided = scored_rankings(*asked, priors=priors, static=guidance.static)  # each counts as answered once
+            rankings["guided"] = [leaves for leaves, _ in guided]
+            if protocol == "full":  # among few candidates, the right one is likelier than it is said to be
+                calibration[task] = guidance.reliability(task, said, questions, {"guided": guided, "model": alone})
         if baselines is not None:
             rankings |= baselines.rank(task, questions, candidates, MAX_CUTOFF)
             tuned[task] = baselines.report(task)
@@ -113,6 +118,7 @@ def evaluate(
     if guidance is not None:
         report["guidance"] = guidance.as_json()
         report["guided_width"] = guidance.width.as_json()
+        report["calibration"] = calibration
     if protocol == "candidates":
         drawn = "uniformly from the items that the user never took"
         report["candidates"] = {"negatives": NEGATIVES, "drawn": drawn, "seed": seed}

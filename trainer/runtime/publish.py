@@ -24,6 +24,7 @@ from catalog.errors import VersionTaken
 from catalog.priors.learned import save_learned
 from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights, save_weights
+from catalog.search.calibration import TaskCalibration, save_calibrations
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PROMPT_VERSION, TASKS
 from catalog.text.query_terms import TypedWords
@@ -129,12 +130,15 @@ def typed_words(train: Histories) -> TypedWords:
 
 
 def _save_priors(bundle: Bundle, histories: Histories, report: Report) -> None:
-    """Writes what events teach, and what the priors count for beside the model."""
+    """Writes what events teach, what the priors count for beside the model, and how likely scores are right."""
     priors = Priors.fit(bundle.items, training_events(histories, len(bundle.items)))
     save_learned(priors.learned, bundle.catalog_dir / "priors")
     if "guidance" in report:
         learned = {task: PriorWeights.from_json(report["guidance"][task]["weights"]) for task in TASKS}
         save_weights(learned, bundle.catalog_dir / "prior_weights.json")
+    if any(report.get("calibration", {}).values()):
+        calibrations = {task: TaskCalibration.from_json(own) for task, own in report["calibration"].items()}
+        save_calibrations(calibrations, bundle.catalog_dir / "calibration.json")
 
 
 def keep_reports(bundles: Path, reports: dict[str, Report], step_log: Path, recipe: Recipe) -> Path:

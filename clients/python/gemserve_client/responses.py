@@ -104,11 +104,12 @@ class Match(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredItem(Item):
-    """`score` is the model's log-probability joined with what guides the search, `relevance` its share, 0 to 1, of the
-    answer's: both compare in one answer only. `matched` of a guided search: where the item has words of the query."""
+    """`score` is the model's log-probability joined with what guides the search, and compares in one answer only.
+    `relevance` is how likely the item is the one that is wanted, 0 to 1, None where the server's model has not learned
+    it. `matched` of a guided search: where the item has words of the query."""
 
     score: float
-    relevance: float
+    relevance: float | None = None
     reason: Reason | None = None
     matched: tuple[Match, ...] | None = None
     explanation: Explanation | None = None

@@ -992,9 +992,9 @@ export interface components {
             score: number;
             /**
              * Relevance
-             * @description the item's share of all items ranked for this answer: exp(score) divided by its sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1 (but for rounding), is not calibrated, and is comparable within one answer only
+             * @description how likely this is the item that the question wants, as people chose in the bundle's validation questions. Never lower where the score is higher, the same on every page and with every filter, and comparable between questions of one kind. Null where the bundle has not learned it
              */
-            relevance: number;
+            relevance: number | null;
             reason: components["schemas"]["ReasonBody"];
             /**
              * Matched

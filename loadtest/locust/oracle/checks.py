@@ -128,6 +128,11 @@ def _check_list(query: Query, items: list[ItemRecord]) -> Iterator[Fault]:
     if any(first["score"] < second["score"] for first, second in pairwise(items)):
         yield Fault("order", f"the scores rise: {[item['score'] for item in items]}")
     relevances = [item["relevance"] for item in items]
+    if all(relevance is None for relevance in relevances):
+        return  # the bundle has not learned it
+    if None in relevances:
+        yield Fault("relevance", f"some items of an answer have none: {relevances}")
+        return
     if not all(0 <= relevance <= 1 for relevance in relevances):
         yield Fault("relevance", f"not from 0 to 1: {relevances}")
     if any(first < second for first, second in pairwise(relevances)):

@@ -13,6 +13,7 @@ from catalog.errors import BundleError, CatalogError
 from catalog.ids.codes import semantic_codes
 from catalog.ids.embeddings import HashingEmbedder, JoinedEmbedder
 from catalog.ids.index import ItemIndex
+from catalog.search.calibration import TaskCalibration
 from catalog.text.query_terms import TypedWords
 from tests.support import world
 
@@ -172,6 +173,10 @@ def test_a_bundle_of_before_there_were_golden_queries_has_none(bundle):
 
 def test_a_bundle_of_before_typed_words_were_published_has_none(bundle):
     assert bundle.typed_words.people == {}
+
+
+def test_a_bundle_of_before_scores_were_calibrated_has_no_calibration(bundle):
+    assert bundle.calibrations == {"search": TaskCalibration(), "recommendation": TaskCalibration()}
 
 
 def test_the_words_that_a_bundle_was_published_with_are_its_own(tmp_path):

@@ -1,68 +1,137 @@
-"""Relevance: shares of an answer's probability."""
+"""Relevance: how likely an item is what the question wants, where a bundle has learned it."""
 
 import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from server.query.relevance import relevances_of
+from catalog.bundle.bundle import Bundle
+from catalog.search.calibration import UNCALIBRATED, TaskCalibration
+from catalog.text.prompts import Task
+from server.core.settings import Settings
+from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
+from tests.support.small_shop import CALIBRATIONS, NAMES, RecordingEngine, ShopBundle
 
-SCORES = st.lists(st.floats(-1e6, 0.0), max_size=200).map(lambda scores: sorted(scores, reverse=True))
-
-
-@given(SCORES)
-def test_they_lie_between_0_and_1_fall_with_the_score_and_add_up_to_1(scores: list[float]) -> None:
-    relevances = relevances_of(scores)
-    assert len(relevances) == len(scores)
-    assert all(0 <= relevance <= 1 for relevance in relevances)
-    assert relevances == sorted(relevances, reverse=True)
-    assert not scores or math.fsum(relevances) == pytest.approx(1)
+KINDS = [
+    ("/search", {"q": "title 7"}),
+    ("/search", {"q": "title 7", "guidance": False}),
+    ("/recommend", {"user": "ada"}),
+    ("/recommend", {"user": "stranger", "guidance": False}),
+    ("/items/item-9/similar", {}),
+]
 
 
-@given(st.lists(st.floats(-50.0, 0.0), min_size=1, max_size=20))
-def test_they_are_shares_of_the_probability(scores: list[float]) -> None:
-    probabilities = [math.exp(score) for score in scores]
-    assert relevances_of(scores) == pytest.approx([p / sum(probabilities) for p in probabilities])
-
-
-def test_scores_whose_probability_is_too_small_for_a_float_still_have_shares() -> None:
-    assert relevances_of([-5_000.0, -5_000.0 - math.log(3)]) == pytest.approx([0.75, 0.25])
-
-
-async def relevances(shop: Shop, path: str, **parameters: object) -> list[float]:
+async def answer(shop: Shop, path: str, **parameters: object) -> list[dict[str, float]]:
     response = await shop.get(path, **parameters)
     assert response.status_code == 200, response.text
-    return [item["relevance"] for item in response.json()["items"]]
+    return cast(list[dict[str, float]], response.json()["items"])
 
 
-@pytest.mark.parametrize(
-    ("path", "parameters"),
-    [
-        ("/search", {"q": "tent"}),
-        ("/recommend", {"user": "stranger"}),
-        ("/items/item-9/similar", {}),
-    ],
-)
-async def test_every_kind_of_answer_has_them(shop: Shop, path: str, parameters: dict[str, str]) -> None:
-    shares = await relevances(shop, path, k=3, **parameters)
-    assert shares == sorted(shares, reverse=True)
-    assert sum(shares) == pytest.approx(1, abs=1e-5)
-    assert await relevances(shop, path, k=1, **parameters) == [1]
+async def relevances(shop: Shop, path: str, **parameters: object) -> dict[object, float]:
+    return {item["id"]: item["relevance"] for item in await answer(shop, path, **parameters)}
 
 
-async def test_they_follow_from_the_scores_of_the_answer(shop: Shop) -> None:
-    items = (await shop.get("/search", q="tent", k=5)).json()["items"]
-    total = sum(math.exp(item["score"]) for item in items)
-    assert [item["relevance"] for item in items] == pytest.approx(
-        [math.exp(item["score"]) / total for item in items], abs=1e-5
-    )
+@pytest.mark.parametrize(("path", "parameters"), KINDS, ids=str)
+async def test_every_kind_of_answer_has_them_and_they_never_rise(
+    shop: Shop, path: str, parameters: dict[str, object]
+) -> None:
+    await shop.saw("ada", NAMES[3])
+    found = list((await relevances(shop, path, k=20, **parameters)).values())
+    assert found == sorted(found, reverse=True)
+    assert all(0 <= relevance <= 1 for relevance in found)
+    assert len(set(found)) > 1
 
 
-async def test_what_scores_too_little_keeps_its_share(shop: Shop) -> None:
-    """So that the others' relevance is the same with min_score and without."""
-    asked = {"q": "tent", "k": 5, "guidance": False}  # so that scores are -1, -2, …
-    whole = await relevances(shop, "/search", **asked)
-    assert await relevances(shop, "/search", **asked, min_score=-3.5) == whole[:3]
-    assert sum(whole[:3]) < 1
+@pytest.mark.parametrize(("path", "parameters"), KINDS, ids=str)
+async def test_of_one_question_it_follows_from_the_score_whatever_else_is_asked_for(
+    shop: Shop, path: str, parameters: dict[str, object]
+) -> None:
+    """However many are shown, on a page behind, among candidates, with a filter, and above a score."""
+    await shop.saw("ada", NAMES[3])
+    whole = await answer(shop, path, k=12, **parameters)
+    asked: list[dict[str, object]] = [
+        {"k": 1},
+        {"k": 4, "filter": "price >= 9"},
+        {"candidates": [item["id"] for item in whole[5:8]]},
+        {"min_score": whole[3]["score"] - 1e-5},
+        {"cursor": (await shop.get(path, k=6, **parameters)).json()["next_cursor"]},
+    ]
+    told = [whole, *[await answer(shop, path, **parameters, **more) for more in asked]]
+    assert [len(items) for items in told] == [12, 1, 4, 3, 4, 10]
+    best_first = sorted((item for items in told for item in items), key=lambda item: -item["score"])
+    for better, worse in pairwise(best_first):
+        assert better["relevance"] >= worse["relevance"]
+        if better["score"] == worse["score"]:
+            assert better["relevance"] == worse["relevance"]
+
+
+async def test_without_guidance_it_is_calibrated_on_the_score_of_the_model(shop: Shop) -> None:
+    own = CALIBRATIONS["search"].model
+    assert own is not None
+    for item in await answer(shop, "/search", q="tent", k=5, guidance=False):
+        expected = 1 / (1 + math.exp(-(own.score * item["score"] + own.offset)))
+        assert item["relevance"] == pytest.approx(expected, abs=2e-6)
+
+
+async def test_the_item_that_the_query_names_is_likelier_than_all_others(shop: Shop) -> None:
+    found = await relevances(shop, "/search", q=NAMES[7], k=5)
+    first, second = list(found.items())[:2]
+    assert first[0] == NAMES[7]
+    assert first[1] > 0.9 > second[1]
+
+
+@pytest.mark.parametrize("text", ["qqqq", "zzzzz wwwww", "日本語", "!!!", "xqzk! -vvvv"])
+async def test_where_nothing_fits_no_item_is_likelier_than_a_usual_one(shop: Shop, text: str) -> None:
+    guided = CALIBRATIONS["search"].guided
+    assert guided is not None
+    body = (await shop.get("/search", q=text, correct=False, k=10)).json()
+    assert body["fit"] == "none"
+    assert all(item["relevance"] <= guided.usual for item in body["items"])
+
+
+async def test_an_answer_without_its_prior_is_that_of_the_model(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = await relevances(shop, "/search", q="title 7", guidance=False)
+    monkeypatch.setattr("server.retrieval.prior_source._prior", lambda *_, **__: 1 / 0)
+    body = (await shop.get("/search", q="title 7")).json()
+    assert body["degraded"] is True
+    assert {item["id"]: item["relevance"] for item in body["items"]} == alone
+
+
+class TestUncalibrated:
+    """A bundle of before, or of few events."""
+
+    calibrations: Mapping[Task, TaskCalibration] = UNCALIBRATED
+
+    @pytest.fixture
+    def deployments(self, settings: Settings, engine: RecordingEngine) -> DeploymentManager:
+        def opened(_: object, version: str) -> Bundle:
+            return cast(Bundle, ShopBundle(version, calibrations=self.calibrations))
+
+        return DeploymentManager(settings, opened, lambda *_: engine)
+
+    @pytest.mark.parametrize(("path", "parameters"), KINDS, ids=str)
+    async def test_it_answers_as_before_and_says_none(
+        self, shop: Shop, path: str, parameters: dict[str, object]
+    ) -> None:
+        assert set((await relevances(shop, path, k=5, **parameters)).values()) == {None}
+
+
+class TestOfOneTask:
+    """Enough people searched, and few took what was recommended."""
+
+    @pytest.fixture
+    def deployments(self, settings: Settings, engine: RecordingEngine) -> DeploymentManager:
+        calibrations = {"search": TaskCalibration(CALIBRATIONS["search"].guided), "recommendation": TaskCalibration()}
+
+        def opened(_: object, version: str) -> Bundle:
+            return cast(Bundle, ShopBundle(version, calibrations=calibrations))
+
+        return DeploymentManager(settings, opened, lambda *_: engine)
+
+    async def test_only_what_was_learned_is_said(self, shop: Shop) -> None:
+        assert None not in (await relevances(shop, "/search", q="title 7")).values()
+        assert set((await relevances(shop, "/search", q="title 7", guidance=False)).values()) == {None}
+        assert set((await relevances(shop, "/recommend", user="stranger")).values()) == {None}

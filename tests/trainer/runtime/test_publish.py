@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import shutil
 from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +12,19 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
+from catalog.bundle.bundle import open_bundle
 from catalog.data.items import Items
+from catalog.search.calibration import UNCALIBRATED, Calibration, TaskCalibration
 from catalog.search.transformers import TransformersRanker
 from catalog.text.compounds import words_of
 from catalog.text.prompts import PromptFormat, level_token_ids
 from catalog.text.query_terms import MIN_PEOPLE
 from tests.support import world
+from trainer.config.recipe import Recipe
 from trainer.evaluation.bundle import bundle_settings, held_out
+from trainer.runtime.publish import publish_run
+from trainer.runtime.step_log import FILE_NAME
+from trainer.runtime.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +150,34 @@ def test_a_stale_prefix_cache_fails(bundles):
     new, old = map(model_of, bundles)
     assert not any(wrong(bundles[0], StaleCache(new, new)))
     assert any(wrong(bundles[0], StaleCache(new, old)))
+
+
+def published_with(bundle, files, tmp_path, calibration):
+    """The bundle once more, of a run whose report says this."""
+    root = tmp_path / "work"
+    shutil.copytree(bundle.catalog_dir, root / "catalog", ignore=shutil.ignore_patterns("priors", "calibration.json"))
+    shutil.copy(bundle.path / FILE_NAME, root)
+    workspace = Workspace(root, dict.fromkeys(files, "0" * 64))
+    backbone = SimpleNamespace(
+        is_seq2seq=False, name="tiny", save=lambda folder: shutil.copytree(bundle.model_dir, folder)
+    )
+    split = held_out(bundle, [files[1]], bundle_settings(bundle))[0]
+    report = json.loads((bundle.path / "report.json").read_text()) | {"calibration": calibration}
+    recipe = Recipe.model_validate(bundle.manifest.settings)
+    inputs = dict(zip(("items", "events"), files, strict=True))
+    return open_bundle(publish_run(tmp_path / "bundles", backbone, workspace, split, report, recipe, (8, 8), inputs))
+
+
+def test_how_likely_scores_are_right_is_sealed_with_the_bundle(bundle, files, tmp_path):
+    own = Calibration(1.25, -0.5, 0.125, 0.0625)
+    report = {"search": {"guided": own.as_json() | {"test": {"items": 7}}}, "recommendation": {}}
+    again = published_with(bundle, files, tmp_path, report)
+    assert "catalog/calibration.json" in again.manifest.files
+    assert again.calibrations == {"search": TaskCalibration(own), "recommendation": TaskCalibration()}
+
+
+@pytest.mark.parametrize("report", [{}, {"search": {}}, {"search": {}, "recommendation": {}}], ids=str)
+def test_a_run_that_learned_no_calibration_publishes_none(bundle, files, tmp_path, report):
+    again = published_with(bundle, files, tmp_path, report)
+    assert not (again.catalog_dir / "calibration.json").exists()
+    assert again.calibrations == UNCALIBRATED

@@ -53,7 +53,7 @@ def choices_of(
     *,
     exclude_seen: bool,
 ) -> list[Choice]:
-    """Those of the questions whose right item is a candidate.
+    """What each of the questions is like, in their order.
 
     asked: by their numbers.
     exclude_seen: whether recommendations leave out the items of the user's history.
@@ -73,13 +73,11 @@ def choices_of(
     choices = []
     told = zip(asked.items(), found, listed, scored, strict=True)
     for (number, question), prior, item_C, (leaves, scores) in told:
-        right = np.flatnonzero(item_C == question.item)
-        if len(right) == 0:
-            continue
+        right = np.flatnonzero(item_C == question.item).tolist()
         value_CF = np.zeros((len(item_C), 1 + len(FEATURES)))
         value_CF[np.searchsorted(item_C, leaves), 0] = scores
         value_CF[:, -1] = priors.popularity_N[item_C]
         here_C = np.isin(item_C, prior.item_C)
         value_CF[here_C, 1:] = prior.value_CF[np.searchsorted(prior.item_C, item_C[here_C])]
-        choices.append(Choice(value_CF, int(right[0]), number))
+        choices.append(Choice(value_CF, right[0] if right else None, number, prior.value_CF))
     return choices

@@ -9,7 +9,7 @@ log-probability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import PriorWeights
 
-__all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "folds", "learn_from"]
+__all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "cross_fitted", "folds", "learn_from"]
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 FOLDS = 5
@@ -44,14 +44,16 @@ class Choice:
     """One question.
 
     value_CF: the features of its candidates, float64.
-    right: the place of the right one.
+    right: the place of the right one; None where it is no candidate, from which no weights are learned.
     question: equal for choices that are ways to ask one question, which are never in different folds; None for a
         question of its own.
+    said_CF: the features without the model's of all that sources list, among them what the question leaves out.
     """
 
     value_CF: np.ndarray
-    right: int
+    right: int | None
     question: int | None = None
+    said_CF: np.ndarray | None = None
 
 
 def learn_from(
@@ -64,15 +66,36 @@ def learn_from(
     """
     if not with_model:
         usual = replace(usual, model=0.0)
+    choices = _answerable(choices)
     questions = len(set(_names(choices)))
     if questions < MIN_QUESTIONS:
         return LearnedWeights(usual, 0, None)
     start_F = np.r_[usual.model, usual.feature_F]
     if not with_model:
-        choices = [Choice(choice.value_CF * (np.arange(len(start_F)) > 0), choice.right) for choice in choices]
+        choices = [replace(choice, value_CF=choice.value_CF * (np.arange(len(start_F)) > 0)) for choice in choices]
     penalty = max(PENALTIES, key=lambda value: _cross_validated(choices, start_F, value, seed))
     weight_F = _fitted(choices, start_F, penalty)
     return LearnedWeights(PriorWeights(max(0.0, float(weight_F[0])), weight_F[1:]), questions, penalty)
+
+
+def cross_fitted(
+    choices: Sequence[Choice], learned: LearnedWeights, usual: PriorWeights, *, seed: int = 0
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """For every fold the places of its choices, and the weights that the choices of all other folds give, float64 [F].
+
+    learned: of these choices, whose penalty is taken; some must have been learned from.
+    """
+    assert learned.penalty is not None, "usual weights are not learned from any choice"
+    fold_Q = folds(choices, seed)
+    start_F = np.r_[usual.model, usual.feature_F]
+    for fold in range(FOLDS):
+        others = _answerable([choices[i] for i in np.flatnonzero(fold_Q != fold)])
+        yield np.flatnonzero(fold_Q == fold).tolist(), _fitted(others, start_F, learned.penalty)
+
+
+def _answerable(choices: Sequence[Choice]) -> list[Choice]:
+    """Those whose right item is a candidate."""
+    return [choice for choice in choices if choice.right is not None]
 
 
 def _cross_validated(choices: Sequence[Choice], start_F: np.ndarray, penalty: float, seed: int) -> float:
@@ -122,7 +145,7 @@ class _Likelihood:
         sizes = np.array([len(choice.value_CF) for choice in choices])
         self._value_AF = np.concatenate([choice.value_CF for choice in choices])
         self._start_Q = np.cumsum(sizes) - sizes
-        self._right_Q = self._start_Q + np.array([choice.right for choice in choices])
+        self._right_Q = self._start_Q + np.array([choice.right for choice in choices], np.int64)
         self._question_A = np.repeat(np.arange(len(sizes)), sizes)
 
     def __call__(self, weight_F: np.ndarray) -> tuple[float, np.ndarray]:

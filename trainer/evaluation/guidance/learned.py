@@ -11,14 +11,18 @@ from catalog.data.items import Items
 from catalog.priors.priors import Candidates as PriorCandidates
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS, prior_of
+from catalog.search.beam import Ranked
+from catalog.search.calibration import rivals_of
 from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat, Task
 from trainer.data.histories import Histories, Question, Split
 from trainer.evaluation.baselines import training_events
 from trainer.evaluation.candidates import Candidates, whole_catalog
+from trainer.evaluation.guidance.calibrated import Calibrated, Kind, calibrate, relevance_of
 from trainer.evaluation.guidance.choices import choices_of, half_typed, said_of
 from trainer.evaluation.guidance.conditional_logit import LearnedWeights, learn_from
+from trainer.evaluation.guidance.reliability import Answered, reliability
 from trainer.evaluation.ranking import question_prompt
 from trainer.evaluation.width import ChosenWidth, GuidedQuestions, choose_width
 
@@ -36,6 +40,7 @@ class LearnedGuidance:
     learned: the weights of each task beside the model.
     alone: the weights of each task where no model is asked, so that priors are compared at their best.
     width: how many beams guided searches need.
+    calibrated: how scores of each task become probabilities.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class LearnedGuidance:
         learned: Mapping[Task, LearnedWeights],
         alone: Mapping[Task, LearnedWeights],
         width: ChosenWidth,
+        calibrated: Mapping[Task, Calibrated],
     ) -> None:
         self.priors = priors
         self.static = static
         self.learned = learned
         self.alone = alone
         self.width = width
+        self.calibrated = calibrated
 
     def asked(self, histories: Histories, questions: Sequence[Question]) -> list[PriorCandidates]:
         """What the sources say about each question."""
@@ -71,6 +78,29 @@ class LearnedGuidance:
             score_N[prior.leaves] = prior.values
             ranked.append(own.best(score_N, k))
         return ranked
+
+    def reliability(
+        self, task: Task, said: Sequence[PriorCandidates], asked: Sequence[Question], found: Mapping[Kind, list[Ranked]]
+    ) -> dict[str, Any]:
+        """The calibrations of a task, and how reliable each is on validation, out of fold, and on these questions.
+
+        found: what answered each question, with the prior and by the model alone.
+        """
+        own = self.calibrated[task]
+        report: dict[str, Any] = {}
+        for kind, calibration in (("guided", own.calibrations.guided), ("model", own.calibrations.model)):
+            if calibration is None:
+                continue
+            rivals = [rivals_of(prior.values) if kind == "guided" else 0.0 for prior in self.priors_of(task, said)]
+            right = [leaves == question.item for (leaves, _), question in zip(found[kind], asked, strict=True)]
+            scores = [score_K for _, score_K in found[kind]]
+            answered = Answered.of(list(zip(scores, rivals, right, strict=True)))
+            report[kind] = {
+                **calibration.as_json(),
+                "validation": own.validation[kind],
+                "test": reliability(relevance_of(answered, calibration), answered),
+            }
+        return report
 
     def as_json(self) -> dict[str, Any]:
         """For each task the weights, from how many questions they were learned, the penalty, and the weights alone."""
@@ -99,6 +129,7 @@ def learn_guidance(
     static = StaticPrior(ranker.index, priors.popularity_N)
     learned: dict[Task, LearnedWeights] = {}
     alone: dict[Task, LearnedWeights] = {}
+    calibrated: dict[Task, Calibrated] = {}
     asked: dict[Task, GuidedQuestions] = {}
     for task in TASKS:
         questions = _drawn([q for q in split.validation if q.task == task], seed)
@@ -108,12 +139,13 @@ def learn_guidance(
         )
         learned[task] = learn_from([*choices, *halves], USUAL_WEIGHTS[task], seed=seed)
         alone[task] = learn_from(choices, USUAL_WEIGHTS[task], with_model=False, seed=seed)
+        calibrated[task] = calibrate(choices, halves, learned[task], USUAL_WEIGHTS[task], seed=seed)
         asked[task] = GuidedQuestions(
             [question_prompt(prompts, split.full, question) for question in questions],
             [prior_of(said_of(priors, split.full, question), learned[task].weights) for question in questions],
             [one.excluded for one in whole_catalog(split.full, questions, exclude_seen=exclude_seen)],
         )
-    return LearnedGuidance(priors, static, learned, alone, choose_width(ranker, asked, static))
+    return LearnedGuidance(priors, static, learned, alone, choose_width(ranker, asked, static), calibrated)
 
 
 def _drawn(questions: Sequence[Question], seed: int) -> Sequence[Question]:

@@ -68,12 +68,12 @@ class ShownItemBody(BaseModel):
         description="the weighted sum of the model's log-probability and of what guides the search, or without guidance"
         " the log-probability; comparable within one answer only"
     )
-    relevance: float = Field(
+    relevance: float | None = Field(
         ge=0,
         le=1,
-        description="the item's share of all items ranked for this answer: exp(score) divided by its"
-        " sum over them, where what `min_score` leaves out counts too. It falls with the score, adds up to at most 1"
-        " (but for rounding), is not calibrated, and is comparable within one answer only",
+        description="how likely this is the item that the question wants, as people chose in the bundle's validation"
+        " questions. Never lower where the score is higher, the same on every page and with every filter, and"
+        " comparable between questions of one kind. Null where the bundle has not learned it",
     )
     reason: ReasonBody
     matched: list[MatchBody] | None = Field(
@@ -149,7 +149,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
 
 
 def _item_body(item: ResultItem, query: Query) -> dict[str, Any]:
-    merits = {"score": round(item.score, 6), "relevance": round(item.relevance, 6), "reason": item.reason}
+    relevance = None if item.relevance is None else round(item.relevance, 6)
+    merits = {"score": round(item.score, 6), "relevance": relevance, "reason": item.reason}
     if query.kind == "search":
         merits["matched"] = item.matched
     body = shown(item.record, merits)

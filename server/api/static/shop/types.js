@@ -20,7 +20,7 @@
  * @property {string} id
  * @property {string | null} title
  * @property {number} [score]
- * @property {number} [relevance]
+ * @property {number | null} [relevance]  how likely it is what the question wants
  * @property {Reason} [reason]
  * @property {Match[] | null} [matched]
  * @property {Explanation} [explanation]

@@ -55,6 +55,7 @@ function explained(item) {
   if (!item?.explanation) return [element("p", {}, "This item has left the catalog since.")];
   const { levels, history_effect: effect, shares } = item.explanation;
   return [
+    ...likelihoodOf(item.relevance),
     element("h3", {}, "What made its score"),
     element("p", { class: "quiet" }, "The model’s share is how likely it found the item, below zero; what else speaks for the item is added."),
     element("ul", { class: "levels", role: "list" }, ...sharesOf(shares)),
@@ -68,6 +69,13 @@ function explained(item) {
     element("h3", {}, "What your history did"),
     element("p", {}, effectInWords(effect)),
   ];
+}
+
+/** Nothing where the model has not learned it. @param {number | null | undefined} relevance */
+function likelihoodOf(relevance) {
+  if (typeof relevance !== "number") return [];
+  const words = `${percent(relevance)} of items like it, for questions like this one, were what people took.`;
+  return [element("h3", {}, "How likely it is the right one"), element("p", { "data-relevance": relevance }, words)];
 }
 
 /** @param {Record<string, number>} shares  by source */
