@@ -55,7 +55,7 @@ def scored_rankings(
     static: the static prior of all items, which the priors weigh.
     """
     rendered = [question_prompt(prompts, histories, question) for question in questions]
-    rankings: list[Ranked] = [Ranked(np.empty(0, np.int64), np.empty(0))] * len(questions)
+    rankings: list[Ranked] = [Ranked(np.empty(0, np.int64), np.empty(0, np.float32))] * len(questions)
     by_length = sorted(range(len(questions)), key=lambda i: len(rendered[i]))
     for at in range(0, len(by_length), recipe.batch):
         batch = by_length[at : at + recipe.batch]

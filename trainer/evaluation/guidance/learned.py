@@ -12,7 +12,7 @@ from catalog.priors.priors import Candidates as PriorCandidates
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS, prior_of
 from catalog.search.beam import Ranked
-from catalog.search.calibration import rivals_of
+from catalog.search.calibration import Calibration, rivals_of
 from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat, Task
@@ -88,7 +88,11 @@ class LearnedGuidance:
         """
         own = self.calibrated[task]
         report: dict[str, Any] = {}
-        for kind, calibration in (("guided", own.calibrations.guided), ("model", own.calibrations.model)):
+        calibrations: dict[Kind, Calibration | None] = {
+            "guided": own.calibrations.guided,
+            "model": own.calibrations.model,
+        }
+        for kind, calibration in calibrations.items():
             if calibration is None:
                 continue
             rivals = [rivals_of(prior.values) if kind == "guided" else 0.0 for prior in self.priors_of(task, said)]

@@ -150,7 +150,7 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
 
 def _item_body(item: ResultItem, query: Query) -> dict[str, Any]:
     relevance = None if item.relevance is None else round(item.relevance, 6)
-    merits = {"score": round(item.score, 6), "relevance": relevance, "reason": item.reason}
+    merits: dict[str, Any] = {"score": round(item.score, 6), "relevance": relevance, "reason": item.reason}
     if query.kind == "search":
         merits["matched"] = item.matched
     body = shown(item.record, merits)
