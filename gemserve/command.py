@@ -62,11 +62,15 @@ COMMANDS: Mapping[str, Command] = {
     "retrain": Command(
         "server.cli.retrain", "train on what users did since, and activate the model unless it is worse"
     ),
+    "synonyms propose": Command("server.cli.propose_synonyms", "find words that lead to the same clicks, to look at"),
     "openapi": Command("server.cli.openapi", "write the OpenAPI document of the server"),
 }
 """By the words that call them, in the order in which one comes to need them."""
 
-GROUPS: Mapping[str, str] = {"export": "write what a server has learnt, for training"}
+GROUPS: Mapping[str, str] = {
+    "export": "write what a server has learnt, for training",
+    "synonyms": "find words that searches could also read as others",
+}
 """Words that need a second one."""
 
 

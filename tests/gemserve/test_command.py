@@ -55,6 +55,12 @@ def test_export_shows_what_can_be_exported(words: list[str], capsys: pytest.Capt
     assert "\n  export items " in said
 
 
+@pytest.mark.parametrize("words", [["synonyms"], ["synonyms", "--help"]])
+def test_synonyms_shows_what_there_is_to_do(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert "\n  synonyms propose " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
