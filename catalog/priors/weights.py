@@ -93,6 +93,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "category": 1.0,
             "attributes": 1.0,
             "numbers": 1.0,
+            "beside": 0.5,
             "exact_title": 20.0,
             "identifier": 30.0,
             "title_begun": 4.0,

@@ -28,17 +28,39 @@ def _may_have(word_W: Array, begin: int, end: int, bloom: Any) -> Any:
 
 @compiled
 def _find(
-    word_W: Array, begin: int, end: int, bloom: Any, number_Q: Array, place_Q: Array, weight_Q: Array, found_P: Array
+    word_W: Array,
+    begin: int,
+    end: int,
+    bloom: Any,
+    number_Q: Array,
+    place_Q: Array,
+    weight_Q: Array,
+    found_P: Array,
+    at_P: Array,
 ) -> None:
-    """How sure each word of a query is among the words from `begin` up to `end`."""
+    """How sure each word of a query is among the words from `begin` up to `end`, and where the surest reading is."""
     found_P[:] = 0.0
     for entry in range(begin, end):
         word = word_W[entry]
         if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
             reading = np.searchsorted(number_Q, word)
             while reading < len(number_Q) and number_Q[reading] == word:
-                found_P[place_Q[reading]] = max(found_P[place_Q[reading]], weight_Q[reading])
+                if weight_Q[reading] > found_P[place_Q[reading]]:
+                    found_P[place_Q[reading]] = weight_Q[reading]
+                    at_P[place_Q[reading]] = entry
                 reading += 1
+
+
+@compiled
+def _beside(found_P: Array, at_P: Array, rarity_P: Array) -> float:
+    """The share of words beside each other in the query that were found beside each other, in their order."""
+    found, asked = 0.0, 1e-9
+    for p in range(1, len(found_P)):
+        rarity = rarity_P[p - 1] + rarity_P[p]
+        asked += rarity
+        if found_P[p - 1] > 0 and found_P[p] > 0 and at_P[p] == at_P[p - 1] + 1:
+            found += rarity
+    return found / asked
 
 
 @compiled
@@ -54,7 +76,7 @@ def compare_words(
     item_C: Array,
     value_CF: Array,
 ) -> None:
-    """Fills in the columns 1 to 7 of `WORD_FEATURES`: what the words of single items say about a query.
+    """Fills in the columns 1 to 8 of `WORD_FEATURES`: what the words of single items say about a query.
 
     Items without any of its words are passed over: the columns are 0 for them.
 
@@ -69,14 +91,14 @@ def compare_words(
     for number in number_Q:
         bloom |= np.uint64(1) << np.uint64(number & BLOOM)
     rarity, digits = max(rarity_P.sum(), 1e-9), digit_P.sum()
-    found_P = np.empty(words)
+    found_P, at_P = np.empty(words), np.empty(words, np.int64)
     for place in range(len(item_C)):
         slot = slot_N[item_C[place]]
         if not _may_have(word_W, bounds_SB[slot, 0], bounds_SB[slot, -1], bloom):
             continue
         for field in range(bounds_SB.shape[1] - 1):
             begin, end = bounds_SB[slot, field], bounds_SB[slot, field + 1]
-            _find(word_W, begin, end, bloom, number_Q, place_Q, weight_Q, found_P)
+            _find(word_W, begin, end, bloom, number_Q, place_Q, weight_Q, found_P, at_P)
             covered = 0.0
             for p in range(words):
                 covered += found_P[p] * rarity_P[p]
@@ -89,6 +111,7 @@ def compare_words(
             elif field == 1:
                 value_CF[place, 2] = covered
                 value_CF[place, 3] = min(found_P.sum() / length, 1.0)
+                value_CF[place, 8] = _beside(found_P, at_P, rarity_P)
             elif field == 2:
                 value_CF[place, 4] = found_P.sum() >= length
             elif field == 3:

@@ -36,6 +36,7 @@ WORD_FEATURES = (
     "category",  # the share of the query's words that are of the item's categories
     "attributes",  # the same of its colour, its size, and what else it is
     "numbers",  # the share of the query's numbers that the item has; 1 where there are none
+    "beside",  # the share of words beside each other in the query that are so in the title, in their order
     "exact_title",  # whether the query is the title
     "identifier",  # whether the query is the item's id
     "title_begun",  # the share of the title that the query is, which begins as the title does

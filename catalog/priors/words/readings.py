@@ -1,6 +1,7 @@
 """Readings of the words that somebody typed: one that no item has may be a slip for one that items have.
 
-The last word may also be the beginning of one, as somebody may not have finished typing.
+The last word may also be the beginning of one, as somebody may not have finished typing, and a word after a number may
+be another way to write a unit (`units.py`).
 
 V words of the vocabulary.
 """
@@ -15,8 +16,10 @@ from heapq import nlargest
 
 import tantivy
 
-from catalog.priors.words.index import analyzer, words_of
+from catalog.priors.words.index import analyzer, divided, words_of
+from catalog.priors.words.units import Units, with_signs
 from catalog.text.delete_index import DeleteIndex
+from catalog.text.prompts import MAX_TEXT_CHARACTERS
 
 __all__ = ["Readings"]
 
@@ -53,8 +56,11 @@ class Readings:
         """texts: of all items."""
         self._prefix = prefix
         self._surface, self._stemmed = analyzer(None), analyzer(language)
-        self._items = Counter(word for text in texts for word in words_of(self._surface, text))
         self._stem = lru_cache(MAX_STEMS)(self._stem_of)
+        self._units = Units(self._stem)
+        texts = list(texts)
+        self._units.learn(map(self._in_order, texts))
+        self._items = Counter(word for text in texts for word in words_of(self._surface, text))
         self._stems = {self._stem_of(word) for word in self._items}
         self._near = [DeleteIndex([word for word in self._items if _may_be_meant(word)])]
         self._sorted = sorted(word for word in self._items if word.isalpha())
@@ -70,6 +76,8 @@ class Readings:
 
         New words are indexed beside the others; indexes of about one size become one, so that there are few.
         """
+        texts = list(texts)
+        self._units.learn(map(self._in_order, texts))
         counts = Counter(word for text in texts for word in words_of(self._surface, text))
         new = [word for word in counts if word not in self._items]
         self._items.update(counts)
@@ -91,9 +99,12 @@ class Readings:
         kept: words that are no slips and no beginnings, in lower case and without accents.
         """
         words = words_of(self._surface, query)
+        counts = any(map(str.isdigit, words))
+        units = self._units.of(self._in_order(query)[: 2 * MAX_WORDS]) if counts else {}
         typing = prefix and self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
         readings: list[Mapping[str, float]] = [
-            {self._stem(word): 1.0} if word in kept else self._readings(word) for word in words[:MAX_WORDS]
+            {self._stem(word): 1.0} if word in kept else {**units.get(word, {}), **self._readings(word)}
+            for word in words[:MAX_WORDS]
         ]
         if (
             typing
@@ -104,7 +115,11 @@ class Readings:
         ):
             completed: dict[str, float] = {self._stem(word): COMPLETED for word in self._completions(words[-1])}
             readings[-1] = {**completed, **readings[-1]}
-        return readings
+        return [*readings, *(read for sign, read in units.items() if sign not in words)]
+
+    def _in_order(self, text: str) -> list[str]:
+        """All words of a text, with the signs that may be units."""
+        return list(self._surface.analyze(with_signs(divided(text[:MAX_TEXT_CHARACTERS]))))
 
     def _is_strange(self, word: str) -> bool:
         """Whether it is of letters, and no item has a form of it."""

@@ -1,5 +1,7 @@
 """What the sources say about a question, written out with NumPy and sets: what the compiled loops must say too."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from catalog.priors import clicks
@@ -86,6 +88,9 @@ def compare(items, query, split, present, value_NF):
         value_F[COLUMN["brand"]] = bool(asked) and sum(w in brand for w in asked) >= max(len(brand), 1)
         value_F[COLUMN["category"]] = sum(rarity[w] for w in asked if w in categories) / total
         value_F[COLUMN["attributes"]] = sum(rarity[w] for w in asked if w in own["attributes"]) / total
+        pairs = [(one, other) for one, other in pairwise(asked) if (one, other) in set(pairwise(title))]
+        pairs_asked = sum(rarity[one] + rarity[other] for one, other in pairwise(asked))
+        value_F[COLUMN["beside"]] = sum(rarity[one] + rarity[other] for one, other in pairs) / max(pairs_asked, 1e-9)
         value_F[COLUMN["exact_title"]] = bool(asked) and title == asked
         value_F[COLUMN["identifier"]] = folded(query) == folded(items.ids[row]) != ""
         begun = folded(items.table["title"][row].as_py() or "")
