@@ -49,6 +49,8 @@ def test_why_this_explains_in_words_and_bars(page: Page) -> None:
     page.wait(lambda: len(page.all("#why-dialog .level")) == 2)
     assert page.text("#why-item") == title
     assert page.text("#why-reason")
+    assert 0 < float(page.one("[data-relevance]").get_attribute("data-relevance") or 0) <= 1
+    assert "% of items like it" in page.text("#why-body")
     rows = page.all("#why-dialog .share")
     assert {row.get_attribute("data-source") for row in rows} > {"model", "words"}
     shares = [float(share.text.removesuffix("%").removeprefix("< ")) for share in page.all(".level-share")]

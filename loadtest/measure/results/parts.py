@@ -25,6 +25,7 @@ class DataSet:
     recipe: what it is trained with.
     source: its folder in `{data}`; None where it is made up.
     fetch: where to get it.
+    pictured: whether the documentation has a picture of how its relevance holds.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DataSet:
     recipe: str
     source: str | None = None
     fetch: str = ""
+    pictured: bool = False
 
     @property
     def imports(self) -> Command:
@@ -75,7 +77,7 @@ class Part:
 DATA_SETS: Mapping[str, DataSet] = {
     own.name: own
     for own in (
-        DataSet("shop", "shop", "demo"),
+        DataSet("shop", "shop", "demo", pictured=True),
         DataSet(
             "movielens",
             "movielens",
@@ -99,10 +101,15 @@ TRAINER = ("catalog", "trainer", "requirements/cpu.txt")
 
 
 def quality_part(data: DataSet) -> Part:
-    """Trains on a data set, and keeps the report of the bundle."""
+    """Trains on a data set, keeps the report of the bundle, and draws how its relevance holds where it is shown."""
     out = f"{{var}}/bundles/{data.name}"
     train = (PYTHON, "trainer/run.py", *data.files, "--out", out, "--recipe", data.recipe)
-    return Part(f"quality-{data.name}", (train,), TRAINER, data, report=f"{out}/current/report.json")
+    report = f"{out}/current/report.json"
+    if not data.pictured:
+        return Part(f"quality-{data.name}", (train,), TRAINER, data, report=report)
+    pictured = ("--report", report, "--picture", f"docs/pictures/reliability-{data.name}.png")
+    draw = (PYTHON, "-m", "trainer.analysis.reliability", *pictured)
+    return Part(f"quality-{data.name}", (train, draw), TRAINER, data, report=report)
 
 
 def _baselines(data: DataSet) -> Part:

@@ -24,6 +24,7 @@ METHODS = {
 }
 """The methods of a report, in the order of the rows, and what they are called."""
 OF_MODEL = ("model", "prior", "guided")
+OF_SCORES = {"guided": "guided", "model": "model alone"}
 METRICS = {"recall@10": "Recall@10", "ndcg@10": "NDCG@10"}
 TASKS = {"recommendation": "Recommendation", "search": "Search"}
 
@@ -35,7 +36,24 @@ def quality(report: Report) -> str:
     """One table for each task that was asked; the searches for known and for new items apart."""
     tasks = [task for task in TASKS if task in report["tasks"]]
     tables = [_task(task, report["tasks"][task]) for task in tasks]
-    return "\n\n".join([*tables, *_trained(report.get("training"))])
+    return "\n\n".join([*tables, *_calibrated(report.get("calibration", {})), *_trained(report.get("training"))])
+
+
+def _calibrated(calibration: Mapping[str, Any]) -> list[str]:
+    """How well relevance holds: one line for each kind of score that has one."""
+    rows = [
+        [f"{task}, {OF_SCORES[kind]}", *_errors(own[kind])]
+        for task, own in calibration.items()
+        for kind in OF_SCORES
+        if kind in own
+    ]
+    header = ["Relevance", "calibration error, validation", "test", "test, the first item", "log-loss, test"]
+    return [markdown_table(header, rows)] if rows else []
+
+
+def _errors(own: Mapping[str, Any]) -> list[str]:
+    parts = (own["validation"], own["test"], own["test"]["first"])
+    return [*(f"{part['expected_calibration_error']:.4f}" for part in parts), f"{own['test']['log_loss']:.4f}"]
 
 
 def _trained(training: Mapping[str, Any] | None) -> list[str]:

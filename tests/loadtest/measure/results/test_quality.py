@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loadtest.measure.results.parts import DATA_SETS, quality_part
 from loadtest.measure.results.tables.quality import quality, summary
 
 
@@ -51,6 +52,26 @@ def test_a_task_that_was_not_asked_has_no_table() -> None:
     only = {"tasks": {"recommendation": REPORT["tasks"]["recommendation"]}}
     assert quality(only).startswith("| Recommendation (200 questions) | Recall@10 | NDCG@10 |\n")
     assert "Search" not in quality(only)
+
+
+def reliable(error: float) -> dict[str, object]:
+    return {"expected_calibration_error": error, "log_loss": 0.25, "first": {"expected_calibration_error": 10 * error}}
+
+
+def test_relevance_has_a_line_for_each_kind_of_score_that_is_calibrated() -> None:
+    own = {"validation": reliable(0.001), "test": reliable(0.0025)}
+    report = REPORT | {"calibration": {"search": {"guided": own, "model": own}, "recommendation": {"guided": own}}}
+    table = rows(quality(report).split("\n\n")[2])
+    assert table[0] == ["Relevance", "calibration error, validation", "test", "test, the first item", "log-loss, test"]
+    assert table[2] == ["search, guided", "0.0010", "0.0025", "0.0250", "0.2500"]
+    assert [row[0] for row in table[3:]] == ["search, model alone", "recommendation, guided"]
+    assert "Relevance" not in quality(REPORT | {"calibration": {"search": {}, "recommendation": {}}})
+
+
+def test_only_what_the_documentation_shows_is_drawn() -> None:
+    (_, draw), (train,) = (quality_part(DATA_SETS[name]).commands for name in ("shop", "movielens"))
+    assert draw[-1] == "docs/pictures/reliability-shop.png"
+    assert train[1] == "trainer/run.py"
 
 
 def test_the_length_of_the_training_is_told() -> None:
