@@ -10,7 +10,7 @@ This is Platt's scaling (1999), fitted on validation questions (`trainer/evaluat
 question, and s is above 0, so within one answer relevance never rises while scores fall. Neither depends on how many
 items are asked for, on filters or on pages, so an item is as relevant to a question on every page of its answer.
 
-C listed items of a question.
+C listed items of a question, K items of an answer.
 """
 
 from __future__ import annotations
@@ -115,11 +115,10 @@ def relevances(
     """
     level = calibration.rivals * rivals + calibration.offset
     most = calibration.usual if nothing_fits else 1.0
-    return [min(most, _sigmoid(calibration.score * score + level)) for score in scores]
-
-
-def _sigmoid(logit: float) -> float:
-    return 1.0 / (1.0 + math.exp(-min(MAX_LOGIT, max(-MAX_LOGIT, logit))))
+    logit_K = calibration.score * np.array(scores, np.float64) + level
+    logit_K = np.minimum(MAX_LOGIT, np.maximum(-MAX_LOGIT, logit_K))
+    found: list[float] = np.minimum(most, 1.0 / (1.0 + np.exp(-logit_K))).tolist()
+    return found
 
 
 def save_calibrations(calibrations: Mapping[Task, TaskCalibration], file: Path) -> None:
