@@ -15,7 +15,7 @@ from catalog.text.normalization import INVISIBLE, normalized
 
 __all__ = ["JOINERS", "MAX_JOINED", "PIECE", "Word", "joined_forms", "words_in", "words_of"]
 
-JOINERS = "-'’‘ʼ`´＇‐‑‒–−&+·"
+JOINERS = "-'’‘ʼ`´′＇‐‑‒–−&+·•"
 """What stands between the parts of a word, as part of a class of a regular expression."""
 MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 WORD = re.compile(rf"\w[\w{MARKS}]*")

@@ -2,10 +2,11 @@
 
 The model reads a misspelled word too, only less well, so a correction must be careful rather than clever. Known are the
 words of the catalog, and those that several people typed (`catalog/text/query_terms.py`), in the normal form of
-`catalog/text/normalization.py`; these words without their accents; and what words are when they are joined, where the
-catalog has a hyphen or an apostrophe (`catalog/text/compounds.py`). A word is changed if it has 4 to 40 letters of an
-alphabet, is not known, and a known one is within one edit of it (two from eight letters on). An edit adds, drops or
-replaces a letter, or swaps two neighbours (optimal string alignment). Of several the nearest is taken, then one that
+`catalog/text/normalization.py`; these words without their accents, or transcribed (`groesse`); and what words are when
+they are joined, where the catalog has a hyphen or an apostrophe (`catalog/text/compounds.py`), or where they stand
+beside each other in a title or a brand (`catalog/text/adjacent_words.py`). A word is changed if it has 4 to 40 letters
+of an alphabet, is not known, and a known one is within one edit of it (two from eight letters on). An edit adds, drops
+or replaces a letter, or swaps two neighbours (optimal string alignment). Of several the nearest is taken, then one that
 begins alike, then the one that most people typed, then the catalog's most frequent. A plural of a known word is not
 misspelled, nor is a part of one: `wi fi`. Of a query, the first 16 unknown words are looked up, and the others stay.
 Somebody may still be typing the last word: if it is the beginning of a word of the catalog, it becomes none but such a
@@ -22,9 +23,10 @@ from itertools import islice
 from typing import Any
 
 from catalog.data.items import Items
+from catalog.text.adjacent_words import AdjacentWords
 from catalog.text.compounds import MAX_JOINED, Word, words_in
 from catalog.text.delete_index import DeleteIndex
-from catalog.text.normalization import accentless, normalized
+from catalog.text.normalization import accentless, normalized, transcribed
 from catalog.text.vocabulary import LETTERS, MAX_LENGTH, Vocabulary, words_of_items, words_of_records
 
 __all__ = ["MIN_CANDIDATE_LENGTH", "Lexicon", "forgiven_edits"]
@@ -57,6 +59,7 @@ class Lexicon:
         self._counts = {**dict.fromkeys(self._typed, 0), **words.counts}
         self._joined = dict(words.joined)
         self._written = words.written
+        self._adjacent = words.adjacent
         self._bare = _bare_of((*self._counts, *self._joined))
         self._index = _index_of((*self._counts, *_candidates(self._joined, self._counts)))
         self._sorted = sorted({*words.counts, *words.joined})
@@ -85,25 +88,35 @@ class Lexicon:
         joined = Counter(
             {w: n for w, n in words.joined.items() if w not in self._joined and w not in self._added.joined}
         )
+        adjacent = self._adjacent.with_pairs(words.adjacent)
         if not new and not joined:
-            return self
+            return self._with_adjacent(adjacent)
         added = Vocabulary(
             Counter({**self._added.counts, **new}),
             Counter({**self._added.joined, **joined}),
             {**words.written, **self._added.written},
         )
         grown = copy.copy(self)
+        grown._adjacent = adjacent
         if len(added.counts) + len(added.joined) > MAX_ADDED:
             everything = Vocabulary(
                 Counter({**{word: count for word, count in self._counts.items() if count}, **added.counts}),
                 Counter({**self._joined, **added.joined}),
                 {**added.written, **self._written},
+                adjacent,
             )
             grown._fill(everything, self._typed)
             return grown
         grown._added, grown._added_sorted = added, sorted({*added.counts, *added.joined})
         grown._added_bare = _bare_of((*added.counts, *added.joined))
         grown._added_index = _index_of((*added.counts, *_candidates(added.joined, added.counts)))
+        return grown
+
+    def _with_adjacent(self, adjacent: AdjacentWords) -> Lexicon:
+        if adjacent is self._adjacent:
+            return self
+        grown = copy.copy(self)
+        grown._adjacent = adjacent
         return grown
 
     def has(self, text: str) -> bool:
@@ -156,11 +169,18 @@ class Lexicon:
         return False
 
     def _is_known(self, word: str) -> bool:
-        """Whether it is a word, or several that are joined, with all of its accents or without."""
-        if word in self or word in self._joined or word in self._added.joined:
-            return True
-        bare = accentless(word)
-        return bare in self or bare in self._joined or bare in self._bare or bare in self._added_bare
+        """Whether it is a word, or several that are joined, with all of its accents or without, or transcribed."""
+        return any(map(self._has_form, dict.fromkeys((word, accentless(word), transcribed(word)))))
+
+    def _has_form(self, word: str) -> bool:
+        return (
+            word in self
+            or word in self._joined
+            or word in self._added.joined
+            or word in self._bare
+            or word in self._added_bare
+            or word in self._adjacent
+        )
 
     def _is_suspect(self, word: str) -> bool:
         return (
@@ -208,8 +228,8 @@ def _normal(typed: Mapping[str, int]) -> dict[str, int]:
 
 
 def _bare_of(words: Iterable[str]) -> frozenset[str]:
-    """Words without accents, of those that have some."""
-    return frozenset(accentless(word) for word in words if not word.isascii())
+    """Words without accents, and transcribed, of those that have some."""
+    return frozenset(form(word) for word in words if not word.isascii() for form in (accentless, transcribed))
 
 
 def _candidates(joined: Mapping[str, int], words: Mapping[str, int]) -> list[str]:

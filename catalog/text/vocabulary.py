@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.data.items import Items
+from catalog.text.adjacent_words import MAX_LINE, AdjacentWords, adjacent_in, adjacent_pieces
 from catalog.text.compounds import JOINERS, PIECE, joined_forms, words_of
-from catalog.text.normalization import case_folded, nfkc, normalized
+from catalog.text.normalization import APOSTROPHES, accentless, case_folded, composed, nfkc, normalized, transcribed
 
 __all__ = ["LETTERS", "MAX_LENGTH", "Vocabulary", "words_of_items", "words_of_records"]
 
 MAX_LENGTH = 40  # letters of a word that is corrected, or that another is corrected to
 ROWS_AT_ONCE = 100_000
+MAX_PAIRS = 1_000_000  # of words beside each other, of one column, after which only those of 100,000 rows are added
 
 BETWEEN_PIECES = r"[^\p{L}\p{N}\p{M}\p{Cf}_" + re.escape(JOINERS) + "]+"
+JOINER = f"[{re.escape(JOINERS)}]"
 LETTER_APART = re.compile(r"(?<![\w'’-])([B-HJ-NP-Zb-hj-np-z]) ([^\W\d_]{3,})")
 """A word of one letter, as in `T shirt`, which is often written with the next. `A`, `I` and `o` mostly are not."""
 HAS_LETTER_APART = r"\b[B-HJ-NP-Zb-hj-np-z] \p{L}{3}"
@@ -35,11 +38,13 @@ class Vocabulary:
 
     joined: what words are together, where a hyphen or an apostrophe joins them; 0 where they are only parts of those.
     written: a word as it is written, where its normal form is another: `straße`, or `ς` at the end.
+    adjacent: every two words that stand beside each other in short texts, joined.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     joined: Counter[str] = field(default_factory=Counter)
     written: dict[str, str] = field(default_factory=dict)
+    adjacent: AdjacentWords = field(default_factory=AdjacentWords)
 
     def add(self, piece: str, count: int) -> None:
         """Add a piece of a text, so often."""
@@ -73,26 +78,43 @@ class Vocabulary:
 def words_of_items(items: Items) -> Vocabulary:
     """The words of all columns of text but the identifier; takes about a second a hundred thousand items."""
     words = Vocabulary()
+    adjacent: set[str] = set()
     for name in items.table.column_names:
         if name != "item_id":
-            _count_column(items.table[name], words)
-    return words
+            adjacent |= _count_column(items.table[name], words)
+    return replace(words, adjacent=_adjacent_words(adjacent))
 
 
-def _count_column(column: pa.ChunkedArray, words: Vocabulary) -> None:
+def _count_column(column: pa.ChunkedArray, words: Vocabulary) -> set[str]:
+    """Count the words of a column; returns the joined pairs of its short texts."""
+    adjacent: set[str] = set()
     for start in range(0, len(column), ROWS_AT_ONCE):
         text = column.slice(start, ROWS_AT_ONCE)
         if pa.types.is_list(text.type) or pa.types.is_large_list(text.type):
             text = pc.list_flatten(text)
         if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-            return
-        text = pc.utf8_normalize(pc.replace_substring_regex(text, TRADE_MARKS, " "), form="NFKC")
+            return adjacent
+        text = pc.replace_substring_regex(pc.replace_substring_regex(text, TRADE_MARKS, " "), f"[{APOSTROPHES}]", "'")
+        text = pc.utf8_normalize(text, form="NFKC")
         for entry in pc.value_counts(pc.list_flatten(pc.split_pattern_regex(text, BETWEEN_PIECES))).to_pylist():
             if entry["values"]:
                 words.add(entry["values"], entry["counts"])
         apart = text.filter(pc.match_substring_regex(text, HAS_LETTER_APART))
         for pair in set(_pairs_apart(apart.to_pylist())):
             words.add_apart(*pair)
+        if len(adjacent) >= MAX_PAIRS:
+            continue
+        short = text.filter(pc.less_equal(pc.utf8_length(text), MAX_LINE)).combine_chunks()
+        adjacent.update(
+            adjacent_in(pc.split_pattern_regex(pc.replace_substring_regex(short, JOINER, ""), BETWEEN_PIECES))
+        )
+    return adjacent
+
+
+def _adjacent_words(joined: Iterable[str]) -> AdjacentWords:
+    words = {word for word in map(normalized, joined) if LETTERS.fullmatch(word)}
+    accented = [word for word in words if not word.isascii()]
+    return AdjacentWords(words.union(map(accentless, accented), map(transcribed, accented)))
 
 
 def _pairs_apart(texts: Iterable[str | None]) -> Iterator[tuple[str, str]]:
@@ -103,12 +125,16 @@ def _pairs_apart(texts: Iterable[str | None]) -> Iterator[tuple[str, str]]:
 def words_of_records(records: Iterable[Mapping[str, Any]]) -> Vocabulary:
     """The words of the same columns of some items."""
     words = Vocabulary()
+    adjacent: set[str] = set()
     for record in records:
         for name, value in record.items():
             for text in value if isinstance(value, list) else [value]:
                 if name != "item_id" and isinstance(text, str):
-                    for piece in PIECE.finditer(text):
-                        words.add(piece[0], 1)
+                    pieces = [piece[0] for piece in PIECE.finditer(composed(text))]
+                    for piece in pieces:
+                        words.add(piece, 1)
                     for pair in _pairs_apart([text]):
                         words.add_apart(*pair)
-    return words
+                    if len(text) <= MAX_LINE:
+                        adjacent.update(adjacent_pieces(["".join(words_of(piece)) for piece in pieces]))
+    return replace(words, adjacent=_adjacent_words(adjacent))
