@@ -182,7 +182,9 @@ class Answers:
     async def _ask(self, way: str, query: Query) -> tuple[float, set[str]]:
         self._asked += 1
         began = time.perf_counter()
-        result = await self._services[way].execute(replace(query, request_id=f"q{self._asked}"), time.monotonic())
+        result = await self._services[way].execute(
+            replace(query, request_id=f"q{self._asked}"), time.monotonic(), within=None
+        )
         seconds = time.perf_counter() - began
         if result.degraded:
             raise LoadtestError("an answer came without its prior: the machine is too busy to measure")

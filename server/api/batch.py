@@ -41,20 +41,27 @@ class BatchRunner:
         self._concurrency = concurrency
 
     async def answers(
-        self, rows: Sequence[bytes], request_id: str, pace: Callable[[], Awaitable[None]], *, ordered: bool = False
+        self,
+        rows: Sequence[bytes],
+        request_id: str,
+        pace: Callable[[], Awaitable[None]],
+        *,
+        within: str | None,
+        ordered: bool = False,
     ) -> AsyncGenerator[bytes, None]:
         """Yields a line of JSON for every row. Closing the generator stops the work.
 
         rows: the queries, each the text of a JSON object.
         request_id: of the batch; a line's own is this one with its index behind it.
         pace: awaited before each row but the first; it waits until the caller's rate allows one more.
+        within: a filter that says which items the caller may see at all; None for all.
         ordered: lines come in the order of the rows, so a slow one holds back those behind it; otherwise each comes as
           soon as it is ready.
         """
         running: dict[asyncio.Task[Line], int] = {}  # the index of each task's row, the oldest first
         try:
             for index, row in enumerate(rows):
-                work = self._answer_line(row, f"{request_id}-{index}", pace if index > 0 else None)
+                work = self._answer_line(row, f"{request_id}-{index}", pace if index > 0 else None, within)
                 running[asyncio.create_task(work)] = index
                 await asyncio.sleep(0)  # a line begins in each turn of the loop, as each is parsed in its turn
                 if len(running) == self._concurrency:
@@ -66,7 +73,9 @@ class BatchRunner:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _answer_line(self, row: bytes, request_id: str, pace: Callable[[], Awaitable[None]] | None) -> Line:
+    async def _answer_line(
+        self, row: bytes, request_id: str, pace: Callable[[], Awaitable[None]] | None, within: str | None
+    ) -> Line:
         if pace is not None:
             await pace()
         given: Line = {}
@@ -79,7 +88,7 @@ class BatchRunner:
         try:
             started = time.monotonic()
             query = await load_json(row, "the line", to_query)
-            result = await self._service.execute(query, started, priority="batch")
+            result = await self._service.execute(query, started, within=within, priority="batch")
             return given | {"answer": answer_body(query, result, time.monotonic() - started)}
         except Problem as error:
             problem = error

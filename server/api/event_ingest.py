@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from catalog.data.items import Items
 from server.api.schemas.events import EventBody, faults_of
 from server.core import metrics
 from server.core.errors import in_words
+from server.retrieval.eligibility import EligibleItems
 from server.serving.router import Router
 from server.storage.protocol import Event, HistoryStore
 
@@ -61,11 +63,19 @@ class EventIngestor:
         self._router = router
         self._history = history
 
-    async def record(self, rows: Sequence[object]) -> Receipt:
-        """Everything accepted is written when this returns. Raises HistoryUnavailable: then nothing is accepted."""
+    async def record(self, rows: Sequence[object], *, within: str | None) -> Receipt:
+        """Everything accepted is written when this returns. Raises HistoryUnavailable: then nothing is accepted.
+
+        within: a filter that says which items the caller may see at all, and tell of; None for all. Raises Problem
+            where it does not fit the catalog.
+        """
+        searcher = self._router.current.catalog.searcher
+        part = await searcher.eligible.within(within)
         now = time.time_ns() // 1_000_000
         few = len(rows) <= FEW
         checked = _check_all(rows, now) if few else await asyncio.to_thread(_check_all, rows, now)
+        if within is not None:
+            checked = [_inside(index, row, searcher.items, part) for index, row in enumerate(checked)]
         rejected = [row for row in checked if isinstance(row, Rejected)]
         events = [(index, row) for index, row in enumerate(checked) if isinstance(row, Event)]
         new = await self._history.append([event for _, event in events]) if events else []
@@ -89,6 +99,16 @@ class EventIngestor:
 
 def _check_all(rows: Sequence[object], now: int) -> list[Event | Rejected]:
     return [_check(index, row, now) for index, row in enumerate(rows)]
+
+
+def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems) -> Event | Rejected:
+    """The event, if its item is one that the caller may tell of."""
+    if isinstance(row, Rejected):
+        return row
+    leaf = items.row_of(row.item_id)
+    if leaf is None or not part.has(leaf):
+        return Rejected(index, "item_id", "item_not_found", "item_id: is no item that the key's filter lets through")
+    return row
 
 
 def _check(index: int, row: object, now: int) -> Event | Rejected:

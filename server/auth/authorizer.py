@@ -5,7 +5,8 @@
 | without a file of keys | open | closed; open with `open_admin` |
 | with a file of keys | a key of the scope; reading is open with `open_read` | a key of scope admin |
 
-A file of keys is what closes the server, not the keys in it: once it holds none any more, nobody has one.
+A file of keys is what closes the server, not the keys in it: once it holds none any more, nobody has one. A key that
+was sent counts with all its restrictions, also where everybody may read without one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ class Admission:
     """A request that was let in, at `request.state.admission`. The middleware ends it with the answer."""
 
     bucket: TokenBucket
+    key: Key | None = None
+
+    @property
+    def filter_by(self) -> str | None:
+        """The only items that the caller may see; None for all."""
+        return None if self.key is None else self.key.filter_by
+
+    def refuse_filtered(self) -> None:
+        """For what concerns items that a key with a filter may not see. Raises Problem for such a key."""
+        if self.filter_by is not None:
+            detail = "this concerns items outside of the key's filter too: use a key without one"
+            raise Problem(errors.KEY_RESTRICTED, detail)
 
     def end(self) -> None:
         self.bucket.leave()
@@ -72,10 +85,12 @@ class Authorizer:
         if wait := bucket.take():
             raise _rate_limited(bucket, wait)
         self._check(scope, sent, key)
+        if key is not None:
+            _check_restrictions(key, request)
         if not bucket.enter():
             detail = f"{bucket.in_flight} of your requests are under way, which is the most: wait for one to end"
             raise Problem(errors.TOO_MANY_CONCURRENT, detail, headers={"Retry-After": "1"})
-        state.admission = Admission(bucket)
+        state.admission = Admission(bucket, key)
 
     def _bucket(self, request: Request, key: Key | None) -> TokenBucket:
         if key is None:
@@ -101,6 +116,17 @@ class Authorizer:
             detail = f"this needs the scope {scope}, and key {key.id} has {', '.join(key.scopes)}: use another key"
             headers = _challenge(error="insufficient_scope", scope=scope)
             raise Problem(errors.SCOPE_MISSING, detail, headers=headers, scope=scope)
+
+
+def _check_restrictions(key: Key, request: Request) -> None:
+    if key.is_expired(time.time()):
+        detail = f"key {key.id} was good until {key.expires_at}: ask for a new one"
+        raise Problem(errors.KEY_EXPIRED, detail, headers=_challenge(error="invalid_token"))
+    route = f"{request.method} {request.scope['route'].path_format}"
+    if not key.opens(route):
+        opened = ", ".join(key.routes or ())
+        detail = f"key {key.id} opens {opened} and not {route}: use another key"
+        raise Problem(errors.KEY_RESTRICTED, detail, headers=_challenge(error="insufficient_scope"))
 
 
 def _challenge(**particulars: str) -> dict[str, str]:

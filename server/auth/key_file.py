@@ -74,7 +74,7 @@ def revoke(path: Path, key_id: str, *, keep_admin: bool) -> Key:
     """Takes a key away and returns it. Raises NoSuchKey, KeyFileError, and LastKey.
 
     The last key of all stays, because a server whose file holds none lets nobody in; with `keep_admin` so does the
-    last one that administers.
+    last one that administers for ever and without restrictions.
     """
     read(path)  # raises before a lock file is made beside a file that does not exist
     with _alone(path):
@@ -85,10 +85,14 @@ def revoke(path: Path, key_id: str, *, keep_admin: bool) -> Key:
         left = [key for key in keys if key is not gone]
         if not left:
             raise LastKey(f"{key_id} is the last key, and without it nobody is let in: make its successor first")
-        if keep_admin and gone.allows("admin") and not any(key.allows("admin") for key in left):
-            raise LastKey(f"{key_id} is the last key of scope admin: make its successor first")
+        if keep_admin and _administers(gone) and not any(map(_administers, left)):
+            raise LastKey(f"{key_id} is the last key of scope admin without restrictions: make its successor first")
         _write(path, left)
     return gone
+
+
+def _administers(key: Key) -> bool:
+    return key.allows("admin") and not key.is_restricted
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
     gemserve keys create --file keys.json --name shop --scopes read,write
     gemserve keys create --file keys.json --name crawler --scopes read --rate 5 --burst 10 --concurrency 2
+    gemserve keys create --file keys.json --name norvik --scopes read --expires 2027-01-31T18:00:00Z \
+        --filter 'brand = "Norvik"' --route 'GET /search' --route 'GET /recommend'
     gemserve keys list --file keys.json
     gemserve keys revoke --file keys.json ID
     gemserve serve --keys keys.json …
@@ -17,8 +19,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from catalog.nearest import nearest_name
+from catalog.terminal_escapes import printable
 from server.auth import key_file
-from server.auth.api_key import SCOPES, Key, Scope, check_name, mint
+from server.auth.api_key import SCOPES, Key, Scope, check_filter, check_moment, check_name, mint
+from server.auth.key_file import KeyFileError
 from server.core.errors import ServerError
 
 REFUSED = 2
@@ -61,17 +66,30 @@ def _parser(program: str) -> argparse.ArgumentParser:
     making.add_argument("--rate", type=positive, help="requests a second; the server's rate_per_second where absent")
     making.add_argument("--burst", type=at_least_one, help="requests at once before the rate counts")
     making.add_argument("--concurrency", type=at_least_one, help="requests under way at a time")
+    making.add_argument("--expires", type=moment_of, help="from when on it is no key any more, in ISO 8601 with a zone")
+    making.add_argument("--filter", type=filter_of, help="the only items that it sees, such as 'brand = \"Norvik\"'")
+    making.add_argument(
+        "--route",
+        action="append",
+        type=route_of,
+        help="one that it opens, and only these: 'GET /search'; may be repeated",
+    )
     revoking.add_argument("id", help="as `list` shows it")
     return top
 
 
 def create(options: argparse.Namespace) -> None:
+    if options.filter is not None and "admin" in options.scopes:
+        raise KeyFileError("a key with a filter cannot administer, which concerns all items: leave one of them out")
     key, text = mint(
         name=options.name,
         scopes=options.scopes,
         rate_per_second=options.rate,
         burst=options.burst,
         concurrency=options.concurrency,
+        expires_at=options.expires,
+        filter_by=options.filter,
+        routes=None if options.route is None else tuple(dict.fromkeys(options.route)),
     )
     key_file.add(options.file, key)
     print(text)
@@ -85,7 +103,14 @@ def show(path: Path) -> None:
 
 def limits_of(key: Key) -> str:
     limits = {"rate": key.rate_per_second, "burst": key.burst, "concurrency": key.concurrency}
-    return " ".join(f"{name}={value:g}" for name, value in limits.items() if value is not None) or "server's limits"
+    parts = [f"{name}={value:g}" for name, value in limits.items() if value is not None] or ["server's limits"]
+    if key.expires_at is not None:
+        parts.append(f"expires={key.expires_at}")
+    if key.filter_by is not None:
+        parts.append(f"filter=({printable(key.filter_by)})")
+    if key.routes is not None:
+        parts.append(f"routes=({', '.join(key.routes)})")
+    return " ".join(parts)
 
 
 def name_of(text: str) -> str:
@@ -100,6 +125,39 @@ def scopes_of(text: str) -> tuple[Scope, ...]:
     if not wanted <= set(SCOPES):
         raise argparse.ArgumentTypeError(f"{text!r}: give one or more of {','.join(SCOPES)}")
     return tuple(scope for scope in SCOPES if scope in wanted)
+
+
+def moment_of(text: str) -> str:
+    try:
+        return check_moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+def filter_of(text: str) -> str:
+    try:
+        return check_filter(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+def route_of(text: str) -> str:
+    """Whether the server has it is looked up in the document that it gives its clients."""
+    known = known_routes()
+    if text not in known:
+        near = nearest_name(text, known)
+        hint = f"did you mean {near!r}?" if near is not None else f"give one of {', '.join(known)}"
+        raise argparse.ArgumentTypeError(f"{text!r} is no route: {hint}")
+    return text
+
+
+def known_routes() -> list[str]:
+    """Imported late: the routes bring all of the server with them."""
+    from server.api.openapi.document import routes_of
+    from server.app import create_app
+    from server.core.settings import Settings
+
+    return routes_of(create_app(Settings.model_construct(bundles=Path())).openapi())
 
 
 def positive(text: str) -> float:

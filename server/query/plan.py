@@ -69,7 +69,7 @@ class QueryPlan:
         self._shown = shown
         self._columns = _columns(query.fields, searcher.items)
         self._history = history
-        self._past = interactions_of(history, searcher.items)
+        self._past = [one for one in interactions_of(history, searcher.items) if searcher.eligible.has(one.leaf)]
         if query.kind == "similar":
             self._check_item(history)
         self._first = history.first(self._past)
@@ -170,6 +170,7 @@ class QueryPlan:
 
     def _check_item(self, history: History) -> None:
         ((item_id, _),) = history.visits
+        # an item outside of the part that may be seen is none
         if not self._past or not self._searcher.snapshot.present_N[self._past[0].leaf]:
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
 

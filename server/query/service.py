@@ -69,20 +69,22 @@ class Service:
         self._guidance_seconds = guidance_seconds
         self._synonyms = synonyms or SynonymReader()
 
-    async def execute(self, query: Query, arrived: float, *, priority: Priority = "interactive") -> QueryResult:
+    async def execute(
+        self, query: Query, arrived: float, *, within: str | None, priority: Priority = "interactive"
+    ) -> QueryResult:
         """min(k, allowed) distinct items, the best first.
 
         Without its history store it still answers, marked `degraded`: as for a user without a past. So it does without
         a prior. A query that waits for a model to be exchanged in place keeps its slot.
 
         arrived: when its time began to count, by `time.monotonic`.
+        within: a filter that says which items the caller may see at all; None for all.
         priority: as in `AdmissionQueue`.
 
         Raises EngineError, FilterError, and Problem for a query that cannot be executed, takes too long, or would by
         the look of the queue.
         """
-        if query.guidance is None:
-            query = replace(query, guidance=self._guidance)
+        query = replace(query, guidance=self._guidance if query.guidance is None else query.guidance, within=within)
         page, seconds = self._cursors.decode(query), self._limit(query)
         deadline = arrived + seconds
         async with self._queue.slot(deadline, priority=priority), _in_time(deadline, seconds) as timeout:
@@ -92,7 +94,8 @@ class Service:
             async with self._router.use(key) as deployment:
                 recorded = deployment.record_outcome(query.task, timeout, quality)
                 with recorded, deployment.catalog.use() as searcher:
-                    return await self._execute(query, page, history, deployment, searcher, quality)
+                    part = await searcher.within(within)
+                    return await self._execute(query, page, history, deployment, part, quality)
 
     async def _execute(
         self,

@@ -33,6 +33,7 @@ class Query:
         correct: the model reads the text with its misspellings corrected.
         understand: prices in the text are a filter, and the model reads the rest; synonyms count.
         prefix: the last word may be the beginning of one, where no item has it as it is.
+        within: as a filter, but the caller's own: the only items that they may see; the service knows it.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -59,6 +60,7 @@ class Query:
     understand: bool = False
     prefix: bool = True
     guidance: bool | None = None
+    within: str | None = None
 
     k: int = 10
     cursor: str | None = None
@@ -88,6 +90,7 @@ class Query:
             self.understand,
             self.prefix,
             self.guidance,
+            self.within,
         )
 
 

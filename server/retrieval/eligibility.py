@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from copy import copy
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from catalog.errors import FilterError
 from catalog.filters import parse
 from catalog.snapshot import Snapshot
+from server.core import errors
+from server.core.errors import Problem
 from server.engine.protocol import Engine
 from server.retrieval.filter_cache import FilterCache
 
@@ -18,6 +23,11 @@ __all__ = ["EligibleItems"]
 
 EVERYTHING_SHOWN = ""
 """The key of the set without a filter."""
+BEHIND_NAME = "\ud800"
+"""Behind a part's name in the keys of its sets: half a surrogate pair, which no filter has."""
+MAX_PARTS = 256
+PARTS_BYTES = 1 << 27
+"""Of the parts that are kept, the least recently used of which are forgotten."""
 
 
 class EligibleItems:
@@ -29,6 +39,9 @@ class EligibleItems:
 
     def __init__(self, snapshot: Snapshot, engine: Engine, installed: int, numbers: Iterator[int]) -> None:
         self._items = snapshot.items
+        self._inside_N: NDArray[np.bool_] | None = None
+        self._parts: dict[str, asyncio.Future[EligibleItems]] = {}
+        self._name = EVERYTHING_SHOWN
         available = pc.fill_null(snapshot.items.table["available"], True).to_numpy(zero_copy_only=False)
         self._shown_N: NDArray[np.bool_] = available & snapshot.present_N
         self.shown = int(self._shown_N.sum())
@@ -47,11 +60,43 @@ class EligibleItems:
         wanted = None if expression is None else parse(expression)
 
         if wanted is None:
-            holding = self._sets.hold(EVERYTHING_SHOWN, self._shown_N)
+            holding = self._sets.hold(self._name, self._shown_N)
         else:
-            holding = self._sets.hold(wanted.text, lambda: self._shown_N & wanted.mask(self._items))
+            holding = self._sets.hold(f"{self._name}{wanted.text}", lambda: self._shown_N & wanted.mask(self._items))
         async with holding as filter_id:
             yield filter_id
+
+    async def within(self, expression: str | None) -> EligibleItems:
+        """The part of them for whoever may see only items that meet a filter; None for all.
+
+        Raises Problem where the filter does not fit the catalog: then nothing may be seen.
+        """
+        if expression is None:
+            return self
+        made = self._parts.pop(expression, None)
+        if made is None or (made.done() and made.exception() is not None):
+            made = asyncio.ensure_future(asyncio.to_thread(self._part, expression))
+            made.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever waits is told
+        self._parts[expression] = made
+        while len(self._parts) > max(4, min(MAX_PARTS, PARTS_BYTES // (2 * len(self._items) + 1))):
+            del self._parts[next(iter(self._parts))]
+        try:
+            return await asyncio.shield(made)
+        except FilterError as error:
+            detail = f"its filter does not fit the items that there are: {error}; an administrator makes another key"
+            raise Problem(errors.KEY_UNUSABLE, detail) from error
+
+    def has(self, leaf: int) -> bool:
+        """Whether the item belongs to this part, shown or not."""
+        return self._inside_N is None or bool(self._inside_N[leaf])
+
+    def _part(self, expression: str) -> EligibleItems:
+        part = copy(self)
+        part._inside_N = parse(expression).mask(self._items)
+        part._shown_N = self._shown_N & part._inside_N
+        part.shown = int(part._shown_N.sum())
+        part._name = f"{expression}{BEHIND_NAME}"
+        return part
 
     def leaves_of(self, item_ids: Iterable[str]) -> list[int]:
         """The leaves of those items that the catalog has, strictly increasing."""

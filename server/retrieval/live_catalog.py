@@ -50,6 +50,11 @@ class Searcher:
     def items(self) -> Items:
         return self.snapshot.items
 
+    async def within(self, expression: str | None) -> Searcher:
+        """The same state for whoever may see only items that meet a filter; None for all. Raises Problem where the
+        filter does not fit the items."""
+        return self if expression is None else replace(self, eligible=await self.eligible.within(expression))
+
 
 class LiveCatalog:
     """The catalog of one bundle, and the changes made to it since it was published.

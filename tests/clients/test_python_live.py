@@ -1,6 +1,7 @@
 """Every method of both Python clients against a server of the small shop and a real Redis."""
 
 import asyncio
+import datetime
 import inspect
 import logging
 import uuid
@@ -252,6 +253,21 @@ def test_keys_are_made_limited_and_revoked(shop, connect):
     (left,) = shop.keys()
     with pytest.raises(Conflict):
         shop.revoke_key(left.id)
+
+
+def test_a_key_for_some_items_some_routes_and_some_time(shop, connect):
+    moment = datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)
+    made = shop.create_key("cheap", ["read"], expires_at=moment, filter_by="price < 100", routes=["POST /search"])
+    assert (made.expires_at, made.filter_by, made.routes) == ("2999-01-01T00:00:00Z", "price < 100", ("POST /search",))
+    page = connect(key=made.key)
+    found = page.search("tent", k=20).items
+    assert found
+    assert all(item.price < 100 for item in found)
+    with pytest.raises(Forbidden):
+        page.recommend(user="nobody")
+    with pytest.raises(InvalidRequest):
+        shop.create_key("cheap", ["read"], filter_by="nothing < 100")
+    shop.revoke_key(made.id)
 
 
 def test_a_key_opens_what_its_scopes_say(shop, connect):

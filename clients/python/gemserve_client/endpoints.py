@@ -6,6 +6,7 @@ docstrings from here.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -253,10 +254,26 @@ def create_key(
     rate_per_second: float | None = None,
     burst: int | None = None,
     concurrency: int | None = None,
+    expires_at: str | datetime.datetime | None = None,
+    filter_by: str | None = None,
+    routes: Iterable[str] | None = None,
 ) -> Call[NewKey]:
-    """A new key for the scopes, of read, write and admin, with its own limits if any. Only this answer has the key."""
-    limits = {"rate_per_second": rate_per_second, "burst": burst, "concurrency": concurrency}
+    """A new key for the scopes, of read, write and admin, with its own limits if any. Only this answer has the key.
+
+    expires_at: from when on it is no key any more; a time zone is needed.
+    filter_by: the only items that it sees, and takes events about.
+    routes: the only ones that it opens, such as "POST /search", by which this client asks.
+    """
+    limits = {
+        "rate_per_second": rate_per_second,
+        "burst": burst,
+        "concurrency": concurrency,
+        "expires_at": expires_at,
+        "filter_by": filter_by,
+    }
     given = {limit: plain(value, limit) for limit, value in limits.items() if value is not None}
+    if routes is not None:
+        given["routes"] = plain_list(routes, "routes")
     body = {"name": plain(name, "name"), "scopes": plain_list(scopes, "scopes"), **given}
     return Call("POST", "/admin/keys", _reading(NewKey), body=body, repeat=Repeat.UNDONE)
 

@@ -320,6 +320,9 @@ class Key(Body):
     rate_per_second: float | None = None
     burst: int | None = None
     concurrency: int | None = None
+    expires_at: str | None = None
+    filter_by: str | None = None
+    routes: tuple[str, ...] | None = None
     last_used: str | None = None
 
 

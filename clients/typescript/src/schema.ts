@@ -436,7 +436,8 @@ export interface paths {
         };
         /**
          * Get User History
-         * @description A user's latest events, the newest first; somebody unknown has none.
+         * @description A user's latest events, the newest first; somebody unknown has none. A key with a filter sees those with its
+         *     items only.
          */
         get: operations["get_user_history"];
         put?: never;
@@ -719,6 +720,21 @@ export interface components {
              */
             concurrency: number | null;
             /**
+             * Expires At
+             * @description from when on it is no key any more; null: never
+             */
+            expires_at: string | null;
+            /**
+             * Filter By
+             * @description the only items that it sees, and takes events about; it cannot administer. Null: all items
+             */
+            filter_by: string | null;
+            /**
+             * Routes
+             * @description the only ones that it opens; null: all of its scopes
+             */
+            routes: string[] | null;
+            /**
              * Last Used
              * @description ISO 8601, in UTC; null: not on this server since it started
              */
@@ -804,6 +820,21 @@ export interface components {
              * @description requests under way at a time; null: the server's
              */
             concurrency: number | null;
+            /**
+             * Expires At
+             * @description from when on it is no key any more; null: never
+             */
+            expires_at: string | null;
+            /**
+             * Filter By
+             * @description the only items that it sees, and takes events about; it cannot administer. Null: all items
+             */
+            filter_by: string | null;
+            /**
+             * Routes
+             * @description the only ones that it opens; null: all of its scopes
+             */
+            routes: string[] | null;
             /**
              * Last Used
              * @description ISO 8601, in UTC; null: not on this server since it started
@@ -5025,6 +5056,9 @@ export interface operations {
                      *         "rate_per_second": 50,
                      *         "burst": null,
                      *         "concurrency": null,
+                     *         "expires_at": null,
+                     *         "filter_by": null,
+                     *         "routes": null,
                      *         "last_used": null
                      *       }
                      *     ]
@@ -5140,6 +5174,21 @@ export interface operations {
                      * @description requests under way at a time; null: the server's
                      */
                     concurrency?: number | null;
+                    /**
+                     * Expires At
+                     * @description from when on it is no key any more; null: never
+                     */
+                    expires_at?: string | null;
+                    /**
+                     * Filter By
+                     * @description the only items that it sees, and takes events about; it cannot administer. Null: all items
+                     */
+                    filter_by?: string | null;
+                    /**
+                     * Routes
+                     * @description the only ones that it opens; null: all of its scopes
+                     */
+                    routes?: string[] | null;
                 };
             };
         };
@@ -5163,6 +5212,9 @@ export interface operations {
                      *       "rate_per_second": 50,
                      *       "burst": null,
                      *       "concurrency": null,
+                     *       "expires_at": null,
+                     *       "filter_by": null,
+                     *       "routes": null,
                      *       "last_used": null,
                      *       "request_id": "1f0e3dad99908345f7439f8ffabdffc4",
                      *       "key": "gsk_3f1c0a9be277_…"

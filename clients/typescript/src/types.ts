@@ -89,6 +89,12 @@ export interface KeyLimits {
   rate_per_second?: number;
   burst?: number;
   concurrency?: number;
+  /** From when on it is no key any more; in ISO 8601 with a time zone. */
+  expires_at?: string | Date;
+  /** The only items that it sees, and takes events about. */
+  filter_by?: string;
+  /** The only ones that it opens, such as "POST /search", by which this client asks. */
+  routes?: string[];
 }
 
 /** What came of one question of a batch, the `index`-th that was asked. */

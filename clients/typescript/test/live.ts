@@ -126,6 +126,12 @@ test("keys are made, limited and revoked", async () => {
   const page = new GemserveClient(url, { key: made.key, retries: { attempts: 1 } });
   await page.search("tent");
   await assert.rejects(page.search("tent"), { status: 429, code: "rate_limited" });
+  const soon = new Date(Date.UTC(2999, 0, 1));
+  const narrow = await shop.createKey("cheap", ["read"], { expires_at: soon, filter_by: "price < 100" });
+  assert.equal(narrow.expires_at, "2999-01-01T00:00:00Z");
+  const cheap = await new GemserveClient(url, { key: narrow.key }).search("tent", { k: 20 });
+  assert(cheap.items.length > 0 && cheap.items.every((item) => Number(item.price) < 100));
+  await shop.revokeKey(narrow.id);
   await shop.revokeKey(made.id);
   assert(!(await shop.keys()).some((one) => one.id === made.id));
 });

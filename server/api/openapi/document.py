@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 
 from server.api.schemas.responses import ProblemBody, problems
 
-__all__ = ["describe", "install", "operation_id", "text_of"]
+__all__ = ["describe", "install", "operation_id", "routes_of", "text_of"]
 
 DESCRIPTION = """\
 Searches and recommendations by one language model. Requests and answers are JSON; errors are
@@ -128,6 +128,11 @@ def _set_example(place: dict[str, Any], example: object) -> None:
 def install(app: FastAPI, root_path: str | None = None) -> None:
     """Makes this the document that /openapi.json answers."""
     app.openapi = partial(describe, app, root_path)  # type: ignore[method-assign]
+
+
+def routes_of(document: dict[str, Any]) -> list[str]:
+    """Every route, as `GET /items/{item_id}`: so keys name those that they open."""
+    return sorted(f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods)
 
 
 def text_of(document: dict[str, Any]) -> str:

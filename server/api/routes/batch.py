@@ -74,4 +74,6 @@ async def batch(
     rows = await asyncio.to_thread(split, await request.body(), MAX_LINES, runner.max_line_bytes)
     if not rows:
         raise Problem(errors.INVALID_REQUEST, f"no query came: send 1 to {MAX_LINES:,} at once")
-    return LineResponse(runner.answers(rows, request_id, admission.pace, ordered=parameters.ordered))
+    return LineResponse(
+        runner.answers(rows, request_id, admission.pace, within=admission.filter_by, ordered=parameters.ordered)
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import CorsOriginsDep, EventIngestorDep, RequestIdDep, require
+from server.api.dependencies import AdmissionDep, CorsOriginsDep, EventIngestorDep, RequestIdDep, require
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
 from server.api.schemas.requests import check_media_type, no_parameters, read_json, schema_of
 from server.api.schemas.responses import json_response, problems
@@ -38,13 +38,17 @@ router = APIRouter(
 
 @router.post("/events", status_code=202, response_model=ReceiptBody, openapi_extra={"requestBody": BODY})
 async def post_events(
-    request: Request, ingestor: EventIngestorDep, origins: CorsOriginsDep, request_id: RequestIdDep
+    request: Request,
+    ingestor: EventIngestorDep,
+    admission: AdmissionDep,
+    origins: CorsOriginsDep,
+    request_id: RequestIdDep,
 ) -> Response:
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
     if check_media_type(request, *BEACON_TYPES) in BEACON_TYPES:
         check_page(request, origins)
     rows = await read_json(request, _rows, *BEACON_TYPES)
-    receipt = await ingestor.record(rows)
+    receipt = await ingestor.record(rows, within=admission.filter_by)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
         raise Problem(errors.INVALID_EVENT, rejected[0]["reason"], rejected=rejected)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
 from catalog.data.reading.id_text import id_text
 from catalog.snapshot import Snapshot
-from server.api.dependencies import CatalogSyncDep, DeploymentsDep, RequestIdDep, require
+from server.api.dependencies import AdmissionDep, CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
 from server.api.schemas.requests import no_parameters, read_json
 from server.api.schemas.responses import json_response, problems
@@ -51,11 +51,14 @@ def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
     responses=problems(404, 414, 422, 500),
 )
 async def get_item(
-    item_id: Annotated[str, Path(description="slashes are fine")], deployments: DeploymentsDep
+    item_id: Annotated[str, Path(description="slashes are fine")], deployments: DeploymentsDep, admission: AdmissionDep
 ) -> Response:
     """Every field of an item, whether or not it is available."""
-    snapshot = deployments.router.current.catalog.searcher.snapshot
-    return json_response(shown(snapshot.items.record(_row_of(item_id, snapshot))))
+    searcher = deployments.router.current.catalog.searcher
+    part, row = await searcher.eligible.within(admission.filter_by), _row_of(item_id, searcher.snapshot)
+    if not part.has(row):
+        raise _no_item(item_id)
+    return json_response(shown(searcher.items.record(row)))
 
 
 @changes.post("/items", response_model=ChangeBody, openapi_extra=body_of(ITEMS_SCHEMA))
@@ -113,8 +116,12 @@ def _row_of(item_id: str, snapshot: Snapshot) -> int:
     """The row of an item that is there. Raises Problem where none is."""
     row = snapshot.items.row_of(item_id)
     if row is None or not snapshot.present_N[row]:
-        raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
+        raise _no_item(item_id)
     return row
+
+
+def _no_item(item_id: str) -> Problem:
+    return Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
 
 
 def _upserts(rows: object) -> list[Change]:

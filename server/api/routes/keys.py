@@ -6,7 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from server.api.dependencies import AuthorizerDep, RequestIdDep, require
+from catalog.data.items import Items
+from catalog.errors import FilterError
+from catalog.filters import parse
+from catalog.nearest import nearest_name
+from server.api.dependencies import AuthorizerDep, DeploymentsDep, RequestIdDep, require
+from server.api.openapi.document import routes_of
 from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
 from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
@@ -40,16 +45,22 @@ async def list_keys(authorizer: AuthorizerDep) -> Response:
     openapi_extra=body_of(NewKeyBody),
     responses=problems(400, 413, 415),
 )
-async def create_key(request: Request, authorizer: AuthorizerDep, request_id: RequestIdDep) -> Response:
+async def create_key(
+    request: Request, authorizer: AuthorizerDep, deployments: DeploymentsDep, request_id: RequestIdDep
+) -> Response:
     """Makes a key. The answer is the only place that ever shows it."""
     path = _file_of(authorizer)
     wanted = await read_model(request, NewKeyBody)
+    await _check_restrictions(wanted, request, deployments.router.current.catalog.searcher.items)
     key, text = mint(
         name=wanted.name,
         scopes=tuple(wanted.scopes),
         rate_per_second=wanted.rate_per_second,
         burst=wanted.burst,
         concurrency=wanted.concurrency,
+        expires_at=wanted.expires_at,
+        filter_by=wanted.filter_by,
+        routes=None if wanted.routes is None else tuple(dict.fromkeys(wanted.routes)),
     )
     try:
         await asyncio.to_thread(key_file.add, path, key, create=False)
@@ -77,6 +88,28 @@ async def revoke_key(
     return json_response({"request_id": request_id, "id": gone.id, "name": gone.name})
 
 
+async def _check_restrictions(wanted: NewKeyBody, request: Request, items: Items) -> None:
+    """Raises Problem for a filter that does not fit the items or the scopes, and for a route that does not exist."""
+    if wanted.filter_by is not None:
+        if "admin" in wanted.scopes:
+            raise _fault("filter_by", "a key with a filter cannot administer, which concerns all items")
+        try:
+            await asyncio.to_thread(parse(wanted.filter_by).mask, items)
+        except FilterError as error:
+            raise _fault("filter_by", str(error)) from error
+    if wanted.routes is not None:
+        known = routes_of(request.app.openapi())
+        for route in wanted.routes:
+            if route not in known:
+                near = nearest_name(route, known)
+                hint = f"did you mean {near}?" if near is not None else "/openapi.json lists them"
+                raise _fault("routes", f"{route[:100]} is no route of this server: {hint}")
+
+
+def _fault(field: str, message: str) -> Problem:
+    return errors.invalid_request([{"field": field, "code": "unknown_restriction", "message": message}])
+
+
 def _file_of(authorizer: Authorizer) -> FilePath:
     if authorizer.keyring.path is None:
         raise Problem(errors.NO_KEYS_FILE, "this server keeps no keys: start it with --keys FILE")
@@ -93,5 +126,8 @@ def _shown(key: Key, authorizer: Authorizer) -> dict[str, Any]:
         "rate_per_second": key.rate_per_second,
         "burst": key.burst,
         "concurrency": key.concurrency,
+        "expires_at": key.expires_at,
+        "filter_by": key.filter_by,
+        "routes": None if key.routes is None else list(key.routes),
         "last_used": None if used is None else iso(used),
     }

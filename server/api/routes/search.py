@@ -81,6 +81,7 @@ async def similar(request: Request, item_id: Identifier, service: ServiceDep, re
 async def _execute(request: Request, service: Service, query: Query) -> Response:
     started = time.monotonic()
     with cancel_on_disconnect(request):
-        result = await service.execute(query, request.state.arrived)
+        within = request.state.admission.filter_by
+        result = await service.execute(query, request.state.arrived, within=within)
     request.state.degraded = result.degraded
     return json_response(answer_body(query, result, time.monotonic() - started))

@@ -5,11 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from server.api.dependencies import DeploymentsDep, HistoryDep, RequestIdDep, require
+from server.api.dependencies import AdmissionDep, DeploymentsDep, HistoryDep, RequestIdDep, require
 from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
-from server.api.schemas.users import ErasedBody, HistoryBody, HistoryParameters, MergeBody, MergedBody
+from server.api.schemas.users import (
+    MAX_HISTORY_EVENTS,
+    ErasedBody,
+    HistoryBody,
+    HistoryParameters,
+    MergeBody,
+    MergedBody,
+)
 from server.core import errors
 from server.core.errors import Problem
 
@@ -31,18 +38,24 @@ async def get_user_history(
     request: Request,
     history: HistoryDep,
     deployments: DeploymentsDep,
+    admission: AdmissionDep,
     request_id: RequestIdDep,
 ) -> Response:
-    """A user's latest events, the newest first; somebody unknown has none."""
-    past = await history.past_events(user, read_query(request, HistoryParameters).limit)
-    items = deployments.router.current.catalog.searcher.items
-    titles = items.table["title"]
-    rows = [items.row_of(event.item_id) for event in past.events]
-    events = [
-        asdict(event) | {"title": None if row is None else titles[row].as_py()}
-        for event, row in zip(past.events, rows, strict=True)
-    ]
-    return json_response({"request_id": request_id, "user": user, "events": events, "total": past.total})
+    """A user's latest events, the newest first; somebody unknown has none. A key with a filter sees those with its
+    items only."""
+    limit = read_query(request, HistoryParameters).limit
+    searcher = deployments.router.current.catalog.searcher
+    part = await searcher.eligible.within(admission.filter_by)
+    past = await history.past_events(user, limit if admission.filter_by is None else MAX_HISTORY_EVENTS)
+    rows = [searcher.items.row_of(event.item_id) for event in past.events]
+    seen = list(zip(past.events, rows, strict=True))
+    total = past.total
+    if admission.filter_by is not None:
+        seen = [(event, row) for event, row in seen if row is not None and part.has(row)]
+        total = len(seen)
+    titles = searcher.items.table["title"]
+    events = [asdict(event) | {"title": None if row is None else titles[row].as_py()} for event, row in seen[:limit]]
+    return json_response({"request_id": request_id, "user": user, "events": events, "total": total})
 
 
 @router.post(
@@ -52,8 +65,11 @@ async def get_user_history(
     responses=problems(400, 409, 413, 415),
     openapi_extra=body_of(MergeBody),
 )
-async def merge_session(user: UserId, request: Request, history: HistoryDep, request_id: RequestIdDep) -> Response:
+async def merge_session(
+    user: UserId, request: Request, history: HistoryDep, admission: AdmissionDep, request_id: RequestIdDep
+) -> Response:
     """Makes what a visitor did under a session id part of a user's history. Repeating it is harmless."""
+    admission.refuse_filtered()
     session = (await read_model(request, MergeBody)).session
     if session == user:
         detail = "session: is the user's own id: give the id that the visitor had before"
@@ -63,7 +79,8 @@ async def merge_session(user: UserId, request: Request, history: HistoryDep, req
 
 
 @router.delete("/{user:id}", response_model=ErasedBody, dependencies=[require("write"), no_parameters()])
-async def erase_user(user: UserId, history: HistoryDep, request_id: RequestIdDep) -> Response:
+async def erase_user(user: UserId, history: HistoryDep, admission: AdmissionDep, request_id: RequestIdDep) -> Response:
     """Forgets what a user and the sessions merged into it did, here and for training. Repeating it is harmless."""
+    admission.refuse_filtered()
     erased = await history.erase(user)
     return json_response({"request_id": request_id, "user": user, "events_erased": erased})

@@ -6,13 +6,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.api.schemas.requests import RequestModel
 from server.api.schemas.types import Number, WholeNumber
-from server.auth.api_key import KeyName, Scope
+from server.auth.api_key import MAX_ROUTES, KeyFilter, KeyName, Moment, RouteName, Scope
 
 __all__ = ["KeyBody", "MintedKeyBody", "NewKeyBody", "RevokedKeyBody"]
 
 Rate = Annotated[Number | None, Field(gt=0, allow_inf_nan=False, description="requests a second; null: the server's")]
 Burst = Annotated[WholeNumber | None, Field(ge=1, description="requests at once before the rate counts")]
 Concurrency = Annotated[WholeNumber | None, Field(ge=1, description="requests under way at a time; null: the server's")]
+ExpiresAt = Annotated[Moment | None, Field(description="from when on it is no key any more; null: never")]
+FilterBy = Annotated[
+    KeyFilter | None,
+    Field(description="the only items that it sees, and takes events about; it cannot administer. Null: all items"),
+]
+Routes = Annotated[
+    list[RouteName] | None,
+    Field(min_length=1, max_length=MAX_ROUTES, description="the only ones that it opens; null: all of its scopes"),
+]
 
 
 class NewKeyBody(RequestModel):
@@ -27,6 +36,9 @@ class NewKeyBody(RequestModel):
     rate_per_second: Rate = None
     burst: Burst = None
     concurrency: Concurrency = None
+    expires_at: ExpiresAt = None
+    filter_by: FilterBy = None
+    routes: Routes = None
 
 
 class KeyBody(BaseModel):
@@ -37,6 +49,9 @@ class KeyBody(BaseModel):
     rate_per_second: Rate
     burst: Burst
     concurrency: Concurrency
+    expires_at: ExpiresAt
+    filter_by: FilterBy
+    routes: Routes
     last_used: str | None = Field(description="ISO 8601, in UTC; null: not on this server since it started")
 
 

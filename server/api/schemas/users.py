@@ -8,7 +8,7 @@ from catalog.data.events import EventType
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, WholeNumber
 
-__all__ = ["ErasedBody", "HistoryBody", "HistoryParameters", "MergeBody", "MergedBody"]
+__all__ = ["MAX_HISTORY_EVENTS", "ErasedBody", "HistoryBody", "HistoryParameters", "MergeBody", "MergedBody"]
 
 MAX_HISTORY_EVENTS = 1_000
 

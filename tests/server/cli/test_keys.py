@@ -28,6 +28,24 @@ def test_a_key_is_made_listed_and_revoked(path: str, capsys: pytest.CaptureFixtu
     assert Keyring(Path(path)).find(text) is None
 
 
+def test_a_key_is_made_with_restrictions(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--expires", "2999-01-01T00:00:00Z", "--filter", 'brand = "Norvik"', "--route", "GET /search"]
+    assert main(["create", "--file", path, "--name", "norvik", "--scopes", "read", *options]) == 0
+    key = Keyring(Path(path)).find(capsys.readouterr().out.strip())
+    assert key is not None
+    assert (key.expires_at, key.filter_by, key.routes) == (options[1], options[3], ("GET /search",))
+    assert main(["list", "--file", path]) == 0
+    listed = capsys.readouterr().out
+    assert 'expires=2999-01-01T00:00:00Z filter=(brand = "Norvik") routes=(GET /search)' in listed
+
+
+def test_a_key_with_a_filter_cannot_administer(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--name", "norvik", "--scopes", "admin", "--filter", 'brand = "Norvik"']
+    assert main(["create", "--file", path, *options]) == 2
+    assert "cannot administer" in capsys.readouterr().err
+    assert not Path(path).exists()
+
+
 def test_what_is_refused(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["list"], ["revoke", "0123456789ab"]):
         assert main([*command, "--file", path]) == 2
@@ -47,6 +65,10 @@ def test_what_is_refused(path: str, capsys: pytest.CaptureFixture[str]) -> None:
         ["--scopes", "read", "--rate", "nan"],
         ["--scopes", "read", "--burst", "0"],
         ["--scopes", "read", "--name", "line\nbreak"],
+        ["--scopes", "read", "--expires", "2027-01-31"],
+        ["--scopes", "read", "--filter", "price <"],
+        ["--scopes", "read", "--filter", ""],
+        ["--scopes", "read", "--route", "GET /serch"],
     ],
 )
 def test_options_that_make_no_sense_make_no_key(
