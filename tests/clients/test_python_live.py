@@ -262,7 +262,7 @@ def test_a_key_for_some_items_some_routes_and_some_time(shop, connect):
     page = connect(key=made.key)
     found = page.search("tent", k=20).items
     assert found
-    assert all(item.price < 100 for item in found)
+    assert all(item.fields["price"] < 100 for item in found)
     with pytest.raises(Forbidden):
         page.recommend(user="nobody")
     with pytest.raises(InvalidRequest):
