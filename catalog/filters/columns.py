@@ -12,7 +12,7 @@ from catalog.filters.faults import fault, shorten
 from catalog.filters.unparse import write_name
 from catalog.nearest import nearest_name
 
-__all__ = ["Holding", "ItemColumn", "find_column"]
+__all__ = ["ALIASES", "Holding", "ItemColumn", "find_column", "holding_of"]
 
 MAX_NAMES = 40  # that one message lists
 
@@ -42,11 +42,11 @@ def find_column(table: pa.Table, column: Column) -> ItemColumn:
     """The column that a filter names. Raises FilterError if there is none, or one that cannot be filtered on."""
     name = column.name
     if name not in table.column_names:
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
     if name not in table.column_names:
         raise fault(_unknown(column.name, table.column_names), column.span)
     values = table[name]
-    holding = _holding(values.type)
+    holding = holding_of(values.type)
     if holding is None:
         what = f"{write_name(name)} holds {in_words(values.type)}, which no filter can test"
         kinds = ", ".join(kind.value for kind in Holding)
@@ -54,7 +54,7 @@ def find_column(table: pa.Table, column: Column) -> ItemColumn:
     return ItemColumn(shorten(write_name(name)), holding, values, name in ITEMS_SCHEMA.identifiers)
 
 
-_ALIASES = {"category": "categories", "id": "item_id"}
+ALIASES = {"category": "categories", "id": "item_id"}
 
 
 def _unknown(name: str, names: list[str]) -> str:
@@ -65,7 +65,7 @@ def _unknown(name: str, names: list[str]) -> str:
     return f"the items have no column {shorten(write_name(name))}{hint} The columns are {listed}{more}"
 
 
-def _holding(kind: pa.DataType) -> Holding | None:
+def holding_of(kind: pa.DataType) -> Holding | None:
     kinds = pa.types
     if _is_text(kind):
         return Holding.STRINGS

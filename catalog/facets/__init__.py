@@ -1,0 +1,16 @@
+"""Facets: how often each value of a column occurs among some items, what numbers range over, and the order of items."""
+
+from catalog.facets.codes import ColumnCodes, encode
+from catalog.facets.counts import MAX_VALUES, Facet, Stats, count_facet
+from catalog.facets.index import FacetIndex, UnknownColumn
+
+__all__ = [
+    "MAX_VALUES",
+    "ColumnCodes",
+    "Facet",
+    "FacetIndex",
+    "Stats",
+    "UnknownColumn",
+    "count_facet",
+    "encode",
+]
