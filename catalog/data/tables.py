@@ -138,6 +138,7 @@ def _with_kept_names(table: pa.Table, schema: TableSchema, report: ValidationRep
 
 
 def _read_json(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
+    from catalog.data.reading.encoding import EncodingError
     from catalog.data.reading.json_records import read_json_records
     from catalog.data.reading.stream import DAMAGED
 
@@ -147,6 +148,8 @@ def _read_json(path: Path, schema: TableSchema, report: ValidationReport) -> pa.
         records = read_json_records(path, schema.required, report)
     except DAMAGED as fault:
         raise schema.error(f"{path}: cannot be read to its end ({fault}); is it damaged, or not whole?") from fault
+    except EncodingError as fault:
+        raise schema.error(str(fault)) from fault
     return _from_rows(records.rows, records.numbers, schema, report, path)
 
 

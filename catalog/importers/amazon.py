@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from catalog.data.events import EventType
+from catalog.data.reading.encoding import EncodingError, LineEncodings, encoding_error
 from catalog.data.reading.names import bare_name
 from catalog.data.reading.stream import DAMAGED, opened
 from catalog.data.reading.timestamps import in_milliseconds
@@ -129,9 +130,11 @@ def _stem(path: Path) -> str:
 
 def _records(path: Path, report: ValidationReport) -> Iterator[tuple[int, dict[str, Any]]]:
     """The line number and the record of every line. Unreadable lines are counted as faults."""
+    encodings = LineEncodings()
     try:
         with opened(path) as stream:
             for number, line in enumerate(stream, start=1):
+                encodings.add(number, line)
                 if not line.strip():
                     continue
                 report.read += 1
@@ -142,6 +145,10 @@ def _records(path: Path, report: ValidationReport) -> Iterator[tuple[int, dict[s
                     report.count("line that is no record", 1, [example], row=partial(str, shown))
                 else:
                     yield number, record
+        if encodings.is_other:
+            raise encoding_error(path, encodings)
+    except EncodingError as fault:
+        raise DatasetError(str(fault)) from fault
     except DAMAGED as fault:
         raise DatasetError(f"{path}: not a whole file, or a damaged one ({fault})") from fault
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from catalog.data.reading.encoding import EncodingError, encoding_error, line_encodings
 from catalog.data.reading.names import COMPRESSED
-from catalog.data.reading.stream import DAMAGED, is_utf8, opened
+from catalog.data.reading.stream import DAMAGED, opened
 from catalog.data.reading.timestamps import in_milliseconds, moments
 from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import DatasetError
@@ -86,7 +87,8 @@ def batches(
     """Read columns as `read_columns` does, a block at a time. Values may hold line breaks; `LINE` counts records."""
     skipped: list[int] = []
     try:
-        form = _form(path, columns, delimiter, quoted, header)
+        encoding = _encoding(path, report)
+        form = _form(path, encoding, columns, delimiter, quoted, header)
         report.row_at = form.row_at
 
         def skip(row: pa.csv.InvalidRow) -> str:
@@ -119,6 +121,8 @@ def batches(
                         report.read += len(batch)
                         places = pa.array([line + form.lines_before for line in lines], pa.int64())
                         yield pa.Table.from_batches([batch]).append_column(LINE, places)
+    except EncodingError as fault:
+        raise DatasetError(str(fault)) from fault
     except (pa.ArrowInvalid, UnicodeDecodeError, *DAMAGED) as fault:
         raise DatasetError(f"{path}: not readable as delimited text ({fault})") from fault
 
@@ -155,8 +159,23 @@ class _Form:
             return stream.readline().decode("utf-8", "backslashreplace").rstrip("\r\n")[:300]
 
 
-def _form(path: Path, columns: Sequence[str], delimiter: str, quoted: bool, header: Sequence[str] | None) -> _Form:
-    encoding = "utf-8" if is_utf8(path) else "cp1252"
+def _encoding(path: Path, report: ValidationReport) -> str:
+    """UTF-8, or Windows-1252, as which the report notes that a file was read. Raises EncodingError for other files."""
+    with opened(path) as stream:
+        found = line_encodings(stream)
+    if not found.broken:
+        return "utf-8"
+    if not found.is_windows_1252 or found.foreign:
+        raise encoding_error(path, found)
+    number, line = found.first or (0, b"")
+    shown = line.decode("cp1252").strip()[:60]
+    report.notes.append(f"{path.name} is not UTF-8, and was read as Windows-1252: line {number} is {shown!r}")
+    return "cp1252"
+
+
+def _form(
+    path: Path, encoding: str, columns: Sequence[str], delimiter: str, quoted: bool, header: Sequence[str] | None
+) -> _Form:
     if header is not None:
         return _Form(path, encoding, delimiter, tuple(header), 0)
     lines_before = 1

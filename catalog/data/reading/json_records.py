@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from catalog.data.reading.encoding import LineEncodings, encoding_error
 from catalog.data.reading.extended_json import plain_record
 from catalog.data.reading.stream import opened
 from catalog.data.validation_report import ValidationReport
@@ -46,7 +47,7 @@ def read_json_records(path: Path, required: Set[str], report: ValidationReport) 
 
     required: names of which a record has one at least; an object without any, and with a list of records, is no record.
     report: counts what is not JSON, and what is no object, as faults. It learns to show records as they stand there.
-    Raises one of `stream.DAMAGED` for a file that cannot be read.
+    Raises one of `stream.DAMAGED` for a file that cannot be read, EncodingError for one in another encoding than UTF-8.
     """
     found = _whole(path, required, report) if _begins_as_an_array(path) else None
     if found is None:
@@ -73,9 +74,10 @@ def _begins_as_an_array(path: Path) -> bool:
 
 
 def _lines(path: Path, required: Set[str], report: ValidationReport) -> JsonRecords:
-    records = JsonRecords()
+    records, encodings = JsonRecords(), LineEncodings()
     with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
+            encodings.add(number, line)
             text = _bare(line)
             if not text or text in {b"[", b"]", b"],"}:  # an array with a record a line, of which another is broken
                 continue
@@ -88,6 +90,8 @@ def _lines(path: Path, required: Set[str], report: ValidationReport) -> JsonReco
                 reason = "line that is not JSON" if why else "line that is not a JSON object"
                 example = f"{report.place} {number}: {why or repr(text[:40])}"
                 report.count(reason, 1, [example], row=partial(_shown, text.decode("utf-8", "backslashreplace")))
+    if encodings.is_other:
+        raise encoding_error(path, encodings)
     return records
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from backports import zstd
 
-__all__ = ["DAMAGED", "is_utf8", "opened"]
+__all__ = ["DAMAGED", "opened"]
 
 DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, zstd.ZstdError)
 """What reading a damaged file raises."""
@@ -32,13 +32,21 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_BY_ZEROS = {
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+    (False, True): "utf-16-le",
+    (True, False): "utf-16-be",
+}
+_WIDE = {*_BY_ZEROS.values()}
 
 
 def opened(path: Path, encoding: str = "utf-8") -> io.BufferedReader:
     """The text of a file as UTF-8, without compression and without a byte-order mark.
 
-    encoding: of a file that has no byte-order mark and is not UTF-16; what it cannot decode becomes U+FFFD.
-    Reading raises one of DAMAGED for a file that is damaged.
+    encoding: of a file that has no byte-order mark and is neither UTF-16 nor UTF-32.
+    Reading raises one of DAMAGED for a file that is damaged, and for bytes that its encoding does not have. Half of a
+    surrogate pair in UTF-16, which JavaScript writes, stays one, so that only its line is broken.
     """
     stream = _unpacked(path)
     head = stream.peek(64)[:64]
@@ -48,21 +56,8 @@ def opened(path: Path, encoding: str = "utf-8") -> io.BufferedReader:
             encoding = name
             break
     else:
-        encoding = _unmarked_utf16(head) or encoding
+        encoding = _unmarked(head) or encoding
     return stream if encoding == "utf-8" else io.BufferedReader(_AsUtf8(stream, encoding), _BYTES)
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether the whole text is valid UTF-8, or `opened` makes it so."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with opened(path) as stream:
-        try:
-            while part := stream.read(_BYTES):
-                decoder.decode(part)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
-    return True
 
 
 def _unpacked(path: Path) -> io.BufferedReader:
@@ -74,12 +69,13 @@ def _unpacked(path: Path) -> io.BufferedReader:
     return path.open("rb")
 
 
-def _unmarked_utf16(head: bytes) -> str | None:
-    """UTF-16 of mostly Latin text, in which every second byte is 0."""
-    half = len(head) // 2
-    if half and head[1::2].count(0) > half / 2:
-        return "utf-16-le"
-    return "utf-16-be" if half and head[::2].count(0) > half / 2 else None
+def _unmarked(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 of a text that begins with an ASCII character, as JSON and tables with a header do.
+
+    No other text has bytes of 0. https://www.rfc-editor.org/rfc/rfc4627#section-3
+    """
+    zeros = tuple(byte == 0 for byte in head[:4])
+    return _BY_ZEROS.get(zeros) or _BY_ZEROS.get(zeros[:2])
 
 
 class _AsUtf8(io.RawIOBase):
@@ -87,7 +83,8 @@ class _AsUtf8(io.RawIOBase):
 
     def __init__(self, stream: io.BufferedReader, encoding: str) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass" if encoding in _WIDE else "strict")
         self._ready = b""
 
     def readable(self) -> bool:
@@ -99,7 +96,10 @@ class _AsUtf8(io.RawIOBase):
         while not self._ready and not ended:
             part = self._stream.read(_BYTES)
             ended = not part
-            self._ready = self._decoder.decode(part, final=ended).encode()
+            try:
+                self._ready = self._decoder.decode(part, final=ended).encode("utf-8", "surrogatepass")
+            except UnicodeDecodeError as fault:
+                raise EOFError(f"it is no {self._encoding.upper()}: {fault.reason}") from fault
         taken = self._ready[: len(room)]
         room[: len(taken)] = taken
         self._ready = self._ready[len(taken) :]
