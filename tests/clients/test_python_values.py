@@ -1,20 +1,22 @@
 """The Python client takes what programs hold, numpy's values, sets and decimals too, and raises nothing but its own."""
 
+import dataclasses
 import datetime
 import math
 import uuid
-from collections import deque
+from collections import ChainMap, UserDict, UserString, deque
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
 import pytest
 
 from gemserve_client import Client, Event, GemserveError, InvalidArgument, Recommend, Search, Seen, Similar
-from gemserve_client.values.plain import plain, plain_id, plain_time
+from gemserve_client.values.plain import plain, plain_id, plain_record, plain_time
 from tests.clients.mock_server import ANSWER, mock_server
 from tests.clients.test_python_client import sent
 
@@ -245,6 +247,66 @@ def test_a_record_holds_values_of_any_type() -> None:
     for nothing in (None, 7, "text", [1]):
         with pytest.raises(InvalidArgument, match=r"^changes "):
             server.client().patch_item("a", nothing)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass
+class Tent:
+    title: str
+    price: np.float32
+
+
+class Rope(NamedTuple):
+    title: str = "Tent"
+    price: float = 79.9
+
+
+class Row:
+    """As rows of sqlite3 and pandas are."""
+
+    def keys(self) -> list[str]:
+        return ["title", "price"]
+
+    def __getitem__(self, name: str) -> object:
+        return {"title": UserString("Tent"), "price": Decimal("79.9")}[name]
+
+
+PAIRS = [("title", "Tent"), ("price", 79.9)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Tent("Tent", np.float32(79.9)),
+        Rope(),
+        Row(),
+        UserDict(PAIRS),
+        ChainMap(dict(PAIRS)),
+        MappingProxyType(dict(PAIRS)),
+        PAIRS,
+    ],
+)
+def test_whatever_has_named_members_is_a_record(record: Any) -> None:
+    server = mock_server(CHANGE)
+    server.client().put_item("a", record)
+    assert sent(server) == {"title": "Tent", "price": 79.9}
+
+
+@pytest.mark.parametrize("nothing", ["", [], (), set(), iter([]), np.array([]), np.void(b"x"), Tent, b""])
+def test_what_is_empty_clears_no_item(nothing: Any) -> None:
+    client = mock_server(CHANGE).client()
+    with pytest.raises(InvalidArgument, match=r"^record "):
+        client.put_item("a", nothing)
+    assert plain_record({}, "record") == plain_record(UserDict(), "record") == {}
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_short_floats_keep_their_digits(kind: Any) -> None:
+    assert plain(kind(0.1), "x") == 0.1
+    assert plain(np.array([0.1, 2.5], kind), "x") == [0.1, 2.5]
+    assert plain([np.array([[0.1], [0.2]], kind)], "x") == [[[0.1], [0.2]]]
+    assert plain_id(kind(7), "x") == 7
+    with pytest.raises(InvalidArgument, match=r"^x\[0\] "):
+        plain(np.array([np.nan], kind), "x")
 
 
 def test_times_of_numpy_are_never_read_as_numbers() -> None:

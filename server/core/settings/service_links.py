@@ -24,7 +24,7 @@ HOST = re.compile(rf"{SERVICE}_SERVICE_HOST", re.ASCII)
 NUMBER = re.compile(rf"{SERVICE}_SERVICE_PORT(_[A-Z0-9_]+)?", re.ASCII)
 ADDRESS = re.compile(rf"{SERVICE}_PORT", re.ASCII)
 PART = re.compile(rf"{SERVICE}_PORT_([0-9]+)_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?", re.ASCII)
-URL = re.compile(r"(tcp|udp|sctp)://(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]+)", re.ASCII)
+URL = re.compile(r"(tcp|udp|sctp)://(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Fa-f:.]+)):([0-9]+)", re.ASCII)
 
 log = structlog.get_logger(__name__)
 

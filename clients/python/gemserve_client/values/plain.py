@@ -6,10 +6,12 @@ numpy nor pandas is imported: their values are known by what they can do.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import numbers
 import uuid
+from collections import UserString
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
@@ -23,6 +25,7 @@ __all__ = ["plain", "plain_id", "plain_ids", "plain_list", "plain_record", "plai
 MAX_ELEMENTS = 1_000_000  # of one list, so that an endless generator ends
 MAX_DEPTH = 32
 MAX_EXACT = 2.0**53
+DOUBLE_BYTES = 8
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 MILLISECOND = datetime.timedelta(milliseconds=1)
 
@@ -60,8 +63,13 @@ def plain_ids(value: Any, where: str) -> Any:
 
 
 def plain_record(value: Any, where: str) -> dict[str, Any]:
-    """The members of a mapping, or of a row of a table that is like one."""
-    found = plain(value, where) if isinstance(value, Mapping) else plain(_guarded(lambda: dict(value), where), where)
+    """The members of a mapping, of a row of a table, a dataclass or a named tuple, or of pairs.
+
+    What is empty and none of these is refused: sent as a whole item, it would clear one.
+    """
+    found = plain(value if isinstance(value, Mapping) else _guarded(lambda: _members(value), where), where)
+    if not found and not isinstance(value, Mapping) and not hasattr(value, "keys"):
+        raise InvalidArgument(f"{where} is no record, {_shown(value)}: give a dict")
     return dict(found)
 
 
@@ -76,7 +84,10 @@ def elements(value: Any, where: str) -> list[Any]:
     """Those of a list, set, generator or array. Raises InvalidArgument for a text, a mapping or what has none."""
 
     def taken() -> list[Any]:
-        found = value.tolist() if _is_array(value) and _kind(value) not in {"m", "M"} else value  # else nanoseconds
+        # times would become nanoseconds, and short floats digits that they do not have
+        found = (
+            value.tolist() if _is_array(value) and _kind(value) not in {"m", "M"} and not _is_short(value) else value
+        )
         if isinstance(found, str | bytes | bytearray | Mapping) or not isinstance(found, Iterable):
             raise InvalidArgument(f"{where} is no list, {_shown(value)}: give a list")
         kept = list(islice(found, MAX_ELEMENTS + 1))
@@ -134,10 +145,17 @@ def _number(value: Any, where: str, _: int) -> int | float:
         raise InvalidArgument(f"{where} is {_shown(value)}, which is no real number")
     if isinstance(value, Decimal) and value == value.to_integral_value():
         return int(value) if abs(value) < Decimal(10) ** 40 else float(value)
-    number = float(value)
+    number = float(str(value)) if _is_short(value) else float(value)
     if not math.isfinite(number):
         raise InvalidArgument(f"{where} is {_shown(value)}, which JSON has no word for: give a number, or leave it out")
     return number
+
+
+def _members(value: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    as_dict = getattr(value, "_asdict", None)
+    return dict(as_dict() if isinstance(value, tuple) and callable(as_dict) else value)
 
 
 def _unix_ms(value: Any, where: str) -> int:
@@ -157,6 +175,11 @@ def _is_array(value: Any) -> bool:
 def _kind(value: Any) -> Any:
     """M for numpy's times, m for its durations, None where numpy has nothing to do with it."""
     return getattr(getattr(value, "dtype", None), "kind", None)
+
+
+def _is_short(value: Any) -> bool:
+    """Whether it is of numpy's floats of 16 or 32 bits, in which 0.1 is another number than in 64."""
+    return bool(_kind(value) == "f" and value.dtype.itemsize < DOUBLE_BYTES)
 
 
 def _is_numpy_time(value: Any) -> bool:
@@ -198,6 +221,7 @@ CONVERSIONS: Sequence[tuple[Callable[[Any], bool], Callable[[Any, str, int], Any
     (lambda value: isinstance(value, Enum), lambda value, where, depth: _plain(value.value, where, depth + 1)),
     (lambda value: value is None or isinstance(value, bool), lambda value, _, __: value),
     (lambda value: isinstance(value, str), _text),
+    (lambda value: isinstance(value, UserString), lambda value, where, _: _text(str(value), where)),
     (lambda value: isinstance(value, uuid.UUID), lambda value, _, __: str(value)),
     (_is_missing, _refuse_missing),
     (lambda value: isinstance(value, Decimal | numbers.Number) and _kind(value) != "m", _number),
@@ -205,7 +229,7 @@ CONVERSIONS: Sequence[tuple[Callable[[Any], bool], Callable[[Any, str, int], Any
     (_is_numpy_time, lambda value, _, __: str(value)),
     (lambda value: isinstance(value, Mapping), _object),
     (
-        lambda value: _is_array(value) and _kind(value) not in {"m", "M"},
+        lambda value: _is_array(value) and _kind(value) not in {"m", "M"} and not (_is_short(value) and value.ndim > 0),
         lambda value, where, depth: _plain(value.tolist(), where, depth + 1),
     ),
     (_is_list, _list),

@@ -65,6 +65,16 @@ def test_each_variable_alone(variable: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert read_settings(["--bundles", "out"]).port == 8000
 
 
+@pytest.mark.parametrize("address", ["fd00:10:96::1", "::1", "2001:db8::10.0.0.1"])
+def test_an_address_without_brackets_is_one_too(address: str) -> None:
+    """As kubelets before 1.10 wrote them."""
+    assert is_service_link("GEMSERVE_PORT", f"tcp://{address}:8000")
+    assert is_service_link("GEMSERVE_PORT_8000_TCP", f"tcp://{address}:8000")
+    assert not is_service_link("GEMSERVE_PORT_8000_TCP", f"tcp://{address}:8001")
+    assert not is_service_link("GEMSERVE_PORT", f"tcp://{address}:80000")
+    assert not is_service_link("GEMSERVE_PORT", "tcp://cafe:8000")
+
+
 def test_a_setting_of_the_same_name_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     put(links("gemserve") | {"GEMSERVE_PORT": "9000", "GEMSERVE_HISTORY_DAYS": "7"}, monkeypatch)
     settings = read_settings(["--bundles", "out"])
