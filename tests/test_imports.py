@@ -31,6 +31,7 @@ LAYERS = {
 
 MAX_ENTRIES = 12
 WIDE = {
+    "catalog": "one folder for each part, and the few modules on which all of them stand",
     "loadtest": "one name for each benchmark's command",
     "catalog/importers/shop": "one invented shop: its generator and the word lists beside it",
     "server/api/static/shop": "the page, whose parts a browser loads by name",

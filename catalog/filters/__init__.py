@@ -43,6 +43,7 @@ Logic has two values. A test of a missing value is false (NaN is missing too), a
 so on. `exists(column)` is true where a value is there.
 """
 
+from catalog.filters.conjuncts import columns_of, conjuncts
 from catalog.filters.filter import Filter, compile_filter, parse
 
-__all__ = ["Filter", "compile_filter", "parse"]
+__all__ = ["Filter", "columns_of", "compile_filter", "conjuncts", "parse"]

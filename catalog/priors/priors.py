@@ -224,6 +224,16 @@ class Priors:
         words = None if query is None else by_words.words
         return Candidates(item_C, value_CF.astype(np.float32), words, seconds)
 
+    def matching(self, query: str, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS) -> NDArray[np.uint8]:
+        """Of every item 2 where it has all words of a query in one of its wordings, 1 where it has some: uint8 [N].
+
+        prefix, wordings: as in `candidates`.
+        """
+        matching_N = self._words.matching(query, prefix=prefix, kept=wordings.kept)
+        for other in wordings.others:
+            np.maximum(matching_N, self._words.matching(other.text, prefix=False, kept=wordings.kept), out=matching_N)
+        return matching_N
+
     def matches(
         self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]
     ) -> list[list[Match]]:

@@ -10,7 +10,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from opentelemetry.trace import Span
 
 from catalog.priors.priors import PRIOR_PARTS
@@ -49,6 +51,7 @@ class Guide:
         timeout_seconds: for one prior, in which it also waits for a thread.
         """
         self._source = source
+        self._known = searcher.priors
         self._state = searcher.priors if query.guidance else None
         self._task = query.task
         self._text, self._prefix, self._wordings = text, query.prefix, wordings
@@ -96,6 +99,22 @@ class Guide:
         for part, seconds in made.seconds.items():
             PART_SECONDS[part].observe(seconds)
         return made
+
+    async def matching(self) -> NDArray[np.uint8] | None:
+        """Of every leaf 2 where the item has all words of the query, 1 where it has some, uint8 [N]; None where nobody
+        knows. A query that is not guided may ask too."""
+        if self._known is None or self._text is None:
+            return None
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._source.matching(
+                    self._text, self._known, prefix=self._prefix, wordings=self._wordings
+                )
+        except TimeoutError:
+            self._leave_away("timeout")
+        except Exception as error:
+            self._leave_away("error", exc_info=error)
+        return None
 
     def _leave_away(self, reason: str, **particulars: Exception) -> None:
         self.left_away = True

@@ -80,18 +80,27 @@ class QueryPlan:
         """The leaves of the history, oldest first."""
         return [interaction.leaf for interaction in self._past]
 
+    @property
+    def allow(self) -> list[int] | None:
+        """The leaves of the query's candidates; None for all."""
+        candidates = self._query.candidates
+        return None if candidates is None else self._searcher.eligible.leaves_of(candidates)
+
+    @property
+    def seen(self) -> set[int]:
+        """The leaves of the history that must not come back."""
+        return {interaction.leaf for interaction in self._past} if self._query.exclude_seen else set()
+
     def request(self, filter_id: int | None, beam_width: int, max_width: int) -> RankRequest:
         """The query itself. beam_width: where it needs no wider one; max_width: the widest that the engine takes."""
-        query, leaves_of = self._query, self._searcher.eligible.leaves_of
-        allow = None if query.candidates is None else leaves_of(query.candidates)
-        seen = {interaction.leaf for interaction in self._past} if query.exclude_seen else set()
+        query, allow = self._query, self.allow
         return RankRequest(
             prompt=self._searcher.prompts.render(self._past, self._model_text, first=self._first),
             k=query.k,
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
             width=max(query.k, beam_width, min(len(allow or ()), max_width)),
             request_id=query.request_id,
-            deny=sorted(seen.union(leaves_of(self._shown))),
+            deny=sorted(self.seen.union(self._searcher.eligible.leaves_of(self._shown))),
             allow=allow,
             filter_id=filter_id,
             index_id=self._searcher.installed,

@@ -32,6 +32,11 @@ class Reading:
     wordings: Wordings = NO_WORDINGS
     model_text: str | None = None
 
+    @property
+    def understood_filter(self) -> str | None:
+        """What the text says of items, which is part of the filter."""
+        return None if self.understood is None else self.understood.filter
+
 
 async def read_text(query: Query, catalog: LiveCatalog, known: SynonymReader) -> Reading:
     """Reads a query's text with the words and numbers of a catalog, and with synonyms."""

@@ -17,6 +17,7 @@ import structlog
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
+from server.query.counting import Counting
 from server.query.cursor import CursorCodec, Page
 from server.query.guide import Guide
 from server.query.plan import BEAM_WIDTH, QueryPlan, guided
@@ -110,13 +111,19 @@ class Service:
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
-        async with guide.beside(plan.past) as asked, searcher.eligible.limit(reading.filter) as filter_id:
+        counting = Counting(query, reading, plan, searcher, guide)
+        async with (
+            guide.beside(plan.past) as asked,
+            counting.beside() as counted,
+            searcher.eligible.limit(reading.filter) as filter_id,
+        ):
             with tracing.span("prompt"):
                 request = plan.request(filter_id, self._beam_width or BEAM_WIDTH, self._max_width)
             if (guided_by := await asked) is not None:
                 enough = deployment.manifest.guided_width if self._beam_width is None else None
                 request = guided(request, guided_by.prior, enough)
             ranking = await deployment.rank(request, query.task)
+            counts = await counting.counts(counted, ranking.leaves)
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
             other = None if guided_by is None else await guide.prior([])
@@ -131,6 +138,7 @@ class Service:
             corrected_query=reading.corrected,
             understood=reading.understood,
             fit=None if guided_by is None else guided_by.fit,
+            counts=counts,
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
             degraded=quality.degraded,

@@ -6,15 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from catalog.facets import Facet
 from catalog.priors.priors import Fit
 from catalog.priors.words import Match
 from catalog.text.prompts import Task
 from server.retrieval.price_reader import Understanding
 from server.storage.protocol import Visit
 
-__all__ = ["Explanation", "Kind", "LevelProbability", "Query", "QueryResult", "Reason", "ReasonCode", "ResultItem"]
+__all__ = [
+    "CountedSet",
+    "Counts",
+    "Explanation",
+    "Kind",
+    "LevelProbability",
+    "Query",
+    "QueryResult",
+    "Reason",
+    "ReasonCode",
+    "ResultItem",
+]
 
 Kind = Literal["search", "recommend", "similar"]
+CountedSet = Literal["allowed", "matching", "answer"]
 ReasonCode = Literal["query", "history", "query_and_history", "similar", "general"]
 
 
@@ -44,6 +57,10 @@ class Query:
         fields: columns that are wanted, None for all.
         explain: add an explanation to every item.
         timeout_ms: a limit below the service's own, or None.
+        facets: columns whose values are counted, `*` for all; None for none.
+        max_facet_values: values of each that are told.
+        disjunctive_facets: a column is counted as if the filter's conditions on it alone were not there.
+        total: whether items are counted where no facets are wanted.
     """
 
     request_id: str
@@ -68,6 +85,15 @@ class Query:
     fields: Sequence[str] | None = None
     explain: bool = False
     timeout_ms: int | None = None
+    facets: Sequence[str] | None = None
+    max_facet_values: int = 10
+    disjunctive_facets: bool = False
+    total: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether something is counted."""
+        return self.total or bool(self.facets)
 
     @property
     def task(self) -> Task:
@@ -154,6 +180,19 @@ class ResultItem:
         return str(self.record["item_id"])
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many items there are, and what their columns hold.
+
+    of: what is counted: all that the query allows, what of that has the words of the query, or the answer's items.
+    facets: by the name under which the column was asked for.
+    """
+
+    total: int
+    of: CountedSet
+    facets: Mapping[str, Facet]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
     """The items found, the best first.
@@ -162,6 +201,7 @@ class QueryResult:
     corrected_query: the text that the model read, where misspellings were corrected.
     understood: what of the text became a filter or is also read as other words; None where nothing is.
     fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
+    counts: None where nothing was to be counted.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -172,6 +212,7 @@ class QueryResult:
     corrected_query: str | None
     understood: Understanding | None
     fit: Fit | None
+    counts: Counts | None = None
     model: str
     catalog_version: int
     degraded: bool

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from copy import copy
+from threading import Lock
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from catalog.errors import FilterError
-from catalog.filters import parse
+from catalog.filters import Filter, parse
 from catalog.snapshot import Snapshot
 from server.core import errors
 from server.core.errors import Problem
@@ -28,6 +30,8 @@ BEHIND_NAME = "\ud800"
 MAX_PARTS = 256
 PARTS_BYTES = 1 << 27
 """Of the parts that are kept, the least recently used of which are forgotten."""
+MAX_MASKS = 64
+MASK_BYTES = 1 << 26
 
 
 class EligibleItems:
@@ -46,6 +50,8 @@ class EligibleItems:
         self._shown_N: NDArray[np.bool_] = available & snapshot.present_N
         self.shown = int(self._shown_N.sum())
         self.present = int(snapshot.present_N.sum())
+        self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
+        self._using_masks = Lock()
         self._sets = FilterCache(engine, installed, len(snapshot.index), numbers)
 
     @asynccontextmanager
@@ -97,6 +103,25 @@ class EligibleItems:
         part.shown = int(part._shown_N.sum())
         part._name = f"{expression}{BEHIND_NAME}"
         return part
+
+    @property
+    def shown_N(self) -> NDArray[np.bool_]:
+        """Which items may be shown, whatever a filter says."""
+        return self._shown_N
+
+    def met(self, part: Filter) -> NDArray[np.bool_]:
+        """Which items meet a filter or a part of one, bool [N]. For threads: the first time it may take long, and some
+        are remembered. Raises FilterError."""
+        with self._using_masks:
+            if (known_N := self._masks.get(part.text)) is not None:
+                self._masks.move_to_end(part.text)
+                return known_N
+        met_N = part.mask(self._items)
+        with self._using_masks:
+            self._masks[part.text] = met_N
+            while len(self._masks) > max(4, min(MAX_MASKS, MASK_BYTES // max(len(met_N), 1))):
+                self._masks.popitem(last=False)
+        return met_N
 
     def leaves_of(self, item_ids: Iterable[str]) -> list[int]:
         """The leaves of those items that the catalog has, strictly increasing."""

@@ -14,6 +14,7 @@ from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Outcome, Upsert, last_changes
 from catalog.data.items import Items
 from catalog.errors import CatalogError
+from catalog.facets import FacetIndex
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import PromptFormat
 from server.core import metrics
@@ -38,6 +39,7 @@ class Searcher:
 
     installed: the number under which the engine holds its index; states that differ in records only share one.
     priors: what guides its searches; None where the bundle has no priors.
+    facets: counts and orders its items by their columns.
     """
 
     snapshot: Snapshot
@@ -45,6 +47,7 @@ class Searcher:
     eligible: EligibleItems
     installed: int
     priors: PriorState | None
+    facets: FacetIndex
 
     @property
     def items(self) -> Items:
@@ -76,7 +79,8 @@ class LiveCatalog:
         self.priors = PriorSource(bundle, engine)
         self.calibrations = bundle.calibrations
         published = self.priors.published(bundle.snapshot)
-        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, published))
+        facets = FacetIndex(bundle.snapshot.items.table)
+        self._current = Swappable(self._searcher(bundle.snapshot, PUBLISHED, bundle.prompts, published, facets))
         self.changes: dict[str, Change] = {}
         self.rejected: dict[str, str] = {}
 
@@ -138,7 +142,7 @@ class LiveCatalog:
                 await self._engine.install(old.installed, old.snapshot.index)
             await self.priors.install(old.priors, old.installed)
             # the filter bitmaps that the old searcher knows of are gone
-            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, old.priors))
+            self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, old.priors, old.facets))
 
     async def count_events(self, events: Sequence[LoggedEvent], erased: Sequence[str]) -> None:
         """Have the priors count events, and then take back those of erased users. Raises PriorsError."""
@@ -211,7 +215,8 @@ class LiveCatalog:
             priors = await self.priors.changed(old.priors, snapshot, ids)
             if installed != old.installed:
                 await self.priors.install(priors, installed)
-            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, priors)
+            facets = old.facets.changed(snapshot.items.table)
+            new = await asyncio.to_thread(self._searcher, snapshot, installed, prompts, priors, facets)
             async with new.eligible.limit(None):  # before anybody waits for it
                 self._retire(self._current.swap(new), index_too=installed != old.installed)
             await self.priors.count_waiting(snapshot)
@@ -240,10 +245,15 @@ class LiveCatalog:
         return self._fitting(first, changes[middle:], reasons)
 
     def _searcher(
-        self, snapshot: Snapshot, installed: int, prompts: PromptFormat, priors: PriorState | None
+        self,
+        snapshot: Snapshot,
+        installed: int,
+        prompts: PromptFormat,
+        priors: PriorState | None,
+        facets: FacetIndex,
     ) -> Searcher:
         eligible = EligibleItems(snapshot, self._engine, installed, self._filter_ids)
-        return Searcher(snapshot, prompts, eligible, installed, priors)
+        return Searcher(snapshot, prompts, eligible, installed, priors, facets)
 
     def _retire(self, old: RefCounted[Searcher], *, index_too: bool) -> None:
         """Have the engine forget a state when the last request that uses it is answered."""

@@ -141,6 +141,18 @@ class PriorSource:
         make = partial(_prior, prefix=prefix, wordings=wordings)
         return await run(self._threads, make, state.priors or priors, weights[task], text, history, state)
 
+    async def matching(
+        self, text: str, state: PriorState, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
+    ) -> NDArray[np.uint8]:
+        """Of every leaf 2 where the item has all words of a text, 1 where it has some, else 0: uint8 [N].
+
+        The parameters and what is raised: as in `prior`.
+        """
+        priors, _ = await self._sources()
+        run = asyncio.get_running_loop().run_in_executor
+        make = partial(_matching, prefix=prefix, wordings=wordings)
+        return await run(self._threads, make, state.priors or priors, text, state.serial_N)
+
     async def language(self) -> str | None:
         """Whose stems its words are found by; None for none, and where the bundle has no priors. Raises PriorsError."""
         return (await self._sources())[0].settings.words.language if self.exists else None
@@ -204,6 +216,7 @@ def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
     try:
         for task, history in product(TASKS, ([], [0])):
             _prior(priors, weights[task], title if task == "search" else None, history, state)
+        _matching(priors, title, leaf_N)
     except Exception as error:
         raise PriorsError(f"the priors of {bundle.version} cannot be asked: {error!r}; publish it again") from error
     return priors, weights
@@ -261,3 +274,13 @@ def _prior(
     history_H = state.serial_N[np.array(history, np.int64)]
     candidates = priors.candidates(text, history_H, prefix=prefix, wordings=wordings)
     return guided_by(priors, weights, candidates, history_H, state.serial_N, state.leaf_S)
+
+
+def _matching(
+    priors: Priors, text: str, serial_N: NDArray[np.int64], *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
+) -> NDArray[np.uint8]:
+    matching_S = priors.matching(text, prefix=prefix, wordings=wordings)
+    matching_N = np.zeros(len(serial_N), np.uint8)
+    known_N = serial_N < len(matching_S)  # an item that came since has no words yet
+    matching_N[known_N] = matching_S[serial_N[known_N]]
+    return matching_N

@@ -5,7 +5,7 @@ first priors are made: vLLM's engine process does not start once numba is import
 """
 
 from catalog.priors.kernels.clicks import alike_texts, sum_of_clicks
-from catalog.priors.kernels.items import compare_words, tastes
+from catalog.priors.kernels.items import compare_words, matching_words, tastes
 from catalog.priors.kernels.join import join
 from catalog.priors.kernels.kinds import kind_evidence
 from catalog.priors.kernels.sums import strongest, sum_of_rows
@@ -15,6 +15,7 @@ __all__ = [
     "compare_words",
     "join",
     "kind_evidence",
+    "matching_words",
     "strongest",
     "sum_of_clicks",
     "sum_of_rows",

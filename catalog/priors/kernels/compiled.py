@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Array", "add_to", "compiled", "empty_sum", "entries_of", "hash_bits", "hash_slot"]
+__all__ = ["Array", "add_to", "compiled", "compiled_without_lock", "empty_sum", "entries_of", "hash_bits", "hash_slot"]
 
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,6 +23,12 @@ HASH = np.uint64(0x9E3779B97F4A7C15)
 def compiled(function: Function) -> Function:
     """Compile a function at its first call, and cache the machine code in __pycache__ or NUMBA_CACHE_DIR."""
     machine_code: Function = njit(cache=True, error_model="numpy")(function)
+    return machine_code
+
+
+def compiled_without_lock(function: Function) -> Function:
+    """The same, for what looks at all items: other threads go on meanwhile."""
+    machine_code: Function = njit(cache=True, error_model="numpy", nogil=True)(function)
     return machine_code
 
 

@@ -80,7 +80,7 @@ class WordFeatures:
         """
         from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
 
-        self._compare_words = kernels.compare_words
+        self._compare_words, self._matching_words = kernels.compare_words, kernels.matching_words
         # also fields that no item has yet
         self._attributes = attribute_columns(items)
         fields = {**dict.fromkeys((*FIELDS, "attributes"), [""] * len(items)), **self._fields(items, further)}
@@ -133,6 +133,21 @@ class WordFeatures:
         named = [item for item in self._ids.of(folded(query)) if item in self._words]
         begun = {item: share for item, share in self._beginnings.of(query) if item in self._words} if prefix else {}
         return FoundByWords(words, *self._search(words, most), titled[:MAX_NAMED], named[:MAX_NAMED], begun)
+
+    def matching(self, query: str, *, prefix: bool = True, kept: Collection[str] = ()) -> NDArray[np.uint8]:
+        """Of every item 2 where it has all words of a query, or the query is its title, id or the beginning of its
+        title; 1 where it has some of them; else 0: uint8 [N].
+
+        prefix, kept: as in `Readings.of`.
+        """
+        found = self.find(query, 0, prefix=prefix, kept=kept)
+        asked = self._words.read(found.words)
+        match_N = self._matching_words(
+            *(self._words.slot_N, self._words.bounds_SB, self._words.word_W),
+            *(asked.number_Q, asked.place_Q, len(found.words)),
+        )
+        match_N[[*found.titled, *found.named, *found.begun]] = 2
+        return match_N  # type: ignore[no-any-return]
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
@@ -192,7 +207,7 @@ class WordFeatures:
             for name, weight in self._weights.items()
             if weight > 0
         ]
-        if not terms:
+        if not terms or most == 0:
             return np.empty(0, np.int64), np.empty(0)
         hits = self._index.searcher.search(tantivy.Query.boolean_query(terms), most, count=False).hits
         if not hits:

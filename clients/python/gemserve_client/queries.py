@@ -34,6 +34,10 @@ class Question:
     explain           add an explanation to every item
     guidance          join what words, clicks and people's habits say with the model, which servers do unless they are
                       set up otherwise; False: the model alone
+    facets            columns whose values are counted; "*": all but ids, titles and descriptions
+    max_facet_values  values of each that are told, 1 to 100
+    disjunctive_facets  count each column as if the filter's conditions on it alone were not there
+    total             count the items even where no facets are wanted
     timeout_ms        the longest wait for the answer
     """
 
@@ -47,12 +51,16 @@ class Question:
     min_score: float | None = None
     explain: bool | None = None
     guidance: bool | None = None
+    facets: Iterable[str] | None = None
+    max_facet_values: int | None = None
+    disjunctive_facets: bool | None = None
+    total: bool | None = None
     timeout_ms: int | None = None
     limit: int | None = None
 
     def __post_init__(self) -> None:
         """Keeps what a generator makes: a question is asked anew for every page."""
-        for name in ("candidates", "fields", "history"):
+        for name in ("candidates", "fields", "facets", "history"):
             value = getattr(self, name, None)
             if isinstance(value, Iterator):
                 object.__setattr__(self, name, tuple(elements(value, name)))
@@ -119,4 +127,9 @@ def _visit(value: Any, where: str) -> Any:
 
 IDS = ("user", "session", "user_id", "session_id", "item")
 READERS: dict[str, Callable[[Any, str], Any]] = dict.fromkeys(IDS, plain_id)
-READERS |= {"candidates": plain_ids, "fields": plain_list, "history": partial(plain_list, element=_visit, ordered=True)}
+READERS |= {
+    "candidates": plain_ids,
+    "fields": plain_list,
+    "facets": plain_list,
+    "history": partial(plain_list, element=_visit, ordered=True),
+}

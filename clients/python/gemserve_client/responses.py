@@ -17,6 +17,7 @@ __all__ = [
     "Change",
     "Erasure",
     "Explanation",
+    "FacetStats",
     "History",
     "Item",
     "Key",
@@ -144,10 +145,25 @@ class Understanding(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FacetStats(Body):
+    """What the numbers or times of a column range over; times are text, and have no sum."""
+
+    min: float | str
+    max: float | str
+    avg: float | str
+    sum: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
     what guides the search took too long or lacks the newest events. `fit` of a guided search: "all", "some", or "none",
-    where nothing fits what was typed and these are the nearest."""
+    where nothing fits what was typed and these are the nearest.
+
+    Where `facets` or `total` ask for it: `total` items are counted, as `total_is` says: those that are "allowed", those
+    "matching" the words of a search, or those of the "answer". `facetDistribution`: of each column how many of them
+    have each value; `facetStats`: of numbers and times; `facetValues`: how many values there are, told or not.
+    """
 
     request_id: str
     items: tuple[ScoredItem, ...]
@@ -159,6 +175,11 @@ class Answer(Body):
     corrected_query: str | None = None
     understood: Understanding | None = None
     fit: str | None = None
+    total: int | None = None
+    total_is: str | None = None
+    facetDistribution: Mapping[str, Mapping[str, int]] | None = None
+    facetStats: Mapping[str, FacetStats] | None = None
+    facetValues: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

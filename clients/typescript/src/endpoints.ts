@@ -45,6 +45,7 @@ const READERS = {
   item_id: plainId,
   candidates: (value: unknown, where: string) => plainList(value, where, plainId),
   fields: plainList,
+  facets: plainList,
   history: (value: unknown, where: string) => plainList(value, where, visit),
 };
 const EVENT_READERS = {

@@ -544,6 +544,39 @@ export interface components {
              */
             fit?: ("all" | "some" | "none") | null;
             /**
+             * Total
+             * @description how many items are counted; null where neither `facets` nor `total` is asked for
+             */
+            total?: number | null;
+            /**
+             * Total Is
+             * @description what is counted. `allowed`: all items that are available, meet the filter and are not left out as seen. `matching`: those of them that have all words of the query, or some where none has all. `answer`: the items of this answer, where none has any word or the bundle knows no words
+             */
+            total_is?: ("allowed" | "matching" | "answer") | null;
+            /**
+             * Facetdistribution
+             * @description of each column of `facets` how many of the counted items have each value, the commonest first, at most `max_facet_values`. Numbers and times are told where all fit
+             */
+            facetDistribution?: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            } | null;
+            /**
+             * Facetstats
+             * @description of columns of numbers and times, where any of the counted items has a value
+             */
+            facetStats?: {
+                [key: string]: components["schemas"]["FacetStatsBody"];
+            } | null;
+            /**
+             * Facetvalues
+             * @description of each column how many values there are, told or not
+             */
+            facetValues?: {
+                [key: string]: number;
+            } | null;
+            /**
              * Model
              * @description version of the bundle that answered
              */
@@ -634,6 +667,23 @@ export interface components {
             shares: {
                 [key: string]: number;
             };
+        };
+        /** FacetStatsBody */
+        FacetStatsBody: {
+            /**
+             * Min
+             * @description of dates and times in ISO 8601, as items have them
+             */
+            min: number | string;
+            /** Max */
+            max: number | string;
+            /** Avg */
+            avg: number | string;
+            /**
+             * Sum
+             * @description null for dates and times
+             */
+            sum: number | null;
         };
         /** HistoryBody */
         HistoryBody: {
@@ -1174,6 +1224,14 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
@@ -1434,6 +1492,29 @@ export interface operations {
                      * @description items of a lower score are left out
                      */
                     min_score?: number | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
                     /**
                      * Explain
                      * @description say how likely every code was, and what the history did
@@ -1731,6 +1812,14 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
@@ -1935,6 +2024,29 @@ export interface operations {
                      * @description items of a lower score are left out
                      */
                     min_score?: number | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
                     /**
                      * Explain
                      * @description say how likely every code was, and what the history did
@@ -2155,6 +2267,14 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description items of a lower score are left out */
                 min_score?: number | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
@@ -2365,6 +2485,29 @@ export interface operations {
                      */
                     min_score?: number | null;
                     /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2479,6 +2622,29 @@ export interface operations {
                      */
                     min_score?: number | null;
                     /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2569,6 +2735,29 @@ export interface operations {
                      * @description items of a lower score are left out
                      */
                     min_score?: number | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
                     /**
                      * Explain
                      * @description say how likely every code was, and what the history did
@@ -2638,6 +2827,29 @@ export interface operations {
                      */
                     min_score?: number | null;
                     /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2752,6 +2964,29 @@ export interface operations {
                      */
                     min_score?: number | null;
                     /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2842,6 +3077,29 @@ export interface operations {
                      * @description items of a lower score are left out
                      */
                     min_score?: number | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
                     /**
                      * Explain
                      * @description say how likely every code was, and what the history did

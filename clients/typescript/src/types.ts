@@ -52,6 +52,7 @@ interface Wider {
   session_id?: Id | null;
   candidates?: Iterable<Id> | null;
   fields?: Iterable<string> | null;
+  facets?: Iterable<string> | null;
   history?: Iterable<Id | { item_id: Id; query?: string } | { item: Id; query?: string }> | null;
 }
 type Widened<Parameters> = Omit<Parameters, keyof Wider> & Pick<Wider, keyof Wider & keyof Parameters>;

@@ -61,7 +61,10 @@ def _plan(kind: Any) -> tuple[dict[str, Reader], set[str], str | None]:
 def _reader(hint: Any) -> Reader:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        return _optional(next(argument for argument in arguments if argument is not types.NoneType))
+        kinds = [argument for argument in arguments if argument is not types.NoneType]
+        if len(kinds) < len(arguments):
+            return _optional(Union[tuple(kinds)])  # noqa: UP007 - of as many as there are
+        return _plain((int, *kinds) if float in kinds else tuple(kinds))
     if origin is tuple:
         return _list(_reader(arguments[0]))
     if origin is Mapping:

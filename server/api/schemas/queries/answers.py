@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.priors.priors import Fit
 from server.api.schemas.items import shown
-from server.query.types import Query, QueryResult, ReasonCode, ResultItem
+from server.query.types import CountedSet, Counts, Query, QueryResult, ReasonCode, ResultItem
 
 __all__ = ["AnswerBody", "ShownItemBody", "answer_body"]
 
@@ -105,6 +105,13 @@ class UnderstandingBody(BaseModel):
     synonyms: list[ReadAsBody] = Field(description="words of the query that are also read as others")
 
 
+class FacetStatsBody(BaseModel):
+    min: float | str = Field(description="of dates and times in ISO 8601, as items have them")
+    max: float | str
+    avg: float | str
+    sum: float | None = Field(description="null for dates and times")
+
+
 class AnswerBody(BaseModel):
     request_id: str
     items: list[ShownItemBody]
@@ -120,6 +127,26 @@ class AnswerBody(BaseModel):
         description="of a guided search: `all`, where an item has all words of the query or is the one that it names;"
         " `some`, where items have some of them or were taken after queries with some; `none`, where the items are"
         " the nearest that the model knows. Null without guidance",
+    )
+    total: int | None = Field(
+        None, description="how many items are counted; null where neither `facets` nor `total` is asked for"
+    )
+    total_is: CountedSet | None = Field(
+        None,
+        description="what is counted. `allowed`: all items that are available, meet the filter and are not left out as"
+        " seen. `matching`: those of them that have all words of the query, or some where none has all. `answer`: the"
+        " items of this answer, where none has any word or the bundle knows no words",
+    )
+    facetDistribution: dict[str, dict[str, int]] | None = Field(
+        None,
+        description="of each column of `facets` how many of the counted items have each value, the commonest first, at"
+        " most `max_facet_values`. Numbers and times are told where all fit",
+    )
+    facetStats: dict[str, FacetStatsBody] | None = Field(
+        None, description="of columns of numbers and times, where any of the counted items has a value"
+    )
+    facetValues: dict[str, int] | None = Field(
+        None, description="of each column how many values there are, told or not"
     )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
@@ -141,10 +168,22 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
         "took_ms": round(seconds * 1000, 2),
         "degraded": result.degraded,
     }
+    if result.counts is not None:
+        body |= _counts_body(result.counts)
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood
         body["fit"] = result.fit
+    return body
+
+
+def _counts_body(counts: Counts) -> dict[str, Any]:
+    facets = counts.facets
+    body: dict[str, Any] = {"total": counts.total, "total_is": counts.of}
+    if facets:
+        body["facetDistribution"] = {name: facet.distribution for name, facet in facets.items()}
+        body["facetStats"] = {name: facet.stats for name, facet in facets.items() if facet.stats is not None}
+        body["facetValues"] = {name: facet.distinct for name, facet in facets.items()}
     return body
 
 

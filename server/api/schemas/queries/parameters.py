@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from catalog.facets import MAX_VALUES
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
@@ -120,6 +121,26 @@ class Parameters(RequestModel):
     min_score: Annotated[
         Number | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
     ] = None
+    facets: Annotated[
+        list[str] | None,
+        Field(max_length=MAX_FIELDS),
+        BeforeValidator(split_names),
+        Field(
+            description="columns whose values are counted, in a URL with commas; `*`: all but ids, titles and"
+            " descriptions. `total_is` of the answer says what is counted"
+        ),
+    ] = None
+    max_facet_values: Annotated[
+        WholeNumber, Field(ge=1, le=MAX_VALUES, description="values of a column that are told, the commonest")
+    ] = 10
+    disjunctive_facets: Annotated[
+        bool,
+        Field(
+            description="count each column as if the conditions that `filter` joins by `and` and that are on this"
+            " column alone were not there: how many items another choice would give"
+        ),
+    ] = False
+    total: Annotated[bool, Field(description="count the items even where no facets are wanted")] = False
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
     guidance: Annotated[
         bool | None,
@@ -146,6 +167,10 @@ class Parameters(RequestModel):
             explain=self.explain,
             guidance=self.guidance,
             timeout_ms=self.timeout_ms,
+            facets=self.facets,
+            max_facet_values=self.max_facet_values,
+            disjunctive_facets=self.disjunctive_facets,
+            total=self.total,
             **particulars,
         )
 

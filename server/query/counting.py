@@ -1,0 +1,133 @@
+"""What an answer counts, in a thread beside the ranking: the total, and the facets of the wanted columns.
+
+Recommendations count what they may show. A search counts what of that has its words: all of them, or some where none
+has all. Where nothing has any, or nobody knows words, the items of the answer are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.facets import UnknownColumn
+from server.core import errors
+from server.query.guide import Guide
+from server.query.plan import QueryPlan
+from server.query.reading import Reading
+from server.query.types import CountedSet, Counts, Query
+from server.retrieval.facets import CountedItems, counted_items, facets_of
+from server.retrieval.live_catalog import Searcher
+
+__all__ = ["Counting"]
+
+MAX_FACETS = 50
+"""Columns that one answer counts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """The items that are counted, and what they are; None where only the items of the answer can be counted."""
+
+    items: CountedItems
+    counts: Counts | None
+
+
+class Counting:
+    """Counts for one query."""
+
+    def __init__(self, query: Query, reading: Reading, plan: QueryPlan, searcher: Searcher, guide: Guide) -> None:
+        """Raises Problem for a column that is not there or cannot be counted."""
+        self._query = query
+        self._reading = reading
+        self._plan = plan
+        self._searcher = searcher
+        self._guide = guide
+        self._columns = _columns(query, searcher)
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[asyncio.Task[Counted] | None]:
+        """What is counted, found while the block goes on; None where nothing is to be counted."""
+        if not self._query.counts:
+            yield None
+            return
+        making = asyncio.create_task(self._counted())
+        making.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be raised elsewhere too
+        try:
+            yield making
+        finally:
+            making.cancel()
+
+    async def counts(self, making: asyncio.Task[Counted] | None, leaves: Sequence[int]) -> Counts | None:
+        """What has been counted; the items of the answer, where nobody knows what else matches.
+
+        making: as `beside` gives it. leaves: of the answer.
+        """
+        if making is None:
+            return None
+        counted = await making
+        if counted.counts is not None:
+            return counted.counts
+        answered_N = np.zeros(len(counted.items.base_N), np.bool_)
+        answered_N[list(leaves)] = True
+        return await asyncio.to_thread(self._counts, counted.items.only(answered_N), "answer")
+
+    async def _counted(self) -> Counted:
+        if self._query.kind != "search":
+            return await asyncio.to_thread(self._count_allowed)
+        match_N = await self._guide.matching()
+        return await asyncio.to_thread(self._count_matching, match_N)
+
+    def _count_allowed(self) -> Counted:
+        allowed = self._allowed()
+        return Counted(allowed, self._counts(allowed, "allowed"))
+
+    def _count_matching(self, match_N: NDArray[np.uint8] | None) -> Counted:
+        """match_N: as `Guide.matching` gives it."""
+        allowed = self._allowed()
+        level = 0 if match_N is None else int(match_N[allowed.all_N].max(initial=0))  # all words, or else some
+        if match_N is None or level == 0:
+            return Counted(allowed, None)
+        matching = allowed.only(match_N >= level)
+        return Counted(matching, self._counts(matching, "matching"))
+
+    def _allowed(self) -> CountedItems:
+        return counted_items(
+            self._searcher.eligible,
+            self._searcher.facets,
+            self._query.filter,
+            self._reading.understood_filter,
+            self._plan.allow,
+            sorted(self._plan.seen),
+        )
+
+    def _counts(self, counted: CountedItems, of: CountedSet) -> Counts:
+        query = self._query
+        facets = facets_of(
+            counted,
+            self._searcher.facets,
+            self._columns,
+            query.max_facet_values,
+            disjunctive=query.disjunctive_facets,
+        )
+        return Counts(int(counted.all_N.sum()), of, facets)
+
+
+def _columns(query: Query, searcher: Searcher) -> Mapping[str, str]:
+    """The columns of the wanted facets, by the names under which they are wanted. Raises Problem."""
+    index = searcher.facets
+    columns: dict[str, str] = {}
+    for place, name in enumerate(query.facets or ()):
+        try:
+            columns |= {own: own for own in index.names} if name == "*" else {name: index.find(name)}
+        except UnknownColumn as unknown:
+            fault = {"field": f"facets.{place}", "code": "unknown_column", "message": str(unknown)}
+            raise errors.invalid_request([fault]) from unknown
+    if len(columns) > MAX_FACETS:
+        message = f"{len(columns)} columns would be counted, at most {MAX_FACETS} are: name those that you show"
+        raise errors.invalid_request([{"field": "facets", "code": "too_many_facets", "message": message}])
+    return columns
