@@ -1,8 +1,10 @@
 """Guided answers over HTTP are those of brute force: every item scored by transformers and by the bundle's priors."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
+from catalog.bundle.bundle import Bundle, current_bundle, open_bundle, publish
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import prior_of
+from catalog.search.calibration import relevances, rivals_of, save_calibrations
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import Interaction, Task
 from server.core.settings import Settings
@@ -21,6 +24,7 @@ from server.serving.manager import DeploymentManager
 from tests.support import world
 from tests.support.memory_app import create_memory_app
 from tests.support.server_process import PATIENT, ServerProcess
+from tests.support.small_shop import CALIBRATIONS
 from tests.support.trained import Trained
 from tests.support.vllm_server import OPTIONS
 
@@ -31,8 +35,15 @@ HISTORIES = ([], ["tent-red"], ["boot-green", "boot-red", "lamp-blue", "boot-gre
 
 
 @pytest.fixture(scope="module")
-def bundle(trained: Trained) -> Bundle:
-    return open_bundle(current_bundle(trained.folder(world.LEARNING)))
+def bundle(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """With calibrations, which so few questions do not teach."""
+    learned = open_bundle(current_bundle(trained.folder(world.LEARNING)))
+
+    def fill(draft: Path) -> None:
+        shutil.copytree(learned.path, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
+        save_calibrations(CALIBRATIONS, draft / "catalog" / "calibration.json")
+
+    return open_bundle(publish(tmp_path_factory.mktemp("bundles"), learned.manifest, fill))
 
 
 @pytest.fixture(scope="module", params=["vllm", "transformers"])
@@ -101,6 +112,17 @@ def check(answer: dict, bundle: Bundle, score_N: np.ndarray, left_out: set[int])
     assert score_N[rows].tolist() == pytest.approx(sorted(score_N[rows], reverse=True), abs=2e-4)
 
 
+def check_relevance(answer: dict, bundle: Bundle, task: Task, text: str | None, rows: Sequence[int] | None) -> None:
+    """That of every item follows from its score and from what the bundle says. rows: None for the model alone."""
+    own = CALIBRATIONS[task].guided if rows is not None else CALIBRATIONS[task].model
+    assert own is not None
+    said = None if rows is None else bundle.priors.candidates(text, np.array(rows, np.int64))
+    rivals = 0.0 if said is None else rivals_of(prior_of(said, bundle.prior_weights[task]).values)
+    nothing_fits = answer.get("fit") == "none"
+    expected = relevances([item["score"] for item in answer["items"]], rivals, own, nothing_fits=nothing_fits)
+    assert [item["relevance"] for item in answer["items"]] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("history", HISTORIES, ids=len)
 async def test_all_items_come_in_the_order_of_brute_force(
     client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, history: list[str]
@@ -118,6 +140,8 @@ async def test_all_items_come_in_the_order_of_brute_force(
         logp_N = log_probabilities(ranker, bundle, text, rows)
         check(guided, bundle, joined(bundle, task, text, rows, logp_N), set())
         check(alone, bundle, logp_N, set())
+        check_relevance(guided, bundle, task, text, rows)
+        check_relevance(alone, bundle, task, text, None)
 
 
 async def test_similar_items_are_guided_too(
@@ -132,6 +156,7 @@ async def test_similar_items_are_guided_too(
     ):
         answer = (await client.get("/items/tent-red/similar", params={"k": 200, **more})).json()
         check(answer, bundle, score_N, {row})
+        check_relevance(answer, bundle, "recommendation", None, None if more else [row])
 
 
 SOURCES = {
