@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
+from pydantic import TypeAdapter, ValidationError
 
 from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
 from catalog.data.reading.id_text import id_text
@@ -28,6 +29,7 @@ PATCH_SCHEMA: dict[str, Any] = {
     "description": "the columns to change; one that is null is cleared (not `available`), and what is left out stays as"
     " it is",
 }
+ID: TypeAdapter[str] = TypeAdapter(Identifier)
 MERGE_PATCH = "application/merge-patch+json"
 ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS}
 
@@ -130,7 +132,18 @@ def _upserts(rows: object) -> list[Change]:
     if not 1 <= len(rows) <= MAX_ITEMS:
         kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
         raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
-    return [Upsert(_record(row, what="the whole item")) for row in rows]
+    return [Upsert(_named(_record(row, what="the whole item"), place)) for place, row in enumerate(rows, start=1)]
+
+
+def _named(record: dict[str, Any], place: int) -> dict[str, Any]:
+    """With an id by which every other route knows the item. Raises Problem for any other."""
+    if record.get("item_id") is None:
+        return record  # which the catalog refuses
+    try:
+        return record | {"item_id": ID.validate_python(record["item_id"])}
+    except ValidationError as error:
+        detail = f"change {place} has the id {shortened(record['item_id'])}, which {error.errors()[0]['msg']}"
+        raise Problem(errors.INVALID_CHANGE, detail) from error
 
 
 def _record(row: object, *, what: str) -> dict[str, Any]:

@@ -36,12 +36,14 @@ PARSER = ThreadPoolExecutor(1, "json")  # one: several would take the interprete
 HANDOVER = 1e-4  # seconds, long enough that a thread which waits for the interpreter's lock wakes and takes it
 WINDOW = 1 << 16  # bytes that one call of C code looks through
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which editors of Windows write, and RFC 8259 lets a reader pass over
 STRUCTURE = re.compile(rb'[\[\]{},"]')
 BACKSLASH = ord("\\")
 
 
 async def load_json(text: bytes, what: str, convert: Callable[[object], Value]) -> Value:
     """`convert` of the value, which is called in a thread where the text is large. Raises as `parse_json`."""
+    text = text.removeprefix(BYTE_ORDER_MARK)
 
     def load() -> Value:
         return convert(parse_json(text, what))
@@ -69,7 +71,7 @@ def parse_json(text: bytes, what: str) -> object:
 
 def split_lines(body: bytes, most: int, max_bytes: int) -> list[bytes]:
     """The lines that are not blank. Raises Problem where there are more than `most`, or one has over `max_bytes`."""
-    lines = (line.strip() for line in io.BytesIO(body))
+    lines = (line.strip() for line in io.BytesIO(body.removeprefix(BYTE_ORDER_MARK)))
     return _collected((line for line in lines if line), most, max_bytes)
 
 
@@ -78,7 +80,7 @@ def split_array(body: bytes, most: int, max_bytes: int) -> list[bytes]:
 
     Raises Problem where the body is no JSON, as `parse_json` does of an element, and as `split_lines`.
     """
-    body = body.strip()
+    body = body.removeprefix(BYTE_ORDER_MARK).strip()
     texts = _collected(_elements(body) if body.startswith(b"[") else [body], most, max_bytes)
     for text in texts:  # not all at once, which would keep other threads waiting
         parse_json(text, "the body")

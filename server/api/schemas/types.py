@@ -64,6 +64,8 @@ def whole_number(value: object) -> object:
         value = int(number[1]) if number[2] is None else float(number[0])
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_WHOLE:
         return int(value)
+    if isinstance(value, float) and value.is_integer():
+        raise PydanticCustomError("too_large", "is too large for a whole number")
     if isinstance(value, bool | float | str):
         raise PydanticCustomError("not_a_whole_number", "is not a whole number: write it as in 10")
     return value

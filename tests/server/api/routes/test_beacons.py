@@ -87,3 +87,29 @@ async def test_a_beacon_that_is_no_json_is_refused(shop: Shop, history: MemoryHi
 async def test_only_events_are_read_from_beacons(shop: Shop, path: str) -> None:
     response = await shop.client.post(path, content=b'{"q": "x"}', headers={"Content-Type": "text/plain"})
     assert_problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+async def test_a_byte_order_mark_is_passed_over(shop: Shop, kind: str) -> None:
+    """`curl -d @file` sends one where an editor of Windows wrote it."""
+    mark, headers = b"\xef\xbb\xbf", {"content-type": kind}
+    event = b'{"user_id": "u", "item_id": "item-9", "type": "view"}'
+    for body in (event, b"[" + event + b"]", b"\r\n" + event + b"\r\n"):
+        assert (await shop.client.post("/events", content=mark + body, headers=headers)).status_code == 202
+    assert_problem(await shop.client.post("/events", content=mark * 2 + event, headers=headers), 400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/search", b'{"q": "tent"}', "application/json"),
+        ("/users/ann/merge", b'{"session": "s"}', "application/json"),
+        ("/batch", b'[{"kind": "search", "q": "x"}]', "application/json"),
+        ("/batch", b'{"kind": "search", "q": "x"}\n', "application/x-ndjson"),
+    ],
+)
+async def test_a_byte_order_mark_is_passed_over_everywhere(shop: Shop, path: str, body: bytes, kind: str) -> None:
+    mark = b"\xef\xbb\xbf"
+    response = await shop.client.post(path, content=mark + body, headers={"content-type": kind})
+    assert response.status_code == 200, response.text
+    assert "problem" not in response.text

@@ -180,3 +180,37 @@ async def test_a_weight_may_be_a_float(shop: Shop) -> None:
     for weight in (90.5, True, "many"):
         bad = await shop.client.put("/admin/traffic", json={"weights": weights | {"2025-11-20-a": weight}})
         assert_problem(bad, 422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (2**64, "too large for a number of JSON to keep all digits"),
+        (7.5, "has the id 7.5, which is not a whole number"),
+        (True, "which is true or false"),
+        ("", "which is empty"),
+        (" ", "which is empty"),
+        ("a\n", "which has control characters"),
+        ("a\u0000", "which has control characters"),
+        ("\u2028", "which is empty"),
+        ("a\u0085b", "which has control characters"),
+        ("x" * 257, "which is over 256 characters"),
+        ("a\ufffd", "is not valid UTF-8"),
+        ([7], "has the id [7]"),
+    ],
+)
+async def test_no_item_gets_an_id_by_which_nothing_else_knows_it(shop: Shop, sent: object, said: str) -> None:
+    """It could not be deleted, nor looked at, nor seen by anybody."""
+    rows = [{"id": "item-9", "title": "New"}, {"id": sent, "title": "x"}]
+    body = assert_problem(await shop.client.post("/items", json=rows), 422, "invalid_change")
+    assert "change 2 has the id" in str(body["detail"])
+    assert said in str(body["detail"])
+    assert (await shop.get("/items/item-9")).json()["title"] != "New"
+
+
+@pytest.mark.parametrize("sent", [1e30, 2.0**63, -1e300])
+async def test_a_number_that_is_too_large_is_not_called_a_fraction(shop: Shop, sent: float) -> None:
+    response = await shop.post({"user_id": "u", "item_id": "item-9", "type": "view", "timestamp": sent})
+    assert "timestamp: is too large" in str(assert_problem(response, 422, "invalid_event")["detail"])
+    response = await shop.client.post("/search", json={"q": "tent", "k": sent})
+    assert "k: is too large" in str(assert_problem(response, 422, "invalid_request")["detail"])
