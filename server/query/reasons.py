@@ -1,9 +1,13 @@
 """Why an item is in an answer, in words: by the source that did most for it.
 
-What a source did is its share of the score above what an item has of which the source knows nothing. That is 0, and for
-the model the probability of an item drawn by chance.
+In a search that is the source with the greatest share of the score, above what an item has of which the source knows
+nothing: 0, and for the model the probability of an item drawn by chance. By that measure the model would do most for
+every item of a recommendation: what it finds likely is far from chance for all of them. So there it is the source
+without which the item would fall furthest, among the items that sources list and that could have been in the answer.
+What the model says of those that the answer does not have is not known. It is taken for what it says of an item drawn
+by chance, or for less where the item would otherwise be in the answer.
 
-Shapes: N items of a snapshot, K items of an answer, F features, S sources.
+Shapes: N items of a snapshot, K items of an answer, R listed items that are not among them, F features, S sources.
 """
 
 from __future__ import annotations
@@ -86,34 +90,79 @@ def reasons_of(
     alike = likeness_of(query, searcher, leaves, past.seen, past.history)
     if guided_by is None or not leaves:
         return alike
-    strongest = _Strongest(guided_by, leaves, scores)
+    strongest = _Strongest(guided_by, leaves, scores, _rivals(query, guided_by, leaves, past))
     origins = _Origins(searcher, past, guided_by, leaves)
     told = zip(alike, strongest.sources, strongest.features, strongest.value_KF, leaves, strict=True)
     return [_told(query, origins, *one) for one in told]
 
 
 class _Strongest:
-    """The source that did most for each item, and of its features the one with the greatest share.
+    """The source that did most for each item, and of its features the one with the greatest share, in a recommendation
+    above that of an item that could have been there instead.
 
     sources, features: K names; the feature of the model is empty.
     value_KF: what the sources say, float64.
     """
 
-    def __init__(self, guided_by: GuidedBy, leaves: Sequence[int], scores: Sequence[float]) -> None:
+    def __init__(
+        self, guided_by: GuidedBy, leaves: Sequence[int], scores: Sequence[float], rivals_R: NDArray[np.bool_] | None
+    ) -> None:
+        """rivals_R: which of the listed items could have been in the answer and are not, bool; None in a search."""
         weights = guided_by.weights
         self.value_KF = guided_by.features(leaves)
         share_KF = self.value_KF * weights.feature_F
-        model_K = np.array(scores) - share_KF.sum(1) + weights.model * np.log(len(guided_by.serial_N))
+        chance = -weights.model * np.log(len(guided_by.serial_N))
+        model_K = np.array(scores) - share_KF.sum(1) - chance
         if not any(map(str.isdigit, chain.from_iterable(chain.from_iterable(guided_by.words)))):
             share_KF[:, COLUMN["numbers"]] = 0.0  # every item has all numbers of a query that has none
         names = ["model", *SOURCES]
         share_SK = np.stack([model_K, *shares_by_source(share_KF).values()])
-        share_SK[0] = np.maximum(share_SK[0], 0.0)  # of several that did nothing, the model
-        self.sources = [names[place] for place in share_SK.argmax(0)]
+        most_SK = share_SK.copy()
+        most_SK[0] = np.maximum(most_SK[0], 0.0)  # of several that did nothing, the model
+        usual_F = np.zeros(len(FEATURES))
+        if rivals_R is not None:
+            share_RF = guided_by.said.value_CF[rivals_R] * weights.feature_F
+            fall_SK = _falls(share_SK, _shares_of_rivals(share_RF, min(scores) - chance))
+            most_SK = np.where(fall_SK == fall_SK.max(0), most_SK, -np.inf)  # of several as far, the greatest share
+            usual_F = share_RF.sum(0) / max(len(share_RF), 1)
+        self.sources = [names[place] for place in most_SK.argmax(0)]
         self.features = [
-            max(SOURCES.get(source, ()), key=lambda name: share_F[COLUMN[name]], default="")
-            for source, share_F in zip(self.sources, share_KF, strict=True)
+            max(SOURCES.get(source, ()), key=lambda name: over_F[COLUMN[name]], default="")
+            for source, over_F in zip(self.sources, share_KF - usual_F, strict=True)
         ]
+
+
+def _rivals(query: Query, guided_by: GuidedBy, leaves: Sequence[int], past: Past) -> NDArray[np.bool_] | None:
+    """As `_Strongest` takes them. An answer to a query with candidates has all that there could be."""
+    if query.text is not None:
+        return None
+    seen = [] if not query.exclude_seen else [interaction.leaf for interaction in past.interactions]
+    return ~np.isin(guided_by.said.item_C, [*leaves, *seen]) & (query.candidates is None)
+
+
+def _shares_of_rivals(share_RF: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """What the model and the sources add to each of them, float64 [S, R].
+
+    share_RF: what every feature adds.
+    least: the lowest score in the answer; the model's share is 0 for an item drawn by chance.
+    """
+    share_SR = np.stack([*shares_by_source(share_RF).values()])
+    return np.concatenate([np.minimum(least - share_SR.sum(0), 0.0)[None], share_SR])
+
+
+def _falls(share_SK: NDArray[np.float64], share_SR: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many ranks each item of an answer would fall without each source, int64 [S, K].
+
+    share_SK, share_SR: what the sources add to its items, and to others that could take their places.
+    """
+    share_SC = np.concatenate([share_SK, share_SR], axis=1)
+    score_C = share_SC.sum(0)
+    own = share_SK.shape[1]
+
+    def ranks(score_C: NDArray[np.float64]) -> NDArray[np.int64]:
+        return len(score_C) - np.searchsorted(np.sort(score_C), score_C[:own], "right")
+
+    return np.stack([ranks(score_C - share_C) for share_C in share_SC]) - ranks(score_C)
 
 
 class _Origins:
