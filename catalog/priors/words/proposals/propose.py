@@ -26,8 +26,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from catalog.priors.words.proposals.terms import Stems, TermsOf
 from catalog.priors.words.synonyms import MAX_SYNONYMS, fault_of
-from catalog.priors.words.terms import Stems, TermsOf
 
 __all__ = ["MIN_PEOPLE", "Alike", "ProposalSettings", "Proposed", "proposals"]
 
