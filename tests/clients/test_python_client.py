@@ -159,6 +159,13 @@ async def test_the_other_client_pages_and_batches_alike():
     assert results[0].unwrap().items[0].id == "A"
 
 
+@pytest.mark.parametrize("own", [{"relevance": None}, {}], ids=str)
+def test_relevance_is_none_where_a_server_has_not_learned_it(own):
+    server = mock_server(ANSWER | {"items": [{"id": "A", "title": "Tent", "score": -1.0, **own}]})
+    (item,) = server.client().search("tent").items
+    assert (item.score, item.relevance, item.fields) == (-1.0, None, {})
+
+
 def test_a_batch_is_lines_and_its_results_know_their_questions():
     title = "one line\u2028still the same"
     answer = ANSWER | {"items": [{"id": "A", "title": title, "score": -1.0, "relevance": 1.0}]}
