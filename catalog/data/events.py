@@ -6,11 +6,13 @@ The contract of an events file (Parquet or JSON):
     timestamp           Unix milliseconds, a whole number (a file in seconds, micro- or nanoseconds is told by its
                         numbers); or ISO 8601 text, such as 2025-11-20T12:00:00Z, or a Parquet timestamp, where a column
                         without any zone is UTC
-    type                view, click, cart, purchase or rating; never guessed: a file without the column is refused, and
-                        a row without a value is a broken one
+    type                view, click, cart, purchase, rating, dislike or impression; never guessed: a file without the
+                        column is refused, and a row without a type is a broken one
     query               string or null; an event with one is *search* behaviour, without one *recommendation* behaviour
     event_id            string or null; names an event of its user
     request_id          string or null; of the answer that showed the item
+    value               a finite number or null: of a rating the stars, of a purchase the money; files may lack the
+                        column
 
 An export adds `recorded_at`, when the server got the event (as `timestamp`), and `recorded_as`, the session under whose
 id it came, where that was merged into the user. Every further column of scalars or of lists of strings is kept.
@@ -33,6 +35,7 @@ __all__ = [
     "EVENTS_SCHEMA",
     "RECORDED_AS",
     "RECORDED_AT",
+    "VALUE",
     "EventType",
     "clean_events",
     "drop_unknown_items",
@@ -44,6 +47,7 @@ __all__ = [
 
 RECORDED_AT = "recorded_at"
 RECORDED_AS = "recorded_as"
+VALUE = "value"
 
 
 class EventType(StrEnum):
@@ -54,6 +58,13 @@ class EventType(StrEnum):
     CART = "cart"
     PURCHASE = "purchase"
     RATING = "rating"
+    DISLIKE = "dislike"
+    IMPRESSION = "impression"
+
+    @property
+    def is_interaction(self) -> bool:
+        """Whether the user chose the item: an impression only showed it, and a dislike is the opposite."""
+        return self not in (EventType.DISLIKE, EventType.IMPRESSION)
 
 
 EVENTS_SCHEMA = TableSchema(
@@ -71,7 +82,7 @@ EVENTS_SCHEMA = TableSchema(
     required=frozenset({"user_id", "item_id", "timestamp", "type"}),
     identifiers=frozenset({"user_id", "item_id", "event_id", "request_id", RECORDED_AS}),
     error=EventsError,
-    optional=pa.schema({RECORDED_AT: pa.int64(), RECORDED_AS: pa.string()}),
+    optional=pa.schema({VALUE: pa.float64(), RECORDED_AT: pa.int64(), RECORDED_AS: pa.string()}),
     times=frozenset({"timestamp", RECORDED_AT}),
 )
 
@@ -124,8 +135,9 @@ def unique_events(parts: Sequence[pa.Table], report: ValidationReport, *, marked
     counted. Of several parts, columns that are not the contract's are left away.
     """
     if len(parts) > 1:
-        parts = [part.select(EVENTS_SCHEMA.columns.names) for part in parts]
-    table = pa.concat_tables(parts)
+        contract = (*EVENTS_SCHEMA.columns.names, VALUE)
+        parts = [part.select([name for name in contract if name in part.column_names]) for part in parts]
+    table = pa.concat_tables(parts, promote_options="default")
     own_id = pc.binary_join_element_wise(table["user_id"], table["event_id"], "\x00")
     repeated = pc.invert(first_occurrences(own_id))
     table = report.drop(table, repeated, "duplicate event_id", show=("event_id",))
@@ -157,7 +169,19 @@ def _sound(table: pa.Table, report: ValidationReport) -> pa.Table:
     unknown = pc.invert(pc.is_in(table["type"], pa.array(list(EventType), pa.string())))
     reason = f"unknown type (known are {', '.join(EventType)})"
     table = report.drop(table, unknown, reason, show=("user_id", "item_id", "type"))
-    return _without_blank_queries(table, report)
+    return _with_finite_values(_without_blank_queries(table, report), report)
+
+
+def _with_finite_values(table: pa.Table, report: ValidationReport) -> pa.Table:
+    if VALUE not in table.column_names:
+        return table
+    endless = pc.fill_null(pc.invert(pc.is_finite(table[VALUE])), False)
+    number = pc.sum(endless).as_py() or 0
+    if number == 0:
+        return table
+    report.notes.append(f"{number:,} values that are no finite numbers were read as none")
+    value = pc.if_else(endless, pa.scalar(None, pa.float64()), table[VALUE])
+    return table.set_column(table.column_names.index(VALUE), VALUE, value)
 
 
 def _without_blank_queries(table: pa.Table, report: ValidationReport) -> pa.Table:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from catalog.data.events import EventType
+from catalog.data.events import VALUE, EventType
 from catalog.data.reading.encoding import EncodingError, LineEncodings, encoding_error
 from catalog.data.reading.names import bare_name
 from catalog.data.reading.stream import DAMAGED, opened
@@ -67,7 +67,7 @@ _EVENT_SCHEMA = pa.schema(
         "timestamp": pa.int64(),
         "type": pa.string(),
         "query": pa.string(),
-        "rating": pa.float64(),
+        VALUE: pa.float64(),
     }
 )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.data.events import EventType
+from catalog.data.events import VALUE, EventType
 from catalog.data.validation_report import ValidationReport
 from catalog.importers.dataset import Dataset, assemble
 from catalog.importers.delimited import decimals, find_file, has_file, read_columns, times
@@ -142,7 +142,7 @@ def _ratings(release: _Release, report: ValidationReport) -> pa.Table:
     wordy = pc.is_null(decimals(table["rating"]))
     table = mine.drop(table, wordy, "rating that is no number", show=columns)
     report.merge(mine)
-    return _events(table, EventType.RATING).append_column("rating", decimals(table["rating"]))
+    return _events(table, EventType.RATING).append_column(VALUE, decimals(table["rating"]))
 
 
 def _tags(path: Path, release: _Release, junk_tags: Collection[str], report: ValidationReport) -> pa.Table:

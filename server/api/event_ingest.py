@@ -131,4 +131,5 @@ def _check(index: int, row: object, now: int) -> Event | Rejected:
         event_id=body.event_id or uuid.uuid4().hex,
         query=body.query,
         request_id=body.request_id,
+        value=body.value,
     )

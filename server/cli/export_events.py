@@ -76,10 +76,11 @@ class Row(NamedTuple):
     event_id: str
     request_id: str | None
     recorded_as: str | None = None  # the session, where `user_id` is whom it was merged into
+    value: float | None = None
 
 
-NUMBERS = {"timestamp", "recorded_at", "place"}
-RUN_SCHEMA = pa.schema([(name, pa.int64() if name in NUMBERS else pa.string()) for name in Row._fields])
+KINDS = {**dict.fromkeys(("timestamp", "recorded_at", "place"), pa.int64()), "value": pa.float64()}
+RUN_SCHEMA = pa.schema([(name, KINDS.get(name, pa.string())) for name in Row._fields])
 
 
 @dataclass(slots=True)
@@ -221,6 +222,7 @@ def _log(redis: Redis) -> Iterator[Row]:
                     text["query"] or None,
                     text["event_id"],
                     text["request_id"] or None,
+                    value=float(text["value"]) if text.get("value") else None,
                 )
             start = f"({entries[-1][0].decode()}"
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
+from catalog.data.events import EventType
 from catalog.data.items import Items
 from catalog.errors import PriorsError
 from catalog.priors.live.events import LIVE_SOURCES
@@ -250,6 +251,9 @@ def _count(
     past_of: dict[str, tuple[str, ...]] = {}  # of users whose first event waits
     for event in events:
         past = event.past or past_of.pop(event.user, ())
+        if not EventType(event.type).is_interaction:
+            past_of[event.user] = past
+            continue
         if not (own := serials([event.item_id])):
             waiting.append(event)
             past_of[event.user] = past

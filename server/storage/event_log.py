@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
 from server.storage.keyspace import BUCKETS, ERASED_KEY, bucket_key, user_key
-from server.storage.protocol import LogBatch, LoggedEvent
+from server.storage.protocol import Deed, History, LogBatch, LoggedEvent
 from server.storage.redis_history import RUN_DIGITS
 
 __all__ = ["RedisEventLog"]
@@ -28,6 +29,8 @@ PAST = 50
 """Items of a user's past that are read."""
 USERS = 200
 """Users whose past is read in one round trip."""
+
+IMPRESSION = EventType.IMPRESSION.value.encode()
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
@@ -88,15 +91,24 @@ class RedisEventLog:
 LOGS = [bucket_key("log", bucket) for bucket in range(BUCKETS)]
 
 
-def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, str, str | None]]:
-    """Users, items and queries of the events that are newer than a time, in the order in which they came."""
+def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, Deed]]:
+    """Users and what they did in the events that are newer than a time, in the order in which they came."""
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: _place(entry[0]))
     fields = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
-    return [(f[b"user_id"].decode(), f[b"item_id"].decode(), f[b"query"].decode() or None) for f in fields]
+    return [(f[b"user_id"].decode(), _deed(f)) for f in fields if f[b"type"] != IMPRESSION]
 
 
-def _events(newer: Sequence[tuple[str, str, str | None]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
-    return tuple(LoggedEvent(digest_of(user), item, query, past.pop(user, ())) for user, item, query in newer)
+def _deed(fields: Mapping[bytes, bytes]) -> Deed:
+    value = fields.get(b"value")  # events of before there were values have none
+    item, query, kind = (fields[name].decode() for name in (b"item_id", b"query", b"type"))
+    return Deed(item, query or None, kind, float(value) if value else None)
+
+
+def _events(newer: Sequence[tuple[str, Deed]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
+    return tuple(
+        LoggedEvent(digest_of(user), deed.item_id, deed.query, past.pop(user, ()), deed.type, deed.value)
+        for user, deed in newer
+    )
 
 
 def _place(stream_id: bytes) -> tuple[int, int]:
@@ -105,4 +117,5 @@ def _place(stream_id: bytes) -> tuple[int, int]:
 
 
 def _items(members: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(orjson.loads(member[RUN_DIGITS:])[0] for member in members)[::-1]
+    deeds = [Deed(*orjson.loads(member[RUN_DIGITS:])[:3]) for member in members][::-1]
+    return tuple(item for item, _ in History.of(deeds, 0).visits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from catalog.data.changes import Change
 from catalog.data.events import EventType
@@ -21,6 +21,7 @@ __all__ = [
     "EMPTY",
     "ChangeBatch",
     "ChangeStore",
+    "Deed",
     "Event",
     "EventLog",
     "History",
@@ -49,25 +50,51 @@ class Event:
     event_id: str  # the store keeps one event of a user under an id, and ignores repetitions
     query: str | None = None
     request_id: str | None = None  # of the answer that showed the item
+    value: float | None = None  # of a rating the stars, of a purchase the money
 
 
 Visit = tuple[str, str | None]
 """An event of a history as prompts need it: its item, and the query that led there or None. A tuple, for speed."""
 
 
+class Deed(NamedTuple):
+    """An event of a history as it is stored. type: of `EventType`, as text, for speed."""
+
+    item_id: str
+    query: str | None
+    type: str
+    value: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class History:
-    """A user's latest events in time order, oldest first.
+    """A user's latest events in time order, oldest first, without dislikes and without what a dislike of its item
+    followed.
 
     visits: the events, whether or not the catalog has their items.
     runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
     item for one query are a single interaction.
     types: the type of each visit's event; empty where only the visits are known.
+    values: the value of each visit's event; empty where only the visits are known.
+    disliked: the items that the user dislikes: nothing that the user did with them came later.
     """
 
     visits: tuple[Visit, ...]
     runs: int
     types: tuple[str, ...] = ()
+    values: tuple[float | None, ...] = ()
+    disliked: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, deeds: Sequence[Deed], runs: int) -> History:
+        """The history of all events that are kept, oldest first."""
+        if any(deed.type == EventType.DISLIKE for deed in deeds):
+            deeds, disliked = _without_disliked(deeds)
+        else:
+            disliked = frozenset()
+        visits = tuple([(item, query) for item, query, _, _ in deeds])
+        types, values = tuple([deed.type for deed in deeds]), tuple([deed.value for deed in deeds])
+        return cls(visits, runs, types, values, disliked)
 
     def first(self, interactions: Sequence[Interaction]) -> int:
         """The absolute position of the first of `interactions`, which are all that a prompt may show of this history.
@@ -83,6 +110,23 @@ class History:
         return EventType(next((kind for (item, _), kind in newest_first if item == item_id), EventType.VIEW))
 
 
+def _without_disliked(deeds: Sequence[Deed]) -> tuple[list[Deed], frozenset[str]]:
+    """What is left of the events, oldest first, and the items that are disliked in the end."""
+    kept: list[Deed] = []
+    over: set[str] = set()  # items of which a later dislike was seen
+    chosen: set[str] = set()
+    disliked: set[str] = set()
+    for deed in reversed(deeds):
+        if deed.type == EventType.DISLIKE:
+            if deed.item_id not in chosen:
+                disliked.add(deed.item_id)
+            over.add(deed.item_id)
+        elif deed.item_id not in over:
+            chosen.add(deed.item_id)
+            kept.append(deed)
+    return kept[::-1], frozenset(disliked)
+
+
 EMPTY = History((), 0)
 
 
@@ -95,6 +139,7 @@ class PastEvent:
     type: EventType
     timestamp: int  # Unix milliseconds
     event_id: str
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +248,8 @@ class LoggedEvent:
     """An event of the log.
 
     user: SHA-256 of the user's id (`catalog.data.tombstones`).
+    type: of `EventType`, as text, for speed.
+    value: of a rating the stars, of a purchase the money.
     past: of a user's first event, the items that the user took before the time asked for, oldest first.
     """
 
@@ -210,6 +257,8 @@ class LoggedEvent:
     item_id: str
     query: str | None
     past: tuple[str, ...] = ()
+    type: str = EventType.VIEW.value
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

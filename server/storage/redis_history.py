@@ -20,7 +20,7 @@ from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
 from server.storage.keyspace import BUCKETS, CHECK_KEY, bucket_key, bucket_of, user_key
 from server.storage.merge import merge
-from server.storage.protocol import EMPTY, Event, History, PastEvent, PastEvents
+from server.storage.protocol import EMPTY, Deed, Event, History, PastEvent, PastEvents
 
 __all__ = ["RedisHistory", "durability_warnings"]
 
@@ -107,7 +107,8 @@ class RedisHistory:
         user = event.user_id
         keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids")]
         fields = (event.query or "", event.event_id, event.request_id or "")
-        values = (user, event.item_id, event.timestamp, event.type.value, *fields)
+        value = "" if event.value is None else repr(float(event.value))
+        values = (user, event.item_id, event.timestamp, event.type.value, *fields, value)
         return Call([*keys, bucket_key("log", bucket_of(user))], [now, *self._bounds, self._log_length, *values])
 
 
@@ -151,8 +152,12 @@ def _merged(user: Scored, session: Scored) -> History:
 
 
 def _history(events: Collection[list[Any]], runs: int) -> History:
-    visits = tuple([(item, query or None) for item, query, *_ in events])
-    return History(visits, runs, tuple([kind for _, _, kind, _ in events]))
+    deeds = [Deed(item, query or None, kind, _value(*value)) for item, query, kind, _, *value in events]
+    return History.of(deeds, runs)
+
+
+def _value(text: str | None = None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _runs(members: Sequence[bytes]) -> int:
@@ -160,7 +165,10 @@ def _runs(members: Sequence[bytes]) -> int:
 
 
 def _events(members: Sequence[bytes]) -> list[Any]:
-    """Item, query, type and event id of each member. Raises HistoryUnavailable for what another program wrote."""
+    """Item, query, type, event id and perhaps the value of each member.
+
+    Raises HistoryUnavailable for what another program wrote.
+    """
     try:
         return cast("list[Any]", orjson.loads(b"[%b]" % b",".join([member[RUN_DIGITS:] for member in members])))
     except orjson.JSONDecodeError as error:
@@ -168,5 +176,5 @@ def _events(members: Sequence[bytes]) -> list[Any]:
 
 
 def _past_event(member: bytes, time: float) -> PastEvent:
-    ((item, query, kind, event_id),) = _events([member])
-    return PastEvent(item, query or None, EventType(kind), int(time), event_id)
+    ((item, query, kind, event_id, *value),) = _events([member])
+    return PastEvent(item, query or None, EventType(kind), int(time), event_id, _value(*value))

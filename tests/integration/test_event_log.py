@@ -34,8 +34,8 @@ async def test_events_are_told_once_with_what_was_before(connect: Connect, log: 
     await history.append([event(1), event(2), event(3, query="tent"), event(4, user="bob")])
     batch = await log.begin(after, 6_400)
     assert set(batch.events) == {
-        LoggedEvent(digest_of("ada"), "i3", "tent", ("i1", "i2")),
-        LoggedEvent(digest_of("bob"), "i4", None),
+        LoggedEvent(digest_of("ada"), "i3", "tent", ("i1", "i2"), "click"),
+        LoggedEvent(digest_of("bob"), "i4", None, type="click"),
     }
     nothing = await log.since(batch.position, after)
     assert (nothing.events, nothing.oldest) == ((), None)

@@ -34,7 +34,7 @@ from tests.support.redis_store import settings as storage
 
 pytestmark = pytest.mark.integration
 
-FIELDS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", "request_id")
+FIELDS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", "request_id", "value")
 IDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=5)
 EVENTS = st.lists(
     st.builds(
@@ -46,6 +46,7 @@ EVENTS = st.lists(
         IDS,
         st.none() | IDS,
         st.none() | IDS,
+        st.none() | st.floats(allow_nan=False, allow_infinity=False),
     ),
     max_size=40,
 )

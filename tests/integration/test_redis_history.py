@@ -30,7 +30,7 @@ async def test_what_was_written_is_read_in_order(connect: Connect) -> None:
 
 
 async def test_every_field_is_in_the_log(connect: Connect, raw: Redis) -> None:
-    await connect().append([Event("ada/1", "i{2}", START, EventType.PURCHASE, "e:3", "Zelt für 2", "r4")])
+    await connect().append([Event("ada/1", "i{2}", START, EventType.PURCHASE, "e:3", "Zelt für 2", "r4", 0.1)])
     assert await log_of(raw) == [
         {
             "user_id": "ada/1",
@@ -40,8 +40,44 @@ async def test_every_field_is_in_the_log(connect: Connect, raw: Redis) -> None:
             "query": "Zelt für 2",
             "event_id": "e:3",
             "request_id": "r4",
+            "value": "0.1",
         }
     ]
+
+
+async def test_values_come_back_to_the_last_bit(connect: Connect) -> None:
+    history = connect()
+    values = [1 / 3, -1e300, 5e-324, 123456789012345.67, None]
+    await history.append([replace(event(n), value=value) for n, value in enumerate(values)])
+    assert (await history.read("ada")).values == tuple(values)
+    assert [past.value for past in (await history.past_events("ada", 9)).events] == values[::-1]
+
+
+async def test_members_without_a_value_are_read_as_before(connect: Connect, raw: Redis) -> None:
+    await raw.zadd(user_key("history", "ada"), {'0000000001["i1","rope","view","e1"]': START})
+    read = await connect().read("ada")
+    assert (read.visits, read.types, read.values) == ((("i1", "rope"),), ("view",), (None,))
+
+
+async def test_impressions_are_in_the_log_alone(connect: Connect, raw: Redis) -> None:
+    history = connect(history_length=2)
+    shown = [replace(event(n), type=EventType.IMPRESSION) for n in range(3, 9)]
+    assert await history.append([event(1), event(2), *shown, shown[0]]) == [True] * 8 + [False]
+    assert await items_of(history) == ["i1", "i2"]
+    assert (await history.past_events("ada", 9)).total == 2
+    assert [entry["type"] for entry in await log_of(raw)].count("impression") == 6
+
+
+async def test_a_dislike_takes_out_what_was_before_it_and_not_what_comes_after(connect: Connect) -> None:
+    history = connect()
+    disliked = replace(event(3, item="i1"), type=EventType.DISLIKE)
+    await history.append([event(1), event(2), disliked, event(4)])
+    read = await history.read("ada")
+    assert ([item for item, _ in read.visits], read.disliked, read.runs) == (["i2", "i4"], {"i1"}, 3)
+    assert [past.type for past in (await history.past_events("ada", 9)).events][1] == "dislike"
+    await history.append([event(5, item="i1"), event(6, item="i1", late_ms=5_500)])
+    read = await history.read("ada")
+    assert ([item for item, _ in read.visits], read.disliked) == (["i2", "i4", "i1"], frozenset())
 
 
 async def test_an_event_id_is_counted_once(connect: Connect, raw: Redis) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable, SessionTaken
-from server.storage.protocol import Event, History, PastEvent, PastEvents
+from server.storage.protocol import Deed, Event, History, PastEvent, PastEvents
 
 
 class MemoryHistory:
@@ -16,10 +17,10 @@ class MemoryHistory:
 
     async def read(self, user: str, session: str | None = None) -> History:
         await self.check()
-        events = self._of(user, session)
-        visits = tuple((e.item_id, e.query) for e in events)
+        deeds = [Deed(e.item_id, e.query, e.type.value, e.value) for e in self._of(user, session)]
+        visits = [deed[:2] for deed in deeds if deed.type != EventType.DISLIKE]
         runs = sum(left != right for left, right in zip(visits, (None, *visits), strict=False))
-        return History(visits, runs, tuple(e.type.value for e in events))
+        return History.of(deeds, runs)
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         await self.check()
@@ -29,14 +30,14 @@ class MemoryHistory:
     async def past_events(self, user: str, limit: int) -> PastEvents:
         await self.check()
         events = self._of(user)[::-1]
-        shown = [PastEvent(e.item_id, e.query, e.type, e.timestamp, e.event_id) for e in events[:limit]]
+        shown = [PastEvent(e.item_id, e.query, e.type, e.timestamp, e.event_id, e.value) for e in events[:limit]]
         return PastEvents(tuple(shown), len(events))
 
     async def merge(self, user: str, session: str) -> int:
         await self.check()
         if self.owners.setdefault(session, user) != user or self.owners.get(user) == session:
             raise SessionTaken(f"the session {session!r} belongs to another user")
-        moved = self._of(session)
+        moved = [e for e in self.events if e.user_id == session]
         self.events = [e for e in self.events if e.user_id != session]
         return sum(await self.append([replace(event, user_id=user) for event in moved]))
 
@@ -49,7 +50,8 @@ class MemoryHistory:
         return before - len(self.events)
 
     def _of(self, *users: str | None) -> list[Event]:
-        return sorted((e for e in self.events if e.user_id in users), key=lambda e: e.timestamp)
+        kept = (e for e in self.events if e.user_id in users and e.type != EventType.IMPRESSION)
+        return sorted(kept, key=lambda e: e.timestamp)
 
     def _record(self, event: Event, known: set[tuple[str, str]]) -> bool:
         if (event.user_id, event.event_id) in known:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
 from catalog.data.items import Items
 from catalog.text.prompts import Interaction, Task
 from trainer.core.errors import TrainerError
@@ -48,14 +49,18 @@ class Histories:
     texts: tuple[str, ...]
 
     @classmethod
-    def from_events(cls, events: pa.Table, items: Items, *, tie_seed: int = 0) -> Histories:
-        """The histories of an events table (`catalog/data/events.py`), without events of items that are not in `items`.
+    def from_events(
+        cls, events: pa.Table, items: Items, *, weights: EventWeights = EQUAL_WEIGHTS, tie_seed: int = 0
+    ) -> Histories:
+        """The histories of an events table (`catalog/data/events.py`), without events of items that are not in `items`,
+        and without those that count nothing, such as dislikes and what a dislike of the item followed.
 
         tie_seed: what the order of one moment's events is drawn from. It is not the seed of a training run, because all
             runs and all bundles are to be asked the same questions.
 
         Raises TrainerError if no event is left.
         """
+        weight_E = weights.of_events(events)
         table = events.select(["user_id", "item_id", "timestamp", "query"])
         users, names, queries = (
             table[name].combine_chunks().dictionary_encode() for name in ("user_id", "item_id", "query")
@@ -66,7 +71,7 @@ class Histories:
         user_E = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         times_E = table["timestamp"].to_numpy()
         order = chronological_order(users, names, queries, times_E, seed=tie_seed)
-        kept = order[rows_E[order] >= 0]
+        kept = order[(rows_E[order] >= 0) & (weight_E[order] > 0)]
         kept = kept[_changes(user_E[kept], rows_E[kept], queries_E[kept])]
         if len(kept) == 0:
             raise TrainerError("no event names an item of the catalog: do --items and --events belong together?")

@@ -21,10 +21,11 @@ MAX_EVENTS = 1_000  # of one request
 class Event:
     """One thing that a user did with an item. Ids may be whole numbers.
 
-    type: view, click, cart, purchase or rating.
+    type: view, click, cart, purchase, rating, dislike or impression.
     timestamp: Unix milliseconds, a datetime with a zone, or ISO 8601 text with one; the time of arrival where absent.
     query: what the user had typed, where it was a search.
     request_id: that of the answer that showed the item.
+    value: of a rating the stars, of a purchase the money.
     event_id: made here, before anything is sent. The server counts an id once, so the same event may be sent again
     after an error.
     """
@@ -35,6 +36,7 @@ class Event:
     timestamp: int | float | str | datetime | None = None
     query: str | None = None
     request_id: str | int | None = None
+    value: float | None = None
     event_id: str | int = field(default_factory=lambda: uuid.uuid4().hex)
 
     def parameters(self) -> dict[str, Any]:

@@ -229,6 +229,7 @@ class PastEvent(Body):
     type: str
     timestamp: int
     event_id: str
+    value: float | None = None
     title: str | None = None
 
 

@@ -650,7 +650,7 @@ export interface components {
          * @description What somebody did with an item.
          * @enum {string}
          */
-        EventType: "view" | "click" | "cart" | "purchase" | "rating";
+        EventType: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
         /** ExplanationBody */
         ExplanationBody: {
             /** Levels */
@@ -713,6 +713,11 @@ export interface components {
             timestamp: number;
             /** Event Id */
             event_id: string;
+            /**
+             * Value
+             * @description of a rating the stars, of a purchase the money; null where none was sent
+             */
+            value: number | null;
             /**
              * Title
              * @description of the item, a deleted one too; null where it has none, or the catalog never had it
@@ -3297,7 +3302,7 @@ export interface operations {
                      * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
                      */
-                    type: "view" | "click" | "cart" | "purchase" | "rating";
+                    type: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
                     /**
                      * Timestamp
                      * @description Unix milliseconds, or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z; the time of arrival where absent
@@ -3318,6 +3323,11 @@ export interface operations {
                      * @description of the answer that showed the item
                      */
                     request_id?: (string | number) | null;
+                    /**
+                     * Value
+                     * @description of a rating the stars, of a purchase the money
+                     */
+                    value?: number | null;
                     /** @description another name of `user_id` */
                     user?: string | number;
                     /** @description another name of `item_id` */
@@ -3331,7 +3341,7 @@ export interface operations {
                      * @description what the user did; never guessed, so that no purchase becomes a view
                      * @enum {string}
                      */
-                    type: "view" | "click" | "cart" | "purchase" | "rating";
+                    type: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
                     /**
                      * Timestamp
                      * @description Unix milliseconds, or ISO 8601 text with a zone, such as 2025-11-20T12:00:00Z; the time of arrival where absent
@@ -3352,6 +3362,11 @@ export interface operations {
                      * @description of the answer that showed the item
                      */
                     request_id?: (string | number) | null;
+                    /**
+                     * Value
+                     * @description of a rating the stars, of a purchase the money
+                     */
+                    value?: number | null;
                     /** @description another name of `user_id` */
                     user?: string | number;
                     /** @description another name of `item_id` */

@@ -74,7 +74,7 @@ export type ItemRecord = Record<string, unknown>;
 export interface Event {
   user_id: Id;
   item_id: Id;
-  type: "view" | "click" | "cart" | "purchase" | "rating";
+  type: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
   /** Unix milliseconds, a Date, or ISO 8601 text with a zone; the time of arrival where absent. */
   timestamp?: number | bigint | string | Date;
   /** What the user had typed, where it was a search. */
@@ -82,6 +82,8 @@ export interface Event {
   event_id?: string;
   /** Of the answer that showed the item. */
   request_id?: string;
+  /** Of a rating the stars, of a purchase the money. */
+  value?: number;
 }
 
 export type Scope = "read" | "write" | "admin";

@@ -72,6 +72,10 @@ class EventBody(RequestModel):
         Field(description="the same id is counted once, so a request can be repeated; a new one where absent"),
     ] = None
     request_id: Annotated[Identifier | None, Field(description="of the answer that showed the item")] = None
+    value: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, strict=True, description="of a rating the stars, of a purchase the money"),
+    ] = None
 
 
 def faults_of(error: ValidationError, row: object) -> list[dict[str, str]]:

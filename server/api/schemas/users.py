@@ -33,6 +33,7 @@ class HistoryEventBody(BaseModel):
     type: EventType
     timestamp: int = Field(description="Unix milliseconds")
     event_id: str
+    value: float | None = Field(description="of a rating the stars, of a purchase the money; null where none was sent")
     title: str | None = Field(
         description="of the item, a deleted one too; null where it has none, or the catalog never had it"
     )

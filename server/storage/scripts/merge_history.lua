@@ -3,7 +3,7 @@
 --
 -- KEYS, all with one hash tag: history, runs, event_ids (as in record_event.lua) and sessions of the user
 -- ARGV: the session, now, history_length, history_ms, event_ids_length, event_ids_ms, and how many events follow;
---   for each event its time and its JSON [item, query, type, event id], oldest first; then for each event id of the
+--   for each event its time and its JSON [item, query, type, event id, perhaps value], oldest first; then for each event id of the
 --   session the id and when it came
 -- The user is given the session's event ids too, so that an event that is sent again under the account is ignored.
 
@@ -26,10 +26,12 @@ local moved, run, item, query = 0, nil, nil, nil
 for i = first, last, 2 do
   local visit = cjson.decode(ARGV[i + 1])
   if not known[visit[4]] and not redis.call('ZSCORE', event_ids, visit[4]) then
-    if visit[1] ~= item or visit[2] ~= query then
+    if visit[3] == 'dislike' then
+      run = redis.call('GET', runs) or 0
+    elseif visit[1] ~= item or visit[2] ~= query then
       run = redis.call('INCR', runs)
+      item, query = visit[1], visit[2]
     end
-    item, query = visit[1], visit[2]
     redis.call('ZADD', history, ARGV[i], string.format('%010d', run) .. ARGV[i + 1])
     moved = moved + 1
   end

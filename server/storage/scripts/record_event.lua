@@ -1,8 +1,10 @@
--- Records an event of a user in the event log, and in the user's history in order of time.
+-- Records an event of a user in the event log, and in the user's history in order of time; an impression, which the user
+-- did not choose, in the log alone. A dislike is in the history, but is no interaction.
 -- Returns 1, or 0 where the event id was recorded before, and then changes nothing.
 --
 -- KEYS, all with one hash tag:
---   1 history    sorted set; score: time of the event, ms; member: ten digits of its run, then JSON [item, query, type, event id]
+--   1 history    sorted set; score: time of the event, ms; member: ten digits of its run, then JSON [item, query, type, event id],
+--                and the value, as text, where there is one
 --   2 runs       counter of the runs of equal (item, query) that the user had; a run is one interaction in a prompt
 --   3 event_ids  sorted set of recorded event ids; score: when they came, ms
 --   4 log        stream: the event's fields, "" where there is no value
@@ -13,28 +15,33 @@
 local history, runs, event_ids, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, history_length, history_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local event_ids_length, event_ids_ms, log_length = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local user, item, timestamp, kind, query, event_id, request_id = unpack(ARGV, 7, 13)
+local user, item, timestamp, kind, query, event_id, request_id, value = unpack(ARGV, 7, 14)
 
 if redis.call('ZSCORE', event_ids, event_id) then
   return 0
 end
 
 redis.call('XADD', log, 'MAXLEN', '~', log_length, '*', 'user_id', user, 'item_id', item, 'timestamp', timestamp,
-  'type', kind, 'query', query, 'event_id', event_id, 'request_id', request_id)
+  'type', kind, 'query', query, 'event_id', event_id, 'request_id', request_id, 'value', value)
 
-local newest = redis.call('ZRANGE', history, -1, -1)[1]
-local last = newest and cjson.decode(string.sub(newest, 11))
-local run
-if last and last[1] == item and last[2] == query then
-  run = redis.call('GET', runs) or 0
-else
-  run = redis.call('INCR', runs)
+if kind ~= 'impression' then
+  local newest = redis.call('ZRANGE', history, -1, -1)[1]
+  local last = newest and cjson.decode(string.sub(newest, 11))
+  local run
+  if kind == 'dislike' or (last and last[1] == item and last[2] == query) then
+    run = redis.call('GET', runs) or 0
+  else
+    run = redis.call('INCR', runs)
+  end
+  local fields = {item, query, kind, event_id}
+  if value ~= '' then
+    fields[5] = value
+  end
+  redis.call('ZADD', history, timestamp, string.format('%010d', run) .. cjson.encode(fields))
+  redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
+  redis.call('PEXPIRE', history, history_ms)
+  redis.call('PEXPIRE', runs, history_ms)
 end
-local member = string.format('%010d', run) .. cjson.encode({item, query, kind, event_id})
-redis.call('ZADD', history, timestamp, member)
-redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
-redis.call('PEXPIRE', history, history_ms)
-redis.call('PEXPIRE', runs, history_ms)
 
 -- Arrivals differ by at least a millisecond, so that ids of one batch, or after a clock stepped back, expire in order.
 local last_id = redis.call('ZRANGE', event_ids, -1, -1, 'WITHSCORES')

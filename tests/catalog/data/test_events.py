@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.events import EventType, read_events, write_events
+from catalog.data.tombstones import read_kept_events
 from catalog.errors import EventsError
 
 NOON = 1_700_000_000_000
@@ -51,6 +52,27 @@ def test_integers_as_identifiers_become_strings(jsonl):
     assert (row["user_id"], row["item_id"], row["event_id"]) == ("1", "2", "3")
 
 
+def test_values_are_finite_numbers_or_none(jsonl, tmp_path):
+    rows = [event(value=4), event(), event(value=2.5, type="purchase")]
+    assert read_events(jsonl(*rows))[0]["value"].to_pylist() == [4.0, None, 2.5]
+    pq.write_table(pa.Table.from_pylist([event(value=float("inf")), event(value=1.0)]), tmp_path / "e.parquet")
+    events, report = read_events(tmp_path / "e.parquet")
+    assert events["value"].to_pylist() == [None, 1.0]
+    assert (report.broken, report.notes) == (0, ["1 values that are no finite numbers were read as none"])
+    with pytest.raises(EventsError, match="'value' is list<item: int64>, it must be number"):
+        read_events(jsonl(event(value=[1])))
+
+
+def test_files_with_and_without_values_are_read_together(jsonl, tmp_path):
+    old, new = tmp_path / "old.parquet", jsonl(event(timestamp=NOON + 1, value=3))
+    pq.write_table(pa.Table.from_pylist([event(rating=5.0)]), old)
+    events, _ = read_kept_events([old, new], [])
+    assert events["value"].to_pylist() == [None, 3.0]
+    assert "rating" not in events.column_names
+    events, _ = read_kept_events([old, old], [])
+    assert "value" not in events.column_names
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), min_size=1, max_size=30))
 def test_events_are_sorted_by_user_and_time_and_ties_keep_their_order(tmp_path_factory, keys):
     rows = [event(user_id=user, timestamp=time, event_id=str(n)) for n, (user, time) in enumerate(keys)]
@@ -71,7 +93,7 @@ def test_events_are_sorted_by_user_and_time_and_ties_keep_their_order(tmp_path_f
         (event(timestamp=True), "timestamp that is no whole number"),
         (event(timestamp=-1), "broken timestamp"),
         (event(timestamp=NOON * 1000), "broken timestamp"),
-        (event(type="buy"), "unknown type (known are view, click, cart, purchase, rating)"),
+        (event(type="buy"), "unknown type (known are view, click, cart, purchase, rating, dislike, impression)"),
         (event(type=None), "unknown type"),
         (event(query=5), "query that is no string"),
         (event(event_id="e"), "duplicate event_id"),

@@ -49,7 +49,7 @@ def write(folder: Path, reviews: list[Any] = REVIEWS, extra: str = "") -> Path:
 
 def test_a_review_is_a_search_and_then_a_rating(tmp_path):
     events = read_amazon(write(tmp_path)).events.to_pylist()
-    mine = [(row["item_id"], row["type"], row["query"], row["rating"]) for row in events if row["user_id"] == "u1"]
+    mine = [(row["item_id"], row["type"], row["query"], row["value"]) for row in events if row["user_id"] == "u1"]
     assert (
         mine
         == [
@@ -180,7 +180,7 @@ USERS_2023 = [(row["user_id"], row["parent_asin"], row["timestamp"], row["rating
 
 def rated(events):
     wanted = [row for row in events.to_pylist() if row["type"] == "rating"]
-    return [(row["user_id"], row["item_id"], row["timestamp"], row["rating"]) for row in wanted]
+    return [(row["user_id"], row["item_id"], row["timestamp"], row["value"]) for row in wanted]
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def test_ratings_have_no_query_and_tags_are_queries(source):
     events = read_movielens(source).events
     first = {"event_id": None, "request_id": None}
     assert events.filter(pc.equal(events["user_id"], "7")).to_pylist() == [
-        {"user_id": "7", "item_id": "2", "timestamp": 10**12, "type": "rating", "query": None, "rating": 4.5} | first,
-        {"user_id": "7", "item_id": "1", "timestamp": 10**12, "type": "rating", "query": None, "rating": 0.5} | first,
-        {"user_id": "7", "item_id": "2", "timestamp": 10**12, "type": "click", "query": "dystopia", "rating": None}
+        {"user_id": "7", "item_id": "2", "timestamp": 10**12, "type": "rating", "query": None, "value": 4.5} | first,
+        {"user_id": "7", "item_id": "1", "timestamp": 10**12, "type": "rating", "query": None, "value": 0.5} | first,
+        {"user_id": "7", "item_id": "2", "timestamp": 10**12, "type": "click", "query": "dystopia", "value": None}
         | first,
     ]
     assert "pixar" in events["query"].to_pylist()
@@ -138,7 +138,7 @@ def read_old(source: Path) -> list[tuple[object, ...]]:
     assert dataset.items["title"].to_pylist() == ["Toy Story", "La Cité des enfants perdus"]
     assert dataset.items["categories"].to_pylist() == [["Animation", "Comedy"], ["Sci-Fi"]]
     wanted = dataset.events.filter(pc.equal(dataset.events["type"], "rating")).to_pylist()
-    return [(row["user_id"], row["item_id"], row["rating"], row["timestamp"]) for row in wanted]
+    return [(row["user_id"], row["item_id"], row["value"], row["timestamp"]) for row in wanted]
 
 
 EXPECTED = [("7", "2", 5.0, 978_300_760_000), ("7", "1", 3.0, 978_302_109_000), ("8", "1", 4.0, 978_301_968_000)]

@@ -18,6 +18,7 @@ def order_of_each(rows, names=NAMES, tie_seed=0):
     columns = zip(*rows, strict=True)
     table = pa.table(dict(zip(("user_id", "item_id", "timestamp", "query"), map(list, columns), strict=True)))
     table = table.set_column(3, "query", table["query"].cast(pa.string()))
+    table = table.append_column("type", pa.array(["view"] * len(rows)))
     h = Histories.from_events(table, items, tie_seed=tie_seed)
     return {
         h.users[u]: [(items.ids[h.items_E[e]], h.query(e)) for e in range(*h.span(u).indices(len(h)))]

@@ -19,6 +19,7 @@ def histories(*rows):
                 "user_id": users,
                 "item_id": items,
                 "timestamp": pa.array(times, pa.int64()),
+                "type": ["view"] * len(rows),
                 "query": pa.array(queries, pa.string()),
             }
         ),

@@ -21,7 +21,8 @@ def shop(items, users=3):
         for step in range(TAKEN)
     ]
     user, item, time, query = zip(*rows, strict=True)
-    events = pa.table({"user_id": user, "item_id": item, "timestamp": time, "query": pa.array(query, pa.string())})
+    columns = {"user_id": user, "item_id": item, "timestamp": time, "type": ["view"] * len(rows)}
+    events = pa.table(columns | {"query": pa.array(query, pa.string())})
     return Items(table), events
 
 

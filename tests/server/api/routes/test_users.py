@@ -22,7 +22,7 @@ async def test_a_history_comes_newest_first_with_titles(shop: Shop) -> None:
         ("rope:10m", "Title 2", START + 2),
         ("item-6", None, START + 1),
     ]
-    assert set(body["events"][0]) == {"item_id", "query", "type", "timestamp", "event_id", "title"}
+    assert set(body["events"][0]) == {"item_id", "query", "type", "timestamp", "event_id", "value", "title"}
 
 
 async def test_an_item_that_left_the_catalog_has_no_title(shop: Shop, history: MemoryHistory) -> None:

@@ -1,0 +1,84 @@
+"""What events count: a weight for each type, nothing for ratings that are too low, and nothing before a dislike.
+
+Training, priors and histories go by the same rules:
+
+    an interaction   counts the weight of its type, 1 where none is configured
+    a rating         under `positive_rating` counts nothing; one without a value counts as any other
+    a dislike        counts nothing, nor does what the user did with the item before it
+    an impression    counts nothing
+
+E events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from catalog.data.events import VALUE, EventType
+
+__all__ = ["EQUAL_WEIGHTS", "EventWeights"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventWeights:
+    """
+    weights: of types of interactions.
+    positive_rating: the least value of a rating that counts; None for any.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    positive_rating: float | None = None
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> EventWeights:
+        """Those of a recipe, as a bundle's manifest keeps it; a bundle from before there were any has equal ones."""
+        own = settings.get("events") or {}
+        return cls(dict(own.get("weights") or {}), own.get("positive_rating"))
+
+    def of(self, kind: str, value: float | None = None) -> float:
+        """What an event counts by itself; 0 for one that is not positive. kind: of `EventType`, as text."""
+        if kind in NO_INTERACTIONS:
+            return 0.0
+        low = self.positive_rating is not None and value is not None and value < self.positive_rating
+        return 0.0 if kind == RATING and low else self.weights.get(kind, 1.0)
+
+    def of_events(self, events: pa.Table) -> NDArray[np.float64]:
+        """What each row of an events table counts, float64 [E]; at one moment the later row came later."""
+        kinds = events["type"].combine_chunks().dictionary_encode()
+        weight_K = np.array([self.of(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
+        weight_E: NDArray[np.float64] = weight_K[kinds.indices.to_numpy(zero_copy_only=False)]
+        if self.positive_rating is not None and VALUE in events.column_names:
+            low = pc.and_(pc.equal(events["type"], RATING), pc.less(events[VALUE], self.positive_rating))
+            weight_E[pc.fill_null(low, False).to_numpy()] = 0
+        disliked_E = pc.equal(events["type"], DISLIKE).to_numpy()
+        if disliked_E.any():
+            weight_E[_before_dislikes(events, disliked_E)] = 0
+        return weight_E
+
+
+EQUAL_WEIGHTS = EventWeights()
+RATING, DISLIKE = EventType.RATING.value, EventType.DISLIKE.value
+NO_INTERACTIONS = frozenset(kind.value for kind in EventType if not kind.is_interaction)
+
+
+def _before_dislikes(events: pa.Table, disliked_E: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the user disliked the event's item later: bool [E]."""
+    user_E, item_E = (
+        events[name].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        for name in ("user_id", "item_id")
+    )
+    pair_E = user_E * (int(item_E.max(initial=0)) + 1) + item_E
+    _, pair_E = np.unique(pair_E, return_inverse=True)
+    place_E = np.empty(len(pair_E), np.int64)
+    place_E[np.argsort(events["timestamp"].to_numpy(), kind="stable")] = np.arange(len(pair_E))
+    last_P = np.full(int(pair_E.max(initial=-1)) + 1, -1, np.int64)
+    np.maximum.at(last_P, pair_E[disliked_E], place_E[disliked_E])
+    before_E: NDArray[np.bool_] = place_E < last_P[pair_E]
+    return before_E
