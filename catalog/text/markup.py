@@ -12,6 +12,7 @@ never ends, is made text before.
 """
 
 import html
+import html.entities
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -43,7 +44,12 @@ ATTRIBUTES = rf"(?=\s*/?>|\s+(?:[^\s\"'<>/=]+\s*=|(?:{BARE_ATTRIBUTES})[\s/>]))"
 TAG = rf"(?:/?{NAME}{ATTRIBUTES}|[a-z][\w.-]*\s+[a-z][\w:.-]*\s*=\s*[\"'])"
 LITERAL = re.compile(rf"<(?!{TAG}|!--|!doctype\s|\?xml\s)", re.IGNORECASE)
 CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
+WORDS = frozenset({"cent", "copy", "deg", "lt", "gt", "micro", "not", "para", "sect", "shy", "times", "yen"})
+"""Names of references that are words too: `cut&copy` is two."""
 AMPERSAND = re.compile(r"&(?P<reference>(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});)?", re.IGNORECASE)
+UNENDED = re.compile(r"&(?=(?P<name>[a-z][a-z0-9]{1,31})(?![a-z0-9;]))", re.IGNORECASE)
+"""An `&` before a name without a semicolon. Old pages have `caf&eacute` and `&copy 2020`, but browsers also read
+`cut&copy` or `?a=1&copy=2` so, and `&notes` as a negation and `es`; here only a whole name is a reference."""
 ESCAPED_TWICE = 0.9
 """Share of such values, of those in which any `&` or `<` is left, that makes a column one that was escaped twice."""
 
@@ -53,6 +59,8 @@ def plain_text(text: str) -> str:
 
     Takes time in proportion to the length of any text.
     """
+    if "&" in text:
+        text = UNENDED.sub(_ampersand, text)
     if "<" in text:
         parser = _PlainText()
         parser.feed(_with_literals(text))
@@ -73,6 +81,14 @@ def plain_column(values: Sequence[str | None]) -> list[str | None]:
     if _is_escaped(texts):
         texts = [plain_text(text) for text in texts]
     return [text or None for text in texts]
+
+
+def _ampersand(found: re.Match[str]) -> str:
+    """The `&` as it is where a browser would know the whole name, and nothing else is joined to it; else escaped."""
+    text, start, end = found.string, found.start(), found.end("name")
+    before, behind = text[max(start - 1, 0) : start], text[end : end + 1]
+    joined = before.isalnum() and found["name"] in WORDS
+    return "&" if found["name"] in html.entities.html5 and behind != "=" and not joined else "&amp;"
 
 
 class _PlainText(HTMLParser):

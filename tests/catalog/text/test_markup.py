@@ -25,6 +25,11 @@ from catalog.text.markup import plain_column, plain_text
         ("see <!-- here", "see <!-- here"),
         ("wow <!> <![x] <? ?>", "wow <!> <![x] <? ?>"),
         ("an <a that never ends", "an <a that never ends"),
+        ("http://x.com/?a=1&copy=2&region=3&lt=4", "http://x.com/?a=1&copy=2&region=3&lt=4"),
+        ("R&D&Regulatory, wash&notdry, usb&microusb", "R&D&Regulatory, wash&notdry, usb&microusb"),
+        ("Cut&copy, time&times", "Cut&copy, time&times"),
+        ("left&center &section &currency &parallel", "left&center &section &currency &parallel"),
+        ("<b>Q&A</b> &quotes &ltd &gtx", "Q&A &quotes &ltd &gtx"),
     ],
 )
 def test_what_is_no_tag_stays(text: str, plain: str) -> None:
@@ -48,6 +53,8 @@ def test_what_is_no_tag_stays(text: str, plain: str) -> None:
         ("<![CDATA[lens <b>cap</b>]]>", "lens cap"),
         ("Bob&#39;s &eacute;&#x301;&nbsp;&copy;", "Bob's é\u0301 ©"),
         ("<p> </p>", ""),
+        ("caf&eacute <b>&copy 2020</b> x &lt y &amp z &#39x", "café © 2020 x < y & z 'x"),
+        ("AT&amp;T&reg; &COPY; &AMP", "AT&T® © &"),
     ],
 )
 def test_markup_goes_and_words_keep_their_ends(text: str, plain: str) -> None:
@@ -89,7 +96,7 @@ def test_any_text_has_a_plain_one(parts: list[str]) -> None:
     "part",
     [
         *("<!--", "<!-- a> ", '<a x="', "<a x='> ", "<b>", "</", "<script>", "<![CDATA[", "<?xml ", "&#", "<p a"),
-        *("<b x=1", "<", "-->", "<p \t", "<p a= ", "<a:", "<!doctype ", "&amp", "<script></"),
+        *("<b x=1", "<", "-->", "<p \t", "<p a= ", "&copy", "&a", "&copy ", "<a:", "<!doctype ", "&amp", "<script></"),
     ],
 )
 def test_a_long_text_of_anything_takes_time_in_proportion(part: str) -> None:
