@@ -31,6 +31,8 @@ MAX_HEADER = 1 << 20
 DELIMITERS = (",", ";", "\t", "|")
 SEPARATOR_LINE = re.compile(r"^sep=(.)$", re.IGNORECASE)
 """What Excel writes, and reads, before the header."""
+IDENTIFIERS = frozenset({"userId", "movieId", "userID", "artistID", "tagID", "id", "user_id", "parent_asin"})
+"""Columns of ids in the data sets that are read so."""
 JOINED = "::"
 UNIT_SEPARATOR = "\x1f"
 """Stands for a delimiter of two characters, which arrow cannot take."""
@@ -72,6 +74,8 @@ def read_columns(
     nothing = pa.table({**{name: pa.array([], pa.string()) for name in columns}, LINE: pa.array([], pa.int64())})
     parts = batches(path, columns, report, delimiter=delimiter, quoted=quoted, header=header)
     table = pa.concat_tables([nothing, *parts])
+    for name in IDENTIFIERS & set(columns):
+        table = table.set_column(table.column_names.index(name), name, _ids(table[name]))
     return _without_swallowed(table, columns, report) if quoted else table
 
 
@@ -123,7 +127,7 @@ def batches(
                         yield pa.Table.from_batches([batch]).append_column(LINE, places)
     except EncodingError as fault:
         raise DatasetError(str(fault)) from fault
-    except (pa.ArrowInvalid, UnicodeDecodeError, *DAMAGED) as fault:
+    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error, *DAMAGED) as fault:
         raise DatasetError(f"{path}: not readable as delimited text ({fault})") from fault
 
 
@@ -143,7 +147,7 @@ class _Form:
 
     def rows(self) -> io.BufferedReader:
         """The file behind its header, as UTF-8."""
-        stream = opened(self.path, self.encoding)
+        stream = _opened(self.path, self.encoding)
         for _ in range(self.lines_before):
             stream.readline()
         if self.delimiter != JOINED:
@@ -153,10 +157,20 @@ class _Form:
 
     def row_at(self, line: int) -> str:
         """A line as it stands in the file."""
-        with opened(self.path, self.encoding) as stream:
+        with _opened(self.path, self.encoding) as stream:
             for _ in range(line - 1):
                 stream.readline()
             return stream.readline().decode("utf-8", "backslashreplace").rstrip("\r\n")[:300]
+
+
+def _opened(path: Path, encoding: str) -> io.BufferedReader:
+    """The text as UTF-8, with a line feed at the ends of lines: Excel for Mac writes carriage returns alone."""
+    stream = opened(path, encoding)
+    head = stream.peek(MAX_HEADER)
+    if b"\n" in head or b"\r" not in head[:-1]:
+        return stream
+    with stream:
+        return io.BufferedReader(io.BytesIO(stream.read().replace(b"\r", b"\n")))
 
 
 def _encoding(path: Path, report: ValidationReport) -> str:
@@ -179,7 +193,7 @@ def _form(
     if header is not None:
         return _Form(path, encoding, delimiter, tuple(header), 0)
     lines_before = 1
-    with opened(path, encoding) as stream:
+    with _opened(path, encoding) as stream:
         line = stream.readline(MAX_HEADER).decode("utf-8", "replace").strip("\r\n")
         if found := SEPARATOR_LINE.match(line):
             delimiter, lines_before = found[1], 2
@@ -210,6 +224,11 @@ def _without_swallowed(table: pa.Table, columns: Sequence[str], report: Validati
     return report.drop(table, broken, "quotation mark that does not end", show=columns)
 
 
+def _ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids without white space around them, and whole numbers that a column with gaps made floats as they were."""
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^(-?[0-9]{1,15})\.0*$", r"\1")
+
+
 def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Strings converted to int64, `7.0` and `7e2` too; null where a string is not a whole number."""
     trimmed = pc.replace_substring_regex(pc.ascii_trim_whitespace(column), r"(\d)(?:\.0*|,00?)$", r"\1")
@@ -230,7 +249,8 @@ def decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if not pc.any(pc.match_substring(column, ".")).as_py():
         column = pc.replace_substring(column, ",", ".")
-    return _parsed(column, r"^-?[0-9]{1,18}(\.[0-9]{0,18})?$", pa.float64())
+    unsigned = pc.replace_substring_regex(pc.ascii_trim_whitespace(column), r"^\+", "")
+    return _parsed(unsigned, r"^-?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?$", pa.float64())
 
 
 def times(column: pa.ChunkedArray, *, seconds: bool) -> pa.ChunkedArray:

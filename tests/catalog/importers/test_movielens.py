@@ -205,6 +205,52 @@ def test_times_are_numbers_in_any_unit_or_text(source, times):
     assert read_movielens(source).events.equals(whole.events)
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_lines_end_as_any_program_ends_them(source, end):
+    whole = read_movielens(source)
+    for name in ("movies", "ratings", "tags"):
+        path = source / f"{name}.csv"
+        path.write_bytes(path.read_text().replace("\n", end).encode())
+    assert read_movielens(source).events.equals(whole.events)
+    assert read_movielens(source).items.equals(whole.items)
+    with (source / "ratings.csv").open("ab") as file:
+        file.write(f"7,2,good,1{end}".encode())
+    report = str(read_movielens(source))
+    assert "ratings.csv line 5: userId='7', movieId='2', rating='good'" in report
+
+
+@pytest.mark.parametrize(
+    ("user", "film"), [("7.0", "2.0"), (" 7", "2 "), ("7.", "2"), ("7.00", "\t2.0 "), ("7", "2.0"), ('"7"', '" 2"')]
+)
+def test_ids_that_became_floats_or_have_spaces_around_them_are_ids(source, user, film):
+    whole = read_movielens(source)
+    (source / "ratings.csv").write_text(RATINGS.replace("7,2,", f"{user},{film},"))
+    assert read_movielens(source).events.equals(whole.events)
+
+
+def test_other_ids_keep_their_text(source):
+    (source / "movies.csv").write_text("movieId,title,genres\n007,A,X\n7.5,B,X\n1e3,C,X\n12345678901234567890.0,D,X\n")
+    (source / "ratings.csv").write_text("userId,movieId,rating,timestamp\n0.10,007,4.5,1000000000\n")
+    (source / "tags.csv").write_text("userId,movieId,tag,timestamp\n")
+    dataset = read_movielens(source)
+    assert dataset.items["item_id"].to_pylist() == ["007", "7.5", "1e3", "12345678901234567890.0"]
+    assert dataset.events["user_id"].to_pylist() == ["0.10"]
+
+
+@pytest.mark.parametrize(
+    ("stars", "rating"), [("4.5e0", 4.5), ("45E-1", 4.5), ("+4.5", 4.5), (".5", 0.5), ("5.", 5.0), ("-0.0", 0.0)]
+)
+def test_stars_are_numbers_in_any_form(source, stars, rating):
+    (source / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n7,2,{stars},1000000000\n")
+    assert read_movielens(source).events["rating"].drop_null().to_pylist() == [rating]
+
+
+def test_a_header_that_no_table_has_is_refused_in_a_line(source):
+    (source / "ratings.csv").write_text('"' + "x" * 200_000 + '",movieId\n')
+    with pytest.raises(DatasetError, match=r"ratings\.csv: not readable as delimited text"):
+        read_movielens(source)
+
+
 def test_the_names_of_kaggle_are_known(source):
     whole = read_movielens(source)
     for name in ("movie", "rating", "tag"):
