@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, Literal
@@ -65,6 +65,8 @@ ALL_WORDS = 0.999
 IS_NAMED = [COLUMN["exact_title"], COLUMN["identifier"]]
 HAS_WORDS = [COLUMN["covered"], COLUMN["same_clicks"], COLUMN["alike_clicks"]]
 
+MAX_SPLIT = 256
+"""Queries whose words are remembered."""
 MAX_ALIKE = 100
 """Queries like the one that is asked whose items count."""
 
@@ -132,7 +134,7 @@ class Priors:
         self.settings = settings or PriorSettings()
         self.learned = learned
         self._ways = [replace(self.settings.alike, shared_words=0.0), self.settings.alike]
-        self._split = _words(self.settings)
+        self._split = lru_cache(MAX_SPLIT)(_words(self.settings))  # several sources ask the same
         self.live = LiveEvents(learned, self.settings, self._split)
         self._count_NT = sp.csr_matrix(learned.count_TN.T)
         self._words = WordFeatures(
@@ -222,7 +224,7 @@ class Priors:
         parts = RECOMMENDATION_PARTS if query is None else PRIOR_PARTS
         seconds = {part: after - before for part, (before, after) in zip(parts, pairwise(moments), strict=True)}
         words = None if query is None else by_words.words
-        return Candidates(item_C, value_CF.astype(np.float32), words, seconds)
+        return Candidates(item_C, value_CF, words, seconds)
 
     def matching(self, query: str, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS) -> NDArray[np.uint8]:
         """Of every item 2 where it has all words of a query in one of its wordings, 1 where it has some: uint8 [N].
@@ -304,5 +306,5 @@ def _standing(readings: Mapping[str, float], stands_for: Mapping[str, str]) -> M
     return {typed: 1.0, **{reading: 0.99 * sure for reading, sure in readings.items() if reading != typed}}
 
 
-def _words(settings: PriorSettings) -> Callable[[str], list[str]]:
+def _words(settings: PriorSettings) -> Callable[[str], Sequence[str]]:
     return partial(words_of, analyzer(settings.words.language))

@@ -31,8 +31,10 @@ __all__ = [
     "PriorWeights",
     "open_weights",
     "prior_of",
+    "prior_of_values",
     "save_weights",
     "shares_by_source",
+    "values_of",
 ]
 
 POPULARITY = FEATURES.index("popularity")
@@ -156,10 +158,14 @@ def prior_of(candidates: Candidates, weights: PriorWeights) -> Prior:
 
     The static prior that belongs to it is `Priors.popularity_N`.
     """
-    value_C = candidates.value_CF @ weights.feature_F
-    return Prior(
-        candidates.item_C,
-        value_C.astype(np.float32),
-        model_weight=weights.model,
-        static_weight=float(weights.feature_F[POPULARITY]),
-    )
+    return prior_of_values(candidates.item_C, values_of(candidates, weights), weights)
+
+
+def values_of(candidates: Candidates, weights: PriorWeights) -> NDArray[np.float32]:
+    """g of the candidates, float32 [C]."""
+    return np.asarray(candidates.value_CF @ weights.feature_F, np.float32)
+
+
+def prior_of_values(leaf_C: NDArray[np.int64], value_C: NDArray[np.float32], weights: PriorWeights) -> Prior:
+    """What guides the search, of g of the candidates."""
+    return Prior(leaf_C, value_C, model_weight=weights.model, static_weight=float(weights.feature_F[POPULARITY]))

@@ -12,6 +12,7 @@ and a number that is kept with every edge for the others.
 Shapes: N items; R rows; e edges of a level; P listed leaves of all rows together, or the edges above them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,10 +51,11 @@ class Prior:
         if self.values.shape != self.leaves.shape or not np.isfinite(self.values).all():
             raise ItemIndexError("a prior needs one finite value for each of its leaves")
         weights = (self.model_weight, self.static_weight)
-        if not np.isfinite(weights).all() or self.model_weight < 0:
+        if not all(map(math.isfinite, weights)) or self.model_weight < 0:
             raise ItemIndexError(f"weights of {weights}: they must be finite, and the model's at least 0")
 
 
+NOTHING = np.empty(0, np.float32)
 NO_PRIOR = Prior(np.empty(0, np.int64), np.empty(0, np.float32))
 """Leaves the score to the model."""
 
@@ -62,6 +64,7 @@ class StaticPrior:
     """The static prior of a catalog, with its extremes below every edge.
 
     highest, lowest: for every level, the greatest and the smallest value below each edge, float32 [e].
+    top, bottom: the greatest and the smallest of all.
     """
 
     def __init__(self, index: ItemIndex, value_N: NDArray[np.floating]) -> None:
@@ -74,6 +77,7 @@ class StaticPrior:
         starts = [index.leaf_start(level + 1)[:-1] for level in range(index.depth)]
         self.highest = [np.maximum.reduceat(value, start) for start in starts]
         self.lowest = [np.minimum.reduceat(value, start) for start in starts]
+        self.top, self.bottom = self.highest[0].max(), self.lowest[0].min()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,48 +126,34 @@ class Guidance:
         wanted = [_wanted(prior, row, restriction) for row, prior in enumerate(priors)]
         leaf_P = np.concatenate([prior.leaves[kept] for prior, kept in zip(priors, wanted, strict=True)])
         value_P = np.concatenate([prior.values[kept] for prior, kept in zip(priors, wanted, strict=True)])
-        row_P = np.repeat(np.arange(len(priors)), [int(kept.sum()) for kept in wanted])
-        self.levels = list(self._bounds(index, row_P, leaf_P, value_P.astype(np.float32)))
-        self.offset_R = self._offsets()
-
-    def static_bounds(self, level: int, row_P: NDArray[np.int64], edge_P: NDArray[np.int64]) -> Floats:
-        """The greatest static part below edges of a level, each in its row, float32 [P]."""
-        weight_P = self.static_weight_R[row_P]
-        if self.static is None:
-            return np.zeros(len(edge_P), np.float32)
-        chosen = np.where(weight_P >= 0, self.static.highest[level][edge_P], self.static.lowest[level][edge_P])
-        return np.asarray(weight_P * chosen, np.float32)
+        end_R = np.cumsum([int(kept.sum()) for kept in wanted])
+        self.levels, most_R = self._bounds(index, end_R, leaf_P, value_P.astype(np.float32))
+        self.offset_R = self._offsets(most_R)
 
     def _bounds(
-        self, index: ItemIndex, row_P: NDArray[np.int64], leaf_P: NDArray[np.int64], value_P: Floats
-    ) -> list[LevelBounds]:
-        bounds = []
+        self, index: ItemIndex, leaf_end_R: NDArray[np.int64], leaf_P: NDArray[np.int64], value_P: Floats
+    ) -> tuple[list[LevelBounds], Floats]:
+        """The bounds at every level, and the greatest at the first of every row."""
+        from catalog.search.guidance_bounds import bounds_of_level  # it loads numba, which not every search needs
+
+        bounds, most_RL = [], []
         node_P = np.zeros_like(leaf_P)
         for level in range(index.depth):
-            start = index.leaf_start(level + 1)
-            edge_P = np.searchsorted(start, leaf_P, side="right") - 1
-            # the listed leaves of one row below one edge are neighbours and form a run
-            begins = np.ones(len(leaf_P), bool)
-            begins[1:] = (edge_P[1:] != edge_P[:-1]) | (row_P[1:] != row_P[:-1])
-            first = np.flatnonzero(begins)
-            edge, row = edge_P[first], row_P[first]
-            bound = np.maximum.reduceat(value_P, first) if len(first) > 0 else value_P
-            others = np.diff(np.append(first, len(leaf_P))) < start[edge + 1] - start[edge]
-            static = self.static_bounds(level, row, edge)
-            bound = np.where(others, np.maximum(bound, static), bound)
-            end_R = np.cumsum(np.bincount(row, minlength=len(self.weight_R)))
-            bounds.append(LevelBounds(edge, node_P[first], bound, row, end_R))
-            node_P = edge_P
-        return bounds
+            extremes = (NOTHING, NOTHING)
+            if self.static is not None:
+                extremes = self.static.highest[level], self.static.lowest[level]
+            node_P, edge, node, bound, row, end_R, most_R = bounds_of_level(
+                index.leaf_start(level + 1), node_P, leaf_P, value_P, leaf_end_R, self.static_weight_R, *extremes
+            )
+            bounds.append(LevelBounds(edge, node, bound, row, end_R))
+            most_RL.append(most_R)
+        return bounds, most_RL[0]
 
-    def _offsets(self) -> Floats:
-        rows = np.arange(len(self.weight_R))
-        offset_R = np.zeros(len(rows), np.float32)
-        if self.static is not None:
-            top, bottom = self.static.highest[0].max(), self.static.lowest[0].min()
-            offset_R = np.asarray(self.static_weight_R * np.where(self.static_weight_R >= 0, top, bottom), np.float32)
-        np.maximum.at(offset_R, self.levels[0].row_P, self.levels[0].bound_P)
-        return offset_R
+    def _offsets(self, most_R: Floats) -> Floats:
+        if self.static is None:
+            return np.maximum(most_R, np.float32(0))
+        weight_R, top, bottom = self.static_weight_R, self.static.top, self.static.bottom
+        return np.maximum(most_R, np.asarray(weight_R * np.where(weight_R >= 0, top, bottom), np.float32))
 
 
 def _wanted(prior: Prior, row: int, restriction: Restriction | None) -> NDArray[np.bool_]:

@@ -9,18 +9,17 @@ Shapes: R rows, G of them with one filter; B beams before and A after of all row
 C codes of the level; D listed leaves of the restriction; P edges above listed leaves of the guidance; e edges.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from catalog.search.beam_layout import DEAD, BeamLayout, Beams
 from catalog.search.device_index import DeviceIndex
 from catalog.search.guidance import Guidance
+from catalog.search.guidance_bounds import compiled
 from catalog.search.restriction import Restriction
 
 __all__ = ["NumbaExpansion"]
@@ -36,14 +35,6 @@ LEAST = np.finfo(np.float32).min
 
 BEAM_TYPES = (np.float32, np.float32, np.int32, np.int32, np.int32)
 """The types of the arrays of Beams."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function at its first call, and cache the machine code in __pycache__ or NUMBA_CACHE_DIR."""
-    machine_code: Function = njit(cache=True, nogil=True, error_model="numpy")(function)
-    return machine_code
 
 
 class NumbaExpansion:

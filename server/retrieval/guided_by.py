@@ -6,13 +6,13 @@ Shapes: N items of a snapshot, C candidates, K items of an answer, F features, H
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.priors.priors import FEATURES, Candidates, Fit, PriorPart, Priors
-from catalog.priors.weights import POPULARITY, PriorWeights, prior_of
+from catalog.priors.weights import POPULARITY, PriorWeights, prior_of_values, values_of
 from catalog.search.calibration import rivals_of
 from catalog.search.guidance import Prior
 
@@ -85,10 +85,12 @@ def guided_by(
 
     leaf_S: the leaf of every serial number, int64.
     """
-    prior = prior_of(candidates, weights)
-    leaf_C = leaf_S[prior.leaves]
-    order_C = np.argsort(leaf_C)
-    said = Candidates(leaf_C[order_C], candidates.value_CF[order_C], candidates.words, candidates.seconds)
-    guiding = Prior(said.item_C, prior.values[order_C], prior.model_weight, prior.static_weight)
+    value_C, leaf_C = values_of(candidates, weights), leaf_S[candidates.item_C]
+    said, rivals = replace(candidates, item_C=leaf_C), rivals_of(value_C)
+    if (leaf_C[1:] < leaf_C[:-1]).any():  # where items came since, the order of leaves is not that of serial numbers
+        order_C = np.argsort(leaf_C)
+        value_C = value_C[order_C]
+        said = replace(candidates, item_C=leaf_C[order_C], value_CF=candidates.value_CF[order_C])
+    guiding = prior_of_values(said.item_C, value_C, weights)
     fit = candidates.fit if candidates.words is not None else None
-    return GuidedBy(guiding, fit, rivals_of(prior.values), priors, weights, said, serial_N, history_H)
+    return GuidedBy(guiding, fit, rivals, priors, weights, said, serial_N, history_H)

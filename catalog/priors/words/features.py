@@ -149,7 +149,7 @@ class WordFeatures:
         match_N[[*found.titled, *found.named, *found.begun]] = 2
         return match_N  # type: ignore[no-any-return]
 
-    def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float64]) -> None:
+    def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float32]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
         value_CF[:, NUMBERS] = not any(map(_has_digit, found.words))
         if found.words:

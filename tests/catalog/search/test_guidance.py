@@ -168,3 +168,40 @@ def test_a_static_prior_needs_a_finite_value_for_every_leaf():
         StaticPrior(index, np.zeros(3))
     with pytest.raises(ItemIndexError, match="not finite"):
         StaticPrior(index, np.array([0, 1, np.inf, 2]))
+
+
+@given(guided_batches())
+def test_bounds_are_the_greatest_prior_below_each_edge(batch):
+    """Written out leaf by leaf, for every edge that has listed leaves below it which the row may return."""
+    index, rows, static_N, priors = batch
+    static = None if static_N is None else StaticPrior(index, static_N)
+    restriction = restriction_of(index, rows)
+    guidance = Guidance(index, priors, static, restriction)
+    for level, bounds in enumerate(guidance.levels):
+        start = index.leaf_start(level + 1)
+        above = index.leaf_start(level)
+        found = np.split(np.arange(len(bounds.edge_P)), bounds.end_R[:-1])
+        for row, (prior, own) in enumerate(zip(priors, found, strict=True)):
+            wanted = set(prior.leaves.tolist()) & set(wanted_by(index, rows[row]))
+            edges = [edge for edge in range(len(start) - 1) if wanted & set(range(start[edge], start[edge + 1]))]
+            assert bounds.edge_P[own].tolist() == edges
+            assert bounds.row_P[own].tolist() == [row] * len(edges)
+            assert bounds.node_P[own].tolist() == [int(np.searchsorted(above, start[e], "right")) - 1 for e in edges]
+            most = []
+            for edge in edges:
+                below = set(range(start[edge], start[edge + 1]))
+                values = [
+                    value for leaf, value in zip(prior.leaves, prior.values, strict=True) if leaf in below & wanted
+                ]
+                if below - wanted:
+                    weight = FLOAT(0 if static is None else prior.static_weight)
+                    of_static = np.zeros(1) if static_N is None else static_N[start[edge] : start[edge + 1]]
+                    values.append((weight * of_static.astype(FLOAT)).max())
+                most.append(max(values))
+            assert bounds.bound_P[own].tolist() == most
+    least = np.zeros(len(priors), FLOAT)
+    if static_N is not None:
+        least = np.array([(FLOAT(prior.static_weight) * static_N.astype(FLOAT)).max() for prior in priors], FLOAT)
+    for row, offset in enumerate(guidance.offset_R.tolist()):
+        own = guidance.levels[0].row_P == row
+        assert offset == max([least[row], *guidance.levels[0].bound_P[own]])

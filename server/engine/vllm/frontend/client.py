@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.ids.index import ItemIndex
+from catalog.search.guidance import NO_PRIOR
 from server.core.settings import EngineSettings
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, RankableBundle, Ranking, RankRequest, check_limits, normalization
@@ -185,7 +186,8 @@ class VllmEngine:
         self._index_files.reference(PUBLISHED, bundle.index)
         directory = str(bundle.index_dir.resolve())
         await self._call("install_index", PUBLISHED, directory, timeout=INSTALL_SECONDS)
-        await self.rank(RankRequest([0], 1, min(WARM_UP_WIDTH, self._settings.max_width), "warm-up"))
+        width = min(WARM_UP_WIDTH, self._settings.max_width)
+        await self.rank(RankRequest([0], 1, width, "warm-up", prior=NO_PRIOR))  # guided, to compile that too
 
     async def _check_fits(self, bundle: RankableBundle) -> None:
         """Raise EngineError unless the model that is loaded can hold the bundle's weights."""
