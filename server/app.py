@@ -17,20 +17,10 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import (
-    batch,
-    events,
-    items,
-    keys,
-    models,
-    operations,
-    search,
-    static,
-    synonyms,
-    traffic,
-    users,
-)
+from server.api.routes import batch, events, items, operations, search, static, synonyms, users
+from server.api.routes.admin import audit, keys, models, traffic
 from server.api.transport import root_path
+from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
 from server.api.transport.head import HeadMiddleware
 from server.api.transport.middleware import REQUEST_ID, ProblemMiddleware, RequestContextMiddleware
@@ -50,11 +40,12 @@ from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
-from server.storage.change_log import RedisChanges
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
+from server.storage.protocol import AuditLog, ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
 from server.storage.redis_history import RedisHistory
-from server.storage.shared_state import RedisSplit, RedisSynonyms
+from server.storage.shared.audit_log import RedisAuditLog
+from server.storage.shared.change_log import RedisChanges
+from server.storage.shared.state import RedisSplit, RedisSynonyms
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -80,6 +71,10 @@ def connect_synonyms(settings: Settings) -> SynonymStore:
     return RedisSynonyms(settings.storage)
 
 
+def connect_audit(settings: Settings) -> AuditLog:
+    return RedisAuditLog(settings.storage)
+
+
 def connect_log(settings: Settings) -> EventLog:
     return RedisEventLog(settings.storage)
 
@@ -97,6 +92,7 @@ def create_app(
     keep: Callable[[Settings], ChangeStore] = connect_changes,
     keep_split: Callable[[Settings], SplitStore] = connect_split,
     keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
+    keep_audit: Callable[[Settings], AuditLog] = connect_audit,
     follow: Callable[[Settings], EventLog] = connect_log,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
 ) -> FastAPI:
@@ -105,7 +101,7 @@ def create_app(
     Raises SettingsError for a root path that is an address of the server's own. Entering the lifespan raises
     KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that cannot be served and EngineError
     for an engine that does not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`,
-    `keep`, `keep_split`, `keep_synonyms`, `follow` and `trace` are for tests.
+    `keep`, `keep_split`, `keep_synonyms`, `keep_audit`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -118,6 +114,8 @@ def create_app(
             if provider is not None:
                 stack.push_async_callback(asyncio.to_thread, provider.shutdown)
             stack.push_async_callback(history.close)
+            audit_log = keep_audit(settings)
+            stack.push_async_callback(audit_log.close)
             stack.push_async_callback(deployments.stop)
             event_sync = EventSync(deployments.router, follow(settings))
             stack.push_async_callback(event_sync.stop)
@@ -136,7 +134,7 @@ def create_app(
             await event_sync.start()
             await _warn_about_redis(history)
             syncs = catalog_sync, traffic_sync, synonym_sync
-            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, settings)
+            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, audit_log, settings)
             yield
 
     app = FastAPI(
@@ -152,7 +150,7 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
-    for part in (search, batch, events, items, synonyms, models, traffic, keys, operations, static, users):
+    for part in (search, batch, events, items, synonyms, models, traffic, keys, audit, operations, static, users):
         app.include_router(part.router)
     if settings.root_path:
         root_path.install(app, settings.root_path)
@@ -162,6 +160,7 @@ def create_app(
 def _surround(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first."""
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(AuditMiddleware)
     app.add_middleware(
         RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
     )
@@ -184,6 +183,7 @@ def _assemble(
     syncs: tuple[CatalogSync, TrafficSync, SynonymSync],
     synonyms_of_shop: SynonymReader,
     keyring: Keyring,
+    audit_log: AuditLog,
     settings: Settings,
 ) -> Parts:
     catalog_sync, traffic_sync, synonym_sync = syncs
@@ -212,6 +212,7 @@ def _assemble(
         traffic_sync,
         synonym_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
+        audit_log,
         frozenset(settings.cors_origins),
     )
 

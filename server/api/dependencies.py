@@ -17,10 +17,11 @@ from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
-from server.storage.protocol import HistoryStore
+from server.storage.protocol import AuditLog, HistoryStore
 
 __all__ = [
     "AdmissionDep",
+    "AuditLogDep",
     "AuthorizerDep",
     "BatchRunnerDep",
     "CatalogSyncDep",
@@ -52,6 +53,7 @@ class Parts:
     traffic_sync: TrafficSync
     synonym_sync: SynonymSync
     batch_runner: BatchRunner
+    audit_log: AuditLog
     cors_origins: frozenset[str]
 
 
@@ -103,6 +105,10 @@ async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
     return parts.synonym_sync
 
 
+async def get_audit_log(parts: PartsDep) -> AuditLog:
+    return parts.audit_log
+
+
 async def get_authorizer(parts: PartsDep) -> Authorizer:
     return parts.authorizer
 
@@ -127,6 +133,7 @@ class RequiredScope(SecurityBase):
     async def __call__(self, request: Request) -> None:
         parts: Parts = request.app.state.parts
         parts.authorizer.admit(request, self.scope)
+        request.state.scope = self.scope
 
 
 def require(scope: Scope) -> Any:
@@ -138,6 +145,7 @@ def require(scope: Scope) -> Any:
     return Security(RequiredScope(scope), scopes=[scope])
 
 
+AuditLogDep = Annotated[AuditLog, Depends(get_audit_log)]
 AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]
 BatchRunnerDep = Annotated[BatchRunner, Depends(get_batch_runner)]

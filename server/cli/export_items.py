@@ -24,7 +24,7 @@ from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.core.settings import StorageSettings
-from server.storage.change_log import RedisChanges
+from server.storage.shared.change_log import RedisChanges
 
 __all__ = ["main", "served_items"]
 

@@ -30,6 +30,10 @@ For the synonyms, of which there are at most 10,000 words and phrases:
 
     gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
 
+For the audit log:
+
+    gemserve:{audit}:log            stream of about the last AUDIT_LENGTH changes of administrators; never expires
+
 For readiness:
 
     gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
@@ -45,6 +49,8 @@ from typing import Literal
 from urllib.parse import quote
 
 __all__ = [
+    "AUDIT_KEY",
+    "AUDIT_LENGTH",
     "BUCKETS",
     "CHANGES_KEY",
     "CHECK_KEY",
@@ -66,6 +72,8 @@ ORDER_KEY = "gemserve:{catalog}:order"
 NUMBER_KEY = "gemserve:{catalog}:number"
 SPLIT_KEY = "gemserve:{traffic}:split"
 SYNONYMS_KEY = "gemserve:{synonyms}:sets"
+AUDIT_KEY = "gemserve:{audit}:log"
+AUDIT_LENGTH = 10_000
 CHECK_KEY = "gemserve:{check}:write"
 ERASED_KEY = "gemserve:{erased}:users"
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew

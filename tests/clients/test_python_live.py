@@ -255,6 +255,15 @@ def test_keys_are_made_limited_and_revoked(shop, connect):
         shop.revoke_key(left.id)
 
 
+def test_changes_are_listed_with_their_makers(shop):
+    made = shop.create_key("page", ["read"])
+    shop.revoke_key(made.id)
+    page = shop.audit(limit=1)
+    assert (page.changes[0].method, page.changes[0].target) == ("DELETE", {"key_id": made.id})
+    (before,) = shop.audit(limit=1, cursor=page.next_cursor).changes
+    assert (before.method, before.route, before.target) == ("POST", "/admin/keys", {})
+
+
 def test_a_key_for_some_items_some_routes_and_some_time(shop, connect):
     moment = datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)
     made = shop.create_key("cheap", ["read"], expires_at=moment, filter_by="price < 100", routes=["POST /search"])

@@ -15,13 +15,13 @@ from catalog.data.changes import Delete
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
-from server.storage.change_log import RedisChanges
 from server.storage.event_log import RedisEventLog
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.primary import pool
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
-from server.storage.shared_state import RedisSplit
+from server.storage.shared.change_log import RedisChanges
+from server.storage.shared.state import RedisSplit
 from tests.integration.test_redis_faults import EVENT, open_shop
 from tests.support.problems import assert_problem
 

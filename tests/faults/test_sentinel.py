@@ -14,12 +14,12 @@ from catalog.data.events import EventType
 from server.cli import export_events
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
-from server.storage.change_log import RedisChanges
 from server.storage.event_log import RedisEventLog
 from server.storage.primary import address, pool
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
-from server.storage.shared_state import RedisSplit, RedisSynonyms
+from server.storage.shared.change_log import RedisChanges
+from server.storage.shared.state import RedisSplit, RedisSynonyms
 from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, Cluster, cluster
 
 pytestmark = pytest.mark.integration

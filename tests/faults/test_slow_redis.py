@@ -11,10 +11,10 @@ from redis import Redis
 
 from catalog.data.changes import Delete
 from server.core.errors import HistoryUnavailable
-from server.storage.change_log import RedisChanges
 from server.storage.client import RedisClient
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
+from server.storage.shared.change_log import RedisChanges
 from tests.faults.proxy import Proxy
 from tests.integration.test_redis_faults import EVENT, degraded, open_shop
 from tests.support.problems import assert_problem

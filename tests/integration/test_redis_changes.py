@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from catalog.data.changes import Delete, Upsert
 from server.core.errors import HistoryUnavailable
-from server.storage.change_log import RedisChanges
 from server.storage.keyspace import CHANGES_KEY
 from server.storage.managed_redis import free_port
 from server.storage.protocol import ChangeBatch
+from server.storage.shared.change_log import RedisChanges
 from tests.support.redis_store import settings
 
 pytestmark = pytest.mark.integration
@@ -54,7 +54,7 @@ async def test_what_is_kept_is_bounded_by_the_items(store: RedisChanges, raw: Re
 
 
 async def test_many_changes_are_read_page_by_page(store: RedisChanges, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.storage.change_log.PAGE", 10)
+    monkeypatch.setattr("server.storage.shared.change_log.PAGE", 10)
     for n in range(12):
         rows = {f"{n}-{i}": Delete(f"{n}-{i}") for i in range(n % 9 + 1)}
         assert await store.write(rows, expected=n, number=n + 1)

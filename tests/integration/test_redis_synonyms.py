@@ -11,7 +11,7 @@ from server.core.errors import HistoryUnavailable
 from server.storage.keyspace import SYNONYMS_KEY
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSynonyms
-from server.storage.shared_state import RedisSynonyms
+from server.storage.shared.state import RedisSynonyms
 from tests.integration.test_redis_traffic_split import bundles, open_shop
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem

@@ -19,7 +19,7 @@ from server.serving.manager import DeploymentManager
 from server.storage.keyspace import SPLIT_KEY
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSplit
-from server.storage.shared_state import RedisSplit
+from server.storage.shared.state import RedisSplit
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.redis_store import settings

@@ -13,9 +13,9 @@ from catalog.data.changes import Upsert
 from catalog.data.items import write_items
 from server.cli import retrain
 from server.core.settings import StorageSettings, read_settings
-from server.storage.change_log import RedisChanges
 from server.storage.managed_redis import managed_redis
 from server.storage.redis_history import RedisHistory
+from server.storage.shared.change_log import RedisChanges
 from tests.support.redis_store import event
 from tests.support.small_shop import make_items, make_manifest
 

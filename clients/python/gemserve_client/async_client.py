@@ -82,6 +82,7 @@ class AsyncClient:
     keys = method(endpoints.keys)
     create_key = method(endpoints.create_key)
     revoke_key = method(endpoints.revoke_key)
+    audit = method(endpoints.audit)
     version = method(endpoints.version)
     ready = method(endpoints.ready)
 

@@ -88,6 +88,7 @@ class Client:
     keys = method(endpoints.keys)
     create_key = method(endpoints.create_key)
     revoke_key = method(endpoints.revoke_key)
+    audit = method(endpoints.audit)
     version = method(endpoints.version)
     ready = method(endpoints.ready)
 

@@ -283,6 +283,13 @@ def revoke_key(key_id: str) -> Call[None]:
     return Call("DELETE", f"/admin/keys/{_quoted(key_id, 'key_id')}", lambda _: None)
 
 
+def audit(*, limit: int | None = None, cursor: str | None = None) -> Call[responses.AuditPage]:
+    """The latest changes and who made them, the newest first; `cursor`: `next_cursor` of the page before."""
+    given = {"limit": limit, "cursor": cursor}
+    query = {name: plain(value, name) for name, value in given.items() if value is not None}
+    return Call("GET", "/admin/audit", _reading(responses.AuditPage), query)
+
+
 def version() -> Call[responses.Version]:
     """Which model answers, over which catalog."""
     return Call("GET", "/version", _reading(responses.Version))

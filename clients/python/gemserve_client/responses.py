@@ -349,6 +349,30 @@ class Key(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedChange(Body):
+    """A change over HTTP and the key that it came with; `at`: Unix milliseconds. `target`: what the route leaves open,
+    such as an item's id, and of a user SHA-256 of the id."""
+
+    at: int
+    request_id: str
+    key: str | None = None
+    key_name: str | None = None
+    address: str
+    method: str
+    route: str
+    target: Mapping[str, str] = field(default_factory=dict)
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage(Body):
+    """Changes, the newest first."""
+
+    changes: tuple[AuditedChange, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey(Key):
     """`key` is told this once, and is not in the repr."""
 

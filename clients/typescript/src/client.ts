@@ -31,6 +31,7 @@ import type {
   SynonymSet,
   SynonymsDeleted,
   SynonymsPage,
+  AuditPage,
   SynonymsWritten,
   Traffic,
   Version,
@@ -181,11 +182,7 @@ export class GemserveClient {
     page: { limit?: number; cursor?: string | null } = {},
     options?: CallOptions,
   ): Promise<SynonymsPage> {
-    const query = new URLSearchParams();
-    if (page.limit !== undefined) query.set("limit", String(page.limit));
-    if (page.cursor != null) query.set("cursor", page.cursor);
-    const search = query.size > 0 ? `?${query}` : "";
-    return (await this.#connection.send({ method: "GET", path: `/synonyms${search}` }, options)) as SynonymsPage;
+    return (await this.#connection.send({ method: "GET", path: `/synonyms${pageQuery(page)}` }, options)) as SynonymsPage;
   }
 
   /** One set of synonyms. */
@@ -250,6 +247,11 @@ export class GemserveClient {
     await this.#connection.send({ method: "DELETE", path: path`/admin/keys/${idText(id, "id")}` }, options);
   }
 
+  /** The latest changes and who made them, the newest first; `cursor` is `next_cursor` of the page before. */
+  async audit(page: { limit?: number; cursor?: string | null } = {}, options?: CallOptions): Promise<AuditPage> {
+    return (await this.#connection.send({ method: "GET", path: `/admin/audit${pageQuery(page)}` }, options)) as AuditPage;
+  }
+
   /** Which model answers, over which catalog. */
   async version(options?: CallOptions): Promise<Version> {
     return (await this.#connection.send({ method: "GET", path: "/version" }, options)) as Version;
@@ -280,4 +282,11 @@ export class GemserveClient {
       return { accepted: [], rejected: rejected as unknown as Receipt["rejected"] };
     }
   }
+}
+
+function pageQuery(page: { limit?: number; cursor?: string | null }): string {
+  const query = new URLSearchParams();
+  if (page.limit !== undefined) query.set("limit", String(page.limit));
+  if (page.cursor != null) query.set("cursor", page.cursor);
+  return query.size > 0 ? `?${query}` : "";
 }

@@ -347,6 +347,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Changes
+         * @description The latest changes of items, synonyms, models, traffic, keys and users on all servers of one Redis, the newest
+         *     first: about the last 10,000.
+         */
+        get: operations["list_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -594,6 +615,16 @@ export interface components {
              */
             degraded: boolean;
         };
+        /** AuditBody */
+        AuditBody: {
+            /** Changes */
+            changes: components["schemas"]["ChangeMadeBody"][];
+            /**
+             * Next Cursor
+             * @description for older ones; null where there are none
+             */
+            next_cursor: string | null;
+        };
         /**
          * BatchLineBody
          * @description Each line has an answer or a problem.
@@ -632,6 +663,50 @@ export interface components {
             missing: string[];
             /** Catalog Version */
             catalog_version: number;
+        };
+        /** ChangeMadeBody */
+        ChangeMadeBody: {
+            /**
+             * At
+             * @description when, Unix milliseconds by the clock of Redis
+             */
+            at: number;
+            /**
+             * Request Id
+             * @description of the request that made it, as in the server's log
+             */
+            request_id: string;
+            /**
+             * Key
+             * @description id of the key that it came with; null where none was needed
+             */
+            key: string | null;
+            /**
+             * Key Name
+             * @description as the key was called then
+             */
+            key_name: string | null;
+            /**
+             * Address
+             * @description where it came from
+             */
+            address: string;
+            /** Method */
+            method: string;
+            /**
+             * Route
+             * @description as this document has it
+             */
+            route: string;
+            /**
+             * Target
+             * @description what the route leaves open, such as an item's id; of a user SHA-256 of the id
+             */
+            target: {
+                [key: string]: string;
+            };
+            /** Status */
+            status: number;
         };
         /** ErasedBody */
         ErasedBody: {
@@ -5683,6 +5758,114 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_changes: {
+        parameters: {
+            query?: {
+                /** @description how many changes, the newest first */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "at": 1764352800000,
+                     *           "request_id": "1f0e3dad99908345f7439f8ffabdffc4",
+                     *           "key": "3f1c0a9be277",
+                     *           "key_name": "ops",
+                     *           "address": "192.0.2.7",
+                     *           "method": "PATCH",
+                     *           "route": "/items/{item_id}",
+                     *           "target": {
+                     *             "item_id": "CAM-0057"
+                     *           },
+                     *           "status": 200
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

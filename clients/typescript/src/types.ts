@@ -22,6 +22,7 @@ export type ScoredItem = Answer["items"][number];
 export type Item = JsonAnswer<paths["/items/{item_id}"]["get"]>;
 export type Receipt = JsonAnswer<paths["/events"]["post"]>;
 export type Change = JsonAnswer<paths["/items"]["post"]>;
+export type AuditPage = JsonAnswer<paths["/admin/audit"]["get"]>;
 export type SynonymSet = JsonAnswer<paths["/synonyms/{set_id}"]["get"]>;
 export type SynonymsPage = JsonAnswer<paths["/synonyms"]["get"]>;
 export type SynonymsWritten = JsonAnswer<paths["/synonyms/{set_id}"]["put"]>;

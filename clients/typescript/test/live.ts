@@ -133,6 +133,7 @@ test("keys are made, limited and revoked", async () => {
   assert(cheap.items.length > 0 && cheap.items.every((item) => Number(item.price) < 100));
   await shop.revokeKey(narrow.id);
   await shop.revokeKey(made.id);
+  assert.deepEqual((await shop.audit({ limit: 1 })).changes[0]?.target, { key_id: made.id });
   assert(!(await shop.keys()).some((one) => one.id === made.id));
 });
 

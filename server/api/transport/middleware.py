@@ -1,8 +1,9 @@
 """The ASGI middleware that knows every request: its id, its log line, and an answer if all else fails.
 
 From the outside in, as server/app.py stacks them: RequestContextMiddleware, CompressionMiddleware (compression.py),
-cross-origin rules, ProblemMiddleware, RequestBodyMiddleware (request_body.py), HeadMiddleware (head.py), the routes.
-They are plain ASGI classes, because Starlette's `BaseHTTPMiddleware` would copy every message through a queue.
+cross-origin rules, ProblemMiddleware, RequestBodyMiddleware (request_body.py), AuditMiddleware (audit.py),
+HeadMiddleware (head.py), the routes. They are plain ASGI classes,
+because Starlette's `BaseHTTPMiddleware` would copy every message through a queue.
 """
 
 import re

@@ -10,7 +10,7 @@ from catalog.data.items import Items, read_items
 from server.cli import export_items
 from server.cli.export_items import main, served_items
 from server.core.settings import StorageSettings
-from server.storage.change_log import RedisChanges
+from server.storage.shared.change_log import RedisChanges
 from tests.support.small_shop import NAMES, make_items
 
 

@@ -12,7 +12,7 @@ from catalog.filters import parse
 from catalog.nearest import nearest_name
 from server.api.dependencies import AuthorizerDep, DeploymentsDep, RequestIdDep, require
 from server.api.openapi.document import routes_of
-from server.api.schemas.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
+from server.api.schemas.admin.keys import KeyBody, MintedKeyBody, NewKeyBody, RevokedKeyBody
 from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
 from server.auth import key_file

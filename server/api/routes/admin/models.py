@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from server.api.dependencies import DeploymentsDep, RequestIdDep, require
-from server.api.schemas.models import ActivationBody, ModelsBody
+from server.api.schemas.admin.models import ActivationBody, ModelsBody
 from server.api.schemas.requests import no_parameters
 from server.api.schemas.responses import json_response, problems
 from server.core import errors

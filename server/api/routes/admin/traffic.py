@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import DeploymentsDep, RequestIdDep, TrafficSyncDep, require
-from server.api.schemas.models import TrafficBody, TrafficParameters
+from server.api.schemas.admin.models import TrafficBody, TrafficParameters
 from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
 from server.core import errors

@@ -1,0 +1,1 @@
+"""What all servers on one Redis share beside histories and events."""
