@@ -24,6 +24,9 @@ __all__ = ["Units", "abbreviates", "with_signs"]
 DOUBLE, SINGLE = "\u02ba", "\u02b9"
 SIGN = re.compile("(?<=[0-9]) ?(?:(\"|''|\u2032\u2032|\u2019\u2019|\u201d)|'|\u2032|\u2019)(?![^\\W_])")
 """A sign that may be a unit, behind a number. It is none before a letter, as in 4's."""
+BREAK = "\u02bb"
+END = re.compile(r"(?<=[^\W_])[.,;:!?)\]]+(?=\s)")
+"""What ends a sentence or a part of one: what stands behind it is not counted by a number before it."""
 MIN_NUMBERS = 2
 """Different numbers that a unit follows."""
 MIN_ITEMS = 3
@@ -51,8 +54,8 @@ LIKELY = 0.25
 
 
 def with_signs(text: str) -> str:
-    """A text in whose place of inch signs and of foot signs behind numbers letters stand, as words are of letters."""
-    return SIGN.sub(lambda found: f" {DOUBLE if found[1] else SINGLE} ", text)
+    """A text with letters in place of inch and foot signs behind numbers, and of ends, as words are of letters."""
+    return END.sub(f" {BREAK} ", SIGN.sub(lambda found: f" {DOUBLE if found[1] else SINGLE} ", text))
 
 
 def abbreviates(short: str, word: str) -> bool:
@@ -163,7 +166,7 @@ class Units:
 
 
 def _counts(number: str, unit: str) -> bool:
-    return number.isdigit() and len(number) <= MAX_DIGITS and unit.isalpha()
+    return number.isdigit() and len(number) <= MAX_DIGITS and unit.isalpha() and unit != BREAK
 
 
 def _is_unit(numbers: Counter[str], least: int = MIN_NUMBERS) -> bool:

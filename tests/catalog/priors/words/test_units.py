@@ -169,3 +169,12 @@ def test_the_bundled_store_shows_its_units(store, query, right):
     prior = prior_of(Priors.of_items(store).candidates(query, NONE), USUAL_WEIGHTS["search"])
     best = [titles[leaf] for leaf in prior.leaves[np.argsort(-prior.values, kind="stable")]]
     assert all(right in title for title in best[: min(sum(right in title for title in titles), 5)])
+
+
+@pytest.mark.parametrize("end", [". ", ", ", "; ", "! ", ") "])
+def test_what_stands_behind_an_end_is_not_counted(end):
+    """A brand is no unit because titles end with numbers: `Title 7. Alpina`."""
+    items = items_of([f"Title {n}{end}Alpina" for n in range(20)])
+    assert readings(items, "7 alpi")[1:] == [{"alpi"}]
+    branded = Items(items.table.set_column(items.table.column_names.index("brand"), "brand", pa.array(["Norvik"] * 20)))
+    assert readings(branded, "7 norv")[1:] == [{"norv"}]
