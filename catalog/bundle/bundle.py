@@ -196,7 +196,7 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     Raises BundleError that names the file that is missing, changed, not readable, or not the bundle's.
     """
     with _readable(path):
-        return _open(path.resolve(), verify=verify)
+        return _open(Path(os.path.realpath(path)), verify=verify)  # which takes a link to itself as it is
 
 
 def _open(path: Path, *, verify: bool) -> Bundle:

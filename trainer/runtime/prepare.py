@@ -7,6 +7,7 @@ N items, L levels.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class InputFiles:
         Raises TrainerError for a file of events that is named twice, and EventsError where `erased` does not exist.
         """
         files = [events] if isinstance(events, Path) else list(events)
-        if len({file.resolve() for file in files}) < len(files):
+        if len({os.path.realpath(file) for file in files}) < len(files):
             raise TrainerError(f"a file of events is named twice: {', '.join(map(str, files))}; name each once")
         return cls(items, files, tombstone_files(files, erased))
 
