@@ -18,6 +18,7 @@ from catalog.data.columns.json_values import is_double
 from catalog.data.columns.names import kept_name
 from catalog.data.reading.id_text import id_text
 from catalog.data.reading.names import COMPRESSED, JSON_NAMES, bare_name
+from catalog.data.reading.parquet_parts import read_parquet
 from catalog.data.reading.timestamps import moments
 from catalog.data.schema import TableSchema, conform, in_words, refuse_repeated
 from catalog.data.validation_report import LINE, ValidationReport, shown
@@ -33,15 +34,21 @@ ISO_TOO = ", nor ISO 8601 time with a zone"
 def read_table(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     """All records of a `.parquet` or JSON file with the types of a schema, and a `LINE` column.
 
+    A `.parquet` may be a folder of such files, which are read in the order of their names.
+
     A JSON file is named `.jsonl`, `.ndjson` or `.json`, and may be compressed; see `catalog.data.reading`.
 
     report: counts lines that are not JSON objects, and values of a wrong type, as faults.
     Raises the schema's error for a missing or unreadable file, a missing column, or a column of a wrong type.
     """
     try:
-        if not path.is_file():
+        if path.is_dir():
+            if path.suffix != ".parquet":
+                raise schema.error(f"{path}: is a folder: join its files into one, as `cat` does lines of JSON")
+        elif not path.is_file():
             raise schema.error(f"{path}: there is no such file")
-        path.open("rb").close()
+        else:
+            path.open("rb").close()
     except OSError as fault:
         raise schema.error(
             f"{path}: cannot be read ({fault.strerror}): let user {os.geteuid()} read it and enter its folders"
@@ -95,10 +102,9 @@ def _shifted(values: Any) -> Any:
 
 def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:
     try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
+        table = read_parquet(path)
     except (pa.ArrowException, OSError) as fault:
-        hint = "; is it .jsonl?" if _begins_with(path, b"{") else ""
+        hint = "; is it .jsonl?" if path.is_file() and _begins_with(path, b"{") else ""
         raise schema.error(f"{path}: not a readable Parquet file ({fault}){hint}") from fault
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
@@ -113,8 +119,7 @@ def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> 
 
 def _row_of_parquet(path: Path, number: int) -> str:
     """A row as it stands in the file."""
-    with pq.ParquetFile(path) as file:
-        row = file.read().slice(number - 1, 1)
+    row = read_parquet(path).slice(number - 1, 1)
     values = zip(row.column_names, row.columns, strict=True)
     return ", ".join(f"{name}={shown(column)}" for name, column in values)[:MAX_ROW]
 

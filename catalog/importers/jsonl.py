@@ -2,7 +2,7 @@
 
 JSON may come as programs write it: a record a line, in one array, or one after the other, as `.jsonl`, `.ndjson` or
 `.json`, compressed (`.gz`, `.zst`, `.bz2`, `.xz`), in UTF-8 or UTF-16, with a byte-order mark, with Python's `NaN`,
-and as MongoDB and Elasticsearch dump them.
+and as MongoDB and Elasticsearch dump them. `.parquet` may be a folder of files, as Spark writes one table.
 
 The modules `catalog.data.items` and `catalog.data.events` say which columns they have. Users whom an
 `events.erased.json` beside the events names are left out, and that file goes along to the destination, where training
@@ -36,7 +36,7 @@ def read_jsonl(source: Path) -> Dataset:
 
 def _find(source: Path, name: str) -> Path:
     names = [f"{name}{suffix}{compressed}" for suffix in JSON_NAMES for compressed in ("", *COMPRESSED)]
-    there = [path for path in (source / name for name in [*names, f"{name}.parquet"]) if path.is_file()]
+    there = [path for path in (source / name for name in [*names, f"{name}.parquet"]) if path.exists()]
     if not there:
         raise DatasetError(f"{source}: expected a file {name}.jsonl or {name}.parquet, and there is neither")
     if len(there) > 1:
