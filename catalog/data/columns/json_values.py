@@ -1,6 +1,6 @@
 """Values of column types that JSON has no word for, as answers show them: what GET gives of an item PUT takes."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ def from_json(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_timestamp(kind):
         return _moment(value, kind)
     if pa.types.is_date(kind):
-        return value if type(value) is date else date.fromisoformat(value)
+        return value if type(value) is date else _day(value)
     if pa.types.is_boolean(kind) != (type(value) is bool):
         raise TypeError(value)
     if pa.types.is_integer(kind):
@@ -28,6 +28,17 @@ def from_json(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_floating(kind):
         return _real(value)
     return pa.scalar(value).cast(kind).as_py()
+
+
+def _day(text: str) -> date:
+    """A date, also as its midnight in UTC, which is what programs make of a date that they hold as a time."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        moment = _moment(text, pa.timestamp("us"))
+        if moment.time() != time.min:
+            raise
+        return moment.date()
 
 
 def _moment(value: Any, kind: pa.DataType) -> datetime:

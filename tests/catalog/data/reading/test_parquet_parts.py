@@ -1,5 +1,7 @@
 """Tables that came as a folder of Parquet files."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
