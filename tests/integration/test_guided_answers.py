@@ -160,8 +160,8 @@ async def test_similar_items_are_guided_too(
 
 
 SOURCES = {
-    "words": "bm25 covered title_covered title_asked brand category attributes numbers beside exact_title"
-    " identifier title_begun",
+    "words": "bm25 covered title_covered title_asked brand category attributes numbers beside category_named"
+    " exact_title identifier title_begun",
     "clicks": "same_clicks alike_clicks intent",
     "neighbours": "ease item_knn",
     "transitions": "transitions next_category next_brand",

@@ -4,8 +4,9 @@
         [--seed 0] [--json misspellings.json]
 
 The held-out searches of the bundle's evaluation are asked four times: as they were typed, and with one typo in one word
-of four letters or more, each without and with correction. All four are the same questions. What people typed has typos
-of its own, so the report lists every word of it that correction changes, to be looked at.
+of four letters or more, each without and with correction. All four are the same questions, asked of the model alone and
+guided, by sources that have the training events and weights that were learned on the validation's questions. What
+people typed has typos of its own, so the report lists every word of it that correction changes, to be looked at.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ import numpy as np
 from transformers.utils.logging import disable_progress_bar
 
 from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.priors.priors import Priors
+from catalog.priors.weights import prior_of
+from catalog.search.guidance import StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.compounds import words_of
 from catalog.text.spelling import Lexicon
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.data.histories import Question
+from trainer.evaluation.baselines import training_events
 from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog
+from trainer.evaluation.guidance.choices import said_of
 from trainer.evaluation.metrics import ranks_of, summarize
 from trainer.evaluation.ranking import rank_questions
 
@@ -78,7 +84,7 @@ def _beside(letter: str) -> str:
 
 
 def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]:
-    """The figures of clean and misspelled queries, each without and with correction.
+    """The figures of clean and misspelled queries, each without and with correction; under `guided` the same guided.
 
     Beside them: the share of misspelled queries that correction restores, the share of clean queries that it changes,
     and the changed words of clean queries with their counts.
@@ -97,16 +103,22 @@ def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]
     lexicon = Lexicon.of(bundle.items, bundle.typed_words.people)
     clean = [question for question, _ in asked]
     misspelled = [replace(question, query=typed) for question, typed in asked]
-    clean_corrected, corrected = (
-        [replace(question, query=lexicon.correct(question.query or "")) for question in questions]
-        for questions in (clean, misspelled)
-    )
+    clean_corrected, corrected = (_corrected(lexicon, questions) for questions in (clean, misspelled))
     ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     answers = np.array([question.item for question in clean])
 
-    def figures(questions: Sequence[Question]) -> dict[str, object]:
+    sources = Priors.fit(bundle.items, training_events(split.train, len(bundle.items)))
+    static = StaticPrior(bundle.index, sources.popularity_N)
+
+    def figures(questions: Sequence[Question], *, guided: bool = False) -> dict[str, object]:
         candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
-        found = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe)
+        weights = bundle.prior_weights["search"]
+        priors = [prior_of(said_of(sources, split.full, one), weights) for one in questions] if guided else None
+        found = rank_questions(
+            *(ranker, bundle.prompts, split.full, questions, candidates, recipe),
+            priors=priors,
+            static=static if guided else None,
+        )
         return summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap)
 
     return {
@@ -120,7 +132,18 @@ def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]
         "clean_corrected": figures(clean_corrected),
         "misspelled": figures(misspelled),
         "corrected": figures(corrected),
+        "guided": {
+            "clean": figures(clean, guided=True),
+            "clean_corrected": figures(_corrected(lexicon, clean, prefix=True), guided=True),
+            "misspelled": figures(misspelled, guided=True),
+            "corrected": figures(_corrected(lexicon, misspelled, prefix=True), guided=True),
+        },
     }
+
+
+def _corrected(lexicon: Lexicon, questions: Sequence[Question], *, prefix: bool = False) -> list[Question]:
+    """The questions as they are read. prefix: as guided queries are, whose last word may be the beginning of one."""
+    return [replace(one, query=lexicon.correct(one.query or "", prefix=prefix)) for one in questions]
 
 
 def _changes(typed: Sequence[Question], read: Sequence[Question]) -> list[tuple[str, str, int]]:
@@ -136,11 +159,12 @@ def _share(flags: Iterable[bool]) -> float:
 
 
 def _table(report: dict[str, Any]) -> str:
-    lines = [f"{report['questions']} searches of {report['bundle']}", f"{'':16}{'Recall@10':>10}  95% interval"]
-    for name in ("clean", "clean_corrected", "misspelled", "corrected"):
-        figures = report[name]
-        low, high = figures["intervals"]["recall@10"]
-        lines.append(f"{name:16}{figures['recall@10']:10.3f}  {low:.3f}–{high:.3f}")
+    lines = [f"{report['questions']} searches of {report['bundle']}", f"{'':24}{'Recall@10':>10}  95% interval"]
+    for way, asked in (("", report), ("guided, ", report["guided"])):
+        for name in ("clean", "clean_corrected", "misspelled", "corrected"):
+            figures = asked[name]
+            low, high = figures["intervals"]["recall@10"]
+            lines.append(f"{way + name:24}{figures['recall@10']:10.3f}  {low:.3f}–{high:.3f}")
     lines.append(f"{report['restored']:.0%} of the queries came back as they were before the typo")
     lines.append(f"{report['clean_queries_changed']:.1%} of the clean queries are changed")
     return "\n".join(lines)

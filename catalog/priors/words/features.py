@@ -16,12 +16,13 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
+from catalog.data.attributes import attribute_columns, attribute_texts
 from catalog.data.items import Items
-from catalog.priors.words.attributes import attribute_columns, attribute_texts
 from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
 from catalog.priors.words.matches import Match, matches, unknown_characters
+from catalog.priors.words.named_categories import NamedCategories
 from catalog.priors.words.places import TextPlaces
 from catalog.priors.words.readings import Readings
 
@@ -37,13 +38,14 @@ WORD_FEATURES = (
     "attributes",  # the same of its colour, its size, and what else it is
     "numbers",  # the share of the query's numbers that the item has; 1 where there are none
     "beside",  # the share of words beside each other in the query that are so in the title, in their order
+    "category_named",  # of the words of the longest category that the query names, those that name one of the item's
     "exact_title",  # whether the query is the title
     "identifier",  # whether the query is the item's id
     "title_begun",  # the share of the title that the query is, which begins as the title does
 )
 """The names of the features, each from 0 to 1."""
-NUMBERS, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
-    WORD_FEATURES.index, ("numbers", "exact_title", "identifier", "title_begun")
+NUMBERS, CATEGORY_NAMED, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
+    WORD_FEATURES.index, ("numbers", "category_named", "exact_title", "identifier", "title_begun")
 )
 MAX_TERMS = 20_000
 """Words of queries, in each field, that are remembered."""
@@ -90,6 +92,8 @@ class WordFeatures:
         self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._words = ItemWords(fields, self._readings.analyzer)
         self._text_places = TextPlaces(self._readings.analyzer)
+        self._categories = NamedCategories(partial(words_of, self._readings.analyzer))
+        self._categories = self._categories.with_items(np.arange(len(items)), items.table["categories"].to_pylist())
         self._titles = _Places()
         self._ids = _Places()
         self._beginnings = Beginnings()
@@ -114,6 +118,7 @@ class WordFeatures:
         changed._readings.learn(fields["text"])
         changed._words = self._words.with_items(item_K, fields, gone)
         changed._index = with_items(self._index, item_K.tolist(), fields, gone)
+        changed._categories = self._categories.with_items(item_K, items.table["categories"].to_pylist())
         changed._name(item_K, items, fields)
         return changed
 
@@ -159,6 +164,9 @@ class WordFeatures:
                 *(asked.number_Q, asked.place_Q, asked.weight_Q, asked.rarity_P, asked.digit_P),
                 *(item_C, value_CF),
             )
+        named_C = self._categories.score(found.words, item_C)
+        if named_C is not None:
+            value_CF[:, CATEGORY_NAMED] = named_C
         for column, items in ((EXACT_TITLE, found.titled), (IDENTIFIER, found.named)):
             if items:
                 value_CF[np.isin(item_C, items), column] = 1

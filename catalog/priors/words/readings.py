@@ -1,7 +1,7 @@
 """Readings of the words that somebody typed: one that no item has may be a slip for one that items have.
 
 The last word may also be the beginning of one, as somebody may not have finished typing, and a word after a number may
-be another way to write a unit (`units.py`).
+be another way to write a unit (`catalog/text/units.py`).
 
 V words of the vocabulary.
 """
@@ -17,9 +17,9 @@ from heapq import nlargest
 import tantivy
 
 from catalog.priors.words.index import analyzer, divided, words_of
-from catalog.priors.words.units import Units, with_signs
 from catalog.text.delete_index import DeleteIndex
 from catalog.text.prompts import MAX_TEXT_CHARACTERS
+from catalog.text.units import Units, with_signs
 
 __all__ = ["Readings"]
 

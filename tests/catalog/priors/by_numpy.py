@@ -76,6 +76,9 @@ def compare(items, query, split, present, value_NF):
     shown = np.flatnonzero(present)
     rarity = {w: np.log1p(len(shown) / max(1, sum(w in fields["text"][row] for row in shown))) for w in asked}
     total = max(sum(rarity.values()), 1e-9)
+    names = {name for names in items.table["categories"].to_pylist() for name in names or ()}
+    typed = [set(words_of(split, name)) for name in names if set(words_of(split, name)) <= set(asked)]
+    longest = max(map(len, typed), default=1) or 1
     for row in range(len(items)):
         own = {name: words[row] for name, words in fields.items()}
         value_F = value_NF[row]
@@ -91,6 +94,10 @@ def compare(items, query, split, present, value_NF):
         pairs = [(one, other) for one, other in pairwise(asked) if (one, other) in set(pairwise(title))]
         pairs_asked = sum(rarity[one] + rarity[other] for one, other in pairwise(asked))
         value_F[COLUMN["beside"]] = sum(rarity[one] + rarity[other] for one, other in pairs) / max(pairs_asked, 1e-9)
+        named = [set(words_of(split, name)) for name in items.table["categories"][row].as_py() or ()]
+        value_F[COLUMN["category_named"]] = (
+            max((len(name) for name in named if name <= set(asked)), default=0) / longest
+        )
         value_F[COLUMN["exact_title"]] = bool(asked) and title == asked
         value_F[COLUMN["identifier"]] = folded(query) == folded(items.ids[row]) != ""
         begun = folded(items.table["title"][row].as_py() or "")

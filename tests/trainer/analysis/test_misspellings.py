@@ -7,6 +7,7 @@ from rapidfuzz.distance import OSA
 
 from trainer.analysis.misspellings import main, measure, misspell
 
+WAYS = ("clean", "clean_corrected", "misspelled", "corrected")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -41,11 +42,12 @@ def test_a_bundle_that_there_is_not_is_said_to_be_missing(tmp_path, capsys) -> N
 def test_every_way_is_asked_the_same(bundles, files) -> None:
     bundle = next(iter(bundles.values()))
     report = measure(bundle, [files[1]], seed=0)
-    ways = [report[way] for way in ("clean", "clean_corrected", "misspelled", "corrected")]
+    ways = [of[way] for of in (report, report["guided"]) for way in WAYS]
     assert {way["questions"] for way in ways} == {report["questions"]}
     assert all("recall@10" in way["intervals"] for way in ways)
     assert report["restored"] > 0.5
     assert report["clean_queries_changed"] == 0
     assert report["clean_words_changed"] == []
     assert report["clean_corrected"] == report["clean"]
+    assert report["guided"]["clean_corrected"] == report["guided"]["clean"] != report["clean"]
     assert measure(bundle, [files[1]], seed=0) == report

@@ -57,11 +57,16 @@ def _cell(own: float, other: float, *, few: bool) -> str:
 
 
 def misspellings(report: Mapping[str, Any]) -> str:
-    """Recall@10 of queries as they were typed and with a slip, as it is and corrected; bold within a row."""
+    """Recall@10 of queries as they were typed and with a slip, as it is and corrected, of the model alone and guided.
+
+    Bold within a row. Older reports have nothing guided.
+    """
+    asked = [report, report["guided"]] if "guided" in report else [report]
     rows = []
     for title, names in (
         ("as typed", ("clean", "clean_corrected")),
         ("with one slip of the fingers in one word", ("misspelled", "corrected")),
     ):
-        rows.append([title, *bold_figures([figure_of(report[name], "recall@10") for name in names])])
-    return markdown_table([f"Recall@10 of {report['questions']:,} searches", "as it is", "corrected"], rows)
+        rows.append([title, *bold_figures([figure_of(own[name], "recall@10") for own in asked for name in names])])
+    ways = ["as it is", "corrected", "guided, as it is", "guided, corrected"][: 2 * len(asked)]
+    return markdown_table([f"Recall@10 of {report['questions']:,} searches", *ways], rows)

@@ -100,6 +100,11 @@ def test_corrections_stand_beside_what_was_typed() -> None:
         ["as typed", "**0.300** (0.280–0.320)", "**0.310** (0.290–0.330)"],
         ["with one slip of the fingers in one word", "0.200 (0.180–0.220)", "**0.300** (0.280–0.320)"],
     ]
+    guided = {name: figures(recall) for name, recall in zip(report, (0.6, 0.61, 0.5, 0.6), strict=True)}
+    table = rows(misspellings(report | {"questions": 1035, "guided": guided}))
+    assert table[0][1:] == ["as it is", "corrected", "guided, as it is", "guided, corrected"]
+    assert table[3][1:] == ["0.200 (0.180–0.220)", "0.300 (0.280–0.320)", *table[3][3:]]
+    assert table[3][3:] == ["0.500 (0.480–0.520)", "**0.600** (0.580–0.620)"]
 
 
 def test_a_cost_within_what_is_asked_is_bold() -> None:

@@ -11,7 +11,7 @@ from catalog.data.validation_report import ValidationReport
 from catalog.importers.shop import build_shop
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS, prior_of
-from catalog.priors.words.units import Units, abbreviates, with_signs
+from catalog.text.units import Units, abbreviates, with_signs
 
 NONE = np.empty(0, np.int64)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from catalog.data.attributes import attribute_columns, attribute_texts
 from catalog.data.items import Items, clean_items
 from catalog.data.validation_report import ValidationReport
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS, PriorWeights, prior_of
-from catalog.priors.words.attributes import attribute_columns, attribute_texts
 
 NONE = np.empty(0, np.int64)
 COLOURS = ("grey", "blue", "red", "green")
