@@ -96,7 +96,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "attributes": 1.0,
             "numbers": 1.0,
             "beside": 0.5,
-            "category_named": 1.0,
+            "category_named": 2.0,
             "exact_title": 20.0,
             "identifier": 30.0,
             "title_begun": 4.0,

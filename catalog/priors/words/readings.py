@@ -1,5 +1,8 @@
 """Readings of the words that somebody typed: one that no item has may be a slip for one that items have.
 
+Two words that items write in one are read so (`tool box`, `toolbox`), and one that no item has as the two that it
+consists of (`deckboard`, `deck board`).
+
 The last word may also be the beginning of one, as somebody may not have finished typing, and a word after a number may
 be another way to write a unit (`catalog/text/units.py`).
 
@@ -10,9 +13,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
+from itertools import pairwise
 
 import tantivy
 
@@ -40,6 +44,14 @@ COMPLETED = 0.6
 """How sure each word is that begins as the last one does."""
 MAX_BEGINNINGS = 5_000
 """Beginnings whose words are remembered until there are new ones."""
+MIN_JOINED, MIN_PART = 5, 3
+"""Letters of the shortest word that two words may be, and of the shortest part of a word."""
+MIN_ITEMS = 2
+"""Items that have a word that is read for two, or for a part of one."""
+FREQUENT = 2_500
+"""A part of a word is one that at least one in so many items has."""
+JOINED, PART = 0.9, 0.6
+"""How sure a word is that two are in one, and each part of one."""
 SURE = 0.8
 """How sure the nearest word is, to the power of its distance; of others half as much."""
 
@@ -60,6 +72,7 @@ class Readings:
         self._units = Units(self._stem)
         texts = list(texts)
         self._units.learn(map(self._in_order, texts))
+        self._texts = len(texts)
         self._items = Counter(word for text in texts for word in words_of(self._surface, text))
         self._stems = {self._stem_of(word) for word in self._items}
         self._near = [DeleteIndex([word for word in self._items if _may_be_meant(word)])]
@@ -78,6 +91,7 @@ class Readings:
         """
         texts = list(texts)
         self._units.learn(map(self._in_order, texts))
+        self._texts += len(texts)
         counts = Counter(word for text in texts for word in words_of(self._surface, text))
         new = [word for word in counts if word not in self._items]
         self._items.update(counts)
@@ -102,9 +116,10 @@ class Readings:
         counts = any(map(str.isdigit, words))
         units = self._units.of(self._in_order(query)[: 2 * MAX_WORDS]) if counts else {}
         typing = prefix and self._prefix and query[-1:].isalpha() and len(words) <= MAX_WORDS
+        joined = self._joined(words[:MAX_WORDS], kept)
         readings: list[Mapping[str, float]] = [
-            {self._stem(word): 1.0} if word in kept else {**units.get(word, {}), **self._readings(word)}
-            for word in words[:MAX_WORDS]
+            {self._stem(word): 1.0} if word in kept else {**units.get(word, {}), **more, **self._readings(word)}
+            for word, more in zip(words, joined, strict=False)
         ]
         if (
             typing
@@ -129,6 +144,8 @@ class Readings:
         readings = {self._stem(word): 1.0}
         if len(word) < MIN_LETTERS or not self._is_strange(word):
             return readings
+        if parts := self._parts(word):
+            return {**dict.fromkeys(map(self._stem, parts), PART), **readings}
         edits = 2 if len(word) >= LONG else 1
         near = [pair for index in self._near for pair in index.near(word, edits)]
         ranked = sorted(near, key=lambda pair: (pair[1], pair[0][0] != word[0], -self._items[pair[0]], pair[0]))
@@ -136,6 +153,26 @@ class Readings:
             sure = SURE**distance * (1.0 if place == 0 else 0.5)
             readings[self._stem(known)] = max(sure, readings.get(self._stem(known), 0.0))
         return readings
+
+    def _joined(self, words: Sequence[str], kept: Collection[str]) -> list[dict[str, float]]:
+        """For each word of a query what it is in one with the one before, and with the one behind it."""
+        joined: list[dict[str, float]] = [{} for _ in words]
+        for place, (one, other) in enumerate(pairwise(words)):
+            both = one + other
+            known = self._items[both] >= MIN_ITEMS and len(both) >= MIN_JOINED and both.isalpha()
+            if known and one not in kept and other not in kept:
+                joined[place][self._stem(both)] = joined[place + 1][self._stem(both)] = JOINED
+        return joined
+
+    def _parts(self, word: str) -> tuple[str, ...]:
+        """The two frequent words that a word consists of, those of which the rarer is as frequent as can be."""
+        ways = [(word[:at], word[at:]) for at in range(MIN_PART, len(word) - MIN_PART + 1)]
+        best = max(ways, key=self._rarer, default=())
+        return best if best and self._rarer(best) >= max(MIN_ITEMS, self._texts // FREQUENT) else ()
+
+    def _rarer(self, parts: Sequence[str]) -> int:
+        """The items that have the rarer of some words."""
+        return min(self._items[part] for part in parts)
 
     def _completions_of(self, beginning: str) -> list[str]:
         """The commonest words with this beginning."""
