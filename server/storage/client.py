@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from ast import literal_eval
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import BusyLoadingError, MasterDownError, NoScriptError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+)
 
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
@@ -21,8 +30,12 @@ from server.storage.primary import make_pool
 
 __all__ = ["Call", "RedisClient", "Script"]
 
-WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError)
-IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ")  # as Redis 6 quotes them in the error of a script
+WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError, MovedError, ClusterDownError)
+"""A demoted server says MOVED where it is one of a cluster, which a name for its primary leads to."""
+IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ", "-MOVED ", "-CLUSTERDOWN ")  # as Redis 6 quotes them
+CUT_OFF = "NOREPLICAS "
+"""A primary says so that lost its replicas, and another may have taken its place."""
+CLUSTER = "this Redis is a node of a cluster: give the address of a Redis without cluster mode, or of a proxy before it"
 STEPS = 10  # of a time limit: a busy event loop looks at least so often for an answer before it gives Redis up
 
 
@@ -51,7 +64,8 @@ class RedisClient:
     """A pool of connections, made when they are first needed, and again by itself after Redis was away.
 
     Where the server at the other end says that it is not, or not yet, the one that takes commands (READONLY,
-    MASTERDOWN, LOADING), the connections are given up: its name may lead to another server by now.
+    MASTERDOWN, LOADING, NOREPLICAS; of a cluster MOVED, CLUSTERDOWN), the connections are given up: its name may lead
+    to another server by now.
 
     Operations that must not wait for each other, such as reads and slow writes, take a client each.
     """
@@ -141,12 +155,16 @@ class RedisClient:
 
 
 def _is_wrong_server(error: Exception) -> bool:
-    return isinstance(error, WRONG_SERVER) or any(word in str(error) for word in IN_SCRIPTS)
+    return isinstance(error, WRONG_SERVER) or any(word in str(error) for word in (*IN_SCRIPTS, CUT_OFF))
 
 
 def _reason(error: Exception) -> str:
-    """Without the command that redis-py puts in front, whose keys name users."""
-    return str(error).rpartition(" of pipeline caused error: ")[2]
+    """Without the command that redis-py puts in front, whose keys name users, and without the quotes behind it."""
+    _, quoted, said = str(error).rpartition(" of pipeline caused error: ")
+    if quoted:
+        with suppress(ValueError, SyntaxError):
+            said = " ".join(map(str, literal_eval(said)))
+    return f"{said} ({CLUSTER})" if isinstance(error, MovedError) else said
 
 
 @asynccontextmanager
