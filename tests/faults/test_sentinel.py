@@ -15,12 +15,14 @@ from server.cli import export_events
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.event_log import RedisEventLog
+from server.storage.managed_redis import free_port
 from server.storage.primary import address, pool
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.change_log import RedisChanges
 from server.storage.shared.state import RedisSplit, RedisSynonyms
-from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, Cluster, cluster
+from tests.support.certificates import make_certificate
+from tests.support.sentinels import PASSWORD, SENTINEL_PASSWORD, Cluster, Process, cluster
 
 pytestmark = pytest.mark.integration
 
@@ -206,6 +208,52 @@ async def test_passwords_of_redis_and_of_sentinels_are_apart(
             printed = f"{raised.value!r} {capsys.readouterr()} {settings(url)!r} {history._reads._pool!r}"
             for secret in (PASSWORD, SENTINEL_PASSWORD, "hunter", "sentinel%2F", "sentinel/"):
                 assert secret not in printed
+
+
+async def test_redis_and_its_sentinels_are_reached_with_tls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its own password, and through a failover."""
+    with cluster(tmp_path, secret=True, certificate=make_certificate(tmp_path / "tls")) as redis:
+        url = redis.url()
+        async with open_history(url) as history:
+            assert await history.append([event(1)]) == [True]
+            redis.replicated()
+            redis.fail_over()
+            assert await at_last(lambda: history.append([event(2)])) == [True]
+            assert await items(history) == ["item-1", "item-2"]
+        out = tmp_path / "events.parquet"
+        assert await asyncio.to_thread(export_events.main, ["--redis", url, "--out", str(out)]) == 0
+        assert pq.read_table(out)["item_id"].to_pylist() == ["item-1", "item-2"]
+        stranger = make_certificate(tmp_path / "stranger").file
+        wrongs = {
+            url.replace("rediss+", "redis+").partition("&ssl")[0]: r"or write rediss\+sentinel:// where it wants TLS",
+            url.partition("&ssl")[0]: r"CERTIFICATE_VERIFY_FAILED.*ssl_ca_certs=FILE",
+            url.replace(str(tmp_path / "tls/certificate.pem").replace("/", "%2F"), str(stranger)): "CERTIFICATE_VERIFY",
+        }
+        for wrong, told in wrongs.items():
+            assert wrong != url
+            async with open_history(wrong) as history:
+                with pytest.raises(HistoryUnavailable, match=told) as raised:
+                    await history.append([event(3)])
+            for secret in (PASSWORD, SENTINEL_PASSWORD):
+                assert secret not in f"{raised.value!r} {capsys.readouterr()}"
+
+
+async def test_a_plain_address_with_tls_checks_whom_it_reaches(tmp_path: Path) -> None:
+    for host, right in (("127.0.0.1", True), ("127.0.0.2", False)):
+        certificate = make_certificate(tmp_path / host, host)
+        server = Process(tmp_path / host / "redis", free_port(), [], PASSWORD, certificate=certificate)
+        try:
+            server.start(check_hostname=right)
+            url = f"rediss://:hunter2%40home@127.0.0.1:{server.port}/0?ssl_ca_certs={certificate.file}"
+            async with open_history(url) as history:
+                if right:
+                    assert await history.append([event(1)]) == [True]
+                    assert await items(history) == ["item-1"]
+                else:
+                    with pytest.raises(HistoryUnavailable, match="IP address mismatch"):
+                        await history.check()
+        finally:
+            server.kill()
 
 
 async def test_a_primary_that_loads_its_data_is_used_again_when_it_has(tmp_path: Path) -> None:

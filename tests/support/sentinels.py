@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -14,6 +16,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from server.storage.managed_redis import free_port
+from tests.support.certificates import Certificate
 
 SERVICE = "shop"
 PASSWORD = "hunter2@home"
@@ -21,8 +24,12 @@ SENTINEL_PASSWORD = "sentinel/7"
 PATIENCE_SECONDS = 120.0
 
 
-def client_of(port: int, password: str | None = None) -> Redis:
-    return Redis(port=port, password=password, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
+def client_of(
+    port: int, password: str | None = None, authority: Path | None = None, *, check_hostname: bool = True
+) -> Redis:
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(authority), "ssl_check_hostname": check_hostname}
+    tls = {} if authority is None else tls
+    return Redis("127.0.0.1", port, password=password, socket_timeout=2.0, retry=Retry(NoBackoff(), 0), **tls)
 
 
 @dataclass
@@ -34,23 +41,32 @@ class Process:
     lines: list[str]
     password: str | None = None
     sentinel: bool = False
+    certificate: Certificate | None = None
     running: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *, check_hostname: bool = True) -> None:
         file = self.folder / "redis.conf"
         if not file.exists():
             self.folder.mkdir(parents=True)
-            common = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}", "logfile redis.log"]
+            common = ["bind 127.0.0.1", f"dir {self.folder}", "logfile redis.log", *self._ports()]
             secret = [f"requirepass {self.password}"] if self.password else []
             file.write_text("\n".join([*common, *secret, *self.lines, ""]))
         binary = shutil.which("redis-server")
         assert binary is not None
         self.running = subprocess.Popen([binary, str(file), *(["--sentinel"] if self.sentinel else [])])
-        with self.client() as client:
+        with self.client(check_hostname=check_hostname) as client:
             until(lambda: bool(client.ping()))
 
-    def client(self) -> Redis:
-        return client_of(self.port, self.password)
+    def _ports(self) -> list[str]:
+        if self.certificate is None:
+            return [f"port {self.port}"]
+        file, key = self.certificate
+        own = [f"tls-cert-file {file}", f"tls-key-file {key}", f"tls-ca-cert-file {file}", "tls-auth-clients no"]
+        return ["port 0", f"tls-port {self.port}", "tls-replication yes", *own]
+
+    def client(self, *, check_hostname: bool = True) -> Redis:
+        authority = self.certificate and self.certificate.file
+        return client_of(self.port, self.password, authority, check_hostname=check_hostname)
 
     def kill(self) -> None:
         if self.running is not None:
@@ -68,9 +84,12 @@ class Cluster:
     def url(self, service: str = SERVICE, *, away: int = 0) -> str:
         """away: Sentinels in front of the one that runs, where nobody is."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in [*(free_port() for _ in range(away)), self.sentinel.port])
+        tls = self.one.certificate
         user = ":hunter2%40home@" if self.one.password else ""
-        own = "?sentinel_password=sentinel%2F7" if self.sentinel.password else ""
-        return f"redis+sentinel://{user}{hosts}/{service}/0{own}"
+        options = ["sentinel_password=sentinel%2F7"] if self.sentinel.password else []
+        options += [f"ssl_ca_certs={quote(str(tls.file), safe='')}"] if tls else []
+        scheme = "rediss+sentinel" if tls else "redis+sentinel"
+        return f"{scheme}://{user}{hosts}/{service}/0{'?' if options else ''}{'&'.join(options)}"
 
     def replicated(self) -> None:
         """All that the primary acknowledged so far is at its replica."""
@@ -103,8 +122,13 @@ def until(true: object) -> None:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, *, secret: bool = False, debug: bool = False) -> Iterator[Cluster]:
-    """`one` is the primary, `other` its replica, and the Sentinel knows both. secret: each side has its password."""
+def cluster(
+    folder: Path, *, secret: bool = False, debug: bool = False, certificate: Certificate | None = None
+) -> Iterator[Cluster]:
+    """`one` is the primary, `other` its replica, and the Sentinel knows both.
+
+    secret: each side has its password. certificate: of all three, which then take connections with TLS only.
+    """
     password = PASSWORD if secret else None
     common = [
         "appendonly yes",
@@ -123,6 +147,8 @@ def cluster(folder: Path, *, secret: bool = False, debug: bool = False) -> Itera
     ]
     sentinel = Process(folder / "sentinel", free_port(), watch, SENTINEL_PASSWORD if secret else None, sentinel=True)
     processes = [one, other, sentinel]
+    for process in processes:
+        process.certificate = certificate
     try:
         one.start()
         other.start()

@@ -167,9 +167,15 @@ def _said(answer: Answer, service: str) -> str:
     if isinstance(answer, Exception):
         text = str(answer) or type(answer).__name__
         wants = any(word in text.lower() for word in ("authenticat", "noauth", "noperm", "password"))
-        return f"{text.rstrip('.')}: " + (
-            "set sentinel_password=… behind the URL's ?" if wants else "start it, or correct its HOST:PORT"
-        )
+        if wants:
+            remedy = "set sentinel_password=… behind the URL's ?"
+        elif "CERTIFICATE" in text:
+            remedy = "name the authority that signed its certificate by ssl_ca_certs=FILE behind the URL's ?"
+        elif "closed" in text.lower() or "reset" in text.lower():
+            remedy = "start it, correct its HOST:PORT, or write rediss+sentinel:// where it wants TLS"
+        else:
+            remedy = "start it, or correct its HOST:PORT"
+        return f"{text.rstrip('.')}: {remedy}"
     if service not in answer:
         known = ", ".join(sorted(answer)) or "none"
         return f"knows no service of that name, only {known}: write the right one behind the URL's hosts"
