@@ -7,7 +7,8 @@ ways in turns: by the model alone with 50 beams, as before there was guidance; g
 many as the bundle needs. An answer is everything but HTTP, which is the same for all.
 
 `fresh` answers are the first to their question, those that are `cached` follow with the same prompt; who comes first
-rotates. `answers_a_second` are of CALLERS who ask one question after another, all ways in turns in every round.
+rotates. `answers_a_second` are of some callers who each ask one question after another, all ways in turns in every
+round; `busy` answers are theirs.
 `agreement` is the share of the guided ten best of 50 beams that as many beams as the bundle needs find.
 """
 
@@ -41,12 +42,11 @@ from server.storage.protocol import Visit
 from server.storage.redis_history import RedisHistory
 
 WAYS = ("alone", "guided", "narrow")
-CALLERS = 8
 WARM_UP = 12
 MAX_PAST = 20
 """Items of a history."""
 
-Mode = Literal["fresh", "cached"]
+Mode = Literal["fresh", "cached", "busy"]
 Figures = dict[str, Any]
 
 
@@ -58,6 +58,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3, help="of the callers")
+    parser.add_argument("--callers", type=int, default=8, help="who ask at once")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -71,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if width is None:
         raise LoadtestError(f"{bundle} does not say how many beams guided searches need: train it with this code")
     queries = questions_of(options.events, options.questions, options.seed)
-    report = asyncio.run(_measured(bundle, queries, options.rounds)) | {
+    report = asyncio.run(_measured(bundle, queries, options.rounds, options.callers)) | {
         "bundle": bundle.name,
         "questions": len(queries),
-        "callers": CALLERS,
+        "callers": options.callers,
         "widths": {"alone": BEAM_WIDTH, "guided": BEAM_WIDTH, "narrow": width},
     }
     header = ("way", "fresh p50", "fresh p99", "cached p50", "cached p99", "answers a second")
@@ -108,7 +109,7 @@ class Taken:
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[Mode, list[float]] = {"fresh": [], "cached": []}
+        self.seconds: dict[Mode, list[float]] = {"fresh": [], "cached": [], "busy": []}
         self.rates: list[float] = []
 
     def figures(self) -> Figures:
@@ -118,12 +119,12 @@ class Taken:
         return modes | {"answers_a_second": round(float(np.median(self.rates)), 2), "rates": rates}
 
 
-async def _measured(bundle: Path, queries: Sequence[Query], rounds: int) -> Figures:
+async def _measured(bundle: Path, queries: Sequence[Query], rounds: int, callers: int) -> Figures:
     settings = Settings(bundles=bundle.parent, answer_timeout_seconds=60, guidance_timeout_ms=5_000)
     deployments = DeploymentManager(settings)
     await deployments.start()
     try:
-        return await Answers(deployments, settings).measure(queries, rounds)
+        return await Answers(deployments, settings).measure(queries, rounds, callers)
     finally:
         await deployments.stop()
 
@@ -150,7 +151,7 @@ class Answers:
         self._asked = 0
         self._taken = {way: Taken() for way in WAYS}
 
-    async def measure(self, queries: Sequence[Query], rounds: int) -> Figures:
+    async def measure(self, queries: Sequence[Query], rounds: int, callers: int) -> Figures:
         for query in queries[:WARM_UP]:
             for way in WAYS:
                 await self._ask(way, replace(query, text=None if query.text is None else f"{query.text} please"))
@@ -164,19 +165,20 @@ class Answers:
             agreed.append(len(answers["narrow"] & answers["guided"]) / max(1, len(answers["guided"])))
         for turn in range(rounds):
             for place in range(len(WAYS)):
-                await self._loop(WAYS[(place + turn) % len(WAYS)], queries)
+                await self._loop(WAYS[(place + turn) % len(WAYS)], queries, callers)
         ways = {way: own.figures() for way, own in self._taken.items()}
         return {"ways": ways, "ratios": _ratios(ways), "agreement": round(float(np.mean(agreed)), 4)}
 
-    async def _loop(self, way: str, queries: Sequence[Query]) -> None:
+    async def _loop(self, way: str, queries: Sequence[Query], callers: int) -> None:
         waiting = iter(queries)
 
         async def caller() -> None:
             for query in waiting:
-                await self._ask(way, query)
+                seconds, _ = await self._ask(way, query)
+                self._taken[way].seconds["busy"].append(seconds)
 
         began = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(CALLERS)))
+        await asyncio.gather(*(caller() for _ in range(callers)))
         self._taken[way].rates.append(len(queries) / (time.perf_counter() - began))
 
     async def _ask(self, way: str, query: Query) -> tuple[float, set[str]]:
@@ -198,6 +200,7 @@ def _ratios(ways: Mapping[str, Figures]) -> Figures:
         way: {
             "fresh": round(ways[way]["fresh"]["p50"] / alone["fresh"]["p50"], 3),
             "cached": round(ways[way]["cached"]["p50"] / alone["cached"]["p50"], 3),
+            "busy": round(ways[way]["busy"]["p50"] / alone["busy"]["p50"], 3),
             "between_answers": round(alone["answers_a_second"] / ways[way]["answers_a_second"], 3),
         }
         for way in WAYS[1:]

@@ -60,7 +60,7 @@ async def answers(tmp_path: Path) -> guided.Answers:
 
 async def test_each_way_answers_every_question_in_turns(answers: guided.Answers, tmp_path: Path) -> None:
     queries = [Query(request_id="", kind="search", text=f"title {row}", history=()) for row in range(30)]
-    report = await answers.measure(queries, 2)
+    report = await answers.measure(queries, 2, 3)
     engine = cast(RecordingEngine, answers._services["alone"]._router.current.engine)
     counts = Counter(map(kind, engine.requests))
     each = guided.WARM_UP + 18 + 2 * 30
@@ -69,6 +69,7 @@ async def test_each_way_answers_every_question_in_turns(answers: guided.Answers,
         figures = report["ways"][way]
         assert (figures["fresh"]["answers"], figures["cached"]["answers"]) == (6, 12), "who comes first rotates"
         assert len(figures["rates"]) == 2
+        assert figures["busy"]["answers"] == 2 * 30
     assert report["agreement"] == 1.0
     assert set(report["ratios"]) == {"guided", "narrow"}
     (tmp_path / "guided.json").write_text(json.dumps(report))

@@ -15,15 +15,8 @@ from catalog.priors.kernels.compiled import Array, compiled, compiled_without_lo
 __all__ = ["compare_words", "matching_words", "tastes"]
 
 BLOOM = 63
-
-
-@compiled
-def _may_have(word_W: Array, begin: int, end: int, bloom: Any) -> Any:
-    """Whether any of the words from `begin` up to `end` may be one that the filter was made of."""
-    met = np.uint64(0)
-    for entry in range(begin, end):
-        met |= np.uint64(1) << np.uint64(word_W[entry] & BLOOM)
-    return met & bloom
+LAST_BITS = 1_023
+"""Of a word's number, by which most words that no query has are told apart at once."""
 
 
 @compiled
@@ -31,24 +24,34 @@ def _find(
     word_W: Array,
     begin: int,
     end: int,
-    bloom: Any,
+    known_H: Array,
     number_Q: Array,
     place_Q: Array,
     weight_Q: Array,
     found_P: Array,
     at_P: Array,
-) -> None:
-    """How sure each word of a query is among the words from `begin` up to `end`, and where the surest reading is."""
-    found_P[:] = 0.0
+) -> bool:
+    """How sure each word of a query is among the words from `begin` up to `end`, and where the surest reading is.
+
+    known_H: whether a reading ends with the bits that are the place.
+
+    Returns whether there is any; without one nothing is written.
+    """
+    met = False
     for entry in range(begin, end):
         word = word_W[entry]
-        if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
-            reading = np.searchsorted(number_Q, word)
-            while reading < len(number_Q) and number_Q[reading] == word:
-                if weight_Q[reading] > found_P[place_Q[reading]]:
-                    found_P[place_Q[reading]] = weight_Q[reading]
-                    at_P[place_Q[reading]] = entry
-                reading += 1
+        if not known_H[word & LAST_BITS]:
+            continue
+        reading = np.searchsorted(number_Q, word)
+        while reading < len(number_Q) and number_Q[reading] == word:
+            if not met:
+                found_P[:] = 0.0
+                met = True
+            if weight_Q[reading] > found_P[place_Q[reading]]:
+                found_P[place_Q[reading]] = weight_Q[reading]
+                at_P[place_Q[reading]] = entry
+            reading += 1
+    return met
 
 
 @compiled
@@ -78,7 +81,7 @@ def compare_words(
 ) -> None:
     """Fills in the columns 1 to 8 of `WORD_FEATURES`: what the words of single items say about a query.
 
-    Items without any of its words are passed over: the columns are 0 for them.
+    Fields without any of its words are passed over: the columns are 0 for them.
 
     slot_N: where the words of each item stand: those of field b from bounds_SB[slot, b] up to bounds_SB[slot, b + 1].
     word_W: the numbers of words. The fields are those of `MATCHED`.
@@ -87,18 +90,17 @@ def compare_words(
     digit_P: whether it has a digit.
     """
     words = len(rarity_P)
-    bloom = np.uint64(0)
+    known_H = np.zeros(LAST_BITS + 1, np.bool_)
     for number in number_Q:
-        bloom |= np.uint64(1) << np.uint64(number & BLOOM)
+        known_H[number & LAST_BITS] = True
     rarity, digits = max(rarity_P.sum(), 1e-9), digit_P.sum()
     found_P, at_P = np.empty(words), np.empty(words, np.int64)
     for place in range(len(item_C)):
         slot = slot_N[item_C[place]]
-        if not _may_have(word_W, bounds_SB[slot, 0], bounds_SB[slot, -1], bloom):
-            continue
         for field in range(bounds_SB.shape[1] - 1):
             begin, end = bounds_SB[slot, field], bounds_SB[slot, field + 1]
-            _find(word_W, begin, end, bloom, number_Q, place_Q, weight_Q, found_P, at_P)
+            if not _find(word_W, begin, end, known_H, number_Q, place_Q, weight_Q, found_P, at_P):
+                continue
             covered = 0.0
             for p in range(words):
                 covered += found_P[p] * rarity_P[p]
