@@ -26,6 +26,8 @@ from catalog.data.validation_report import LINE, ValidationReport, shown
 __all__ = ["first_occurrences", "read_table", "typed_values", "write_table"]
 
 RESERVED_TOO = "an index of pandas, @ at the beginning, and commas and control characters"
+MAX_VALUE = 40
+"""Characters of a value that a message shows."""
 MAX_ROW = 300
 """Characters of a row that an error shows."""
 ISO_TOO = ", nor ISO 8601 time with a zone"
@@ -169,7 +171,8 @@ def _from_rows(
         if name in schema.times:
             values = moments(values, report.notes)
         if name not in schema.columns.names:
-            columns[name] = _inferred(values, name, schema, path)
+            places = [f"{report.place} {line}" for line in lines]
+            columns[name] = _inferred(values, name, schema, path, places)
             continue
         expected = schema.columns.field(name)
         columns[name], wrong = typed_values(values, expected, identifier=name in schema.identifiers)
@@ -214,16 +217,47 @@ _ACCEPTS: Mapping[pa.DataType, Callable[[Any], bool]] = {
 }
 
 
-def _inferred(values: list[Any], name: str, schema: TableSchema, path: Path) -> pa.Array:
+def _inferred(values: list[Any], name: str, schema: TableSchema, path: Path, places: Sequence[str]) -> pa.Array:
+    """The values as a column. places: where each stands. Raises the schema's error for values of several types."""
     try:
         numbers = [value for value in values if value is not None]
-        if all(type(number) is int for number in numbers) and any(not -(2**63) <= number < 2**63 for number in numbers):
-            return _long_numbers(values)
+        if any(type(number) is int and not -(2**63) <= number < 2**63 for number in numbers):
+            if all(type(number) is int for number in numbers):
+                return _long_numbers(values)
+            if all(type(number) in {int, float} for number in numbers):
+                return pa.array([None if value is None else float(value) for value in values])
         return pa.array(values)
     except (pa.ArrowException, TypeError, OverflowError) as fault:
+        mixture = _mixture(values, places) or fault
         raise schema.error(
-            f"{path}: the column {name!r} mixes types ({fault}); give all its values one type, or remove it"
+            f"{path}: the column {name!r} mixes types ({mixture}); give all its values one type, or remove it"
         ) from fault
+
+
+def _mixture(values: Sequence[Any], places: Sequence[str]) -> str | None:
+    """The first value, and the first that is of another type, with their places; None where all are of one."""
+    telling = [row for row, value in enumerate(values) if value is not None and value != []]  # [] is a list of anything
+    first = next(iter(telling), None)
+    if first is None:
+        return None
+    kind = _json_kind(values[first])
+    other = next((row for row in telling if _json_kind(values[row]) != kind), None)
+    rows = [first] if other is None else [first, other]
+    if other is None and " and " not in kind:
+        return None
+    shown_rows = (f"{places[row]} has the {_json_kind(values[row])} {repr(values[row])[:MAX_VALUE]}" for row in rows)
+    return ", ".join(shown_rows)
+
+
+def _json_kind(value: Any) -> str:
+    """What JSON calls a value, and of a list what is in it."""
+    if type(value) is list:
+        within = dict.fromkeys(_json_kind(entry) + "s" for entry in value if entry is not None)
+        return f"list of {' and '.join(within)}" if within else "list"
+    return _JSON_KINDS.get(type(value), type(value).__name__)
+
+
+_JSON_KINDS: Mapping[type, str] = {bool: "boolean", int: "number", float: "number", str: "string", dict: "object"}
 
 
 def _long_numbers(values: list[int | None]) -> pa.Array:

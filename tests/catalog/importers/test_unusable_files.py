@@ -14,6 +14,7 @@ import pytest
 
 from catalog.data.events import read_events
 from catalog.data.items import Items, load_items, read_items
+from catalog.errors import ItemsError
 from catalog.filters import parse
 from catalog.importers.__main__ import main
 
@@ -284,3 +285,35 @@ def test_a_time_with_a_fraction_in_lines_is_shown(tmp_path: Path) -> None:
     _, report = read_events(lines(tmp_path, "events", *texts))
     assert "timestamp=1763640000000.25" in str(report)
     assert "timestamp=10000000000000000000000" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("1", '"L"', "line 2 has the number 1, line 4 has the string 'L'"),
+        ("true", "1", "line 2 has the boolean True, line 4 has the number 1"),
+        ("18446744073709551615", '"x"', "line 2 has the number 18446744073709551615, line 4 has the string 'x'"),
+        ('["a"]', '"a"', "line 2 has the list of strings ['a'], line 4 has the string 'a'"),
+        ('["a"]', "[1]", "line 2 has the list of strings ['a'], line 4 has the list of numbers [1]"),
+        ('["a", 1]', "null", "line 2 has the list of strings and numbers ['a', 1]"),
+        ('{"a": 1}', "7", "line 2 has the object {'a': 1}, line 4 has the number 7"),
+    ],
+)
+def test_the_first_value_of_another_type_is_named(tmp_path: Path, one: str, other: str, said: str) -> None:
+    rows = [f'{{"item_id": "{place}", "size": {value}}}' for place, value in enumerate(["null", one, "null", other])]
+    with pytest.raises(ItemsError, match="the column 'size' mixes types") as raised:
+        load_items(lines(tmp_path, "items", *rows))
+    assert f"mixes types ({said})" in str(raised.value)
+
+
+def test_an_empty_list_is_one_of_anything(tmp_path: Path) -> None:
+    rows = ['{"item_id": "a", "size": []}', '{"item_id": "b", "size": ["L"]}']
+    assert read_items(lines(tmp_path, "items", *rows))["size"].to_pylist() == [[], ["L"]]
+    with pytest.raises(ItemsError, match=r"line 2 has the list of strings \['L'\], line 3 has the string 'L'"):
+        load_items(lines(tmp_path, "items", *rows, '{"item_id": "c", "size": "L"}'))
+
+
+@pytest.mark.parametrize("long", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**22])
+def test_long_whole_numbers_beside_fractions_are_numbers(tmp_path: Path, long: int) -> None:
+    rows = [f'{{"item_id": "a", "size": {long}}}', '{"item_id": "b", "size": 1.5}', '{"item_id": "c"}']
+    assert read_items(lines(tmp_path, "items", *rows))["size"].to_pylist() == [float(long), 1.5, None]
