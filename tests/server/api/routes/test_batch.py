@@ -161,7 +161,7 @@ async def test_lines_come_in_order_where_that_is_asked_for(
     monkeypatch.setattr(engine, "rank", slow)
     rows = [{"kind": "search", "q": "tent", "k": 13 if n % 10 == 0 else 1} for n in range(60)]
     runner = shop.client._transport.app.state.parts.batch_runner  # type: ignore[attr-defined]
-    lines = runner.answers([*map(orjson.dumps, rows)], "r", lambda: asyncio.sleep(0), ordered=True)
+    lines = runner.answers([*map(orjson.dumps, rows)], "r", lambda: asyncio.sleep(0), within=None, ordered=True)
     assert [count(line) async for line in lines] == list(range(60))
     assert 1 < most_ahead <= 16
     content = b"\n".join(map(orjson.dumps, rows))
