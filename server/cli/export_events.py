@@ -48,9 +48,9 @@ from catalog.data.tombstones import (
 )
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
-from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
+from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.core.errors import ServerError
-from server.storage.keyspace import BUCKETS, BucketKey, bucket_key
+from server.storage.keyspace import BUCKETS, KEYS, BucketKey, Keyspace
 from server.storage.primary import open_redis
 
 __all__ = ["Counts", "export_events", "main"]
@@ -103,8 +103,12 @@ class Counts:
         )
 
 
-def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None = None) -> Counts:
+def export_events(
+    redis: Redis, out: Path, *, since: int = 0, until: int | None = None, keys: Keyspace = KEYS
+) -> Counts:
     """Writes `out` and its tombstones, each whole or not at all, the tombstones first.
+
+    keys: of the catalog whose events they are.
 
     Raises RedisError, OSError, and EventsError for tombstones beside `out` that cannot be read.
     """
@@ -112,14 +116,14 @@ def export_events(redis: Redis, out: Path, *, since: int = 0, until: int | None 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
         runs = _Runs(Path(folder))
-        for row in _log(redis):
+        for row in _log(redis, keys):
             counts.read += 1
             if since <= row.timestamp and (until is None or row.timestamp < until):
                 runs.add(row)
             else:
                 counts.outside += 1
         # After the log, and sessions before erasures, so that what was merged or erased meanwhile is so in the file.
-        aliases, tombstones = _all(redis, "aliases"), _all(redis, "tombstones")
+        aliases, tombstones = _all(redis, keys, "aliases"), _all(redis, keys, "tombstones")
         there = map(read_tombstones, tombstone_files([out]))
         people = _People(aliases, latest_tombstones(*there, {sha: int(at) for sha, at in tombstones.items()}))
         counts.tombstones = len(people.tombstones)
@@ -205,10 +209,10 @@ def _kept(rows: Iterable[Row], people: _People, repeated: frozenset[int], counts
             yield row if user == row.user_id else row._replace(user_id=user, recorded_as=row.user_id)
 
 
-def _log(redis: Redis) -> Iterator[Row]:
-    for bucket in range(BUCKETS):
+def _log(redis: Redis, keys: Keyspace) -> Iterator[Row]:
+    for log in keys.logs:
         start = "-"
-        while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, bucket, start)):
+        while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, log, start)):
             for entry, fields in entries:
                 recorded_at, place = entry.split(b"-")
                 text = {name.decode(): value.decode() for name, value in fields.items()}
@@ -227,15 +231,15 @@ def _log(redis: Redis) -> Iterator[Row]:
             start = f"({entries[-1][0].decode()}"
 
 
-def _piece(redis: Redis, bucket: int, start: str) -> object:
-    return redis.xrange(bucket_key("log", bucket), start, "+", count=PIECE)
+def _piece(redis: Redis, log: str, start: str) -> object:
+    return redis.xrange(log, start, "+", count=PIECE)
 
 
-def _all(redis: Redis, kind: BucketKey) -> dict[str, str]:
+def _all(redis: Redis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
     """The hashes of all buckets together."""
     found: dict[str, str] = {}
     for bucket in range(BUCKETS):
-        for name, value in redis.hscan_iter(bucket_key(kind, bucket), count=PIECE):
+        for name, value in redis.hscan_iter(keys.bucket_key(kind, bucket), count=PIECE):
             found[name.decode()] = value.decode()
     return found
 
@@ -275,8 +279,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     """The process's exit status. program: how it is called, for its help."""
     options = parse(arguments, program)
     try:
+        keys = Keyspace(server_namespace(options.namespace))
         with open_redis(server_redis(options.redis), REDIS_SECONDS) as redis:
-            counts = export_events(redis, options.out, since=options.since, until=options.until)
+            counts = export_events(redis, options.out, since=options.since, until=options.until, keys=keys)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
         reason = access_reason(error) or error
         print(f"export: nothing was written: {printable(reason)}{where_redis_may_be(error)}", file=sys.stderr)

@@ -21,7 +21,7 @@ from catalog.data.changes import Change, Upsert, records_table
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.terminal_escapes import printable
-from server.cli.redis_url import add_redis_argument, server_redis, where_redis_may_be
+from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.core.settings import StorageSettings
 from server.storage.shared.change_log import RedisChanges
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     """The process's exit status. program: how it is called, for its help."""
     options = _parse(arguments, program)
     try:
-        url = server_redis(options.redis)
+        url, namespace = server_redis(options.redis), server_namespace(options.namespace)
         items = open_bundle(options.bundle, verify=False).items
-        changes = asyncio.run(_changes(url))
+        changes = asyncio.run(_changes(url, namespace))
         table, rejected = served_items(items, changes)
         write_items(table, options.out)
     except (CatalogError, ServerError, OSError, ValueError) as error:
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     return 0
 
 
-async def _changes(url: str) -> Mapping[str, Change]:
-    store = RedisChanges(StorageSettings(url=url, write_timeout_ms=PATIENCE_MS))
+async def _changes(url: str, namespace: str | None) -> Mapping[str, Change]:
+    store = RedisChanges(StorageSettings(url=url, namespace=namespace, write_timeout_ms=PATIENCE_MS))
     try:
         return (await store.since(0)).changes
     finally:

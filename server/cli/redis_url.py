@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -16,19 +17,26 @@ from server.core.settings.former_names import current_variables
 from server.core.settings.service_links import without_service_links
 from server.core.settings.variables import PREFIX, refuse_misspelt_variables
 from server.core.settings.yaml_file import settings_in
+from server.storage.keyspace import check_namespace
 from server.storage.managed_redis import url_of
 from server.storage.primary import PrimaryUnknown
 
-__all__ = ["add_redis_argument", "server_redis", "where_redis_may_be"]
+__all__ = ["add_redis_argument", "server_namespace", "server_redis", "where_redis_may_be"]
 
 
 def add_redis_argument(parser: argparse.ArgumentParser) -> None:
-    """`--redis URL`; None where it is left out, which `server_redis` then answers."""
+    """`--redis URL` and `--namespace NAME`; None where they are left out, which `server_redis` and `server_namespace`
+    then answer."""
     parser.add_argument(
         "--redis",
         metavar="URL",
         help="the server's Redis (default: what GEMSERVE_REDIS, GEMSERVE_MANAGED_REDIS or the file of GEMSERVE_CONFIG"
         " says, else a local one)",
+    )
+    parser.add_argument(
+        "--namespace",
+        metavar="NAME",
+        help="the server's, where several catalogs share a Redis (default: what GEMSERVE_NAMESPACE or the file says)",
     )
 
 
@@ -56,14 +64,7 @@ def server_redis(given: str | None = None, environment: Mapping[str, str] = os.e
     """
     if given is not None:
         return _checked(given)
-    refuse_misspelt_variables(environment, Settings)
-    prefix, own = PREFIX.lower(), without_service_links(environment)
-    lower = {name.lower(): value for name, value in own.items() if name.lower().startswith(prefix)}
-    variables = {name.removeprefix(prefix): value for name, value in current_variables(lower, prefix).items()}
-    _refuse_empty(variables)
-    file = settings_in(Path(variables["config"]), Settings) if "config" in variables else {}
-    _refuse_empty(file)
-    for source in (variables, file):
+    for source in _sources(environment):
         if "redis" in source:
             return _checked(source["redis"])
         if "managed_redis" in source:
@@ -71,8 +72,34 @@ def server_redis(given: str | None = None, environment: Mapping[str, str] = os.e
     return StorageSettings().url
 
 
+def server_namespace(given: str | None = None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The namespace that was given, or that of a server in this environment; None for the usual one.
+
+    Raises SettingsError as `server_redis` does, and for what is no namespace.
+    """
+    found = given
+    if given is None:
+        found = next((source["namespace"] for source in _sources(environment) if "namespace" in source), None)
+    try:
+        return None if found is None else check_namespace(found)
+    except ValueError as error:
+        raise SettingsError(f"--namespace: {error}") from error
+
+
+def _sources(environment: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """What variables say, and then what the settings file does."""
+    refuse_misspelt_variables(environment, Settings)
+    prefix, own = PREFIX.lower(), without_service_links(environment)
+    lower = {name.lower(): value for name, value in own.items() if name.lower().startswith(prefix)}
+    variables = {name.removeprefix(prefix): value for name, value in current_variables(lower, prefix).items()}
+    _refuse_empty(variables)
+    file = settings_in(Path(variables["config"]), Settings) if "config" in variables else {}
+    _refuse_empty(file)
+    return iter((variables, file))
+
+
 def _refuse_empty(values: Mapping[str, object]) -> None:
-    for name in ("config", "redis", "managed_redis"):
+    for name in ("config", "redis", "managed_redis", "namespace"):
         value = values.get(name, "-")
         if not isinstance(value, str) or not value.strip():
             raise SettingsError(f"--{name.replace('_', '-')}: is empty, or no text: give it a value, or leave it out")

@@ -37,7 +37,7 @@ from catalog.bundle.bundle import current_bundle, open_bundle, published_version
 from catalog.bundle.disk import access_reason
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
-from server.cli.redis_url import add_redis_argument, server_redis
+from server.cli.redis_url import add_redis_argument, server_namespace, server_redis
 from server.core.errors import ServerError
 
 __all__ = ["main", "retrain"]
@@ -64,6 +64,7 @@ class Plan:
 
     bundles: Path
     redis: str
+    namespace: str | None
     server: str
     key: str | None
     events: Sequence[Path]
@@ -110,8 +111,14 @@ def _recorded(plan: Plan, folder: Path, run: Run) -> Path:
     """The event log as a file, with the tombstones beside it."""
     recorded = folder / "recorded.parquet"
     command = ["server.cli.export_events", "--out", str(recorded)]
-    _must(run(command, {"GEMSERVE_REDIS": plan.redis}), "the export of events")
+    _must(run(command, _storage(plan)), "the export of events")
     return recorded
+
+
+def _storage(plan: Plan) -> dict[str, str]:
+    """Variables by which a command finds the server's Redis."""
+    namespace = {} if plan.namespace is None else {"GEMSERVE_NAMESPACE": plan.namespace}
+    return {"GEMSERVE_REDIS": plan.redis} | namespace
 
 
 def _flags(events: Sequence[Path]) -> list[str]:
@@ -121,7 +128,7 @@ def _flags(events: Sequence[Path]) -> list[str]:
 def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:
     items = folder / "items.parquet"
     command = ["server.cli.export_items", "--bundle", str(old), "--out", str(items)]
-    _must(run(command, {"GEMSERVE_REDIS": plan.redis}), "the export of items")
+    _must(run(command, _storage(plan)), "the export of items")
     return items
 
 
@@ -205,7 +212,9 @@ def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
     parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is still accepted (0.02)")
     parser.add_argument("settings", nargs="*", metavar="section.key=value", help="settings that replace the recipe's")
     options = parser.parse_intermixed_args(arguments)
-    return Plan(**vars(options) | {"redis": server_redis(options.redis)})
+    return Plan(
+        **vars(options) | {"redis": server_redis(options.redis), "namespace": server_namespace(options.namespace)}
+    )
 
 
 if __name__ == "__main__":

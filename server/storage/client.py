@@ -26,6 +26,7 @@ from redis.exceptions import (
 
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
+from server.storage.keyspace import KEYS, Keyspace
 from server.storage.primary import make_pool
 
 __all__ = ["Call", "RedisClient", "Script"]
@@ -70,13 +71,17 @@ class RedisClient:
     Operations that must not wait for each other, such as reads and slow writes, take a client each.
     """
 
-    def __init__(self, url: str, connections: int, beside: Sequence[RedisClient] = ()) -> None:
+    def __init__(
+        self, url: str, connections: int, beside: Sequence[RedisClient] = (), *, keys: Keyspace = KEYS
+    ) -> None:
         """
         url: `redis://`, `rediss://`, `unix://` or, with Sentinels, `redis+sentinel://`, `rediss+sentinel://`.
         connections: at most so many at a time; other operations wait for one to become free.
+        keys: of the catalog whose client it is.
         beside: clients of the same URL, which lose their connections when this one finds the wrong server: a former
             primary would go on answering their reads.
         """
+        self.keys = keys
         self._beside = tuple(beside)
         self._free = asyncio.Semaphore(connections)
         self._answered = 0.0

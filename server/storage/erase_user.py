@@ -16,7 +16,7 @@ from typing import Any
 
 from catalog.data.tombstones import digest_of
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import ERASED_KEY, ERASED_LENGTH, bucket_key, bucket_of, user_key
+from server.storage.keyspace import ERASED_LENGTH, bucket_of
 from server.storage.merge import owner_of
 
 __all__ = ["erase"]
@@ -65,7 +65,7 @@ class _Erasure:
             owner = await owner_of(self._client, user)
             if owner is not None:
                 await self._delete_alias(user, owner)
-                await self._client.redis.srem(user_key("sessions", owner), user)
+                await self._client.redis.srem(self._client.keys.user_key("sessions", owner), user)
 
     async def _erase_session(self, user: str, session: str) -> None:
         async with self._client.limit("erase", self._step_timeout):
@@ -76,22 +76,24 @@ class _Erasure:
                 await self._delete_alias(session, user)
 
     async def _delete_alias(self, session: str, owner: str) -> None:
-        await self._client.run(DELETE_ALIAS, [bucket_key("aliases", bucket_of(session))], session, owner)
+        await self._client.run(
+            DELETE_ALIAS, [self._client.keys.bucket_key("aliases", bucket_of(session))], session, owner
+        )
 
     async def _write_tombstone(self, user: str, sessions_done: list[str]) -> tuple[int, list[str]]:
         """Returns when the user was erased, Unix ms, and the user's sessions that remain to be erased."""
         bucket = bucket_of(user)
-        keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
-        keys += [bucket_key("tombstones", bucket), bucket_key("log", bucket)]
+        keys = [self._client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
+        keys += [self._client.keys.bucket_key("tombstones", bucket), self._client.keys.bucket_key("log", bucket)]
         async with self._client.limit("erase", self._step_timeout):
             erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)
             told: dict[Any, Any] = {"user": digest_of(user)}
-            await self._client.redis.xadd(ERASED_KEY, told, maxlen=ERASED_LENGTH, approximate=True)
+            await self._client.redis.xadd(self._client.keys.erased, told, maxlen=ERASED_LENGTH, approximate=True)
         self.events.update(events)
         return int(erased_at), [session.decode() for session in remaining]
 
     async def _erase_from_log(self, user: str, until: int) -> None:
-        log, start = bucket_key("log", bucket_of(user)), "-"
+        log, start = self._client.keys.bucket_key("log", bucket_of(user)), "-"
         while True:
             async with self._client.limit("erase", self._step_timeout):
                 last, events = await self._client.run(ERASE_EVENTS, [log], user, start, until, BATCH)

@@ -16,7 +16,7 @@ from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import BUCKETS, ERASED_KEY, bucket_key, user_key
+from server.storage.keyspace import BUCKETS, Keyspace
 from server.storage.protocol import Deed, History, LogBatch, LoggedEvent
 from server.storage.redis_history import RUN_DIGITS
 
@@ -39,23 +39,24 @@ class RedisEventLog:
     """An EventLog in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._logs = self._client.keys.logs
         self._timeout = settings.write_timeout
 
     async def begin(self, after: int, limit: int) -> LogBatch:
         async with self._client.limit("begin_log", self._timeout):
-            erased: Any = await self._client.redis.xrevrange(ERASED_KEY, count=1)
+            erased: Any = await self._client.redis.xrevrange(self._client.keys.erased, count=1)
         found: list[Any] = []
-        for log in LOGS:  # one by one: together they could take longer than any time limit
+        for log in self._logs:  # one by one: together they could take longer than any time limit
             async with self._client.limit("begin_log", self._timeout):
                 entries: Any = await self._client.redis.xrevrange(log, "+", str(after), count=max(1, limit // BUCKETS))
             found.append(entries[::-1])
-        first = (*(str(after) for _ in LOGS), "0")
+        first = (*(str(after) for _ in self._logs), "0")
         return await self._batch(first, [*found, erased], after, erased=())
 
     async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
         async with self._client.limit("read_log", self._timeout), self._client.pipeline() as pipeline:
-            for key, last in zip([*LOGS, ERASED_KEY], position, strict=True):
+            for key, last in zip([*self._logs, self._client.keys.erased], position, strict=True):
                 pipeline.xrange(key, f"({last}", "+", count=PIECE)
             *found, erased = await pipeline.execute()
         users = tuple(fields[b"user"].decode() for _, fields in erased)
@@ -82,13 +83,10 @@ class RedisEventLog:
             some = users[start : start + USERS]
             async with self._client.limit("read_past", self._timeout), self._client.pipeline() as pipeline:
                 for user in some:
-                    pipeline.zrevrangebyscore(user_key("history", user), until, "-inf", 0, PAST)
+                    pipeline.zrevrangebyscore(self._client.keys.user_key("history", user), until, "-inf", 0, PAST)
                 found = await pipeline.execute()
             past |= {user: _items(members) for user, members in zip(some, found, strict=True)}
         return past
-
-
-LOGS = [bucket_key("log", bucket) for bucket in range(BUCKETS)]
 
 
 def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, Deed]]:

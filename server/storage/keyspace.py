@@ -38,6 +38,9 @@ For readiness:
 
     gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
 
+Another namespace than the usual one stands behind `gemserve`, as in `gemserve:shoes:{07}:log`: several catalogs may so
+share one Redis, each with events, changes, synonyms and a traffic split of its own.
+
 A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
 of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
 of the log merge the 64 streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
@@ -45,38 +48,27 @@ user's keys. A session is a user without an account, with an id of the same kind
 """
 
 import hashlib
+import re
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
 __all__ = [
-    "AUDIT_KEY",
     "AUDIT_LENGTH",
     "BUCKETS",
-    "CHANGES_KEY",
-    "CHECK_KEY",
-    "ERASED_KEY",
     "ERASED_LENGTH",
-    "NUMBER_KEY",
-    "ORDER_KEY",
-    "SPLIT_KEY",
-    "SYNONYMS_KEY",
-    "bucket_key",
+    "KEYS",
+    "BucketKey",
+    "Keyspace",
+    "UserKey",
     "bucket_of",
-    "user_key",
+    "check_namespace",
 ]
 
 BUCKETS = 64  # part of the key layout: another number would lose every history
-
-CHANGES_KEY = "gemserve:{catalog}:changes"
-ORDER_KEY = "gemserve:{catalog}:order"
-NUMBER_KEY = "gemserve:{catalog}:number"
-SPLIT_KEY = "gemserve:{traffic}:split"
-SYNONYMS_KEY = "gemserve:{synonyms}:sets"
-AUDIT_KEY = "gemserve:{audit}:log"
 AUDIT_LENGTH = 10_000
-CHECK_KEY = "gemserve:{check}:write"
-ERASED_KEY = "gemserve:{erased}:users"
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
+NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
 UserKey = Literal["history", "runs", "event_ids", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]
@@ -87,9 +79,66 @@ def bucket_of(user: str) -> int:
     return hashlib.blake2b(user.encode(), digest_size=1).digest()[0] % BUCKETS
 
 
-def user_key(kind: UserKey, user: str) -> str:
-    return f"gemserve:{{{bucket_of(user):02}}}:{kind}:{quote(user, safe='')}"
+def check_namespace(name: str) -> str:
+    """The name itself. Raises ValueError where it is none."""
+    if not NAMESPACE.fullmatch(name):
+        raise ValueError("is no namespace: give 1 to 40 of a-z, 0-9, - and _, a letter or digit first")
+    return name
 
 
-def bucket_key(kind: BucketKey, bucket: int) -> str:
-    return f"gemserve:{{{bucket:02}}}:{kind}"
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """The keys of one catalog. namespace: as `check_namespace` takes it; None for the usual one."""
+
+    namespace: str | None = None
+
+    def user_key(self, kind: UserKey, user: str) -> str:
+        return self._key(f"{bucket_of(user):02}", f"{kind}:{quote(user, safe='')}")
+
+    def bucket_key(self, kind: BucketKey, bucket: int) -> str:
+        return self._key(f"{bucket:02}", kind)
+
+    @property
+    def logs(self) -> list[str]:
+        """The event log, by bucket."""
+        return [self.bucket_key("log", bucket) for bucket in range(BUCKETS)]
+
+    @property
+    def changes(self) -> str:
+        return self._key("catalog", "changes")
+
+    @property
+    def order(self) -> str:
+        return self._key("catalog", "order")
+
+    @property
+    def number(self) -> str:
+        return self._key("catalog", "number")
+
+    @property
+    def split(self) -> str:
+        return self._key("traffic", "split")
+
+    @property
+    def synonyms(self) -> str:
+        return self._key("synonyms", "sets")
+
+    @property
+    def audit(self) -> str:
+        return self._key("audit", "log")
+
+    @property
+    def check(self) -> str:
+        return self._key("check", "write")
+
+    @property
+    def erased(self) -> str:
+        return self._key("erased", "users")
+
+    def _key(self, tag: str, rest: str) -> str:
+        between = "" if self.namespace is None else f"{self.namespace}:"
+        return f"gemserve:{between}{{{tag}}}:{rest}"
+
+
+KEYS = Keyspace()
+"""Of the usual namespace."""

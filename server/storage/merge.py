@@ -21,7 +21,7 @@ from typing import cast
 
 from server.core.errors import SessionTaken
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import bucket_key, bucket_of, user_key
+from server.storage.keyspace import bucket_of
 
 __all__ = ["merge", "owner_of"]
 
@@ -41,14 +41,14 @@ async def merge(client: RedisClient, user: str, session: str, bounds: tuple[int,
     while moved < 0:
         await _claim(client, user, session)
         members, moved = await _copy(client, user, session, bounds)
-    history, runs = user_key("history", session), user_key("runs", session)
+    history, runs = client.keys.user_key("history", session), client.keys.user_key("runs", session)
     await client.run(DELETE_EVENTS, [history, runs], *members)
     return moved
 
 
 async def owner_of(client: RedisClient, session: str) -> str | None:
     """The user whom the session was merged into, or None."""
-    command = client.redis.hget(bucket_key("aliases", bucket_of(session)), session)
+    command = client.redis.hget(client.keys.bucket_key("aliases", bucket_of(session)), session)
     owner = await cast("Awaitable[bytes | None]", command)
     return None if owner is None else owner.decode()
 
@@ -63,7 +63,7 @@ async def _refuse_circle(client: RedisClient, user: str, session: str) -> None:
 
 
 async def _claim(client: RedisClient, user: str, session: str) -> None:
-    aliases, sessions = bucket_key("aliases", bucket_of(session)), user_key("sessions", user)
+    aliases, sessions = client.keys.bucket_key("aliases", bucket_of(session)), client.keys.user_key("sessions", user)
     async with client.pipeline() as pipeline:
         pipeline.sadd(sessions, session)
         pipeline.hsetnx(aliases, session, user)
@@ -83,11 +83,11 @@ async def _copy(
 ) -> tuple[list[bytes], int]:
     """The members of the session's history, which the user's has now, and the number of new ones; -1 if refused."""
     async with client.pipeline() as pipeline:
-        pipeline.zrange(user_key("history", session), 0, -1, withscores=True)
-        pipeline.zrange(user_key("event_ids", session), 0, -1, withscores=True)
+        pipeline.zrange(client.keys.user_key("history", session), 0, -1, withscores=True)
+        pipeline.zrange(client.keys.user_key("event_ids", session), 0, -1, withscores=True)
         events, event_ids = await pipeline.execute()
     members = [member for member, _ in events]
-    keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
+    keys = [client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
     visits = [part for member, at in events for part in (int(at), member[RUN_DIGITS:])]
     ids = [part for event_id, at in event_ids for part in (event_id, int(at))]
     now = time.time_ns() // 1_000_000

@@ -18,7 +18,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
-from server.storage.keyspace import BUCKETS, CHECK_KEY, bucket_key, bucket_of, user_key
+from server.storage.keyspace import BUCKETS, Keyspace, bucket_of
 from server.storage.merge import merge
 from server.storage.protocol import EMPTY, Deed, Event, History, PastEvent, PastEvents
 
@@ -41,8 +41,9 @@ class RedisHistory:
 
     def __init__(self, settings: StorageSettings) -> None:
         writers = max(1, settings.connections // 2)
-        self._reads = RedisClient(settings.url, max(1, settings.connections - writers))
-        self._writes = RedisClient(settings.url, writers, beside=[self._reads])
+        keys = self._keys = Keyspace(settings.namespace)
+        self._reads = RedisClient(settings.url, max(1, settings.connections - writers), keys=keys)
+        self._writes = RedisClient(settings.url, writers, beside=[self._reads], keys=keys)
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
@@ -52,7 +53,7 @@ class RedisHistory:
         if session is not None and session != user:
             return await self._read_both(user, session)
         async with self._reads.limit("read", self._read_timeout):
-            command = self._reads.redis.zrange(user_key("history", user), 0, -1)
+            command = self._reads.redis.zrange(self._keys.user_key("history", user), 0, -1)
             return _history_of(await cast("Awaitable[list[bytes]]", command))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
@@ -66,7 +67,7 @@ class RedisHistory:
         return new
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
-        key = user_key("history", user)
+        key = self._keys.user_key("history", user)
         async with self._reads.limit("past", self._read_timeout), self._reads.pipeline() as pipeline:
             pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
             pipeline.zcard(key)
@@ -83,7 +84,7 @@ class RedisHistory:
     async def check(self) -> None:
         """Writes on a connection of the reads, which slow writes do not hold up and a replica would go on answering."""
         async with self._reads.limit("check", self._read_timeout):
-            await self._reads.redis.set(CHECK_KEY, 1, ex=CHECK_SECONDS)
+            await self._reads.redis.set(self._keys.check, 1, ex=CHECK_SECONDS)
 
     async def warnings(self) -> list[str]:
         try:
@@ -100,16 +101,18 @@ class RedisHistory:
     async def _read_both(self, user: str, session: str) -> History:
         async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
             for name in (user, session):
-                pipeline.zrange(user_key("history", name), 0, -1, withscores=True)
+                pipeline.zrange(self._keys.user_key("history", name), 0, -1, withscores=True)
             return _merged(*await pipeline.execute())
 
     def _recording(self, event: Event, now: int) -> Call:
         user = event.user_id
-        keys = [user_key(kind, user) for kind in ("history", "runs", "event_ids")]
+        keys = [self._keys.user_key(kind, user) for kind in ("history", "runs", "event_ids")]
         fields = (event.query or "", event.event_id, event.request_id or "")
         value = "" if event.value is None else repr(float(event.value))
         values = (user, event.item_id, event.timestamp, event.type.value, *fields, value)
-        return Call([*keys, bucket_key("log", bucket_of(user))], [now, *self._bounds, self._log_length, *values])
+        return Call(
+            [*keys, self._keys.bucket_key("log", bucket_of(user))], [now, *self._bounds, self._log_length, *values]
+        )
 
 
 def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:

@@ -10,7 +10,7 @@ from catalog.bundle.bundle import current_bundle, publish, published_versions
 from server.query.cursor import CursorCodec
 from server.query.types import Query
 from server.storage import redis_history as store
-from server.storage.keyspace import bucket_key, bucket_of
+from server.storage.keyspace import KEYS, bucket_of
 from tests.support.redis_store import Connect, connect, event, items_of, log_of, raw
 from tests.support.small_shop import make_manifest
 
@@ -53,7 +53,7 @@ async def test_event_ids_are_forgotten_in_the_order_in_which_they_came(
 
 async def test_the_log_goes_on_when_the_clock_of_redis_steps_back(connect: Connect, raw: Redis) -> None:
     history = connect()
-    log = bucket_key("log", bucket_of("ada"))
+    log = KEYS.bucket_key("log", bucket_of("ada"))
     await history.append([event(1)])
     (first, _), *_ = await raw.xrange(log)
     ahead = int(first.partition("-")[0]) + HOUR_MS  # as it was before Redis's clock stepped back

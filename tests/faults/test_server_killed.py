@@ -15,7 +15,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from server.storage.keyspace import BUCKETS, bucket_key, user_key
+from server.storage.keyspace import BUCKETS, KEYS
 from server.storage.managed_redis import free_port
 from server.storage.redis_history import RUN_DIGITS
 from tests.support.server_process import ServerProcess
@@ -78,13 +78,13 @@ class Editor:
 
 def in_the_log(port: int) -> Counter[str]:
     with Redis(port=port, decode_responses=True) as client:
-        entries = [entry for bucket in range(BUCKETS) for entry in client.xrange(bucket_key("log", bucket))]
+        entries = [entry for bucket in range(BUCKETS) for entry in client.xrange(KEYS.bucket_key("log", bucket))]
     return Counter(fields["event_id"] for _, fields in entries)
 
 
 def in_histories(port: int, writers: list[Writer]) -> Counter[str]:
     with Redis(port=port, decode_responses=True) as client:
-        members = [one for writer in writers for one in client.zrange(user_key("history", writer.user), 0, -1)]
+        members = [one for writer in writers for one in client.zrange(KEYS.user_key("history", writer.user), 0, -1)]
     return Counter(json.loads(member[RUN_DIGITS:])[3] for member in members)
 
 

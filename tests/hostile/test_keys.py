@@ -4,26 +4,24 @@ import re
 from itertools import combinations, product
 from typing import get_args
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from server.storage.keyspace import (
-    CHANGES_KEY,
-    NUMBER_KEY,
-    ORDER_KEY,
-    BucketKey,
-    UserKey,
-    bucket_key,
-    bucket_of,
-    user_key,
-)
+from server.storage.keyspace import KEYS, BucketKey, Keyspace, UserKey, bucket_of, check_namespace
 from tests.hostile.texts import IDS, ids
 
 KINDS = get_args(UserKey)
-SHARED = {CHANGES_KEY, ORDER_KEY, NUMBER_KEY} | {
-    bucket_key(kind, bucket) for kind in get_args(BucketKey) for bucket in range(64)
+SHARED = {KEYS.changes, KEYS.order, KEYS.number} | {
+    KEYS.bucket_key(kind, bucket) for kind in get_args(BucketKey) for bucket in range(64)
 }
+NAMESPACES = st.none() | st.from_regex(r"[a-z0-9][a-z0-9_-]{0,39}", fullmatch=True)
 TAG = re.compile(r"[^{]*\{([^}]+)\}")  # what Redis Cluster hashes
+
+
+def all_of(keys: Keyspace, user: str) -> list[str]:
+    shared = [keys.changes, keys.order, keys.number, keys.split, keys.synonyms, keys.audit, keys.check, keys.erased]
+    return [*shared, *keys.logs, *(keys.user_key(kind, user) for kind in KINDS)]
 
 
 @given(user=ids, other=ids)
@@ -31,20 +29,35 @@ TAG = re.compile(r"[^{]*\{([^}]+)\}")  # what Redis Cluster hashes
 @example(user="{07}", other="07")
 def test_different_people_have_different_keys(user: str, other: str) -> None:
     assume(user != other)
-    mine, theirs = ({user_key(kind, name) for kind in KINDS} for name in (user, other))
+    mine, theirs = ({KEYS.user_key(kind, name) for kind in KINDS} for name in (user, other))
     assert len(mine) == len(KINDS)
     assert not mine & theirs
     assert not mine & SHARED
 
 
+@given(user=ids, other=ids, namespace=NAMESPACES, another=NAMESPACES)
+def test_different_namespaces_have_different_keys(
+    user: str, other: str, namespace: str | None, another: str | None
+) -> None:
+    assume(namespace != another)
+    mine, theirs = ({*all_of(Keyspace(space), name)} for space, name in ((namespace, user), (another, other)))
+    assert not mine & theirs
+
+
+@pytest.mark.parametrize("name", ["", "A", "a:b", "{a}", "a b", "-a", "a" * 41, "ä", "a\n", "*"])
+def test_what_is_no_namespace(name: str) -> None:
+    with pytest.raises(ValueError, match="is no namespace"):
+        check_namespace(name)
+
+
 def test_no_two_of_the_worst_names_share_a_key() -> None:
-    keys = [user_key(kind, user) for kind, user in product(KINDS, IDS)]
+    keys = [KEYS.user_key(kind, user) for kind, user in product(KINDS, IDS)]
     assert not [pair for pair in combinations(keys, 2) if pair[0] == pair[1]]
 
 
 @given(kind=st.sampled_from(KINDS), user=ids)
 def test_a_key_is_plain_ascii_with_the_tag_of_its_bucket(kind: UserKey, user: str) -> None:
-    key = user_key(kind, user)
+    key = KEYS.user_key(kind, user)
     assert key.isascii()
     assert key.isprintable()
     assert " " not in key

@@ -25,7 +25,7 @@ from catalog.data.tombstones import (
     write_tombstones,
 )
 from server.cli.export_events import Row, _all, _log, export_events, main
-from server.storage.keyspace import BUCKETS, BucketKey, bucket_key, bucket_of
+from server.storage.keyspace import BUCKETS, KEYS, BucketKey, Keyspace, bucket_of
 from server.storage.managed_redis import free_port
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
@@ -74,8 +74,9 @@ def written(path: Path) -> list[dict[str, object]]:
 def in_redis(redis: Redis, rows: list[Event]) -> None:
     """As `record_event.lua` writes them, but for the history."""
     for number, row in enumerate(rows):
-        fields = {name: getattr(row, name) or "" for name in FIELDS}
-        redis.xadd(bucket_key("log", bucket_of(row.user_id)), fields, id=f"{number + 1}-{number % 3}")
+        values = {name: getattr(row, name) for name in FIELDS}
+        fields = {name: "" if value is None else value for name, value in values.items()}
+        redis.xadd(KEYS.bucket_key("log", bucket_of(row.user_id)), fields, id=f"{number + 1}-{number % 3}")
 
 
 async def test_events_go_to_redis_and_come_back_in_a_file(connect: Connect, redis: Redis, tmp_path: Path) -> None:
@@ -143,10 +144,11 @@ async def test_an_erased_user_never_comes_to_training(connect: Connect, redis: R
     await history.append([event(4)])
     in_the_log = [event(5), event(6, user="visit")]  # as if the erasure had been broken off after the tombstones
     for row in in_the_log:
-        log = bucket_key("log", bucket_of(row.user_id))
+        log = KEYS.bucket_key("log", bucket_of(row.user_id))
         entries = redis.xrange(log)
         redis.delete(log)
-        fields = {name: getattr(row, name) or "" for name in FIELDS}
+        values = {name: getattr(row, name) for name in FIELDS}
+        fields = {name: "" if value is None else value for name, value in values.items()}
         redis.xadd(log, fields, id="1-1")
         for entry, kept in entries:
             redis.xadd(log, kept, id=entry)
@@ -190,13 +192,13 @@ async def test_an_erasure_during_an_export_is_heeded(
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, in_time()).result()
 
-    def read_log(of: Redis) -> Iterator[Row]:
-        yield from list(_log(of))
+    def read_log(of: Redis, keys: Keyspace) -> Iterator[Row]:
+        yield from list(_log(of, keys))
         if step == "log":
             erase()
 
-    def read_all(of: Redis, kind: BucketKey) -> dict[str, str]:
-        found = _all(of, kind)
+    def read_all(of: Redis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
+        found = _all(of, keys, kind)
         if step == kind:
             erase()
         return found
@@ -221,7 +223,7 @@ async def test_a_redis_that_forgot_an_erasure_does_not_undo_it(
     history, out = connect(), tmp_path / "e.parquet"
     await history.append([event(1), event(2, user="bob")])
     export_events(redis, tmp_path / "older.parquet")
-    log = bucket_key("log", bucket_of("ada"))
+    log = KEYS.bucket_key("log", bucket_of("ada"))
     copy = redis.xrange(log)
     await history.erase("ada")
     export_events(redis, out)

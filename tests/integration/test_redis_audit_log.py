@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from server.core.errors import HistoryUnavailable
-from server.storage.keyspace import AUDIT_KEY, AUDIT_LENGTH
+from server.storage.keyspace import AUDIT_LENGTH, KEYS
 from server.storage.protocol import ChangeMade
 from server.storage.shared.audit_log import RedisAuditLog
 from tests.support.redis_store import settings
@@ -33,10 +33,10 @@ async def test_it_is_bounded(redis_url: str, raw: Redis) -> None:
     audit_log = RedisAuditLog(settings(redis_url))
     async with raw.pipeline() as pipeline:
         for _ in range(AUDIT_LENGTH + 500):
-            pipeline.xadd(AUDIT_KEY, {"change": "old"})
+            pipeline.xadd(KEYS.audit, {"change": "old"})
         await pipeline.execute()
     await audit_log.add(CHANGE)
-    assert AUDIT_LENGTH <= await raw.xlen(AUDIT_KEY) < AUDIT_LENGTH + 300
+    assert AUDIT_LENGTH <= await raw.xlen(KEYS.audit) < AUDIT_LENGTH + 300
     assert [one.change for one in (await audit_log.latest(0)).changes] == []
     with pytest.raises(HistoryUnavailable, match="not as this server writes it"):
         await audit_log.latest(2)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from catalog.data.changes import Delete, Upsert
 from server.core.errors import HistoryUnavailable
-from server.storage.keyspace import CHANGES_KEY
+from server.storage.keyspace import KEYS
 from server.storage.managed_redis import free_port
 from server.storage.protocol import ChangeBatch
 from server.storage.shared.change_log import RedisChanges
@@ -43,13 +43,13 @@ async def test_only_the_next_change_is_written(store: RedisChanges, raw: Redis) 
     written = await asyncio.gather(*(store.write({f"i{n}": Delete(f"i{n}")}, expected=0, number=1) for n in range(20)))
     assert sorted(written) == [False] * 19 + [True]
     assert len((await store.since(0)).changes) == 1
-    assert await raw.hlen(CHANGES_KEY) == 1
+    assert await raw.hlen(KEYS.changes) == 1
 
 
 async def test_what_is_kept_is_bounded_by_the_items(store: RedisChanges, raw: Redis) -> None:
     for n in range(30):
         assert await store.write({f"i{n % 3}": Delete(f"i{n % 3}")}, expected=n, number=n + 1)
-    assert await raw.hlen(CHANGES_KEY) == 3
+    assert await raw.hlen(KEYS.changes) == 3
     assert await raw.dbsize() == 3
 
 
@@ -75,7 +75,7 @@ async def test_a_redis_that_forgot_its_scripts_or_everything(store: RedisChanges
 
 async def test_what_another_program_wrote_is_told(store: RedisChanges, raw: Redis) -> None:
     await store.write({"a": Delete("a")}, expected=0, number=1)
-    await raw.hset(CHANGES_KEY, "a", "of another kind")
+    await raw.hset(KEYS.changes, "a", "of another kind")
     with pytest.raises(HistoryUnavailable, match="not as this server writes it"):
         await store.since(0)
 

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
 from server.storage import managed_redis as module
-from server.storage.keyspace import BUCKETS, bucket_key, bucket_of, user_key
+from server.storage.keyspace import BUCKETS, KEYS, bucket_of
 from server.storage.protocol import EMPTY, Event
 from server.storage.redis_history import RedisHistory, durability_warnings
 from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
@@ -54,7 +54,7 @@ async def test_values_come_back_to_the_last_bit(connect: Connect) -> None:
 
 
 async def test_members_without_a_value_are_read_as_before(connect: Connect, raw: Redis) -> None:
-    await raw.zadd(user_key("history", "ada"), {'0000000001["i1","rope","view","e1"]': START})
+    await raw.zadd(KEYS.user_key("history", "ada"), {'0000000001["i1","rope","view","e1"]': START})
     read = await connect().read("ada")
     assert (read.visits, read.types, read.values) == ((("i1", "rope"),), ("view",), (None,))
 
@@ -120,7 +120,7 @@ async def test_a_history_is_bounded_and_its_runs_go_on(connect: Connect, raw: Re
     await history.append([event(number) for number in range(12)])
     assert await items_of(history) == ["i7", "i8", "i9", "i10", "i11"]
     assert (await history.read("ada")).runs == 12
-    assert await raw.zcard(user_key("history", "ada")) == 5
+    assert await raw.zcard(KEYS.user_key("history", "ada")) == 5
     assert len(await log_of(raw)) == 12
 
 
@@ -135,7 +135,7 @@ async def test_an_event_older_than_all_that_is_kept_is_only_logged(connect: Conn
 async def test_remembered_event_ids_are_bounded(connect: Connect, raw: Redis) -> None:
     history = connect(event_ids=5)
     await history.append([event(number) for number in range(12)])
-    assert await raw.zcard(user_key("event_ids", "ada")) == 5
+    assert await raw.zcard(KEYS.user_key("event_ids", "ada")) == 5
     assert await history.append([event(11), event(7), event(0)]) == [False, False, True]
 
 
@@ -144,7 +144,7 @@ async def test_event_ids_are_forgotten_after_their_time(
 ) -> None:
     history = connect(event_id_days=1)
     await history.append([event(1)])
-    key = user_key("event_ids", "ada")
+    key = KEYS.user_key("event_ids", "ada")
     await raw.zincrby(key, -86_400_001, "e1")
     await history.append([event(2)])
     assert await raw.zrange(key, 0, -1) == ["e2"]
@@ -155,15 +155,15 @@ async def test_every_key_has_a_bound_and_a_lifetime(connect: Connect, raw: Redis
     day = 86_400_000
     lifetimes = {key: await raw.pttl(key) for key in await raw.keys("*")}
     assert set(lifetimes) == {
-        user_key("history", "ada"),
-        user_key("runs", "ada"),
-        user_key("event_ids", "ada"),
-        bucket_key("log", bucket_of("ada")),
+        KEYS.user_key("history", "ada"),
+        KEYS.user_key("runs", "ada"),
+        KEYS.user_key("event_ids", "ada"),
+        KEYS.bucket_key("log", bucket_of("ada")),
     }
-    assert 2 * day - 60_000 < lifetimes[user_key("history", "ada")] <= 2 * day
-    assert 2 * day - 60_000 < lifetimes[user_key("runs", "ada")] <= 2 * day
-    assert day - 60_000 < lifetimes[user_key("event_ids", "ada")] <= day
-    assert lifetimes[bucket_key("log", bucket_of("ada"))] == -1
+    assert 2 * day - 60_000 < lifetimes[KEYS.user_key("history", "ada")] <= 2 * day
+    assert 2 * day - 60_000 < lifetimes[KEYS.user_key("runs", "ada")] <= 2 * day
+    assert day - 60_000 < lifetimes[KEYS.user_key("event_ids", "ada")] <= day
+    assert lifetimes[KEYS.bucket_key("log", bucket_of("ada"))] == -1
 
 
 async def test_the_log_is_bounded(connect: Connect, raw: Redis) -> None:
@@ -171,7 +171,7 @@ async def test_the_log_is_bounded(connect: Connect, raw: Redis) -> None:
     for batch in range(3):
         await history.append([event(1_000 * batch + number) for number in range(1_000)])
     assert (
-        100 <= await raw.xlen(bucket_key("log", bucket_of("ada"))) <= 300
+        100 <= await raw.xlen(KEYS.bucket_key("log", bucket_of("ada"))) <= 300
     )  # "~": Redis drops whole nodes of about a hundred
 
 
@@ -234,11 +234,11 @@ async def test_the_script_is_loaded_again_when_redis_forgot_it(connect: Connect,
 
 async def test_a_write_that_redis_cannot_finish_is_not_remembered_as_done(connect: Connect, raw: Redis) -> None:
     """The event id is recorded last: an attempt that failed half-way does not turn its repetition into a duplicate."""
-    await raw.set(user_key("history", "ada"), "of another type")
+    await raw.set(KEYS.user_key("history", "ada"), "of another type")
     history = connect()
     with pytest.raises(HistoryUnavailable, match="WRONGTYPE"):
         await history.append([event(1)])
-    await raw.delete(user_key("history", "ada"))
+    await raw.delete(KEYS.user_key("history", "ada"))
     assert await history.append([event(1)]) == [True]
     assert await items_of(history) == ["i1"]
 
@@ -276,7 +276,7 @@ async def test_keys_of_one_script_share_a_slot_of_a_cluster(tmp_path: Path, monk
             while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):
                 await asyncio.sleep(0.05)
             with pytest.raises(ResponseError, match="same slot"):
-                await node.eval("return 1", 2, user_key("history", "ada"), user_key("history", "bob"))
+                await node.eval("return 1", 2, KEYS.user_key("history", "ada"), KEYS.user_key("history", "bob"))
         history = RedisHistory(settings(url))
         users = [*HOSTILE, *(f"user-{number}" for number in range(50))]
         assert all(await history.append([event(n, user=user) for n, user in enumerate(users)]))

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
-from server.storage.keyspace import SYNONYMS_KEY
+from server.storage.keyspace import KEYS
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSynonyms
 from server.storage.shared.state import RedisSynonyms
@@ -84,7 +84,7 @@ async def test_they_are_written_only_over_those_that_were_read(redis_url: str) -
 
 @pytest.mark.parametrize("text", ["{", "{}", '[{"id": "a"}]', '[{"id": "a", "synonyms": 3}]'])
 async def test_what_another_program_wrote_is_not_taken_for_synonyms(redis_url: str, raw: Redis, text: str) -> None:
-    await raw.hset(SYNONYMS_KEY, mapping={"number": 1, "sets": text})
+    await raw.hset(KEYS.synonyms, mapping={"number": 1, "sets": text})
     store = RedisSynonyms(settings(redis_url))
     with pytest.raises(HistoryUnavailable, match="not as this server writes"):
         await store.read()

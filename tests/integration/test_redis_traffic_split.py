@@ -16,7 +16,7 @@ from server.app import create_app
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
-from server.storage.keyspace import SPLIT_KEY
+from server.storage.keyspace import KEYS
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSplit
 from server.storage.shared.state import RedisSplit
@@ -151,7 +151,7 @@ async def test_a_split_is_written_only_over_the_one_that_was_read(redis_url: str
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": -1}', '{"a": "x"}'])
 async def test_what_another_program_wrote_is_not_taken_for_a_split(redis_url: str, raw: Redis, text: str) -> None:
-    await raw.hset(SPLIT_KEY, mapping={"number": 1, "weights": text})
+    await raw.hset(KEYS.split, mapping={"number": 1, "weights": text})
     store = RedisSplit(settings(redis_url))
     with pytest.raises(HistoryUnavailable, match="not as this server writes it"):
         await store.read()

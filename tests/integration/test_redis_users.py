@@ -16,7 +16,7 @@ from catalog.data.tombstones import digest_of
 from server.core.errors import HistoryUnavailable, SessionTaken
 from server.storage import managed_redis as module
 from server.storage.client import RedisClient
-from server.storage.keyspace import bucket_key, bucket_of, user_key
+from server.storage.keyspace import KEYS, bucket_of
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.integration
 
 
 async def tombstone(raw: Redis, user: str) -> str | None:
-    found: str | None = await raw.hget(bucket_key("tombstones", bucket_of(user)), digest_of(user))
+    found: str | None = await raw.hget(KEYS.bucket_key("tombstones", bucket_of(user)), digest_of(user))
     return found
 
 
 async def alias(raw: Redis, session: str) -> str | None:
-    found: str | None = await raw.hget(bucket_key("aliases", bucket_of(session)), session)
+    found: str | None = await raw.hget(KEYS.bucket_key("aliases", bucket_of(session)), session)
     return found
 
 
@@ -141,7 +141,7 @@ async def test_a_session_has_one_user(connect: Connect, raw: Redis) -> None:
         await history.merge("bob", "visit")
     with pytest.raises(SessionTaken, match="other way round"):
         await history.merge("visit", "ada")
-    assert await raw.exists(user_key("sessions", "bob")) == 0
+    assert await raw.exists(KEYS.user_key("sessions", "bob")) == 0
     assert await items_of(history, "bob") == []
 
 
@@ -151,13 +151,13 @@ async def test_a_merged_history_keeps_its_bounds_and_lifetimes(connect: Connect,
     await history.append([event(n, user="visit") for n in range(2, 9)])
     await history.merge("ada", "visit")
     assert await items_of(history) == ["i4", "i5", "i6", "i7", "i8"]
-    assert await raw.zcard(user_key("event_ids", "ada")) == 4
-    assert all([await raw.pttl(user_key(kind, "ada")) > 0 for kind in ("history", "runs", "event_ids")])
+    assert await raw.zcard(KEYS.user_key("event_ids", "ada")) == 4
+    assert all([await raw.pttl(KEYS.user_key(kind, "ada")) > 0 for kind in ("history", "runs", "event_ids")])
 
 
 async def test_merging_an_empty_session_leaves_no_keys_without_an_end(connect: Connect, raw: Redis) -> None:
     assert await connect().merge("ada", "visit") == 0
-    kept = {bucket_key("aliases", bucket_of("visit")), user_key("sessions", "ada")}
+    kept = {KEYS.bucket_key("aliases", bucket_of("visit")), KEYS.user_key("sessions", "ada")}
     assert set(await raw.keys("*")) == kept
 
 
@@ -215,7 +215,7 @@ async def test_events_that_are_no_longer_in_the_log_are_counted_by_the_history_a
 ) -> None:
     history = connect(history_length=2)
     await history.append([event(n) for n in range(4)])
-    log = bucket_key("log", bucket_of("ada"))
+    log = KEYS.bucket_key("log", bucket_of("ada"))
     await raw.xdel(log, (await raw.xrange(log))[-1][0])
     assert await history.erase("ada") == 4
 
@@ -226,7 +226,7 @@ async def test_who_comes_back_after_an_erasure_starts_anew(connect: Connect, raw
     await history.erase("ada")
     assert await history.append([event(1), event(2)]) == [True, True]
     assert await items_of(history) == ["i1", "i2"]
-    ((entry, _), *_) = await raw.xrange(bucket_key("log", bucket_of("ada")))
+    ((entry, _), *_) = await raw.xrange(KEYS.bucket_key("log", bucket_of("ada")))
     assert int(entry.split("-")[0]) > int(await tombstone(raw, "ada") or 0)
 
 
@@ -237,7 +237,7 @@ async def test_a_session_may_be_erased_by_itself(connect: Connect, raw: Redis) -
     assert await history.erase("visit") == 1
     assert await traces(raw, "visit") == []
     assert await alias(raw, "visit") is None
-    assert not await raw.exists(user_key("sessions", "ada"))
+    assert not await raw.exists(KEYS.user_key("sessions", "ada"))
 
 
 async def test_a_long_log_is_cleared_in_pieces(connect: Connect, raw: Redis, monkeypatch: pytest.MonkeyPatch) -> None:

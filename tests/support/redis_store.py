@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from catalog.data.events import EventType
 from server.core.settings import StorageSettings
-from server.storage.keyspace import BUCKETS, bucket_key
+from server.storage.keyspace import BUCKETS, KEYS
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 
@@ -52,5 +52,5 @@ async def items_of(history: RedisHistory, user: str = "ada") -> list[str]:
 
 
 async def log_of(raw: Redis) -> list[dict[str, str]]:
-    entries = [await raw.xrange(bucket_key("log", bucket)) for bucket in range(BUCKETS)]
+    entries = [await raw.xrange(KEYS.bucket_key("log", bucket)) for bucket in range(BUCKETS)]
     return [fields for shard in entries for _, fields in shard]

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
 
     redis: str = Field(STORAGE.url, repr=False, description="where histories and events are kept")
+    namespace: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        description="of the keys in Redis, where several catalogs share one: 1 to 40 of a-z, 0-9, - and _",
+    )
     managed_redis: Path | None = Field(
         None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
     )
@@ -277,6 +282,7 @@ class Settings(BaseSettings):
             read_timeout_ms=self.redis_read_timeout_ms,
             write_timeout_ms=self.redis_write_timeout_ms,
             connections=self.redis_connections,
+            namespace=self.namespace,
             history_length=self.history_length,
             history_days=self.history_days,
             event_ids=self.event_ids,

@@ -13,6 +13,8 @@ class StorageSettings:
 
     url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
     """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; not printed, as it may hold a password."""
+    namespace: str | None = None
+    """Of the catalog's keys (`server/storage/keyspace.py`), where several share a Redis."""
     read_timeout_ms: int = 150
     """Longest wait for a history."""
     write_timeout_ms: int = 1_000

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import AUDIT_KEY, AUDIT_LENGTH
+from server.storage.keyspace import AUDIT_LENGTH, Keyspace
 from server.storage.protocol import AuditedChange, AuditPage, ChangeMade
 
 __all__ = ["RedisAuditLog"]
@@ -24,22 +24,22 @@ class RedisAuditLog:
     """It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
         self._timeout = settings.write_timeout
 
     async def add(self, change: ChangeMade) -> None:
         fields: Any = {"change": orjson.dumps(asdict(change))}
         async with self._client.limit("write_audit", self._timeout):
-            await self._client.redis.xadd(AUDIT_KEY, fields, maxlen=AUDIT_LENGTH, approximate=True)
+            await self._client.redis.xadd(self._client.keys.audit, fields, maxlen=AUDIT_LENGTH, approximate=True)
 
     async def latest(self, limit: int, before: str | None = None) -> AuditPage:
         end = "+" if before is None else f"({before}"
         async with self._client.limit("read_audit", self._timeout):
-            found: Any = await self._client.redis.xrevrange(AUDIT_KEY, end, "-", limit + 1)
+            found: Any = await self._client.redis.xrevrange(self._client.keys.audit, end, "-", limit + 1)
         try:
             changes = [AuditedChange(name.decode(), CHANGE.validate_json(fields[b"change"])) for name, fields in found]
         except (ValidationError, KeyError) as error:
-            raise HistoryUnavailable(f"{AUDIT_KEY} in Redis is not as this server writes it") from error
+            raise HistoryUnavailable(f"{self._client.keys.audit} in Redis is not as this server writes it") from error
         return AuditPage(tuple(changes[:limit]), more=len(changes) > limit)
 
     async def close(self) -> None:

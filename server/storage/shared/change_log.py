@@ -11,12 +11,11 @@ from catalog.data.changes import Change, Delete, Upsert
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import CHANGES_KEY, NUMBER_KEY, ORDER_KEY
+from server.storage.keyspace import Keyspace
 from server.storage.protocol import ChangeBatch
 
 __all__ = ["RedisChanges"]
 
-KEYS = (CHANGES_KEY, ORDER_KEY, NUMBER_KEY)
 CONNECTIONS = 2
 PAGE = 2_000  # items in one step; a change has fewer, so that every page ends at a greater number
 WRITE_CHANGES = Script.named("write_changes")
@@ -27,7 +26,8 @@ class RedisChanges:
     """A ChangeStore in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._keys = self._client.keys.changes, self._client.keys.order, self._client.keys.number
         self._timeout = settings.write_timeout
 
     async def since(self, number: int) -> ChangeBatch:
@@ -45,7 +45,7 @@ class RedisChanges:
     async def write(self, changes: Mapping[str, Change], *, expected: int, number: int) -> bool:
         rows = [part for item_id, change in changes.items() for part in (item_id, _json(change))]
         async with self._client.limit("write_changes", self._timeout):
-            return bool(await self._client.run(WRITE_CHANGES, KEYS, expected, number, *rows) == 1)
+            return bool(await self._client.run(WRITE_CHANGES, self._keys, expected, number, *rows) == 1)
 
     async def close(self) -> None:
         await self._client.close()
@@ -53,7 +53,7 @@ class RedisChanges:
     async def _page(self, number: int) -> tuple[int, list[tuple[str, int, Change]], bool]:
         """The last number in the store, a page of changes after `number`, and whether it is the last page."""
         async with self._client.limit("read_changes", self._timeout):
-            last, *rows = await self._client.run(READ_CHANGES, KEYS, number, PAGE)
+            last, *rows = await self._client.run(READ_CHANGES, self._keys, number, PAGE)
         found = [(rows[i].decode(), rows[i + 1], _change(rows[i], rows[i + 2])) for i in range(0, len(rows), 3)]
         if len(found) < PAGE:
             return last, found, True

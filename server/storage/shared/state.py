@@ -12,7 +12,7 @@ from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import SPLIT_KEY, SYNONYMS_KEY
+from server.storage.keyspace import Keyspace
 from server.storage.protocol import StoredSplit, StoredSynonyms
 
 __all__ = ["RedisSplit", "RedisSynonyms"]
@@ -28,7 +28,7 @@ class RedisSplit:
     """A SplitStore. It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._state = _State(settings, SPLIT_KEY, "split", "weights")
+        self._state = _State(settings, Keyspace(settings.namespace).split, "split", "weights")
 
     async def read(self) -> StoredSplit:
         number, weights = await self._state.read()
@@ -49,7 +49,7 @@ class RedisSynonyms:
     """A SynonymStore. It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._state = _State(settings, SYNONYMS_KEY, "synonyms", "sets")
+        self._state = _State(settings, Keyspace(settings.namespace).synonyms, "synonyms", "sets")
 
     async def number(self) -> int:
         return await self._state.number()
