@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from catalog.facets.codes import ColumnCodes, encode
-from catalog.filters.columns import ALIASES, holding_of
+from catalog.filters.columns import ALIASES, Holding, holding_of
 from catalog.nearest import nearest_name
 
 __all__ = ["FacetIndex", "UnknownColumn"]
@@ -49,15 +49,26 @@ class FacetIndex:
             if field.name not in LONG_TEXTS and holding_of(field.type) is not None
         ]
 
-    def find(self, name: str) -> str:
-        """The column that a request names, by its own name. Raises UnknownColumn."""
-        found = name if name in self._table.column_names else ALIASES.get(name, name)
-        if found in self._table.column_names:
+    def has(self, name: str) -> bool:
+        """Whether a column has this very name."""
+        return name in self._table.column_names
+
+    def is_ordered(self, name: str) -> bool:
+        """Whether items can be sorted by a column, by its own name."""
+        return holding_of(self._table.schema.field(name).type) is not Holding.LISTS
+
+    def find(self, name: str, *others: str) -> str:
+        """The column that a request names, by its own name. others: names that the request might have meant.
+
+        Raises UnknownColumn.
+        """
+        found = name if self.has(name) else ALIASES.get(name, name)
+        if self.has(found):
             if holding_of(self._table.schema.field(found).type) is None:
                 raise UnknownColumn(f"{found!r} holds what cannot be counted: name another column")
             return found
         known = self.names
-        near = nearest_name(name, [*known, *LONG_TEXTS])
+        near = nearest_name(name, [*known, *LONG_TEXTS, *others])
         hint = f"did you mean {near!r}?" if near is not None else f"items have {', '.join(known[:40])}"
         raise UnknownColumn(f"no column is named {name[:100]!r}: {hint}")
 

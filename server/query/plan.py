@@ -41,6 +41,9 @@ TEXTS = ["item_id", *TEXT_COLUMNS]
 
 ALWAYS_SHOWN = {"id", "score", "relevance", "reason", "matched"}
 
+POPULAR = Reason("general", None, "Chosen by many", "popularity")
+UNRANKED = Reason("general", None, "In the catalog", "popularity")
+
 
 class QueryPlan:
     """Writes a query's requests to the engine and reads the rankings that come back."""
@@ -91,6 +94,11 @@ class QueryPlan:
         """The leaves of the history that must not come back."""
         return {interaction.leaf for interaction in self._past} if self._query.exclude_seen else set()
 
+    @property
+    def shown(self) -> list[int]:
+        """The leaves of the items on the pages before."""
+        return self._searcher.eligible.leaves_of(self._shown)
+
     def request(self, filter_id: int | None, beam_width: int, max_width: int) -> RankRequest:
         """The query itself. beam_width: where it needs no wider one; max_width: the widest that the engine takes."""
         query, allow = self._query, self.allow
@@ -100,7 +108,7 @@ class QueryPlan:
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
             width=max(query.k, beam_width, min(len(allow or ()), max_width)),
             request_id=query.request_id,
-            deny=sorted(self.seen.union(self._searcher.eligible.leaves_of(self._shown))),
+            deny=sorted(self.seen.union(self.shown)),
             allow=allow,
             filter_id=filter_id,
             index_id=self._searcher.installed,
@@ -148,6 +156,14 @@ class QueryPlan:
         reasons, matched = tell() if at_once else await asyncio.to_thread(tell)
         parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
         return [ResultItem(*part) for part in parts]
+
+    def popular_items(self, leaves: Sequence[int], popularity: Sequence[float]) -> list[ResultItem]:
+        """The items of a result that no engine has ranked. popularity: of each, which is its score."""
+        records = self._columns.take(pa.array(leaves, pa.int64())).to_pylist()
+        return [
+            ResultItem(record, popular, None, POPULAR if popular > 0 else UNRANKED, None, None)
+            for record, popular in zip(records, popularity, strict=True)
+        ]
 
     def _with_texts(self, records: Sequence[Mapping[str, Any]], leaves: Sequence[int]) -> Sequence[Mapping[str, Any]]:
         """The items of an answer with the texts that may have words of the query. records: with the wanted columns."""

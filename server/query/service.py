@@ -1,6 +1,7 @@
 """The life of one query: admission, history, deployment, correction, ranking, result.
 
 Search, recommendation and similar items are one operation, "the items this person wants now", with different prompts.
+Browsing asks no model.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 import structlog
 
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
-from server.query.counting import Counting
 from server.query.cursor import CursorCodec, Page
 from server.query.guide import Guide
+from server.query.listing.listing import Listing
 from server.query.plan import BEAM_WIDTH, QueryPlan, guided
 from server.query.reading import read_text
-from server.query.types import Query, QueryResult
+from server.query.types import Query, QueryResult, ResultItem
 from server.retrieval.live_catalog import Searcher
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.deployment import AnswerQuality, Deployment
@@ -111,10 +114,13 @@ class Service:
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
-        counting = Counting(query, reading, plan, searcher, guide)
+        listing = Listing(query, reading, plan, searcher, guide, deployment.catalog.priors, self._max_width)
+        if query.kind == "browse":
+            items, counts = await listing.browse()
+            return self._result(query, page, deployment, searcher, items, counts=counts, degraded=quality.degraded)
         async with (
             guide.beside(plan.past) as asked,
-            counting.beside() as counted,
+            listing.beside(),
             searcher.eligible.limit(reading.filter) as filter_id,
         ):
             with tracing.span("prompt"):
@@ -122,8 +128,7 @@ class Service:
             if (guided_by := await asked) is not None:
                 enough = deployment.manifest.guided_width if self._beam_width is None else None
                 request = guided(request, guided_by.prior, enough)
-            ranking = await deployment.rank(request, query.task)
-            counts = await counting.counts(counted, ranking.leaves)
+            ranking, counts = await listing.rank(request, partial(deployment.rank, task=query.task))
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
             other = None if guided_by is None else await guide.prior([])
@@ -132,16 +137,35 @@ class Service:
                 without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
         quality.degraded |= guide.incomplete
         items = await plan.items(ranking, without_history, guided_by, deployment.catalog.calibrations[query.task])
-        return QueryResult(
-            items=items,
-            next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
+        return self._result(
+            query,
+            page,
+            deployment,
+            searcher,
+            items,
             corrected_query=reading.corrected,
             understood=reading.understood,
             fit=None if guided_by is None else guided_by.fit,
             counts=counts,
+            degraded=quality.degraded,
+        )
+
+    def _result(
+        self,
+        query: Query,
+        page: Page,
+        deployment: Deployment,
+        searcher: Searcher,
+        items: list[ResultItem],
+        **said: Any,
+    ) -> QueryResult:
+        """said: the further fields of the result."""
+        return QueryResult(
+            items=items,
+            next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
             model=deployment.version,
             catalog_version=searcher.snapshot.number,
-            degraded=quality.degraded,
+            **said,
         )
 
     async def _history_of(self, query: Query, quality: AnswerQuality) -> History:

@@ -26,14 +26,14 @@ __all__ = [
     "ResultItem",
 ]
 
-Kind = Literal["search", "recommend", "similar"]
+Kind = Literal["search", "recommend", "similar", "browse"]
 CountedSet = Literal["allowed", "matching", "answer"]
 ReasonCode = Literal["query", "history", "query_and_history", "similar", "general"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One search, recommendation, or wish for similar items.
+    """One search, recommendation, wish for similar items, or look at all that there is (`browse`).
 
     These fields say which items are wanted, and a cursor holds only for a query that has them all as they were:
         text: what was typed, None where nothing was.
@@ -47,6 +47,7 @@ class Query:
         understand: prices in the text are a filter, and the model reads the rest; synonyms count.
         prefix: the last word may be the beginning of one, where no item has it as it is.
         within: as a filter, but the caller's own: the only items that they may see; the service knows it.
+        sort_by: columns to sort by (`catalog/facets/order.py`); None for the order of relevance.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -76,6 +77,7 @@ class Query:
     correct: bool = False
     understand: bool = False
     prefix: bool = True
+    sort_by: str | None = None
     guidance: bool | None = None
     within: str | None = None
 
@@ -93,7 +95,7 @@ class Query:
     @property
     def counts(self) -> bool:
         """Whether something is counted."""
-        return self.total or bool(self.facets)
+        return self.total or bool(self.facets) or self.sort_by is not None or self.kind == "browse"
 
     @property
     def task(self) -> Task:
@@ -115,6 +117,7 @@ class Query:
             self.correct,
             self.understand,
             self.prefix,
+            self.sort_by,
             self.guidance,
             self.within,
         )
@@ -209,9 +212,9 @@ class QueryResult:
 
     items: list[ResultItem]
     next_cursor: str | None
-    corrected_query: str | None
-    understood: Understanding | None
-    fit: Fit | None
+    corrected_query: str | None = None
+    understood: Understanding | None = None
+    fit: Fit | None = None
     counts: Counts | None = None
     model: str
     catalog_version: int

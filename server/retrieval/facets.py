@@ -74,7 +74,8 @@ def counted_items(
         allowed_N[list(allow)] = True
         base_N &= allowed_N
     base_N[list(deny)] = False
-    return CountedItems(base_N, [(_columns(part, index), eligible.met(part)) for part in _parts(own)])
+    met = [(part, eligible.met(part)) for part in _parts(own)]  # which says what is wrong with a filter
+    return CountedItems(base_N, [(_columns(part, index), met_N) for part, met_N in met])
 
 
 def facets_of(

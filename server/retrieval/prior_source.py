@@ -8,7 +8,7 @@ Shapes: N items of a snapshot, S serial numbers, H items of a history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -153,6 +153,14 @@ class PriorSource:
         run = asyncio.get_running_loop().run_in_executor
         make = partial(_matching, prefix=prefix, wordings=wordings)
         return await run(self._threads, make, state.priors or priors, text, state.serial_N)
+
+    async def popularity(self, state: PriorState | None) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+        """What says how popular the items of some leaves are, from 0 to 1, float64; of a bundle without priors all are
+        0. Raises PriorsError."""
+        if state is None:
+            return lambda row_K: np.zeros(len(row_K))
+        live, serial_N = (state.priors or (await self._sources())[0]).live, state.serial_N
+        return lambda row_K: live.popularity(serial_N[row_K])
 
     async def language(self) -> str | None:
         """Whose stems its words are found by; None for none, and where the bundle has no priors. Raises PriorsError."""

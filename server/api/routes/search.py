@@ -1,4 +1,4 @@
-"""Search, recommendation, and items like one: GET with parameters in the URL, POST with the same ones in a body."""
+"""Search, recommendation, items like one, browsing: GET with parameters in the URL, POST with the same in a body."""
 
 import time
 
@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from server.api.dependencies import RequestIdDep, ServiceDep, require
 from server.api.schemas.queries.answers import AnswerBody, answer_body
 from server.api.schemas.queries.parameters import (
+    BrowseParameters,
     RecommendBody,
     RecommendParameters,
     SearchBody,
@@ -76,6 +77,14 @@ async def similar(request: Request, item_id: Identifier, service: ServiceDep, re
     """Items like this one, best first: what somebody wants next who had only this one."""
     parameters = read_query(request, SimilarParameters)
     return await _execute(request, service, parameters.similar_query(request_id, item_id))
+
+
+@router.get("/items", response_model=AnswerBody, responses=WITH_URL, openapi_extra=query_of(BrowseParameters))
+async def browse(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
+    """All items that are available and meet a filter, as on a shelf: in the order of `sort_by`, else the most popular
+    first. No model is asked."""
+    parameters = read_query(request, BrowseParameters)
+    return await _execute(request, service, parameters.to_query(request_id))
 
 
 async def _execute(request: Request, service: Service, query: Query) -> Response:

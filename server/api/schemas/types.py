@@ -94,7 +94,7 @@ def clean_query(text: str) -> str:
         raise PydanticCustomError("query_too_long", "is over {limit} characters", {"limit": MAX_QUERY_LENGTH})
     query = " ".join(UNPRINTABLE.sub(" ", text).split())
     if not clean_text(query):
-        raise PydanticCustomError("empty_query", "has no text: type something to search for")
+        raise PydanticCustomError("empty_query", "has no text: type something to search for, or * for everything")
     return query
 
 

@@ -129,7 +129,9 @@ class AnswerBody(BaseModel):
         " the nearest that the model knows. Null without guidance",
     )
     total: int | None = Field(
-        None, description="how many items are counted; null where neither `facets` nor `total` is asked for"
+        None,
+        description="how many items are counted; null where none of `facets`, `sort_by` and `total`"
+        " asks for it, and nothing is browsed",
     )
     total_is: CountedSet | None = Field(
         None,

@@ -16,6 +16,7 @@ from server.query.types import Kind, Query
 from server.storage.protocol import Visit
 
 __all__ = [
+    "BrowseParameters",
     "Parameters",
     "RecommendBody",
     "RecommendParameters",
@@ -24,9 +25,11 @@ __all__ = [
     "SimilarParameters",
 ]
 
+EVERYTHING = "*"
 MAX_CANDIDATES = 1_000
 MAX_FIELDS = 200
 MAX_VISITS = 200
+MAX_SORT_LENGTH = 1_000
 MAX_CURSOR_LENGTH = 1 << 17  # characters, more than the longest that is ever made
 
 
@@ -85,8 +88,8 @@ VISIT_SCHEMA = {
 }
 
 
-class Parameters(RequestModel):
-    """Parameters of every query."""
+class ListParameters(RequestModel):
+    """Parameters of every list of items."""
 
     in_url: ClassVar[bool] = True
 
@@ -104,11 +107,6 @@ class Parameters(RequestModel):
         str | None,
         Field(description='only items that meet this expression, as in `category = "Tents" and price < 200`'),
     ] = None
-    candidates: Annotated[
-        list[Identifier] | None,
-        Field(max_length=MAX_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
-        at_most(MAX_CANDIDATES),
-    ] = None
     fields: Annotated[
         list[str] | None,
         Field(max_length=MAX_FIELDS),  # before the validator: behind it, it would count the names of None
@@ -118,8 +116,15 @@ class Parameters(RequestModel):
             " `score`, `relevance`, `reason` and, of a search, `matched` always come",
         ),
     ] = None
-    min_score: Annotated[
-        Number | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
+    sort_by: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_SORT_LENGTH,
+            description="columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance`"
+            " stands for the order without it, which is also that of items that are equal. Items without a value come"
+            " last. All items that are counted are sorted; `total_is` of the answer says which",
+            examples=["price:asc,_relevance:desc"],
+        ),
     ] = None
     facets: Annotated[
         list[str] | None,
@@ -141,6 +146,47 @@ class Parameters(RequestModel):
         ),
     ] = False
     total: Annotated[bool, Field(description="count the items even where no facets are wanted")] = False
+    timeout_ms: Annotated[
+        WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
+    ] = None
+
+    def _list_query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
+        return Query(
+            request_id=request_id,
+            kind=kind,
+            k=self.k,
+            cursor=self.cursor,
+            max_cursor=MAX_URL_CURSOR if self.in_url else None,
+            filter=self.filter,
+            fields=self.fields,
+            timeout_ms=self.timeout_ms,
+            facets=self.facets,
+            max_facet_values=self.max_facet_values,
+            disjunctive_facets=self.disjunctive_facets,
+            total=self.total,
+            sort_by=self.sort_by,
+            **particulars,
+        )
+
+
+class BrowseParameters(ListParameters):
+    """Parameters of GET /items."""
+
+    def to_query(self, request_id: str) -> Query:
+        return self._list_query(request_id, "browse")
+
+
+class Parameters(ListParameters):
+    """Parameters of every query."""
+
+    candidates: Annotated[
+        list[Identifier] | None,
+        Field(max_length=MAX_CANDIDATES, description="rank these items only; ids that nobody knows are passed over"),
+        at_most(MAX_CANDIDATES),
+    ] = None
+    min_score: Annotated[
+        Number | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
+    ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
     guidance: Annotated[
         bool | None,
@@ -149,28 +195,22 @@ class Parameters(RequestModel):
             " server does unless it is told otherwise; false: the model alone",
         ),
     ] = None
-    timeout_ms: Annotated[
-        WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
-    ] = None
+
+    @model_validator(mode="after")
+    def _has_one_order(self) -> Self:
+        if self.min_score is not None and self.sort_by is not None:
+            text = "goes with the order of relevance only: leave out either it or sort_by"
+            raise PydanticCustomError("two_orders", text, {"field": "min_score"})
+        return self
 
     def _query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
-        return Query(
-            request_id=request_id,
-            kind=kind,
-            k=self.k,
-            cursor=self.cursor,
-            max_cursor=MAX_URL_CURSOR if self.in_url else None,
-            filter=self.filter,
+        return self._list_query(
+            request_id,
+            kind,
             candidates=self.candidates,
-            fields=self.fields,
             min_score=self.min_score,
             explain=self.explain,
             guidance=self.guidance,
-            timeout_ms=self.timeout_ms,
-            facets=self.facets,
-            max_facet_values=self.max_facet_values,
-            disjunctive_facets=self.disjunctive_facets,
-            total=self.total,
             **particulars,
         )
 
@@ -209,7 +249,7 @@ class PersonalParameters(Parameters):
 
 
 class SearchParameters(PersonalParameters):
-    q: Annotated[QueryText, Field(description="what was typed")]
+    q: Annotated[QueryText, Field(description="what was typed; `*`: everything that is allowed, as GET /items")]
     correct: Annotated[bool, Field(description="replace words that no item contains by the nearest that one does")] = (
         True
     )
@@ -228,7 +268,16 @@ class SearchParameters(PersonalParameters):
         ),
     ] = True
 
+    @model_validator(mode="after")
+    def _has_scores(self) -> Self:
+        if self.min_score is not None and self.q == EVERYTHING:
+            text = "goes with a search for words only: leave it out, or write words in q"
+            raise PydanticCustomError("no_scores", text, {"field": "min_score"})
+        return self
+
     def to_query(self, request_id: str) -> Query:
+        if self.q == EVERYTHING:
+            return self._personal_query(request_id, "browse")
         return self._personal_query(
             request_id,
             "search",

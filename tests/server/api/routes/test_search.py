@@ -144,7 +144,11 @@ async def test_users_may_be_called_anything(shop: Shop, user: str) -> None:
 async def test_a_query_without_text_is_refused(shop: Shop, q: str) -> None:
     body = assert_problem(await shop.get(f"/search?q={q}"), 422, "invalid_request")
     assert body["errors"] == [
-        {"field": "q", "code": "empty_query", "message": "has no text: type something to search for"}
+        {
+            "field": "q",
+            "code": "empty_query",
+            "message": "has no text: type something to search for, or * for everything",
+        }
     ]
 
 

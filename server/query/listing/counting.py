@@ -7,8 +7,7 @@ has all. Where nothing has any, or nobody knows words, the items of the answer a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ from server.query.types import CountedSet, Counts, Query
 from server.retrieval.facets import CountedItems, counted_items, facets_of
 from server.retrieval.live_catalog import Searcher
 
-__all__ = ["Counting"]
+__all__ = ["Counted", "Counting"]
 
 MAX_FACETS = 50
 """Columns that one answer counts."""
@@ -49,34 +48,14 @@ class Counting:
         self._guide = guide
         self._columns = _columns(query, searcher)
 
-    @asynccontextmanager
-    async def beside(self) -> AsyncIterator[asyncio.Task[Counted] | None]:
-        """What is counted, found while the block goes on; None where nothing is to be counted."""
-        if not self._query.counts:
-            yield None
-            return
-        making = asyncio.create_task(self._counted())
-        making.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may be raised elsewhere too
-        try:
-            yield making
-        finally:
-            making.cancel()
-
-    async def counts(self, making: asyncio.Task[Counted] | None, leaves: Sequence[int]) -> Counts | None:
-        """What has been counted; the items of the answer, where nobody knows what else matches.
-
-        making: as `beside` gives it. leaves: of the answer.
-        """
-        if making is None:
-            return None
-        counted = await making
-        if counted.counts is not None:
-            return counted.counts
-        answered_N = np.zeros(len(counted.items.base_N), np.bool_)
+    async def of_answer(self, allowed: CountedItems, leaves: Sequence[int]) -> Counts:
+        """Counts of the items of an answer, where nobody knows what else matches. leaves: of the answer."""
+        answered_N = np.zeros(len(allowed.base_N), np.bool_)
         answered_N[list(leaves)] = True
-        return await asyncio.to_thread(self._counts, counted.items.only(answered_N), "answer")
+        return await asyncio.to_thread(self._counts, allowed.only(answered_N), "answer")
 
-    async def _counted(self) -> Counted:
+    async def counted(self) -> Counted:
+        """What is counted. Raises FilterError."""
         if self._query.kind != "search":
             return await asyncio.to_thread(self._count_allowed)
         match_N = await self._guide.matching()

@@ -1,0 +1,79 @@
+"""What one query asks of all items that it may show, beside the ranking of the best: counts, an order, browsing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from server.engine.protocol import Ranking, RankRequest
+from server.query.guide import Guide
+from server.query.listing.counting import Counted, Counting
+from server.query.listing.sorting import Sorting
+from server.query.plan import QueryPlan
+from server.query.reading import Reading
+from server.query.types import Counts, Query, ResultItem
+from server.retrieval.live_catalog import Searcher
+from server.retrieval.prior_source import PriorSource
+
+__all__ = ["Listing"]
+
+
+class Listing:
+    """Counts and sorts for one query."""
+
+    def __init__(
+        self,
+        query: Query,
+        reading: Reading,
+        plan: QueryPlan,
+        searcher: Searcher,
+        guide: Guide,
+        source: PriorSource,
+        max_width: int,
+    ) -> None:
+        """max_width: items that the engine ranks at once. Raises Problem for columns that cannot be counted or sorted
+        by."""
+        self._plan = plan
+        self._counting = Counting(query, reading, plan, searcher, guide)
+        self._sorting = Sorting(query, searcher, source, max_width)
+        self._wanted = query.counts
+        self._making: asyncio.Task[Counted] | None = None
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """Counts in a thread, where something is to be counted, while the block goes on."""
+        if not self._wanted:
+            yield
+            return
+        self._making = asyncio.create_task(self._counting.counted())
+        self._making.add_done_callback(lambda done: done.cancelled() or done.exception())  # raised elsewhere too
+        try:
+            yield
+        finally:
+            self._making.cancel()
+
+    async def rank(
+        self, request: RankRequest, rank: Callable[[RankRequest], Awaitable[Ranking]]
+    ) -> tuple[Ranking, Counts | None]:
+        """The items of the answer, and what it counts. request: for those that are best. Raises FilterError."""
+        if self._making is None:
+            return await rank(request), None
+        counts: Counts | None
+        if not self._sorting.by_columns:
+            ranking = await rank(request)
+            counted = await self._making
+            counts = counted.counts or await self._counting.of_answer(counted.items, ranking.leaves)
+            return ranking, counts
+        counted = await self._making
+        if counted.counts is not None:
+            return await self._sorting.rank(counted.items.all_N, self._plan.shown, request, rank), counted.counts
+        ranking = self._sorting.sorted(await rank(request))
+        return ranking, await self._counting.of_answer(counted.items, ranking.leaves)
+
+    async def browse(self) -> tuple[list[ResultItem], Counts | None]:
+        """The items of the answer where no engine is asked: in the wanted order, else the most popular, and what it
+        counts. Raises FilterError."""
+        counted = await self._counting.counted()
+        leaves, popularity = await self._sorting.popular(counted.items.all_N, self._plan.shown)
+        return self._plan.popular_items(leaves, popularity), counted.counts
