@@ -76,7 +76,8 @@ def first_of(key_columns: Sequence[NDArray[np.generic]], most: int) -> NDArray[n
         chosen.append(left_K[own_K < last])
         left_K, wanted = left_K[own_K == last], wanted - len(chosen[-1])
     place_K: NDArray[np.int64] = np.concatenate([*chosen, left_K])
-    return place_K[np.lexsort([value_K[place_K] for value_K in reversed(key_columns)])[:most]]
+    order_K = np.lexsort([value_K[place_K] for value_K in reversed(key_columns)])
+    return np.asarray(place_K[order_K[:most]])
 
 
 def _place_in_column(codes: ColumnCodes, row_K: NDArray[np.int64], *, descending: bool) -> NDArray[np.int64]:

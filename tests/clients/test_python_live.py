@@ -12,6 +12,7 @@ import pytest
 
 from gemserve_client import (
     AsyncClient,
+    Browse,
     Client,
     Conflict,
     ConnectionFailed,
@@ -127,6 +128,28 @@ def test_recommendations_for_a_user_a_session_and_a_visitor(shop, user):
     assert "item-7" not in ids(shop.recommend(user=user, k=28))
     assert not {"item-7", "item-8"} & set(ids(shop.recommend(user=user, session=session, k=28)))
     assert "item-9" not in ids(shop.recommend(history=["item-4", Seen("item-9", query="lamp")], k=28))
+
+
+def test_facets_an_order_and_shelves(shop):
+    answer = shop.recommend(
+        user="nobody", facets=iter(["brand", "price"]), filter="price < 20", sort_by="price:desc", k=3
+    )
+    assert [item.fields["price"] for item in answer.items] == [19.0, 18.0, 16.0]
+    assert (answer.total, answer.total_is) == (18, "allowed")
+    assert answer.facetDistribution == {"brand": {"Alpina": 18}, "price": {}}
+    assert answer.facetValues == {"brand": 1, "price": 18}
+    assert (answer.facetStats["price"].min, answer.facetStats["price"].max) == (0.0, 19.0)
+    shelf = shop.browse(filter='category = "camping"', sort_by="price:desc,id", limit=4)
+    assert [item.fields["price"] for item in shelf.items] == [29.0, 28.0, 27.0, 26.0]
+    pages = list(shop.pages(Browse(sort_by="price", k=10)))
+    assert [item.fields["price"] for page in pages for item in page.items] == sorted(
+        float(row) for row in range(30) if row not in {5, 17}
+    )
+    (result,) = shop.batch([Browse(k=2, total=True, sort_by="price")])
+    assert [item.fields["price"] for item in result.unwrap().items] == [0.0, 1.0]
+    assert len(shop.search("*", k=5).items) == 5
+    with pytest.raises(InvalidRequest, match="character 7"):
+        shop.browse(sort_by="price,prise")
 
 
 def test_similar_items(shop):

@@ -118,6 +118,22 @@ def _queries() -> Iterator[Named]:
         "a history of marks": {"q": "tent", "history": [{"item_id": IDENTIFIER, "query": MARKS}] * 200},
         "a history to leave out": {"q": "tent", "history": known[:200], "exclude_seen": True, "k": 200},
         "many fields": {"q": "tent", "k": 200, "fields": [f"column_{n}" for n in range(COLUMNS)] * 10},
+        "all facets": {"q": "tent", "facets": ["*", "title", "item_id"], "max_facet_values": 100, "total": True},
+        "facets of many conditions": {
+            "q": "tent",
+            "facets": ["title", "price", "brand"] * 60,
+            "max_facet_values": 100,
+            "disjunctive_facets": True,
+            "filter": f"({LONG_FILTER}) and price > 3 and id != 'item-9'",
+        },
+        "many wrong facets": {"q": "tent", "facets": [f"colum_{n}" for n in range(200)]},
+        "an order of all items": {"q": "tent", "sort_by": "brand:desc,title:asc,price:desc", "k": 200},
+        "an order of equal items": {"q": "tent", "sort_by": "brand,available,column_3", "k": 200},
+        "a long order": {"q": "tent", "sort_by": "x:" * 500},
+        "an order of many columns": {"q": "tent", "sort_by": "," * 1_000},
+        "everything": {"q": "*", "k": 200, "user": "ada"},
+        "everything in order": {"q": "*", "sort_by": "title:desc", "facets": "*", "k": 200},
+        "an order of candidates": {"q": "tent", "candidates": known, "sort_by": "title", "k": 200},
         "many wrong fields": {"q": "tent", "fields": [f"colum_{n}" for n in range(200)]},
     }
     for name, body in cases.items():
@@ -126,6 +142,10 @@ def _queries() -> Iterator[Named]:
     yield "repeated parameters", Call("GET", "/search", "q=tent&q=" * 1_500)
     yield "a long path", Call("GET", "/items/" + "a" * 15_000)
     yield "marks in a URL", Call("GET", "/search", urlencode({"q": MARKS}))
+    for sort_by in ("title:asc,id:desc", "column_1,price:desc", "brand"):
+        yield f"a shelf by {sort_by}", Call("GET", "/items", urlencode({"sort_by": sort_by, "k": 200, "facets": "*"}))
+        recommend = {"history": known[:200], "sort_by": sort_by, "k": 200, "facets": "title,brand,price"}
+        yield f"recommendations by {sort_by}", Call("POST", "/recommend", body=orjson.dumps(recommend))
     yield "the largest page of similar items", Call("GET", "/items/item-7/similar", "k=200")
 
 

@@ -28,7 +28,7 @@ from gemserve_client.errors import (
     UnexpectedAnswer,
 )
 from gemserve_client.events import Event
-from gemserve_client.queries import Question, Recommend, Search, Seen, Similar
+from gemserve_client.queries import Browse, Question, Recommend, Search, Seen, Similar
 from gemserve_client.responses import (
     Accepted,
     Activation,
@@ -71,6 +71,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "BatchResult",
+    "Browse",
     "Change",
     "Client",
     "Conflict",

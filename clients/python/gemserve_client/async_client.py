@@ -62,6 +62,7 @@ class AsyncClient:
     search = method(endpoints.search)
     recommend = method(endpoints.recommend)
     similar = method(endpoints.similar)
+    browse = method(endpoints.browse)
     item = method(endpoints.item)
     put_item = method(endpoints.put_item)
     patch_item = method(endpoints.patch_item)

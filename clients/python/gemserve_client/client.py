@@ -68,6 +68,7 @@ class Client:
     search = method(endpoints.search)
     recommend = method(endpoints.recommend)
     similar = method(endpoints.similar)
+    browse = method(endpoints.browse)
     item = method(endpoints.item)
     put_item = method(endpoints.put_item)
     patch_item = method(endpoints.patch_item)

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from gemserve_client import responses
 from gemserve_client.errors import ApiError, InvalidArgument, UnexpectedAnswer
 from gemserve_client.events import MAX_EVENTS, Event, event_of
-from gemserve_client.queries import Question, Recommend, Search, Similar
+from gemserve_client.queries import Browse, Question, Recommend, Search, Similar
 from gemserve_client.responses import Answer, Item, Key, NewKey, Receipt, Rejected
 from gemserve_client.values.decode import read, read_list
 from gemserve_client.values.plain import elements, plain, plain_id, plain_list, plain_record
@@ -85,12 +85,15 @@ def ask(question: Question) -> Call[Answer]:
     if isinstance(question, Similar):
         query = {name: value for name, value in question.parameters().items() if name != "item"}
         return Call("GET", f"/items/{_quoted(question.item, 'item')}/similar", _reading(Answer), query)
+    if isinstance(question, Browse):
+        return Call("GET", "/items", _reading(Answer), question.parameters())
     return Call("POST", f"/{question.kind}", _reading(Answer), body=question.parameters())
 
 
 search = asking(Search)
 recommend = asking(Recommend)
 similar = asking(Similar)
+browse = asking(Browse)
 
 
 def following(question: Question, answer: Answer) -> Question | None:

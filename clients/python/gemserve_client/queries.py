@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from gemserve_client.values.plain import elements, plain, plain_id, plain_ids, plain_list
 
-__all__ = ["Question", "Recommend", "Search", "Seen", "Similar"]
+__all__ = ["Browse", "Question", "Recommend", "Search", "Seen", "Similar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,8 @@ class Question:
     k, limit          how many items, 1 to 200; the server knows both names
     cursor            `next_cursor` of an answer to the same question
     filter            only items that meet an expression, as in `category = "Tents" and price < 200`
-    candidates        rank these items only: a list, set, array or generator of ids
+    sort_by           columns to sort by, as in "price:asc,brand:desc"; "_relevance" is the order without
     fields            the columns of an item that come back; id, score, relevance and reason always do
-    min_score         leave out items of a lower score
-    explain           add an explanation to every item
-    guidance          join what words, clicks and people's habits say with the model, which servers do unless they are
-                      set up otherwise; False: the model alone
     facets            columns whose values are counted; "*": all but ids, titles and descriptions
     max_facet_values  values of each that are told, 1 to 100
     disjunctive_facets  count each column as if the filter's conditions on it alone were not there
@@ -46,11 +42,8 @@ class Question:
     k: int | None = None
     cursor: str | None = None
     filter: str | None = None
-    candidates: Iterable[str | int] | None = None
+    sort_by: str | None = None
     fields: Iterable[str] | None = None
-    min_score: float | None = None
-    explain: bool | None = None
-    guidance: bool | None = None
     facets: Iterable[str] | None = None
     max_facet_values: int | None = None
     disjunctive_facets: bool | None = None
@@ -72,7 +65,31 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PersonalQuestion(Question):
+class Browse(Question):
+    """Everything that is available and meets the filter, the most popular first where `sort_by` says nothing."""
+
+    kind: ClassVar[str] = "browse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedQuestion(Question):
+    """What questions that a model answers may say.
+
+    candidates        rank these items only: a list, set, array or generator of ids
+    min_score         leave out items of a lower score
+    explain           add an explanation to every item
+    guidance          join what words, clicks and people's habits say with the model, which servers do unless they are
+                      set up otherwise; False: the model alone
+    """
+
+    candidates: Iterable[str | int] | None = None
+    min_score: float | None = None
+    explain: bool | None = None
+    guidance: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalQuestion(RankedQuestion):
     """What searches and recommendations may say.
 
     user, session     whose history to read; a session is what a visitor's events were recorded under; the server knows
@@ -91,8 +108,11 @@ class PersonalQuestion(Question):
 
 @dataclass(frozen=True, slots=True)
 class Search(PersonalQuestion):
-    """The items that fit what was typed, `q`; with a history, those that fit both. `correct`: mend misspelt words.
-    `understand`: read prices in it as a filter. `prefix`: read the last word as the beginning of one, too."""
+    """The items that fit what was typed, `q`, or all for "*"; with a history, those that fit both.
+
+    `correct`: mend misspelt words. `understand`: read prices in it as a filter. `prefix`: read the last word as the
+    beginning of one, too.
+    """
 
     kind: ClassVar[str] = "search"
 
@@ -110,7 +130,7 @@ class Recommend(PersonalQuestion):
 
 
 @dataclass(frozen=True, slots=True)
-class Similar(Question):
+class Similar(RankedQuestion):
     """Items like one of the catalog, `item`."""
 
     kind: ClassVar[str] = "similar"

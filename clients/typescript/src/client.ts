@@ -9,6 +9,7 @@ import type {
   Activation,
   Answer,
   BatchResult,
+  BrowseParameters,
   Change,
   Erasure,
   Event,
@@ -61,6 +62,11 @@ export class GemserveClient {
   /** Items like one of the catalog. */
   async similar(item: Id, parameters: SimilarParameters = {}, options?: CallOptions): Promise<Answer> {
     return this.ask({ kind: "similar", ...members(parameters, "parameters"), item: plainId(item, "item") }, options);
+  }
+
+  /** Everything that is available and meets the filter, the most popular first where `sort_by` says nothing. */
+  async browse(parameters: BrowseParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "browse", ...members(parameters, "parameters") }, options);
   }
 
   async ask(question: Question, options?: CallOptions): Promise<Answer> {

@@ -35,7 +35,7 @@ export interface Call {
 export const MAX_EVENTS = 1_000; // of one request
 const ACTIVATION_MS = 600_000; // a model of some size takes minutes to load
 
-const KINDS: readonly unknown[] = ["search", "recommend", "similar"];
+const KINDS: readonly unknown[] = ["search", "recommend", "similar", "browse"];
 const READERS = {
   user: plainId,
   session: plainId,
@@ -65,11 +65,12 @@ export function path(words: TemplateStringsArray, ...names: string[]): string {
 export function parametersOf(question: Question): Record<string, Plain> {
   const parameters = plainMembers(question, "the question", READERS);
   if (KINDS.includes(parameters["kind"])) return parameters;
-  throw invalid(`kind is ${shown(parameters["kind"])}: give search, recommend or similar`);
+  throw invalid(`kind is ${shown(parameters["kind"])}: give search, recommend, similar or browse`);
 }
 
 export function ask(question: Question): Call {
   const { kind, ...parameters } = parametersOf(question);
+  if (kind === "browse") return { method: "GET", path: "/items" + query(parameters) };
   if (kind !== "similar") return { method: "POST", path: `/${String(kind)}`, body: parameters };
   const { item, ...rest } = parameters;
   return { method: "GET", path: path`/items/${idText(item, "item")}/similar` + query(rest) };

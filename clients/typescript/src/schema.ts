@@ -72,6 +72,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Browse
+         * @description All items that are available and meet a filter, as on a shelf: in the order of `sort_by`, else the most popular
+         *     first. No model is asked.
+         */
+        get: operations["browse"];
+        put?: never;
+        /**
+         * Post Items
+         * @description Writes whole items, all or, if one is not acceptable, none. New ones can be found when this has answered.
+         */
+        post: operations["post_items"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/batch": {
         parameters: {
             query?: never;
@@ -143,26 +168,6 @@ export interface paths {
          *     several send at once is applied one after the other, each to what the one before left, on whatever server.
          */
         patch: operations["patch_item"];
-        trace?: never;
-    };
-    "/items": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Post Items
-         * @description Writes whole items, all or, if one is not acceptable, none. New ones can be found when this has answered.
-         */
-        post: operations["post_items"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
         trace?: never;
     };
     "/synonyms": {
@@ -566,7 +571,7 @@ export interface components {
             fit?: ("all" | "some" | "none") | null;
             /**
              * Total
-             * @description how many items are counted; null where neither `facets` nor `total` is asked for
+             * @description how many items are counted; null where none of `facets`, `sort_by` and `total` asks for it, and nothing is browsed
              */
             total?: number | null;
             /**
@@ -1298,12 +1303,10 @@ export interface operations {
                  * @example category = "Tents" and price < 200
                  */
                 filter?: string | null;
-                /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
-                /** @description items of a lower score are left out */
-                min_score?: number | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -1312,12 +1315,16 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description rank these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description items of a lower score are left out */
+                min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
-                /** @description longest wait; then 504, or 503 at once where it cannot be met */
-                timeout_ms?: number | null;
                 /**
                  * @description whose history to take into account
                  * @example ada
@@ -1328,7 +1335,7 @@ export interface operations {
                 /** @description leave out what is in the history */
                 exclude_seen?: boolean;
                 /**
-                 * @description what was typed
+                 * @description what was typed; `*`: everything that is allowed, as GET /items
                  * @example 2 person tent
                  */
                 q: string;
@@ -1558,20 +1565,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -1596,6 +1599,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -1606,11 +1624,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
                     /**
                      * User
                      * @description whose history to take into account
@@ -1629,7 +1642,7 @@ export interface operations {
                     exclude_seen?: boolean;
                     /**
                      * Q
-                     * @description what was typed
+                     * @description what was typed; `*`: everything that is allowed, as GET /items
                      */
                     q: string;
                     /**
@@ -1886,12 +1899,10 @@ export interface operations {
                 cursor?: string | null;
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
-                /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
-                /** @description items of a lower score are left out */
-                min_score?: number | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -1900,12 +1911,16 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description rank these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description items of a lower score are left out */
+                min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
-                /** @description longest wait; then 504, or 503 at once where it cannot be met */
-                timeout_ms?: number | null;
                 /**
                  * @description whose history to take into account
                  * @example ada
@@ -2090,20 +2105,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -2128,6 +2139,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2138,11 +2164,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
                     /**
                      * User
                      * @description whose history to take into account
@@ -2341,12 +2362,10 @@ export interface operations {
                 cursor?: string | null;
                 /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
                 filter?: string | null;
-                /** @description rank these items only; ids that nobody knows are passed over */
-                candidates?: (string | number)[] | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
-                /** @description items of a lower score are left out */
-                min_score?: number | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -2355,12 +2374,16 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description rank these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description items of a lower score are left out */
+                min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
-                /** @description longest wait; then 504, or 503 at once where it cannot be met */
-                timeout_ms?: number | null;
                 /** @description another name of `k` */
                 limit?: number;
             };
@@ -2512,6 +2535,288 @@ export interface operations {
             };
         };
     };
+    browse: {
+        parameters: {
+            query?: {
+                /** @description how many items */
+                k?: number;
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
+                cursor?: string | null;
+                /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
+                filter?: string | null;
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
+                fields?: string[] | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description another name of `k` */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    post_items: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example [
+                 *       {
+                 *         "id": "CAM-0011",
+                 *         "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                 *         "description": "A light tunnel tent for two.",
+                 *         "brand": "Tarnwell",
+                 *         "categories": [
+                 *           "Camping",
+                 *           "Tents"
+                 *         ],
+                 *         "price": 200,
+                 *         "available": true
+                 *       }
+                 *     ]
+                 */
+                "application/json": Record<string, never>[];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "inserted": [],
+                     *       "replaced": [
+                     *         "CAM-0011"
+                     *       ],
+                     *       "deleted": [],
+                     *       "missing": [],
+                     *       "catalog_version": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ChangeBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     batch: {
         parameters: {
             query?: {
@@ -2550,20 +2855,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -2588,6 +2889,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2598,16 +2919,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * User
                      * @description whose history to take into account
@@ -2626,7 +2937,7 @@ export interface operations {
                     exclude_seen?: boolean;
                     /**
                      * Q
-                     * @description what was typed
+                     * @description what was typed; `*`: everything that is allowed, as GET /items
                      */
                     q: string;
                     /**
@@ -2687,20 +2998,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -2725,6 +3032,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2735,16 +3062,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * User
                      * @description whose history to take into account
@@ -2801,20 +3118,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -2839,6 +3152,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2849,16 +3182,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * Kind
                      * @constant
@@ -2873,6 +3196,74 @@ export interface operations {
                     limit?: number;
                     /** @description another name of `item` */
                     item_id?: string | number;
+                } | {
+                    /**
+                     * K
+                     * @description how many items
+                     * @default 10
+                     */
+                    k?: number;
+                    /**
+                     * Cursor
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
+                     */
+                    cursor?: string | null;
+                    /**
+                     * Filter
+                     * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                     */
+                    filter?: string | null;
+                    /**
+                     * Fields
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
+                     */
+                    fields?: string[] | null;
+                    /**
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
+                     */
+                    sort_by?: string | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Kind
+                     * @constant
+                     */
+                    kind: "browse";
+                    /** @description another name of `k` */
+                    limit?: number;
                 };
                 "application/json": ({
                     /**
@@ -2892,20 +3283,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -2930,6 +3317,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -2940,16 +3347,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * User
                      * @description whose history to take into account
@@ -2968,7 +3365,7 @@ export interface operations {
                     exclude_seen?: boolean;
                     /**
                      * Q
-                     * @description what was typed
+                     * @description what was typed; `*`: everything that is allowed, as GET /items
                      */
                     q: string;
                     /**
@@ -3029,20 +3426,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -3067,6 +3460,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -3077,16 +3490,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * User
                      * @description whose history to take into account
@@ -3143,20 +3546,16 @@ export interface operations {
                      */
                     filter?: string | null;
                     /**
-                     * Candidates
-                     * @description rank these items only; ids that nobody knows are passed over
-                     */
-                    candidates?: (string | number)[] | null;
-                    /**
                      * Fields
                      * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
                      */
                     fields?: string[] | null;
                     /**
-                     * Min Score
-                     * @description items of a lower score are left out
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
                      */
-                    min_score?: number | null;
+                    sort_by?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -3181,6 +3580,26 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
                      * Explain
                      * @description say how likely every code was, and what the history did
                      * @default false
@@ -3191,16 +3610,6 @@ export interface operations {
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
                     guidance?: boolean | null;
-                    /**
-                     * Timeout Ms
-                     * @description longest wait; then 504, or 503 at once where it cannot be met
-                     */
-                    timeout_ms?: number | null;
-                    /**
-                     * Id
-                     * @description comes back beside the answer; anything
-                     */
-                    id?: unknown;
                     /**
                      * Kind
                      * @constant
@@ -3215,6 +3624,74 @@ export interface operations {
                     limit?: number;
                     /** @description another name of `item` */
                     item_id?: string | number;
+                } | {
+                    /**
+                     * K
+                     * @description how many items
+                     * @default 10
+                     */
+                    k?: number;
+                    /**
+                     * Cursor
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
+                     */
+                    cursor?: string | null;
+                    /**
+                     * Filter
+                     * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                     */
+                    filter?: string | null;
+                    /**
+                     * Fields
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
+                     */
+                    fields?: string[] | null;
+                    /**
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
+                     */
+                    sort_by?: string | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Id
+                     * @description comes back beside the answer; anything
+                     */
+                    id?: unknown;
+                    /**
+                     * Kind
+                     * @constant
+                     */
+                    kind: "browse";
+                    /** @description another name of `k` */
+                    limit?: number;
                 })[];
             };
         };
@@ -4062,161 +4539,6 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Request Entity Too Large */
-            413: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Request-URI Too Long */
-            414: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    post_items: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example [
-                 *       {
-                 *         "id": "CAM-0011",
-                 *         "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
-                 *         "description": "A light tunnel tent for two.",
-                 *         "brand": "Tarnwell",
-                 *         "categories": [
-                 *           "Camping",
-                 *           "Tents"
-                 *         ],
-                 *         "price": 200,
-                 *         "available": true
-                 *       }
-                 *     ]
-                 */
-                "application/json": Record<string, never>[];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
-                     *       "inserted": [],
-                     *       "replaced": [
-                     *         "CAM-0011"
-                     *       ],
-                     *       "deleted": [],
-                     *       "missing": [],
-                     *       "catalog_version": 1
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ChangeBody"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    "X-Request-ID": components["headers"]["X-Request-ID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

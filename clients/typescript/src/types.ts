@@ -40,6 +40,7 @@ export type Readiness = JsonAnswer<paths["/health/ready"]["get"]>;
 
 type Search = JsonBody<paths["/search"]["post"]>;
 type Recommend = JsonBody<paths["/recommend"]["post"]>;
+type Browse = QueryOf<paths["/items"]["get"]>;
 type Similar = QueryOf<paths["/items/{item_id}/similar"]["get"]>;
 
 /** Of a user, a session or an item: a whole number is the text of its digits. */
@@ -61,12 +62,14 @@ type Widened<Parameters> = Omit<Parameters, keyof Wider> & Pick<Wider, keyof Wid
 export type SearchParameters = Omit<Widened<Search>, "q">;
 export type RecommendParameters = Widened<Recommend>;
 export type SimilarParameters = Widened<Similar>;
+export type BrowseParameters = Widened<Browse>;
 
 /** A question that can be asked page by page, with `pages`, or among many, with `batch`. */
 export type Question =
   | ({ kind: "search" } & Widened<Search>)
   | ({ kind: "recommend" } & Widened<Recommend>)
-  | ({ kind: "similar"; item: Id } & SimilarParameters);
+  | ({ kind: "similar"; item: Id } & SimilarParameters)
+  | ({ kind: "browse" } & BrowseParameters);
 
 /** A whole item: what it leaves out is null. */
 export type ItemRecord = Record<string, unknown>;

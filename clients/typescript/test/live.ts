@@ -43,6 +43,20 @@ test("recommendations for a user, a session and a visitor", async () => {
   assert(!ids(visitor).includes("item-9"));
 });
 
+test("facets, an order and shelves", async () => {
+  const answer = await shop.recommend({ user: name(), facets: new Set(["brand", "price"]), filter: "price < 20", sort_by: "price:desc", k: 3 });
+  assert.deepEqual(answer.items.map((item) => item.price), [19, 18, 16]);
+  assert.deepEqual([answer.total, answer.total_is], [18, "allowed"]);
+  assert.deepEqual(answer.facetDistribution, { brand: { Alpina: 18 }, price: {} });
+  assert.deepEqual(answer.facetStats?.["price"], { min: 0, max: 19, avg: answer.facetStats?.["price"]?.avg, sum: answer.facetStats?.["price"]?.sum });
+  const pages = await collect(shop.pages({ kind: "browse", sort_by: "price:desc", k: 10 }));
+  assert.equal(pages.flatMap(ids).length, 28);
+  assert.deepEqual((await shop.browse({ limit: 2, sort_by: "price", fields: ["price"] })).items.map((item) => item.price), [0, 1]);
+  const [result] = await collect(shop.batch([{ kind: "browse", k: 2, sort_by: "price", total: true }]));
+  assert.equal(result?.answer?.total, 28);
+  await assert.rejects(shop.browse({ sort_by: "price,prise" }), { status: 422, code: "invalid_request" });
+});
+
 test("similar items", async () => {
   const answer = await shop.similar("tent/2 person", { k: 3, filter: "price < 25", fields: ["brand"] });
   assert.equal(answer.items.length, 3);

@@ -14,6 +14,7 @@ from server.api.schemas.queries.batch import (
     MAX_LINES,
     BatchLineBody,
     BatchParameters,
+    BrowseLine,
     RecommendLine,
     SearchLine,
     SimilarLine,
@@ -27,7 +28,7 @@ __all__ = ["router"]
 
 NDJSON = "application/x-ndjson"
 LINE_SCHEMA: dict[str, Any] = {
-    "oneOf": [schema_of(line) for line in (SearchLine, RecommendLine, SimilarLine)],
+    "oneOf": [schema_of(line) for line in (SearchLine, RecommendLine, SimilarLine, BrowseLine)],
 }
 BODY: dict[str, Any] = {
     "required": True,

@@ -7,13 +7,28 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from server.api.schemas.queries.answers import AnswerBody
-from server.api.schemas.queries.parameters import Parameters, RecommendBody, SearchBody, SimilarParameters
+from server.api.schemas.queries.parameters import (
+    BrowseParameters,
+    ListParameters,
+    RecommendBody,
+    SearchBody,
+    SimilarParameters,
+)
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.responses import ProblemBody
 from server.api.schemas.types import Identifier
 from server.query.types import Query
 
-__all__ = ["LINES", "MAX_LINES", "BatchLineBody", "BatchParameters", "RecommendLine", "SearchLine", "SimilarLine"]
+__all__ = [
+    "LINES",
+    "MAX_LINES",
+    "BatchLineBody",
+    "BatchParameters",
+    "BrowseLine",
+    "RecommendLine",
+    "SearchLine",
+    "SimilarLine",
+]
 
 MAX_LINES = 10_000
 
@@ -28,7 +43,7 @@ class BatchParameters(RequestModel):
     ] = False
 
 
-class Line(Parameters):
+class Line(ListParameters):
     in_url: ClassVar[bool] = False
 
     id: Annotated[Any, Field(description="comes back beside the answer; anything")] = None
@@ -52,10 +67,15 @@ class SimilarLine(SimilarParameters, Line):
         return self.similar_query(request_id, self.item)
 
 
-LINES: dict[str, type[SearchLine] | type[RecommendLine] | type[SimilarLine]] = {
+class BrowseLine(BrowseParameters, Line):
+    kind: Literal["browse"]
+
+
+LINES: dict[str, type[SearchLine] | type[RecommendLine] | type[SimilarLine] | type[BrowseLine]] = {
     "search": SearchLine,
     "recommend": RecommendLine,
     "similar": SimilarLine,
+    "browse": BrowseLine,
 }
 """By kind."""
 

@@ -17,6 +17,7 @@ from server.storage.protocol import Visit
 
 __all__ = [
     "BrowseParameters",
+    "ListParameters",
     "Parameters",
     "RecommendBody",
     "RecommendParameters",
