@@ -2538,17 +2538,29 @@ export interface operations {
     browse: {
         parameters: {
             query?: {
-                /** @description how many items */
+                /**
+                 * @description how many items
+                 * @example 1
+                 */
                 k?: number;
                 /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
                 cursor?: string | null;
-                /** @description only items that meet this expression, as in `category = "Tents" and price < 200` */
+                /**
+                 * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                 * @example category = "Tents"
+                 */
                 filter?: string | null;
                 /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
                 fields?: string[] | null;
-                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                /**
+                 * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                 * @example price:asc,_relevance:desc
+                 */
                 sort_by?: string | null;
-                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                /**
+                 * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                 * @example brand
+                 */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
                 max_facet_values?: number;
@@ -2574,6 +2586,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": 0.41,
+                     *           "relevance": null,
+                     *           "reason": {
+                     *             "code": "general",
+                     *             "item": null,
+                     *             "text": "Chosen by many",
+                     *             "source": "popularity"
+                     *           },
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "total": 41,
+                     *       "total_is": "allowed",
+                     *       "facetDistribution": {
+                     *         "brand": {
+                     *           "Norrvik": 24,
+                     *           "Tarnwell": 17
+                     *         }
+                     *       },
+                     *       "facetStats": {},
+                     *       "facetValues": {
+                     *         "brand": 2
+                     *       },
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 2.1,
+                     *       "degraded": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["AnswerBody"];
                 };
             };
