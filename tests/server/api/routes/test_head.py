@@ -14,7 +14,7 @@ from tests.support.http_shop import Shop
 PLAIN = {"Accept-Encoding": "identity"}
 VALUES = {"item_id": "item-9", "user": "ada", "set_id": "tents"}
 QUERIES = {"/search": "?q=tent", "/recommend": "?user=ada"}
-UNSTEADY = {"/metrics", "/search", "/recommend", "/items/{item_id}/similar"}
+UNSTEADY = {"/items", "/metrics", "/search", "/recommend", "/items/{item_id}/similar"}
 """Their answers hold times, so two of them may differ in length."""
 
 
