@@ -2559,7 +2559,9 @@ export interface operations {
                 sort_by?: string | null;
                 /**
                  * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
-                 * @example brand
+                 * @example [
+                 *       "brand"
+                 *     ]
                  */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
