@@ -91,8 +91,11 @@ class QueryPlan:
 
     @property
     def seen(self) -> set[int]:
-        """The leaves of the history that must not come back."""
-        return {interaction.leaf for interaction in self._past} if self._query.exclude_seen else set()
+        """The leaves of the history that must not come back, and of a recommendation those that the user dislikes."""
+        ids = self._history.items_of(self._query.exclude_seen)
+        if self._query.kind == "recommend":
+            ids |= self._history.disliked
+        return set(self._searcher.eligible.leaves_of(ids))
 
     @property
     def shown(self) -> list[int]:
@@ -178,7 +181,7 @@ class QueryPlan:
     ) -> tuple[Sequence[Reason], Sequence[list[Match] | None]]:
         """Why each item is there, and which words of the query it has; None where nobody knows."""
         leaves = ranking.leaves
-        past = Past(self._past, self._window, self._history)
+        past = Past(self._past, self._window, self._history, self.seen)
         reasons = reasons_of(self._query, self._searcher, leaves, ranking.scores, past, guided_by)
         if guided_by is None or self._text is None:
             return reasons, [None] * len(leaves)

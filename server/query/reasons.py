@@ -12,7 +12,7 @@ Shapes: N items of a snapshot, K items of an answer, R listed items that are not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -71,11 +71,13 @@ class Past:
     interactions: oldest first.
     seen: as much of them as the model saw.
     history: all of it.
+    left_out: the leaves that the answer could not have.
     """
 
     interactions: Sequence[Interaction]
     seen: Sequence[Interaction]
     history: History
+    left_out: Collection[int] = ()
 
 
 def reasons_of(
@@ -136,8 +138,7 @@ def _rivals(query: Query, guided_by: GuidedBy, leaves: Sequence[int], past: Past
     """As `_Strongest` takes them. An answer to a query with candidates has all that there could be."""
     if query.text is not None:
         return None
-    seen = [] if not query.exclude_seen else [interaction.leaf for interaction in past.interactions]
-    return ~np.isin(guided_by.said.item_C, [*leaves, *seen]) & (query.candidates is None)
+    return ~np.isin(guided_by.said.item_C, [*leaves, *past.left_out]) & (query.candidates is None)
 
 
 def _shares_of_rivals(share_RF: NDArray[np.float64], least: float) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from catalog.data.event_weights import EventWeights
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
@@ -30,7 +31,7 @@ from server.retrieval.live_catalog import Searcher
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.deployment import AnswerQuality, Deployment
 from server.serving.router import Router
-from server.storage.protocol import EMPTY, History, HistoryStore
+from server.storage.protocol import EMPTY, Deed, History, HistoryStore
 
 __all__ = ["Service"]
 
@@ -111,6 +112,7 @@ class Service:
         quality: AnswerQuality,
     ) -> QueryResult:
         reading = await read_text(query, deployment.catalog, self._synonyms)
+        history = history.weighed(EventWeights.of_settings(deployment.manifest.settings))
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
@@ -171,7 +173,8 @@ class Service:
     async def _history_of(self, query: Query, quality: AnswerQuality) -> History:
         """The history to render: an empty one, and a degraded answer, where the store of histories is away."""
         if query.history is not None:
-            return History(query.history, runs=sum(1 for _ in groupby(query.history)))
+            deeds = [Deed(*visit) for visit in query.history]
+            return History.of(deeds, runs=sum(1 for _ in groupby(deeds, key=lambda deed: deed[:2])))
         user = query.user or query.session
         if user is None:
             return EMPTY

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from catalog.data.events import EventType
 from catalog.facets import Facet
 from catalog.priors.priors import Fit
 from catalog.priors.words import Match
 from catalog.text.prompts import Task
 from server.retrieval.price_reader import Understanding
-from server.storage.protocol import Visit
+from server.storage.protocol import TypedVisit, Visit
 
 __all__ = [
+    "NOT_AGAIN",
+    "SEEN_TYPES",
     "CountedSet",
     "Counts",
     "Explanation",
@@ -25,6 +28,11 @@ __all__ = [
     "ReasonCode",
     "ResultItem",
 ]
+
+SEEN_TYPES: tuple[str, ...] = tuple(kind.value for kind in EventType if kind.is_interaction)
+"""Of the events whose items a query may leave out. What a user dislikes is never recommended, whatever is asked."""
+NOT_AGAIN = frozenset({EventType.CART.value, EventType.PURCHASE.value, EventType.RATING.value})
+"""Those of which recommendations leave the items out unasked: what was only looked at may come again."""
 
 Kind = Literal["search", "recommend", "similar", "browse"]
 CountedSet = Literal["allowed", "matching", "answer"]
@@ -39,7 +47,7 @@ class Query:
         text: what was typed, None where nothing was.
         user, session: whose stored histories to read.
         history: takes the place of a stored one. For `similar` it is the one item that others should be like.
-        exclude_seen: leave out the items of the history.
+        exclude_seen: the types of events, of the history, whose items are left out.
         filter: an expression over item columns (`catalog/filters`).
         candidates: the only items wanted, None for all.
         min_score: items of a lower score are left out.
@@ -69,8 +77,8 @@ class Query:
     text: str | None = None
     user: str | None = None
     session: str | None = None
-    history: tuple[Visit, ...] | None = None
-    exclude_seen: bool = True
+    history: tuple[Visit | TypedVisit, ...] | None = None
+    exclude_seen: frozenset[str] = frozenset(SEEN_TYPES)
     filter: str | None = None
     candidates: Sequence[str] | None = None
     min_score: float | None = None
@@ -110,7 +118,7 @@ class Query:
             self.user,
             self.session,
             self.history,
-            self.exclude_seen,
+            _identity_of(self.exclude_seen),
             self.filter,
             None if self.candidates is None else sorted(set(self.candidates)),
             self.min_score,
@@ -219,3 +227,8 @@ class QueryResult:
     model: str
     catalog_version: int
     degraded: bool
+
+
+def _identity_of(seen: frozenset[str]) -> bool | list[str]:
+    """As a cursor knows it: true for all types, false for none, as it always was."""
+    return len(seen) == len(SEEN_TYPES) if len(seen) in (0, len(SEEN_TYPES)) else sorted(seen)

@@ -84,7 +84,11 @@ class _Erasure:
         """Returns when the user was erased, Unix ms, and the user's sessions that remain to be erased."""
         bucket = bucket_of(user)
         keys = [self._client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
-        keys += [self._client.keys.bucket_key("tombstones", bucket), self._client.keys.bucket_key("log", bucket)]
+        keys += [
+            self._client.keys.bucket_key("tombstones", bucket),
+            self._client.keys.bucket_key("log", bucket),
+            self._client.keys.user_key("dislikes", user),
+        ]
         async with self._client.limit("erase", self._step_timeout):
             erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)
             told: dict[Any, Any] = {"user": digest_of(user)}

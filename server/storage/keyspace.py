@@ -7,6 +7,8 @@ For a user in bucket 07 of 64:
     gemserve:{07}:runs:<user>       counter of the interactions the user ever had; expires with the history
     gemserve:{07}:event_ids:<user>  sorted set of at most `event_ids` recorded event ids by arrival, each kept for
                                     `event_id_days`
+    gemserve:{07}:dislikes:<user>   sorted set of at most 1,000 items that the user dislikes, by time; expires with the
+                                    history, whose bound does not push them out
     gemserve:{07}:sessions:<user>   set of the sessions that were merged into the user, until one of the two is erased
     gemserve:{07}:log               stream of about `event_log_length` / 64 events; never expires
     gemserve:{07}:aliases           hash of session → user for merged sessions, until one of the two is erased
@@ -70,7 +72,7 @@ AUDIT_LENGTH = 10_000
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
-UserKey = Literal["history", "runs", "event_ids", "sessions"]
+UserKey = Literal["history", "runs", "event_ids", "dislikes", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]
 
 

@@ -40,9 +40,9 @@ async def merge(client: RedisClient, user: str, session: str, bounds: tuple[int,
     moved = -1
     while moved < 0:
         await _claim(client, user, session)
-        members, moved = await _copy(client, user, session, bounds)
-    history, runs = client.keys.user_key("history", session), client.keys.user_key("runs", session)
-    await client.run(DELETE_EVENTS, [history, runs], *members)
+        members, dislikes, moved = await _copy(client, user, session, bounds)
+    keys = [client.keys.user_key(kind, session) for kind in ("history", "runs", "dislikes")]
+    await client.run(DELETE_EVENTS, keys, len(members), *members, *dislikes)
     return moved
 
 
@@ -80,16 +80,19 @@ async def _claim(client: RedisClient, user: str, session: str) -> None:
 
 async def _copy(
     client: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]
-) -> tuple[list[bytes], int]:
-    """The members of the session's history, which the user's has now, and the number of new ones; -1 if refused."""
+) -> tuple[list[bytes], list[bytes | int], int]:
+    """The members of the session's history and its dislikes, each an item and its time, which the user's have now, and
+    the number of new events; -1 if refused."""
     async with client.pipeline() as pipeline:
         pipeline.zrange(client.keys.user_key("history", session), 0, -1, withscores=True)
         pipeline.zrange(client.keys.user_key("event_ids", session), 0, -1, withscores=True)
-        events, event_ids = await pipeline.execute()
+        pipeline.zrange(client.keys.user_key("dislikes", session), 0, -1, withscores=True)
+        events, event_ids, disliked = await pipeline.execute()
     members = [member for member, _ in events]
-    keys = [client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
+    keys = [client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "dislikes", "sessions")]
     visits = [part for member, at in events for part in (int(at), member[RUN_DIGITS:])]
     ids = [part for event_id, at in event_ids for part in (event_id, int(at))]
     now = time.time_ns() // 1_000_000
-    moved = await client.run(MERGE_HISTORY, keys, session, now, *bounds, len(events), *visits, *ids)
-    return members, int(moved)
+    dislikes = [part for item, at in disliked for part in (item, int(at))]
+    given = (session, now, *bounds, len(events), *visits, len(event_ids), *ids, *dislikes)
+    return members, dislikes, int(await client.run(MERGE_HISTORY, keys, *given))

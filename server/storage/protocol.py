@@ -6,12 +6,13 @@ from. The rest of `server/storage/` implements the protocols with Redis; tests h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
 from catalog.data.changes import Change
+from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
 from catalog.data.events import EventType
 from catalog.data.items import Items
 from catalog.priors.words import SynonymSet
@@ -38,6 +39,7 @@ __all__ = [
     "StoredSplit",
     "StoredSynonyms",
     "SynonymStore",
+    "TypedVisit",
     "Visit",
     "interactions_of",
 ]
@@ -61,26 +63,32 @@ Visit = tuple[str, str | None]
 """An event of a history as prompts need it: its item, and the query that led there or None. A tuple, for speed."""
 
 
+TypedVisit = tuple[str, str | None, str]
+"""The same, and the type of the event."""
+
+
 class Deed(NamedTuple):
     """An event of a history as it is stored. type: of `EventType`, as text, for speed."""
 
     item_id: str
     query: str | None
-    type: str
+    type: str = EventType.VIEW.value
     value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A user's latest events in time order, oldest first, without dislikes and without what a dislike of its item
-    followed.
+    """A user's latest events in time order, oldest first.
 
-    visits: the events, whether or not the catalog has their items.
+    visits: the events that count, whether or not the catalog has their items: without dislikes, what a dislike of its
+    item followed, and low ratings.
     runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
     item for one query are a single interaction.
     types: the type of each visit's event; empty where only the visits are known.
     values: the value of each visit's event; empty where only the visits are known.
-    disliked: the items that the user dislikes: nothing that the user did with them came later.
+    disliked: the items that the user dislikes: nothing that the user did with them later counts.
+    deeds: all events that are kept; empty where only the visits are known.
+    stored_dislikes: as `of` takes them.
     """
 
     visits: tuple[Visit, ...]
@@ -88,17 +96,41 @@ class History:
     types: tuple[str, ...] = ()
     values: tuple[float | None, ...] = ()
     disliked: frozenset[str] = frozenset()
+    deeds: tuple[Deed, ...] = ()
+    stored_dislikes: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, deeds: Sequence[Deed], runs: int) -> History:
-        """The history of all events that are kept, oldest first."""
-        if any(deed.type == EventType.DISLIKE for deed in deeds):
-            deeds, disliked = _without_disliked(deeds)
-        else:
-            disliked = frozenset()
-        visits = tuple([(item, query) for item, query, _, _ in deeds])
-        types, values = tuple([deed.type for deed in deeds]), tuple([deed.value for deed in deeds])
-        return cls(visits, runs, types, values, disliked)
+    def of(
+        cls,
+        deeds: Sequence[Deed],
+        runs: int,
+        stored_dislikes: Collection[str] = (),
+        weights: EventWeights = EQUAL_WEIGHTS,
+    ) -> History:
+        """The history of all events that are kept, oldest first.
+
+        stored_dislikes: items that the user did nothing with after a dislike, but perhaps rate them; the dislikes may
+        no longer be among the events.
+        """
+        kept: Sequence[Deed] = deeds
+        over, stored = set[str](), frozenset(stored_dislikes)
+        if stored or weights.positive_rating is not None or any(deed.type == EventType.DISLIKE for deed in deeds):
+            kept, over = _positive(deeds, stored, weights)
+        visits = tuple([(item, query) for item, query, _, _ in kept])
+        types, values = tuple([deed.type for deed in kept]), tuple([deed.value for deed in kept])
+        return cls(visits, runs, types, values, frozenset(over), tuple(deeds), stored)
+
+    def weighed(self, weights: EventWeights) -> History:
+        """The same history, without the ratings that are too low by these weights."""
+        if weights.positive_rating is None or not self.deeds:
+            return self
+        return History.of(self.deeds, self.runs, self.stored_dislikes, weights)
+
+    def items_of(self, types: Collection[str]) -> set[str]:
+        """The items of all events of some types, low ratings and what is disliked since among them."""
+        if not self.deeds:
+            return {item for item, _ in self.visits} if EventType.VIEW in types else set()
+        return {deed.item_id for deed in self.deeds if deed.type in types}
 
     def first(self, interactions: Sequence[Interaction]) -> int:
         """The absolute position of the first of `interactions`, which are all that a prompt may show of this history.
@@ -114,21 +146,20 @@ class History:
         return EventType(next((kind for (item, _), kind in newest_first if item == item_id), EventType.VIEW))
 
 
-def _without_disliked(deeds: Sequence[Deed]) -> tuple[list[Deed], frozenset[str]]:
-    """What is left of the events, oldest first, and the items that are disliked in the end."""
+def _positive(
+    deeds: Sequence[Deed], stored_dislikes: Collection[str], weights: EventWeights
+) -> tuple[list[Deed], set[str]]:
+    """The events that count, oldest first, and the items that are disliked in the end."""
     kept: list[Deed] = []
     over: set[str] = set()  # items of which a later dislike was seen
-    chosen: set[str] = set()
-    disliked: set[str] = set()
     for deed in reversed(deeds):
         if deed.type == EventType.DISLIKE:
-            if deed.item_id not in chosen:
-                disliked.add(deed.item_id)
             over.add(deed.item_id)
-        elif deed.item_id not in over:
-            chosen.add(deed.item_id)
+        elif deed.item_id in over or (deed.item_id in stored_dislikes and deed.type != EventType.RATING):
+            continue
+        elif weights.of(deed.type, deed.value) > 0:
             kept.append(deed)
-    return kept[::-1], frozenset(disliked)
+    return kept[::-1], over.union(stored_dislikes).difference(deed.item_id for deed in kept)
 
 
 EMPTY = History((), 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -52,9 +52,10 @@ class RedisHistory:
     async def read(self, user: str, session: str | None = None) -> History:
         if session is not None and session != user:
             return await self._read_both(user, session)
-        async with self._reads.limit("read", self._read_timeout):
-            command = self._reads.redis.zrange(self._keys.user_key("history", user), 0, -1)
-            return _history_of(await cast("Awaitable[list[bytes]]", command))
+        async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
+            pipeline.zrange(self._keys.user_key("history", user), 0, -1)
+            pipeline.zrange(self._keys.user_key("dislikes", user), 0, -1)
+            return _history_of(*await pipeline.execute())
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Writes each event atomically, BATCH in a round trip. If it raises, any of them may have been written."""
@@ -102,7 +103,9 @@ class RedisHistory:
         async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
             for name in (user, session):
                 pipeline.zrange(self._keys.user_key("history", name), 0, -1, withscores=True)
-            return _merged(*await pipeline.execute())
+                pipeline.zrange(self._keys.user_key("dislikes", name), 0, -1, withscores=True)
+            of_user, disliked, of_session, disliked_too = await pipeline.execute()
+            return _merged(of_user, of_session, sorted([*disliked, *disliked_too], key=lambda one: one[1]))
 
     def _recording(self, event: Event, now: int) -> Call:
         user = event.user_id
@@ -110,9 +113,8 @@ class RedisHistory:
         fields = (event.query or "", event.event_id, event.request_id or "")
         value = "" if event.value is None else repr(float(event.value))
         values = (user, event.item_id, event.timestamp, event.type.value, *fields, value)
-        return Call(
-            [*keys, self._keys.bucket_key("log", bucket_of(user))], [now, *self._bounds, self._log_length, *values]
-        )
+        keys += [self._keys.bucket_key("log", bucket_of(user)), self._keys.user_key("dislikes", user)]
+        return Call(keys, [now, *self._bounds, self._log_length, *values])
 
 
 def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:
@@ -134,29 +136,38 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _history_of(members: Sequence[bytes]) -> History:
-    if not members:
+def _history_of(members: Sequence[bytes], disliked: Sequence[bytes]) -> History:
+    if not members and not disliked:
         return EMPTY
-    return _history(_events(members), _runs(members))
+    return _history(_events(members), _runs(members), disliked)
 
 
-def _merged(user: Scored, session: Scored) -> History:
+def _merged(user: Scored, session: Scored, disliked: Scored) -> History:
     """Both histories in time order, the user's first at one moment.
 
-    An event that is in both counts once: a merge is under way, or was broken off.
+    An event that is in both counts once: a merge is under way, or was broken off. A dislike that is no longer in the
+    one history may be newer than what is in the other.
+
+    disliked: the items that either dislikes, by time.
     """
     if not user or not session:
-        return _history_of([member for member, _ in user or session])
-    scored = heapq.merge(user, session, key=lambda one: one[1])
+        return _history_of([member for member, _ in user or session], [item for item, _ in disliked])
+    again = [(_dislike(number, item), at) for number, (item, at) in enumerate(disliked)]
+    scored = heapq.merge(user, session, again, key=lambda one: one[1])
     events = _events([member for member, _ in scored])
     distinct = {event[3]: event for event in events}
     runs = sum(_runs([member for member, _ in part]) for part in (user, session))
-    return _history(distinct.values(), runs)
+    return _history(distinct.values(), runs, [])
 
 
-def _history(events: Collection[list[Any]], runs: int) -> History:
+def _dislike(number: int, item: bytes) -> bytes:
+    """As a member of a history, with a number that no event has as its id."""
+    return b"0" * RUN_DIGITS + orjson.dumps([item.decode(), "", EventType.DISLIKE.value, number])
+
+
+def _history(events: Collection[list[Any]], runs: int, disliked: Sequence[bytes]) -> History:
     deeds = [Deed(item, query or None, kind, _value(*value)) for item, query, kind, _, *value in events]
-    return History.of(deeds, runs)
+    return History.of(deeds, runs, [item.decode() for item in disliked])
 
 
 def _value(text: str | None = None) -> float | None:
@@ -164,7 +175,7 @@ def _value(text: str | None = None) -> float | None:
 
 
 def _runs(members: Sequence[bytes]) -> int:
-    return int(max(members)[:RUN_DIGITS])
+    return int(max(members, default=b"0")[:RUN_DIGITS])
 
 
 def _events(members: Sequence[bytes]) -> list[Any]:

@@ -125,9 +125,11 @@ def test_pages_have_every_item_once(shop):
 def test_recommendations_for_a_user_a_session_and_a_visitor(shop, user):
     session = f"{user}/session"
     shop.send_events([*saw(user, "item-7"), *saw(session, "item-8")])
-    assert "item-7" not in ids(shop.recommend(user=user, k=28))
-    assert not {"item-7", "item-8"} & set(ids(shop.recommend(user=user, session=session, k=28)))
-    assert "item-9" not in ids(shop.recommend(history=["item-4", Seen("item-9", query="lamp")], k=28))
+    assert "item-7" not in ids(shop.recommend(user=user, k=28, exclude_seen=True))
+    assert not {"item-7", "item-8"} & set(ids(shop.recommend(user=user, session=session, k=28, exclude_seen="view")))
+    visitor = ["item-4", Seen("item-9", query="lamp"), Seen("item-10", type="cart")]
+    shown = set(ids(shop.recommend(history=visitor, k=28, exclude_seen={"cart", "purchase"})))
+    assert shown & {"item-4", "item-9", "item-10"} == {"item-4", "item-9"}
 
 
 def test_facets_an_order_and_shelves(shop):

@@ -74,7 +74,7 @@ def test_the_ranking_is_that_of_transformers_on_the_same_checkpoint(client, bund
 
 
 def test_events_change_the_next_recommendations(client, bundle):
-    asked = {"user": "ann", "guidance": False}
+    asked = {"user": "ann", "guidance": False, "exclude_seen": True}
     before = ids(client.get("/recommend", params={**asked, "k": 10}))
     events = [
         {"user_id": "ann", "type": "view", "item_id": item, "query": "tent"} for item in ("tent-red", "tent-blue")
@@ -122,7 +122,7 @@ def test_the_page_shows_what_the_model_answers(client, server, bundle, chromium_
     page.wait(lambda: page.all("#why-dialog .level"))
     assert [code.text for code in page.all("#why-dialog .level code")] == explained_codes(client, page, search)
     page.close_dialog()
-    shelf = {"session": page.person(), "k": 12}
+    shelf = {"session": page.person(), "k": 12, "exclude_seen": True}
     page.open()
     page.wait(lambda: page.ids() == ids(client.get("/recommend", params=shelf)))  # what was opened may be told late
     assert page.text("#model") == bundle.version

@@ -15,10 +15,11 @@ __all__ = ["Browse", "Question", "Recommend", "Search", "Seen", "Similar"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An item that an anonymous visitor looked at, and the query that led to it."""
+    """An item that an anonymous visitor looked at, the query that led to it, and the type of the event: else a view."""
 
     item_id: str | int
     query: str | None = None
+    type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Question:
 
     def __post_init__(self) -> None:
         """Keeps what a generator makes: a question is asked anew for every page."""
-        for name in ("candidates", "fields", "facets", "history"):
+        for name in ("candidates", "fields", "facets", "history", "exclude_seen"):
             value = getattr(self, name, None)
             if isinstance(value, Iterator):
                 object.__setattr__(self, name, tuple(elements(value, name)))
@@ -95,13 +96,14 @@ class PersonalQuestion(RankedQuestion):
     user, session     whose history to read; a session is what a visitor's events were recorded under; the server knows
                       them as user_id and session_id too
     history           instead: what a visitor looked at, oldest first, item ids or `Seen`
-    exclude_seen      leave out what is in the history
+    exclude_seen      leave out what is in the history: all of it, or the items of events of these types, as in
+                      ["purchase", "cart"]
     """
 
     user: str | int | None = None
     session: str | int | None = None
     history: Iterable[str | int | Seen] | None = None
-    exclude_seen: bool | None = None
+    exclude_seen: bool | str | Iterable[str] | None = None
     user_id: str | int | None = None
     session_id: str | int | None = None
 
@@ -142,7 +144,8 @@ def _visit(value: Any, where: str) -> Any:
     if not isinstance(value, Seen):
         return plain_id(value, where)
     item = {"item_id": plain_id(value.item_id, f"{where}.item_id")}
-    return item if value.query is None else item | {"query": plain(value.query, f"{where}.query")}
+    told = {name: plain(getattr(value, name), f"{where}.{name}") for name in ("query", "type")}
+    return item | {name: text for name, text in told.items() if text is not None}
 
 
 IDS = ("user", "session", "user_id", "session_id", "item")
@@ -151,5 +154,6 @@ READERS |= {
     "candidates": plain_ids,
     "fields": plain_list,
     "facets": plain_list,
+    "exclude_seen": lambda value, where: value if isinstance(value, bool) else plain_list(value, where),
     "history": partial(plain_list, element=_visit, ordered=True),
 }

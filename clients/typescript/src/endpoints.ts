@@ -46,6 +46,7 @@ const READERS = {
   candidates: (value: unknown, where: string) => plainList(value, where, plainId),
   fields: plainList,
   facets: plainList,
+  exclude_seen: (value: unknown, where: string) => (typeof value === "boolean" ? value : plainList(value, where)),
   history: (value: unknown, where: string) => plainList(value, where, visit),
 };
 const EVENT_READERS = {

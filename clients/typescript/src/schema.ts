@@ -1332,8 +1332,8 @@ export interface operations {
                 user?: (string | number) | null;
                 /** @description under which events of theirs were recorded before they had an account: read too */
                 session?: (string | number) | null;
-                /** @description leave out what is in the history */
-                exclude_seen?: boolean;
+                /** @description leave out what is in the history: true for all of it, or the types of events whose items to leave out, as in purchase,cart */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                 /**
                  * @description what was typed; `*`: everything that is allowed, as GET /items
                  * @example 2 person tent
@@ -1636,10 +1636,10 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default false
+                     * @description leave out what is in the history: true for all of it, or the types of events whose items to leave out, as in purchase,cart
+                     * @default []
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * Q
                      * @description what was typed; `*`: everything that is allowed, as GET /items
@@ -1673,6 +1673,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /** @description another name of `k` */
                     limit?: number;
@@ -1928,8 +1933,8 @@ export interface operations {
                 user?: (string | number) | null;
                 /** @description under which events of theirs were recorded before they had an account: read too */
                 session?: (string | number) | null;
-                /** @description leave out what is in the history */
-                exclude_seen?: boolean;
+                /** @description leave out what is in the history: true for all of it, false for nothing, or the types of events whose items to leave out; what the user dislikes never comes */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                 /** @description another name of `k` */
                 limit?: number;
                 /** @description another name of `user` */
@@ -2176,10 +2181,14 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default true
+                     * @description leave out what is in the history: true for all of it, false for nothing, or the types of events whose items to leave out; what the user dislikes never comes
+                     * @default [
+                     *       "cart",
+                     *       "purchase",
+                     *       "rating"
+                     *     ]
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history
@@ -2190,6 +2199,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /** @description another name of `k` */
                     limit?: number;
@@ -2988,10 +3002,10 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default false
+                     * @description leave out what is in the history: true for all of it, or the types of events whose items to leave out, as in purchase,cart
+                     * @default []
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * Q
                      * @description what was typed; `*`: everything that is allowed, as GET /items
@@ -3025,6 +3039,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /**
                      * Kind
@@ -3131,10 +3150,14 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default true
+                     * @description leave out what is in the history: true for all of it, false for nothing, or the types of events whose items to leave out; what the user dislikes never comes
+                     * @default [
+                     *       "cart",
+                     *       "purchase",
+                     *       "rating"
+                     *     ]
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history
@@ -3145,6 +3168,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /**
                      * Kind
@@ -3416,10 +3444,10 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default false
+                     * @description leave out what is in the history: true for all of it, or the types of events whose items to leave out, as in purchase,cart
+                     * @default []
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * Q
                      * @description what was typed; `*`: everything that is allowed, as GET /items
@@ -3453,6 +3481,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /**
                      * Kind
@@ -3559,10 +3592,14 @@ export interface operations {
                     session?: (string | number) | null;
                     /**
                      * Exclude Seen
-                     * @description leave out what is in the history
-                     * @default true
+                     * @description leave out what is in the history: true for all of it, false for nothing, or the types of events whose items to leave out; what the user dislikes never comes
+                     * @default [
+                     *       "cart",
+                     *       "purchase",
+                     *       "rating"
+                     *     ]
                      */
-                    exclude_seen?: boolean;
+                    exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
                     /**
                      * History
                      * @description oldest first; takes the place of a stored history
@@ -3573,6 +3610,11 @@ export interface operations {
                         item?: string | number;
                         /** @description what they had typed, where it was a search */
                         query?: string;
+                        /**
+                         * @description what they did; a view where absent
+                         * @enum {string}
+                         */
+                        type?: "view" | "click" | "cart" | "purchase" | "rating" | "dislike";
                     })[] | null;
                     /**
                      * Kind

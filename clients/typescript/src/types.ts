@@ -46,6 +46,10 @@ type Similar = QueryOf<paths["/items/{item_id}/similar"]["get"]>;
 /** Of a user, a session or an item: a whole number is the text of its digits. */
 export type Id = string | number | bigint;
 
+type PastType = Exclude<Event["type"], "impression">;
+/** An item of a visitor's history; a view where it has no `type`. */
+type Past<Name extends string> = { [name in Name]: Id } & { query?: string; type?: PastType };
+
 /** What programs may hold where the wire has texts, numbers and lists: big integers, sets, generators. */
 interface Wider {
   user?: Id | null;
@@ -55,7 +59,8 @@ interface Wider {
   candidates?: Iterable<Id> | null;
   fields?: Iterable<string> | null;
   facets?: Iterable<string> | null;
-  history?: Iterable<Id | { item_id: Id; query?: string } | { item: Id; query?: string }> | null;
+  exclude_seen?: boolean | string | Iterable<PastType> | null;
+  history?: Iterable<Id | Past<"item_id"> | Past<"item">> | null;
 }
 type Widened<Parameters> = Omit<Parameters, keyof Wider> & Pick<Wider, keyof Wider & keyof Parameters>;
 

@@ -36,11 +36,12 @@ test("pages have every item once", async () => {
 test("recommendations for a user, a session and a visitor", async () => {
   const [user, session] = [name(), name()];
   await shop.sendEvents([...saw(user, "item-7"), ...saw(session, "item-8")]);
-  assert(!ids(await shop.recommend({ user, k: 28 })).includes("item-7"));
-  const both = ids(await shop.recommend({ user, session, k: 28 }));
+  assert(!ids(await shop.recommend({ user, k: 28, exclude_seen: true })).includes("item-7"));
+  const both = ids(await shop.recommend({ user, session, k: 28, exclude_seen: "view" }));
   assert(!both.includes("item-7") && !both.includes("item-8"));
-  const visitor = await shop.recommend({ history: ["item-4", { item_id: "item-9", query: "lamp" }], k: 28 });
-  assert(!ids(visitor).includes("item-9"));
+  const history = ["item-4", { item_id: "item-9", query: "lamp", type: "cart" as const }];
+  const visitor = await shop.recommend({ history, k: 28, exclude_seen: new Set(["cart", "purchase"] as const) });
+  assert(ids(visitor).includes("item-4") && !ids(visitor).includes("item-9"));
 });
 
 test("facets, an order and shelves", async () => {

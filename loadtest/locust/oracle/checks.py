@@ -200,13 +200,21 @@ def _seen(query: Query, during: Interval, histories: ExpectedHistories, *, degra
     """The items that are excluded because of the histories, and those that may be."""
     if query.item is not None:
         return {query.item}, {query.item}
-    if not query.exclude_seen:
-        return set(), set()
+    types = query.seen_types
     if query.history is not None:
-        return set(query.history), set(query.history)
-    names = query.stored_histories
-    seen = {event.item_id for name in names for event in histories.certain(name, during.begin)}
-    possibly_seen = {event.item_id for name in names for event in histories.possible(name)}
+        views = set(query.history) if "view" in types else set()
+        return views, views
+    certain = [event for name in query.stored_histories for event in histories.certain(name, during.begin)]
+    possible = [event for name in query.stored_histories for event in histories.possible(name)]
+    seen, possibly_seen = ({event.item_id for event in events if event.kind in types} for events in (certain, possible))
+    if query.kind == "recommend":
+        possibly_seen |= {event.item_id for event in possible if event.kind == "dislike"}
+        seen |= {
+            event.item_id
+            for event in certain
+            if event.kind == "dislike"
+            and all(other.timestamp <= event.timestamp for other in possible if other.item_id == event.item_id)
+        }
     return (set() if degraded else seen), possibly_seen
 
 

@@ -8,6 +8,9 @@ from loadtest.locust.oracle.filter_cases import FilterCase
 __all__ = ["Query"]
 
 
+EVERY_TYPE = ("view", "click", "cart", "purchase", "rating")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """A search, a recommendation, or a request for similar items.
@@ -15,6 +18,7 @@ class Query:
     q: the words of a search.
     history: item ids that the query itself brings, in place of a stored history.
     item: the item that others should be similar to.
+    exclude_seen: whether all items of the history are left out, or the types of events whose items are.
     shown: ids of the items on the pages before.
     guidance: False for the model alone, None for what the server does unasked.
     stored_histories: the user and the session whose stored histories the server reads.
@@ -29,7 +33,7 @@ class Query:
     item: str | None = None
     filter: FilterCase | None = None
     candidates: tuple[str, ...] | None = None
-    exclude_seen: bool = False
+    exclude_seen: bool | tuple[str, ...] = False
     fields: tuple[str, ...] | None = None
     explain: bool = False
     guidance: bool | None = None
@@ -41,6 +45,13 @@ class Query:
     def __post_init__(self) -> None:
         names = tuple(name for name in (self.user, self.session) if name is not None)
         object.__setattr__(self, "stored_histories", names)
+
+    @property
+    def seen_types(self) -> tuple[str, ...]:
+        """The types of events whose items are left out."""
+        if isinstance(self.exclude_seen, tuple):
+            return self.exclude_seen
+        return EVERY_TYPE if self.exclude_seen else ()
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of a GET, or the fields of a POST's body."""
@@ -57,7 +68,8 @@ class Query:
             "guidance": self.guidance,
         }
         if self.kind != "similar":
-            given["exclude_seen"] = self.exclude_seen
+            seen = self.exclude_seen
+            given["exclude_seen"] = ",".join(seen) if isinstance(seen, tuple) else seen
         if self.explain:
             given["explain"] = True
         return {"k": self.k} | {name: value for name, value in given.items() if value is not None}

@@ -20,9 +20,12 @@ class Shopper(ShopUser):
         scenario = self.scenario
         user = scenario.users.draw()
         if scenario.chance(0.6):
-            body = self.ask(Query(kind="recommend", user=user, exclude_seen=True), by_post=scenario.chance(0.2))
+            seen = ("purchase", "cart") if scenario.chance(0.3) else True
+            body = self.ask(Query(kind="recommend", user=user, exclude_seen=seen), by_post=scenario.chance(0.2))
             yield LOOKING
             self.act(user, body)
+            if scenario.chance(0.1):
+                self.act(user, body, kind="dislike")
             yield LOOKING
         for _ in range(int(scenario.generator.integers(1, 3))):
             yield from self._find(user, scenario.queries.draw())

@@ -1,8 +1,16 @@
 -- Deletes from a session's history the events that were copied into its user's. Events that came since stay.
--- KEYS, with one hash tag: history and runs of the session. ARGV: members of the history.
+-- KEYS, with one hash tag: history, runs and dislikes of the session.
+-- ARGV: the number of members of the history, these, then the dislikes that were copied, each an item and its time.
 
-for _, member in ipairs(ARGV) do
-  redis.call('ZREM', KEYS[1], member)
+local last = 1 + tonumber(ARGV[1])
+for i = 2, last do
+  redis.call('ZREM', KEYS[1], ARGV[i])
+end
+for i = last + 1, #ARGV, 2 do
+  local at = redis.call('ZSCORE', KEYS[3], ARGV[i])
+  if at and tonumber(at) <= tonumber(ARGV[i + 1]) then
+    redis.call('ZREM', KEYS[3], ARGV[i])
+  end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])

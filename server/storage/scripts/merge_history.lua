@@ -1,15 +1,16 @@
 -- Copies the events of a session's history into its user's, in order of time, but for those that the user has.
 -- Returns their number, or -1 where the session is not the user's, because the user was erased meanwhile.
 --
--- KEYS, all with one hash tag: history, runs, event_ids (as in record_event.lua) and sessions of the user
+-- KEYS, all with one hash tag: history, runs, event_ids, dislikes (as in record_event.lua) and sessions of the user
 -- ARGV: the session, now, history_length, history_ms, event_ids_length, event_ids_ms, and how many events follow;
 --   for each event its time and its JSON [item, query, type, event id, perhaps value], oldest first; then for each event id of the
---   session the id and when it came
+--   session the id and when it came; then the number of the session's dislikes, and of each the item and its time
 -- The user is given the session's event ids too, so that an event that is sent again under the account is ignored.
 
-local history, runs, event_ids, sessions = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local history, runs, event_ids, dislikes, sessions = unpack(KEYS)
 local session, now, history_length, history_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local event_ids_length, event_ids_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local MAX_DISLIKES = 1000
 local first, last = 8, 7 + 2 * tonumber(ARGV[7])
 
 if redis.call('SISMEMBER', sessions, session) == 0 then
@@ -36,11 +37,32 @@ for i = first, last, 2 do
     moved = moved + 1
   end
 end
+-- A dislike of either holds unless something with the item came later in either history.
+local ids_end = last + 1 + 2 * tonumber(ARGV[last + 1])
+for i = ids_end + 1, #ARGV, 2 do
+  local before = redis.call('ZSCORE', dislikes, ARGV[i])
+  if not (before and tonumber(before) >= tonumber(ARGV[i + 1])) then
+    redis.call('ZADD', dislikes, ARGV[i + 1], ARGV[i])
+  end
+end
+if redis.call('EXISTS', dislikes) == 1 then
+  local both = redis.call('ZRANGE', history, 0, -1, 'WITHSCORES')
+  for i = 1, #both, 2 do
+    local deed = cjson.decode(string.sub(both[i], 11))
+    local disliked = redis.call('ZSCORE', dislikes, deed[1])
+    if disliked and deed[3] ~= 'dislike' and deed[3] ~= 'rating' and tonumber(both[i + 1]) > tonumber(disliked) then
+      redis.call('ZREM', dislikes, deed[1])
+    end
+  end
+  redis.call('ZREMRANGEBYRANK', dislikes, 0, -MAX_DISLIKES - 1)
+  redis.call('PEXPIRE', dislikes, history_ms)
+end
+
 redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
 redis.call('PEXPIRE', history, history_ms)
 redis.call('PEXPIRE', runs, history_ms)
 
-for i = last + 1, #ARGV, 2 do
+for i = last + 2, ids_end, 2 do
   redis.call('ZADD', event_ids, 'NX', ARGV[i + 1], ARGV[i])
 end
 redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', '(' .. (now - event_ids_ms))

@@ -8,11 +8,13 @@
 --   2 runs       counter of the runs of equal (item, query) that the user had; a run is one interaction in a prompt
 --   3 event_ids  sorted set of recorded event ids; score: when they came, ms
 --   4 log        stream: the event's fields, "" where there is no value
+--   5 dislikes   sorted set of items; score: time of the dislike, ms
 -- ARGV: now (Unix ms), history_length, history_ms, event_ids_length, event_ids_ms, log_length, and the event's fields
 -- The log is written first and the event id last. If Redis fails in between, nothing was acknowledged, and a repetition
 -- writes the event again.
 
-local history, runs, event_ids, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local history, runs, event_ids, log, dislikes = unpack(KEYS)
+local MAX_DISLIKES = 1000
 local now, history_length, history_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local event_ids_length, event_ids_ms, log_length = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local user, item, timestamp, kind, query, event_id, request_id, value = unpack(ARGV, 7, 14)
@@ -41,6 +43,27 @@ if kind ~= 'impression' then
   redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
   redis.call('PEXPIRE', history, history_ms)
   redis.call('PEXPIRE', runs, history_ms)
+
+  -- A dislike holds until the user does something with the item later. Whether a rating is high enough depends on the
+  -- model, so whoever reads the history judges that.
+  if kind == 'dislike' then
+    local chosen = false
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', history, '(' .. timestamp, '+inf')) do
+      local later = cjson.decode(string.sub(member, 11))
+      chosen = chosen or (later[1] == item and later[3] ~= 'dislike' and later[3] ~= 'rating')
+    end
+    local before = redis.call('ZSCORE', dislikes, item)
+    if not chosen and not (before and tonumber(before) >= tonumber(timestamp)) then
+      redis.call('ZADD', dislikes, timestamp, item)
+      redis.call('ZREMRANGEBYRANK', dislikes, 0, -MAX_DISLIKES - 1)
+    end
+  elseif kind ~= 'rating' then
+    local disliked = redis.call('ZSCORE', dislikes, item)
+    if disliked and tonumber(disliked) <= tonumber(timestamp) then
+      redis.call('ZREM', dislikes, item)
+    end
+  end
+  redis.call('PEXPIRE', dislikes, history_ms)
 end
 
 -- Arrivals differ by at least a millisecond, so that ids of one batch, or after a clock stepped back, expire in order.

@@ -123,6 +123,20 @@ def test_what_was_seen_may_not_come_back(catalog: ExpectedCatalog, histories: Ex
     assert rules(query, answer(query, 0, 2, 3, code="history"), catalog, histories) == set()
 
 
+def test_what_is_left_out_by_type_and_what_is_disliked_is_known(catalog: ExpectedCatalog, histories: ExpectedHistories):
+    query = Query(kind="recommend", user="ann", k=3, exclude_seen=("purchase", "cart"))
+    assert query.parameters()["exclude_seen"] == "purchase,cart"
+    histories.acknowledge(histories.send("ann", "i1", "click"))
+    assert rules(query, answer(query, 1, 2, 3, code="history"), catalog, histories) == set()
+    histories.acknowledge(histories.send("ann", "i1", "cart"))
+    histories.acknowledge(histories.send("ann", "i2", "dislike"))
+    assert rules(query, answer(query, 1, 3, 4, code="history"), catalog, histories) == {"seen"}
+    assert rules(query, answer(query, 2, 3, 4, code="history"), catalog, histories) == {"seen"}
+    assert rules(query, answer(query, 0, 3, 4, code="history"), catalog, histories) == set()
+    histories.acknowledge(histories.send("ann", "i2", "view"))
+    assert rules(query, answer(query, 2, 3, 4, code="history"), catalog, histories) == set()
+
+
 def test_an_event_under_way_may_be_seen_or_not(catalog: ExpectedCatalog, histories: ExpectedHistories):
     query = Query(kind="recommend", user="ann", k=6, exclude_seen=True)
     histories.send("ann", "i1", "click")

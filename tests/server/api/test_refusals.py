@@ -144,7 +144,7 @@ async def test_somebody_who_may_not(
 
 async def test_a_cursor_of_yesterday(shop: Shop, state: None) -> None:
     """As this server would have written it."""
-    asked = {"exclude_seen": False, "correct": True, "understand": True, "prefix": True, "guidance": True}
+    asked = {"exclude_seen": frozenset[str](), "correct": True, "understand": True, "prefix": True, "guidance": True}
     query = Query(request_id="r", kind="search", text="tent", k=3, **asked)
     for age, status in ((3_500, 200), (3_700, 422)):
         past = CursorCodec((SECRET,), clock=lambda age=age: time.time() - age)  # type: ignore[misc]

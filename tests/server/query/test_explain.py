@@ -153,5 +153,5 @@ async def test_nothing_is_compared_where_there_is_no_history(shop: Shop, engine:
     assert [item["explanation"]["history_effect"] for item in body["items"]] == [None, None]
     assert len(engine.requests) == 1
     await shop.saw("ada", *NAMES)
-    assert await shop.ids("/recommend", user="ada", explain="true") == []
+    assert await shop.ids("/recommend", user="ada", explain="true", exclude_seen="true") == []
     assert len(engine.requests) == 2

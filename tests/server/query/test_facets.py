@@ -59,15 +59,14 @@ async def test_recommendations_count_what_they_may_show(shop: Shop, expression: 
 async def test_what_was_seen_and_what_is_no_candidate_is_not_counted(shop: Shop) -> None:
     await shop.saw("ada", "item-9", "item-10", "item-11", "item-17")
     left = [item for item in SHOWN if item["id"] not in {"item-9", "item-10", "item-11"}]
-    body = await counted(shop, "/recommend", user="ada", facets="brand")
+    body = await counted(shop, "/recommend", user="ada", facets="brand", exclude_seen="true")
     assert (body["total"], body["facetDistribution"]["brand"]) == (len(left), distribution(left, "brand"))
     body = await counted(shop, "/recommend", user="ada", total="true", exclude_seen="false")
     assert body["total"] == len(SHOWN)
     assert "facetDistribution" not in body
     wanted = ["item-9", "item-12", "item-13", "item-17", "nothing"]
-    body = (
-        await shop.client.post("/recommend", json={"user": "ada", "candidates": wanted, "facets": ["brand"]})
-    ).json()
+    asked = {"user": "ada", "candidates": wanted, "facets": ["brand"], "exclude_seen": ["view"]}
+    body = (await shop.client.post("/recommend", json=asked)).json()
     assert body["total"] == len(body["items"]) == 2
     similar = await counted(shop, "/items/item-9/similar", facets="category")
     others = [item for item in SHOWN if item["id"] != "item-9"]

@@ -161,7 +161,7 @@ async def test_new_and_changed_items_are_found_by_their_words_at_once(shop: Shop
 async def test_filters_and_what_was_seen_hold(shop: Shop) -> None:
     assert NAMES[7] not in await shop.ids("/search", q="title 7", filter="price > 7", k=30)
     await shop.saw("ada", NAMES[7])
-    assert NAMES[7] not in await shop.ids("/recommend", user="ada", k=30)
+    assert NAMES[7] not in await shop.ids("/recommend", user="ada", k=30, exclude_seen="true")
     assert NAMES[5] not in await shop.ids("/search", q="title 5", k=30)
 
 

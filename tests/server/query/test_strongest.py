@@ -44,7 +44,7 @@ def guided(said: Said, model: float = 1.0) -> GuidedBy:
 
 
 def query(**fields: object) -> Query:
-    usual = {"text": None, "exclude_seen": True, "candidates": None}
+    usual = {"text": None, "candidates": None}
     return cast(Query, SimpleNamespace(**(usual | fields)))
 
 
@@ -54,7 +54,7 @@ def strongest(said: Said, logp: Mapping[int, float], past: Sequence[int] = (), *
     score_of = {leaf: own + sum(said.get(leaf, {}).values()) for leaf, own in logp.items()}
     leaves = sorted(score_of, key=lambda leaf: -score_of[leaf])
     interactions = [Interaction(leaf, None) for leaf in past]
-    rivals = _rivals(query(**fields), by, leaves, Past(interactions, interactions, EMPTY))
+    rivals = _rivals(query(**fields), by, leaves, Past(interactions, interactions, EMPTY, past))
     return _Strongest(by, leaves, [score_of[leaf] for leaf in leaves], rivals)
 
 

@@ -7,13 +7,15 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from catalog.data.events import EventType
 from catalog.facets import MAX_VALUES
+from server.api.schemas.queries.seen import SeenTypes
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
-from server.query.types import Kind, Query
-from server.storage.protocol import Visit
+from server.query.types import NOT_AGAIN, Kind, Query
+from server.storage.protocol import TypedVisit
 
 __all__ = [
     "BrowseParameters",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 EVERYTHING = "*"
+NO_TYPES: list[EventType] = []
+UNASKED = sorted(map(EventType, NOT_AGAIN))
 MAX_CANDIDATES = 1_000
 MAX_FIELDS = 200
 MAX_VISITS = 200
@@ -65,11 +69,27 @@ def visit_of(value: object) -> object:
     return {"item_id": value} if isinstance(value, str | int | float) else value
 
 
+PAST_TYPES = [kind.value for kind in EventType if kind is not EventType.IMPRESSION]
+
+
+def past_type(value: object) -> object:
+    """Raises PydanticCustomError for what no history has."""
+    if value not in PAST_TYPES:
+        raise PydanticCustomError(
+            "past_type", "is no type of a history: one of {known}", {"known": ", ".join(PAST_TYPES)}
+        )
+    return value
+
+
+PastType = Annotated[EventType, BeforeValidator(past_type)]
+
+
 class VisitBody(RequestModel):
     """One item of an inline history."""
 
     item_id: Annotated[Identifier, Field(json_schema_extra=other_names("item"))]
     query: QueryText | None = None
+    type: PastType = EventType.VIEW
 
 
 VISIT_SCHEMA = {
@@ -81,6 +101,7 @@ VISIT_SCHEMA = {
                 "item_id": {"type": ["string", "integer"]},
                 "item": {"type": ["string", "integer"], "description": "another name of `item_id`"},
                 "query": {"type": "string", "description": "what they had typed, where it was a search"},
+                "type": {"type": "string", "enum": PAST_TYPES, "description": "what they did; a view where absent"},
             },
             "required": ["item_id"],
             "additionalProperties": False,
@@ -230,7 +251,13 @@ class PersonalParameters(Parameters):
             json_schema_extra=other_names("session_id"),
         ),
     ] = None
-    exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = False
+    exclude_seen: Annotated[
+        SeenTypes,
+        Field(
+            description="leave out what is in the history: true for all of it, or the types of events whose items to"
+            " leave out, as in purchase,cart"
+        ),
+    ] = NO_TYPES
 
     def _personal_query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
         return self._query(
@@ -239,12 +266,12 @@ class PersonalParameters(Parameters):
             user=self.user,
             session=self.session,
             history=self.inline_history,
-            exclude_seen=self.exclude_seen,
+            exclude_seen=frozenset(kind.value for kind in self.exclude_seen),
             **particulars,
         )
 
     @property
-    def inline_history(self) -> tuple[Visit, ...] | None:
+    def inline_history(self) -> tuple[TypedVisit, ...] | None:
         """Oldest first."""
         return None
 
@@ -292,7 +319,13 @@ class SearchParameters(PersonalParameters):
 class RecommendParameters(PersonalParameters):
     """`user`, `session` or both; somebody unknown has an empty history."""
 
-    exclude_seen: Annotated[bool, Field(description="leave out what is in the history")] = True
+    exclude_seen: Annotated[
+        SeenTypes,
+        Field(
+            description="leave out what is in the history: true for all of it, false for nothing, or the types of"
+            " events whose items to leave out; what the user dislikes never comes"
+        ),
+    ] = UNASKED
 
     @model_validator(mode="after")
     def _is_for_somebody(self) -> Self:
@@ -327,8 +360,10 @@ class InlineHistory(PersonalParameters):
         return self
 
     @property
-    def inline_history(self) -> tuple[Visit, ...] | None:
-        return None if self.history is None else tuple((visit.item_id, visit.query) for visit in self.history)
+    def inline_history(self) -> tuple[TypedVisit, ...] | None:
+        if self.history is None:
+            return None
+        return tuple((visit.item_id, visit.query, visit.type.value) for visit in self.history)
 
 
 class SearchBody(InlineHistory, SearchParameters):

@@ -18,7 +18,7 @@ const PERSONAL = "Chosen after what you looked at, the latest first.";
 export function startShelf({ store, api, onShown, onOpen, onWhy }) {
   const listing = new Listing(byId("shelf"), {
     api,
-    ask: () => ({ ...whose(store.get().person), filter: store.get().filter }),
+    ask: () => ({ ...whose(store.get().person), filter: store.get().filter, exclude_seen: true }),
     onShown: (answer) => {
       const general = answer.items.every((item) => !item.reason || item.reason.code === "general");
       byId("shelf-intro").textContent = general ? GENERAL : PERSONAL;

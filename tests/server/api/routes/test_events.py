@@ -49,7 +49,7 @@ async def test_the_same_event_id_is_counted_once(shop: Shop, history: MemoryHist
 
 async def test_an_event_changes_what_is_recommended_next(shop: Shop) -> None:
     before = await shop.ids("/recommend", user="ada", k=28)
-    await shop.post(without("item_id", item_id=before[0]))
+    await shop.post(without("item_id", item_id=before[0]) | {"type": "cart"})
     after = await shop.ids("/recommend", user="ada", k=28)
     assert before[0] not in after
     assert after != before[1:]
@@ -173,7 +173,7 @@ async def test_a_time_without_a_zone_is_refused_with_what_to_do(shop: Shop) -> N
 
 async def test_events_of_an_item_that_is_not_known_yet_count_once_it_comes(shop: Shop) -> None:
     before = await shop.ids("/recommend", user="ada", k=200)
-    receipt = (await shop.post(without(item_id="item-new"))).json()
+    receipt = (await shop.post(without(item_id="item-new", type="purchase"))).json()
     assert receipt["accepted"] == [{"index": 0, "event_id": "e1", "duplicate": False, "known": False}]
     assert receipt["rejected"] == []
     past = (await shop.get("/users/ada/history")).json()

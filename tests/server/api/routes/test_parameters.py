@@ -179,10 +179,10 @@ async def test_limit_is_k(shop: Shop) -> None:
 async def test_user_id_session_id_and_item_id_are_user_session_and_item(shop: Shop) -> None:
     await shop.saw("ada", "item-9")
     await shop.saw("visit", "item-10")
-    wanted = await shop.ids("/recommend", user="ada", session="visit", k=30)
+    wanted = await shop.ids("/recommend", user="ada", session="visit", k=30, exclude_seen="true")
     assert not {"item-9", "item-10"} & set(wanted)
-    assert await shop.ids("/recommend", user_id="ada", session_id="visit", limit=30) == wanted
-    body = {"user_id": "ada", "session_id": "visit", "limit": 30}
+    assert await shop.ids("/recommend", user_id="ada", session_id="visit", limit=30, exclude_seen="true") == wanted
+    body = {"user_id": "ada", "session_id": "visit", "limit": 30, "exclude_seen": True}
     posted = (await shop.client.post("/recommend", json=body)).json()
     assert [item["id"] for item in posted["items"]] == wanted
     one = (await shop.client.post("/recommend", json={"history": [{"item": "item-9"}]})).json()
