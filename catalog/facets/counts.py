@@ -100,7 +100,8 @@ def _stats(values: pa.Array, count_V: NDArray[np.int64]) -> Stats:
     value_V = values.to_numpy()
     with np.errstate(over="ignore"):
         added = float(value_V @ count_V)
-    mean = min(max(float(value_V @ (count_V / total)), low), high)  # where rounding may take it
+    mean = added / total if math.isfinite(added) else float(value_V @ (count_V / total))
+    mean = min(max(mean, low), high)  # where rounding may take it
     return Stats(low, high, mean, added if math.isfinite(added) else None)
 
 

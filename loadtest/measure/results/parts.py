@@ -202,6 +202,7 @@ PARTS: tuple[Part, ...] = (
     _alone("index", "-m", "loadtest.index", code="loadtest/index"),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
     _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
+    _alone("facets", "-m", "loadtest.facets", "--items", "10000,100000", code="loadtest/facets.py"),
     _guided(),
     *(
         _loaded(

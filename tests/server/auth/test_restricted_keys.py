@@ -293,3 +293,29 @@ def test_a_file_with_a_restriction_that_is_none_is_refused(tmp_path: Path, damag
     path.write_bytes(orjson.dumps([record | damage]))
     with pytest.raises(KeyFileError):
         key_file.read(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/items?k=200",
+        "/search?q=*&k=200",
+        "/recommend?user=ada&k=200&sort_by=price:desc",
+        "/search?q=alpina&k=200&sort_by=price",
+    ],
+)
+async def test_counts_orders_and_shelves_hold_nothing_but_its_items(key: Mint, shop: Shop, path: str) -> None:
+    """Nor do they tell of a value, a number or an item that only others have."""
+    headers = key("read", filter_by=CHEAP)
+    body = (await asked(shop, headers, "GET", f"{path}&facets=price,season,title&max_facet_values=100")).json()
+    assert {item["id"] for item in body["items"]} == set(MINE)
+    assert body["total"] == len(MINE)
+    assert body["facetDistribution"]["season"] == {"summer": len(MINE)}
+    assert {float(price) for price in body["facetDistribution"]["price"]} == {
+        float(place) for place in range(10) if place not in UNAVAILABLE
+    }
+    assert body["facetStats"]["price"]["max"] == 9
+    widened = "filter=price > 5 and price > 0&disjunctive_facets=true"  # its own conditions may be left out, not these
+    body = (await asked(shop, headers, "GET", f"{path}&facets=price&{widened}")).json()
+    assert body["facetStats"]["price"] == {"min": 0, "max": 9, "avg": 40 / 9, "sum": 40}
+    assert body["total"] == 4
