@@ -124,7 +124,7 @@ def _queries() -> Iterator[Named]:
             "facets": ["title", "price", "brand"] * 60,
             "max_facet_values": 100,
             "disjunctive_facets": True,
-            "filter": f"({LONG_FILTER}) and price > 3 and id != 'item-9'",
+            "filter": " and ".join(f"(price > {n} or brand = 'Alpina')" for n in range(16)),
         },
         "many wrong facets": {"q": "tent", "facets": [f"colum_{n}" for n in range(200)]},
         "an order of all items": {"q": "tent", "sort_by": "brand:desc,title:asc,price:desc", "k": 200},
