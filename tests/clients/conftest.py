@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.server_process import PATIENT, ServerProcess
 
+PREFIX = "/gemserve"  # under which it answers too
+
 
 @dataclass(frozen=True)
 class LiveShop:
@@ -26,7 +28,19 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
     bundles.mkdir()
     key = make_key(keys)
     server = ServerProcess(
-        *("--bundles", bundles, "--managed-redis", redis, "--keys", keys, "--port", "0", *PATIENT),
+        *(
+            "--bundles",
+            bundles,
+            "--managed-redis",
+            redis,
+            "--keys",
+            keys,
+            "--port",
+            "0",
+            "--root-path",
+            PREFIX,
+            *PATIENT,
+        ),
         module="tests.clients.shop_server",
         imported="server",
     )

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import LiveShop
+from tests.clients.conftest import PREFIX, LiveShop
+from tests.support.nginx import documented_locations, nginx
 from tests.support.paths import ROOT
 
 CLIENT = ROOT / "clients/typescript"
@@ -46,3 +48,11 @@ def test_its_own_tests_pass():
 @pytest.mark.usefixtures("built_tests")
 def test_every_method_against_a_server(live_shop: LiveShop):
     npm("run", "live", GEMSERVE_URL=live_shop.url, GEMSERVE_KEY=live_shop.key)
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("built_tests")
+@pytest.mark.parametrize("location", [0, 1], ids=["prefix taken off", "prefix left on"])
+def test_every_method_behind_a_proxy_with_a_prefix(live_shop: LiveShop, tmp_path: Path, location: int):
+    with nginx(tmp_path, documented_locations()[location], live_shop.url) as url:
+        npm("run", "live", GEMSERVE_URL=f"{url}{PREFIX}/", GEMSERVE_KEY=live_shop.key)

@@ -2,6 +2,7 @@
 
 import { GemserveError, isRecord, parseJson, problemError } from "./errors.js";
 import { parametersOf, type Call } from "./endpoints.js";
+import { exactText } from "./json.js";
 import { invalid, isIterable, shown } from "./plain.js";
 import type { Answer, BatchResult, Question } from "./types.js";
 
@@ -28,7 +29,7 @@ export class Batch {
 
   #line(question: Question, index: number): string {
     try {
-      return JSON.stringify(parametersOf(question));
+      return exactText(parametersOf(question));
     } catch (cause) {
       if (!(cause instanceof GemserveError)) throw cause;
       throw invalid(`question ${this.#start + index}: ${cause.detail}`, cause);

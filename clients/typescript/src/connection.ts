@@ -3,6 +3,7 @@
 import type { Call } from "./endpoints.js";
 import { GemserveError, parseJson, problemError } from "./errors.js";
 import { randomId } from "./ids.js";
+import { exactText, parseExact } from "./json.js";
 import { invalid, shown } from "./plain.js";
 import { Attempts, RETRIES, retryAfter, type Retries } from "./retries.js";
 import { InactivityTimeout, sleep } from "./timeouts.js";
@@ -48,7 +49,12 @@ export class Connection {
 
   constructor(url: string, options: ClientOptions) {
     if (typeof url !== "string") throw invalid(`url is ${shown(url)}: give the server's address as text`);
-    this.url = url.replace(/\/+$/, "");
+    const strangeEnd = /[?#]/.exec(url);
+    if (strangeEnd !== null) {
+      const advice = "give the server's address with its path alone, such as https://shop.example/gemserve";
+      throw invalid(`url has ${strangeEnd[0]} in it: ${advice}`);
+    }
+    this.url = url.trim().replace(/\/+$/, "");
     const strange = /[^!-~]/u.exec(options.key ?? "");
     if (strange !== null) {
       const advice = "give it whole, as `gemserve keys create` printed it";
@@ -120,7 +126,7 @@ export class Connection {
 
   #request(call: Call, requestId: string, signal: AbortSignal): TextRequest {
     const type = call.lines === undefined ? JSON_TYPE : LINES_TYPE;
-    const body = call.lines ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
+    const body = call.lines ?? (call.body === undefined ? undefined : exactText(call.body));
     const headers = { ...this.#headers, Accept: type, "X-Request-ID": requestId };
     if (body === undefined) return { method: call.method, headers, signal };
     return { method: call.method, headers: { ...headers, "Content-Type": type }, body, signal };
@@ -149,7 +155,7 @@ interface Opened {
 async function jsonOf(response: Response): Promise<unknown> {
   const text = await response.text();
   try {
-    return JSON.parse(text);
+    return parseExact(text);
   } catch {
     return undefined;
   }

@@ -1,5 +1,7 @@
 /** The one error of this client: the server's problems (RFC 9457), and what goes wrong on the way to it. */
 
+import { parseExact } from "./json.js";
+
 export interface FieldError {
   field: string;
   code: string;
@@ -75,7 +77,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 /** JSON's value. Throws a GemserveError for what is none. */
 export function parseJson(text: string, requestId: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseExact(text);
   } catch (cause) {
     throw new GemserveError("the answer is no JSON: is this the address of a gemserve?", {
       code: "unexpected_answer",

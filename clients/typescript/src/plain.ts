@@ -7,10 +7,12 @@
 
 import { GemserveError } from "./errors.js";
 
-export type Plain = null | boolean | number | string | Plain[] | { [name: string]: Plain };
+export type Plain = null | boolean | number | bigint | string | Plain[] | { [name: string]: Plain };
 
 const MAX_ELEMENTS = 1_000_000; // of one list, so that an endless generator ends
 const MAX_DEPTH = 32;
+const MIN_WHOLE = -(2n ** 63n); // what columns of whole numbers hold
+const MAX_WHOLE = 2n ** 64n - 1n;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const WITHOUT_MEMBERS = [Promise, RegExp, Error, WeakMap, WeakSet, ArrayBuffer, DataView];
 
@@ -137,7 +139,8 @@ function convertValue(value: unknown, where: string, depth: number): Plain {
       throw invalid(`${where} is ${value}, which JSON has no word for: give a number, or leave it out`);
     case "bigint":
       if (Number.isSafeInteger(Number(value))) return Number(value);
-      throw invalid(`${where} is ${shown(value)}, too large for a number of JSON: give it as text`);
+      if (value >= MIN_WHOLE && value <= MAX_WHOLE) return value;
+      throw invalid(`${where} is ${shown(value)}, too large for any column: give it as text`);
     case "object":
       return value === null ? null : convertObject(value, where, depth);
     default:

@@ -58,6 +58,24 @@ test("facets, an order and shelves", async () => {
   await assert.rejects(shop.browse({ sort_by: "price,prise" }), { status: 422, code: "invalid_request" });
 });
 
+test("whole numbers keep their digits both ways", async () => {
+  const first = 2n ** 53n + 1n;
+  assert.equal((await shop.item("tent/2 person"))["serial"], first);
+  const answer = await shop.search("tent", { k: 28, filter: `serial >= ${first + 3n}`, fields: ["serial"] });
+  assert(answer.items.length > 0 && answer.items.every((item) => typeof item["serial"] === "bigint" && item["serial"] >= first + 3n));
+  const [result] = await collect(shop.batch([{ kind: "browse", k: 1, sort_by: "serial:desc", fields: ["serial"] }]));
+  assert.equal(result?.answer?.items[0]?.["serial"], first + 29n);
+  const id = name();
+  for (const serial of [2n ** 64n - 1n, 9_007_199_254_740_995n, 7n]) {
+    await shop.putItem(id, { title: "New", serial });
+    assert.equal((await shop.item(id))["serial"], serial === 7n ? 7 : serial);
+    await shop.putItem(id, await shop.item(id));
+    assert.equal((await shop.item(id))["serial"], serial === 7n ? 7 : serial);
+  }
+  await assert.rejects(shop.putItem(id, { serial: -5n }), { status: 422 });
+  await shop.deleteItem(id);
+});
+
 test("similar items", async () => {
   const answer = await shop.similar("tent/2 person", { k: 3, filter: "price < 25", fields: ["brand"] });
   assert.equal(answer.items.length, 3);
