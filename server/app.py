@@ -17,7 +17,7 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import batch, events, items, operations, search, static, synonyms, users
+from server.api.routes import batch, events, items, operations, search, shelves, static, synonyms, users
 from server.api.routes.admin import audit, keys, models, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
@@ -150,7 +150,8 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
-    for part in (search, batch, events, items, synonyms, models, traffic, keys, audit, operations, static, users):
+    answers = search, shelves, batch
+    for part in (*answers, events, items, synonyms, models, traffic, keys, audit, operations, static, users):
         app.include_router(part.router)
     if settings.root_path:
         root_path.install(app, settings.root_path)

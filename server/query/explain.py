@@ -63,7 +63,7 @@ def likeness_of(
     codes_NL = searcher.snapshot.codes_NL
     near_K = nearest(codes_NL[list(leaves)], codes_NL[[interaction.leaf for interaction in past]])
     if query.kind == "similar":
-        near_K[:] = len(past) - 1
+        near_K[(near_K == NONE) | (len(past) == 1)] = len(past) - 1
     known = {place: _reason(code, query, searcher, past[place], history) for place in set(near_K.tolist()) - {NONE}}
     alone: ReasonCode = "query" if query.text is not None else "history"
     strange = Reason(alone, None, _text(alone, query, None))

@@ -41,12 +41,12 @@ TEXTS = ["item_id", *TEXT_COLUMNS]
 
 ALWAYS_SHOWN = {"id", "score", "relevance", "reason", "matched"}
 
-POPULAR = Reason("general", None, "Chosen by many", "popularity")
-UNRANKED = Reason("general", None, "In the catalog", "popularity")
-
 
 class QueryPlan:
-    """Writes a query's requests to the engine and reads the rankings that come back."""
+    """Writes a query's requests to the engine and reads the rankings that come back.
+
+    about: leaves of the items that the query's shelf is about.
+    """
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class QueryPlan:
         model_text: what the model shall read in its place.
         shown: ids on the pages before.
 
-        Raises Problem for columns that no item has, and where the item that others should be like is none.
+        Raises Problem for columns that no item has, and where an item that others should be like or go with is none.
         """
         self._query = query
         self._text = text
@@ -73,8 +73,10 @@ class QueryPlan:
         self._columns = _columns(query.fields, searcher.items)
         self._history = history
         self._past = [one for one in interactions_of(history, searcher.items) if searcher.eligible.has(one.leaf)]
+        self.about = [self._known(item) for item in query.items]
         if query.kind == "similar":
-            self._check_item(history)
+            for item, _ in history.visits:
+                self._known(item)
         self._first = history.first(self._past)
         self._window = searcher.prompts.window(self._past, first=self._first)
 
@@ -160,13 +162,13 @@ class QueryPlan:
         parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
         return [ResultItem(*part) for part in parts]
 
-    def popular_items(self, leaves: Sequence[int], popularity: Sequence[float]) -> list[ResultItem]:
-        """The items of a result that no engine has ranked. popularity: of each, which is its score."""
+    def unranked_items(
+        self, leaves: Sequence[int], scores: Sequence[float], reasons: Sequence[Reason]
+    ) -> list[ResultItem]:
+        """The items of a result that no engine has ranked, with the score of each and why it is there."""
         records = self._columns.take(pa.array(leaves, pa.int64())).to_pylist()
-        return [
-            ResultItem(record, popular, None, POPULAR if popular > 0 else UNRANKED, None, None)
-            for record, popular in zip(records, popularity, strict=True)
-        ]
+        parts = zip(records, scores, reasons, strict=True)
+        return [ResultItem(record, score, None, reason, None, None) for record, score, reason in parts]
 
     def _with_texts(self, records: Sequence[Mapping[str, Any]], leaves: Sequence[int]) -> Sequence[Mapping[str, Any]]:
         """The items of an answer with the texts that may have words of the query. records: with the wanted columns."""
@@ -196,11 +198,12 @@ class QueryPlan:
         levels = ranking.level_scores
         return Ranking(ranking.leaves[:kept], ranking.scores[:kept], None if levels is None else levels[:kept])
 
-    def _check_item(self, history: History) -> None:
-        ((item_id, _),) = history.visits
-        # an item outside of the part that may be seen is none
-        if not self._past or not self._searcher.snapshot.present_N[self._past[0].leaf]:
+    def _known(self, item_id: str) -> int:
+        """The leaf of an item that is there; one outside of the part that may be seen is none. Raises Problem."""
+        leaf = self._searcher.items.row_of(item_id)
+        if leaf is None or not self._searcher.snapshot.present_N[leaf] or not self._searcher.eligible.has(leaf):
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
+        return leaf
 
 
 def _is_quick(guided_by: GuidedBy, texts: Sequence[Mapping[str, Any]], items: int) -> bool:

@@ -118,8 +118,10 @@ class Service:
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
         listing = Listing(query, reading, plan, searcher, guide, deployment.catalog.priors, self._max_width)
         if query.kind == "browse":
-            items, counts = await listing.browse()
-            return self._result(query, page, deployment, searcher, items, counts=counts, degraded=quality.degraded)
+            items, counts, fallback = await listing.browse()
+            quality.degraded |= query.shelf != "popular" and deployment.catalog.priors.behind
+            said = {"counts": counts, "fallback": fallback, "degraded": quality.degraded}
+            return self._result(query, page, deployment, searcher, items, **said)
         async with (
             guide.beside(plan.past) as asked,
             listing.beside(),

@@ -20,6 +20,7 @@ __all__ = [
     "CountedSet",
     "Counts",
     "Explanation",
+    "Fallback",
     "Kind",
     "LevelProbability",
     "Query",
@@ -27,6 +28,7 @@ __all__ = [
     "Reason",
     "ReasonCode",
     "ResultItem",
+    "Shelf",
 ]
 
 SEEN_TYPES: tuple[str, ...] = tuple(kind.value for kind in EventType if kind.is_interaction)
@@ -35,13 +37,15 @@ NOT_AGAIN = frozenset({EventType.CART.value, EventType.PURCHASE.value, EventType
 """Those of which recommendations leave the items out unasked: what was only looked at may come again."""
 
 Kind = Literal["search", "recommend", "similar", "browse"]
+Shelf = Literal["popular", "trending", "latest", "bought_together"]
+Fallback = Literal["popular"]
 CountedSet = Literal["allowed", "matching", "answer"]
 ReasonCode = Literal["query", "history", "query_and_history", "similar", "general"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One search, recommendation, wish for similar items, or look at all that there is (`browse`).
+    """One search, recommendation, wish for similar items, or look at all that there is on a shelf (`browse`).
 
     These fields say which items are wanted, and a cursor holds only for a query that has them all as they were:
         text: what was typed, None where nothing was.
@@ -55,6 +59,8 @@ class Query:
         understand: prices in the text are a filter, and the model reads the rest; synonyms count.
         prefix: the last word may be the beginning of one, where no item has it as it is.
         within: as a filter, but the caller's own: the only items that they may see; the service knows it.
+        shelf: of a look at all that there is, what comes in front (`server/query/listing/shelves.py`).
+        items: those that the shelf is about: of "bought_together", what was taken with them.
         sort_by: columns to sort by (`catalog/facets/order.py`); None for the order of relevance.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
@@ -85,6 +91,8 @@ class Query:
     correct: bool = False
     understand: bool = False
     prefix: bool = True
+    shelf: Shelf = "popular"
+    items: tuple[str, ...] = ()
     sort_by: str | None = None
     guidance: bool | None = None
     within: str | None = None
@@ -125,6 +133,8 @@ class Query:
             self.correct,
             self.understand,
             self.prefix,
+            self.shelf,
+            self.items,
             self.sort_by,
             self.guidance,
             self.within,
@@ -213,6 +223,7 @@ class QueryResult:
     understood: what of the text became a filter or is also read as other words; None where nothing is.
     fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
     counts: None where nothing was to be counted.
+    fallback: what is shown in the place of what was asked for; None where that is shown.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -224,6 +235,7 @@ class QueryResult:
     understood: Understanding | None = None
     fit: Fit | None = None
     counts: Counts | None = None
+    fallback: Fallback | None = None
     model: str
     catalog_version: int
     degraded: bool

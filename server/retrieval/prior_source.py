@@ -8,6 +8,7 @@ Shapes: N items of a snapshot, S serial numbers, H items of a history.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ from catalog.bundle.bundle import Bundle
 from catalog.data.events import EventType
 from catalog.data.items import Items
 from catalog.errors import PriorsError
-from catalog.priors.live.events import LIVE_SOURCES
+from catalog.priors.live.events import LIVE_SOURCES, LiveEvents
+from catalog.priors.live.recent import RecentEvents, trends
 from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights
 from catalog.priors.words import NO_WORDINGS, Wordings
@@ -36,6 +38,7 @@ __all__ = ["PriorSource", "PriorState"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
+TRENDS_SECONDS = 1.0
 MAX_WAITING = 1_000
 """Events with items that are not here yet which are kept until they are."""
 
@@ -72,6 +75,8 @@ class PriorSource:
         self._described = dict.fromkeys(LIVE_SOURCES, 0)
         self._waiting: Sequence[LoggedEvent] = ()
         self._renewable = False
+        self._recent = RecentEvents()
+        self._trends = Trends(self._recent)
 
     async def load(self) -> None:
         """Read what the bundle has, and ask it a few times: first questions are slow. Raises PriorsError."""
@@ -162,6 +167,30 @@ class PriorSource:
         live, serial_N = (state.priors or (await self._sources())[0]).live, state.serial_N
         return lambda row_K: live.popularity(serial_N[row_K])
 
+    async def trending(self, state: PriorState | None) -> NDArray[np.float64]:
+        """How much more every item is taken lately than it is on the whole, float64 [N]; see `trends`. It is counted
+        once a second; of a bundle without priors all are 0. Raises PriorsError."""
+        if state is None:
+            return np.zeros(0)
+        live = (state.priors or (await self._sources())[0]).live
+        trend_S = await self._trends.of(live)
+        return await asyncio.to_thread(_of_leaves, trend_S, state.serial_N)
+
+    async def together(self, history: Sequence[int], state: PriorState | None) -> NDArray[np.float64]:
+        """How much every item was taken by those who took items of a history, float64 [N]: what item-kNN says.
+
+        history: leaves, oldest first.
+        Raises PriorsError.
+        """
+        if state is None:
+            return np.zeros(0)
+        live = (state.priors or (await self._sources())[0]).live
+        return await asyncio.to_thread(_together, live, history, state)
+
+    def published_items(self) -> int:
+        """How many items the bundle has: serial numbers from here on are of items that were written since."""
+        return len(self._bundle.items)
+
     async def language(self) -> str | None:
         """Whose stems its words are found by; None for none, and where the bundle has no priors. Raises PriorsError."""
         return (await self._sources())[0].settings.words.language if self.exists else None
@@ -183,7 +212,7 @@ class PriorSource:
             priors, _ = await self._sources()
             known = [*self._waiting, *events]
             try:
-                self._waiting = await asyncio.to_thread(_count, priors, known, erased, snapshot)
+                self._waiting = await asyncio.to_thread(_count, priors, self._recent, known, erased, snapshot)
             finally:
                 self._renewable = True  # after it is done: what reads popularity meanwhile may miss the rest
                 self._describe(priors)
@@ -218,6 +247,48 @@ class PriorSource:
         return self._loaded
 
 
+class Trends:
+    """Trends of all items by their serial numbers, counted anew when they are a second old."""
+
+    def __init__(self, recent: RecentEvents, clock: Callable[[], float] = time.time) -> None:
+        """clock: Unix seconds."""
+        self._recent = recent
+        self._clock = clock
+        self._counting = asyncio.Lock()
+        self._counted: tuple[float, LiveEvents, NDArray[np.float64]] | None = None
+
+    async def of(self, live: LiveEvents) -> NDArray[np.float64]:
+        """float64 [S]; items that came within the last second may be missing."""
+        async with self._counting:
+            now = self._clock()
+            counted = self._counted
+            if counted is None or counted[1] is not live or not 0 <= now - counted[0] < TRENDS_SECONDS:
+                counted = now, live, await asyncio.to_thread(self._count, live, int(1_000 * now))
+                self._counted = counted
+            return counted[2]
+
+    def _count(self, live: LiveEvents, now: int) -> NDArray[np.float64]:
+        all_S = live.events_of_all()
+        return trends(self._recent.decayed(now, len(all_S)), all_S)
+
+
+def _of_leaves(value_S: NDArray[np.float64], serial_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    value_N = np.zeros(len(serial_N))
+    known_N = serial_N < len(value_S)  # an item that came since has no value yet
+    value_N[known_N] = value_S[serial_N[known_N]]
+    return value_N
+
+
+def _together(live: LiveEvents, history: Sequence[int], state: PriorState) -> NDArray[np.float64]:
+    item_C, value_C = live.taken_together(state.serial_N[np.array(history, np.int64)])
+    value_N = np.zeros(len(state.serial_N))
+    known_C = item_C < len(state.leaf_S)
+    leaf_C = state.leaf_S[item_C[known_C]]
+    value_N[leaf_C[leaf_C >= 0]] = value_C[known_C][leaf_C >= 0]
+    value_N[list(history)] = 0
+    return value_N
+
+
 def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
     priors, weights = bundle.priors, bundle.prior_weights
     title, leaf_N = bundle.items.title(0), np.arange(len(bundle.items))
@@ -247,7 +318,7 @@ def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> Prior
 
 
 def _count(
-    priors: Priors, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot
+    priors: Priors, recent: RecentEvents, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot
 ) -> Sequence[LoggedEvent]:
     """Returns the events with items that the snapshot does not have."""
 
@@ -267,8 +338,10 @@ def _count(
             past_of[event.user] = past
             continue
         priors.live.add(event.user, own[0], event.query, serials(past))
+        recent.add(event.user, own[0], event.timestamp)
     for user in erased:
         priors.live.erase(user)
+        recent.erase(user)
     gone = set(erased)
     return [event for event in waiting if event.user not in gone][-MAX_WAITING:]
 

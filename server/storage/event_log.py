@@ -89,11 +89,12 @@ class RedisEventLog:
         return past
 
 
-def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, Deed]]:
-    """Users and what they did in the events that are newer than a time, in the order in which they came."""
+def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, Deed, int]]:
+    """Users, what they did and when, of the events that are newer than a time, in the order in which they came."""
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: _place(entry[0]))
     fields = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
-    return [(f[b"user_id"].decode(), _deed(f)) for f in fields if f[b"type"] != IMPRESSION]
+    own = [f for f in fields if f[b"type"] != IMPRESSION]
+    return [(f[b"user_id"].decode(), _deed(f), int(f[b"timestamp"])) for f in own]
 
 
 def _deed(fields: Mapping[bytes, bytes]) -> Deed:
@@ -102,10 +103,10 @@ def _deed(fields: Mapping[bytes, bytes]) -> Deed:
     return Deed(item, query or None, kind, float(value) if value else None)
 
 
-def _events(newer: Sequence[tuple[str, Deed]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
+def _events(newer: Sequence[tuple[str, Deed, int]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
     return tuple(
-        LoggedEvent(digest_of(user), deed.item_id, deed.query, past.pop(user, ()), deed.type, deed.value)
-        for user, deed in newer
+        LoggedEvent(digest_of(user), deed.item_id, deed.query, past.pop(user, ()), deed.type, deed.value, at)
+        for user, deed, at in newer
     )
 
 

@@ -7,7 +7,7 @@ from. The rest of `server/storage/` implements the protocols with Redis; tests h
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -286,6 +286,7 @@ class LoggedEvent:
     type: of `EventType`, as text, for speed.
     value: of a rating the stars, of a purchase the money.
     past: of a user's first event, the items that the user took before the time asked for, oldest first.
+    timestamp: Unix ms; 0 where nobody knows.
     """
 
     user: str
@@ -294,6 +295,7 @@ class LoggedEvent:
     past: tuple[str, ...] = ()
     type: str = EventType.VIEW.value
     value: float | None = None
+    timestamp: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

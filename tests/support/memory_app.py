@@ -24,6 +24,7 @@ def create_memory_app(
     changes: MemoryChanges | None = None,
     synonyms: MemorySynonyms | None = None,
     audit_log: MemoryAuditLog | None = None,
+    log: MemoryLog | None = None,
     **options: Any,
 ) -> FastAPI:
     """options: further ones of `create_app`."""
@@ -35,6 +36,6 @@ def create_memory_app(
         keep_split=lambda _: MemorySplit(),
         keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
         keep_audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,
-        follow=lambda _: MemoryLog(),
+        follow=lambda _: MemoryLog() if log is None else log,
         **options,
     )

@@ -157,6 +157,15 @@ class LiveEvents:
         """The same of every item."""
         return self._popularity.of_all()
 
+    def events_of_all(self) -> NDArray[np.float64]:
+        """How many events every item has."""
+        return self._popularity.events_of_all()
+
+    def taken_together(self, history_H: NDArray[np.int64]) -> Sparse:
+        """What people took who took items of a history, int64, oldest first: what item-kNN says."""
+        with self._lock:
+            return self._item_knn.said_of(history_H)
+
     def __len__(self) -> int:
         """How many events are remembered."""
         return self._events

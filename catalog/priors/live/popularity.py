@@ -64,3 +64,7 @@ class LivePopularity:
     def of_all(self) -> NDArray[np.float32]:
         """The same of every item."""
         return self.of(np.arange(self._items)).astype(np.float32)
+
+    def events_of_all(self) -> NDArray[np.float64]:
+        """The events of every item."""
+        return self._events_N[: self._items].copy()

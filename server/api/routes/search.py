@@ -21,7 +21,7 @@ from server.api.transport.disconnect import cancel_on_disconnect
 from server.query.service import Service
 from server.query.types import Query
 
-__all__ = ["router"]
+__all__ = ["WITH_BODY", "WITH_URL", "execute", "router"]
 
 router = APIRouter(tags=["answers"], dependencies=[require("read")], responses=problems(422, 500, 503, 504))
 WITH_URL, WITH_BODY = problems(414), problems(400, 413, 415)
@@ -31,7 +31,7 @@ WITH_URL, WITH_BODY = problems(414), problems(400, 413, 415)
 async def search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """The items that fit what was typed, best first; with `user` or `session`, those that fit them too."""
     parameters = read_query(request, SearchParameters)
-    return await _execute(request, service, parameters.to_query(request_id))
+    return await execute(request, service, parameters.to_query(request_id))
 
 
 @router.post(
@@ -44,14 +44,14 @@ async def search(request: Request, service: ServiceDep, request_id: RequestIdDep
 async def post_search(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, SearchBody)
-    return await _execute(request, service, body.to_query(request_id))
+    return await execute(request, service, body.to_query(request_id))
 
 
 @router.get("/recommend", response_model=AnswerBody, responses=WITH_URL, openapi_extra=query_of(RecommendParameters))
 async def recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """The items that somebody wants next, without those they had, best first."""
     parameters = read_query(request, RecommendParameters)
-    return await _execute(request, service, parameters.to_query(request_id))
+    return await execute(request, service, parameters.to_query(request_id))
 
 
 @router.post(
@@ -64,7 +64,7 @@ async def recommend(request: Request, service: ServiceDep, request_id: RequestId
 async def post_recommend(request: Request, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """As GET; `history` may stand for that of a visitor of whom nothing is stored."""
     body = await read_model(request, RecommendBody)
-    return await _execute(request, service, body.to_query(request_id))
+    return await execute(request, service, body.to_query(request_id))
 
 
 @router.get(
@@ -76,7 +76,7 @@ async def post_recommend(request: Request, service: ServiceDep, request_id: Requ
 async def similar(request: Request, item_id: Identifier, service: ServiceDep, request_id: RequestIdDep) -> Response:
     """Items like this one, best first: what somebody wants next who had only this one."""
     parameters = read_query(request, SimilarParameters)
-    return await _execute(request, service, parameters.similar_query(request_id, item_id))
+    return await execute(request, service, parameters.similar_query(request_id, item_id))
 
 
 @router.get("/items", response_model=AnswerBody, responses=WITH_URL, openapi_extra=query_of(BrowseParameters))
@@ -84,10 +84,11 @@ async def browse(request: Request, service: ServiceDep, request_id: RequestIdDep
     """All items that are available and meet a filter, as on a shelf: in the order of `sort_by`, else the most popular
     first. No model is asked."""
     parameters = read_query(request, BrowseParameters)
-    return await _execute(request, service, parameters.to_query(request_id))
+    return await execute(request, service, parameters.to_query(request_id))
 
 
-async def _execute(request: Request, service: Service, query: Query) -> Response:
+async def execute(request: Request, service: Service, query: Query) -> Response:
+    """Answer a query."""
     started = time.monotonic()
     with cancel_on_disconnect(request):
         within = request.state.admission.filter_by

@@ -54,15 +54,17 @@ class Counting:
         answered_N[list(leaves)] = True
         return await asyncio.to_thread(self._counts, allowed.only(answered_N), "answer")
 
-    async def counted(self) -> Counted:
-        """What is counted. Raises FilterError."""
+    async def counted(self, only_N: NDArray[np.bool_] | None = None) -> Counted:
+        """What is counted. only_N: the only items that can be; None for all. Raises FilterError."""
         if self._query.kind != "search":
-            return await asyncio.to_thread(self._count_allowed)
+            return await asyncio.to_thread(self._count_allowed, only_N)
         match_N = await self._guide.matching()
         return await asyncio.to_thread(self._count_matching, match_N)
 
-    def _count_allowed(self) -> Counted:
+    def _count_allowed(self, only_N: NDArray[np.bool_] | None) -> Counted:
         allowed = self._allowed()
+        if only_N is not None:
+            allowed = allowed.only(only_N)
         return Counted(allowed, self._counts(allowed, "allowed"))
 
     def _count_matching(self, match_N: NDArray[np.uint8] | None) -> Counted:

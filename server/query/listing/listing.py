@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from server.engine.protocol import Ranking, RankRequest
 from server.query.guide import Guide
 from server.query.listing.counting import Counted, Counting
+from server.query.listing.shelves import merits_of
 from server.query.listing.sorting import Sorting
 from server.query.plan import QueryPlan
 from server.query.reading import Reading
-from server.query.types import Counts, Query, ResultItem
+from server.query.types import Counts, Fallback, Query, ResultItem
 from server.retrieval.live_catalog import Searcher
 from server.retrieval.prior_source import PriorSource
 
@@ -34,7 +35,10 @@ class Listing:
     ) -> None:
         """max_width: items that the engine ranks at once. Raises Problem for columns that cannot be counted or sorted
         by."""
+        self._query = query
         self._plan = plan
+        self._searcher = searcher
+        self._source = source
         self._counting = Counting(query, reading, plan, searcher, guide)
         self._sorting = Sorting(query, searcher, source, max_width)
         self._wanted = query.counts
@@ -71,9 +75,11 @@ class Listing:
         ranking = self._sorting.sorted(await rank(request))
         return ranking, await self._counting.of_answer(counted.items, ranking.leaves)
 
-    async def browse(self) -> tuple[list[ResultItem], Counts | None]:
-        """The items of the answer where no engine is asked: in the wanted order, else the most popular, and what it
-        counts. Raises FilterError."""
-        counted = await self._counting.counted()
-        leaves, popularity = await self._sorting.popular(counted.items.all_N, self._plan.shown)
-        return self._plan.popular_items(leaves, popularity), counted.counts
+    async def browse(self) -> tuple[list[ResultItem], Counts | None, Fallback | None]:
+        """The items of the answer where no engine is asked: in the wanted order, else as they stand on the shelf; what
+        it counts, and what it shows in the shelf's place. Raises FilterError."""
+        merits = await merits_of(self._query, self._plan.about, self._searcher, self._source)
+        counted = await self._counting.counted(merits.only_N)
+        leaves = await self._sorting.by_merits(merits, counted.items.all_N, self._plan.shown)
+        items = self._plan.unranked_items(leaves, merits.scores(leaves), merits.reasons(leaves))
+        return items, counted.counts, merits.fallback(leaves)

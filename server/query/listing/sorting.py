@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from catalog.facets import RELEVANCE, FacetIndex, SortFault, SortKey, first_of, places, read_sort
 from server.core import errors
 from server.engine.protocol import Ranking, RankRequest
+from server.query.listing.shelves import Merits
 from server.query.types import Query
 from server.retrieval.live_catalog import Searcher
 from server.retrieval.prior_source import PriorSource
@@ -53,19 +54,18 @@ class Sorting:
         self._before, self._after = keys[:at], keys[at + 1 :]
         self.by_columns = at > 0
 
-    async def popular(self, counted_N: NDArray[np.bool_], shown: Sequence[int]) -> tuple[list[int], list[float]]:
-        """The leaves of the page, where the most popular items are the most relevant ones, and how popular they are.
+    async def by_merits(self, merits: Merits, counted_N: NDArray[np.bool_], shown: Sequence[int]) -> list[int]:
+        """The leaves of the page, where the items that stand best on a shelf are the most relevant ones.
 
         counted_N: the items that are sorted. shown: leaves on the pages before.
         """
-        popularity_of = await self._source.popularity(self._searcher.priors)
 
-        def sort() -> tuple[list[int], list[float]]:
+        def sort() -> list[int]:
             row_K = _without(counted_N, shown)
-            popular_K = popularity_of(row_K)
             before_K, after_K = (places(keys, self._searcher.facets, row_K) for keys in (self._before, self._after))
-            first = first_of([before_K, -popular_K, after_K, self._ids()[row_K]], self._k)
-            return row_K[first].tolist(), popular_K[first].tolist()
+            first = first_of([before_K, *merits.keys(row_K), after_K, self._ids()[row_K]], self._k)
+            leaves: list[int] = row_K[first].tolist()
+            return leaves
 
         return await asyncio.to_thread(sort)
 
@@ -76,7 +76,7 @@ class Sorting:
         request: RankRequest,
         rank: Callable[[RankRequest], Awaitable[Ranking]],
     ) -> Ranking:
-        """The page, in its order. counted_N, shown: as in `popular`. request: the query, as it is ranked otherwise."""
+        """The page, in its order. counted_N, shown: as in `by_merits`. request: the query, as it is ranked else."""
         window = await asyncio.to_thread(self._window, counted_N, shown)
         chosen, missing = np.concatenate([window.sure, window.tied]), self._k - len(window.sure)
         if len(chosen) > self._most:

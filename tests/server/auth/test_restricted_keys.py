@@ -97,9 +97,15 @@ ANSWERS = {
     "GET /recommend": ("/recommend?user=ada&k=50&exclude_seen=false&explain=true", None),
     "POST /recommend": ("/recommend", {"history": [THEIRS, MINE[1]], "k": 50, "exclude_seen": False}),
     "GET /items/{item_id}/similar": (f"/items/{MINE[4]}/similar?k=50", None),
+    "POST /similar": ("/similar", {"items": [MINE[4], MINE[4]], "k": 50}),
+    "GET /items": ("/items?k=50", None),
+    "GET /popular": ("/popular?k=50&user=ada", None),
+    "GET /trending": ("/trending?k=50&user=ada", None),
+    "GET /latest": ("/latest?k=50&user=ada", None),
 }
 """What answers with items, and how it is asked for all of them."""
 OTHERS = {
+    "GET /items/{item_id}/bought-together",
     "GET /items/{item_id}",
     "GET /users/{user}/history",
     "POST /batch",
@@ -169,6 +175,8 @@ async def test_items_and_histories_stay_inside(key: Mint, shop: Shop) -> None:
     assert (await asked(shop, mine, "GET", "/items/item-5")).status_code == 200  # unavailable, and inside
     assert_problem(await asked(shop, mine, "GET", f"/items/{THEIRS}"), 404, "item_not_found")
     assert_problem(await asked(shop, mine, "GET", f"/items/{THEIRS}/similar"), 404, "item_not_found")
+    assert_problem(await asked(shop, mine, "GET", f"/items/{THEIRS}/bought-together"), 404, "item_not_found")
+    assert_problem(await asked(shop, mine, "POST", "/similar", {"items": [MINE[4], THEIRS]}), 404, "item_not_found")
     for item in ("nobody-knows-it", THEIRS, MINE[1], THEIRS):
         await asked(shop, all_of_it, "POST", "/events", {"user_id": "ada", "type": "view", "item_id": item})
     response = await asked(shop, mine, "GET", "/users/ada/history?limit=1")

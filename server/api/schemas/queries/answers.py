@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog.priors.priors import Fit
 from server.api.schemas.items import shown
-from server.query.types import CountedSet, Counts, Query, QueryResult, ReasonCode, ResultItem
+from server.query.types import CountedSet, Counts, Fallback, Query, QueryResult, ReasonCode, ResultItem
 
 __all__ = ["AnswerBody", "ShownItemBody", "answer_body"]
 
@@ -150,6 +150,11 @@ class AnswerBody(BaseModel):
     facetValues: dict[str, int] | None = Field(
         None, description="of each column how many values there are, told or not"
     )
+    fallback: Fallback | None = Field(
+        None,
+        description="`popular`: nothing of what was asked for is known, as no item trends, and the popular items are"
+        " shown in its place; null elsewhere",
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -172,6 +177,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
     }
     if result.counts is not None:
         body |= _counts_body(result.counts)
+    if result.fallback is not None:
+        body["fallback"] = result.fallback
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood
