@@ -20,6 +20,7 @@ from gemserve_client import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    Popular,
     Recommend,
     Retries,
     Search,
@@ -152,6 +153,18 @@ def test_facets_an_order_and_shelves(shop):
     assert len(shop.search("*", k=5).items) == 5
     with pytest.raises(InvalidRequest, match="character 7"):
         shop.browse(sort_by="price,prise")
+
+
+def test_shelves_and_baskets(shop):
+    for answer in (shop.popular(limit=3), shop.trending(k=3), shop.latest(k=3, candidates={"item-4"})):
+        assert 1 <= len(answer.items) <= 3
+    pages = list(shop.pages(Popular(k=10)))
+    assert len({item.id for page in pages for item in page.items}) == 28
+    assert isinstance(shop.bought_together("tent/2 person").total, int)
+    basket = shop.similar_to_basket(iter(["tent/2 person", "item-4"]), k=2, filter="price > 0")
+    assert len(basket.items) == 2
+    with pytest.raises(NotFound):
+        shop.similar_to_basket(["no such item"])
 
 
 def test_similar_items(shop):

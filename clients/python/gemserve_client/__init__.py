@@ -28,7 +28,19 @@ from gemserve_client.errors import (
     UnexpectedAnswer,
 )
 from gemserve_client.events import Event
-from gemserve_client.queries import Browse, Question, Recommend, Search, Seen, Similar
+from gemserve_client.queries import (
+    Basket,
+    BoughtTogether,
+    Browse,
+    Latest,
+    Popular,
+    Question,
+    Recommend,
+    Search,
+    Seen,
+    Similar,
+    Trending,
+)
 from gemserve_client.responses import (
     Accepted,
     Activation,
@@ -70,7 +82,9 @@ __all__ = [
     "AnswerTimedOut",
     "ApiError",
     "AsyncClient",
+    "Basket",
     "BatchResult",
+    "BoughtTogether",
     "Browse",
     "Change",
     "Client",
@@ -88,6 +102,7 @@ __all__ = [
     "InvalidRequest",
     "Item",
     "Key",
+    "Latest",
     "Level",
     "Match",
     "Merge",
@@ -95,6 +110,7 @@ __all__ = [
     "NewKey",
     "NotFound",
     "PastEvent",
+    "Popular",
     "PriceRange",
     "Question",
     "ReadAs",
@@ -117,6 +133,7 @@ __all__ = [
     "Timeouts",
     "TooManyRequests",
     "Traffic",
+    "Trending",
     "Unauthenticated",
     "Unavailable",
     "Understanding",

@@ -19,7 +19,18 @@ from urllib.parse import quote
 from gemserve_client import responses
 from gemserve_client.errors import ApiError, InvalidArgument, UnexpectedAnswer
 from gemserve_client.events import MAX_EVENTS, Event, event_of
-from gemserve_client.queries import Browse, Question, Recommend, Search, Similar
+from gemserve_client.queries import (
+    Basket,
+    BoughtTogether,
+    Browse,
+    Latest,
+    Popular,
+    Question,
+    Recommend,
+    Search,
+    Similar,
+    Trending,
+)
 from gemserve_client.responses import Answer, Item, Key, NewKey, Receipt, Rejected
 from gemserve_client.values.decode import read, read_list
 from gemserve_client.values.plain import elements, plain, plain_id, plain_list, plain_record
@@ -70,14 +81,14 @@ def describe(method: Callable[..., Any], make: Callable[..., Any]) -> None:
     vars(method)["__signature__"] = inspect.Signature([this, *parameters])
 
 
-def asking(kind: Callable[P, Question]) -> Callable[P, Call[Answer]]:
-    """A function that takes what a kind of question takes."""
+def asking(kind: Callable[P, Question], name: str | None = None) -> Callable[P, Call[Answer]]:
+    """A function that takes what a kind of question takes. name: of the function; None for that of the kind."""
 
     def call(*arguments: P.args, **options: P.kwargs) -> Call[Answer]:
         return ask(kind(*arguments, **options))
 
     functools.update_wrapper(call, kind)
-    call.__name__ = call.__qualname__ = call.__name__.lower()
+    call.__name__ = call.__qualname__ = name or call.__name__.lower()
     return call
 
 
@@ -85,6 +96,13 @@ def ask(question: Question) -> Call[Answer]:
     if isinstance(question, Similar):
         query = {name: value for name, value in question.parameters().items() if name != "item"}
         return Call("GET", f"/items/{_quoted(question.item, 'item')}/similar", _reading(Answer), query)
+    if isinstance(question, BoughtTogether):
+        query = {name: value for name, value in question.parameters().items() if name != "item"}
+        return Call("GET", f"/items/{_quoted(question.item, 'item')}/bought-together", _reading(Answer), query)
+    if isinstance(question, Popular | Trending | Latest):
+        return Call("GET", f"/{question.kind}", _reading(Answer), question.parameters())
+    if isinstance(question, Basket):
+        return Call("POST", "/similar", _reading(Answer), body=question.parameters())
     if isinstance(question, Browse):
         return Call("GET", "/items", _reading(Answer), question.parameters())
     return Call("POST", f"/{question.kind}", _reading(Answer), body=question.parameters())
@@ -94,6 +112,11 @@ search = asking(Search)
 recommend = asking(Recommend)
 similar = asking(Similar)
 browse = asking(Browse)
+popular = asking(Popular)
+trending = asking(Trending)
+latest = asking(Latest)
+bought_together = asking(BoughtTogether, "bought_together")
+similar_to_basket = asking(Basket, "similar_to_basket")
 
 
 def following(question: Question, answer: Answer) -> Question | None:

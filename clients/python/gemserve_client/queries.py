@@ -10,7 +10,19 @@ from typing import Any, ClassVar
 
 from gemserve_client.values.plain import elements, plain, plain_id, plain_ids, plain_list
 
-__all__ = ["Browse", "Question", "Recommend", "Search", "Seen", "Similar"]
+__all__ = [
+    "Basket",
+    "BoughtTogether",
+    "Browse",
+    "Latest",
+    "Popular",
+    "Question",
+    "Recommend",
+    "Search",
+    "Seen",
+    "Similar",
+    "Trending",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Question:
 
     def __post_init__(self) -> None:
         """Keeps what a generator makes: a question is asked anew for every page."""
-        for name in ("candidates", "fields", "facets", "history", "exclude_seen"):
+        for name in ("candidates", "fields", "facets", "history", "items", "exclude_seen"):
             value = getattr(self, name, None)
             if isinstance(value, Iterator):
                 object.__setattr__(self, name, tuple(elements(value, name)))
@@ -70,6 +82,53 @@ class Browse(Question):
     """Everything that is available and meets the filter, the most popular first where `sort_by` says nothing."""
 
     kind: ClassVar[str] = "browse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelfQuestion(Question):
+    """What questions for shelves may say, which no model fills.
+
+    candidates        show these items only: a list, set, array or generator of ids
+    user, session     whose history `exclude_seen` leaves out; the server knows them as user_id and session_id too
+    exclude_seen      leave out what is in the history: True, or the types of events
+    """
+
+    candidates: Iterable[str | int] | None = None
+    user: str | int | None = None
+    session: str | int | None = None
+    exclude_seen: bool | str | Iterable[str] | None = None
+    user_id: str | int | None = None
+    session_id: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Popular(ShelfQuestion):
+    """What is chosen most, by all events."""
+
+    kind: ClassVar[str] = "popular"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trending(ShelfQuestion):
+    """What is chosen more than usual lately; the answer's `fallback` is "popular" where nothing is."""
+
+    kind: ClassVar[str] = "trending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest(ShelfQuestion):
+    """The items that were written last."""
+
+    kind: ClassVar[str] = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtTogether(ShelfQuestion):
+    """What people who took an item took too."""
+
+    kind: ClassVar[str] = "bought_together"
+
+    item: str | int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +199,15 @@ class Similar(RankedQuestion):
     item: str | int
 
 
+@dataclass(frozen=True, slots=True)
+class Basket(RankedQuestion):
+    """Items like those of a basket, `items`, 1 to 100, the newest last."""
+
+    kind: ClassVar[str] = "basket"
+
+    items: Iterable[str | int]
+
+
 def _visit(value: Any, where: str) -> Any:
     if not isinstance(value, Seen):
         return plain_id(value, where)
@@ -152,6 +220,7 @@ IDS = ("user", "session", "user_id", "session_id", "item")
 READERS: dict[str, Callable[[Any, str], Any]] = dict.fromkeys(IDS, plain_id)
 READERS |= {
     "candidates": plain_ids,
+    "items": partial(plain_list, element=plain_id, ordered=True),
     "fields": plain_list,
     "facets": plain_list,
     "exclude_seen": lambda value, where: value if isinstance(value, bool) else plain_list(value, where),

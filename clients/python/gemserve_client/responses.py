@@ -158,7 +158,8 @@ class FacetStats(Body):
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
     what guides the search took too long or lacks the newest events. `fit` of a guided search: "all", "some", or "none",
-    where nothing fits what was typed and these are the nearest.
+    where nothing fits what was typed and these are the nearest. `fallback`: "popular", where nothing trends and popular
+    items are shown in its place.
 
     Where `facets` or `total` ask for it: `total` items are counted, as `total_is` says: those that are "allowed", those
     "matching" the words of a search, or those of the "answer". `facetDistribution`: of each column how many of them
@@ -175,6 +176,7 @@ class Answer(Body):
     corrected_query: str | None = None
     understood: Understanding | None = None
     fit: str | None = None
+    fallback: str | None = None
     total: int | None = None
     total_is: str | None = None
     facetDistribution: Mapping[str, Mapping[str, int]] | None = None

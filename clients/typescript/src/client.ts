@@ -8,6 +8,7 @@ import { idText, members, plain, plainId, plainList, plainMembers, plainRecord, 
 import type {
   Activation,
   Answer,
+  BasketParameters,
   BatchResult,
   BrowseParameters,
   Change,
@@ -28,6 +29,7 @@ import type {
   RecommendParameters,
   Scope,
   SearchParameters,
+  ShelfParameters,
   SimilarParameters,
   SynonymSet,
   SynonymsDeleted,
@@ -67,6 +69,36 @@ export class GemserveClient {
   /** Everything that is available and meets the filter, the most popular first where `sort_by` says nothing. */
   async browse(parameters: BrowseParameters = {}, options?: CallOptions): Promise<Answer> {
     return this.ask({ kind: "browse", ...members(parameters, "parameters") }, options);
+  }
+
+  /** What is chosen most, by all events. */
+  async popular(parameters: ShelfParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "popular", ...members(parameters, "parameters") }, options);
+  }
+
+  /** What is chosen more than usual lately; the answer's `fallback` is "popular" where nothing is. */
+  async trending(parameters: ShelfParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "trending", ...members(parameters, "parameters") }, options);
+  }
+
+  /** The items that were written last. */
+  async latest(parameters: ShelfParameters = {}, options?: CallOptions): Promise<Answer> {
+    return this.ask({ kind: "latest", ...members(parameters, "parameters") }, options);
+  }
+
+  /** What people who took an item took too. */
+  async boughtTogether(item: Id, parameters: ShelfParameters = {}, options?: CallOptions): Promise<Answer> {
+    const own = members(parameters, "parameters");
+    return this.ask({ kind: "bought_together", ...own, item: plainId(item, "item") }, options);
+  }
+
+  /** Items like those of a basket, 1 to 100, the newest last. */
+  async similarToBasket(
+    items: Iterable<Id>,
+    parameters: Omit<BasketParameters, "items"> = {},
+    options?: CallOptions,
+  ): Promise<Answer> {
+    return this.ask({ kind: "basket", ...members(parameters, "parameters"), items }, options);
   }
 
   async ask(question: Question, options?: CallOptions): Promise<Answer> {

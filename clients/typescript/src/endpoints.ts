@@ -35,7 +35,8 @@ export interface Call {
 export const MAX_EVENTS = 1_000; // of one request
 const ACTIVATION_MS = 600_000; // a model of some size takes minutes to load
 
-const KINDS: readonly unknown[] = ["search", "recommend", "similar", "browse"];
+const SHELVES: readonly unknown[] = ["popular", "trending", "latest"];
+const KINDS: readonly unknown[] = ["search", "recommend", "similar", "basket", "browse", "bought_together", ...SHELVES];
 const READERS = {
   user: plainId,
   session: plainId,
@@ -43,6 +44,7 @@ const READERS = {
   session_id: plainId,
   item: plainId,
   item_id: plainId,
+  items: (value: unknown, where: string) => plainList(value, where, plainId),
   candidates: (value: unknown, where: string) => plainList(value, where, plainId),
   fields: plainList,
   facets: plainList,
@@ -66,15 +68,19 @@ export function path(words: TemplateStringsArray, ...names: string[]): string {
 export function parametersOf(question: Question): Record<string, Plain> {
   const parameters = plainMembers(question, "the question", READERS);
   if (KINDS.includes(parameters["kind"])) return parameters;
-  throw invalid(`kind is ${shown(parameters["kind"])}: give search, recommend, similar or browse`);
+  throw invalid(`kind is ${shown(parameters["kind"])}: give ${KINDS.join(", ")}`);
 }
 
 export function ask(question: Question): Call {
   const { kind, ...parameters } = parametersOf(question);
   if (kind === "browse") return { method: "GET", path: "/items" + query(parameters) };
-  if (kind !== "similar") return { method: "POST", path: `/${String(kind)}`, body: parameters };
+  if (SHELVES.includes(kind)) return { method: "GET", path: `/${String(kind)}` + query(parameters) };
+  if (kind === "basket") return { method: "POST", path: "/similar", body: parameters };
+  if (kind !== "similar" && kind !== "bought_together") return { method: "POST", path: `/${String(kind)}`, body: parameters };
   const { item, ...rest } = parameters;
-  return { method: "GET", path: path`/items/${idText(item, "item")}/similar` + query(rest) };
+  const id = idText(item, "item");
+  const to = kind === "similar" ? path`/items/${id}/similar` : path`/items/${id}/bought-together`;
+  return { method: "GET", path: to + query(rest) };
 }
 
 function isVisit(value: object, where: string): boolean {

@@ -97,6 +97,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/popular": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Popular
+         * @description What is chosen most, by all events that were ever counted.
+         */
+        get: operations["popular"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Trending
+         * @description What is chosen more than usual lately, and behind it what is popular. An event of a day ago counts half as much
+         *     as one of now; where nothing trends, `fallback` says `popular`.
+         */
+        get: operations["trending"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/latest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Latest
+         * @description The items that were written last, the newest first, and behind them those that came with the model, by
+         *     popularity. Where a column says how new an item is, sort by that: `sort_by=released_at:desc`.
+         */
+        get: operations["latest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/items/{item_id}/bought-together": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Bought Together
+         * @description What people who took this item took too, and nothing else: fewer than `k` items where there are no more.
+         */
+        get: operations["bought_together"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Similar To Basket
+         * @description Items like those of a basket: what somebody wants next who had only these. For those of a user there is
+         *     /recommend.
+         */
+        post: operations["similar_to_basket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/batch": {
         parameters: {
             query?: never;
@@ -602,6 +705,11 @@ export interface components {
             facetValues?: {
                 [key: string]: number;
             } | null;
+            /**
+             * Fallback
+             * @description `popular`: nothing of what was asked for is known, as no item trends, and the popular items are shown in its place; null elsewhere
+             */
+            fallback?: "popular" | null;
             /**
              * Model
              * @description version of the bundle that answered
@@ -2877,6 +2985,1039 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    popular: {
+        parameters: {
+            query?: {
+                /**
+                 * @description how many items
+                 * @example 1
+                 */
+                k?: number;
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
+                cursor?: string | null;
+                /**
+                 * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                 * @example category = "Tents"
+                 */
+                filter?: string | null;
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
+                fields?: string[] | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description show these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description whose history `exclude_seen` leaves out */
+                user?: (string | number) | null;
+                /** @description under which events of theirs were recorded before they had an account: read too */
+                session?: (string | number) | null;
+                /** @description leave out what is in the history of `user` and `session`, or what types of events in it are of, as in `purchase,cart` */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: (string | number) | null;
+                /** @description another name of `session` */
+                session_id?: (string | number) | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": 0.41,
+                     *           "relevance": null,
+                     *           "reason": {
+                     *             "code": "general",
+                     *             "item": null,
+                     *             "text": "Chosen by many",
+                     *             "source": "popularity"
+                     *           },
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "total": 41,
+                     *       "total_is": "allowed",
+                     *       "facetDistribution": {
+                     *         "brand": {
+                     *           "Norrvik": 24,
+                     *           "Tarnwell": 17
+                     *         }
+                     *       },
+                     *       "facetStats": {},
+                     *       "facetValues": {
+                     *         "brand": 2
+                     *       },
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 2.1,
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    trending: {
+        parameters: {
+            query?: {
+                /**
+                 * @description how many items
+                 * @example 1
+                 */
+                k?: number;
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
+                cursor?: string | null;
+                /**
+                 * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                 * @example category = "Tents"
+                 */
+                filter?: string | null;
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
+                fields?: string[] | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description show these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description whose history `exclude_seen` leaves out */
+                user?: (string | number) | null;
+                /** @description under which events of theirs were recorded before they had an account: read too */
+                session?: (string | number) | null;
+                /** @description leave out what is in the history of `user` and `session`, or what types of events in it are of, as in `purchase,cart` */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: (string | number) | null;
+                /** @description another name of `session` */
+                session_id?: (string | number) | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": 5.2,
+                     *           "relevance": null,
+                     *           "reason": {
+                     *             "code": "general",
+                     *             "item": null,
+                     *             "text": "Chosen more than usual lately",
+                     *             "source": "popularity"
+                     *           },
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "total": 41,
+                     *       "total_is": "allowed",
+                     *       "facetDistribution": {
+                     *         "brand": {
+                     *           "Norrvik": 24,
+                     *           "Tarnwell": 17
+                     *         }
+                     *       },
+                     *       "facetStats": {},
+                     *       "facetValues": {
+                     *         "brand": 2
+                     *       },
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 2.1,
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    latest: {
+        parameters: {
+            query?: {
+                /**
+                 * @description how many items
+                 * @example 1
+                 */
+                k?: number;
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
+                cursor?: string | null;
+                /**
+                 * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                 * @example category = "Tents"
+                 */
+                filter?: string | null;
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
+                fields?: string[] | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description show these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description whose history `exclude_seen` leaves out */
+                user?: (string | number) | null;
+                /** @description under which events of theirs were recorded before they had an account: read too */
+                session?: (string | number) | null;
+                /** @description leave out what is in the history of `user` and `session`, or what types of events in it are of, as in `purchase,cart` */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: (string | number) | null;
+                /** @description another name of `session` */
+                session_id?: (string | number) | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": 0.41,
+                     *           "relevance": null,
+                     *           "reason": {
+                     *             "code": "general",
+                     *             "item": null,
+                     *             "text": "New in the catalog",
+                     *             "source": "popularity"
+                     *           },
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "total": 41,
+                     *       "total_is": "allowed",
+                     *       "facetDistribution": {
+                     *         "brand": {
+                     *           "Norrvik": 24,
+                     *           "Tarnwell": 17
+                     *         }
+                     *       },
+                     *       "facetStats": {},
+                     *       "facetValues": {
+                     *         "brand": 2
+                     *       },
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 2.1,
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    bought_together: {
+        parameters: {
+            query?: {
+                /**
+                 * @description how many items
+                 * @example 1
+                 */
+                k?: number;
+                /** @description `next_cursor` of an answer to the same query: the items behind that answer's */
+                cursor?: string | null;
+                /**
+                 * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                 * @example category = "Tents"
+                 */
+                filter?: string | null;
+                /** @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come */
+                fields?: string[] | null;
+                /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
+                sort_by?: string | null;
+                /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
+                facets?: string[] | null;
+                /** @description values of a column that are told, the commonest */
+                max_facet_values?: number;
+                /** @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give */
+                disjunctive_facets?: boolean;
+                /** @description count the items even where no facets are wanted */
+                total?: boolean;
+                /** @description longest wait; then 504, or 503 at once where it cannot be met */
+                timeout_ms?: number | null;
+                /** @description show these items only; ids that nobody knows are passed over */
+                candidates?: (string | number)[] | null;
+                /** @description whose history `exclude_seen` leaves out */
+                user?: (string | number) | null;
+                /** @description under which events of theirs were recorded before they had an account: read too */
+                session?: (string | number) | null;
+                /** @description leave out what is in the history of `user` and `session`, or what types of events in it are of, as in `purchase,cart` */
+                exclude_seen?: boolean | ("view" | "click" | "cart" | "purchase" | "rating")[] | string;
+                /** @description another name of `k` */
+                limit?: number;
+                /** @description another name of `user` */
+                user_id?: (string | number) | null;
+                /** @description another name of `session` */
+                session_id?: (string | number) | null;
+            };
+            header?: never;
+            path: {
+                item_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": 0.31,
+                     *           "relevance": null,
+                     *           "reason": {
+                     *             "code": "similar",
+                     *             "item": "CAM-0057",
+                     *             "text": "People who took this took it too",
+                     *             "source": "neighbours"
+                     *           },
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "total": 41,
+                     *       "total_is": "allowed",
+                     *       "facetDistribution": {
+                     *         "brand": {
+                     *           "Norrvik": 24,
+                     *           "Tarnwell": 17
+                     *         }
+                     *       },
+                     *       "facetStats": {},
+                     *       "facetValues": {
+                     *         "brand": 2
+                     *       },
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 2.1,
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    similar_to_basket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "sample": {
+                 *         "value": {
+                 *           "items": [
+                 *             "CAM-0057",
+                 *             "CAM-0011"
+                 *           ],
+                 *           "k": 1
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * K
+                     * @description how many items
+                     * @default 10
+                     */
+                    k?: number;
+                    /**
+                     * Cursor
+                     * @description `next_cursor` of an answer to the same query: the items behind that answer's
+                     */
+                    cursor?: string | null;
+                    /**
+                     * Filter
+                     * @description only items that meet this expression, as in `category = "Tents" and price < 200`
+                     */
+                    filter?: string | null;
+                    /**
+                     * Fields
+                     * @description columns of an item that are wanted, in a URL with commas; `id`, `score`, `relevance`, `reason` and, of a search, `matched` always come
+                     */
+                    fields?: string[] | null;
+                    /**
+                     * Sort By
+                     * @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which
+                     * @example price:asc,_relevance:desc
+                     */
+                    sort_by?: string | null;
+                    /**
+                     * Facets
+                     * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
+                     */
+                    facets?: string[] | null;
+                    /**
+                     * Max Facet Values
+                     * @description values of a column that are told, the commonest
+                     * @default 10
+                     */
+                    max_facet_values?: number;
+                    /**
+                     * Disjunctive Facets
+                     * @description count each column as if the conditions that `filter` joins by `and` and that are on this column alone were not there: how many items another choice would give
+                     * @default false
+                     */
+                    disjunctive_facets?: boolean;
+                    /**
+                     * Total
+                     * @description count the items even where no facets are wanted
+                     * @default false
+                     */
+                    total?: boolean;
+                    /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Candidates
+                     * @description rank these items only; ids that nobody knows are passed over
+                     */
+                    candidates?: (string | number)[] | null;
+                    /**
+                     * Min Score
+                     * @description items of a lower score are left out
+                     */
+                    min_score?: number | null;
+                    /**
+                     * Explain
+                     * @description say how likely every code was, and what the history did
+                     * @default false
+                     */
+                    explain?: boolean;
+                    /**
+                     * Guidance
+                     * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
+                     */
+                    guidance?: boolean | null;
+                    /**
+                     * Items
+                     * @description what others should be like, the newest last
+                     */
+                    items: (string | number)[];
+                    /** @description another name of `k` */
+                    limit?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
+                     *           "score": -2.42505,
+                     *           "relevance": 1,
+                     *           "reason": {
+                     *             "code": "history",
+                     *             "item": "CAM-0057",
+                     *             "text": "People who took Tarnwell Rigel 4-Person Tent took this next",
+                     *             "source": "transitions"
+                     *           },
+                     *           "matched": null,
+                     *           "description": "A light tunnel tent for two.",
+                     *           "brand": "Tarnwell",
+                     *           "categories": [
+                     *             "Camping",
+                     *             "Tents"
+                     *           ],
+                     *           "price": 200,
+                     *           "available": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": "AbCd0123",
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 43.5,
+                     *       "degraded": false,
+                     *       "corrected_query": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     "Retry-After": components["headers"]["Retry-After"];

@@ -41,6 +41,8 @@ export type Readiness = JsonAnswer<paths["/health/ready"]["get"]>;
 type Search = JsonBody<paths["/search"]["post"]>;
 type Recommend = JsonBody<paths["/recommend"]["post"]>;
 type Browse = QueryOf<paths["/items"]["get"]>;
+type Shelf = QueryOf<paths["/popular"]["get"]>;
+type Basket = JsonBody<paths["/similar"]["post"]>;
 type Similar = QueryOf<paths["/items/{item_id}/similar"]["get"]>;
 
 /** Of a user, a session or an item: a whole number is the text of its digits. */
@@ -67,6 +69,8 @@ type Widened<Parameters> = Omit<Parameters, keyof Wider> & Pick<Wider, keyof Wid
 export type SearchParameters = Omit<Widened<Search>, "q">;
 export type RecommendParameters = Widened<Recommend>;
 export type SimilarParameters = Widened<Similar>;
+export type ShelfParameters = Widened<Shelf>;
+export type BasketParameters = Widened<Basket>;
 export type BrowseParameters = Widened<Browse>;
 
 /** A question that can be asked page by page, with `pages`, or among many, with `batch`. */
@@ -74,6 +78,9 @@ export type Question =
   | ({ kind: "search" } & Widened<Search>)
   | ({ kind: "recommend" } & Widened<Recommend>)
   | ({ kind: "similar"; item: Id } & SimilarParameters)
+  | ({ kind: "basket"; items: Iterable<Id> } & Omit<BasketParameters, "items">)
+  | ({ kind: "popular" | "trending" | "latest" } & ShelfParameters)
+  | ({ kind: "bought_together"; item: Id } & ShelfParameters)
   | ({ kind: "browse" } & BrowseParameters);
 
 /** A whole item: what it leaves out is null. */

@@ -76,6 +76,17 @@ test("whole numbers keep their digits both ways", async () => {
   await shop.deleteItem(id);
 });
 
+test("shelves and baskets", async () => {
+  for (const answer of [await shop.popular({ limit: 3 }), await shop.trending({ k: 3 }), await shop.latest({ k: 3 })]) {
+    assert.equal(answer.items.length, 3);
+  }
+  assert.equal((await collect(shop.pages({ kind: "popular", k: 10 }))).flatMap(ids).length, 28);
+  assert((await shop.boughtTogether("tent/2 person")).total !== undefined);
+  const basket = await shop.similarToBasket(["tent/2 person", "item-4"], { k: 2, filter: "price > 0" });
+  assert.equal(basket.items.length, 2);
+  await assert.rejects(shop.similarToBasket(["no such item"]), { status: 404, code: "item_not_found" });
+});
+
 test("similar items", async () => {
   const answer = await shop.similar("tent/2 person", { k: 3, filter: "price < 25", fields: ["brand"] });
   assert.equal(answer.items.length, 3);

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.api.schemas.queries.parameters import MAX_CANDIDATES, ListParameters, Parameters, at_most
+from server.api.schemas.queries.parameters import MAX_CANDIDATES, NO_TYPES, ListParameters, Parameters, at_most
+from server.api.schemas.queries.seen import SeenTypes
 from server.api.schemas.requests import other_names
 from server.api.schemas.types import Identifier
 from server.query.types import Query, Shelf
@@ -35,7 +36,13 @@ class ShelfParameters(ListParameters):
             json_schema_extra=other_names("session_id"),
         ),
     ] = None
-    exclude_seen: Annotated[bool, Field(description="leave out what is in the history of `user` and `session`")] = False
+    exclude_seen: Annotated[
+        SeenTypes,
+        Field(
+            description="leave out what is in the history of `user` and `session`, or what types of events in it are"
+            " of, as in `purchase,cart`"
+        ),
+    ] = NO_TYPES
 
     def shelf_query(self, request_id: str, shelf: Shelf, *items: str) -> Query:
         """items: those that the shelf is about."""
@@ -47,7 +54,7 @@ class ShelfParameters(ListParameters):
             candidates=self.candidates,
             user=self.user,
             session=self.session,
-            exclude_seen=self.exclude_seen,
+            exclude_seen=frozenset(kind.value for kind in self.exclude_seen),
         )
 
 
