@@ -3606,6 +3606,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example CAM-0057 */
                 item_id: string | number;
             };
             cookie?: never;
@@ -3771,15 +3772,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "sample": {
-                 *         "value": {
-                 *           "items": [
-                 *             "CAM-0057",
-                 *             "CAM-0011"
-                 *           ],
-                 *           "k": 1
-                 *         }
-                 *       }
+                 *       "items": [
+                 *         "CAM-0057",
+                 *         "CAM-0011"
+                 *       ],
+                 *       "k": 1
                  *     }
                  */
                 "application/json": {
