@@ -8,6 +8,7 @@ from collections import ChainMap, UserDict, UserString, deque
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,18 @@ import httpx
 import numpy as np
 import pytest
 
-from gemserve_client import Client, Event, GemserveError, InvalidArgument, Recommend, Search, Seen, Similar
+from gemserve_client import (
+    AsyncClient,
+    Client,
+    Event,
+    GemserveError,
+    InvalidArgument,
+    Recommend,
+    Retries,
+    Search,
+    Seen,
+    Similar,
+)
 from gemserve_client.values.plain import plain, plain_id, plain_record, plain_time
 from tests.clients.mock_server import ANSWER, mock_server
 from tests.clients.test_python_client import sent
@@ -420,6 +432,28 @@ def test_a_question_of_a_batch_is_named(question: Any) -> None:
 def test_an_address_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(GemserveError):
         Client(url).version()
+
+
+@pytest.mark.parametrize("end", ["?key=1", "#top", "/?", "/a?b#c", "#"])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_with_more_than_a_path_is_refused(kind: type[Client | AsyncClient], end: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"^the address has [?#] in it: give .* path alone"):
+        kind(f"https://shop.example/gemserve{end}")
+
+
+@pytest.mark.parametrize("address", ["https://shop.example/gemserve", "https://shop.example/gemserve/"])
+def test_an_address_keeps_its_path(address: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(503)
+
+    client = Client(address, retries=Retries(attempts=1), transport=httpx.MockTransport(answer))
+    for ask in (client.version, partial(client.item, "a/b"), partial(client.search, "tent")):
+        with pytest.raises(GemserveError):
+            ask()
+    assert asked == [f"https://shop.example/gemserve/{path}" for path in ("version", "items/a%2Fb", "search")]
 
 
 def test_a_request_id_that_no_header_can_hold_is_refused() -> None:

@@ -17,7 +17,7 @@ import httpx
 
 from gemserve_client.batch import NDJSON, REQUEST_ID
 from gemserve_client.endpoints import Call
-from gemserve_client.errors import InvalidKey
+from gemserve_client.errors import InvalidArgument, InvalidKey
 from gemserve_client.retries import Attempts, Retries
 
 __all__ = ["TIMEOUTS", "ClientConfig", "Timeouts", "new_request_id"]
@@ -59,6 +59,10 @@ class ClientConfig:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
+        end = next((character for character in "?#" if isinstance(self.url, str) and character in self.url), None)
+        if end is not None:
+            advice = "give the server's address with its path alone, such as https://shop.example/gemserve"
+            raise InvalidArgument(f"the address has {end} in it: {advice}")
         strange = [character for character in self.key or "" if not "!" <= character <= "~"]
         if strange:
             advice = "give it whole, as `gemserve keys create` printed it"
