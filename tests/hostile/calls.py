@@ -147,6 +147,11 @@ def _queries() -> Iterator[Named]:
         recommend = {"history": known[:200], "sort_by": sort_by, "k": 200, "facets": "title,brand,price"}
         yield f"recommendations by {sort_by}", Call("POST", "/recommend", body=orjson.dumps(recommend))
     yield "the largest page of similar items", Call("GET", "/items/item-7/similar", "k=200")
+    for path in ("/popular", "/trending", "/latest", "/items/item-7/bought-together"):
+        asked = {"k": 200, "facets": "*", "user": "ada", "exclude_seen": "true", "filter": LONG_FILTER}
+        yield f"the shelf {path}", Call("GET", path, urlencode(asked))
+        yield f"all of the shelf {path}", Call("GET", path, "k=200&sort_by=title")
+    yield "items like a basket", Call("POST", "/similar", body=orjson.dumps({"items": known[:100], "k": 200}))
 
 
 def _batches() -> Iterator[Named]:
