@@ -4,7 +4,8 @@
 are the same where
 
 * items that have one with a number mostly have the other with it: a title `60 L`, and a description `60 litre`;
-* one abbreviates the other, and they follow the same numbers about as often: `2P`, `4P`, and `2 person`, `4 person`;
+* one abbreviates the other, which is no abbreviation itself as `mm` is beside `m`, and they follow the same numbers
+  about as often: `2P`, `4P`, and `2 person`, `4 person`;
 * hardly an item has a word but those with its abbreviation after a number: `35 L`, and `Thirty-five litres`.
 
 What no item has after a number is read as what items have after it that begins so, where it abbreviates that.
@@ -37,6 +38,8 @@ GROWN = 1.01
 """How many times as many items there are when what they show is looked at again, which takes 0.2 s for 50,000."""
 MAX_ABBREVIATION = 4
 """Letters of an abbreviation."""
+MIN_SPELT_OUT = 4
+"""Letters of a word without vowels that may be more than an abbreviation itself, as mm, ml and кг are."""
 MAX_DIGITS = 6
 """Digits of the longest number that counts something."""
 MAX_READINGS = 3
@@ -110,7 +113,7 @@ class Units:
         stem = self._stem(unit)
         if stem in self._others or stem in self._after or len(unit) > MAX_ABBREVIATION:
             return self._others.get(stem, {})
-        asked = [word for word in self._begins.get(unit[0], ()) if abbreviates(unit, word)]
+        asked = [word for word in self._begins.get(unit[0], ()) if abbreviates(unit, word) and _is_spelt_out(word)]
         times = {word: self._after[word][number] for word in asked if number in self._after[word]}
         most = max(times.values(), default=0)
         likely = nlargest(MAX_READINGS, (word for word in times if times[word] >= LIKELY * most), key=times.__getitem__)
@@ -151,7 +154,7 @@ class Units:
         for unit in units:
             if len(unit) <= MAX_ABBREVIATION:
                 least = ALIKE if len(unit) > 1 else ALIKE_LETTER
-                named = [word for word in units if abbreviates(unit, word)]
+                named = [word for word in units if abbreviates(unit, word) and _is_spelt_out(word)]
                 alike = {
                     word: self._alike(unit, word) for word in named if word.startswith(unit) or word[-1] == unit[-1]
                 }
@@ -169,6 +172,11 @@ class Units:
 
 def _counts(number: str, unit: str) -> bool:
     return number.isdigit() and len(number) <= MAX_DIGITS and unit.isalpha() and unit != BREAK
+
+
+def _is_spelt_out(word: str) -> bool:
+    """Whether a word may be what an abbreviation stands for: `m` is short for metre, and never for mm."""
+    return len(word) >= MIN_SPELT_OUT or not VOWELS.isdisjoint(word)
 
 
 def _is_unit(numbers: Counter[str], least: int = MIN_NUMBERS) -> bool:

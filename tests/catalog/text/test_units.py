@@ -51,6 +51,11 @@ def books():
     return items_of([f"Volume {n} of the Parisian letters" for n in range(1, 30)])
 
 
+def two_units(small, large, numbers=range(1, 13)):
+    """Items that come in the same numbers of either of two units."""
+    return items_of([f"{thing} {n} {unit}" for n in numbers for unit in (small, large) for thing in ("Tube", "Bar")])
+
+
 def readings(items, query):
     found = Priors.of_items(items).candidates(query, NONE, prefix=False)
     return [set(own) for own in found.words]
@@ -80,6 +85,21 @@ def readings(items, query):
 )
 def test_a_unit_is_read_as_the_catalog_writes_it(items, query, read):
     assert read in readings(items, query)
+
+
+@pytest.mark.parametrize(
+    ("short", "other"), [("m", "mm"), ("m", "ml"), ("k", "kg"), ("g", "gb"), ("m", "mhz"), ("м", "мм"), ("l", "lb")]
+)
+def test_an_abbreviation_is_not_short_for_another(short, other):
+    assert {short} in readings(two_units(short, other), f"6 {short}")
+    assert {other} in readings(two_units(short, other), f"6{other}")
+    assert {short} in readings(items_of([f"Tube {n} {other}" for n in range(1, 13)]), f"6 {short}")
+
+
+@pytest.mark.parametrize(("short", "word"), [("m", "metre"), ("in", "inch"), ("л", "литр"), ("ft", "foot")])
+def test_an_abbreviation_is_short_for_a_word(short, word):
+    stem = next(iter(readings(items_of([word]), word)[0]))
+    assert {short, stem} in readings(two_units(short, word), f"6 {short}")
 
 
 @pytest.mark.parametrize("query", ['10" oak', "10 ″ oak", "10'' oak"])
