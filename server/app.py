@@ -17,7 +17,7 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import batch, events, items, operations, search, shelves, static, synonyms, users
+from server.api.routes import batch, bulk, events, items, operations, search, shelves, static, synonyms, users
 from server.api.routes.admin import audit, keys, models, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
@@ -151,7 +151,7 @@ def create_app(
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
     answers = search, shelves, batch
-    for part in (*answers, events, items, synonyms, models, traffic, keys, audit, operations, static, users):
+    for part in (*answers, events, bulk, items, synonyms, models, traffic, keys, audit, operations, static, users):
         app.include_router(part.router)
     if settings.root_path:
         root_path.install(app, settings.root_path)
@@ -162,9 +162,8 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first."""
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuditMiddleware)
-    app.add_middleware(
-        RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at={"/batch": settings.max_batch_bytes}
-    )
+    larger = {"/batch": settings.max_batch_bytes, "/items/import": settings.max_import_bytes}
+    app.add_middleware(RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at=larger)
     app.add_middleware(ProblemMiddleware)
     if settings.cors_origins:
         app.add_middleware(

@@ -26,7 +26,7 @@ from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History, interactions_of
 
-__all__ = ["BEAM_WIDTH", "QueryPlan", "guided"]
+__all__ = ["BEAM_WIDTH", "QueryPlan", "guided", "wanted_columns"]
 
 BEAM_WIDTH = 50
 """Of a query that needs no wider one, where neither the settings nor the bundle say otherwise."""
@@ -70,7 +70,7 @@ class QueryPlan:
         self._model_text = model_text or text
         self._searcher = searcher
         self._shown = shown
-        self._columns = _columns(query.fields, searcher.items)
+        self._columns = wanted_columns(query.fields, searcher.items)
         self._history = history
         self._past = [one for one in interactions_of(history, searcher.items) if searcher.eligible.has(one.leaf)]
         self.about = [self._known(item) for item in query.items]
@@ -223,7 +223,7 @@ def guided(request: RankRequest, prior: Prior, enough: int | None) -> RankReques
     return replace(request, prior=prior, width=width)
 
 
-def _columns(fields: Sequence[str] | None, items: Items) -> pa.Table:
+def wanted_columns(fields: Sequence[str] | None, items: Items) -> pa.Table:
     """The items with the wanted columns and their ids."""
     if fields is None:
         return items.table

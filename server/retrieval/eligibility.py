@@ -49,6 +49,7 @@ class EligibleItems:
         available = pc.fill_null(snapshot.items.table["available"], True).to_numpy(zero_copy_only=False)
         self._shown_N: NDArray[np.bool_] = available & snapshot.present_N
         self.shown = int(self._shown_N.sum())
+        self._present_N = snapshot.present_N
         self.present = int(snapshot.present_N.sum())
         self._masks: OrderedDict[str, NDArray[np.bool_]] = OrderedDict()
         self._using_masks = Lock()
@@ -95,6 +96,12 @@ class EligibleItems:
     def has(self, leaf: int) -> bool:
         """Whether the item belongs to this part, shown or not."""
         return self._inside_N is None or bool(self._inside_N[leaf])
+
+    def rows(self, part: Filter | None) -> NDArray[np.int64]:
+        """The items of this part that the catalog has, shown or not, of those the ones that meet a filter; strictly
+        increasing. For threads. Raises FilterError."""
+        wanted_N = self._present_N if self._inside_N is None else self._present_N & self._inside_N
+        return np.flatnonzero(wanted_N if part is None else wanted_N & self.met(part))
 
     def _part(self, expression: str) -> EligibleItems:
         part = copy(self)

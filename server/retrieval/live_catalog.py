@@ -127,6 +127,10 @@ class LiveCatalog:
         """
         return await self._tasks.shield(self._apply(changes, number, write))
 
+    async def attempt(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
+        """The snapshot after changes, which nobody gets to see. Raises CatalogError where `apply` would."""
+        return await asyncio.to_thread(self._changed, snapshot, changes)
+
     async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         """Changes that were accepted before, by item id: by this catalog in another server, or by another bundle's.
 

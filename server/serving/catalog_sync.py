@@ -63,9 +63,20 @@ class CatalogSync:
         """As `change`, with changes that are made of the newest state of the catalog.
 
         changes_of: called again with a newer snapshot whenever another server's change went before, so that what it
-          reads there is what its changes replace. What it raises changes nothing.
+          reads there is what its changes replace. What it raises changes nothing. It runs in a thread.
         """
         return await self._tasks.shield(self._change(changes_of))
+
+    async def attempt(
+        self, changes_of: Callable[[Snapshot], Sequence[Change]], base: Snapshot | None = None
+    ) -> Snapshot:
+        """The snapshot that `change_newest` would make, which nobody gets to see. Raises what that would raise.
+
+        base: what another attempt made; None for what is served.
+        """
+        catalog = self._router.current.catalog
+        snapshot = catalog.searcher.snapshot if base is None else base
+        return await catalog.attempt(snapshot, await asyncio.to_thread(changes_of, snapshot))
 
     async def stop(self) -> None:
         """Finish the changes under way and poll no more."""

@@ -198,7 +198,8 @@ class Router:
     ) -> Outcome:
         """Change every catalog; afterwards they have this number.
 
-        changes_of: makes the changes of the current catalog's snapshot, which nothing else changes meanwhile.
+        changes_of: makes the changes of the current catalog's snapshot, which nothing else changes meanwhile; called in
+          a thread.
         write: given the changes and awaited before anybody sees them, as of `LiveCatalog.apply`.
 
         Returns what came of it in the current catalog. Raises CatalogError, EngineUnavailable while the current engine
@@ -208,7 +209,7 @@ class Router:
             if not self.current.engine.alive:
                 raise EngineUnavailable("items cannot be changed while the engine is started again: nothing is changed")
             catalog = self.current.catalog
-            changes = changes_of(catalog.searcher.snapshot)
+            changes = await asyncio.to_thread(changes_of, catalog.searcher.snapshot)
             outcome = await catalog.apply(changes, number, lambda: write(changes))
             await self._change_others(lambda catalog: catalog.apply(changes, number))
             return outcome

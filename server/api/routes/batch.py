@@ -1,13 +1,11 @@
 """POST /batch: many queries, answered line by line."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
+from server.api.bulk.response import NDJSON, LineResponse
 from server.api.dependencies import AdmissionDep, BatchRunnerDep, RequestIdDep, require
 from server.api.schemas.json_text import split_array, split_lines
 from server.api.schemas.queries.batch import (
@@ -26,7 +24,6 @@ from server.core.errors import Problem
 
 __all__ = ["router"]
 
-NDJSON = "application/x-ndjson"
 LINE_SCHEMA: dict[str, Any] = {
     "oneOf": [schema_of(line) for line in (SearchLine, RecommendLine, SimilarLine, BrowseLine)],
 }
@@ -41,22 +38,6 @@ BODY: dict[str, Any] = {
 }
 
 router = APIRouter(tags=["answers"], dependencies=[require("read")], responses=problems(400, 413, 415, 422, 500))
-
-
-class LineResponse(StreamingResponse):
-    """Lines as they are made; making them stops when the client leaves, wherever it was then."""
-
-    media_type = NDJSON
-
-    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(lines)
-        self._lines = lines
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._lines.aclose()
 
 
 @router.post(

@@ -5,13 +5,12 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
 from catalog.data.changes import Change, Delete, Outcome, Upsert, shortened
 from catalog.data.reading.id_text import id_text
 from catalog.snapshot import Snapshot
 from server.api.dependencies import AdmissionDep, CatalogSyncDep, DeploymentsDep, RequestIdDep, require
-from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, shown
+from server.api.schemas.items import MAX_ITEMS, ChangeBody, ItemBody, check_new_id, item_record, shown
 from server.api.schemas.requests import no_parameters, read_json
 from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
@@ -29,7 +28,6 @@ PATCH_SCHEMA: dict[str, Any] = {
     "description": "the columns to change; one that is null is cleared (not `available`), and what is left out stays as"
     " it is",
 }
-ID: TypeAdapter[str] = TypeAdapter(Identifier)
 MERGE_PATCH = "application/merge-patch+json"
 ITEMS_SCHEMA = {"type": "array", "items": ITEM_SCHEMA, "minItems": 1, "maxItems": MAX_ITEMS}
 
@@ -75,7 +73,7 @@ async def put_item(
     item_id: Identifier, request: Request, catalog_sync: CatalogSyncDep, request_id: RequestIdDep
 ) -> Response:
     """Writes a whole item, new or in place of the one there was."""
-    record = await read_json(request, partial(_record, what="the whole item"))
+    record = await read_json(request, partial(item_record, what="the whole item"))
     _refuse_other_id(record, item_id)
     return _answer(*await catalog_sync.change([Upsert(record | {"item_id": item_id})]), request_id)
 
@@ -91,7 +89,7 @@ async def patch_item(
 ) -> Response:
     """Changes only what the body names, and sets to null what it gives as null: a JSON merge patch (RFC 7396). What
     several send at once is applied one after the other, each to what the one before left, on whatever server."""
-    patch = await read_json(request, partial(_record, what="the columns to change"), MERGE_PATCH)
+    patch = await read_json(request, partial(item_record, what="the columns to change"), MERGE_PATCH)
     _refuse_other_id(patch, item_id)
     if patch.get("available", True) is None:
         raise Problem(errors.INVALID_CHANGE, "available: is null: give true or false, as an item is one or the other")
@@ -132,28 +130,14 @@ def _upserts(rows: object) -> list[Change]:
     if not 1 <= len(rows) <= MAX_ITEMS:
         kind = errors.TOO_MANY_ITEMS if rows else errors.INVALID_CHANGE
         raise Problem(kind, f"{len(rows):,} items came: send 1 to {MAX_ITEMS:,} at once")
-    return [Upsert(_named(_record(row, what="the whole item"), place)) for place, row in enumerate(rows, start=1)]
+    return [Upsert(_named(item_record(row, what="the whole item"), place)) for place, row in enumerate(rows, start=1)]
 
 
 def _named(record: dict[str, Any], place: int) -> dict[str, Any]:
     """With an id by which every other route knows the item. Raises Problem for any other."""
     if record.get("item_id") is None:
         return record  # which the catalog refuses
-    try:
-        return record | {"item_id": ID.validate_python(record["item_id"])}
-    except ValidationError as error:
-        detail = f"change {place} has the id {shortened(record['item_id'])}, which {error.errors()[0]['msg']}"
-        raise Problem(errors.INVALID_CHANGE, detail) from error
-
-
-def _record(row: object, *, what: str) -> dict[str, Any]:
-    """With the identifier under the name that files give it, `item_id`; clients may call it `id`."""
-    if not isinstance(row, dict):
-        raise Problem(errors.INVALID_CHANGE, f"the body is a JSON object, {what}")
-    renamed = {"item_id" if name == "id" else name: value for name, value in row.items()}
-    if len(renamed) < len(row):
-        raise Problem(errors.INVALID_CHANGE, "an item has `id` or `item_id`, not both")
-    return renamed
+    return record | {"item_id": check_new_id(record["item_id"], f"change {place}")}
 
 
 def _refuse_other_id(record: dict[str, Any], item_id: str) -> None:

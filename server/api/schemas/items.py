@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from catalog.data.changes import shortened
 from catalog.priors.words import MAX_SYNONYMS
 from server.api.schemas.requests import RequestModel
 from server.api.schemas.types import Identifier, WholeNumber
+from server.core import errors
+from server.core.errors import Problem
 
 __all__ = [
     "MAX_ITEMS",
@@ -18,10 +21,13 @@ __all__ = [
     "SynonymsDeletedBody",
     "SynonymsListParameters",
     "SynonymsWrittenBody",
+    "check_new_id",
+    "item_record",
     "shown",
 ]
 
 MAX_ITEMS = 1_000  # of one POST /items
+ID: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
 class ItemBody(BaseModel):
@@ -105,3 +111,22 @@ def shown(record: dict[str, Any], merits: dict[str, Any] | None = None) -> dict[
         if name not in item and name != "item_id":
             item[name] = value
     return item
+
+
+def item_record(row: object, *, what: str, whole: str = "the body") -> dict[str, Any]:
+    """With the identifier under the name that files give it, `item_id`; clients may call it `id`."""
+    if not isinstance(row, dict):
+        raise Problem(errors.INVALID_CHANGE, f"{whole} is a JSON object, {what}")
+    renamed = {"item_id" if name == "id" else name: value for name, value in row.items()}
+    if len(renamed) < len(row):
+        raise Problem(errors.INVALID_CHANGE, "an item has `id` or `item_id`, not both")
+    return renamed
+
+
+def check_new_id(item_id: object, whose: str = "the item") -> str:
+    """An id by which every route knows the item. Raises Problem for any other."""
+    try:
+        return ID.validate_python(item_id)
+    except ValidationError as error:
+        detail = f"{whose} has the id {shortened(item_id)}, which {error.errors()[0]['msg']}"
+        raise Problem(errors.INVALID_CHANGE, detail) from error

@@ -17,14 +17,28 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
 
 from server.core import errors
-from server.core.errors import Problem
+from server.core.errors import Problem, ProblemKind
 
-__all__ = ["MAX_CONTAINERS", "MAX_DEPTH", "MAX_VALUES", "load_json", "parse_json", "split_array", "split_lines"]
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "HANDOVER",
+    "ITEMS",
+    "LARGE_BYTES",
+    "MAX_CONTAINERS",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "PARSER",
+    "load_json",
+    "parse_json",
+    "split_array",
+    "split_lines",
+]
 
 Value = TypeVar("Value")
 
@@ -39,6 +53,19 @@ WINDOW = 1 << 16  # bytes that one call of C code looks through
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which editors of Windows write, and RFC 8259 lets a reader pass over
 STRUCTURE = re.compile(rb'[\[\]{},"]')
 BACKSLASH = ord("\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """What the elements of a list are called, and the problem where there are too many."""
+
+    one: str
+    many: str
+    too_many: ProblemKind
+
+
+QUERIES = Elements("query", "queries", errors.TOO_MANY_QUESTIONS)
+ITEMS = Elements("item", "items", errors.TOO_MANY_ITEMS)
 
 
 async def load_json(text: bytes, what: str, convert: Callable[[object], Value]) -> Value:
@@ -72,33 +99,34 @@ def parse_json(text: bytes, what: str) -> object:
 def split_lines(body: bytes, most: int, max_bytes: int) -> list[bytes]:
     """The lines that are not blank. Raises Problem where there are more than `most`, or one has over `max_bytes`."""
     lines = (line.strip() for line in io.BytesIO(body.removeprefix(BYTE_ORDER_MARK)))
-    return _collected((line for line in lines if line), most, max_bytes)
+    return _collected((line for line in lines if line), most, max_bytes, QUERIES)
 
 
-def split_array(body: bytes, most: int, max_bytes: int) -> list[bytes]:
+def split_array(body: bytes, most: int, max_bytes: int, elements: Elements = QUERIES) -> list[bytes]:
     """The texts of a JSON list's elements; of another value, its own text.
 
     Raises Problem where the body is no JSON, as `parse_json` does of an element, and as `split_lines`.
     """
     body = body.removeprefix(BYTE_ORDER_MARK).strip()
-    texts = _collected(_elements(body) if body.startswith(b"[") else [body], most, max_bytes)
+    found = _elements(body, elements.one) if body.startswith(b"[") else [body]
+    texts = _collected(found, most, max_bytes, elements)
     for text in texts:  # not all at once, which would keep other threads waiting
         parse_json(text, "the body")
     return texts
 
 
-def _collected(texts: Iterable[bytes], most: int, max_bytes: int) -> list[bytes]:
+def _collected(texts: Iterable[bytes], most: int, max_bytes: int, elements: Elements) -> list[bytes]:
     kept: list[bytes] = []
     for text in texts:
         if len(text) > max_bytes:
-            raise _too_large(len(kept), max_bytes)
+            raise _too_large(f"{elements.one} {len(kept)}", max_bytes)
         if len(kept) == most:
-            raise Problem(errors.TOO_MANY_QUESTIONS, f"over {most:,} queries came: send 1 to {most:,} at once")
+            raise Problem(elements.too_many, f"over {most:,} {elements.many} came: send 1 to {most:,} at once")
         kept.append(text)
     return kept
 
 
-def _elements(body: bytes) -> Iterator[bytes]:
+def _elements(body: bytes, what: str) -> Iterator[bytes]:
     depth, begin, count, containers = 0, 1, 0, 0
     for place in _structure(body):
         mark = body[place : place + 1]
@@ -107,7 +135,7 @@ def _elements(body: bytes) -> Iterator[bytes]:
             if depth > MAX_DEPTH:
                 raise _too_deep("the body")
             if containers > MAX_CONTAINERS + 1:
-                raise _too_many(f"query {count}")
+                raise _too_many(f"{what} {count}")
             continue
         if mark in b"]}":
             depth -= 1
@@ -193,8 +221,8 @@ def _too_deep(what: str) -> Problem:
     return Problem(errors.MALFORMED_JSON, f"{what} has more than {MAX_DEPTH} lists and objects in each other")
 
 
-def _too_large(index: int, max_bytes: int) -> Problem:
-    return Problem(errors.BODY_TOO_LARGE, f"query {index} is over {max_bytes:,} bytes: send less at once")
+def _too_large(what: str, max_bytes: int) -> Problem:
+    return Problem(errors.BODY_TOO_LARGE, f"{what} is over {max_bytes:,} bytes: send less at once")
 
 
 def _malformed_list(reason: str) -> Problem:

@@ -101,6 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
     _running: RequestResponseCycle
     _farewell: Problem | None = None  # to be sent after the answers that are still owed
     _awaited: Part | None = None
+    _was_paused = False  # since the time for what is awaited began
     _arrival: asyncio.TimerHandle | None = None
     _departure: asyncio.TimerHandle | None = None
 
@@ -150,6 +151,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         self._head = (self._head + data)[-MAX_URL_BYTES:] if self._in_head else data[-MAX_URL_BYTES:]
         super().data_received(data)
+        self._was_paused |= self.flow.read_paused
         if not (self._in_head and (self._in_message or self._head_bytes)):
             self._head = b""
         if self._refused or self.transport.is_closing():
@@ -198,7 +200,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._arrival is not None:
             self._arrival.cancel()
-        self._awaited, self._arrival = part, None
+        self._awaited, self._arrival, self._was_paused = part, None, False
         if part is not None:
             self._arrival = self.loop.call_later(self._seconds(part), self._give_up)
 
@@ -209,7 +211,8 @@ class HttpProtocol(HttpToolsProtocol):
         part = self._awaited
         if part is None or self.transport.is_closing():
             return
-        if self.flow.read_paused:  # it is the server that does not read
+        if self.flow.read_paused or self._was_paused:  # it is the server that does not read
+            self._was_paused = False
             self._arrival = self.loop.call_later(self._seconds(part), self._give_up)
             return
         if part == "head" and not self._head_bytes and self.cycle is None:
@@ -301,7 +304,16 @@ class HttpProtocol(HttpToolsProtocol):
     def _depart_in_time(self) -> None:
         """From now on something of the answer must be taken in time, or all of it where the connection is closing."""
         if self._departure is None:
-            self._departure = self.loop.call_later(self._bounds.send_timeout, self.transport.abort)
+            self._departure = self.loop.call_later(self._bounds.send_timeout, self._abort)
+
+    def _abort(self) -> None:
+        """A client that still sends the request which is being answered need not read: few do both at a time."""
+        self._departure = None
+        is_sending = self._awaited == "body" and not self.pipeline and not self._running.response_complete
+        if is_sending and not self.transport.is_closing():
+            self._depart_in_time()
+        else:
+            self.transport.abort()
 
     def _stop_departure(self) -> None:
         if self._departure is not None:

@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     send_timeout: float = Field(30.0, gt=0, description="seconds in which a client may take nothing of its answer")
     max_body_bytes: int = Field(2 << 20, ge=1_024, description="largest request body")
     max_batch_bytes: int = Field(16 << 20, ge=1_024, description="largest body of a POST /batch")
+    max_import_bytes: int = Field(64 << 20, ge=1_024, description="largest body of a POST /items/import")
     shutdown_delay: float = Field(0.0, ge=0, description="seconds after SIGTERM in which it answers, but is not ready")
     shutdown_seconds: int = Field(20, ge=1, description="seconds it then waits for requests in flight")
 

@@ -1,5 +1,6 @@
 """Keys that expire, see some items only, or open some routes only."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ ANSWERS = {
 """What answers with items, and how it is asked for all of them."""
 OTHERS = {
     "GET /items/{item_id}/bought-together",
+    "GET /items/export",
     "GET /items/{item_id}",
     "GET /users/{user}/history",
     "POST /batch",
@@ -150,6 +152,18 @@ async def test_no_answer_shows_an_item_outside_of_the_filter(
     found = {item["id"] for item in response.json()["items"]}
     assert found == set(MINE) - ({MINE[4]} if "similar" in route else set())
     assert THEIRS not in response.text
+
+
+async def test_an_export_has_the_items_of_the_filter_only(key: Mint, shop: Shop) -> None:
+    headers = key("read", filter_by=CHEAP)
+    for query in ("", "?filter=price >= 0", "?filter=price >= 0 or price < 10", "?fields=title"):
+        response = await asked(shop, headers, "GET", f"/items/export{query}")
+        assert response.status_code == 200, response.text
+        assert {json.loads(line)["id"] for line in response.text.splitlines()} == set(NAMES[:10])
+    gone = await asked(shop, key("read", filter_by="colour = 'red'"), "GET", "/items/export")
+    assert_problem(gone, 403, "key_unusable")
+    imports = await asked(shop, headers, "POST", "/items/import", [{"id": MINE[0]}])
+    assert_problem(imports, 403, "scope_missing")
 
 
 async def test_pages_candidates_and_other_peoples_cursors_stay_inside(key: Mint, shop: Shop) -> None:

@@ -1,0 +1,1 @@
+"""Many items in one request: what is imported is read, applied and answered in chunks, what is exported written so."""

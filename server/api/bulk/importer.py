@@ -1,0 +1,192 @@
+"""Imports items line by line, in chunks that are each one change of the catalog, and answers every line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from catalog.data.changes import Change
+from catalog.errors import CatalogError
+from catalog.snapshot import Snapshot
+from server.api.bulk.lines import Line
+from server.api.bulk.plan import Action, Plan, Row, plan_of
+from server.api.problems import engine_problem, problem_members
+from server.api.schemas.items import item_record
+from server.api.schemas.json_text import HANDOVER, LARGE_BYTES, PARSER, parse_json
+from server.core import errors
+from server.core.errors import HistoryUnavailable, Problem
+from server.engine.errors import EngineError
+from server.serving.catalog_sync import CatalogSync
+
+__all__ = ["MAX_IMPORT_LINES", "Importer"]
+
+MAX_IMPORT_LINES = 100_000
+MAX_DETAIL = 500  # characters of a line's problem, so that the answers to all lines are some megabytes at most
+MAX_ID_SHOWN = 256
+
+log = structlog.get_logger(__name__)
+
+Result = str | Problem
+
+
+class NothingToDo(Exception):
+    """A chunk after which the catalog would be as it is."""
+
+
+class Importer:
+    """One import.
+
+    max_line_bytes: of one item, as many as a request with one item may have.
+    dry_run: every line is checked, and nothing is changed.
+    """
+
+    def __init__(
+        self, catalog_sync: CatalogSync, action: Action, *, request_id: str, max_line_bytes: int, dry_run: bool
+    ) -> None:
+        self._catalog_sync = catalog_sync
+        self._action = action
+        self._request_id = request_id
+        self._max_line_bytes = max_line_bytes
+        self._dry_run = dry_run
+        self._tried: Snapshot | None = None  # what a dry run would have made, which nobody gets to see
+
+    async def answers(self, chunks: AsyncIterator[list[Line]]) -> AsyncGenerator[bytes, None]:
+        """The lines of the answer, in the order of those that came, a chunk at a time.
+
+        A body that cannot be read to its end, or has too many lines, is told in a last line; what came before it was
+        imported.
+        """
+        index = 0
+        try:
+            async for chunk in chunks:
+                wanted = chunk[: MAX_IMPORT_LINES - index]
+                if wanted:
+                    yield await self._answer(wanted)
+                    index += len(wanted)
+                if len(wanted) < len(chunk):
+                    detail = f"over {MAX_IMPORT_LINES:,} items came: send the rest from this line on in another request"
+                    raise Problem(errors.TOO_MANY_ITEMS, detail)
+        except Problem as problem:
+            yield self._line(index, None, problem)
+
+    async def _answer(self, chunk: Sequence[Line]) -> bytes:
+        ids: dict[int, object] = {}
+        results: dict[int, Result] = {}
+        rows = await asyncio.get_running_loop().run_in_executor(PARSER, self._read, chunk, ids, results)
+        await self._import(rows, results)
+        return await asyncio.to_thread(
+            lambda: b"".join(self._line(line.index, ids.get(line.index), results[line.index]) for line in chunk)
+        )
+
+    def _read(self, chunk: Sequence[Line], ids: dict[int, object], results: dict[int, Result]) -> list[Row]:
+        """The rows of the lines that hold objects; the others have their results. ids: as they were sent, by line."""
+        rows: list[Row] = []
+        for line in chunk:
+            try:
+                rows.append(Row(line.index, self._record(line)))
+                ids[line.index] = rows[-1].record.get("item_id")
+            except Problem as problem:
+                results[line.index] = problem
+        return rows
+
+    def _record(self, line: Line) -> dict[str, Any]:
+        if line.text is None:
+            raise Problem(
+                errors.BODY_TOO_LARGE, f"the line is over {self._max_line_bytes:,} bytes: leave something out"
+            )
+        if len(line.text) >= LARGE_BYTES:
+            time.sleep(HANDOVER)
+        return item_record(parse_json(line.text, "the line"), what="an item with its id", whole="the line")
+
+    async def _import(self, rows: Sequence[Row], results: dict[int, Result], *, check_all: bool = False) -> None:
+        """Where the catalog does not take all at once: those that it takes, with the reason at each other one."""
+        if not rows:
+            return
+        plan = Plan()
+
+        def changes_of(snapshot: Snapshot) -> list[Change]:
+            nonlocal plan
+            plan = plan_of(rows, self._action, snapshot, check_all=check_all)
+            if not plan.records:
+                raise NothingToDo
+            return plan.changes
+
+        try:
+            await self._carry_out(changes_of)
+        except NothingToDo:
+            pass
+        except CatalogError as error:
+            if check_all:
+                await self._import_apart(rows, plan, results, error)
+            else:
+                await self._import(rows, results, check_all=True)
+            return
+        except Exception as error:
+            problem = _failure(error)
+            results.update({row.index: problem for row in rows})
+            return
+        results.update(plan.results)
+
+    async def _import_apart(
+        self, rows: Sequence[Row], plan: Plan, results: dict[int, Result], error: CatalogError
+    ) -> None:
+        """Of sound records, which the catalog does not take together: those of items that it has, then, while there is
+        room, new ones. A half that does not fit is halved again, but not the second one where nothing fitted."""
+        new = {row.item_id for row in rows if plan.results[row.index] == "inserted"}
+        known = [row for row in rows if row.item_id not in new]
+        rest = [row for row in rows if row.item_id in new]
+        if known:
+            await self._import(known, results, check_all=True)
+            await self._import(rest, results, check_all=True)
+        elif len(new) > 1:
+            first = set(sorted(new, key=[row.item_id for row in rest].index)[: len(new) // 2])
+            await self._import([row for row in rest if row.item_id in first], results, check_all=True)
+            later = [row for row in rest if row.item_id not in first]
+            if any(results[row.index] == "inserted" for row in rest if row.item_id in first):
+                await self._import(later, results, check_all=True)
+            else:
+                _refuse(later, plan, results, error)
+        else:
+            _refuse(rest, plan, results, error)
+
+    async def _carry_out(self, changes_of: Callable[[Snapshot], Sequence[Change]]) -> None:
+        if self._dry_run:
+            self._tried = await self._catalog_sync.attempt(changes_of, self._tried)
+        else:
+            await self._catalog_sync.change_newest(changes_of)
+
+    def _line(self, index: int, item_id: object, result: Result) -> bytes:
+        line: dict[str, Any] = {"index": index}
+        if isinstance(item_id, str | int) and not isinstance(item_id, bool):
+            line["id"] = str(item_id)[:MAX_ID_SHOWN]
+        if isinstance(result, Problem):
+            members = problem_members(result, f"{self._request_id}-{index}")
+            line["problem"] = members | {"detail": result.detail[:MAX_DETAIL]}
+        else:
+            line["result"] = result
+        return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _refuse(rows: Sequence[Row], plan: Plan, results: dict[int, Result], error: CatalogError) -> None:
+    """Where a line has no problem of its own."""
+    refusal = Problem(errors.INVALID_CHANGE, str(error))
+    for row in rows:
+        found = plan.results[row.index]
+        results[row.index] = found if isinstance(found, Problem) else refusal
+
+
+def _failure(error: Exception) -> Problem:
+    """What a client is told where nothing could be changed. The log has what nobody foresaw."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HistoryUnavailable):
+        return Problem(errors.HISTORY_UNAVAILABLE, "Redis is away or slow: send the line again, which is harmless")
+    if isinstance(error, EngineError):
+        return engine_problem(error)
+    log.error("internal_error", exc_info=error)
+    return Problem(errors.INTERNAL_ERROR, "the log has the reason under this request_id")
