@@ -159,6 +159,72 @@ async def test_the_other_client_pages_and_batches_alike():
     assert results[0].unwrap().items[0].id == "A"
 
 
+ROWS = (
+    json.dumps({"index": 0, "id": "A", "result": "updated"})
+    + "\n"
+    + json.dumps(
+        {"index": 1, "id": "B", "problem": {"status": 404, "code": "item_not_found", "detail": "no such item"}}
+    )
+    + "\n"
+).encode()
+
+
+def pieces(lines):
+    return [lines[i : i + 7] for i in range(0, len(lines), 7)]
+
+
+def check_import(results, request):
+    assert [(result.index, result.id, result.result) for result in results] == [(0, "A", "updated"), (1, "B", None)]
+    assert (results[0].error, results[1].error.code) == (None, "item_not_found")
+    assert (request.method, request.url.path, request.url.query) == (
+        *("POST", "/api/items/import", b"action=update&dry_run=true"),
+    )
+    assert request.headers["Content-Type"] == "application/x-ndjson"
+    assert [json.loads(line) for line in request.content.splitlines()] == [{"id": "A", "price": 3}, {"id": "B"}]
+
+
+RECORDS = [{"id": "A", "price": 3}, {"id": "B"}]
+
+
+async def test_an_import_is_lines_with_a_result_for_each():
+    server = mock_server(httpx.Response(200, content=iter(pieces(ROWS))))
+    check_import(list(server.client().import_items(iter(RECORDS), action="update", dry_run=True)), server.requests[0])
+    server = mock_server(httpx.Response(200, content=ROWS))
+    async with server.async_client() as client:
+        results = [result async for result in client.import_items(RECORDS, action="update", dry_run=True)]
+    check_import(results, server.requests[0])
+
+
+def test_an_import_that_ends_early_says_how_much_is_unknown(monkeypatch):
+    server = mock_server(httpx.Response(200, content=ROWS[: ROWS.index(b"\n") + 5]))
+    results = server.client().import_items(RECORDS)
+    assert next(results).result == "updated"
+    with pytest.raises(ConnectionFailed, match="1 items were not answered"):
+        next(results)
+    for line in (b'{"index": 1, "result": "updated"}\n', b'{"index": 0}\n', b"[]\n", b"no\n"):
+        with pytest.raises(UnexpectedAnswer):
+            list(mock_server(httpx.Response(200, content=line)).client().import_items(RECORDS))
+    monkeypatch.setattr(batch, "MAX_LINES", 1)
+    line = b'{"index": 0, "id": "A", "result": "inserted"}\n'
+    server = mock_server(*(httpx.Response(200, content=line) for _ in range(2)))
+    assert [result.index for result in server.client().import_items(RECORDS, action="create")] == [0, 1]
+    assert len(server.requests) == 2
+
+
+async def test_an_export_is_items():
+    lines = b'{"id": "A", "title": "Tent", "price": 80.0}\n{"id": "B", "title": null, "price": 3}\n'
+    server = mock_server(httpx.Response(200, content=iter(pieces(lines))))
+    items = list(server.client().export_items(filter="price > 2", fields=["price"]))
+    assert [(item.id, item.title, item.fields["price"]) for item in items] == [("A", "Tent", 80.0), ("B", None, 3)]
+    assert server.requests[0].url.params.multi_items() == [("filter", "price > 2"), ("fields", "price")]
+    server = mock_server(httpx.Response(200, content=lines[:-9]))
+    async with server.async_client() as client:
+        found = client.export_items()
+        assert (await anext(found)).id == "A"
+        with pytest.raises(ConnectionFailed, match="in the middle"):
+            await anext(found)
+
+
 @pytest.mark.parametrize("own", [{"relevance": None}, {}], ids=str)
 def test_relevance_is_none_where_a_server_has_not_learned_it(own):
     server = mock_server(ANSWER | {"items": [{"id": "A", "title": "Tent", "score": -1.0, **own}]})

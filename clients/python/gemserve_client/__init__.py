@@ -6,7 +6,7 @@ with Client("http://127.0.0.1:8000", key="gsk_…") as shop:
 """
 
 from gemserve_client.async_client import AsyncClient
-from gemserve_client.batch import BatchResult
+from gemserve_client.batch import BatchResult, ImportResult
 from gemserve_client.client import Client
 from gemserve_client.config import Timeouts
 from gemserve_client.errors import (
@@ -97,6 +97,7 @@ __all__ = [
     "Forbidden",
     "GemserveError",
     "History",
+    "ImportResult",
     "InvalidArgument",
     "InvalidKey",
     "InvalidRequest",

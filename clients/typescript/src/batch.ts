@@ -1,10 +1,10 @@
-/** Many questions in one request: lines of JSON out, and lines of JSON back, each as soon as it is answered. */
+/** Many questions or items in one request: lines of JSON out, and lines of JSON back, each as soon as it is made. */
 
 import { GemserveError, isRecord, parseJson, problemError } from "./errors.js";
-import { parametersOf, type Call } from "./endpoints.js";
+import { parametersOf, query, type Call } from "./endpoints.js";
 import { exactText } from "./json.js";
-import { invalid, isIterable, shown } from "./plain.js";
-import type { Answer, BatchResult, Question } from "./types.js";
+import { invalid, isIterable, plainMembers, shown } from "./plain.js";
+import type { Answer, BatchResult, ExportParameters, ImportOptions, ImportResult, Item, Question } from "./types.js";
 
 export const MAX_LINES = 10_000; // of one request
 
@@ -85,4 +85,91 @@ export async function* batches(questions: Iterable<Question> | AsyncIterable<Que
     part = [];
   }
   if (part.length > 0) yield new Batch(part, start);
+}
+
+/** The lines of an answer that comes in chunks. */
+export class Lines {
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  take(chunk: Uint8Array): string[] {
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = lines.pop() ?? "";
+    return lines.filter((line) => line.trim() !== "");
+  }
+
+  /** Throws where the answer ended in the middle of a line, or with so many items unanswered. */
+  end(requestId: string, unanswered = 0): void {
+    if (unanswered === 0 && this.#rest.trim() === "") return;
+    const detail = `the answer ended early: ${unanswered} items were not answered, send them again`;
+    throw new GemserveError(detail, { code: "connection_failed", requestId });
+  }
+}
+
+/** One request's items, and what is still to come for them. */
+export class Import {
+  readonly #records: readonly unknown[];
+  readonly #start: number;
+  readonly #lines = new Lines();
+  #answered = 0;
+
+  constructor(records: readonly unknown[], start: number) {
+    this.#records = records;
+    this.#start = start;
+  }
+
+  call({ action = "upsert", dryRun = false }: ImportOptions): Call {
+    const lines = this.#records.map((record, i) => exactText(plainMembers(record, `item ${this.#start + i}`)));
+    const path = `/items/import${query({ action, dry_run: dryRun ? true : undefined })}`;
+    return { method: "POST", path, lines: lines.join("\n"), repeat: action === "create" ? "undone" : "harmless" };
+  }
+
+  /** The results that a chunk of the answer completes. */
+  *take(chunk: Uint8Array, requestId: string): Generator<ImportResult> {
+    for (const line of this.#lines.take(chunk)) yield this.#result(line, requestId);
+  }
+
+  /** Throws where the answer ended before everything was answered. */
+  end(requestId: string): void {
+    this.#lines.end(requestId, this.#records.length - this.#answered);
+  }
+
+  #result(line: string, requestId: string): ImportResult {
+    const row = parseJson(line, requestId);
+    if (!isRecord(row) || row["index"] !== this.#answered || !("result" in row || "problem" in row)) {
+      const detail = `a line of an import answers no item: ${line.slice(0, 200)}`;
+      throw new GemserveError(detail, { code: "unexpected_answer", requestId });
+    }
+    const place = { index: this.#start + this.#answered++, id: typeof row["id"] === "string" ? row["id"] : null };
+    const problem = row["problem"];
+    if (problem === undefined) return { ...place, result: row["result"] as NonNullable<ImportResult["result"]> };
+    const status = isRecord(problem) && typeof problem["status"] === "number" ? problem["status"] : 500;
+    return { ...place, error: problemError(status, problem, requestId) };
+  }
+}
+
+/** One for every 10,000 items, taken when its turn comes. */
+export async function* imports(records: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Import> {
+  const later = (records as Partial<AsyncIterable<unknown>> | null | undefined)?.[Symbol.asyncIterator];
+  if (!isIterable(records) && typeof later !== "function") {
+    throw invalid(`records is no list, ${shown(records)}: give a list`);
+  }
+  let part: unknown[] = [];
+  let start = 0;
+  for await (const record of records) {
+    part.push(record);
+    if (part.length < MAX_LINES) continue;
+    yield new Import(part, start);
+    start += part.length;
+    part = [];
+  }
+  if (part.length > 0) yield new Import(part, start);
+}
+
+export function exporting(parameters: ExportParameters): Call {
+  return { method: "GET", path: `/items/export${query({ ...parameters })}` };
+}
+
+export function itemOf(line: string, requestId: string): Item {
+  return parseJson(line, requestId) as Item;
 }

@@ -1,6 +1,6 @@
 /** The client of a gemserve server. */
 
-import { Batch, batches } from "./batch.js";
+import { Batch, batches, exporting, imports, itemOf, Lines } from "./batch.js";
 import { MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query } from "./endpoints.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
@@ -8,14 +8,18 @@ import { idText, members, plain, plainId, plainList, plainMembers, plainRecord, 
 import type {
   Activation,
   Answer,
+  AuditPage,
   BasketParameters,
   BatchResult,
   BrowseParameters,
   Change,
   Erasure,
   Event,
+  ExportParameters,
   History,
   Id,
+  ImportOptions,
+  ImportResult,
   Item,
   ItemRecord,
   Key,
@@ -34,7 +38,6 @@ import type {
   SynonymSet,
   SynonymsDeleted,
   SynonymsPage,
-  AuditPage,
   SynonymsWritten,
   Traffic,
   Version,
@@ -123,6 +126,35 @@ export class GemserveClient {
     options: CallOptions & { ordered?: boolean } = {},
   ): AsyncGenerator<BatchResult> {
     for await (const batch of batches(questions)) yield* this.#results(batch, options);
+  }
+
+  /**
+   * Writes items, each with its `id`: 10,000 a request, a thousand at a time; a result for each, in order. Leaving the
+   * loop ends the import.
+   */
+  async *importItems(
+    records: Iterable<Record<string, unknown>> | AsyncIterable<Record<string, unknown>>,
+    options: CallOptions & ImportOptions = {},
+  ): AsyncGenerator<ImportResult> {
+    for await (const part of imports(records)) {
+      let last = "";
+      for await (const [chunk, requestId] of this.#connection.stream(part.call(options), options)) {
+        yield* part.take(chunk, requestId);
+        last = requestId;
+      }
+      part.end(last);
+    }
+  }
+
+  /** All items that the catalog has when it begins, available or not, as an import takes them. */
+  async *exportItems(parameters: ExportParameters = {}, options?: CallOptions): AsyncGenerator<Item> {
+    const lines = new Lines();
+    let last = "";
+    for await (const [chunk, requestId] of this.#connection.stream(exporting(parameters), options)) {
+      last = requestId;
+      for (const line of lines.take(chunk)) yield itemOf(line, requestId);
+    }
+    lines.end(last);
   }
 
   /**

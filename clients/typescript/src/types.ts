@@ -120,3 +120,20 @@ export interface KeyLimits {
 export type BatchResult =
   | { index: number; question: Question; answer: Answer; error?: undefined }
   | { index: number; question: Question; error: import("./errors.js").GemserveError; answer?: undefined };
+
+export interface ImportOptions {
+  /** upsert unless given: whole items. `update`: the columns that each names; `emplace`: as update, or new items too. */
+  action?: "create" | "upsert" | "update" | "emplace";
+  /** Only checks. */
+  dryRun?: boolean;
+}
+
+/** What came of one item of an import, the `index`-th that was sent. */
+export type ImportResult =
+  | { index: number; id: string | null; result: "inserted" | "replaced" | "updated" | "unchanged"; error?: undefined }
+  | { index: number; id: string | null; error: import("./errors.js").GemserveError; result?: undefined };
+
+export interface ExportParameters {
+  filter?: string;
+  fields?: readonly string[];
+}

@@ -11,6 +11,7 @@ import orjson
 import structlog
 
 from catalog.data.changes import Change
+from catalog.data.reading.id_text import id_text
 from catalog.errors import CatalogError
 from catalog.snapshot import Snapshot
 from server.api.bulk.lines import Line
@@ -89,7 +90,7 @@ class Importer:
         for line in chunk:
             try:
                 rows.append(Row(line.index, self._record(line)))
-                ids[line.index] = rows[-1].record.get("item_id")
+                ids[line.index] = id_text(rows[-1].record.get("item_id"))
             except Problem as problem:
                 results[line.index] = problem
         return rows
@@ -162,8 +163,8 @@ class Importer:
 
     def _line(self, index: int, item_id: object, result: Result) -> bytes:
         line: dict[str, Any] = {"index": index}
-        if isinstance(item_id, str | int) and not isinstance(item_id, bool):
-            line["id"] = str(item_id)[:MAX_ID_SHOWN]
+        if isinstance(item_id, str):
+            line["id"] = item_id[:MAX_ID_SHOWN]
         if isinstance(result, Problem):
             members = problem_members(result, f"{self._request_id}-{index}")
             line["problem"] = members | {"detail": result.detail[:MAX_DETAIL]}

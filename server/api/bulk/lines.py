@@ -66,10 +66,10 @@ class BodyLines:
     def _lines(self, ended: Sequence[bytes]) -> list[Line]:
         """ended: what completes the line that has begun, then whole lines."""
         self._keep(ended[0])
-        too_long = self._rest_bytes > self._max_line_bytes
-        first = None if too_long else b"".join(self._rest)
+        first = None if self._rest_bytes > self._max_line_bytes else b"".join(self._rest)
         self._rest, self._rest_bytes = [], 0
-        texts = (None if text is None else text.strip() for text in (first, *ended[1:]))
+        others = (None if len(text) > self._max_line_bytes else text for text in ended[1:])
+        texts = (None if text is None else text.strip() for text in (first, *others))
         lines = [Line(self._count + at, text) for at, text in enumerate(text for text in texts if text != b"")]
         self._count += len(lines)
         return lines

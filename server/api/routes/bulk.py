@@ -1,7 +1,7 @@
 """Many items in one request: what a shop's own systems send every night, and take away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -40,7 +40,7 @@ router = APIRouter(tags=["items"])
     status_code=200,
     response_class=EarlyResponse,
     dependencies=[require("admin")],
-    responses={200: {"model": ImportLineBody}} | problems(400, 403, 413, 414, 415, 422, 500),
+    responses={200: {"model": ImportLineBody}, **problems(400, 403, 413, 414, 415, 422, 500)},
     openapi_extra={"requestBody": BODY} | query_of(ImportParameters),
 )
 async def import_items(
@@ -51,6 +51,7 @@ async def import_items(
     A line that cannot be taken has its problem, and the others count. What was answered is kept, whatever comes later.
     """
     parameters = read_query(request, ImportParameters)
+    request.state.only_checks = parameters.dry_run  # which the audit log need not have
     most = runner.max_line_bytes
     if check_media_type(request, NDJSON) == NDJSON:
         lines = BodyLines(request.stream(), most)
@@ -71,9 +72,10 @@ async def import_items(
 
 @router.get(
     "/items/export",
+    status_code=200,
     response_class=LineResponse,
     dependencies=[require("read")],
-    responses={200: {"model": ItemBody}} | problems(414, 422, 500),
+    responses={200: {"model": ItemBody}, **problems(414, 422, 500)},
     openapi_extra=query_of(ExportParameters),
 )
 async def export_items(request: Request, deployments: DeploymentsDep, admission: AdmissionDep) -> Response:
@@ -86,7 +88,7 @@ async def export_items(request: Request, deployments: DeploymentsDep, admission:
     return LineResponse(exported(table, await asyncio.to_thread(part.rows, wanted)))
 
 
-async def _windows(texts: list[bytes]) -> AsyncIterator[list[Line]]:
+async def _windows(texts: list[bytes]) -> AsyncGenerator[list[Line], None]:
     yield [Line(index, text) for index, text in enumerate(texts)]
 
 

@@ -41,6 +41,8 @@ class AuditMiddleware:
 
 def _is_change(scope: Scope) -> bool:
     needed = scope["state"].get("scope")
+    if scope["state"].get("only_checks"):
+        return False
     return bool(needed == "admin" or (needed == "write" and scope["route"].path_format != EVENTS))
 
 

@@ -112,6 +112,7 @@ async def test_what_changes_nothing_is_not_noted(shop: Shop) -> None:
     await shop.client.post("/search", json={"q": "tent"})
     await shop.client.put("/items/item-4", json={"price": "many"})
     await shop.client.delete("/items/nobody-has-it")
+    assert (await shop.client.post("/items/import?dry_run=true", json=[{"id": "item-4"}])).status_code == 200
     await shop.client.post("/admin/models/none/activate")
     await shop.client.put("/items/item-4", json={"price": 3}, headers={"X-API-Key": "gsk_typo"})
     assert await log_of(shop) == []
