@@ -97,6 +97,7 @@ ANSWERS = {
     "POST /search": ("/search", {"q": "title", "k": 50, "history": [THEIRS]}),
     "GET /recommend": ("/recommend?user=ada&k=50&exclude_seen=false&explain=true", None),
     "POST /recommend": ("/recommend", {"history": [THEIRS, MINE[1]], "k": 50, "exclude_seen": False}),
+    "GET /items": ("/items?k=50", None),
     "GET /items/{item_id}/similar": (f"/items/{MINE[4]}/similar?k=50", None),
     "POST /similar": ("/similar", {"items": [MINE[4], MINE[4]], "k": 50}),
     "GET /items": ("/items?k=50", None),
