@@ -100,7 +100,6 @@ ANSWERS = {
     "GET /items": ("/items?k=50", None),
     "GET /items/{item_id}/similar": (f"/items/{MINE[4]}/similar?k=50", None),
     "POST /similar": ("/similar", {"items": [MINE[4], MINE[4]], "k": 50}),
-    "GET /items": ("/items?k=50", None),
     "GET /popular": ("/popular?k=50&user=ada", None),
     "GET /trending": ("/trending?k=50&user=ada", None),
     "GET /latest": ("/latest?k=50&user=ada", None),
