@@ -5501,7 +5501,10 @@ export interface operations {
                 filter?: string | null;
                 /**
                  * @description columns that are wanted, with commas; `id` always comes
-                 * @example title,price
+                 * @example [
+                 *       "title",
+                 *       "price"
+                 *     ]
                  */
                 fields?: string[] | null;
             };
