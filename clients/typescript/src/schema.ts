@@ -7925,6 +7925,7 @@ export interface operations {
                      *           "type": "purchase",
                      *           "timestamp": 1795200000000,
                      *           "event_id": "order-17-1",
+                     *           "value": 200,
                      *           "title": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine"
                      *         }
                      *       ],
