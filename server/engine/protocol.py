@@ -105,6 +105,22 @@ class Ranking:
     scores: tuple[float, ...]
     level_scores: tuple[tuple[float, ...], ...] | None = None
 
+    def at(self, places: Sequence[int]) -> "Ranking":
+        """The leaves at some places, in the order of these."""
+        levels = self.level_scores
+        return Ranking(
+            tuple(self.leaves[place] for place in places),
+            tuple(self.scores[place] for place in places),
+            None if levels is None else tuple(levels[place] for place in places),
+        )
+
+    def then(self, later: "Ranking") -> "Ranking":
+        """This one, and another behind it."""
+        levels = None
+        if self.level_scores is not None and later.level_scores is not None:
+            levels = self.level_scores + later.level_scores
+        return Ranking(self.leaves + later.leaves, self.scores + later.scores, levels)
+
     @classmethod
     def of(cls, leaves: NDArray[Any], scores: NDArray[Any], level_scores_KL: NDArray[Any] | None = None) -> "Ranking":
         """A ranking from arrays. Raises EngineError if a score is not a finite number."""

@@ -122,7 +122,7 @@ class QueryPlan:
 
     def request_without_history(self, ranking: Ranking) -> RankRequest | None:
         """To score the items of the result as for somebody without a history; None where that changes nothing."""
-        leaves = self._above_min_score(ranking).leaves
+        leaves = self.above_min_score(ranking).leaves
         if not self._window or not leaves:
             return None
         return RankRequest(
@@ -147,7 +147,7 @@ class QueryPlan:
         guided_by: what guided the ranking; None for the model alone.
         calibration: how its scores become probabilities.
         """
-        ranking = self._above_min_score(ranking)
+        ranking = self.above_min_score(ranking)
         relevances = relevances_of(ranking.scores, calibration, guided_by)
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
         explanations = (
@@ -189,14 +189,12 @@ class QueryPlan:
             return reasons, [None] * len(leaves)
         return reasons, guided_by.priors.matches(self._text, guided_by.words, texts)
 
-    def _above_min_score(self, ranking: Ranking) -> Ranking:
-        """Without what scores less than the query wants; the best come first."""
+    def above_min_score(self, ranking: Ranking) -> Ranking:
+        """Without what scores less than the query wants, in the same order."""
         least = self._query.min_score
         if least is None:
             return ranking
-        kept = sum(score >= least for score in ranking.scores)
-        levels = ranking.level_scores
-        return Ranking(ranking.leaves[:kept], ranking.scores[:kept], None if levels is None else levels[:kept])
+        return ranking.at([place for place, score in enumerate(ranking.scores) if score >= least])
 
     def _known(self, item_id: str) -> int:
         """The leaf of an item that is there; one outside of the part that may be seen is none. Raises Problem."""

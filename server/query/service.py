@@ -120,7 +120,8 @@ class Service:
         if query.kind == "browse":
             items, counts, fallback = await listing.browse()
             quality.degraded |= query.shelf != "popular" and deployment.catalog.priors.behind
-            said = {"counts": counts, "fallback": fallback, "degraded": quality.degraded}
+            groups = await listing.groups(items)
+            said = {"counts": counts, "groups": groups, "fallback": fallback, "degraded": quality.degraded}
             return self._result(query, page, deployment, searcher, items, **said)
         async with (
             guide.beside(plan.past) as asked,
@@ -151,6 +152,7 @@ class Service:
             understood=reading.understood,
             fit=None if guided_by is None else guided_by.fit,
             counts=counts,
+            groups=await listing.groups(items),
             degraded=quality.degraded,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, Literal
 
 from catalog.data.events import EventType
@@ -21,6 +22,7 @@ __all__ = [
     "Counts",
     "Explanation",
     "Fallback",
+    "Group",
     "Kind",
     "LevelProbability",
     "Query",
@@ -62,6 +64,9 @@ class Query:
         shelf: of a look at all that there is, what comes in front (`server/query/listing/shelves.py`).
         items: those that the shelf is about: of "bought_together", what was taken with them.
         sort_by: columns to sort by (`catalog/facets/order.py`); None for the order of relevance.
+        group_by, group_limit: a column, of each value of which no more items than so many come over all pages.
+        max_per: further columns with such numbers, `brand:3`.
+        diversity: how much the items of a page shall differ, from 0 to 1; 0 for the best ones.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -94,6 +99,10 @@ class Query:
     shelf: Shelf = "popular"
     items: tuple[str, ...] = ()
     sort_by: str | None = None
+    group_by: str | None = None
+    group_limit: int = 1
+    max_per: str | None = None
+    diversity: float = 0.0
     guidance: bool | None = None
     within: str | None = None
 
@@ -136,6 +145,9 @@ class Query:
             self.shelf,
             self.items,
             self.sort_by,
+            None if self.group_by is None else [self.group_by, self.group_limit],
+            self.max_per,
+            self.diversity,
             self.guidance,
             self.within,
         )
@@ -214,6 +226,18 @@ class Counts:
     facets: Mapping[str, Facet]
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The items of an answer that have one value of the column by which it is grouped, or one item without a value.
+
+    size: how many such items the query allows, shown or not.
+    """
+
+    value: str | float | bool | datetime | date | None
+    size: int
+    item_ids: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
     """The items found, the best first.
@@ -224,6 +248,7 @@ class QueryResult:
     fit: how well the catalog fits the text; None where there is none, or nobody knows without guidance.
     counts: None where nothing was to be counted.
     fallback: what is shown in the place of what was asked for; None where that is shown.
+    groups: in the order of the first item of each; None where nothing was to be grouped.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -236,6 +261,7 @@ class QueryResult:
     fit: Fit | None = None
     counts: Counts | None = None
     fallback: Fallback | None = None
+    groups: Sequence[Group] | None = None
     model: str
     catalog_version: int
     degraded: bool

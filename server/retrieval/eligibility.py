@@ -73,6 +73,15 @@ class EligibleItems:
         async with holding as filter_id:
             yield filter_id
 
+    @asynccontextmanager
+    async def only(self, member_N: NDArray[np.bool_]) -> AsyncIterator[int]:
+        """The engine's filter bitmap of some of what may be shown, for one request. member_N: which items, bool [N].
+
+        Raises EngineError.
+        """
+        async with self._sets.once(member_N & self._shown_N) as filter_id:
+            yield filter_id
+
     async def within(self, expression: str | None) -> EligibleItems:
         """The part of them for whoever may see only items that meet a filter; None for all.
 

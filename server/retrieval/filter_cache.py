@@ -59,6 +59,15 @@ class FilterCache:
             await self._make_room()
             yield number
 
+    @asynccontextmanager
+    async def once(self, member_N: Mask) -> AsyncIterator[int]:
+        """The number of a set that is forgotten at the end of the block, as no other request has it."""
+        installed = asyncio.ensure_future(self._install(member_N))
+        try:
+            yield await asyncio.shield(installed)
+        finally:
+            await self._retire(RefCounted(installed))
+
     async def retire(self) -> None:
         """Forget all, once nobody uses any."""
         held, self._sets = list(self._sets.values()), {}

@@ -62,21 +62,22 @@ class Counting:
         return await asyncio.to_thread(self._count_matching, match_N)
 
     def _count_allowed(self, only_N: NDArray[np.bool_] | None) -> Counted:
-        allowed = self._allowed()
+        allowed = self.allowed()
         if only_N is not None:
             allowed = allowed.only(only_N)
         return Counted(allowed, self._counts(allowed, "allowed"))
 
     def _count_matching(self, match_N: NDArray[np.uint8] | None) -> Counted:
         """match_N: as `Guide.matching` gives it."""
-        allowed = self._allowed()
+        allowed = self.allowed()
         level = 0 if match_N is None else int(match_N[allowed.all_N].max(initial=0))  # all words, or else some
         if match_N is None or level == 0:
             return Counted(allowed, None)
         matching = allowed.only(match_N >= level)
         return Counted(matching, self._counts(matching, "matching"))
 
-    def _allowed(self) -> CountedItems:
+    def allowed(self) -> CountedItems:
+        """What the query allows. For threads. Raises FilterError."""
         return counted_items(
             self._searcher.eligible,
             self._searcher.facets,

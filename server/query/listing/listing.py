@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+
+import numpy as np
+from numpy.typing import NDArray
 
 from server.engine.protocol import Ranking, RankRequest
 from server.query.guide import Guide
 from server.query.listing.counting import Counted, Counting
 from server.query.listing.shelves import merits_of
 from server.query.listing.sorting import Sorting
+from server.query.listing.variety import Variety
 from server.query.plan import QueryPlan
 from server.query.reading import Reading
-from server.query.types import Counts, Fallback, Query, ResultItem
+from server.query.types import Counts, Fallback, Group, Query, ResultItem
 from server.retrieval.live_catalog import Searcher
 from server.retrieval.prior_source import PriorSource
 
@@ -21,7 +25,7 @@ __all__ = ["Listing"]
 
 
 class Listing:
-    """Counts and sorts for one query."""
+    """Counts, sorts and groups for one query."""
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Listing:
         self._source = source
         self._counting = Counting(query, reading, plan, searcher, guide)
         self._sorting = Sorting(query, searcher, source, max_width)
+        self._variety = Variety(query, plan, searcher, self._counting, max_width)
         self._wanted = query.counts
         self._making: asyncio.Task[Counted] | None = None
 
@@ -62,17 +67,21 @@ class Listing:
     ) -> tuple[Ranking, Counts | None]:
         """The items of the answer, and what it counts. request: for those that are best. Raises FilterError."""
         if self._making is None:
-            return await rank(request), None
+            return await self._variety.best(request, rank), None
         counts: Counts | None
         if not self._sorting.by_columns:
-            ranking = await rank(request)
+            ranking = await self._variety.best(request, rank)
             counted = await self._making
             counts = counted.counts or await self._counting.of_answer(counted.items, ranking.leaves)
             return ranking, counts
         counted = await self._making
         if counted.counts is not None:
-            return await self._sorting.rank(counted.items.all_N, self._plan.shown, request, rank), counted.counts
-        ranking = self._sorting.sorted(await rank(request))
+
+            async def ask(of_N: NDArray[np.bool_]) -> Ranking:
+                return await self._sorting.rank(of_N, self._plan.shown, request, rank)
+
+            return await self._variety.in_order(counted.items.all_N, self._plan.shown, ask), counted.counts
+        ranking = self._sorting.sorted(await self._variety.best(request, rank))
         return ranking, await self._counting.of_answer(counted.items, ranking.leaves)
 
     async def browse(self) -> tuple[list[ResultItem], Counts | None, Fallback | None]:
@@ -80,6 +89,15 @@ class Listing:
         it counts, and what it shows in the shelf's place. Raises FilterError."""
         merits = await merits_of(self._query, self._plan.about, self._searcher, self._source)
         counted = await self._counting.counted(merits.only_N)
-        leaves = await self._sorting.by_merits(merits, counted.items.all_N, self._plan.shown)
+
+        async def ask(of_N: NDArray[np.bool_]) -> Ranking:
+            leaves = await self._sorting.by_merits(merits, of_N, self._plan.shown)
+            return Ranking(tuple(leaves), (0.0,) * len(leaves))
+
+        leaves = list((await self._variety.in_order(counted.items.all_N, self._plan.shown, ask)).leaves)
         items = self._plan.unranked_items(leaves, merits.scores(leaves), merits.reasons(leaves))
         return items, counted.counts, merits.fallback(leaves)
+
+    async def groups(self, items: Sequence[ResultItem]) -> list[Group] | None:
+        """The groups of the items of an answer; None where it is not grouped."""
+        return await self._variety.groups([item.item_id for item in items])

@@ -92,12 +92,7 @@ class Sorting:
         """The first items of a ranking in the order of the columns; those that are equal stay as they are."""
         row_K = np.array(ranking.leaves, np.int64)
         order = np.argsort(places(self._before, self._searcher.facets, row_K), kind="stable")[: self._k].tolist()
-        levels = ranking.level_scores
-        return Ranking(
-            tuple(ranking.leaves[place] for place in order),
-            tuple(ranking.scores[place] for place in order),
-            None if levels is None else tuple(levels[place] for place in order),
-        )
+        return ranking.at(order)
 
     def _window(self, counted_N: NDArray[np.bool_], shown: Sequence[int]) -> Window:
         row_K = _without(counted_N, shown)

@@ -112,6 +112,12 @@ class FacetStatsBody(BaseModel):
     sum: float | None = Field(description="null for dates and times")
 
 
+class GroupBody(BaseModel):
+    value: str | float | bool | None = Field(description="of the column; null for an item without one")
+    size: int = Field(description="how many items of this value the query allows, shown or not")
+    items: list[str] = Field(description="ids of the items of this answer that have it, as they stand in `items`")
+
+
 class AnswerBody(BaseModel):
     request_id: str
     items: list[ShownItemBody]
@@ -155,6 +161,9 @@ class AnswerBody(BaseModel):
         description="`popular`: nothing of what was asked for is known, as no item trends, and the popular items are"
         " shown in its place; null elsewhere",
     )
+    groups: list[GroupBody] | None = Field(
+        None, description="of `group_by`: the groups of the items, in the order of the first item of each"
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -179,6 +188,10 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
         body |= _counts_body(result.counts)
     if result.fallback is not None:
         body["fallback"] = result.fallback
+    if result.groups is not None:
+        body["groups"] = [
+            {"value": group.value, "size": group.size, "items": group.item_ids} for group in result.groups
+        ]
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood

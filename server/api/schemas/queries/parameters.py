@@ -148,6 +148,23 @@ class ListParameters(RequestModel):
             examples=["price:asc,_relevance:desc"],
         ),
     ] = None
+    group_by: Annotated[
+        str | None,
+        Field(
+            description="a column: of each of its values at most `group_limit` items come, over all pages. Items"
+            " without a value are each a group of their own",
+            examples=["parent_id"],
+        ),
+    ] = None
+    group_limit: Annotated[WholeNumber, Field(ge=1, le=10, description="items of each value of `group_by`")] = 1
+    max_per: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_SORT_LENGTH,
+            description="columns, at most three, and how many items of each of their values come over all pages",
+            examples=["brand:3"],
+        ),
+    ] = None
     facets: Annotated[
         list[str] | None,
         Field(max_length=MAX_FIELDS),
@@ -187,6 +204,9 @@ class ListParameters(RequestModel):
             disjunctive_facets=self.disjunctive_facets,
             total=self.total,
             sort_by=self.sort_by,
+            group_by=self.group_by,
+            group_limit=self.group_limit,
+            max_per=self.max_per,
             **particulars,
         )
 
@@ -210,6 +230,15 @@ class Parameters(ListParameters):
         Number | None, Field(allow_inf_nan=False, description="items of a lower score are left out")
     ] = None
     explain: Annotated[bool, Field(description="say how likely every code was, and what the history did")] = False
+    diversity: Annotated[
+        Number,
+        Field(
+            ge=0,
+            le=1,
+            description="how much the items of a page differ from each other: 0 for the best ones, 1 for those of the"
+            " best max(5k, 50) that are least alike",
+        ),
+    ] = 0.0
     guidance: Annotated[
         bool | None,
         Field(
@@ -223,6 +252,9 @@ class Parameters(ListParameters):
         if self.min_score is not None and self.sort_by is not None:
             text = "goes with the order of relevance only: leave out either it or sort_by"
             raise PydanticCustomError("two_orders", text, {"field": "min_score"})
+        if self.diversity > 0 and self.sort_by is not None:
+            text = "goes with the order of relevance only: leave out either it or sort_by"
+            raise PydanticCustomError("two_orders", text, {"field": "diversity"})
         return self
 
     def _query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
@@ -232,6 +264,7 @@ class Parameters(ListParameters):
             candidates=self.candidates,
             min_score=self.min_score,
             explain=self.explain,
+            diversity=self.diversity,
             guidance=self.guidance,
             **particulars,
         )
@@ -301,6 +334,9 @@ class SearchParameters(PersonalParameters):
         if self.min_score is not None and self.q == EVERYTHING:
             text = "goes with a search for words only: leave it out, or write words in q"
             raise PydanticCustomError("no_scores", text, {"field": "min_score"})
+        if self.diversity > 0 and self.q == EVERYTHING:
+            text = "goes with a search for words only: leave it out, or write words in q"
+            raise PydanticCustomError("no_scores", text, {"field": "diversity"})
         return self
 
     def to_query(self, request_id: str) -> Query:
