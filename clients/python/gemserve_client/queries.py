@@ -42,6 +42,8 @@ class Question:
     cursor            `next_cursor` of an answer to the same question
     filter            only items that meet an expression, as in `category = "Tents" and price < 200`
     sort_by           columns to sort by, as in "price:asc,brand:desc"; "_relevance" is the order without
+    group_by, group_limit  a column, of each value of which at most so many items come, 1 to 10, over all pages
+    max_per           further columns with such numbers, as in "brand:3,season:5"
     fields            the columns of an item that come back; id, score, relevance and reason always do
     facets            columns whose values are counted; "*": all but ids, titles and descriptions
     max_facet_values  values of each that are told, 1 to 100
@@ -56,6 +58,9 @@ class Question:
     cursor: str | None = None
     filter: str | None = None
     sort_by: str | None = None
+    group_by: str | None = None
+    group_limit: int | None = None
+    max_per: str | None = None
     fields: Iterable[str] | None = None
     facets: Iterable[str] | None = None
     max_facet_values: int | None = None
@@ -137,6 +142,7 @@ class RankedQuestion(Question):
 
     candidates        rank these items only: a list, set, array or generator of ids
     min_score         leave out items of a lower score
+    diversity         how much the items of a page differ from each other, from 0 to 1
     explain           add an explanation to every item
     guidance          join what words, clicks and people's habits say with the model, which servers do unless they are
                       set up otherwise; False: the model alone
@@ -144,6 +150,7 @@ class RankedQuestion(Question):
 
     candidates: Iterable[str | int] | None = None
     min_score: float | None = None
+    diversity: float | None = None
     explain: bool | None = None
     guidance: bool | None = None
 

@@ -155,6 +155,15 @@ class FacetStats(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Body):
+    """The ids of an answer's items that have one value of `group_by`; `size`: how many such items are allowed."""
+
+    value: str | float | bool | None = None
+    size: int
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Body):
     """Items, the best first. `next_cursor` asks for the next page; `degraded`: the history could not be read, or
     what guides the search took too long or lacks the newest events. `fit` of a guided search: "all", "some", or "none",
@@ -164,6 +173,7 @@ class Answer(Body):
     Where `facets` or `total` ask for it: `total` items are counted, as `total_is` says: those that are "allowed", those
     "matching" the words of a search, or those of the "answer". `facetDistribution`: of each column how many of them
     have each value; `facetStats`: of numbers and times; `facetValues`: how many values there are, told or not.
+    `groups`: where `group_by` asks for them.
     """
 
     request_id: str
@@ -182,6 +192,7 @@ class Answer(Body):
     facetDistribution: Mapping[str, Mapping[str, int]] | None = None
     facetStats: Mapping[str, FacetStats] | None = None
     facetValues: Mapping[str, int] | None = None
+    groups: tuple[Group, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -753,6 +753,11 @@ export interface components {
              */
             fallback?: "popular" | null;
             /**
+             * Groups
+             * @description of `group_by`: the groups of the items, in the order of the first item of each
+             */
+            groups?: components["schemas"]["GroupBody"][] | null;
+            /**
              * Model
              * @description version of the bundle that answered
              */
@@ -914,6 +919,24 @@ export interface components {
              * @description null for dates and times
              */
             sum: number | null;
+        };
+        /** GroupBody */
+        GroupBody: {
+            /**
+             * Value
+             * @description of the column; null for an item without one
+             */
+            value: string | number | boolean | null;
+            /**
+             * Size
+             * @description how many items of this value the query allows, shown or not
+             */
+            size: number;
+            /**
+             * Items
+             * @description ids of the items of this answer that have it, as they stand in `items`
+             */
+            items: string[];
         };
         /** HistoryBody */
         HistoryBody: {
@@ -1473,6 +1496,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -1489,6 +1518,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike */
+                diversity?: number;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
                 /**
@@ -1742,6 +1773,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -1785,6 +1834,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -2074,6 +2129,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -2090,6 +2151,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike */
+                diversity?: number;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
                 /**
@@ -2287,6 +2350,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -2330,6 +2411,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -2546,6 +2633,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -2562,6 +2655,8 @@ export interface operations {
                 min_score?: number | null;
                 /** @description say how likely every code was, and what the history did */
                 explain?: boolean;
+                /** @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike */
+                diversity?: number;
                 /** @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone */
                 guidance?: boolean | null;
                 /** @description another name of `k` */
@@ -2737,6 +2832,12 @@ export interface operations {
                  * @example price:asc,_relevance:desc
                  */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /**
                  * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                  * @example [
@@ -3073,6 +3174,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -3261,6 +3368,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -3449,6 +3562,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -3637,6 +3756,12 @@ export interface operations {
                 fields?: string[] | null;
                 /** @description columns to sort by, the first counts most, at most three: `price:asc,brand:desc`. `_relevance` stands for the order without it, which is also that of items that are equal. Items without a value come last. All items that are counted are sorted; `total_is` of the answer says which */
                 sort_by?: string | null;
+                /** @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own */
+                group_by?: string | null;
+                /** @description items of each value of `group_by` */
+                group_limit?: number;
+                /** @description columns, at most three, and how many items of each of their values come over all pages */
+                max_per?: string | null;
                 /** @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted */
                 facets?: string[] | null;
                 /** @description values of a column that are told, the commonest */
@@ -3866,6 +3991,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -3909,6 +4052,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -4133,6 +4282,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4181,6 +4348,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -4281,6 +4454,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4329,6 +4520,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -4410,6 +4607,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4459,6 +4674,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
+                    /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
@@ -4505,6 +4726,24 @@ export interface operations {
                      * @example price:asc,_relevance:desc
                      */
                     sort_by?: string | null;
+                    /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
@@ -4575,6 +4814,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4623,6 +4880,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -4723,6 +4986,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4771,6 +5052,12 @@ export interface operations {
                      * @default false
                      */
                     explain?: boolean;
+                    /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
                     /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
@@ -4852,6 +5139,24 @@ export interface operations {
                      */
                     sort_by?: string | null;
                     /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
+                    /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted
                      */
@@ -4901,6 +5206,12 @@ export interface operations {
                      */
                     explain?: boolean;
                     /**
+                     * Diversity
+                     * @description how much the items of a page differ from each other: 0 for the best ones, 1 for those of the best max(5k, 50) that are least alike
+                     * @default 0
+                     */
+                    diversity?: number;
+                    /**
                      * Guidance
                      * @description join what words, clicks and people's habits say with the model, inside the search, as the server does unless it is told otherwise; false: the model alone
                      */
@@ -4947,6 +5258,24 @@ export interface operations {
                      * @example price:asc,_relevance:desc
                      */
                     sort_by?: string | null;
+                    /**
+                     * Group By
+                     * @description a column: of each of its values at most `group_limit` items come, over all pages. Items without a value are each a group of their own
+                     * @example parent_id
+                     */
+                    group_by?: string | null;
+                    /**
+                     * Group Limit
+                     * @description items of each value of `group_by`
+                     * @default 1
+                     */
+                    group_limit?: number;
+                    /**
+                     * Max Per
+                     * @description columns, at most three, and how many items of each of their values come over all pages
+                     * @example brand:3
+                     */
+                    max_per?: string | null;
                     /**
                      * Facets
                      * @description columns whose values are counted, in a URL with commas; `*`: all but ids, titles and descriptions. `total_is` of the answer says what is counted

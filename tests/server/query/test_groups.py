@@ -60,14 +60,15 @@ QUESTIONS: list[tuple[str, dict[str, object]]] = [
 async def test_pages_show_exactly_the_best_of_which_no_value_has_too_many(
     shop: Shop, path: str, question: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where every item is ranked; also where those that are full are a filter of their own."""
+    """Of the order without caps, also where those that are full are a filter of their own."""
     shop.client._transport.app.state.parts.service._beam_width = 50  # type: ignore[attr-defined]
     ranked = await pages(shop, path, **question, k=200)
+    page_by_page = await pages(shop, path, **question, k=4)
     for asked, limits in CAPS:
-        expected = capped(ranked, limits)
         monkeypatch.setattr(variety, "MAX_LISTED", 2_000)
-        assert await shop.ids(path, **question, **asked, k=200) == expected
-        assert await pages(shop, path, **question, **asked, k=3) == expected
+        assert await shop.ids(path, **question, **asked, k=200) == capped(ranked, limits)
+        expected = capped(page_by_page, limits)
+        assert await pages(shop, path, **question, **asked, k=4) == expected
         monkeypatch.setattr(variety, "MAX_LISTED", -1)
         assert await pages(shop, path, **question, **asked, k=4) == expected
 
