@@ -11,6 +11,8 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from catalog.bundle.disk import remedy
+from server.analytics.collector import Collector
 from server.api.batch import BatchRunner
 from server.api.dependencies import Parts
 from server.api.event_ingest import EventIngestor
@@ -18,7 +20,7 @@ from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
 from server.api.routes import batch, bulk, events, items, operations, search, shelves, static, synonyms, users
-from server.api.routes.admin import audit, keys, models, traffic
+from server.api.routes.admin import analytics, audit, keys, models, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
@@ -28,7 +30,7 @@ from server.api.transport.request_body import RequestBodyMiddleware
 from server.auth.authorizer import Authorizer
 from server.auth.keyring import Keyring
 from server.auth.rate_limit import RateLimit, RateLimiter
-from server.core.errors import HistoryUnavailable
+from server.core.errors import HistoryUnavailable, StartupError
 from server.core.settings import Settings
 from server.core.tracing import TracingMiddleware, otlp_provider
 from server.query.admission import AdmissionQueue
@@ -41,8 +43,9 @@ from server.serving.manager import DeploymentManager
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import AuditLog, ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
+from server.storage.protocol import AnswerLog, AuditLog, ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
 from server.storage.redis_history import RedisHistory
+from server.storage.shared.answer_log import RedisAnswerLog
 from server.storage.shared.audit_log import RedisAuditLog
 from server.storage.shared.change_log import RedisChanges
 from server.storage.shared.state import RedisSplit, RedisSynonyms
@@ -71,6 +74,10 @@ def connect_synonyms(settings: Settings) -> SynonymStore:
     return RedisSynonyms(settings.storage)
 
 
+def connect_answers(settings: Settings) -> AnswerLog:
+    return RedisAnswerLog(settings.storage)
+
+
 def connect_audit(settings: Settings) -> AuditLog:
     return RedisAuditLog(settings.storage)
 
@@ -92,6 +99,7 @@ def create_app(
     keep: Callable[[Settings], ChangeStore] = connect_changes,
     keep_split: Callable[[Settings], SplitStore] = connect_split,
     keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
+    keep_answers: Callable[[Settings], AnswerLog] = connect_answers,
     keep_audit: Callable[[Settings], AuditLog] = connect_audit,
     follow: Callable[[Settings], EventLog] = connect_log,
     trace: Callable[[Settings], TracerProvider | None] = send_traces,
@@ -101,7 +109,7 @@ def create_app(
     Raises SettingsError for a root path that is an address of the server's own. Entering the lifespan raises
     KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that cannot be served and EngineError
     for an engine that does not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`,
-    `keep`, `keep_split`, `keep_synonyms`, `keep_audit`, `follow` and `trace` are for tests.
+    `keep`, `keep_split`, `keep_synonyms`, `keep_answers`, `keep_audit`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -132,9 +140,14 @@ def create_app(
             stack.push_async_callback(synonym_sync.stop)
             await synonym_sync.start()
             await event_sync.start()
+            collector = _collector(settings, keep_answers)
+            if collector is not None:
+                stack.push_async_callback(collector.stop)
+                collector.start()
             await _warn_about_redis(history)
             syncs = catalog_sync, traffic_sync, synonym_sync
-            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, audit_log, settings)
+            logs = audit_log, collector
+            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, logs, settings)
             yield
 
     app = FastAPI(
@@ -150,8 +163,8 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
-    answers = search, shelves, batch
-    for part in (*answers, events, bulk, items, synonyms, models, traffic, keys, audit, operations, static, users):
+    answers, admin = (search, shelves, batch), (models, traffic, keys, analytics, audit)
+    for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
         app.include_router(part.router)
     if settings.root_path:
         root_path.install(app, settings.root_path)
@@ -183,9 +196,10 @@ def _assemble(
     syncs: tuple[CatalogSync, TrafficSync, SynonymSync],
     synonyms_of_shop: SynonymReader,
     keyring: Keyring,
-    audit_log: AuditLog,
+    logs: tuple[AuditLog, Collector | None],
     settings: Settings,
 ) -> Parts:
+    audit_log, collector = logs
     catalog_sync, traffic_sync, synonym_sync = syncs
     queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
@@ -200,6 +214,7 @@ def _assemble(
         max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
         synonyms=synonyms_of_shop,
+        note=None if collector is None else collector.note,
     )
     return Parts(
         deployments,
@@ -213,8 +228,19 @@ def _assemble(
         synonym_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
         audit_log,
+        collector,
         frozenset(settings.cors_origins),
     )
+
+
+def _collector(settings: Settings, keep: Callable[[Settings], AnswerLog]) -> Collector | None:
+    """Raises StartupError where its folder cannot be written."""
+    if settings.analytics is None:
+        return None
+    try:
+        return Collector(settings.analytics, keep(settings), days=settings.analytics_days)
+    except OSError as error:
+        raise StartupError(f"--analytics {settings.analytics}: {error.strerror}; {remedy(error)}") from error
 
 
 def _authorizer(keyring: Keyring, settings: Settings) -> Authorizer:

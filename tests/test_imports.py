@@ -24,7 +24,7 @@ FORBIDDEN = {
 LAYERS = {
     "catalog": "errors terminal_escapes nearest data filters facets ids text search priors snapshot bundle importers",
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
-    "server": "core storage engine retrieval serving query auth api app cli __main__",
+    "server": "core storage engine retrieval serving query analytics auth api app cli __main__",
     "gemserve": "caches command __main__",
 }
 """The parts of each package, the lowest first: a part imports only those before it."""

@@ -7,11 +7,14 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from server.analytics.collector import Collector
 from server.api.batch import BatchRunner
 from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.auth.api_key import Scope
 from server.auth.authorizer import Admission, Authorizer
+from server.core import errors
+from server.core.errors import Problem
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
@@ -25,6 +28,7 @@ __all__ = [
     "AuthorizerDep",
     "BatchRunnerDep",
     "CatalogSyncDep",
+    "CollectorDep",
     "CorsOriginsDep",
     "DeploymentsDep",
     "EventIngestorDep",
@@ -54,6 +58,7 @@ class Parts:
     synonym_sync: SynonymSync
     batch_runner: BatchRunner
     audit_log: AuditLog
+    collector: Collector | None
     cors_origins: frozenset[str]
 
 
@@ -105,6 +110,13 @@ async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
     return parts.synonym_sync
 
 
+async def get_collector(parts: PartsDep) -> Collector:
+    """Raises Problem where the server keeps no analytics."""
+    if parts.collector is None:
+        raise Problem(errors.NO_ANALYTICS, "this server keeps no analytics: start it with --analytics FOLDER")
+    return parts.collector
+
+
 async def get_audit_log(parts: PartsDep) -> AuditLog:
     return parts.audit_log
 
@@ -145,6 +157,7 @@ def require(scope: Scope) -> Any:
     return Security(RequiredScope(scope), scopes=[scope])
 
 
+CollectorDep = Annotated[Collector, Depends(get_collector)]
 AuditLogDep = Annotated[AuditLog, Depends(get_audit_log)]
 AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -47,6 +47,7 @@ class Service:
     guidance: whether a query is guided that does not say.
     guidance_seconds: how long a query waits for its prior.
     synonyms: what queries are also read as.
+    note: called with every answer that is not of a batch, and the page that it is.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Service:
         guidance: bool,
         guidance_seconds: float,
         synonyms: SynonymReader | None = None,
+        note: Callable[[Query, QueryResult, Page], None] | None = None,
     ) -> None:
         self._router = router
         self._history = history
@@ -73,6 +75,7 @@ class Service:
         self._guidance = guidance
         self._guidance_seconds = guidance_seconds
         self._synonyms = synonyms or SynonymReader()
+        self._note = note
 
     async def execute(
         self, query: Query, arrived: float, *, within: str | None, priority: Priority = "interactive"
@@ -100,7 +103,10 @@ class Service:
                 recorded = deployment.record_outcome(query.task, timeout, quality)
                 with recorded, deployment.catalog.use() as searcher:
                     part = await searcher.within(within)
-                    return await self._execute(query, page, history, deployment, part, quality)
+                    result = await self._execute(query, page, history, deployment, part, quality)
+        if self._note is not None and priority == "interactive":
+            self._note(query, result, page)
+        return result
 
     async def _execute(
         self,

@@ -36,6 +36,11 @@ For the audit log:
 
     gemserve:{audit}:log            stream of about the last AUDIT_LENGTH changes of administrators; never expires
 
+For analytics, until they are written to files:
+
+    gemserve:{analytics}:answers    stream of about ANSWERS_LENGTH answers at most
+    gemserve:{analytics}:writer     which server writes the files; expires after a minute
+
 For readiness:
 
     gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
@@ -56,6 +61,7 @@ from typing import Literal
 from urllib.parse import quote
 
 __all__ = [
+    "ANSWERS_LENGTH",
     "AUDIT_LENGTH",
     "BUCKETS",
     "ERASED_LENGTH",
@@ -68,6 +74,7 @@ __all__ = [
 ]
 
 BUCKETS = 64  # part of the key layout: another number would lose every history
+ANSWERS_LENGTH = 100_000  # some 50 MB, where nobody writes them to files
 AUDIT_LENGTH = 10_000
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
@@ -128,6 +135,14 @@ class Keyspace:
     @property
     def audit(self) -> str:
         return self._key("audit", "log")
+
+    @property
+    def answers(self) -> str:
+        return self._key("analytics", "answers")
+
+    @property
+    def analytics_writer(self) -> str:
+        return self._key("analytics", "writer")
 
     @property
     def check(self) -> str:

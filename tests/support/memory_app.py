@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
+from tests.support.memory_answers import MemoryAnswers
 from tests.support.memory_audit_log import MemoryAuditLog
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
@@ -23,6 +24,7 @@ def create_memory_app(
     history: MemoryHistory | None = None,
     changes: MemoryChanges | None = None,
     synonyms: MemorySynonyms | None = None,
+    answers: MemoryAnswers | None = None,
     audit_log: MemoryAuditLog | None = None,
     log: MemoryLog | None = None,
     **options: Any,
@@ -35,6 +37,7 @@ def create_memory_app(
         keep=lambda _: MemoryChanges() if changes is None else changes,
         keep_split=lambda _: MemorySplit(),
         keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
+        keep_answers=lambda _: MemoryAnswers() if answers is None else answers,
         keep_audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,
         follow=lambda _: MemoryLog() if log is None else log,
         **options,

@@ -497,6 +497,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/analytics/queries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Queries
+         * @description What people searched for most, with clicks, conversions and their intervals.
+         */
+        get: operations["list_queries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/analytics/no-results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Queries Without Results
+         * @description What people searched for and nothing fitted, ever.
+         */
+        get: operations["list_queries_without_results"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/analytics/no-clicks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Queries Without Clicks
+         * @description What people searched for and never clicked an answer of.
+         */
+        get: operations["list_queries_without_clicks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/analytics/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Metrics
+         * @description Answers, clicks, positions and conversions by model, kind of answer and day.
+         */
+        get: operations["list_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/analytics/experiment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Versions
+         * @description Which version's users reach a goal more often, and whether that is decided; it may be looked at at any time.
+         */
+        get: operations["compare_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/audit": {
         parameters: {
             query?: never;
@@ -691,6 +791,22 @@ export interface components {
             /** Took Ms */
             took_ms: number;
         };
+        /**
+         * AgainstBody
+         * @description The rate less that of the baseline. The interval and p_value hold however often they are looked at.
+         */
+        AgainstBody: {
+            /** Difference */
+            difference: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /** P Value */
+            p_value: number;
+            /** Decided */
+            decided: boolean;
+        };
         /** AnswerBody */
         AnswerBody: {
             /** Request Id */
@@ -868,6 +984,63 @@ export interface components {
             /** Status */
             status: number;
         };
+        /** DayBody */
+        DayBody: {
+            /**
+             * Intents
+             * @description answers that were wanted; what somebody typed on the way to another is none
+             */
+            intents: number;
+            /**
+             * Users
+             * @description known users and sessions among them
+             */
+            users: number;
+            /**
+             * Clicked
+             * @description intents of whose answer an item was clicked, viewed, put into a cart or bought
+             */
+            clicked: number;
+            /**
+             * Converted
+             * @description intents of whose answer an item was bought
+             */
+            converted: number;
+            /**
+             * Mean Position
+             * @description of the first clicked item, counted from 1; null without clicks
+             */
+            mean_position: number | null;
+            /**
+             * Value
+             * @description of what was bought
+             */
+            value: number;
+            /**
+             * Unanswered
+             * @description intents without items, or with none that fits
+             */
+            unanswered: number;
+            click_rate: components["schemas"]["RateBody"];
+            conversion_rate: components["schemas"]["RateBody"];
+            /** Model */
+            model: string;
+            /**
+             * Kind
+             * @description search, recommend, similar or browse
+             */
+            kind: string;
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /**
+             * Degraded
+             * @description intents whose answer lacked something
+             */
+            degraded: number;
+        };
         /** ErasedBody */
         ErasedBody: {
             /** Request Id */
@@ -886,6 +1059,33 @@ export interface components {
          * @enum {string}
          */
         EventType: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
+        /** ExperimentBody */
+        ExperimentBody: {
+            /**
+             * First
+             * Format: date
+             */
+            first: string;
+            /**
+             * Last
+             * Format: date
+             */
+            last: string;
+            /** Goal */
+            goal: string;
+            /**
+             * Baseline
+             * @description the version of most users; null where there are none
+             */
+            baseline: string | null;
+            /** Versions */
+            versions: components["schemas"]["server__api__schemas__admin__analytics__VersionBody"][];
+            /**
+             * Decided
+             * @description whether a version differs from the baseline
+             */
+            decided: boolean;
+        };
         /** ExplanationBody */
         ExplanationBody: {
             /** Levels */
@@ -1116,6 +1316,21 @@ export interface components {
              */
             moved: number;
         };
+        /** MetricsBody */
+        MetricsBody: {
+            /**
+             * First
+             * Format: date
+             */
+            first: string;
+            /**
+             * Last
+             * Format: date
+             */
+            last: string;
+            /** Metrics */
+            metrics: components["schemas"]["DayBody"][];
+        };
         /** MintedKeyBody */
         MintedKeyBody: {
             /** Id */
@@ -1231,6 +1446,75 @@ export interface components {
             request_id: string;
         } & {
             [key: string]: unknown;
+        };
+        /** QueriesBody */
+        QueriesBody: {
+            /**
+             * First
+             * Format: date
+             */
+            first: string;
+            /**
+             * Last
+             * Format: date
+             */
+            last: string;
+            /** Queries */
+            queries: components["schemas"]["QueryBody"][];
+        };
+        /** QueryBody */
+        QueryBody: {
+            /**
+             * Intents
+             * @description answers that were wanted; what somebody typed on the way to another is none
+             */
+            intents: number;
+            /**
+             * Users
+             * @description known users and sessions among them
+             */
+            users: number;
+            /**
+             * Clicked
+             * @description intents of whose answer an item was clicked, viewed, put into a cart or bought
+             */
+            clicked: number;
+            /**
+             * Converted
+             * @description intents of whose answer an item was bought
+             */
+            converted: number;
+            /**
+             * Mean Position
+             * @description of the first clicked item, counted from 1; null without clicks
+             */
+            mean_position: number | null;
+            /**
+             * Value
+             * @description of what was bought
+             */
+            value: number;
+            /**
+             * Unanswered
+             * @description intents without items, or with none that fits
+             */
+            unanswered: number;
+            click_rate: components["schemas"]["RateBody"];
+            conversion_rate: components["schemas"]["RateBody"];
+            /** Query */
+            query: string;
+        };
+        /**
+         * RateBody
+         * @description A share with its 95% interval (Wilson); null where there is nothing to take it of.
+         */
+        RateBody: {
+            /** Rate */
+            rate: number | null;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
         };
         /** ReadAsBody */
         ReadAsBody: {
@@ -1443,7 +1727,25 @@ export interface components {
             synonyms: components["schemas"]["ReadAsBody"][];
         };
         /** VersionBody */
-        VersionBody: {
+        server__api__schemas__admin__analytics__VersionBody: {
+            /** Model */
+            model: string;
+            /**
+             * Users
+             * @description who were answered by this version alone
+             */
+            users: number;
+            /**
+             * Reached
+             * @description of these, who did what the goal says
+             */
+            reached: number;
+            rate: components["schemas"]["RateBody"];
+            /** @description the comparison with the baseline; null for that itself */
+            against?: components["schemas"]["AgainstBody"] | null;
+        };
+        /** VersionBody */
+        server__api__schemas__operations__VersionBody: {
             /** Gemserve */
             gemserve: string;
             /** Model */
@@ -7972,6 +8274,713 @@ export interface operations {
             };
         };
     };
+    list_queries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description first day, by UTC, as 2026-11-01; else 30 days are told
+                 * @example 2026-11-01
+                 */
+                first?: string | null;
+                /**
+                 * @description last day; else today
+                 * @example 2026-11-28
+                 */
+                last?: string | null;
+                /** @description answers of this version only */
+                model?: string | null;
+                /**
+                 * @description how many queries, those of most intents first
+                 * @example 50
+                 */
+                limit?: number;
+                /**
+                 * @description intents that a query has at least
+                 * @example 1
+                 */
+                least?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first": "2026-11-01",
+                     *       "last": "2026-11-28",
+                     *       "queries": [
+                     *         {
+                     *           "query": "2 person tent",
+                     *           "intents": 120,
+                     *           "users": 96,
+                     *           "clicked": 60,
+                     *           "converted": 6,
+                     *           "mean_position": 2.4,
+                     *           "value": 1180,
+                     *           "unanswered": 0,
+                     *           "click_rate": {
+                     *             "rate": 0.5,
+                     *             "low": 0.4119,
+                     *             "high": 0.5881
+                     *           },
+                     *           "conversion_rate": {
+                     *             "rate": 0.05,
+                     *             "low": 0.0231,
+                     *             "high": 0.1048
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QueriesBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_queries_without_results: {
+        parameters: {
+            query?: {
+                /**
+                 * @description first day, by UTC, as 2026-11-01; else 30 days are told
+                 * @example 2026-11-01
+                 */
+                first?: string | null;
+                /**
+                 * @description last day; else today
+                 * @example 2026-11-28
+                 */
+                last?: string | null;
+                /** @description answers of this version only */
+                model?: string | null;
+                /**
+                 * @description how many queries, those of most intents first
+                 * @example 50
+                 */
+                limit?: number;
+                /**
+                 * @description intents that a query has at least
+                 * @example 1
+                 */
+                least?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first": "2026-11-01",
+                     *       "last": "2026-11-28",
+                     *       "queries": [
+                     *         {
+                     *           "query": "2 person tent",
+                     *           "intents": 120,
+                     *           "users": 96,
+                     *           "clicked": 60,
+                     *           "converted": 6,
+                     *           "mean_position": 2.4,
+                     *           "value": 1180,
+                     *           "unanswered": 0,
+                     *           "click_rate": {
+                     *             "rate": 0.5,
+                     *             "low": 0.4119,
+                     *             "high": 0.5881
+                     *           },
+                     *           "conversion_rate": {
+                     *             "rate": 0.05,
+                     *             "low": 0.0231,
+                     *             "high": 0.1048
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QueriesBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_queries_without_clicks: {
+        parameters: {
+            query?: {
+                /**
+                 * @description first day, by UTC, as 2026-11-01; else 30 days are told
+                 * @example 2026-11-01
+                 */
+                first?: string | null;
+                /**
+                 * @description last day; else today
+                 * @example 2026-11-28
+                 */
+                last?: string | null;
+                /** @description answers of this version only */
+                model?: string | null;
+                /**
+                 * @description how many queries, those of most intents first
+                 * @example 50
+                 */
+                limit?: number;
+                /**
+                 * @description intents that a query has at least
+                 * @example 1
+                 */
+                least?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first": "2026-11-01",
+                     *       "last": "2026-11-28",
+                     *       "queries": [
+                     *         {
+                     *           "query": "2 person tent",
+                     *           "intents": 120,
+                     *           "users": 96,
+                     *           "clicked": 60,
+                     *           "converted": 6,
+                     *           "mean_position": 2.4,
+                     *           "value": 1180,
+                     *           "unanswered": 0,
+                     *           "click_rate": {
+                     *             "rate": 0.5,
+                     *             "low": 0.4119,
+                     *             "high": 0.5881
+                     *           },
+                     *           "conversion_rate": {
+                     *             "rate": 0.05,
+                     *             "low": 0.0231,
+                     *             "high": 0.1048
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["QueriesBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_metrics: {
+        parameters: {
+            query?: {
+                /** @description first day, by UTC, as 2026-11-01; else 30 days are told */
+                first?: string | null;
+                /** @description last day; else today */
+                last?: string | null;
+                /** @description answers of this version only */
+                model?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first": "2026-11-28",
+                     *       "last": "2026-11-28",
+                     *       "metrics": [
+                     *         {
+                     *           "model": "20261128-182638",
+                     *           "kind": "search",
+                     *           "day": "2026-11-28",
+                     *           "intents": 120,
+                     *           "users": 96,
+                     *           "clicked": 60,
+                     *           "converted": 6,
+                     *           "mean_position": 2.4,
+                     *           "value": 1180,
+                     *           "unanswered": 3,
+                     *           "degraded": 0,
+                     *           "click_rate": {
+                     *             "rate": 0.5,
+                     *             "low": 0.4119,
+                     *             "high": 0.5881
+                     *           },
+                     *           "conversion_rate": {
+                     *             "rate": 0.05,
+                     *             "low": 0.0231,
+                     *             "high": 0.1048
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MetricsBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    compare_versions: {
+        parameters: {
+            query?: {
+                /** @description first day, by UTC, as 2026-11-01; else 30 days are told */
+                first?: string | null;
+                /** @description last day; else today */
+                last?: string | null;
+                /** @description answers of this version only */
+                model?: string | null;
+                /**
+                 * @description what users are to do
+                 * @example click
+                 */
+                goal?: "click" | "conversion";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "first": "2026-10-30",
+                     *       "last": "2026-11-28",
+                     *       "goal": "click",
+                     *       "baseline": "20261128-182638",
+                     *       "versions": [
+                     *         {
+                     *           "model": "20261128-182638",
+                     *           "users": 9000,
+                     *           "reached": 2700,
+                     *           "rate": {
+                     *             "rate": 0.3,
+                     *             "low": 0.2906,
+                     *             "high": 0.3096
+                     *           },
+                     *           "against": null
+                     *         },
+                     *         {
+                     *           "model": "20261121-101500",
+                     *           "users": 1000,
+                     *           "reached": 380,
+                     *           "rate": {
+                     *             "rate": 0.38,
+                     *             "low": 0.3504,
+                     *             "high": 0.4105
+                     *           },
+                     *           "against": {
+                     *             "difference": 0.08,
+                     *             "low": 0.0284,
+                     *             "high": 0.1316,
+                     *             "p_value": 0.0008,
+                     *             "decided": true
+                     *           }
+                     *         }
+                     *       ],
+                     *       "decided": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ExperimentBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_changes: {
         parameters: {
             query?: {
@@ -8198,7 +9207,7 @@ export interface operations {
                      *       "catalog_version": 0
                      *     }
                      */
-                    "application/json": components["schemas"]["VersionBody"];
+                    "application/json": components["schemas"]["server__api__schemas__operations__VersionBody"];
                 };
             };
             /** @description Unprocessable Entity */

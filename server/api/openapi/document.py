@@ -34,6 +34,7 @@ TAGS = {
     "items": "The catalog, and changes to it while it serves.",
     "models": "Which model answers whom.",
     "keys": "Who may use the server.",
+    "analytics": "What people searched for, clicked and bought.",
     "operations": "Health, metrics and version; no key is needed.",
 }
 EXAMPLES = Path(__file__).with_name("examples.yaml")

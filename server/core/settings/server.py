@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
         description="of the keys in Redis, where several catalogs share one: 1 to 40 of a-z, 0-9, - and _",
     )
+    analytics: Path | None = Field(
+        None,
+        description="folder of what people were answered and clicked, for /analytics; on a disk that all servers share",
+    )
+    analytics_days: int = Field(400, ge=1, le=3_650, description="days after which that is forgotten")
     managed_redis: Path | None = Field(
         None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
     )
