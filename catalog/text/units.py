@@ -113,7 +113,7 @@ class Units:
         stem = self._stem(unit)
         if stem in self._others or stem in self._after or len(unit) > MAX_ABBREVIATION:
             return self._others.get(stem, {})
-        asked = [word for word in self._begins.get(unit[0], ()) if abbreviates(unit, word) and _is_spelt_out(word)]
+        asked = [word for word in self._begins.get(unit[0], ()) if abbreviates(unit, word) and _is_longer(unit, word)]
         times = {word: self._after[word][number] for word in asked if number in self._after[word]}
         most = max(times.values(), default=0)
         likely = nlargest(MAX_READINGS, (word for word in times if times[word] >= LIKELY * most), key=times.__getitem__)
@@ -154,7 +154,7 @@ class Units:
         for unit in units:
             if len(unit) <= MAX_ABBREVIATION:
                 least = ALIKE if len(unit) > 1 else ALIKE_LETTER
-                named = [word for word in units if abbreviates(unit, word) and _is_spelt_out(word)]
+                named = [word for word in units if abbreviates(unit, word) and _is_longer(unit, word)]
                 alike = {
                     word: self._alike(unit, word) for word in named if word.startswith(unit) or word[-1] == unit[-1]
                 }
@@ -174,9 +174,10 @@ def _counts(number: str, unit: str) -> bool:
     return number.isdigit() and len(number) <= MAX_DIGITS and unit.isalpha() and unit != BREAK
 
 
-def _is_spelt_out(word: str) -> bool:
-    """Whether a word may be what an abbreviation stands for: `m` is short for metre, and never for mm."""
-    return len(word) >= MIN_SPELT_OUT or not VOWELS.isdisjoint(word)
+def _is_longer(unit: str, word: str) -> bool:
+    """Whether a word is more than another abbreviation: `m` is short for metre, never for mm; lbs are lb."""
+    plural = len(unit) > 1 and word == f"{unit}s"
+    return plural or len(word) >= MIN_SPELT_OUT or not VOWELS.isdisjoint(word)
 
 
 def _is_unit(numbers: Counter[str], least: int = MIN_NUMBERS) -> bool:

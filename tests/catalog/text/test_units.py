@@ -96,7 +96,9 @@ def test_an_abbreviation_is_not_short_for_another(short, other):
     assert {short} in readings(items_of([f"Tube {n} {other}" for n in range(1, 13)]), f"6 {short}")
 
 
-@pytest.mark.parametrize(("short", "word"), [("m", "metre"), ("in", "inch"), ("л", "литр"), ("ft", "foot")])
+@pytest.mark.parametrize(
+    ("short", "word"), [("m", "metre"), ("in", "inch"), ("л", "литр"), ("ft", "foot"), ("lb", "lbs")]
+)
 def test_an_abbreviation_is_short_for_a_word(short, word):
     stem = next(iter(readings(items_of([word]), word)[0]))
     assert {short, stem} in readings(two_units(short, word), f"6 {short}")
