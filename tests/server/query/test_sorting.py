@@ -90,9 +90,14 @@ async def test_relevance_first_is_the_order_without(shop: Shop, first: str) -> N
 
 async def test_what_was_seen_and_what_is_no_candidate_stays_away(shop: Shop) -> None:
     await shop.saw("ada", "item-9", "item-10", "item-11")
-    ids = await pages(shop, "/recommend", user="ada", sort_by=BY_PRICE, k=6)
+    ids = await pages(shop, "/recommend", user="ada", sort_by=BY_PRICE, k=6, exclude_seen=True)
     assert set(ids) == {item["id"] for item in SHOWN} - {"item-9", "item-10", "item-11"}
-    wanted = {"user": "ada", "candidates": ["item-9", "item-12", "item-13", "item-17"], "sort_by": "price:desc"}
+    wanted = {
+        "user": "ada",
+        "candidates": ["item-9", "item-12", "item-13", "item-17"],
+        "sort_by": "price:desc",
+        "exclude_seen": True,
+    }
     body = (await shop.client.post("/recommend", json=wanted)).json()
     assert [item["id"] for item in body["items"]] == in_order(records(["item-12", "item-13"]), [("price", True)])
     similar = await pages(shop, "/items/item-9/similar", sort_by="brand:desc", k=7)
