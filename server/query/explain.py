@@ -20,7 +20,7 @@ from catalog.ids.codes import token_name
 from catalog.priors.weights import shares_by_source
 from catalog.text.prompts import Interaction
 from server.engine.protocol import Ranking
-from server.query.types import Explanation, LevelProbability, Query, Reason, ReasonCode
+from server.query.types import Explanation, LevelProbability, Pinned, Query, Reason, ReasonCode
 from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History
@@ -71,7 +71,11 @@ def likeness_of(
 
 
 def explanations_of(
-    searcher: Searcher, ranking: Ranking, without_history: Ranking | None, guided_by: GuidedBy | None
+    searcher: Searcher,
+    ranking: Ranking,
+    without_history: Ranking | None,
+    guided_by: GuidedBy | None,
+    pins: Sequence[Pinned],
 ) -> list[Explanation]:
     """One for each leaf.
 
@@ -80,6 +84,7 @@ def explanations_of(
     """
     assert ranking.level_scores is not None, "the engine was asked for them"
     codes_NL = searcher.snapshot.codes_NL
+    position_of = {pin.leaf: pin.position for pin in pins}
     plain = {} if without_history is None else dict(zip(without_history.leaves, without_history.scores, strict=True))
     return [
         Explanation(
@@ -89,6 +94,7 @@ def explanations_of(
             ),
             score - plain[leaf] if leaf in plain else None,
             shares,
+            position_of.get(leaf),
         )
         for leaf, score, score_L, shares in zip(
             ranking.leaves, ranking.scores, ranking.level_scores, _shares(ranking, guided_by), strict=True

@@ -21,7 +21,7 @@ from server.engine.protocol import Ranking, RankRequest
 from server.query.explain import explanations_of
 from server.query.reasons import Past, reasons_of
 from server.query.relevance import relevances_of
-from server.query.types import Query, Reason, ResultItem
+from server.query.types import Pinned, Query, Reason, ResultItem
 from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
 from server.storage.protocol import History, interactions_of
@@ -79,6 +79,11 @@ class QueryPlan:
                 self._known(item)
         self._first = history.first(self._past)
         self._window = searcher.prompts.window(self._past, first=self._first)
+        self.pins, self.pins_missing = _pins(query, searcher)
+
+    @property
+    def catalog_version(self) -> int:
+        return self._searcher.snapshot.number
 
     @property
     def past(self) -> list[int]:
@@ -99,6 +104,31 @@ class QueryPlan:
             ids |= self._history.disliked
         return set(self._searcher.eligible.leaves_of(ids))
 
+    def left_out(self) -> list[int]:
+        """The leaves that must not come back, pinned or not: of hidden items, and of what was seen."""
+        return sorted(self.seen.union(self._searcher.eligible.leaves_of(self._query.hidden)))
+
+    @property
+    def first(self) -> int:
+        """The place of the page's first item, from 1."""
+        return len(self._shown) + 1
+
+    @property
+    def unshown_pins(self) -> list[Pinned]:
+        """The pins that no page before has shown, by their places."""
+        shown = set(self.shown)
+        return [pin for pin in self.pins if pin.leaf not in shown]
+
+    def pinned_of(self, items: Sequence[ResultItem]) -> list[str] | None:
+        """The ids of those items of the result that are pinned; None where the query has no pins."""
+        pinned = {pin.item_id for pin in self._query.pins}
+        return [item.item_id for item in items if item.item_id in pinned] if pinned else None
+
+    @property
+    def placed(self) -> set[int]:
+        """The leaves whose places are not those of their scores: the pages before, and pins."""
+        return {pin.leaf for pin in self.pins}.union(self.shown)
+
     @property
     def shown(self) -> list[int]:
         """The leaves of the items on the pages before."""
@@ -113,7 +143,7 @@ class QueryPlan:
             # wide enough for all candidates, where there is room: then every one of them is ranked by its own score
             width=max(query.k, beam_width, min(len(allow or ()), max_width)),
             request_id=query.request_id,
-            deny=sorted(self.seen.union(self.shown)),
+            deny=sorted(self.placed.union(self.left_out)),
             allow=allow,
             filter_id=filter_id,
             index_id=self._searcher.installed,
@@ -122,7 +152,7 @@ class QueryPlan:
 
     def request_without_history(self, ranking: Ranking) -> RankRequest | None:
         """To score the items of the result as for somebody without a history; None where that changes nothing."""
-        leaves = self.above_min_score(ranking).leaves
+        leaves = ranking.leaves
         if not self._window or not leaves:
             return None
         return RankRequest(
@@ -147,11 +177,10 @@ class QueryPlan:
         guided_by: what guided the ranking; None for the model alone.
         calibration: how its scores become probabilities.
         """
-        ranking = self.above_min_score(ranking)
         relevances = relevances_of(ranking.scores, calibration, guided_by)
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
         explanations = (
-            explanations_of(self._searcher, ranking, without_history, guided_by)
+            explanations_of(self._searcher, ranking, without_history, guided_by, self.pins)
             if self._query.explain
             else [None] * len(ranking.leaves)
         )
@@ -169,6 +198,13 @@ class QueryPlan:
         records = self._columns.take(pa.array(leaves, pa.int64())).to_pylist()
         parts = zip(records, scores, reasons, strict=True)
         return [ResultItem(record, score, None, reason, None, None) for record, score, reason in parts]
+
+    def above_min_score(self, ranking: Ranking) -> Ranking:
+        """Without what scores less than the query wants, in the same order."""
+        least = self._query.min_score
+        if least is None:
+            return ranking
+        return ranking.at([place for place, score in enumerate(ranking.scores) if score >= least])
 
     def _with_texts(self, records: Sequence[Mapping[str, Any]], leaves: Sequence[int]) -> Sequence[Mapping[str, Any]]:
         """The items of an answer with the texts that may have words of the query. records: with the wanted columns."""
@@ -189,19 +225,26 @@ class QueryPlan:
             return reasons, [None] * len(leaves)
         return reasons, guided_by.priors.matches(self._text, guided_by.words, texts)
 
-    def above_min_score(self, ranking: Ranking) -> Ranking:
-        """Without what scores less than the query wants, in the same order."""
-        least = self._query.min_score
-        if least is None:
-            return ranking
-        return ranking.at([place for place, score in enumerate(ranking.scores) if score >= least])
-
     def _known(self, item_id: str) -> int:
         """The leaf of an item that is there; one outside of the part that may be seen is none. Raises Problem."""
         leaf = self._searcher.items.row_of(item_id)
         if leaf is None or not self._searcher.snapshot.present_N[leaf] or not self._searcher.eligible.has(leaf):
             raise Problem(errors.ITEM_NOT_FOUND, f"no item is named {item_id[:256]!r}: ids are case-sensitive")
         return leaf
+
+
+def _pins(query: Query, searcher: Searcher) -> tuple[list[Pinned], list[str]]:
+    """The pins by their places, and the ids of pinned items that are none, as those outside of the part that may be
+    seen."""
+    pins: list[Pinned] = []
+    missing: list[str] = []
+    for pin in sorted(query.pins, key=lambda pin: pin.position):
+        leaf = searcher.items.row_of(pin.item_id)
+        if leaf is None or not searcher.snapshot.present_N[leaf] or not searcher.eligible.has(leaf):
+            missing.append(pin.item_id)
+        else:
+            pins.append(Pinned(leaf, pin.position))
+    return pins, missing
 
 
 def _is_quick(guided_by: GuidedBy, texts: Sequence[Mapping[str, Any]], items: int) -> bool:

@@ -128,7 +128,7 @@ class Service:
             quality.degraded |= query.shelf != "popular" and deployment.catalog.priors.behind
             groups = await listing.groups(items)
             said = {"counts": counts, "groups": groups, "fallback": fallback, "degraded": quality.degraded}
-            return self._result(query, page, deployment, searcher, items, **said)
+            return self._result(query, page, deployment, plan, items, **said)
         async with (
             guide.beside(plan.past) as asked,
             listing.beside(),
@@ -152,7 +152,7 @@ class Service:
             query,
             page,
             deployment,
-            searcher,
+            plan,
             items,
             corrected_query=reading.corrected,
             understood=reading.understood,
@@ -167,7 +167,7 @@ class Service:
         query: Query,
         page: Page,
         deployment: Deployment,
-        searcher: Searcher,
+        plan: QueryPlan,
         items: list[ResultItem],
         **said: Any,
     ) -> QueryResult:
@@ -176,7 +176,9 @@ class Service:
             items=items,
             next_cursor=self._cursors.next_cursor(query, page, [item.item_id for item in items]),
             model=deployment.version,
-            catalog_version=searcher.snapshot.number,
+            catalog_version=plan.catalog_version,
+            pinned=plan.pinned_of(items),
+            pins_missing=plan.pins_missing,
             **said,
         )
 

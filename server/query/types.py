@@ -25,6 +25,8 @@ __all__ = [
     "Group",
     "Kind",
     "LevelProbability",
+    "Pin",
+    "Pinned",
     "Query",
     "QueryResult",
     "Reason",
@@ -43,6 +45,22 @@ Shelf = Literal["popular", "trending", "latest", "bought_together"]
 Fallback = Literal["popular"]
 CountedSet = Literal["allowed", "matching", "answer"]
 ReasonCode = Literal["query", "history", "query_and_history", "similar", "general"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """An item's id, and the place where it shall stand, from 1 over all pages."""
+
+    item_id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A pin in the terms of one state of the catalog."""
+
+    leaf: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +85,8 @@ class Query:
         group_by, group_limit: a column, of each value of which no more items than so many come over all pages.
         max_per: further columns with such numbers, `brand:3`.
         diversity: how much the items of a page shall differ, from 0 to 1; 0 for the best ones.
+        pins: items that stand at places of their own; no item and no place twice.
+        hidden: items that are left out, pinned or not.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -103,6 +123,8 @@ class Query:
     group_limit: int = 1
     max_per: str | None = None
     diversity: float = 0.0
+    pins: tuple[Pin, ...] = ()
+    hidden: tuple[str, ...] = ()
     guidance: bool | None = None
     within: str | None = None
 
@@ -148,6 +170,8 @@ class Query:
             None if self.group_by is None else [self.group_by, self.group_limit],
             self.max_per,
             self.diversity,
+            sorted((pin.position, pin.item_id) for pin in self.pins),
+            sorted(set(self.hidden)),
             self.guidance,
             self.within,
         )
@@ -183,11 +207,13 @@ class Explanation:
 
     history_effect: the score less the score without any history; None where there was no history.
     shares: what the model and each source add to it; together they are the score.
+    pinned: the place for which it is pinned; None where its score put it there.
     """
 
     levels: tuple[LevelProbability, ...]
     history_effect: float | None
     shares: Mapping[str, float]
+    pinned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +275,8 @@ class QueryResult:
     counts: None where nothing was to be counted.
     fallback: what is shown in the place of what was asked for; None where that is shown.
     groups: in the order of the first item of each; None where nothing was to be grouped.
+    pinned: ids of the items that stand where they do as they are pinned; None where the query has no pins.
+    pins_missing: ids of pinned items that are not in the catalog.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -262,6 +290,8 @@ class QueryResult:
     counts: Counts | None = None
     fallback: Fallback | None = None
     groups: Sequence[Group] | None = None
+    pinned: Sequence[str] | None = None
+    pins_missing: Sequence[str] = ()
     model: str
     catalog_version: int
     degraded: bool

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from gemserve_client.errors import InvalidArgument
 from gemserve_client.values.plain import elements, plain, plain_id, plain_ids, plain_list
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "Similar",
     "Trending",
 ]
+
+
+LISTS = ("candidates", "fields", "facets", "history", "items", "exclude_seen", "pinned_hits", "hidden_hits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Question:
     sort_by           columns to sort by, as in "price:asc,brand:desc"; "_relevance" is the order without
     group_by, group_limit  a column, of each value of which at most so many items come, 1 to 10, over all pages
     max_per           further columns with such numbers, as in "brand:3,season:5"
+    pinned_hits       items at places of their own, as in "ID:1,ID:5", or pairs of an id and its place, or a mapping
+    hidden_hits       ids of items that are left out
     fields            the columns of an item that come back; id, score, relevance and reason always do
     facets            columns whose values are counted; "*": all but ids, titles and descriptions
     max_facet_values  values of each that are told, 1 to 100
@@ -61,6 +67,8 @@ class Question:
     group_by: str | None = None
     group_limit: int | None = None
     max_per: str | None = None
+    pinned_hits: str | Mapping[str | int, int] | Iterable[tuple[str | int, int]] | None = None
+    hidden_hits: Iterable[str | int] | None = None
     fields: Iterable[str] | None = None
     facets: Iterable[str] | None = None
     max_facet_values: int | None = None
@@ -71,7 +79,16 @@ class Question:
 
     def __post_init__(self) -> None:
         """Keeps what a generator makes: a question is asked anew for every page."""
-        for name in ("candidates", "fields", "facets", "history", "items", "exclude_seen"):
+        for name in (
+            "candidates",
+            "fields",
+            "facets",
+            "history",
+            "items",
+            "exclude_seen",
+            "pinned_hits",
+            "hidden_hits",
+        ):
             value = getattr(self, name, None)
             if isinstance(value, Iterator):
                 object.__setattr__(self, name, tuple(elements(value, name)))
@@ -223,11 +240,31 @@ def _visit(value: Any, where: str) -> Any:
     return item | {name: text for name, text in told.items() if text is not None}
 
 
+def _pins(value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        return plain(value, where)
+    pairs = value.items() if isinstance(value, Mapping) else elements(value, where)
+    return [_pin(pair, f"{where}[{place}]") for place, pair in enumerate(pairs)]
+
+
+def _pin(pair: Any, where: str) -> str:
+    """As text, which both URLs and bodies have."""
+    if isinstance(pair, str):
+        return pair
+    try:
+        item_id, position = pair
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{where} is no pair of an id and its place, as in ('ID', 1)") from error
+    return f"{plain_id(item_id, where)}:{plain(position, where)}"
+
+
 IDS = ("user", "session", "user_id", "session_id", "item")
 READERS: dict[str, Callable[[Any, str], Any]] = dict.fromkeys(IDS, plain_id)
 READERS |= {
     "candidates": plain_ids,
     "items": partial(plain_list, element=plain_id, ordered=True),
+    "hidden_hits": plain_ids,
+    "pinned_hits": _pins,
     "fields": plain_list,
     "facets": plain_list,
     "exclude_seen": lambda value, where: value if isinstance(value, bool) else plain_list(value, where),

@@ -73,11 +73,13 @@ class Level(Body):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Body):
     """`history_effect`: how much the history raised the score (natural logarithm); None where none was used. `shares`:
-    what the model and each source that guides the search add to the score, which is their sum."""
+    what the model and each source that guides the search add to the score, which is their sum. `pinned`: the place for
+    which it is pinned."""
 
     levels: tuple[Level, ...]
     history_effect: float | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
+    pinned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,9 @@ class Answer(Body):
     "matching" the words of a search, or those of the "answer". `facetDistribution`: of each column how many of them
     have each value; `facetStats`: of numbers and times; `facetValues`: how many values there are, told or not.
     `groups`: where `group_by` asks for them.
+
+    Where the question has pins, `pinned` has the ids of those on this page, and `pins_missing` of those that are in no
+    catalog.
     """
 
     request_id: str
@@ -193,6 +198,8 @@ class Answer(Body):
     facetStats: Mapping[str, FacetStats] | None = None
     facetValues: Mapping[str, int] | None = None
     groups: tuple[Group, ...] | None = None
+    pinned: tuple[str, ...] | None = None
+    pins_missing: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -874,6 +874,16 @@ export interface components {
              */
             groups?: components["schemas"]["GroupBody"][] | null;
             /**
+             * Pinned
+             * @description ids of the items of this page that are pinned; null where the query has no pins
+             */
+            pinned?: string[] | null;
+            /**
+             * Pins Missing
+             * @description ids of pinned items that are not in the catalog and were passed over
+             */
+            pins_missing?: string[] | null;
+            /**
              * Model
              * @description version of the bundle that answered
              */
@@ -1102,6 +1112,11 @@ export interface components {
             shares: {
                 [key: string]: number;
             };
+            /**
+             * Pinned
+             * @description the place for which it is pinned; null where its score put it there
+             */
+            pinned?: number | null;
         };
         /** FacetStatsBody */
         FacetStatsBody: {
@@ -1812,6 +1827,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -2115,6 +2139,21 @@ export interface operations {
                      * @default false
                      */
                     total?: boolean;
+                    /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2445,6 +2484,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -2692,6 +2740,21 @@ export interface operations {
                      * @default false
                      */
                     total?: boolean;
+                    /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2949,6 +3012,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -3153,6 +3225,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description another name of `k` */
@@ -3490,6 +3571,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -3684,6 +3774,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -3878,6 +3977,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -4072,6 +4180,15 @@ export interface operations {
                 disjunctive_facets?: boolean;
                 /** @description count the items even where no facets are wanted */
                 total?: boolean;
+                /** @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over */
+                pinned_hits?: string | (string | {
+                    id: string | number;
+                    /** @description another name of `id` */
+                    item_id?: string | number;
+                    position: number;
+                })[] | null;
+                /** @description ids of items that are left out, pinned or not; in a URL with commas */
+                hidden_hits?: (string | number)[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -4333,6 +4450,21 @@ export interface operations {
                      * @default false
                      */
                     total?: boolean;
+                    /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -4625,6 +4757,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -4797,6 +4944,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -4950,6 +5112,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5069,6 +5246,21 @@ export interface operations {
                      * @default false
                      */
                     total?: boolean;
+                    /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -5157,6 +5349,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5329,6 +5536,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5482,6 +5704,21 @@ export interface operations {
                      */
                     total?: boolean;
                     /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5601,6 +5838,21 @@ export interface operations {
                      * @default false
                      */
                     total?: boolean;
+                    /**
+                     * Pinned Hits
+                     * @description items that stand at places of their own, from 1 over all pages: `ID:1,ID:5`, in a body also a list of `{"id": …, "position": …}`. At most 50. What may not be shown, as the filter or its stock says, is passed over
+                     */
+                    pinned_hits?: string | (string | {
+                        id: string | number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                        position: number;
+                    })[] | null;
+                    /**
+                     * Hidden Hits
+                     * @description ids of items that are left out, pinned or not; in a URL with commas
+                     */
+                    hidden_hits?: (string | number)[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met

@@ -61,6 +61,7 @@ interface Wider {
   candidates?: Iterable<Id> | null;
   fields?: Iterable<string> | null;
   facets?: Iterable<string> | null;
+  hidden_hits?: Iterable<Id> | null;
   exclude_seen?: boolean | string | Iterable<PastType> | null;
   history?: Iterable<Id | Past<"item_id"> | Past<"item">> | null;
 }

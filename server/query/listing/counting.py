@@ -73,7 +73,9 @@ class Counting:
         level = 0 if match_N is None else int(match_N[allowed.all_N].max(initial=0))  # all words, or else some
         if match_N is None or level == 0:
             return Counted(allowed, None)
-        matching = allowed.only(match_N >= level)
+        counted_N = match_N >= level
+        counted_N[[pin.leaf for pin in self._plan.pins]] = True
+        matching = allowed.only(counted_N)
         return Counted(matching, self._counts(matching, "matching"))
 
     def allowed(self) -> CountedItems:
@@ -84,7 +86,7 @@ class Counting:
             self._query.filter,
             self._reading.understood_filter,
             self._plan.allow,
-            sorted(self._plan.seen),
+            self._plan.left_out,
         )
 
     def _counts(self, counted: CountedItems, of: CountedSet) -> Counts:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from server.engine.protocol import Ranking, RankRequest
 from server.query.guide import Guide
 from server.query.listing.counting import Counted, Counting
+from server.query.listing.pins import joined, of_pins, placed
 from server.query.listing.shelves import merits_of
 from server.query.listing.sorting import Sorting
 from server.query.listing.variety import Variety
@@ -47,6 +48,7 @@ class Listing:
         self._sorting = Sorting(query, searcher, source, max_width)
         self._variety = Variety(query, plan, searcher, self._counting, max_width)
         self._wanted = query.counts
+        self._k = query.k
         self._making: asyncio.Task[Counted] | None = None
 
     @asynccontextmanager
@@ -66,23 +68,15 @@ class Listing:
         self, request: RankRequest, rank: Callable[[RankRequest], Awaitable[Ranking]]
     ) -> tuple[Ranking, Counts | None]:
         """The items of the answer, and what it counts. request: for those that are best. Raises FilterError."""
-        if self._making is None:
-            return await self._variety.best(request, rank), None
-        counts: Counts | None
-        if not self._sorting.by_columns:
-            ranking = await self._variety.best(request, rank)
-            counted = await self._making
-            counts = counted.counts or await self._counting.of_answer(counted.items, ranking.leaves)
-            return ranking, counts
-        counted = await self._making
-        if counted.counts is not None:
-
-            async def ask(of_N: NDArray[np.bool_]) -> Ranking:
-                return await self._sorting.rank(of_N, self._plan.shown, request, rank)
-
-            return await self._variety.in_order(counted.items.all_N, self._plan.shown, ask), counted.counts
-        ranking = self._sorting.sorted(await self._variety.best(request, rank))
-        return ranking, await self._counting.of_answer(counted.items, ranking.leaves)
+        pins = self._plan.unshown_pins
+        if (pinned := of_pins(request, pins, self._plan.left_out)) is None:
+            ranking, counted = await self._others(request, rank)
+        else:
+            (others, counted), places = await asyncio.gather(self._others(request, rank), rank(pinned))
+            ranking = joined(others, places, pins, self._plan.first, request.k)
+        if counted is None:
+            return ranking, None
+        return ranking, counted.counts or await self._counting.of_answer(counted.items, ranking.leaves)
 
     async def browse(self) -> tuple[list[ResultItem], Counts | None, Fallback | None]:
         """The items of the answer where no engine is asked: in the wanted order, else as they stand on the shelf; what
@@ -91,13 +85,34 @@ class Listing:
         counted = await self._counting.counted(merits.only_N)
 
         async def ask(of_N: NDArray[np.bool_]) -> Ranking:
-            leaves = await self._sorting.by_merits(merits, of_N, self._plan.shown)
+            leaves = await self._sorting.by_merits(merits, of_N, self._plan.placed)
             return Ranking(tuple(leaves), (0.0,) * len(leaves))
 
-        leaves = list((await self._variety.in_order(counted.items.all_N, self._plan.shown, ask)).leaves)
+        allowed_N = counted.items.all_N
+        others = await self._variety.in_order(allowed_N, self._plan.shown, ask)
+        pins = [pin for pin in self._plan.unshown_pins if allowed_N[pin.leaf]]
+        leaves = placed(others.leaves, pins, self._plan.first, self._k)
         items = self._plan.unranked_items(leaves, merits.scores(leaves), merits.reasons(leaves))
         return items, counted.counts, merits.fallback(leaves)
 
     async def groups(self, items: Sequence[ResultItem]) -> list[Group] | None:
         """The groups of the items of an answer; None where it is not grouped."""
         return await self._variety.groups([item.item_id for item in items])
+
+    async def _others(
+        self, request: RankRequest, rank: Callable[[RankRequest], Awaitable[Ranking]]
+    ) -> tuple[Ranking, Counted | None]:
+        """The best of all items but for pins, and what is counted, if anything is."""
+        if self._making is None:
+            return self._plan.above_min_score(await self._variety.best(request, rank)), None
+        if not self._sorting.by_columns:
+            ranking = self._plan.above_min_score(await self._variety.best(request, rank))
+            return ranking, await self._making
+        counted = await self._making
+        if counted.counts is None:
+            return self._sorting.sorted(await self._variety.best(request, rank)), counted
+
+        async def ask(of_N: NDArray[np.bool_]) -> Ranking:
+            return await self._sorting.rank(of_N, self._plan.placed, request, rank)
+
+        return await self._variety.in_order(counted.items.all_N, self._plan.shown, ask), counted

@@ -9,7 +9,7 @@ Shapes: N items of a snapshot, K some of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,14 +54,14 @@ class Sorting:
         self._before, self._after = keys[:at], keys[at + 1 :]
         self.by_columns = at > 0
 
-    async def by_merits(self, merits: Merits, counted_N: NDArray[np.bool_], shown: Sequence[int]) -> list[int]:
+    async def by_merits(self, merits: Merits, counted_N: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
         """The leaves of the page, where the items that stand best on a shelf are the most relevant ones.
 
-        counted_N: the items that are sorted. shown: leaves on the pages before.
+        counted_N: the items that are sorted. placed: leaves on the pages before, and of pins.
         """
 
         def sort() -> list[int]:
-            row_K = _without(counted_N, shown)
+            row_K = _without(counted_N, placed)
             before_K, after_K = (places(keys, self._searcher.facets, row_K) for keys in (self._before, self._after))
             first = first_of([before_K, *merits.keys(row_K), after_K, self._ids()[row_K]], self._k)
             leaves: list[int] = row_K[first].tolist()
@@ -72,12 +72,12 @@ class Sorting:
     async def rank(
         self,
         counted_N: NDArray[np.bool_],
-        shown: Sequence[int],
+        placed: Collection[int],
         request: RankRequest,
         rank: Callable[[RankRequest], Awaitable[Ranking]],
     ) -> Ranking:
-        """The page, in its order. counted_N, shown: as in `by_merits`. request: the query, as it is ranked else."""
-        window = await asyncio.to_thread(self._window, counted_N, shown)
+        """The page, in its order. counted_N, placed: as in `by_merits`. request: the query, as it is ranked else."""
+        window = await asyncio.to_thread(self._window, counted_N, placed)
         chosen, missing = np.concatenate([window.sure, window.tied]), self._k - len(window.sure)
         if len(chosen) > self._most:
             tied = await self._most_popular(window.tied)
@@ -94,8 +94,8 @@ class Sorting:
         order = np.argsort(places(self._before, self._searcher.facets, row_K), kind="stable")[: self._k].tolist()
         return ranking.at(order)
 
-    def _window(self, counted_N: NDArray[np.bool_], shown: Sequence[int]) -> Window:
-        row_K = _without(counted_N, shown)
+    def _window(self, counted_N: NDArray[np.bool_], placed: Collection[int]) -> Window:
+        row_K = _without(counted_N, placed)
         if len(row_K) <= self._k:
             return Window(row_K, row_K[:0])
         place_K = places(self._before, self._searcher.facets, row_K)
@@ -123,9 +123,9 @@ def _among(request: RankRequest, leaves: NDArray[np.int64], k: int, width: int) 
     return replace(request, allow=allow, k=k, width=max(k, width), deny=(), filter_id=None)
 
 
-def _without(counted_N: NDArray[np.bool_], shown: Sequence[int]) -> NDArray[np.int64]:
+def _without(counted_N: NDArray[np.bool_], placed: Collection[int]) -> NDArray[np.int64]:
     left_N = counted_N.copy()
-    left_N[list(shown)] = False
+    left_N[list(placed)] = False
     return np.flatnonzero(left_N)
 
 

@@ -101,8 +101,11 @@ class Variety:
         return await filled(await asyncio.to_thread(self._tally, shown), k, most, ask)
 
     def _tally(self, shown: Sequence[int]) -> Tally:
+        """Of the pages before, and of all pins, for which the others leave room. For threads. Raises FilterError."""
         tally = Tally(self._caps, self._searcher.facets, len(self._searcher.items))
         tally.place(shown)
+        allowed_N = self._allowed() if self._plan.unshown_pins else None
+        tally.place([pin.leaf for pin in self._plan.unshown_pins if allowed_N is not None and allowed_N[pin.leaf]])
         return tally
 
     @asynccontextmanager

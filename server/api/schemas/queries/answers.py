@@ -42,6 +42,7 @@ class ExplanationBody(BaseModel):
         description="what the model and every source that guides the search add to the score, by name as in `source` of"
         " a reason; their sum is the score"
     )
+    pinned: int | None = Field(None, description="the place for which it is pinned; null where its score put it there")
 
 
 class MatchBody(BaseModel):
@@ -164,6 +165,12 @@ class AnswerBody(BaseModel):
     groups: list[GroupBody] | None = Field(
         None, description="of `group_by`: the groups of the items, in the order of the first item of each"
     )
+    pinned: list[str] | None = Field(
+        None, description="ids of the items of this page that are pinned; null where the query has no pins"
+    )
+    pins_missing: list[str] | None = Field(
+        None, description="ids of pinned items that are not in the catalog and were passed over"
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -192,6 +199,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
         body["groups"] = [
             {"value": group.value, "size": group.size, "items": group.item_ids} for group in result.groups
         ]
+    if result.pinned is not None:
+        body |= {"pinned": result.pinned, "pins_missing": result.pins_missing}
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from catalog.data.events import EventType
 from catalog.facets import MAX_VALUES
+from server.api.schemas.queries.pins import (
+    MAX_HIDDEN,
+    MAX_PINS,
+    PINS_SCHEMA,
+    PinBody,
+    check_pins,
+    read_hidden,
+    read_pins,
+)
 from server.api.schemas.queries.seen import SeenTypes
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
-from server.query.types import NOT_AGAIN, Kind, Query
+from server.query.types import NOT_AGAIN, Kind, Pin, Query
 from server.storage.protocol import TypedVisit
 
 __all__ = [
@@ -185,9 +194,29 @@ class ListParameters(RequestModel):
         ),
     ] = False
     total: Annotated[bool, Field(description="count the items even where no facets are wanted")] = False
+    pinned_hits: Annotated[
+        list[PinBody] | None,
+        Field(max_length=MAX_PINS),
+        AfterValidator(check_pins),
+        BeforeValidator(read_pins),
+        WithJsonSchema(PINS_SCHEMA),
+    ] = None
+    hidden_hits: Annotated[
+        list[Identifier] | None,
+        Field(
+            max_length=MAX_HIDDEN,
+            description="ids of items that are left out, pinned or not; in a URL with commas",
+        ),
+        at_most(MAX_HIDDEN),
+    ] = None
     timeout_ms: Annotated[
         WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
+
+    @field_validator("hidden_hits", mode="before")
+    @classmethod
+    def _split_hidden(cls, value: object) -> object:
+        return read_hidden(value, in_url=cls.in_url)
 
     def _list_query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
         return Query(
@@ -207,6 +236,8 @@ class ListParameters(RequestModel):
             group_by=self.group_by,
             group_limit=self.group_limit,
             max_per=self.max_per,
+            pins=tuple(Pin(pin.id, pin.position) for pin in self.pinned_hits or ()),
+            hidden=tuple(self.hidden_hits or ()),
             **particulars,
         )
 
