@@ -104,6 +104,7 @@ class QueryPlan:
             ids |= self._history.disliked
         return set(self._searcher.eligible.leaves_of(ids))
 
+    @property
     def left_out(self) -> list[int]:
         """The leaves that must not come back, pinned or not: of hidden items, and of what was seen."""
         return sorted(self.seen.union(self._searcher.eligible.leaves_of(self._query.hidden)))
