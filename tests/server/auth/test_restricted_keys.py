@@ -341,3 +341,18 @@ async def test_counts_orders_and_shelves_hold_nothing_but_its_items(key: Mint, s
     body = (await asked(shop, headers, "GET", f"{path}&facets=price&{widened}")).json()
     assert body["facetStats"]["price"] == {"min": 0, "max": 9, "avg": 40 / 9, "sum": 40}
     assert body["total"] == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["/search?q=title", "/search?q=*", "/recommend?user=ada", "/items?", "/items/item-4/similar?"]
+)
+async def test_a_pin_shows_nothing_outside_of_the_part_of_a_key(key: Mint, shop: Shop, path: str) -> None:
+    """Nor does it say whether there is such an item."""
+    headers = key("read", filter_by=CHEAP)
+    response = await asked(shop, headers, "GET", f"{path}&k=50&pinned_hits={THEIRS}:1,{MINE[2]}:2,nobody:3")
+    assert response.status_code == 200, response.text
+    body = response.json()
+    ids = [item["id"] for item in body["items"]]
+    assert ids[1] == MINE[2]
+    assert set(ids) <= set(MINE)
+    assert (body["pinned"], body["pins_missing"]) == ([MINE[2]], [THEIRS, "nobody"])
