@@ -13,8 +13,6 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.auth.api_key import Scope
 from server.auth.authorizer import Admission, Authorizer
-from server.core import errors
-from server.core.errors import Problem
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
@@ -110,10 +108,7 @@ async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
     return parts.synonym_sync
 
 
-async def get_collector(parts: PartsDep) -> Collector:
-    """Raises Problem where the server keeps no analytics."""
-    if parts.collector is None:
-        raise Problem(errors.NO_ANALYTICS, "this server keeps no analytics: start it with --analytics FOLDER")
+async def get_collector(parts: PartsDep) -> Collector | None:
     return parts.collector
 
 
@@ -157,7 +152,7 @@ def require(scope: Scope) -> Any:
     return Security(RequiredScope(scope), scopes=[scope])
 
 
-CollectorDep = Annotated[Collector, Depends(get_collector)]
+CollectorDep = Annotated[Collector | None, Depends(get_collector)]
 AuditLogDep = Annotated[AuditLog, Depends(get_audit_log)]
 AuthorizerDep = Annotated[Authorizer, Depends(get_authorizer)]
 AdmissionDep = Annotated[Admission, Depends(get_admission)]

@@ -2,8 +2,7 @@
 
     gemserve keys create --file keys.json --name shop --scopes read,write
     gemserve keys create --file keys.json --name crawler --scopes read --rate 5 --burst 10 --concurrency 2
-    gemserve keys create --file keys.json --name norvik --scopes read --expires 2027-01-31T18:00:00Z \
-        --filter 'brand = "Norvik"' --route 'GET /search' --route 'GET /recommend'
+    gemserve keys create --file keys.json --name norvik --scopes read --filter 'brand = "Norvik"' --route 'POST /search'
     gemserve keys list --file keys.json
     gemserve keys revoke --file keys.json ID
     gemserve serve --keys keys.json …

@@ -148,7 +148,7 @@ def bundle_of(trained: Trained, folder: Path) -> Path:
     (folder / "bundles").rmdir()
     source = trained.folder(())
     subprocess.run(["cp", "-r", source, folder / "bundles"], check=True)
-    return next(each for each in (folder / "bundles").iterdir() if each.is_dir() and not each.is_symlink())
+    return (folder / "bundles" / "current").resolve()
 
 
 @pytest.mark.parametrize("spoil", [directory, empty, missing])

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from server.core.errors import HistoryUnavailable
 from server.storage.keyspace import AUDIT_LENGTH, KEYS
-from server.storage.protocol import ChangeMade
+from server.storage.protocol import AuditPage, ChangeMade
 from server.storage.shared.audit_log import RedisAuditLog
 from tests.support.redis_store import settings
 
@@ -26,6 +26,7 @@ async def test_what_was_added_is_read_the_newest_first(redis_url: str) -> None:
     rest = await audit_log.latest(3, first.changes[-1].name)
     assert [one.change for one in rest.changes] == changes[1::-1]
     assert not rest.more
+    assert await audit_log.latest(3, "0-0") == AuditPage((), more=False)
     await audit_log.close()
 
 

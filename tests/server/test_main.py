@@ -155,7 +155,7 @@ def test_with_its_own_redis_events_outlive_a_restart_of_both(start: Start, tmp_p
     program = start("--managed-redis", str(tmp_path)).wait_until_ready()
     assert program.get("/health/ready")[1]["status"] == "ready"
     first = program.get("/recommend?user=ada")[1]["items"]
-    event = {"user_id": "ada", "type": "view", "item_id": first[0]["id"], "event_id": "e1"}
+    event = {"user_id": "ada", "type": "purchase", "item_id": first[0]["id"], "event_id": "e1"}
     assert program.get("/events", "POST", event)[0] == 202
     second = program.get("/recommend?user=ada")[1]["items"]
     assert second != first

@@ -74,6 +74,6 @@ def _correct(headers: MutableHeaders, status: int, method: str, *, asked: bool) 
 
 def _would_be_compressed(headers: MutableHeaders) -> bool:
     kind = headers.get("content-type", "").partition(";")[0]
-    length = headers.get("content-length", "0")
+    length = headers.get("content-length", str(MIN_BYTES))  # of a stream nobody knows it, and every one is compressed
     excluded = kind in DEFAULT_EXCLUDED_CONTENT_TYPES or f"{kind.partition('/')[0]}/*" in DEFAULT_EXCLUDED_CONTENT_TYPES
     return not excluded and "content-encoding" not in headers and length.isdecimal() and int(length) >= MIN_BYTES

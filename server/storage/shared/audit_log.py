@@ -33,6 +33,8 @@ class RedisAuditLog:
             await self._client.redis.xadd(self._client.keys.audit, fields, maxlen=AUDIT_LENGTH, approximate=True)
 
     async def latest(self, limit: int, before: str | None = None) -> AuditPage:
+        if before is not None and set(before) <= {"0", "-"}:  # Redis refuses what is before all places
+            return AuditPage((), more=False)
         end = "+" if before is None else f"({before}"
         async with self._client.limit("read_audit", self._timeout):
             found: Any = await self._client.redis.xrevrange(self._client.keys.audit, end, "-", limit + 1)

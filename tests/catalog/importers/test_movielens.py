@@ -242,7 +242,7 @@ def test_other_ids_keep_their_text(source):
 )
 def test_stars_are_numbers_in_any_form(source, stars, rating):
     (source / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n7,2,{stars},1000000000\n")
-    assert read_movielens(source).events["rating"].drop_null().to_pylist() == [rating]
+    assert read_movielens(source).events["value"].drop_null().to_pylist() == [rating]
 
 
 def test_a_header_that_no_table_has_is_refused_in_a_line(source):

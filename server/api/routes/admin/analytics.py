@@ -59,7 +59,7 @@ async def list_queries_without_clicks(request: Request, collector: CollectorDep)
 async def list_metrics(request: Request, collector: CollectorDep) -> Response:
     """Answers, clicks, positions and conversions by model, kind of answer and day."""
     window = _window(read_query(request, AnalyticsParameters))
-    reports = Reports(collector.files.folder)
+    reports = _reports(collector)
     return _answer(window, {"metrics": await _made(lambda: reports.metrics(window))})
 
 
@@ -67,16 +67,22 @@ async def list_metrics(request: Request, collector: CollectorDep) -> Response:
 async def compare_versions(request: Request, collector: CollectorDep) -> Response:
     """Which version's users reach a goal more often, and whether that is decided; it may be looked at at any time."""
     wanted = read_query(request, ExperimentParameters)
-    window = _window(wanted)
-    return _answer(window, await _made(lambda: Reports(collector.files.folder).experiment(window, wanted.goal)))
+    window, reports = _window(wanted), _reports(collector)
+    return _answer(window, await _made(lambda: reports.experiment(window, wanted.goal)))
 
 
-async def _queries(request: Request, collector: Collector, without: Missing | None) -> Response:
+async def _queries(request: Request, collector: Collector | None, without: Missing | None) -> Response:
     wanted = read_query(request, QueriesParameters)
-    window = _window(wanted)
-    reports = Reports(collector.files.folder)
+    window, reports = _window(wanted), _reports(collector)
     found = await _made(lambda: reports.queries(window, wanted.limit, without=without, least=wanted.least))
     return _answer(window, {"queries": found})
+
+
+def _reports(collector: Collector | None) -> Reports:
+    """Raises Problem where the server keeps no analytics."""
+    if collector is None:
+        raise Problem(errors.NO_ANALYTICS, "this server keeps no analytics: start it with --analytics FOLDER")
+    return Reports(collector.files.folder)
 
 
 def _window(wanted: AnalyticsParameters) -> Window:
