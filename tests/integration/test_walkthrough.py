@@ -120,10 +120,11 @@ def sign_a_visitor_in(shop: NewShop) -> None:
         "/events",
         [{"user_id": "visit", "type": "view", "item_id": f"lamp-{c}", "query": "lamp"} for c in ("red", "blue")],
     )
-    both = shop.ids("/recommend", user="u0", session="visit", k=200)
+    alone = {"k": 200, "guidance": False}  # what guides it follows the log within a second
+    both = shop.ids("/recommend", user="u0", session="visit", **alone)
     assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 2
     assert shop("POST", "/users/u0/merge", {"session": "visit"})["moved"] == 0
-    assert shop.ids("/recommend", user="u0", k=200) == both
+    assert shop.ids("/recommend", user="u0", **alone) == both
     latest = shop("GET", "/users/u0/history", limit=2)["events"]
     assert {event["item_id"] for event in latest} == {"lamp-red", "lamp-blue"}
 
