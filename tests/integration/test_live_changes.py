@@ -70,10 +70,10 @@ def test_items_come_and_go(client):
     assert set(search(client)) == {*before, "tent-golden"}
     assert search(client, filter="price = 500") == ["tent-golden"]
     assert client.post("/events", json={"user_id": "zoe", "type": "view", "item_id": "tent-golden"}).status_code == 202
-    assert len(ids(client.get("/recommend", params={"user": "zoe", "k": 200}))) == len(before)
+    assert len(ids(client.get("/recommend", params={"user": "zoe", "k": 200, "exclude_seen": True}))) == len(before)
     assert client.delete("/items/tent-golden").status_code == 200
     assert sorted(search(client)) == sorted(before)
-    assert len(ids(client.get("/recommend", params={"user": "zoe", "k": 200}))) == len(before)
+    assert len(ids(client.get("/recommend", params={"user": "zoe", "k": 200, "exclude_seen": True}))) == len(before)
 
 
 def test_models_change_places_without_a_failed_request(client, bundles):
