@@ -4,6 +4,7 @@
 they mean the same text, white space and quotes apart: places are left out of comparisons.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "Or",
     "Truth",
     "Value",
+    "conditions",
 ]
 
 Operator = Literal["=", "<", "<=", ">", ">="]
@@ -96,3 +98,15 @@ class Or:
 
 
 Expression: TypeAlias = And | Or | Not | Condition
+
+
+def conditions(expression: Expression) -> Iterator[Condition]:
+    """Everything that the expression asks of items, in its order."""
+    match expression:
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from conditions(term)
+        case Not(term):
+            yield from conditions(term)
+        case _:
+            yield expression

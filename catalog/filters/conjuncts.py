@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from catalog.filters.ast import And, Expression, Not, Or
+from catalog.filters.ast import And, Expression, conditions
 from catalog.filters.filter import Filter
 from catalog.filters.unparse import write
 
@@ -16,7 +16,7 @@ def conjuncts(expression: Filter) -> tuple[Filter, ...]:
 
 def columns_of(expression: Filter) -> frozenset[str]:
     """The names of the columns that a filter tests, as they are written."""
-    return frozenset(_columns(expression.tree))
+    return frozenset(condition.column.name for condition in conditions(expression.tree))
 
 
 def _terms(tree: Expression) -> Iterator[Expression]:
@@ -25,14 +25,3 @@ def _terms(tree: Expression) -> Iterator[Expression]:
             yield from _terms(term)
     else:
         yield tree
-
-
-def _columns(tree: Expression) -> Iterator[str]:
-    match tree:
-        case And(terms) | Or(terms):
-            for term in terms:
-                yield from _columns(term)
-        case Not(term):
-            yield from _columns(term)
-        case _:
-            yield tree.column.name

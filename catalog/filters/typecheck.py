@@ -1,22 +1,18 @@
 """Whether a filter suits the columns of a table: all of it is checked before any of it is computed."""
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 
 from catalog.errors import FilterError
 from catalog.filters.ast import (
-    And,
     Comparison,
     Condition,
     Containment,
     Existence,
     Expression,
     Membership,
-    Not,
-    Or,
     Truth,
     Value,
+    conditions,
 )
 from catalog.filters.columns import Holding, ItemColumn, find_column
 from catalog.filters.datetimes import read_datetime
@@ -28,19 +24,8 @@ __all__ = ["check"]
 
 def check(expression: Expression, table: pa.Table) -> None:
     """Raises FilterError for the first condition whose column is unknown, or whose test or value does not suit it."""
-    for condition in _conditions(expression):
+    for condition in conditions(expression):
         _check_condition(condition, find_column(table, condition.column))
-
-
-def _conditions(expression: Expression) -> Iterator[Condition]:
-    match expression:
-        case And(terms) | Or(terms):
-            for term in terms:
-                yield from _conditions(term)
-        case Not(term):
-            yield from _conditions(term)
-        case _:
-            yield expression
 
 
 _ORDERED = frozenset({Holding.STRINGS, Holding.NUMBERS, Holding.MOMENTS})

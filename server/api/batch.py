@@ -104,8 +104,7 @@ class BatchRunner:
 def _to_query(asked: object, request_id: str) -> Query:
     kind = asked.get("kind") if isinstance(asked, dict) else None
     if not isinstance(kind, str) or kind not in LINES:
-        fault = {"field": "kind", "code": "unknown_kind", "message": f"is none of {', '.join(LINES)}"}
-        raise errors.invalid_request([fault])
+        raise errors.invalid_parameter("kind", "unknown_kind", f"is none of {', '.join(LINES)}")
     return conform(asked, LINES[kind]).to_query(request_id)
 
 

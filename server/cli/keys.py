@@ -78,18 +78,19 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
 
 def create(options: argparse.Namespace) -> None:
-    if options.filter is not None and "admin" in options.scopes:
-        raise KeyFileError("a key with a filter cannot administer, which concerns all items: leave one of them out")
-    key, text = mint(
-        name=options.name,
-        scopes=options.scopes,
-        rate_per_second=options.rate,
-        burst=options.burst,
-        concurrency=options.concurrency,
-        expires_at=options.expires,
-        filter_by=options.filter,
-        routes=None if options.route is None else tuple(dict.fromkeys(options.route)),
-    )
+    try:
+        key, text = mint(
+            name=options.name,
+            scopes=options.scopes,
+            rate_per_second=options.rate,
+            burst=options.burst,
+            concurrency=options.concurrency,
+            expires_at=options.expires,
+            filter_by=options.filter,
+            routes=None if options.route is None else tuple(dict.fromkeys(options.route)),
+        )
+    except ValueError as error:
+        raise KeyFileError(str(error)) from error
     key_file.add(options.file, key)
     print(text)
     print(f"made {key.id} ({key.name}): keep the line above, it is not shown again", file=sys.stderr)

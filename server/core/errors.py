@@ -162,6 +162,11 @@ def in_words(errors: Sequence[Mapping[str, str]]) -> str:
     return "; ".join(f"{e['field']}: {e['message']}" for e in errors)
 
 
+def invalid_parameter(field: str, code: str, message: str) -> Problem:
+    """The problem of one parameter that cannot be accepted."""
+    return invalid_request([{"field": field, "code": code, "message": message}])
+
+
 def invalid_request(faults: Sequence[Mapping[str, str]]) -> Problem:
     """The problem of parameters that cannot be accepted. faults: of the form that `describe` returns."""
     return Problem(INVALID_REQUEST, in_words(faults), errors=faults)

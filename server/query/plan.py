@@ -274,10 +274,6 @@ def wanted_columns(fields: Sequence[str] | None, items: Items) -> pa.Table:
         if name not in names and name not in ALWAYS_SHOWN:
             near = nearest_name(name, names)
             hint = f"did you mean {near!r}?" if near is not None else f"items have {', '.join(names)}"
-            fault = {
-                "field": "fields",
-                "code": "unknown_column",
-                "message": f"no column is named {name[:100]!r}: {hint}",
-            }
-            raise errors.invalid_request([fault])
+            message = f"no column is named {name[:100]!r}: {hint}"
+            raise errors.invalid_parameter("fields", "unknown_column", message)
     return items.table.select(["item_id", *(name for name in names if name in fields)])

@@ -221,5 +221,4 @@ async def _in_time(deadline: float, seconds: float) -> AsyncIterator[asyncio.Tim
 
 def _timeout_too_long(seconds: float) -> Problem:
     message = f"this server waits at most {1000 * seconds:g} ms: ask for no more"
-    fault = {"field": "timeout_ms", "code": "timeout_too_long", "message": message}
-    return errors.invalid_request([fault])
+    return errors.invalid_parameter("timeout_ms", "timeout_too_long", message)

@@ -69,7 +69,7 @@ class EligibleItems:
         if wanted is None:
             holding = self._sets.hold(self._name, self._shown_N)
         else:
-            holding = self._sets.hold(f"{self._name}{wanted.text}", lambda: self._shown_N & wanted.mask(self._items))
+            holding = self._sets.hold(f"{self._name}{wanted.text}", lambda: self._shown_N & self.met(wanted))
         async with holding as filter_id:
             yield filter_id
 
@@ -114,7 +114,7 @@ class EligibleItems:
 
     def _part(self, expression: str) -> EligibleItems:
         part = copy(self)
-        part._inside_N = parse(expression).mask(self._items)
+        part._inside_N = self.met(parse(expression))
         part._shown_N = self._shown_N & part._inside_N
         part.shown = int(part._shown_N.sum())
         part._name = f"{expression}{BEHIND_NAME}"

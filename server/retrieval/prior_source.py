@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,8 @@ THREADS = 2
 TRENDS_SECONDS = 1.0
 MAX_WAITING = 1_000
 """Events with items that are not here yet which are kept until they are."""
+
+Number = TypeVar("Number", np.float64, np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +110,7 @@ class PriorSource:
         """
         if state is None:
             return
-        priors = state.priors or (await self._sources())[0]
+        priors = await self._priors_of(state)
         self._renewable = False  # before it is read: what is counted from now on may be missing
         try:
             with metrics.STATIC_PRIOR_SECONDS.time():
@@ -142,10 +145,10 @@ class PriorSource:
 
         Raises PriorsError, and whatever a damaged source raises.
         """
-        priors, weights = await self._sources()
+        priors, (_, weights) = await self._priors_of(state), await self._sources()
         run = asyncio.get_running_loop().run_in_executor
         make = partial(_prior, prefix=prefix, wordings=wordings)
-        return await run(self._threads, make, state.priors or priors, weights[task], text, history, state)
+        return await run(self._threads, make, priors, weights[task], text, history, state)
 
     async def matching(
         self, text: str, state: PriorState, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
@@ -154,37 +157,33 @@ class PriorSource:
 
         The parameters and what is raised: as in `prior`.
         """
-        priors, _ = await self._sources()
+        priors = await self._priors_of(state)
         run = asyncio.get_running_loop().run_in_executor
         make = partial(_matching, prefix=prefix, wordings=wordings)
-        return await run(self._threads, make, state.priors or priors, text, state.serial_N)
+        return await run(self._threads, make, priors, text, state.serial_N)
 
     async def popularity(self, state: PriorState | None) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
         """What says how popular the items of some leaves are, from 0 to 1, float64; of a bundle without priors all are
         0. Raises PriorsError."""
         if state is None:
             return lambda row_K: np.zeros(len(row_K))
-        live, serial_N = (state.priors or (await self._sources())[0]).live, state.serial_N
+        live, serial_N = (await self._priors_of(state)).live, state.serial_N
         return lambda row_K: live.popularity(serial_N[row_K])
 
-    async def trending(self, state: PriorState | None) -> NDArray[np.float64]:
+    async def trending(self, state: PriorState) -> NDArray[np.float64]:
         """How much more every item is taken lately than it is on the whole, float64 [N]; see `trends`. It is counted
-        once a second; of a bundle without priors all are 0. Raises PriorsError."""
-        if state is None:
-            return np.zeros(0)
-        live = (state.priors or (await self._sources())[0]).live
+        once a second. Raises PriorsError."""
+        live = (await self._priors_of(state)).live
         trend_S = await self._trends.of(live)
         return await asyncio.to_thread(_of_leaves, trend_S, state.serial_N)
 
-    async def together(self, history: Sequence[int], state: PriorState | None) -> NDArray[np.float64]:
+    async def together(self, history: Sequence[int], state: PriorState) -> NDArray[np.float64]:
         """How much every item was taken by those who took items of a history, float64 [N]: what item-kNN says.
 
         history: leaves, oldest first.
         Raises PriorsError.
         """
-        if state is None:
-            return np.zeros(0)
-        live = (state.priors or (await self._sources())[0]).live
+        live = (await self._priors_of(state)).live
         return await asyncio.to_thread(_together, live, history, state)
 
     def published_items(self) -> int:
@@ -240,6 +239,9 @@ class PriorSource:
         """Take up nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _priors_of(self, state: PriorState) -> Priors:
+        return state.priors or (await self._sources())[0]
+
     async def _sources(self) -> tuple[Priors, Mapping[Task, PriorWeights]]:
         if self._loaded is None:
             await self.load()
@@ -272,9 +274,10 @@ class Trends:
         return trends(self._recent.decayed(now, len(all_S)), all_S)
 
 
-def _of_leaves(value_S: NDArray[np.float64], serial_N: NDArray[np.int64]) -> NDArray[np.float64]:
-    value_N = np.zeros(len(serial_N))
-    known_N = serial_N < len(value_S)  # an item that came since has no value yet
+def _of_leaves(value_S: NDArray[Number], serial_N: NDArray[np.int64]) -> NDArray[Number]:
+    """The values of all leaves, by those of serial numbers; an item that came since has 0."""
+    value_N = np.zeros(len(serial_N), value_S.dtype)
+    known_N = serial_N < len(value_S)
     value_N[known_N] = value_S[serial_N[known_N]]
     return value_N
 
@@ -364,8 +367,4 @@ def _prior(
 def _matching(
     priors: Priors, text: str, serial_N: NDArray[np.int64], *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
 ) -> NDArray[np.uint8]:
-    matching_S = priors.matching(text, prefix=prefix, wordings=wordings)
-    matching_N = np.zeros(len(serial_N), np.uint8)
-    known_N = serial_N < len(matching_S)  # an item that came since has no words yet
-    matching_N[known_N] = matching_S[serial_N[known_N]]
-    return matching_N
+    return _of_leaves(priors.matching(text, prefix=prefix, wordings=wordings), serial_N)

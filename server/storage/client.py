@@ -26,6 +26,7 @@ from redis.exceptions import (
 
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
+from server.core.settings import StorageSettings
 from server.storage.keyspace import KEYS, Keyspace
 from server.storage.primary import make_pool
 
@@ -87,6 +88,11 @@ class RedisClient:
         self._answered = 0.0
         self._pool = make_pool(url, connections)  # `limit` is the only clock
         self.redis = Redis.from_pool(self._pool)
+
+    @classmethod
+    def of(cls, settings: StorageSettings, connections: int, beside: Sequence[RedisClient] = ()) -> RedisClient:
+        """A client of a server's Redis and catalog."""
+        return cls(settings.url, connections, beside, keys=Keyspace(settings.namespace))
 
     @asynccontextmanager
     async def limit(self, operation: str, seconds: float) -> AsyncIterator[None]:

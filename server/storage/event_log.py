@@ -16,7 +16,7 @@ from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import BUCKETS, Keyspace
+from server.storage.keyspace import BUCKETS
 from server.storage.protocol import Deed, History, LogBatch, LoggedEvent
 from server.storage.redis_history import RUN_DIGITS
 
@@ -39,7 +39,7 @@ class RedisEventLog:
     """An EventLog in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._client = RedisClient.of(settings, CONNECTIONS)
         self._logs = self._client.keys.logs
         self._timeout = settings.write_timeout
 

@@ -18,7 +18,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
-from server.storage.keyspace import BUCKETS, Keyspace, bucket_of
+from server.storage.keyspace import BUCKETS, bucket_of
 from server.storage.merge import merge
 from server.storage.protocol import EMPTY, Deed, Event, History, PastEvent, PastEvents
 
@@ -41,9 +41,9 @@ class RedisHistory:
 
     def __init__(self, settings: StorageSettings) -> None:
         writers = max(1, settings.connections // 2)
-        keys = self._keys = Keyspace(settings.namespace)
-        self._reads = RedisClient(settings.url, max(1, settings.connections - writers), keys=keys)
-        self._writes = RedisClient(settings.url, writers, beside=[self._reads], keys=keys)
+        self._reads = RedisClient.of(settings, max(1, settings.connections - writers))
+        self._writes = RedisClient.of(settings, writers, beside=[self._reads])
+        self._keys = self._reads.keys
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)

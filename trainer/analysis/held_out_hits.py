@@ -48,8 +48,8 @@ def held_out_hits(folder: Path, events: Sequence[Path]) -> Hits:
             if not questions:
                 continue
             candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
-            found = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe, shown.advance)
-            rank_Q = ranks_of(found, np.array([question.item for question in questions]))
+            ranked = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe, shown.advance)
+            rank_Q = ranks_of([one.leaves for one in ranked], np.array([question.item for question in questions]))
             names = [
                 (split.full.users[question.user], question.stop, bundle.items.ids[question.item])
                 for question in questions

@@ -114,12 +114,12 @@ def measure(bundle: Bundle, events: Sequence[Path], seed: int) -> dict[str, Any]
         candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
         weights = bundle.prior_weights["search"]
         priors = [prior_of(said_of(sources, split.full, one), weights) for one in questions] if guided else None
-        found = rank_questions(
+        ranked = rank_questions(
             *(ranker, bundle.prompts, split.full, questions, candidates, recipe),
             priors=priors,
             static=static if guided else None,
         )
-        return summarize(ranks_of(found, answers), bootstrap=recipe.bootstrap)
+        return summarize(ranks_of([one.leaves for one in ranked], answers), bootstrap=recipe.bootstrap)
 
     return {
         "bundle": bundle.version,

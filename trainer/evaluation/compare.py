@@ -167,8 +167,8 @@ def _gains(
     ranker = TransformersRanker(load_model(bundle), bundle.index, bundle.level_tokens, normalize=bundle.normalize)
     candidates = whole_catalog(split.full, questions, exclude_seen=recipe.exclude_seen)
     with progress(f"asking {bundle.version}", len(questions)) as shown:
-        found = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe, shown.advance)
-    return gains(ranks_of(found, np.array([q.item for q in questions])), name, int(cutoff))
+        ranked = rank_questions(ranker, bundle.prompts, split.full, questions, candidates, recipe, shown.advance)
+    return gains(ranks_of([one.leaves for one in ranked], np.array([q.item for q in questions])), name, int(cutoff))
 
 
 def _as_json(figures: Compared) -> dict[str, object]:

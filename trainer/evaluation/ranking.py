@@ -14,27 +14,10 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.data.histories import Histories, Question
 from trainer.evaluation.candidates import Candidates
 
-__all__ = ["question_prompt", "rank_questions", "scored_rankings"]
+__all__ = ["question_prompt", "rank_questions"]
 
 
 def rank_questions(
-    ranker: TransformersRanker,
-    prompts: PromptFormat,
-    histories: Histories,
-    questions: Sequence[Question],
-    candidates: Sequence[Candidates],
-    recipe: EvaluationRecipe,
-    progress: Callable[[int], None] = lambda done: None,
-    *,
-    priors: Sequence[Prior] | None = None,
-    static: StaticPrior | None = None,
-) -> list[np.ndarray]:
-    """The ranking for every question: the best leaves, int64 [width] each; see `scored_rankings`."""
-    asked = (ranker, prompts, histories, questions, candidates, recipe, progress)
-    return [leaves for leaves, _ in scored_rankings(*asked, priors=priors, static=static)]
-
-
-def scored_rankings(
     ranker: TransformersRanker,
     prompts: PromptFormat,
     histories: Histories,

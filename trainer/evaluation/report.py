@@ -27,7 +27,7 @@ from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
 from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
 from trainer.evaluation.metrics import CUTOFFS, summarize_questions
-from trainer.evaluation.ranking import scored_rankings
+from trainer.evaluation.ranking import rank_questions
 
 Protocol = Literal["full", "candidates"]
 Report = dict[str, Any]
@@ -90,13 +90,13 @@ def evaluate(
         else:
             candidates = sampled_candidates(split.full, questions, items, seed=seed)
         asked = (ranker, prompts, split.full, questions, candidates, recipe)
-        alone = scored_rankings(*asked, progress)
+        alone = rank_questions(*asked, progress)
         rankings = {"model": [leaves for leaves, _ in alone]}
         if guidance is not None:
             said = guidance.asked(split.full, questions)
             priors = guidance.priors_of(task, said)
             rankings["prior"] = guidance.rank_alone(task, said, candidates, MAX_CUTOFF)
-            guided = scored_rankings(*asked, priors=priors, static=guidance.static)  # each counts as answered once
+            guided = rank_questions(*asked, priors=priors, static=guidance.static)  # each counts as answered once
             rankings["guided"] = [leaves for leaves, _ in guided]
             if protocol == "full":  # among few candidates, the right one is likelier than it is said to be
                 calibration[task] = guidance.reliability(task, said, questions, {"guided": guided, "model": alone})

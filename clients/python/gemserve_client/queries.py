@@ -25,7 +25,6 @@ __all__ = [
     "Trending",
 ]
 
-
 LISTS = ("candidates", "fields", "facets", "history", "items", "exclude_seen", "pinned_hits", "hidden_hits")
 
 
@@ -79,16 +78,7 @@ class Question:
 
     def __post_init__(self) -> None:
         """Keeps what a generator makes: a question is asked anew for every page."""
-        for name in (
-            "candidates",
-            "fields",
-            "facets",
-            "history",
-            "items",
-            "exclude_seen",
-            "pinned_hits",
-            "hidden_hits",
-        ):
+        for name in LISTS:
             value = getattr(self, name, None)
             if isinstance(value, Iterator):
                 object.__setattr__(self, name, tuple(elements(value, name)))

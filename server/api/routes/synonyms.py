@@ -82,17 +82,16 @@ async def put_synonyms(
         place, code, message = fault
         names = [] if given.root is None else ["root"]
         names += [f"synonyms.{number}" for number in range(len(given.synonyms))]
-        raise errors.invalid_request([{"field": names[place], "code": code, "message": message}])
+        raise errors.invalid_parameter(names[place], code, message)
     if len(phrases) < 2:
         message = "has one word, which is like none: give two or more, or one and a `root`"
-        raise errors.invalid_request([{"field": "synonyms", "code": "too_short", "message": message}])
+        raise errors.invalid_parameter("synonyms", "too_short", message)
     new = SynonymSet(set_id, tuple(given.synonyms), given.root)
     try:
         created = await synonym_sync.put(new)
     except TooManySynonyms as error:
         message = f"there would be over {MAX_PHRASES:,} words and phrases in all sets: delete some first"
-        fault_body = {"field": "synonyms", "code": "too_many_synonyms", "message": message}
-        raise errors.invalid_request([fault_body]) from error
+        raise errors.invalid_parameter("synonyms", "too_many_synonyms", message) from error
     return json_response({"request_id": request_id, **_shown(new), "created": created})
 
 

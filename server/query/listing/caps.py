@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from catalog.facets import ColumnCodes, FacetIndex, UnknownColumn
 from server.core import errors
-from server.core.errors import Problem
 from server.core.settings import MAX_K
 from server.engine.protocol import Ranking
 from server.query.types import Group, Query
@@ -92,7 +91,9 @@ def caps_of(query: Query, index: FacetIndex) -> list[Cap]:
     if query.max_per is not None:
         parts = query.max_per.split(",")
         if len(parts) > MAX_CAPS:
-            raise _fault("max_per", "too_many_caps", f"{len(parts)} columns are named, at most {MAX_CAPS} are capped")
+            raise errors.invalid_parameter(
+                "max_per", "too_many_caps", f"{len(parts)} columns are named, at most {MAX_CAPS} are capped"
+            )
         caps += [_cap(part.strip(), index) for part in parts]
     return caps
 
@@ -133,7 +134,7 @@ def _cap(part: str, index: FacetIndex) -> Cap:
     name, _, number = part.rpartition(":")
     if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MAX_K)) and 1 <= int(number) <= MAX_K):
         text = f"{part[:100]!r} is no cap: write a column and a number from 1 to {MAX_K}, as in brand:3"
-        raise _fault("max_per", "invalid_cap", text)
+        raise errors.invalid_parameter("max_per", "invalid_cap", text)
     return Cap(_column(name, index, "max_per"), int(number))
 
 
@@ -141,12 +142,8 @@ def _column(name: str, index: FacetIndex, field: str) -> str:
     try:
         column = index.find(name)
     except UnknownColumn as unknown:
-        raise _fault(field, "unknown_column", str(unknown)) from unknown
+        raise errors.invalid_parameter(field, "unknown_column", str(unknown)) from unknown
     if not index.is_ordered(column):
         text = f"{column!r} holds lists, so that an item has several values: name a column of one value an item"
-        raise _fault(field, "ungroupable_column", text)
+        raise errors.invalid_parameter(field, "ungroupable_column", text)
     return column
-
-
-def _fault(field: str, code: str, message: str) -> Problem:
-    return errors.invalid_request([{"field": field, "code": code, "message": message}])

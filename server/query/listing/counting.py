@@ -109,9 +109,8 @@ def _columns(query: Query, searcher: Searcher) -> Mapping[str, str]:
         try:
             columns |= {own: own for own in index.names} if name == "*" else {name: index.find(name)}
         except UnknownColumn as unknown:
-            fault = {"field": f"facets.{place}", "code": "unknown_column", "message": str(unknown)}
-            raise errors.invalid_request([fault]) from unknown
+            raise errors.invalid_parameter(f"facets.{place}", "unknown_column", str(unknown)) from unknown
     if len(columns) > MAX_FACETS:
         message = f"{len(columns)} columns would be counted, at most {MAX_FACETS} are: name those that you show"
-        raise errors.invalid_request([{"field": "facets", "code": "too_many_facets", "message": message}])
+        raise errors.invalid_parameter("facets", "too_many_facets", message)
     return columns

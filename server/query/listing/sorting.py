@@ -133,4 +133,4 @@ def _keys(sort_by: str | None, index: FacetIndex) -> tuple[SortKey, ...]:
     try:
         return () if sort_by is None else read_sort(sort_by, index)
     except SortFault as wrong:
-        raise errors.invalid_request([{"field": "sort_by", "code": wrong.code, "message": str(wrong)}]) from wrong
+        raise errors.invalid_parameter("sort_by", wrong.code, str(wrong)) from wrong

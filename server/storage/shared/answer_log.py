@@ -10,7 +10,7 @@ import orjson
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import ANSWERS_LENGTH, Keyspace
+from server.storage.keyspace import ANSWERS_LENGTH
 from server.storage.protocol import AnalyticsBatch
 
 __all__ = ["RedisAnswerLog"]
@@ -27,7 +27,7 @@ class RedisAnswerLog:
     """It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._client = RedisClient.of(settings, CONNECTIONS)
         self._keys = self._client.keys
         self._timeout = settings.write_timeout
 

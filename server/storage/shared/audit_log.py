@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import AUDIT_LENGTH, Keyspace
+from server.storage.keyspace import AUDIT_LENGTH
 from server.storage.protocol import AuditedChange, AuditPage, ChangeMade
 
 __all__ = ["RedisAuditLog"]
@@ -24,7 +24,7 @@ class RedisAuditLog:
     """It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._client = RedisClient.of(settings, CONNECTIONS)
         self._timeout = settings.write_timeout
 
     async def add(self, change: ChangeMade) -> None:

@@ -11,7 +11,6 @@ from catalog.data.changes import Change, Delete, Upsert
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import Keyspace
 from server.storage.protocol import ChangeBatch
 
 __all__ = ["RedisChanges"]
@@ -26,7 +25,7 @@ class RedisChanges:
     """A ChangeStore in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._client = RedisClient(settings.url, CONNECTIONS, keys=Keyspace(settings.namespace))
+        self._client = RedisClient.of(settings, CONNECTIONS)
         self._keys = self._client.keys.changes, self._client.keys.order, self._client.keys.number
         self._timeout = settings.write_timeout
 

@@ -75,7 +75,7 @@ class _State:
 
     def __init__(self, settings: StorageSettings, key: str, name: str, field: str) -> None:
         """name: of it in the names of operations."""
-        self._client = RedisClient(settings.url, CONNECTIONS)
+        self._client = RedisClient.of(settings, CONNECTIONS)
         self._timeout = settings.write_timeout
         self._key, self._name, self._field = key, name, field
 

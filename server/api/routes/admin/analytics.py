@@ -90,8 +90,7 @@ def _window(wanted: AnalyticsParameters) -> Window:
     last = wanted.last or latest.last
     first = wanted.first or min(latest.first, last)
     if first > last:
-        message = "is after the last day: give an earlier one"
-        raise errors.invalid_request([{"field": "first", "code": "first_after_last", "message": message}])
+        raise errors.invalid_parameter("first", "first_after_last", "is after the last day: give an earlier one")
     return Window(first, last, wanted.model)
 
 

@@ -52,16 +52,19 @@ async def create_key(
     path = _file_of(authorizer)
     wanted = await read_model(request, NewKeyBody)
     await _check_restrictions(wanted, request, deployments.router.current.catalog.searcher.items)
-    key, text = mint(
-        name=wanted.name,
-        scopes=tuple(wanted.scopes),
-        rate_per_second=wanted.rate_per_second,
-        burst=wanted.burst,
-        concurrency=wanted.concurrency,
-        expires_at=wanted.expires_at,
-        filter_by=wanted.filter_by,
-        routes=None if wanted.routes is None else tuple(dict.fromkeys(wanted.routes)),
-    )
+    try:
+        key, text = mint(
+            name=wanted.name,
+            scopes=tuple(wanted.scopes),
+            rate_per_second=wanted.rate_per_second,
+            burst=wanted.burst,
+            concurrency=wanted.concurrency,
+            expires_at=wanted.expires_at,
+            filter_by=wanted.filter_by,
+            routes=None if wanted.routes is None else tuple(dict.fromkeys(wanted.routes)),
+        )
+    except ValueError as error:
+        raise _refused("filter_by", error) from error
     try:
         await asyncio.to_thread(key_file.add, path, key, create=False)
     except KeyFileError as error:
@@ -89,25 +92,23 @@ async def revoke_key(
 
 
 async def _check_restrictions(wanted: NewKeyBody, request: Request, items: Items) -> None:
-    """Raises Problem for a filter that does not fit the items or the scopes, and for a route that does not exist."""
+    """Raises Problem for a filter that does not fit the items, and for a route that does not exist."""
     if wanted.filter_by is not None:
-        if "admin" in wanted.scopes:
-            raise _fault("filter_by", "a key with a filter cannot administer, which concerns all items")
         try:
             await asyncio.to_thread(parse(wanted.filter_by).mask, items)
         except FilterError as error:
-            raise _fault("filter_by", str(error)) from error
+            raise _refused("filter_by", error) from error
     if wanted.routes is not None:
         known = routes_of(request.app.openapi())
         for route in wanted.routes:
             if route not in known:
                 near = nearest_name(route, known)
                 hint = f"did you mean {near}?" if near is not None else "/openapi.json lists them"
-                raise _fault("routes", f"{route[:100]} is no route of this server: {hint}")
+                raise _refused("routes", f"{route[:100]} is no route of this server: {hint}")
 
 
-def _fault(field: str, message: str) -> Problem:
-    return errors.invalid_request([{"field": field, "code": "unknown_restriction", "message": message}])
+def _refused(field: str, reason: object) -> Problem:
+    return errors.invalid_parameter(field, "unknown_restriction", str(reason))
 
 
 def _file_of(authorizer: Authorizer) -> FilePath:

@@ -280,13 +280,17 @@ class Parameters(ListParameters):
 
     @model_validator(mode="after")
     def _has_one_order(self) -> Self:
-        if self.min_score is not None and self.sort_by is not None:
+        if self.sort_by is not None and (field := self._needs_scores) is not None:
             text = "goes with the order of relevance only: leave out either it or sort_by"
-            raise PydanticCustomError("two_orders", text, {"field": "min_score"})
-        if self.diversity > 0 and self.sort_by is not None:
-            text = "goes with the order of relevance only: leave out either it or sort_by"
-            raise PydanticCustomError("two_orders", text, {"field": "diversity"})
+            raise PydanticCustomError("two_orders", text, {"field": field})
         return self
+
+    @property
+    def _needs_scores(self) -> str | None:
+        """The first parameter that was given and means nothing where items have no scores."""
+        if self.min_score is not None:
+            return "min_score"
+        return "diversity" if self.diversity > 0 else None
 
     def _query(self, request_id: str, kind: Kind, **particulars: Any) -> Query:
         return self._list_query(
@@ -362,12 +366,9 @@ class SearchParameters(PersonalParameters):
 
     @model_validator(mode="after")
     def _has_scores(self) -> Self:
-        if self.min_score is not None and self.q == EVERYTHING:
+        if self.q == EVERYTHING and (field := self._needs_scores) is not None:
             text = "goes with a search for words only: leave it out, or write words in q"
-            raise PydanticCustomError("no_scores", text, {"field": "min_score"})
-        if self.diversity > 0 and self.q == EVERYTHING:
-            text = "goes with a search for words only: leave it out, or write words in q"
-            raise PydanticCustomError("no_scores", text, {"field": "diversity"})
+            raise PydanticCustomError("no_scores", text, {"field": field})
         return self
 
     def to_query(self, request_id: str) -> Query:
