@@ -11,11 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selenium.webdriver.support.ui import Select
+
 from tests.e2e.browser import Page, chromium
 
 QUERY = "warm sleeping bag"
 READ, NONSENSE = "norvik sleeping bag under 150", "qwrtzpl"  # a slip and a price; nothing
 LOOKS = ("2 person tent", "sleeping mat", "head torch")  # what the visitor searches for and opens the first of
+BRANDS = '.facet[data-column="brand"]'
 SIDE = (1440, 940)
 PHONE = (390, 844)
 
@@ -55,6 +58,9 @@ def take(page: Page, folder: Path) -> None:
         page.search(query)
         settle(page, "#results")
         save(page, folder / name)
+    refine(page)
+    save(page, folder / "page-refined.png")
+    page.click("#clear-filters")
     page.search(QUERY)
     page.resize(*PHONE, scale=2)
     page.script("scrollTo(0, 0)")
@@ -69,6 +75,17 @@ def look(page: Page, query: str) -> None:
     page.click("#results .card-open")
     page.wait(lambda: len(page.all(".visit")) == before + 1)
     page.close_dialog()
+
+
+def refine(page: Page) -> None:
+    """A search with the first brand chosen, in the order of prices, and the menu of brands open."""
+    page.search(QUERY)
+    page.click(f"{BRANDS} summary")
+    page.click(f"{BRANDS} input")
+    page.wait(lambda: page.all("#sort option[value='price:asc']"))
+    Select(page.one("#sort")).select_by_value("price:asc")
+    page.wait(lambda: page.all(".active-chip") and page.is_settled("#results"))
+    page.script("document.querySelector(arguments[0]).open = true", BRANDS)
 
 
 def settle(page: Page, section: str) -> None:

@@ -30,6 +30,7 @@ def item_table() -> pa.Table:
             "categories": [["Outdoor", KINDS[i % 3]] for i in range(len(NAMES))],
             "price": [10.0 + i for i in range(len(NAMES))],
             "available": [True] * len(NAMES),
+            "season": [("summer", "winter", None)[i % 3 if i < 12 else i % 2] for i in range(len(NAMES))],
             "grams": [100 * i for i in range(len(NAMES))],
         }
     )

@@ -24,7 +24,7 @@ def test_an_item_shows_every_column_and_what_is_like_it(page: Page) -> None:
     assert page.text("#item-heading") == "Lamp number 7"
     assert page.text(".item-price") == "17.00"
     assert page.text(".item-description") == "What number 7 is good for."
-    assert page.text("#item-body .facts").splitlines() == ["grams", "700"]  # the first letter is drawn as a capital
+    assert page.text("#item-body .facts").splitlines() == ["season", "winter", "grams", "700"]  # drawn with capitals
     page.wait(lambda: page.all(".strip .card-open"))
     similar = httpx.get(f"{page.url}/items/item-7/similar", params={"k": 6}).json()["items"]
     assert page.ids(".strip") == [item["id"] for item in similar]

@@ -1,6 +1,9 @@
 /** Puts the page together: one state, one connection to the server, and the parts that show them. */
 
+import { startActive } from "./active.js";
+import { address } from "./address.js";
 import { Api, ApiProblem, Unreachable } from "./api.js";
+import { Facets } from "./facets.js";
 import { Filters } from "./filters.js";
 import { History } from "./history.js";
 import { ItemView } from "./item.js";
@@ -9,18 +12,34 @@ import { startKeyboard } from "./keyboard.js";
 import { Latency } from "./latency.js";
 import { notify, startOffline } from "./notice.js";
 import { rememberedPerson, startPerson } from "./person.js";
+import { Refinements } from "./refinements.js";
 import { startSearch } from "./search.js";
 import { startShelf } from "./shelf.js";
+import { startSort } from "./sort.js";
 import { createStore } from "./store.js";
 import { startTheme } from "./theme.js";
 import { Why } from "./why.js";
 
+const refinements = new Refinements();
 /** @type {import("./types.js").State} */
-const initial = { person: rememberedPerson(), query: "", filter: "", visits: 0 };
+const initial = {
+  person: rememberedPerson(),
+  query: "",
+  filter: refinements.filter,
+  sort: address().get("sort") ?? "",
+  visits: 0,
+};
 const store = createStore(initial);
 const latency = new Latency();
-const api = new Api({ onAnswer: (timing) => latency.add(timing), askForKey: keyQuestion() });
-const filters = new Filters({ store, api });
+const facets = new Facets(refinements);
+const api = new Api({
+  onAnswer: (timing) => {
+    latency.add(timing);
+    facets.show(timing.answer);
+  },
+  askForKey: keyQuestion(),
+});
+const filters = new Filters({ store, api, refinements, onNumbers: startSort(store) });
 const history = new History({ store, api, onOpen: (visit) => view.openVisit(visit) });
 const view = new ItemView(api, history);
 const why = new Why(api);
@@ -28,6 +47,7 @@ const why = new Why(api);
 startTheme();
 startOffline();
 startKeyboard();
+startActive(refinements);
 startPerson(store, api);
 
 let started = false;
@@ -44,5 +64,5 @@ async function afterFirstShelf() {
   }
 }
 
-startShelf({ store, api, onShown: afterFirstShelf, onOpen: view.open, onWhy: why.open });
-startSearch({ store, api, onOpen: view.open, onWhy: why.open });
+startShelf({ store, api, onShown: afterFirstShelf, onClear: filters.clear, onOpen: view.open, onWhy: why.open });
+startSearch({ store, api, onClear: filters.clear, onOpen: view.open, onWhy: why.open });

@@ -6,6 +6,7 @@
 import { ApiProblem, Unreachable } from "./api.js";
 import { card, skeleton } from "./card.js";
 import { element, icon } from "./element.js";
+import { COUNTED } from "./facets.js";
 import { countInWords } from "./words.js";
 
 const PAGE = 12;
@@ -31,6 +32,7 @@ export class Listing {
    * @param {() => Question} options.ask
    * @param {(answer: import("./types.js").Answer) => void} options.onShown  after a first page
    * @param {{title: string, hint: string}} options.empty
+   * @param {() => void} options.onClear  takes all filters away
    * @param {(item: import("./types.js").Item, shown: import("./types.js").Shown) => void} options.onOpen
    * @param {(item: import("./types.js").Item, question: Question) => void} options.onWhy
    */
@@ -77,7 +79,7 @@ export class Listing {
     this.#abort.abort();
     const { signal } = (this.#abort = new AbortController());
     try {
-      const answer = await this.#options.api.answer(question, signal);
+      const answer = await this.#options.api.answer({ ...question, ...COUNTED }, signal);
       if (!signal.aborted) show(answer);
     } catch (error) {
       if (signal.aborted) return;
@@ -111,10 +113,12 @@ export class Listing {
     this.#more.hidden = this.#cursor === null;
     this.#more.disabled = false;
     this.#more.textContent = "Show more";
-    this.#status.textContent = count === 1 ? "1 item" : `${countInWords(count)} items${this.#cursor ? ", and more" : ""}`;
+    this.#status.textContent = progress(count, this.#cursor !== null, answer, Boolean(this.#question?.sort_by));
     this.#message.hidden = count > 0;
     const { title, hint } = this.#options.empty;
-    if (count === 0) this.#say("search", title, hint);
+    if (count > 0) return;
+    this.#say("search", title, hint);
+    if (this.#question?.filter) this.#message.append(element("button", { type: "button", class: "button", onclick: this.#options.onClear }, "Clear filters"));
   }
 
   /** @param {unknown} error */
@@ -135,4 +139,15 @@ export class Listing {
     this.#message.removeAttribute("role");
     this.#message.replaceChildren(icon(image), element("p", { class: "message-title" }, title), element("p", {}, hint));
   }
+}
+
+/**
+ * How many items are shown, and of how many where that many can be shown.
+ * @param {number} count @param {boolean} more @param {import("./types.js").Answer} answer @param {boolean} sorted
+ */
+function progress(count, more, { total, total_is: kind }, sorted) {
+  const items = count === 1 ? "1 item" : `${countInWords(count)} items`;
+  if (!more) return items;
+  const isWhole = kind === "allowed" || (kind === "matching" && sorted);
+  return isWhole && typeof total === "number" ? `${countInWords(count)} of ${countInWords(total)} items` : `${items}, and more`;
 }

@@ -1,5 +1,6 @@
 /** The search box: answers as one types, and says what it has read in words beyond how they were typed. */
 
+import { address, writeAddress } from "./address.js";
 import { chips } from "./chips.js";
 import { byId, element, icon } from "./element.js";
 import { Listing } from "./listing.js";
@@ -11,10 +12,11 @@ const PAUSE_MS = 130; // shorter than between two thoughts, longer than between 
  * @param {object} page
  * @param {ReturnType<typeof import("./store.js").createStore<import("./types.js").State>>} page.store
  * @param {import("./api.js").Api} page.api
+ * @param {() => void} page.onClear
  * @param {import("./item.js").ItemView["open"]} page.onOpen
  * @param {import("./why.js").Why["open"]} page.onWhy
  */
-export function startSearch({ store, api, onOpen, onWhy }) {
+export function startSearch({ store, api, onClear, onOpen, onWhy }) {
   const [form, input, section, note] = ["search", "query", "results", "corrected"].map(byId);
   let taken = { query: "", undo: {} }; // what was taken back of how a query is read
   let timer = 0;
@@ -22,14 +24,15 @@ export function startSearch({ store, api, onOpen, onWhy }) {
   const listing = new Listing(section, {
     api,
     ask: () => {
-      const { query, filter, person } = store.get();
-      return { q: query, ...whose(person), filter, ...(query === taken.query && taken.undo) };
+      const { query, filter, sort, person } = store.get();
+      return { q: query, ...whose(person), filter, sort_by: sort, ...(query === taken.query && taken.undo) };
     },
     onShown: (answer) => {
       const nothing = answer.fit === "none" && answer.items.length > 0 ? [nothingFits(store.get().query)] : [];
       note.replaceChildren(...nothing, ...chips(answer, takeBack));
     },
     empty: { title: "Nothing fits", hint: "Try other words, or fewer filters." },
+    onClear,
     onOpen,
     onWhy,
   });
@@ -53,7 +56,7 @@ export function startSearch({ store, api, onOpen, onWhy }) {
     byId("shelf").hidden = query !== "";
     byId("results-heading").textContent = `Results for “${query}”`;
     note.replaceChildren();
-    history.replaceState(null, "", query === "" ? "./" : `./?${new URLSearchParams({ q: query })}`);
+    writeAddress({ q: query });
     if (query === "") listing.cancel();
   }
 
@@ -68,10 +71,10 @@ export function startSearch({ store, api, onOpen, onWhy }) {
     ask();
   });
   store.watch(["query"], show);
-  store.watch(["query", "filter", "person"], load);
+  store.watch(["query", "filter", "sort", "person"], load);
   addEventListener("online", () => listing.hasFailed && load());
 
-  input.value = new URLSearchParams(location.search).get("q") ?? "";
+  input.value = address().get("q") ?? "";
   ask();
 }
 

@@ -43,6 +43,10 @@
  * @property {number} took_ms
  * @property {boolean} degraded
  * @property {string | null} [corrected_query]
+ * @property {number | null} [total]  items that are counted; the further ones come where facets were asked for
+ * @property {"allowed" | "matching" | "answer" | null} [total_is]
+ * @property {Record<string, Record<string, number>> | null} [facetDistribution]  by column and value, the commonest first
+ * @property {Record<string, {min: number, max: number}> | null} [facetStats]  of columns that hold numbers
  * @property {"all" | "some" | "none" | null} [fit]  how well the catalog fits a guided search
  * @property {Understanding | null} [understood]  what was read beyond words
  *
@@ -54,6 +58,10 @@
  * @property {string} [cursor]
  * @property {string} [filter]
  * @property {string} [candidates]
+ * @property {string} [sort_by]
+ * @property {string} [facets]
+ * @property {number} [max_facet_values]
+ * @property {boolean} [disjunctive_facets]
  * @property {boolean} [exclude_seen]
  * @property {boolean} [explain]
  * @property {boolean} [correct]  false: take the words as they were typed
@@ -77,6 +85,7 @@
  * @property {Person} person
  * @property {string} query  "" on the home page
  * @property {string} filter  "" for every item
+ * @property {string} sort  as sort_by takes it; "" for relevance
  * @property {number} visits  grows with every event that was recorded
  */
 export {};

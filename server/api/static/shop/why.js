@@ -40,7 +40,7 @@ export class Why {
     body.replaceChildren(element("p", { class: "quiet" }, "Asking the model…"));
     this.#box.showModal();
     try {
-      const parts = { ...question, cursor: undefined, filter: undefined, k: 1, candidates: item.id, exclude_seen: false, explain: true };
+      const parts = { ...question, cursor: undefined, filter: undefined, sort_by: undefined, k: 1, candidates: item.id, exclude_seen: false, explain: true };
       const answer = await this.#api.answer(parts);
       if (asked === this.#asked) body.replaceChildren(...explained(answer.items[0]));
     } catch (error) {

@@ -16,6 +16,12 @@ export function priceRangeInWords({ min, max }) {
   return high === null ? `Price from ${low}` : `Price ${low} to ${high}`;
 }
 
+/** A column's name as a heading: `main_colour` becomes "Main colour". @param {string} column */
+export function columnInWords(column) {
+  const words = column.replaceAll(/[_.]+/g, " ").trim() || column;
+  return words[0].toUpperCase() + words.slice(1);
+}
+
 /** @param {number} count */
 export const countInWords = (count) => WHOLE.format(count);
 
