@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from catalog.data.changes import Change, Delete, Outcome, Upsert, last_changes, records_table
 from catalog.data.items import Items
 from catalog.errors import CatalogError
+from catalog.ids.agreed_paths import NO_PATHS, AgreedPaths, Path, free_of
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.index import ItemIndex
 
@@ -76,31 +77,43 @@ class Snapshot:
         """The snapshot with these whole records; see `apply`."""
         return self.apply([Upsert(record) for record in records], code_assigner)
 
-    def apply(self, changes: Sequence[Change], code_assigner: CodeAssigner | None = None) -> Snapshot:
+    def apply(
+        self, changes: Sequence[Change], code_assigner: CodeAssigner | None = None, paths: AgreedPaths = NO_PATHS
+    ) -> Snapshot:
         """The snapshot after some changes, of which only the last to every item counts.
 
         A known item keeps its path even if its text has changed, and is present again if it was deleted.
 
         code_assigner: gives new items their codes; None where the catalog cannot take new items.
+        paths: those that new items have already, and those that they cannot have.
         Raises ItemsError that names a bad record and its field, and CatalogError where there are new items and no
         `code_assigner`, or no free codes for them. This snapshot is unchanged in any case.
         """
         last = last_changes(changes)
-        records = {place: change.record for place, change in last.values() if isinstance(change, Upsert)}
+        records = {
+            place: change.record
+            for item_id, (place, change) in last.items()
+            if change.record is not None and (isinstance(change, Upsert) or self.items.row_of(item_id) is None)
+        }
         deletions = [item_id for item_id, (_, change) in last.items() if isinstance(change, Delete)]
         changed = replace(self, number=self.number + 1, outcome=Outcome())
         if records:
-            changed = changed._write(records_table(records, self.items.table.schema), code_assigner)
+            changed = changed._write(records_table(records, self.items.table.schema), code_assigner, paths)
         return changed._without(deletions) if deletions else changed
 
-    def _write(self, table: pa.Table, code_assigner: CodeAssigner | None) -> Snapshot:
+    def path_of(self, item_id: str) -> Path | None:
+        """The path of an item, deleted or not; None where there is no such item."""
+        row = self.items.row_of(item_id)
+        return None if row is None else tuple(self.codes_NL[row].tolist())
+
+    def _write(self, table: pa.Table, code_assigner: CodeAssigner | None, paths: AgreedPaths) -> Snapshot:
         rows = [self.items.row_of(item_id) for item_id in table["item_id"].to_pylist()]
         known = [place for place, row in enumerate(rows) if row is not None]
         new = [place for place, row in enumerate(rows) if row is None]
         changed = self
         if known:
             changed = changed._replaced(table.take(known), [row for row in rows if row is not None])
-        return changed._inserted(table.take(new), code_assigner) if new else changed
+        return changed._inserted(table.take(new), code_assigner, paths) if new else changed
 
     def _replaced(self, table: pa.Table, rows: Sequence[int]) -> Snapshot:
         source_N = np.arange(len(self.items))
@@ -111,8 +124,8 @@ class Snapshot:
         outcome = replace(self.outcome, replaced=tuple(table["item_id"].to_pylist()))
         return replace(self, items=items, present_N=present_N, outcome=outcome)
 
-    def _inserted(self, table: pa.Table, code_assigner: CodeAssigner | None) -> Snapshot:
-        codes_KL = _coded(table, code_assigner, self.index)
+    def _inserted(self, table: pa.Table, code_assigner: CodeAssigner | None, paths: AgreedPaths) -> Snapshot:
+        codes_KL = _coded(table, code_assigner, self.index, paths)
         codes_ML = np.concatenate([self.codes_NL, codes_KL])
         index, order_M = ItemIndex.build(codes_ML, self.index.sizes)  # fast, because nearly all of it is sorted already
         leaf_M = np.empty_like(order_M)
@@ -139,14 +152,43 @@ class Snapshot:
         return replace(self, present_N=present_N, outcome=replace(self.outcome, deleted=tuple(gone), missing=missing))
 
 
-def _coded(table: pa.Table, code_assigner: CodeAssigner | None, index: ItemIndex) -> NDArray[np.int64]:
+def _coded(
+    table: pa.Table, code_assigner: CodeAssigner | None, index: ItemIndex, paths: AgreedPaths
+) -> NDArray[np.int64]:
+    ids: list[str] = table["item_id"].to_pylist()
+    known = {place: paths.of[item_id] for place, item_id in enumerate(ids) if item_id in paths.of}
+    _check_paths({ids[place]: path for place, path in known.items()}, index)
+    codes_KL = np.empty((len(ids), len(index.sizes)), np.int64)
+    for place, path in known.items():
+        codes_KL[place] = path
+    rest = [place for place in range(len(ids)) if place not in known]
+    if not rest:
+        return codes_KL
     if code_assigner is None:
-        ids = ", ".join(map(repr, table["item_id"].to_pylist()[:3]))
+        named = ", ".join(repr(ids[place]) for place in rest[:3])
         raise CatalogError(
-            f"{len(table)} items are new ({ids} …) and this catalog cannot code new items: train again with "
+            f"{len(rest)} items are new ({named} …) and this catalog cannot code new items: train again with "
             "identifiers.scheme=semantic and identifiers.text=hashing"
         )
-    return code_assigner.assign(Items(table).texts(), index)
+    codes_KL[rest] = code_assigner.assign(Items(table.take(rest)).texts(), index, paths.taken)
+    return codes_KL
+
+
+def _check_paths(path_of: Mapping[str, Path], index: ItemIndex) -> None:
+    """Raises CatalogError for one that does not fit the index, or that two items would have."""
+    fitting = {
+        item_id
+        for item_id, path in path_of.items()
+        if len(path) == len(index.sizes) and all(0 <= code < size for code, size in zip(path, index.sizes, strict=True))
+    }
+    free, seen = set(free_of(index, [path_of[item_id] for item_id in fitting])), set[Path]()
+    for item_id, path in path_of.items():
+        if item_id not in fitting or path not in free or path in seen:
+            raise CatalogError(
+                f"the path {list(path)} that servers agreed on for {item_id!r} is another item's or none of this "
+                "bundle: do all servers have the same bundle under this version?"
+            )
+        seen.add(path)
 
 
 def _arranged(old: pa.Table, new: pa.Table, row_M: NDArray[np.int64]) -> pa.Table:

@@ -43,7 +43,7 @@ from server.serving.manager import DeploymentManager
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import AnswerLog, AuditLog, ChangeStore, EventLog, HistoryStore, SplitStore, SynonymStore
+from server.storage.protocol import AnswerLog, AuditLog, EventLog, HistoryStore, SharedCatalog, SplitStore, SynonymStore
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.answer_log import RedisAnswerLog
 from server.storage.shared.audit_log import RedisAuditLog
@@ -62,7 +62,7 @@ def connect_redis(settings: Settings) -> HistoryStore:
     return RedisHistory(settings.storage)
 
 
-def connect_changes(settings: Settings) -> ChangeStore:
+def connect_changes(settings: Settings) -> SharedCatalog:
     return RedisChanges(settings.storage)
 
 
@@ -96,7 +96,7 @@ def create_app(
     *,
     deploy: Callable[[Settings], DeploymentManager] = DeploymentManager,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
-    keep: Callable[[Settings], ChangeStore] = connect_changes,
+    keep: Callable[[Settings], SharedCatalog] = connect_changes,
     keep_split: Callable[[Settings], SplitStore] = connect_split,
     keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
     keep_answers: Callable[[Settings], AnswerLog] = connect_answers,
@@ -128,8 +128,10 @@ def create_app(
             event_sync = EventSync(deployments.router, follow(settings))
             stack.push_async_callback(event_sync.stop)
             deployments.count_events_first(event_sync.catch_up)
+            shared = keep(settings)
+            deployments.agree_on_paths(shared)
             await deployments.start()
-            catalog_sync = CatalogSync(deployments.router, keep(settings))
+            catalog_sync = CatalogSync(deployments.router, shared)
             stack.push_async_callback(catalog_sync.stop)
             await catalog_sync.start()
             traffic_sync = TrafficSync(deployments, keep_split(settings))

@@ -42,9 +42,14 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an item, so that it is not shown any more."""
+    """Delete an item, so that it is not shown any more.
+
+    record: the last one that was written of it before; a catalog that never had the item gives it a row and a path
+        nevertheless, as in those that have had it. None where nobody wrote it.
+    """
 
     item_id: str
+    record: Mapping[str, Any] | None = None
 
 
 Change = Upsert | Delete

@@ -9,13 +9,14 @@ beam.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.errors import CatalogError
+from catalog.ids.agreed_paths import Path, free_of
 from catalog.ids.codes import Codebooks, squared_distances
 from catalog.ids.index import ItemIndex
 
@@ -23,8 +24,6 @@ __all__ = ["CodeAssigner"]
 
 BEAM_WIDTH = 16
 """Paths that the beam search keeps. More find nearer paths, and only items of full nodes pay for them."""
-
-Path = tuple[int, ...]
 
 
 class Embedder(Protocol):
@@ -42,20 +41,24 @@ class CodeAssigner:
         self._embedder = embedder
         self._codebooks = codebooks
 
-    def assign(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+    def assign(self, texts: Sequence[str], index: ItemIndex, taken: Collection[Path] = ()) -> NDArray[np.int64]:
         """Codes for items with these texts, int64 [K, L], all different and none of them in the index.
 
-        Raises CatalogError if the index has fewer free paths.
+        taken: paths of others that the index does not have yet.
+        Raises CatalogError if fewer paths are free.
         """
         sizes = self._codebooks.sizes
         if sizes != index.sizes:
             raise CatalogError(f"codebooks of sizes {sizes} cannot code for an index of sizes {index.sizes}")
-        paths = _Paths(index)
-        room = paths.capacity(0) - index.leaves
+        paths, others = _Paths(index), free_of(index, taken)
+        for path in others:
+            paths.take(path)
+        items = index.leaves + len(others)
+        room = paths.capacity(0) - items
         if len(texts) > room:
             raise CatalogError(
                 f"{len(texts)} new {'item does' if len(texts) == 1 else 'items do'} not fit: {room} of the "
-                f"{room + index.leaves} paths of the code sizes {list(sizes)} are free, and deleted items keep theirs. "
+                f"{room + items} paths of the code sizes {list(sizes)} are free, and deleted items keep theirs. "
                 "Change items that there are, or train a new model with larger `identifiers.code_sizes`"
             )
         vectors_KD = self._embedder.embed(texts).astype(np.float32)

@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import TypeAlias
 
 import structlog
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.changes import Change, Outcome, Upsert, last_changes
+from catalog.data.changes import Change, Delete, Outcome, Upsert, last_changes
 from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.facets import FacetIndex
+from catalog.ids.agreed_paths import NO_PATHS, AgreedPaths
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import PromptFormat
 from server.core import metrics
@@ -23,14 +25,18 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
+from server.retrieval.path_agreement import OwnPaths, PathAgreement
 from server.retrieval.price_reader import PriceReader
 from server.retrieval.prior_source import PriorSource, PriorState
 from server.retrieval.spell_checker import SpellChecker
-from server.storage.protocol import LoggedEvent
+from server.storage.protocol import LoggedEvent, PathStore
 
 __all__ = ["LiveCatalog", "Searcher"]
 
 log = structlog.get_logger(__name__)
+
+Write: TypeAlias = Callable[[Mapping[str, Change]], Awaitable[None]]
+"""Writes the last change to every item, by item id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,10 @@ class LiveCatalog:
     calibrations: how scores of each task become probabilities.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, paths: PathStore | None = None) -> None:
+        """paths: where the paths of new items are agreed on; None where nobody else serves the bundle."""
         self._bundle = bundle
+        self._paths = PathAgreement(bundle.version, OwnPaths() if paths is None else paths)
         self._engine = engine
         self._installed = count(PUBLISHED + 1)
         self._filter_ids = count(1)
@@ -116,27 +124,43 @@ class LiveCatalog:
         with self._current.use() as searcher:
             yield searcher
 
-    async def apply(
-        self, changes: Sequence[Change], number: int | None = None, write: Callable[[], Awaitable[None]] | None = None
-    ) -> Outcome:
+    async def apply(self, changes: Sequence[Change], number: int | None = None, write: Write | None = None) -> Outcome:
         """All changes together; requests that come after the return see them.
 
-        number: the catalog's from then on, one more than before where it is None. write: awaited when the changes are
-        known to be good and nobody sees them yet; what it raises changes nothing. Raises CatalogError, and changes
-        nothing, for a bad record or an item that cannot be coded.
+        number: the catalog's from then on, one more than before where it is None. write: awaited with the last change
+        to every item when they are known to be good and nobody sees them yet; what it raises changes nothing. Raises
+        CatalogError, and changes nothing, for a bad record or an item that cannot be coded, and HistoryUnavailable.
         """
         return await self._tasks.shield(self._apply(changes, number, write))
 
+    async def reserve(self, changes: Sequence[Change]) -> None:
+        """Agree on the paths that these changes need here, so that `apply` needs no store. Raises as `apply`."""
+        async with self._changing:
+            old = self.searcher.snapshot
+            await self._paths.reserve(old, _written(changes), lambda agreed: self._changed(old, changes, agreed))
+
     async def attempt(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
         """The snapshot after changes, which nobody gets to see. Raises CatalogError where `apply` would."""
-        return await asyncio.to_thread(self._changed, snapshot, changes)
+        return await asyncio.to_thread(self._changed, snapshot, changes, NO_PATHS)
 
     async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         """Changes that were accepted before, by item id: by this catalog in another server, or by another bundle's.
 
-        One that this catalog cannot take is left out.
+        One that this catalog cannot take is left out. Raises HistoryUnavailable, and then changes nothing.
         """
         await self._tasks.shield(self._apply_remote(changes, number))
+
+    def adopt_paths(self, source: LiveCatalog) -> None:
+        """Give new items the paths that they have in another catalog of the same bundle."""
+        self._paths.adopt(source.searcher.snapshot, source.changes)
+
+    async def claim_paths_again(self) -> None:
+        """Tell the store the paths of all new items, after it has lost them. Raises HistoryUnavailable."""
+        new = [item_id for item_id in self.changes if self._bundle.snapshot.items.row_of(item_id) is None]
+        differing = await self._paths.claim_again(self.searcher.snapshot, new)
+        if differing:
+            remedy = "start this server again, so that it codes them as the others do"
+            log.error("paths_differ", model=self.version, items=len(differing), example=differing[0], remedy=remedy)
 
     async def restore(self) -> None:
         """Have the engine hold the present state again, after it has loaded this bundle anew."""
@@ -172,16 +196,14 @@ class LiveCatalog:
         """Stop waiting for requests to finish."""
         await self._tasks.cancel()
 
-    async def _apply(
-        self, changes: Sequence[Change], number: int | None, write: Callable[[], Awaitable[None]] | None
-    ) -> Outcome:
+    async def _apply(self, changes: Sequence[Change], number: int | None, write: Write | None) -> Outcome:
         async with self._changing:
             old = self.searcher.snapshot
-            snapshot = await asyncio.to_thread(self._changed, old, changes)
+            last = {item_id: self._kept(change) for item_id, (_, change) in last_changes(changes).items()}
+            snapshot = await self._paths.make(old, last, lambda agreed: self._changed(old, changes, agreed))
             if write is not None:
-                await write()
+                await write(last)
             await self._learn(changes)
-            last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
             await self._serve(replace(snapshot, number=old.number + 1 if number is None else number), last)
             self.changes |= last
             self._note_rejected({}, last)
@@ -189,8 +211,13 @@ class LiveCatalog:
 
     async def _apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         async with self._changing:
-            reasons: dict[str, str] = {}
-            snapshot = await asyncio.to_thread(self._fitting, self.searcher.snapshot, list(changes.items()), reasons)
+            old, reasons = self.searcher.snapshot, dict[str, str]()
+
+            def change(agreed: AgreedPaths) -> Snapshot:
+                reasons.clear()
+                return self._fitting(old, list(changes.items()), reasons, agreed)
+
+            snapshot = await self._paths.make(old, changes, change)
             await self._learn(changes.values())
             await self._serve(replace(snapshot, number=number), changes.keys() - reasons.keys())
             self.changes |= changes
@@ -231,22 +258,37 @@ class LiveCatalog:
             raise
         self.describe_in_metrics()
 
-    def _changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
-        written = (str(change.item_id) for change in changes if isinstance(change, Upsert))
-        new = any(snapshot.items.row_of(item_id) is None for item_id in written)
-        return snapshot.apply(changes, self._bundle.code_assigner if new else None)
+    def _kept(self, change: Change) -> Change:
+        """The change as it is written: a deletion with the last record, so that whoever replays it has the row too."""
+        if isinstance(change, Upsert):
+            return change
+        before = self.changes.get(change.item_id)
+        return change if before is None else Delete(change.item_id, before.record)
 
-    def _fitting(self, snapshot: Snapshot, changes: Sequence[tuple[str, Change]], reasons: dict[str, str]) -> Snapshot:
+    def _changed(self, snapshot: Snapshot, changes: Sequence[Change], agreed: AgreedPaths) -> Snapshot:
+        new = any(snapshot.items.row_of(item_id) is None for item_id in _written(changes))
+        return snapshot.apply(changes, self._bundle.code_assigner if new else None, agreed)
+
+    def _fitting(
+        self,
+        snapshot: Snapshot,
+        changes: Sequence[tuple[str, Change]],
+        reasons: dict[str, str],
+        agreed: AgreedPaths,
+    ) -> Snapshot:
         """With those of the changes that it can take; the others are halved until each has its reason."""
         try:
-            return self._changed(snapshot, [change for _, change in changes])
+            return self._changed(snapshot, [change for _, change in changes], agreed)
         except CatalogError as error:
             if len(changes) == 1:
-                reasons[changes[0][0]] = str(error)
+                item_id, change = changes[0]
+                if isinstance(change, Delete):  # it is not shown, with a row or without
+                    return snapshot.apply([Delete(item_id)])
+                reasons[item_id] = str(error)
                 return snapshot
         middle = len(changes) // 2
-        first = self._fitting(snapshot, changes[:middle], reasons)
-        return self._fitting(first, changes[middle:], reasons)
+        first = self._fitting(snapshot, changes[:middle], reasons, agreed)
+        return self._fitting(first, changes[middle:], reasons, agreed)
 
     def _searcher(
         self,
@@ -271,3 +313,8 @@ class LiveCatalog:
                     await old.value.eligible.retire()
 
         self._tasks.start(retire())
+
+
+def _written(changes: Sequence[Change]) -> list[str]:
+    """Ids of the items that changes may add. Raises ItemsError as `last_changes`."""
+    return [item_id for item_id, (_, change) in last_changes(changes).items() if change.record is not None]

@@ -308,11 +308,15 @@ def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
 def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> PriorState:
     assert state.priors is not None, "they are read before they are changed"
     rows = np.array([row for row in map(snapshot.items.row_of, ids) if row is not None], np.int64)
-    written, gone = rows[snapshot.present_N[rows]], rows[~snapshot.present_N[rows]]
-    items = Items(snapshot.items.table.take(written))
+    present, new = snapshot.present_N[rows], snapshot.serial_N[rows] >= len(state.leaf_S)
     priors = state.priors
     if len(rows) > 0:
-        priors = priors.with_items(snapshot.serial_N[written], items, snapshot.serial_N[gone].tolist())
+        written, gone = rows[present | new], snapshot.serial_N[rows[~present & ~new]]
+        items = Items(snapshot.items.table.take(written))
+        priors = priors.with_items(snapshot.serial_N[written], items, gone.tolist())
+    if (new & ~present).any():  # deleted before they came here: as in catalogs that had them first
+        written, gone = rows[:0], snapshot.serial_N[rows[new & ~present]]
+        priors = priors.with_items(written, Items(snapshot.items.table.slice(0, 0)), gone.tolist())
     leaf_S = state.leaf_S
     if snapshot.serial_N is not state.serial_N:
         leaf_S = np.full(int(snapshot.serial_N.max(initial=-1)) + 1, -1, np.int64)

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from catalog.data.changes import Change, Outcome, last_changes
+from catalog.data.changes import Change, Outcome
 from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable, ServerError
 from server.core.tasks import Outages, Poller, Tasks
 from server.engine.errors import EngineUnavailable
 from server.serving.router import Router
-from server.storage.protocol import ChangeStore
+from server.storage.protocol import SharedCatalog
 
 __all__ = ["CatalogSync"]
 
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.5
 MAX_ATTEMPTS = 50  # to write the next number; each that fails means that another server's change went through
 MAX_BATCH = 1_000  # items written in one step
+KEEP_SECONDS = 24 * 3600.0  # between two times that the store is told which bundles are served
 
 
 class VersionConflict(ServerError):
@@ -37,13 +39,14 @@ class VersionConflict(ServerError):
 class CatalogSync:
     """Writes this server's changes and applies those of others."""
 
-    def __init__(self, router: Router, store: ChangeStore, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(self, router: Router, store: SharedCatalog, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._router = router
         self._store = store
         self._lock = asyncio.Lock()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
         away = HistoryUnavailable, EngineUnavailable
+        self._keep_at = time.monotonic() + KEEP_SECONDS
         self._outages = Outages("changes_unavailable", "remote_changes_not_applied", away, "items")
 
     async def start(self) -> None:
@@ -97,9 +100,8 @@ class CatalogSync:
                     return await self._router.change(changes_of, number, self._write), number
         raise HistoryUnavailable(f"other servers were faster {MAX_ATTEMPTS} times")
 
-    async def _write(self, changes: Sequence[Change]) -> None:
-        last = {item_id: change for item_id, (_, change) in last_changes(changes).items()}
-        if not await self._store.write(last, expected=self._number, number=self._number + 1):
+    async def _write(self, changes: Mapping[str, Change]) -> None:
+        if not await self._store.write(changes, expected=self._number, number=self._number + 1):
             raise VersionConflict
 
     async def _catch_up(self) -> None:
@@ -114,6 +116,8 @@ class CatalogSync:
         """Write again what this server knows: the store came back empty, or from an older copy."""
         changes = list(self._router.current.catalog.changes.items())
         log.warning("changes_restored", items=len(changes), found=found, catalog_version=self._number)
+        for deployment in self._router.table.deployments:
+            await deployment.catalog.claim_paths_again()
         number = self._number
         for start in range(0, len(changes), MAX_BATCH):
             if not await self._store.write(dict(changes[start : start + MAX_BATCH]), expected=found, number=number + 1):
@@ -125,3 +129,12 @@ class CatalogSync:
         with self._outages.reported():
             async with self._lock:
                 await self._catch_up()
+                await self._keep_paths()
+
+    async def _keep_paths(self) -> None:
+        """Have the store keep the paths of the bundles that are served here."""
+        if time.monotonic() < self._keep_at:
+            return
+        for version in self._router.table.weights:
+            await self._store.claim(version, {})
+        self._keep_at = time.monotonic() + KEEP_SECONDS

@@ -16,6 +16,7 @@ from server.core.errors import Problem, StartupError
 from server.core.settings import EngineSettings, Settings
 from server.engine.protocol import Engine, Ranking, RankRequest
 from server.retrieval.live_catalog import LiveCatalog
+from server.storage.protocol import PathStore
 
 __all__ = ["AnswerQuality", "Deployment", "make_engine", "open_served_bundle"]
 
@@ -30,10 +31,11 @@ class AnswerQuality:
 class Deployment:
     """One bundle, served by one engine."""
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, paths: PathStore | None = None) -> None:
+        """paths: as of `LiveCatalog`."""
         self.bundle = bundle
         self.engine = engine
-        self.catalog = LiveCatalog(bundle, engine)
+        self.catalog = LiveCatalog(bundle, engine, paths)
         self._in_engine = metrics.ENGINE_REQUESTS.labels(bundle.version)
 
     @property
@@ -47,8 +49,11 @@ class Deployment:
     async def catch_up(self, source: LiveCatalog) -> None:
         """Take over the changes of another catalog that are not here yet.
 
-        Raises CatalogError where that catalog took a change which this one cannot take.
+        Raises CatalogError where that catalog took a change which this one cannot take, and HistoryUnavailable where
+        the servers cannot agree on the paths of new items.
         """
+        if source.version == self.version:
+            self.catalog.adopt_paths(source)
         number, taken = source.searcher.snapshot.number, self.catalog.changes
         if number != self.catalog.searcher.snapshot.number:
             late = {item_id: change for item_id, change in source.changes.items() if taken.get(item_id) is not change}

@@ -13,6 +13,7 @@ from server.engine.errors import EngineError
 from server.engine.protocol import Engine, RankRequest, normalization
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
+from server.storage.protocol import PathStore
 
 __all__ = ["Loader", "warm_up_check"]
 
@@ -45,6 +46,7 @@ class Loader:
 
     open_bundle: opens a bundle by its version.
     make_engine: makes the engine that a bundle's model needs, not started yet.
+    paths: where the paths of new items are agreed on; None where this server shares with no other.
     """
 
     def __init__(
@@ -56,13 +58,15 @@ class Loader:
         self._settings = settings
         self._open_bundle = open_bundle
         self._make_engine = make_engine
+        self.paths: PathStore | None = None
 
     async def load(self, version: str, source: LiveCatalog | None = None) -> Deployment:
         """A deployment of this version in an engine of its own, ready.
 
         source: the catalog whose changes it applies.
 
-        Raises CatalogError, EngineError and StartupError. If it raises or is cancelled, nothing of it is left.
+        Raises CatalogError, EngineError, StartupError and, where there is a `source`, HistoryUnavailable. If it raises
+        or is cancelled, nothing of it is left.
         """
         deployment = await asyncio.to_thread(self._open, version, None)
         # Counting the words of a million items takes as long as an engine's start.
@@ -90,8 +94,8 @@ class Loader:
     async def prepare(self, deployment: Deployment, source: LiveCatalog | None = None) -> None:
         """Check a deployment whose engine has loaded its model, and have it catch up with another catalog.
 
-        Raises EngineError, and CatalogError where priors are damaged or `source` took a change which this catalog
-        cannot take.
+        Raises EngineError, CatalogError where priors are damaged or `source` took a change which this catalog cannot
+        take, and HistoryUnavailable as `Deployment.catch_up`.
         """
         await warm_up_check(deployment.bundle, deployment.engine, self._settings.engine)
         await deployment.catalog.install_prior()
@@ -103,4 +107,4 @@ class Loader:
 
     def _open(self, version: str, engine: Engine | None) -> Deployment:
         bundle = self._open_bundle(self._settings, version)
-        return Deployment(bundle, engine or self._make_engine(bundle, self._settings.engine))
+        return Deployment(bundle, engine or self._make_engine(bundle, self._settings.engine), self.paths)

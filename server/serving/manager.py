@@ -17,6 +17,7 @@ from server.serving.loader import Loader
 from server.serving.rollout import Rollout, RolloutResult, nothing_to_commit
 from server.serving.router import Router, TrafficSplit
 from server.serving.supervisor import Supervisor
+from server.storage.protocol import PathStore
 
 __all__ = ["DeploymentManager"]
 
@@ -43,7 +44,8 @@ class DeploymentManager:
         self.previous: str | None = None
         self.activations = 0
         self._bundles = settings.bundles
-        self._rollout = Rollout(settings, Loader(settings, open_bundle, make_engine), self.router)
+        self._loader = Loader(settings, open_bundle, make_engine)
+        self._rollout = Rollout(settings, self._loader, self.router)
         self._supervisor = Supervisor(self.router, self._rollout)
         self._tasks = Tasks()
         self._busy = False
@@ -51,6 +53,10 @@ class DeploymentManager:
     def count_events_first(self, catch_up: Callable[[LiveCatalog], Awaitable[None]]) -> None:
         """Await this for the catalog of every model that takes over, before it answers; see `EventSync.catch_up`."""
         self._rollout.catch_up = catch_up
+
+    def agree_on_paths(self, store: PathStore) -> None:
+        """Have every model's new items get the paths that they have in all servers on this store."""
+        self._loader.paths = store
 
     def versions(self) -> list[str]:
         """The published bundles, the newest last."""

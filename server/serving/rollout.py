@@ -18,7 +18,7 @@ import structlog
 
 from catalog.bundle.bundle import activate
 from server.core import metrics
-from server.core.errors import RolloutFailed
+from server.core.errors import HistoryUnavailable, RolloutFailed
 from server.core.process import gc_deferred
 from server.core.refcount import RefCounted
 from server.core.settings import Settings
@@ -81,7 +81,7 @@ class Rollout:
                     await self._recreate(version)
                 else:
                     await self._surge(version)
-            except LOAD_ERRORS as error:
+            except (*LOAD_ERRORS, HistoryUnavailable) as error:
                 metrics.ROLLOUT_SECONDS.labels("failed").observe(time.perf_counter() - started)
                 served = self._router.current.version
                 raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error

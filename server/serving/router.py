@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeAlias
@@ -24,7 +24,7 @@ from server.core.errors import StartupError
 from server.core.refcount import RefCounted
 from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
-from server.retrieval.live_catalog import LiveCatalog
+from server.retrieval.live_catalog import LiveCatalog, Write
 from server.serving.deployment import Deployment
 
 __all__ = ["LOAD_ERRORS", "DeploymentRef", "Router", "RoutingTable", "TrafficSplit"]
@@ -194,13 +194,13 @@ class Router:
         self,
         changes_of: Callable[[Snapshot], Sequence[Change]],
         number: int,
-        write: Callable[[Sequence[Change]], Awaitable[None]],
+        write: Write,
     ) -> Outcome:
         """Change every catalog; afterwards they have this number.
 
         changes_of: makes the changes of the current catalog's snapshot, which nothing else changes meanwhile; called in
           a thread.
-        write: given the changes and awaited before anybody sees them, as of `LiveCatalog.apply`.
+        write: awaited before anybody sees them, as of `LiveCatalog.apply`.
 
         Returns what came of it in the current catalog. Raises CatalogError, EngineUnavailable while the current engine
         is dead, and what `changes_of` and `write` raise; then nothing is changed.
@@ -210,15 +210,25 @@ class Router:
                 raise EngineUnavailable("items cannot be changed while the engine is started again: nothing is changed")
             catalog = self.current.catalog
             changes = await asyncio.to_thread(changes_of, catalog.searcher.snapshot)
-            outcome = await catalog.apply(changes, number, lambda: write(changes))
+
+            async def commit(last: Mapping[str, Change]) -> None:
+                for ref in self.table.others.values():  # which need no store afterwards, so that all change or none
+                    with suppress(CatalogError):
+                        await ref.value.catalog.reserve(changes)
+                await write(last)
+
+            outcome = await catalog.apply(changes, number, commit)
             await self._change_others(lambda catalog: catalog.apply(changes, number))
             return outcome
 
     async def apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
-        """Change every catalog as other servers did, by item id; each rejects what it cannot take."""
+        """Change every catalog as other servers did, by item id; each rejects what it cannot take.
+
+        Raises HistoryUnavailable, and then the current catalog has its old number: the changes may be applied again.
+        """
         async with self.changing:
-            await self.current.catalog.apply_remote(changes, number)
             await self._change_others(lambda catalog: catalog.apply_remote(changes, number))
+            await self.current.catalog.apply_remote(changes, number)
 
     async def close(self) -> None:
         """Admit no more queries, and stop every deployment."""

@@ -19,6 +19,11 @@ For changes of the catalog, each bounded by the number of items that were ever c
     gemserve:{catalog}:changes      hash of item id → its last change, as JSON
     gemserve:{catalog}:order        sorted set of item ids by the number of their last change
     gemserve:{catalog}:number       number of the last change
+    gemserve:{catalog}:paths:<version>
+                                    hash of item id → its path in this bundle, of items that are new to it; expires
+                                    PATH_DAYS after a server last served the bundle
+    gemserve:{catalog}:path_items:<version>
+                                    hash of path → item id; expires with it
 
 For followers of the log, beside the log itself:
 
@@ -66,6 +71,7 @@ __all__ = [
     "BUCKETS",
     "ERASED_LENGTH",
     "KEYS",
+    "PATH_DAYS",
     "BucketKey",
     "Keyspace",
     "UserKey",
@@ -76,6 +82,7 @@ __all__ = [
 BUCKETS = 64  # part of the key layout: another number would lose every history
 ANSWERS_LENGTH = 100_000  # some 50 MB, where nobody writes them to files
 AUDIT_LENGTH = 10_000
+PATH_DAYS = 90  # a bundle that is activated again later has its new items coded anew, for all servers alike
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
@@ -123,6 +130,12 @@ class Keyspace:
     @property
     def number(self) -> str:
         return self._key("catalog", "number")
+
+    def paths(self, version: str) -> str:
+        return self._key("catalog", f"paths:{quote(version, safe='')}")
+
+    def path_items(self, version: str) -> str:
+        return self._key("catalog", f"path_items:{quote(version, safe='')}")
 
     @property
     def split(self) -> str:

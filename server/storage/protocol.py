@@ -15,6 +15,7 @@ from catalog.data.changes import Change
 from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
 from catalog.data.events import EventType
 from catalog.data.items import Items
+from catalog.ids.agreed_paths import Path
 from catalog.priors.words import SynonymSet
 from catalog.text.prompts import Interaction
 
@@ -37,6 +38,9 @@ __all__ = [
     "LoggedEvent",
     "PastEvent",
     "PastEvents",
+    "PathClaim",
+    "PathStore",
+    "SharedCatalog",
     "SplitStore",
     "StoredSplit",
     "StoredSynonyms",
@@ -266,6 +270,36 @@ class ChangeStore(Protocol):
 
     async def close(self) -> None:
         """Closes the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathClaim:
+    """What came of a claim of paths.
+
+    of: by item id, the path that the item has in the store now, whoever claimed it first; an item whose path was
+        another's has none.
+    taken: of the paths asked for, those that other items have.
+    """
+
+    of: Mapping[str, Path]
+    taken: frozenset[Path]
+
+
+class PathStore(Protocol):
+    """Keeps the paths of new items, by the version of the bundle: the first that was claimed stays.
+
+    Every method raises HistoryUnavailable where the store does not answer within its time limit.
+    """
+
+    async def paths(self, version: str, item_ids: Sequence[str]) -> dict[str, Path]:
+        """The paths of those of these items that have one."""
+
+    async def claim(self, version: str, paths: Mapping[str, Path]) -> PathClaim:
+        """Gives each item its path where neither has another, and keeps all of this version for longer."""
+
+
+class SharedCatalog(ChangeStore, PathStore, Protocol):
+    """All that servers on one store share of the catalog."""
 
 
 @dataclass(frozen=True, slots=True)

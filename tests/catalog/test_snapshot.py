@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from catalog.data.changes import Delete, Upsert
 from catalog.data.items import Items
 from catalog.errors import CatalogError, ItemsError
+from catalog.ids.agreed_paths import NO_PATHS
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import semantic_codes
 from catalog.ids.embeddings import HashingEmbedder
@@ -212,3 +213,28 @@ def test_a_table_of_several_pieces_is_changed_alike():
     split = Snapshot.published(Items(pieces), PUBLISHED.codes_NL, PUBLISHED.index)
     batch = [Upsert({"item_id": "new-0", "title": "red tent"}), Upsert({"item_id": KNOWN[7]}), Delete(KNOWN[8])]
     assert all_of(split.apply(batch, CODER)) == all_of(PUBLISHED.apply(batch, CODER))
+
+
+def test_new_items_take_the_paths_that_were_agreed_on_and_leave_others_theirs():
+    record = {"item_id": "a", "title": "red tent"}
+    usual = PUBLISHED.upsert([record], CODER).path_of("a")
+    agreed = NO_PATHS.joined_by({"b": usual})
+    changed = PUBLISHED.apply([Upsert(record), Upsert({"item_id": "b", "title": "lamp"})], CODER, agreed)
+    assert changed.path_of("b") == usual != changed.path_of("a")
+    elsewhere = PUBLISHED.apply([Upsert(record)], CODER, NO_PATHS.joined_by({}, [usual]))
+    assert elsewhere.path_of("a") != usual
+    check_consistent(changed)
+    assert PUBLISHED.apply([Upsert(record)], None, NO_PATHS.joined_by({"a": usual})).path_of("a") == usual
+
+
+@pytest.mark.parametrize("path", [PUBLISHED.path_of(KNOWN[0]), (8, 0), (0,), (-1, 0)])
+def test_an_agreed_path_that_is_none_of_this_catalog_is_told(path):
+    with pytest.raises(CatalogError, match=r"that servers agreed on for 'a'.*same bundle"):
+        PUBLISHED.apply([Upsert({"item_id": "a", "title": "lamp"})], CODER, NO_PATHS.joined_by({"a": path}))
+
+
+def test_a_deletion_with_a_record_leaves_the_row_that_the_item_would_have_had():
+    record = {"item_id": "a", "title": "red tent"}
+    lived, replayed = PUBLISHED.upsert([record], CODER).delete(["a"]), PUBLISHED.apply([Delete("a", record)], CODER)
+    assert all_of(replayed)[:3] == all_of(lived)[:3]
+    assert "a" not in present(replayed)

@@ -1,6 +1,6 @@
 """A catalog as large as those that are searched in earnest, with an engine that takes no time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from catalog.bundle.bundle import Bundle
 from catalog.bundle.golden import GoldenQueries
 from catalog.data.items import Items
+from catalog.ids.agreed_paths import Path as ItemPath
 from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
 from catalog.search.calibration import UNCALIBRATED, TaskCalibration
@@ -51,7 +52,7 @@ class QuickEngine(FakeEngine):
 class LastCodes:
     """Codes new items with the last paths, which the catalog leaves free."""
 
-    def assign(self, texts: list[str], index: ItemIndex) -> NDArray[np.int64]:
+    def assign(self, texts: list[str], index: ItemIndex, taken: Collection[ItemPath] = ()) -> NDArray[np.int64]:
         return np.stack(np.divmod(SIZES[0] * SIZES[1] - 1 - np.arange(len(texts)), SIZES[1]), 1)
 
 

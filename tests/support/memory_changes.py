@@ -1,10 +1,11 @@
-"""A ChangeStore in memory, for HTTP tests: same contract as Redis, and it can be away."""
+"""A SharedCatalog in memory, for HTTP tests: same contract as Redis, and it can be away."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from catalog.data.changes import Change
+from catalog.ids.agreed_paths import Path
 from server.core.errors import HistoryUnavailable
-from server.storage.protocol import ChangeBatch
+from server.storage.protocol import ChangeBatch, PathClaim
 
 
 class MemoryChanges:
@@ -12,6 +13,7 @@ class MemoryChanges:
         self.number = 0
         self.changes: dict[str, tuple[int, Change]] = {}
         self.away = False
+        self.path_of: dict[str, dict[str, Path]] = {}
 
     async def since(self, number: int) -> ChangeBatch:
         self._check()
@@ -25,6 +27,21 @@ class MemoryChanges:
         self.changes |= {item_id: (number, change) for item_id, change in changes.items()}
         self.number = number
         return True
+
+    async def paths(self, version: str, item_ids: Sequence[str]) -> dict[str, Path]:
+        self._check()
+        known = self.path_of.get(version, {})
+        return {item_id: known[item_id] for item_id in item_ids if item_id in known}
+
+    async def claim(self, version: str, paths: Mapping[str, Path]) -> PathClaim:
+        self._check()
+        known, taken = self.path_of.setdefault(version, {}), set()
+        for item_id, path in paths.items():
+            if item_id not in known and path in known.values():
+                taken.add(path)
+            else:
+                known.setdefault(item_id, path)
+        return PathClaim({item_id: known[item_id] for item_id in paths if item_id in known}, frozenset(taken))
 
     async def close(self) -> None:
         self.away = True

@@ -1,6 +1,6 @@
 """A catalog of 30 items with everything that a bundle has, small enough to be made for every test session."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
 from catalog.data.items import Items
 from catalog.errors import CatalogError
+from catalog.ids.agreed_paths import Path as ItemPath
 from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
 from catalog.priors.priors import Priors
@@ -99,9 +100,9 @@ def make_index() -> ItemIndex:
 class FirstFree:
     """Codes new items with the first free paths, whatever their texts."""
 
-    def assign(self, texts: Sequence[str], index: ItemIndex) -> NDArray[np.int64]:
+    def assign(self, texts: Sequence[str], index: ItemIndex, taken: Collection[ItemPath] = ()) -> NDArray[np.int64]:
         paths = (divmod(number, SIZES[1]) for number in range(SIZES[0] * SIZES[1]))
-        free = [path for path in paths if index.leaf(path) is None]
+        free = [path for path in paths if index.leaf(path) is None and path not in taken]
         if len(texts) > len(free):
             raise CatalogError(f"{len(texts)} new items do not fit")
         return np.array(free[: len(texts)])

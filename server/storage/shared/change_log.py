@@ -1,17 +1,18 @@
-"""The changes of the catalog in Redis: a ChangeStore."""
+"""The changes of the catalog in Redis, and the paths of its new items: a SharedCatalog."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from catalog.data.changes import Change, Delete, Upsert
+from catalog.ids.agreed_paths import Path
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
-from server.storage.protocol import ChangeBatch
+from server.storage.protocol import ChangeBatch, PathClaim
+from server.storage.shared.paths import RedisPaths
 
 __all__ = ["RedisChanges"]
 
@@ -22,12 +23,13 @@ READ_CHANGES = Script.named("read_changes")
 
 
 class RedisChanges:
-    """A ChangeStore in Redis. It connects when it is first used, and again by itself after Redis was away."""
+    """A SharedCatalog in Redis. It connects when it is first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
         self._client = RedisClient.of(settings, CONNECTIONS)
         self._keys = self._client.keys.changes, self._client.keys.order, self._client.keys.number
         self._timeout = settings.write_timeout
+        self._paths = RedisPaths(self._client, self._timeout)
 
     async def since(self, number: int) -> ChangeBatch:
         """Read in pages, each of which has the time limit."""
@@ -46,6 +48,12 @@ class RedisChanges:
         async with self._client.limit("write_changes", self._timeout):
             return bool(await self._client.run(WRITE_CHANGES, self._keys, expected, number, *rows) == 1)
 
+    async def paths(self, version: str, item_ids: Sequence[str]) -> dict[str, Path]:
+        return await self._paths.paths(version, item_ids)
+
+    async def claim(self, version: str, paths: Mapping[str, Path]) -> PathClaim:
+        return await self._paths.claim(version, paths)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -61,13 +69,16 @@ class RedisChanges:
 
 
 def _json(change: Change) -> bytes:
-    return orjson.dumps({"record": None if isinstance(change, Delete) else change.record})
+    if isinstance(change, Upsert):
+        return orjson.dumps({"record": change.record})
+    return orjson.dumps({"record": None} | ({} if change.record is None else {"deleted": change.record}))
 
 
 def _change(item_id: bytes, text: bytes) -> Change:
     """Raises HistoryUnavailable for what another program wrote."""
     try:
-        record: dict[str, Any] | None = orjson.loads(text)["record"]
-    except (ValueError, TypeError, KeyError) as error:
+        read = orjson.loads(text)
+        record, deleted = read["record"], read.get("deleted")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise HistoryUnavailable(f"the change of {item_id!r} in Redis is not as this server writes it") from error
-    return Delete(item_id.decode()) if record is None else Upsert(record)
+    return Delete(item_id.decode(), deleted) if record is None else Upsert(record)

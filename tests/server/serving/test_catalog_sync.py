@@ -31,6 +31,7 @@ async def server(settings: Settings, store: MemoryChanges) -> AsyncIterator[tupl
     deployments = DeploymentManager(
         settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: RecordingEngine()
     )
+    deployments.agree_on_paths(store)
     edits = CatalogSync(deployments.router, store, poll_seconds=SOON)
     await deployments.start()
     await edits.start()
