@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -28,15 +29,21 @@ LONGEST_TURN = 0.05  # seconds that the loop's thread works
 LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one turn it may have to wait three times
 
 
+@contextmanager
+def frozen() -> Iterator[None]:
+    """As a server's process is: beside the engine's modules a full collection stops everybody for most of a second."""
+    gc_freeze()
+    yield
+    FROZEN.clear()
+    gc.unfreeze()
+
+
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
     publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
     app = create_memory_app(Settings(bundles=tmp_path, open_admin=True), make_large_deployments)
-    async with app.router.lifespan_context(app):
-        gc_freeze()
+    async with app.router.lifespan_context(app), frozen():
         yield app
-    FROZEN.clear()
-    gc.unfreeze()
 
 
 async def test_no_request_holds_the_event_loop(app: FastAPI) -> None:
@@ -84,7 +91,7 @@ async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(
     app = create_memory_app(patient_settings(tmp_path).model_copy(update={"open_admin": True}), make_deployments)
     rows = [{"id": name, "title": text, "brand": text, "categories": [text] * 3, "description": text} for name in NAMES]
     query = orjson.dumps({"q": text[:900], "k": 200, "explain": True})
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), frozen():
         for row in rows:
             assert (await send(app, Call("POST", "/items", body=orjson.dumps([row])))).status == 200
         for _ in range(3):  # the first is slow
@@ -114,7 +121,7 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
         Call("DELETE", "/synonyms/more"),
         put,
     ]
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), frozen():
         for call in calls[:2]:  # so that the language of the words is known
             assert (await send(app, call)).status == 200
         async with watched_turns() as turns:
