@@ -36,6 +36,8 @@ IDENTIFIERS = frozenset({"userId", "movieId", "userID", "artistID", "tagID", "id
 JOINED = "::"
 UNIT_SEPARATOR = "\x1f"
 """Stands for a delimiter of two characters, which arrow cannot take."""
+ESCAPED_QUOTE = rb'(?:^|%s)"(?:[^"\\\n]|""|\\[^"\n])*\\"[^"\r\n%s]'
+"""In a cell that begins with a quotation mark, one behind a backslash that cannot end it, as text follows."""
 
 
 def has_file(folder: Path, name: str) -> bool:
@@ -108,6 +110,7 @@ def batches(
         parse = pa.csv.ParseOptions(
             delimiter=UNIT_SEPARATOR if form.delimiter == JOINED else form.delimiter,
             quote_char='"' if quoted else False,
+            escape_char="\\" if quoted and form.escapes(report) else False,
             newlines_in_values=quoted,
             invalid_row_handler=skip,
         )
@@ -154,6 +157,16 @@ class _Form:
             return stream
         with stream:
             return io.BufferedReader(io.BytesIO(stream.read().replace(JOINED.encode(), UNIT_SEPARATOR.encode())))
+
+    def escapes(self, report: ValidationReport) -> bool:
+        """Whether quotation marks are escaped by backslashes, as MySQL and Hive write them, which the report notes."""
+        one = re.escape(self.delimiter.encode())
+        with self.rows() as stream:
+            found = re.search(ESCAPED_QUOTE % (one, one), stream.read(BLOCK_BYTES), re.MULTILINE)
+        if found is not None:
+            shown = found[0].decode("utf-8", "replace").strip()[:60]
+            report.notes.append(f"{self.path.name} escapes quotation marks by backslashes, as in {shown}")
+        return found is not None
 
     def row_at(self, line: int) -> str:
         """A line as it stands in the file."""

@@ -290,3 +290,20 @@ def test_the_real_data_is_read_whole():
     assert kinds == {"rating": 100_836, "click": 3683 - 131}
     assert dataset.broken == 0
     assert pc.count_distinct(dataset.events["user_id"]).as_py() == 610
+
+
+@pytest.mark.parametrize("title", [r"The \"Teckman\" Mystery (1954)", r"\"Great Performances\" Cats (1998)"])
+def test_quotation_marks_escaped_by_backslashes_are_read_and_said(source, title):
+    (source / "movies.csv").write_text(MOVIES + f'4,"{title}",Drama\n5,C:\\,Drama\n', encoding="utf-8")
+    films = read_movielens(source)
+    assert films.items["title"].to_pylist()[3] == plain_title(title.replace("\\", ""))[0]
+    (note,) = films.items_report.notes
+    assert note.startswith("movies.csv escapes quotation marks by backslashes, as in ")
+
+
+@pytest.mark.parametrize("title", ["C:\\", 'a \\""b\\"" c', "AC\\DC"])
+def test_backslashes_of_other_files_are_text(source, title):
+    (source / "movies.csv").write_text(MOVIES + f'4,"{title}",Drama\n', encoding="utf-8")
+    films = read_movielens(source)
+    assert films.items["title"].to_pylist()[3] == title.replace('""', '"')
+    assert films.items_report.notes == []
