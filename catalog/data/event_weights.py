@@ -3,6 +3,7 @@
 Training, priors and histories go by the same rules:
 
     an interaction   counts the weight of its type, 1 where none is configured
+    a type of 0      is kept, but no signal: it counts nothing
     a rating         under `positive_rating` counts nothing; one without a value counts as any other
     a dislike        counts nothing, nor does what the user did with the item before it
     an impression    counts nothing
@@ -41,6 +42,11 @@ class EventWeights:
         """Those of a recipe, as a bundle's manifest keeps it; a bundle from before there were any has equal ones."""
         own = settings.get("events") or {}
         return cls(dict(own.get("weights") or {}), own.get("positive_rating"))
+
+    @property
+    def ignore_some(self) -> bool:
+        """Whether an interaction may count nothing by itself."""
+        return self.positive_rating is not None or 0 in self.weights.values()
 
     def of(self, kind: str, value: float | None = None) -> float:
         """What an event counts by itself; 0 for one that is not positive. kind: of `EventType`, as text."""

@@ -64,7 +64,7 @@ def fit(events: TrainingEvents, words: Words) -> Clicks:
 
 
 def count(events: TrainingEvents) -> tuple[tuple[str, ...], sp.csr_matrix]:
-    """The distinct cleaned queries, and how many events with an item came after each: float64 [T, N]."""
+    """The distinct cleaned queries, and the weights of the events with an item after each: float64 [T, N]."""
     searched_E = events.query_E != NO_QUERY
     asked = np.unique(events.query_E[searched_E])
     number_of: dict[str, int] = {}
@@ -72,7 +72,7 @@ def count(events: TrainingEvents) -> tuple[tuple[str, ...], sp.csr_matrix]:
     for query in asked.tolist():
         row_of_query[query] = number_of.setdefault(clean_text(events.texts[query]), len(number_of))
     row_E, item_E = row_of_query[events.query_E[searched_E]], events.item_E[searched_E]
-    count_TN = sp.csr_matrix((np.ones(len(row_E)), (row_E, item_E)), shape=(len(number_of), events.items))
+    count_TN = sp.csr_matrix((events.weight_E[searched_E], (row_E, item_E)), shape=(len(number_of), events.items))
     count_TN.sum_duplicates()
     return tuple(number_of), count_TN
 

@@ -25,6 +25,7 @@ class TrainingEvents:
     query_E: int64, the number in `texts` of the query that led to the event, or NO_QUERY.
     texts: the queries.
     until: the time of the newest event, Unix ms; 0 where there is none or nobody knows.
+    weights: float64 [E], what every event counts (`catalog.data.event_weights`); None for 1.
     """
 
     users: int
@@ -34,15 +35,32 @@ class TrainingEvents:
     query_E: np.ndarray
     texts: Sequence[str]
     until: int = 0
+    weights: np.ndarray | None = None
+
+    @property
+    def weight_E(self) -> np.ndarray:
+        """What every event counts: float64 [E]."""
+        return np.ones(len(self.item_E)) if self.weights is None else self.weights
 
     def taken(self) -> sp.csr_matrix:
-        """Who took what: float64 [U, N], 1 where a user took an item once or more often."""
-        taken_UN = sp.csr_matrix(
-            (np.ones(len(self.item_E)), (self.user_E, self.item_E)), shape=(self.users, self.items)
-        )
-        taken_UN.sum_duplicates()
-        taken_UN.data[:] = 1
-        return taken_UN
+        """Who took what: float64 [U, N], the root of the greatest weight of a user's events with an item.
+
+        So the squares of an item's column add up to the weights of those who took it, and the products of two columns
+        to the geometric means of the weights; where all weigh 1, these are the numbers of people who took one and both.
+        """
+        _, place_E = np.unique(self.user_E * self.items + self.item_E, return_inverse=True)
+        most_P = np.zeros(int(place_E.max(initial=-1)) + 1)
+        np.maximum.at(most_P, place_E, self.weight_E)
+        first_P = np.zeros(len(most_P), np.int64)
+        first_P[place_E] = np.arange(len(place_E))
+        cells = (self.user_E[first_P], self.item_E[first_P])
+        return sp.csr_matrix((np.sqrt(most_P), cells), shape=(self.users, self.items))
+
+    def takers(self) -> np.ndarray:
+        """The weights of those who took every item, float64 [N]; how many they are, where all weigh 1."""
+        taken_UN = self.taken()
+        weight_N = np.bincount(taken_UN.indices, taken_UN.data**2, minlength=self.items)
+        return np.asarray(weight_N, np.float64)
 
 
 def recent_items(histories: Sequence[np.ndarray], items: int, *, last: int, decay: float) -> sp.csr_matrix:

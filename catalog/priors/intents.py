@@ -51,9 +51,10 @@ def fit(events: TrainingEvents, category_N: np.ndarray, words: Callable[[str], S
     length_E = np.array([len(own) for own in words_of_query], np.int64)[query_E] if len(query_E) else query_E
     word = np.array([w for q in query_E.tolist() for w in words_of_query[q]], np.int64)
     pair = word * categories + np.repeat(taken_E, length_E)
-    count_VG = np.bincount(pair, minlength=len(column_of) * categories).reshape(len(column_of), categories)
+    weight = np.repeat(events.weight_E[searched_E], length_E)
+    count_VG = np.bincount(pair, weight, minlength=len(column_of) * categories).reshape(len(column_of), categories)
     total_V1 = count_VG.sum(1, keepdims=True)
-    usual_G = np.bincount(category_N[events.item_E], minlength=categories) + 1.0
+    usual_G = np.bincount(category_N[events.item_E], events.weight_E, minlength=categories) + 1.0
     usual_G /= usual_G.sum()
     share_VG = (count_VG + DOUBT * usual_G) / (total_V1 + DOUBT)
     evidence_VG = np.log(share_VG / usual_G) * np.minimum(1, total_V1 / ENOUGH)

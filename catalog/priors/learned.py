@@ -43,7 +43,7 @@ class Learned:
     """What events teach.
 
     queries: the distinct cleaned queries.
-    count_TN: how many events with an item came after each query.
+    count_TN: how many events with an item came after each query, as all counts here by their weights.
     intent_words: the words of the rows of `evidence_VG`.
     evidence_VG: what each word says about categories; see `intents.py`.
     ease_NN, transitions_NN, item_knn_NN: the strongest neighbours of every item, a row each.
@@ -98,7 +98,7 @@ def learn(
         events_N=popularity.fit(events),
         steps_N=transitions.steps(events),
         until=events.until,
-        takers_N=np.bincount(events.taken().indices, minlength=events.items).astype(np.float64),
+        takers_N=events.takers(),
     )
 
 

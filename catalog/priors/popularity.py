@@ -10,5 +10,5 @@ __all__ = ["fit"]
 
 
 def fit(events: TrainingEvents) -> np.ndarray:
-    """The number of events of every item: float64 [N]. It is a score for every question."""
-    return np.bincount(events.item_E, minlength=events.items).astype(np.float64)
+    """The weights of every item's events together: float64 [N]. It is a score for every question."""
+    return np.bincount(events.item_E, events.weight_E, minlength=events.items).astype(np.float64)

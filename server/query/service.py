@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from catalog.data.event_weights import EventWeights
 from server.core import errors, metrics, tracing
 from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
@@ -118,7 +117,7 @@ class Service:
         quality: AnswerQuality,
     ) -> QueryResult:
         reading = await read_text(query, deployment.catalog, self._synonyms)
-        history = history.weighed(EventWeights.of_settings(deployment.manifest.settings))
+        history = history.weighed(deployment.event_weights)
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
+from catalog.data.event_weights import EventWeights
 from catalog.data.events import EventType
 from catalog.data.items import Items
 from catalog.errors import PriorsError
@@ -33,7 +34,7 @@ from catalog.text.prompts import TASKS, Task
 from server.core import metrics
 from server.engine.protocol import Engine
 from server.retrieval.guided_by import GuidedBy, guided_by
-from server.storage.protocol import LoggedEvent
+from server.storage.protocol import Deed, History, LoggedEvent
 
 __all__ = ["PriorSource", "PriorState"]
 
@@ -71,6 +72,7 @@ class PriorSource:
         self.exists = bundle.has_priors
         self.behind = False
         self._bundle = bundle
+        self._weights = EventWeights.of_settings(bundle.manifest.settings)
         self._engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prior")
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None
@@ -211,7 +213,8 @@ class PriorSource:
             priors, _ = await self._sources()
             known = [*self._waiting, *events]
             try:
-                self._waiting = await asyncio.to_thread(_count, priors, self._recent, known, erased, snapshot)
+                counting = (priors, self._recent, known, erased, snapshot, self._weights)
+                self._waiting = await asyncio.to_thread(_count, *counting)
             finally:
                 self._renewable = True  # after it is done: what reads popularity meanwhile may miss the rest
                 self._describe(priors)
@@ -325,27 +328,41 @@ def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> Prior
 
 
 def _count(
-    priors: Priors, recent: RecentEvents, events: Sequence[LoggedEvent], erased: Sequence[str], snapshot: Snapshot
+    priors: Priors,
+    recent: RecentEvents,
+    events: Sequence[LoggedEvent],
+    erased: Sequence[str],
+    snapshot: Snapshot,
+    weights: EventWeights,
 ) -> Sequence[LoggedEvent]:
     """Returns the events with items that the snapshot does not have."""
 
-    def serials(ids: Iterable[str]) -> list[int]:
-        rows = (snapshot.items.row_of(item_id) for item_id in ids)
-        return [int(snapshot.serial_N[row]) for row in rows if row is not None]
+    def serial(item_id: str) -> int | None:
+        row = snapshot.items.row_of(item_id)
+        return None if row is None else int(snapshot.serial_N[row])
+
+    def counted(past: Sequence[Deed]) -> list[tuple[int, float]]:
+        own = History.of(past, 0, weights=weights).counted
+        return [(n, weights.of(kind, value)) for item, _, kind, value in own if (n := serial(item)) is not None]
 
     waiting: list[LoggedEvent] = []
-    past_of: dict[str, tuple[str, ...]] = {}  # of users whose first event waits
+    past_of: dict[str, tuple[Deed, ...]] = {}  # of users whose first event waits
     for event in events:
         past = event.past or past_of.pop(event.user, ())
-        if not EventType(event.type).is_interaction:
-            past_of[event.user] = past
-            continue
-        if not (own := serials([event.item_id])):
+        own, weight = serial(event.item_id), weights.of(event.type, event.value)
+        if event.type == EventType.DISLIKE:
+            past = tuple(deed for deed in past if deed.item_id != event.item_id)
+            waiting = [other for other in waiting if (other.user, other.item_id) != (event.user, event.item_id)]
+            if own is not None:
+                priors.live.dislike(event.user, own, counted(past))
+                recent.dislike(event.user, own)
+        elif own is None and weight > 0:
             waiting.append(event)
+        if own is None or weight == 0:
             past_of[event.user] = past
             continue
-        priors.live.add(event.user, own[0], event.query, serials(past))
-        recent.add(event.user, own[0], event.timestamp)
+        priors.live.add(event.user, own, event.query, counted(past), weight=weight)
+        recent.add(event.user, own, event.timestamp, weight)
     for user in erased:
         priors.live.erase(user)
         recent.erase(user)

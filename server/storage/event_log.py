@@ -17,7 +17,7 @@ from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
 from server.storage.keyspace import BUCKETS
-from server.storage.protocol import Deed, History, LogBatch, LoggedEvent
+from server.storage.protocol import Deed, LogBatch, LoggedEvent
 from server.storage.redis_history import RUN_DIGITS
 
 __all__ = ["RedisEventLog"]
@@ -76,16 +76,16 @@ class RedisEventLog:
         oldest = min((int(entries[0][0].partition(b"-")[0]) for entries in found[:-1] if entries), default=None)
         return LogBatch(position, await asyncio.to_thread(_events, newer, past), erased, oldest)
 
-    async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[str, ...]]:
-        """The items of each user's history up to a time, oldest first."""
-        past: dict[str, tuple[str, ...]] = {}
+    async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[Deed, ...]]:
+        """What is in each user's history up to a time, oldest first."""
+        past: dict[str, tuple[Deed, ...]] = {}
         for start in range(0, len(users), USERS):
             some = users[start : start + USERS]
             async with self._client.limit("read_past", self._timeout), self._client.pipeline() as pipeline:
                 for user in some:
                     pipeline.zrevrangebyscore(self._client.keys.user_key("history", user), until, "-inf", 0, PAST)
                 found = await pipeline.execute()
-            past |= {user: _items(members) for user, members in zip(some, found, strict=True)}
+            past |= {user: _deeds(members) for user, members in zip(some, found, strict=True)}
         return past
 
 
@@ -103,7 +103,7 @@ def _deed(fields: Mapping[bytes, bytes]) -> Deed:
     return Deed(item, query or None, kind, float(value) if value else None)
 
 
-def _events(newer: Sequence[tuple[str, Deed, int]], past: dict[str, tuple[str, ...]]) -> tuple[LoggedEvent, ...]:
+def _events(newer: Sequence[tuple[str, Deed, int]], past: dict[str, tuple[Deed, ...]]) -> tuple[LoggedEvent, ...]:
     return tuple(
         LoggedEvent(digest_of(user), deed.item_id, deed.query, past.pop(user, ()), deed.type, deed.value, at)
         for user, deed, at in newer
@@ -115,6 +115,9 @@ def _place(stream_id: bytes) -> tuple[int, int]:
     return int(moment), int(place)
 
 
-def _items(members: Iterable[Any]) -> tuple[str, ...]:
-    deeds = [Deed(*orjson.loads(member[RUN_DIGITS:])[:3]) for member in members][::-1]
-    return tuple(item for item, _ in History.of(deeds, 0).visits)
+def _deeds(members: Iterable[Any]) -> tuple[Deed, ...]:
+    """Of the newest first."""
+    found = [orjson.loads(member[RUN_DIGITS:]) for member in members][::-1]
+    return tuple(
+        Deed(item, query or None, kind, float(*value) if value else None) for item, query, kind, _, *value in found
+    )

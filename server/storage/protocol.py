@@ -87,7 +87,7 @@ class History:
     """A user's latest events in time order, oldest first.
 
     visits: the events that count, whether or not the catalog has their items: without dislikes, what a dislike of its
-    item followed, and low ratings.
+    item followed, low ratings, and types that weigh nothing.
     runs: how many interactions the user ever had, those included that are no longer kept. Consecutive events about one
     item for one query are a single interaction.
     types: the type of each visit's event; empty where only the visits are known.
@@ -120,17 +120,23 @@ class History:
         """
         kept: Sequence[Deed] = deeds
         over, stored = set[str](), frozenset(stored_dislikes)
-        if stored or weights.positive_rating is not None or any(deed.type == EventType.DISLIKE for deed in deeds):
+        if stored or weights.ignore_some or any(deed.type == EventType.DISLIKE for deed in deeds):
             kept, over = _positive(deeds, stored, weights)
         visits = tuple([(item, query) for item, query, _, _ in kept])
         types, values = tuple([deed.type for deed in kept]), tuple([deed.value for deed in kept])
         return cls(visits, runs, types, values, frozenset(over), tuple(deeds), stored)
 
     def weighed(self, weights: EventWeights) -> History:
-        """The same history, without the ratings that are too low by these weights."""
-        if weights.positive_rating is None or not self.deeds:
+        """The same history, without what counts nothing by these weights."""
+        if not (weights.ignore_some and self.deeds):
             return self
         return History.of(self.deeds, self.runs, self.stored_dislikes, weights)
+
+    @property
+    def counted(self) -> list[Deed]:
+        """The events that count."""
+        told = zip(self.visits, self.types, self.values, strict=True)
+        return [Deed(item, query, kind, value) for (item, query), kind, value in told]
 
     def items_of(self, types: Collection[str]) -> set[str]:
         """The items of all events of some types, low ratings and what is disliked since among them."""
@@ -321,14 +327,14 @@ class LoggedEvent:
     user: SHA-256 of the user's id (`catalog.data.tombstones`).
     type: of `EventType`, as text, for speed.
     value: of a rating the stars, of a purchase the money.
-    past: of a user's first event, the items that the user took before the time asked for, oldest first.
+    past: of a user's first event, what the user did before the time asked for, oldest first, dislikes among it.
     timestamp: Unix ms; 0 where nobody knows.
     """
 
     user: str
     item_id: str
     query: str | None
-    past: tuple[str, ...] = ()
+    past: tuple[Deed, ...] = ()
     type: str = EventType.VIEW.value
     value: float | None = None
     timestamp: int = field(default=0, compare=False)

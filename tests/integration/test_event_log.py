@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from catalog.data.tombstones import digest_of
 from server.storage.event_log import PIECE, RedisEventLog
-from server.storage.protocol import LogBatch, LoggedEvent
+from server.storage.protocol import Deed, LogBatch, LoggedEvent
 from tests.support.redis_store import START, Connect, event, settings
 
 pytestmark = pytest.mark.integration
@@ -34,7 +34,7 @@ async def test_events_are_told_once_with_what_was_before(connect: Connect, log: 
     await history.append([event(1), event(2), event(3, query="tent"), event(4, user="bob")])
     batch = await log.begin(after, 6_400)
     assert set(batch.events) == {
-        LoggedEvent(digest_of("ada"), "i3", "tent", ("i1", "i2"), "click"),
+        LoggedEvent(digest_of("ada"), "i3", "tent", (Deed("i1", None, "click"), Deed("i2", None, "click")), "click"),
         LoggedEvent(digest_of("bob"), "i4", None, type="click"),
     }
     nothing = await log.since(batch.position, after)

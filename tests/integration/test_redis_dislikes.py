@@ -59,6 +59,15 @@ async def test_a_low_rating_ends_no_dislike_and_is_in_no_prompt(connect: Connect
     assert (read.disliked, read.visits, read.values) == (frozenset(), (("i1", None), ("x", None)), (None, 5.0))
 
 
+async def test_a_type_that_weighs_nothing_is_kept_and_in_no_prompt(connect: Connect) -> None:
+    history = connect()
+    seen = replace(event(3, item="y"), type=EventType.VIEW)
+    await history.append([event(1), disliked(2, "x"), seen, replace(event(4, item="x"), type=EventType.VIEW)])
+    read = (await history.read("ada")).weighed(EventWeights({"view": 0.0}))
+    assert (read.disliked, read.visits, read.items_of({"view"})) == ({"x"}, (("i1", None),), {"x", "y"})
+    assert read.weighed(EventWeights({"view": 2.0})) is read, "no weight of these ignores any"
+
+
 async def test_a_merge_takes_dislikes_along(connect: Connect, raw: Redis) -> None:
     """Those too whose events were pushed out of the session's history: nothing of before them counts."""
     history = connect(history_length=4)

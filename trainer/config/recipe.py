@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.data.event_weights import EventWeights
 from catalog.nearest import nearest_name
 from trainer.config.gems import GemsConfig
 from trainer.core.errors import TrainerError
@@ -111,6 +112,20 @@ class NullSpaceRecipe(Section):
     text_tokens: int = Field(128, ge=8)  # of each piece
 
 
+EventWeight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class EventsRecipe(Section):
+    """What events count, in training, priors and while serving; 0 is no signal (`catalog/data/event_weights.py`)."""
+
+    weights: dict[Literal["view", "click", "cart", "purchase", "rating"], EventWeight] = {}  # of others 1
+    positive_rating: float | None = Field(None, allow_inf_nan=False)  # ratings of a lower value count nothing
+
+    @property
+    def event_weights(self) -> EventWeights:
+        return EventWeights.of_settings({"events": self.model_dump(mode="json")})
+
+
 class EvaluationRecipe(Section):
     """How a model and its baselines are evaluated."""
 
@@ -172,6 +187,7 @@ class Recipe(Section):
     lora: LoraRecipe = LoraRecipe()
     lora_moe: LoraMoeRecipe = LoraMoeRecipe()
     null_space: NullSpaceRecipe = NullSpaceRecipe()
+    events: EventsRecipe = EventsRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
 
 

@@ -49,16 +49,19 @@ class EventSampler:
     """Draws events of one task, each with the same weight or so that users with many events do not crowd out others.
 
     by: what a user's share of the draws grows with: the number of their events of the task ("events"), its root
-        ("root"), or nothing ("uniform"). Each of a user's events is drawn as often as any other of theirs.
+        ("root"), or nothing ("uniform"). Of a user's events each is drawn as often as any other of theirs, or as its
+        weight says (`catalog/data/event_weights.py`), which then stands for the number of events.
     """
 
     def __init__(self, histories: Histories, task: Task, by: UserSampling) -> None:
         self._events = histories.events_of(task)
         self._cumulative_E: np.ndarray | None = None
-        if by != "events" and len(self._events):
+        weight_E = np.ones(len(self._events)) if histories.weights_E is None else histories.weights_E[self._events]
+        if (by != "events" or histories.weights_E is not None) and len(self._events):
             user_E = histories.user_E[self._events]
-            count_E = np.bincount(user_E)[user_E]
-            self._cumulative_E = np.cumsum(count_E**-0.5 if by == "root" else 1 / count_E)
+            count_E = np.bincount(user_E, weight_E)[user_E]
+            share_E = {"events": np.ones(len(user_E)), "root": count_E**-0.5, "uniform": 1 / count_E}[by]
+            self._cumulative_E = np.cumsum(weight_E * share_E)
 
     def __len__(self) -> int:
         return len(self._events)

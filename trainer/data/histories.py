@@ -39,6 +39,7 @@ class Histories:
     queries_E: int64, the number of each event's query in `texts`; NO_QUERY for events that no search led to.
     times_E: int64, the time of each event in Unix milliseconds.
     texts: the distinct queries.
+    weights_E: float64 [E], what each event counts; of several that are one, the most. None for 1.
     """
 
     users: tuple[str, ...]
@@ -47,6 +48,7 @@ class Histories:
     queries_E: np.ndarray
     times_E: np.ndarray
     texts: tuple[str, ...]
+    weights_E: np.ndarray | None = None
 
     @classmethod
     def from_events(
@@ -72,13 +74,20 @@ class Histories:
         times_E = table["timestamp"].to_numpy()
         order = chronological_order(users, names, queries, times_E, seed=tie_seed)
         kept = order[(rows_E[order] >= 0) & (weight_E[order] > 0)]
-        kept = kept[_changes(user_E[kept], rows_E[kept], queries_E[kept])]
+        first = _changes(user_E[kept], rows_E[kept], queries_E[kept])
+        every, kept = kept, kept[first]
         if len(kept) == 0:
+            if (rows_E >= 0).any():
+                raise TrainerError(
+                    "no event counts: do events.weights ignore all, or are all of them dislikes and impressions?"
+                )
             raise TrainerError("no event names an item of the catalog: do --items and --events belong together?")
         ids = tuple(users.dictionary.to_pylist())
         starts = np.r_[0, np.cumsum(np.bincount(user_E[kept], minlength=len(ids)))]
         texts = tuple(queries.dictionary.to_pylist())
-        return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts)
+        most = np.maximum.reduceat(weight_E[every], np.flatnonzero(first))
+        own = None if (most == 1).all() else most
+        return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts, own)
 
     def __len__(self) -> int:
         return len(self.items_E)
@@ -119,7 +128,9 @@ class Histories:
         starts = np.r_[0, np.cumsum(counts)]
         kept, queries_E = np.unique(np.r_[NO_QUERY, self.queries_E[mask_E]], return_inverse=True)
         texts = tuple(self.texts[number] for number in kept[1:].tolist())
-        return Histories(self.users, starts, self.items_E[mask_E], queries_E[1:] - 1, self.times_E[mask_E], texts)
+        weights = None if self.weights_E is None else self.weights_E[mask_E]
+        items, times = self.items_E[mask_E], self.times_E[mask_E]
+        return Histories(self.users, starts, items, queries_E[1:] - 1, times, texts, weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def prepare_data(
     """
     events, report = read_kept_events(files.events, files.tombstones)
     workspace.check_inputs()
-    split_of = SPLITS[recipe.evaluation.split]
+    split_of, weights = SPLITS[recipe.evaluation.split], recipe.events.event_weights
 
     def fill(draft: Path) -> None:
         notes: list[str] = []
@@ -122,7 +122,7 @@ def prepare_data(
         if start is not None:
             keep_identifiers(start, items, draft)
             return
-        train_histories = split_of(Histories.from_events(events, items)).train
+        train_histories = split_of(Histories.from_events(events, items, weights=weights)).train
         vectors = _backbone_vectors(recipe, device) if recipe.identifiers.text == "backbone" else None
         identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
 
@@ -135,7 +135,7 @@ def prepare_data(
         np.load(workspace.catalog / "codes.npy", allow_pickle=False),
         ItemIndex.open(workspace.catalog / "index"),
         Codebooks.open(workspace.catalog / "codebooks.npz"),
-        split_of(Histories.from_events(known, items)),
+        split_of(Histories.from_events(known, items, weights=weights)),
         report.omissions[ERASED].count if ERASED in report.omissions else 0,
     )
     histories = data.split.full

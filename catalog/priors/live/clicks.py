@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.priors.clicks import ClickSettings, Words
-from catalog.priors.live.counts import CELL_BYTES, LiveCounts, grown, parts
+from catalog.priors.live.counts import CELL_BYTES, NOTHING, LiveCounts, grown, parts
 from catalog.text.prompts import cleaned_as_known
 
 __all__ = ["LiveClicks"]
@@ -42,7 +42,7 @@ class LiveClicks:
         self._end = len(self._word_W)
         self._events_T = np.bincount(
             np.repeat(np.arange(len(queries)), np.diff(count_TN.indptr)), count_TN.data, len(queries)
-        )
+        ).astype(np.float64)  # of nothing NumPy counts in integers, whatever the weights
         text_W = np.repeat(np.arange(len(queries)), np.diff(ends))
         order = np.argsort(self._word_W, kind="stable")
         self._texts_of_V = np.bincount(self._word_W, minlength=len(self._column_of))
@@ -51,11 +51,12 @@ class LiveClicks:
         self._texts = int((self._events_T > 0).sum())
         self._rarity_V: np.ndarray | None = None
 
-    def add(self, query: str, item: int, amount: int = 1) -> None:
+    def add(self, query: str, item: int, amount: float = 1) -> None:
         """An event with an item after a query; a negative amount takes it back."""
         text = self._number(cleaned_as_known(query, self._number_of))
         before = self._events_T[text]
-        self._events_T[text] += amount
+        after = before + amount
+        self._events_T[text] = after if abs(after) > NOTHING else 0.0
         self._taken.add(text, item, amount)
         came = int(before <= 0 < self._events_T[text]) - int(self._events_T[text] <= 0 < before)
         if came:

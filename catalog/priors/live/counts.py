@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-__all__ = ["LiveCounts", "Parts", "grown", "parts"]
+__all__ = ["NOTHING", "LiveCounts", "Parts", "grown", "parts"]
 
 Number = TypeVar("Number", bound=np.generic)
 

@@ -1,7 +1,8 @@
 """Events that come while a catalog serves: clicks, transitions, item-kNN and popularity count them at once.
 
 The state is that of the bundle and of the events that are remembered, whatever came and went in between: each event is
-kept with its user, and what it counted is taken back when the user is erased. EASE and intents stay as they are fitted.
+kept with its user, and what it counted is taken back when the user is erased, or dislikes its item. Events count their
+weights, as in a fit of all of them. EASE and intents stay as they are fitted.
 
 At most MAX_EVENTS are remembered, MAX_OF_USER of one user. Beyond that the oldest event of the user is dropped, and all
 of the user who did nothing for the longest time.
@@ -9,9 +10,9 @@ of the user who did nothing for the longest time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from math import sqrt
 from threading import Lock
 from typing import Protocol
 
@@ -56,12 +57,16 @@ class NeighbourSettings(Protocol):
     def item_knn(self) -> item_knn.ItemKnnSettings: ...
 
 
+UserEvent = tuple[int, str | None, float]
+
+
 @dataclass(slots=True)
 class UserEvents:
-    """What is remembered of a user: the items before, oldest first, and the events since, each an item and a query."""
+    """What is remembered of a user: the events before, oldest first, and those since, each an item, a query and what it
+    counts. Queries of those before are not known."""
 
-    past: list[int]
-    events: list[tuple[int, str | None]] = field(default_factory=list)
+    past: list[UserEvent]
+    events: list[UserEvent] = field(default_factory=list)
 
 
 class LiveEvents:
@@ -97,28 +102,51 @@ class LiveEvents:
         self._popularity = LivePopularity(learned.events_N)
         self.counted = dict.fromkeys(LIVE_SOURCES, 0)
 
-    def add(self, user: str, item: int, query: str | None = None, past: Sequence[int] = ()) -> None:
+    def add(
+        self,
+        user: str,
+        item: int,
+        query: str | None = None,
+        past: Sequence[tuple[int, float]] = (),
+        *,
+        weight: float = 1.0,
+    ) -> None:
         """Count an event.
 
-        past: what the user took before, oldest first; it is looked at with the first event of a user.
+        past: what the user took before and what it counts, oldest first; it is looked at where nothing is remembered.
+        weight: what the event counts.
         """
         with self._lock:
             self._make_room(item + 1)
-            own = self._users.pop(user, None) or UserEvents(list(past[-MAX_PAST:]))
-            self._users[user] = own
+            own = self._of_user(user, past)
             if len(own.events) == MAX_OF_USER:
                 self._drop_oldest(own)
-            own.events.append((item, query))
+            own.events.append((item, query, weight))
             self._count(own, len(own.events) - 1, 1)
             self._events += 1
-            while self._events > MAX_EVENTS:
-                self._forget(next(iter(self._users)))
+            self._keep_bounds()
 
     def erase(self, user: str) -> None:
         """Take back what the events of a user counted, as if there had been none."""
         with self._lock:
             if user in self._users:
                 self._forget(user)
+
+    def dislike(self, user: str, item: int, past: Sequence[tuple[int, float]] = ()) -> None:
+        """Take back what a user's events with an item counted, as if there had been none of them.
+
+        What the bundle learned from stays counted until it is trained again. past: as `add` takes it.
+        """
+        with self._lock:
+            own = self._of_user(user, past)  # remembered though nothing counts: events to come do not follow the item
+            if any(item == other for other, *_ in (*own.past, *own.events)):
+                self._count(own, 0, -1)
+                self._events -= len(own.events)
+                own.past = [event for event in own.past if event[0] != item]
+                own.events = [event for event in own.events if event[0] != item]
+                self._events += len(own.events)
+                self._recount(own)
+            self._keep_bounds()
 
     def make_room(self, items: int) -> None:
         """Know at least so many items."""
@@ -177,20 +205,33 @@ class LiveEvents:
         remembered = self._events * EVENT_BYTES + len(self._users) * USER_BYTES
         return sum(source.nbytes for source in sources) + remembered
 
-    def _note(self, source: str, sign: int) -> None:
-        self.counted[source] += max(sign, 0)
+    def _note(self, source: str, sign: float) -> None:
+        self.counted[source] += int(sign > 0)
 
     def _make_room(self, items: int) -> None:
         for own in (self._ease, self._transitions, self._item_knn, self._popularity):
             own.make_room(items)
 
     def _drop_oldest(self, own: UserEvents) -> None:
-        counted = self.counted.copy()
         self._count(own, 0, -1)
         self._events -= MAX_OF_USER // 2
         del own.events[: MAX_OF_USER // 2]
+        self._recount(own)
+
+    def _recount(self, own: UserEvents) -> None:
+        counted = self.counted.copy()
         self._count(own, 0, 1)
         self.counted = counted  # what is kept has been counted before
+
+    def _of_user(self, user: str, past: Sequence[tuple[int, float]]) -> UserEvents:
+        """What is remembered of a user, who did something last from now on."""
+        own = self._users.pop(user, None) or UserEvents([(item, None, weight) for item, weight in past[-MAX_PAST:]])
+        self._users[user] = own
+        return own
+
+    def _keep_bounds(self) -> None:
+        while self._events > MAX_EVENTS or len(self._users) > MAX_EVENTS:
+            self._forget(next(iter(self._users)))
 
     def _forget(self, user: str) -> None:
         own = self._users.pop(user)
@@ -199,36 +240,56 @@ class LiveEvents:
 
     def _count(self, own: UserEvents, begin: int, sign: int) -> None:
         """Count a user's events from the given one on, or take them back."""
-        before = [*own.past, *(item for item, _ in own.events[:begin])]
-        steps = [item for item, _ in groupby(before)]
-        distinct = dict.fromkeys(before)
-        for item, query in own.events[begin:]:
-            self._popularity.add(item, sign)
-            self._note("popularity", sign)
-            if query is not None:
-                self._clicks.add(query, item, sign)
+        steps: list[tuple[int, float]] = []  # each an item and its greatest weight
+        taken: dict[int, float] = {}
+        for place, (item, query, weight) in enumerate([*own.past, *own.events], -len(own.past)):
+            counts = place >= begin
+            if counts:
+                self._popularity.add(item, sign * weight)
+                self._note("popularity", sign)
+            if counts and query is not None:
+                self._clicks.add(query, item, sign * weight)
                 self._note("clicks", sign)
-            if steps[-1:] != [item]:
-                self._count_step(steps, item, sign)
-                steps.append(item)
-            if item not in distinct:
-                self._count_taker(list(distinct)[-MAX_PARTNERS:], item, sign)
-                distinct[item] = None
+            again = steps.pop()[1] if steps and steps[-1][0] == item else 0.0
+            if counts and weight > again:
+                self._count_step(
+                    [earlier for earlier, _ in steps[-self._settings.transitions.window :]],
+                    item,
+                    sign * (weight - again),
+                )
+            steps.append((item, max(weight, again)))
+            before = taken.get(item, 0.0)
+            taken[item] = max(weight, before)
+            if counts and weight > before:
+                self._count_taker(_partners(taken, item), item, before, weight, sign)
 
-    def _count_step(self, steps: Sequence[int], item: int, sign: int) -> None:
+    def _count_step(self, steps: Sequence[int], item: int, weight: float) -> None:
+        """steps: the items of those before, oldest first, as many as count."""
         settings = self._settings.transitions
-        self._note("transitions", sign)
-        self._transitions.add_item(item, sign)
-        for distance, earlier in enumerate(reversed(steps[-settings.window :])):
+        self._note("transitions", weight)
+        self._transitions.add_item(item, weight)
+        for distance, earlier in enumerate(reversed(steps)):
             if earlier != item:
-                weight = sign * settings.step**distance
-                self._transitions.add_pair(earlier, item, weight)
+                amount = weight * settings.step**distance
+                self._transitions.add_pair(earlier, item, amount)
                 if settings.backward:
-                    self._transitions.add_pair(item, earlier, settings.backward * weight)
+                    self._transitions.add_pair(item, earlier, settings.backward * amount)
 
-    def _count_taker(self, partners: Sequence[int], item: int, sign: int) -> None:
+    def _count_taker(
+        self, partners: Sequence[tuple[int, float]], item: int, before: float, weight: float, sign: int
+    ) -> None:
+        """That a user took an item with a greater weight than before. partners: items and weights of the same user."""
         self._note("item_knn", sign)
-        self._item_knn.add_item(item, sign)
-        for other in partners:
-            self._item_knn.add_pair(item, other, sign)
-            self._item_knn.add_pair(other, item, sign)
+        self._item_knn.add_item(item, sign * (weight - before))
+        more = sign * (sqrt(weight) - sqrt(before))
+        for other, own in partners:
+            self._item_knn.add_pair(item, other, more * sqrt(own))
+            self._item_knn.add_pair(other, item, more * sqrt(own))
+
+
+def _partners(taken: Mapping[int, float], item: int) -> Sequence[tuple[int, float]]:
+    """The items, with their weights, that a user took first shortly before an item, or shortly after."""
+    names = list(taken)
+    place = names.index(item) if taken and names[-1] != item else len(names) - 1
+    near = names[max(0, place - MAX_PARTNERS) : place] + names[place + 1 : place + 1 + MAX_PARTNERS]
+    return [(other, taken[other]) for other in near]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.priors.live.counts import grown
+from catalog.priors.live.counts import NOTHING, grown
 
 __all__ = ["LivePopularity"]
 
 
 class LivePopularity:
-    """How many events every item has."""
+    """The weights of every item's events together."""
 
     def __init__(self, events_N: NDArray[np.float64]) -> None:
         from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
@@ -33,7 +33,8 @@ class LivePopularity:
     def add(self, item: int, amount: float) -> None:
         """Count events with an item; a negative amount takes back."""
         before = self._events_N[item]
-        self._events_N[item] += amount
+        after = before + amount
+        self._events_N[item] = after if abs(after) > NOTHING else 0.0
         if amount > 0:
             self._greatest = max(self._greatest, before + amount)
             if self._best is not None and item not in self._best:

@@ -38,11 +38,11 @@ def fit(events: TrainingEvents, settings: ItemKnnSettings) -> sp.csr_matrix:
     """The nearest neighbours of every item: float64 [N, N], a row for each item, 0 for all others and for itself.
 
     Two items are as alike as people who took both, divided by the root of the product of people who took either, plus
-    the shrinkage.
+    the shrinkage; people count what `TrainingEvents.taken` says.
     """
     taken_UN = events.taken()
     takers_NU = taken_UN.T.tocsr()
-    root_N = np.sqrt(np.diff(takers_NU.indptr).astype(np.float64))
+    root_N = np.sqrt(events.takers())
     blocks = [sp.csr_matrix((0, events.items))]
     for start in range(0, events.items, BLOCK):
         both_BN = takers_NU[start : start + BLOCK] @ taken_UN

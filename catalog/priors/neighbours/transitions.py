@@ -48,22 +48,26 @@ def fit(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
 def count(events: TrainingEvents, settings: TransitionSettings) -> sp.csr_matrix:
     """How often every item was taken after every other, later steps less: float64 [N, N], 0 for an item itself.
 
-    Several events in a row of one user with one item are one step.
+    Several events in a row of one user with one item are one step, which weighs what the weightiest of them does. A
+    transition counts the weight of the step that it leads to.
     """
     first_E = _first_of_step(events)
+    weight_S = _weights_of_steps(events, first_E)
     user_E, item_E = events.user_E[first_E], events.item_E[first_E]
     follows_NN = sp.csr_matrix((events.items, events.items))
     for distance in range(1, min(settings.window, len(item_E) - 1) + 1):
         earlier_E, later_E = item_E[:-distance], item_E[distance:]
         pair_E = (user_E[:-distance] == user_E[distance:]) & (earlier_E != later_E)
-        weight = np.full(int(pair_E.sum()), settings.step ** (distance - 1))
+        weight = settings.step ** (distance - 1) * weight_S[distance:][pair_E]
         follows_NN = follows_NN + sp.csr_matrix((weight, (earlier_E[pair_E], later_E[pair_E])), shape=follows_NN.shape)
     return follows_NN
 
 
 def steps(events: TrainingEvents) -> np.ndarray:
-    """How many steps lead to every item: float64 [N]."""
-    return np.bincount(events.item_E[_first_of_step(events)], minlength=events.items).astype(np.float64)
+    """The weights of the steps that lead to every item: float64 [N]; how many they are, where all weigh 1."""
+    first_E = _first_of_step(events)
+    weight_S = _weights_of_steps(events, first_E)
+    return np.bincount(events.item_E[first_E], weight_S, minlength=events.items).astype(np.float64)
 
 
 def score(follows_NN: sp.csr_matrix, histories: Sequence[np.ndarray], settings: TransitionSettings) -> sp.csr_matrix:
@@ -73,6 +77,12 @@ def score(follows_NN: sp.csr_matrix, histories: Sequence[np.ndarray], settings: 
     """
     asked_QN = recent_items(histories, follows_NN.shape[0], last=settings.last, decay=settings.decay)
     return sp.csr_matrix(asked_QN @ follows_NN)
+
+
+def _weights_of_steps(events: TrainingEvents, first_E: np.ndarray) -> np.ndarray:
+    """What every step weighs: float64, one for each event that begins one."""
+    starts = np.flatnonzero(first_E)
+    return np.maximum.reduceat(events.weight_E, starts) if len(starts) else np.empty(0)
 
 
 def _first_of_step(events: TrainingEvents) -> np.ndarray:

@@ -123,14 +123,15 @@ def item_fields(items: Items) -> dict[str, list[str]]:
 
 
 def queries_of_items(queries: Sequence[str], count_TN: sp.csr_matrix) -> list[str]:
-    """All queries that led to each item, as often as they did, in one text.
+    """All queries that led to each item, as often as they did, rounded and at least once, in one text.
 
     queries, count_TN: as `clicks.count` gives them.
     """
     count_NT = sp.csr_matrix(count_TN.T)
+    times_of = np.maximum(np.rint(count_NT.data), 1).astype(int).tolist()
     texts = []
     for begin, end in pairwise(count_NT.indptr.tolist()):
-        asked = zip(count_NT.indices[begin:end].tolist(), count_NT.data[begin:end].astype(int).tolist(), strict=True)
+        asked = zip(count_NT.indices[begin:end].tolist(), times_of[begin:end], strict=True)
         texts.append(" ".join(queries[query] for query, times in asked for _ in range(times)))
     return texts
 

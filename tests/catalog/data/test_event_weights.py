@@ -21,7 +21,7 @@ rows = st.lists(
 )
 event_weights = st.builds(
     EventWeights,
-    st.dictionaries(st.sampled_from(["view", "purchase", "rating"]), st.sampled_from([0.5, 2.0, 5.0])),
+    st.dictionaries(st.sampled_from(["view", "purchase", "rating"]), st.sampled_from([0.0, 0.5, 2.0, 5.0])),
     st.none() | st.just(3.0),
 )
 

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from catalog.data.changes import Upsert
+from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from catalog.priors.live.events import MAX_OF_USER
 from catalog.priors.priors import FEATURES
@@ -22,9 +23,10 @@ from server.engine.protocol import PUBLISHED
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
-from server.storage.protocol import LoggedEvent
+from server.storage.protocol import Deed, LoggedEvent
+from tests.support import small_shop
 from tests.support.memory_log import START, MemoryLog
-from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle, make_deployments
+from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle, make_deployments, make_manifest
 
 SOON, NEVER = 0.01, 1_000
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
@@ -63,7 +65,7 @@ def catalog_of(deployments: DeploymentManager) -> LiveCatalog:
 
 
 def event(user: str, item_id: str, query: str | None = None, *past: str) -> tuple[int, LoggedEvent]:
-    return 1, LoggedEvent(digest_of(user), item_id, query, past)
+    return 1, LoggedEvent(digest_of(user), item_id, query, tuple(Deed(item, None) for item in past))
 
 
 def said(
@@ -101,6 +103,44 @@ async def test_every_server_counts_an_event_and_takes_it_back_when_its_user_is_e
             await until(lambda catalog=catalog: said(catalog, "same_clicks", NAMES[9], "lilo") == 0)  # type: ignore[misc]
             assert said(catalog, "transitions", NAMES[9], history=NAMES[8]) == 0
             assert said(catalog, "popularity", NAMES[9]) == 0
+
+
+def typed(user: str, item_id: str, kind: EventType, query: str | None = None) -> tuple[int, LoggedEvent]:
+    return 1, LoggedEvent(digest_of(user), item_id, query, type=kind.value)
+
+
+async def test_a_dislike_takes_back_what_its_user_did_with_the_item_and_nothing_else(settings: Settings) -> None:
+    log = MemoryLog()
+    async with server(settings, log) as catalog:
+        log.entries += [event("ada", NAMES[7]), event("ada", NAMES[8], "lilo"), event("bob", NAMES[8], "lilo")]
+        await until(lambda: said(catalog, "same_clicks", NAMES[8], "lilo") == 1)
+        assert said(catalog, "transitions", NAMES[8], history=NAMES[7]) > 0
+        log.entries += [typed("ada", NAMES[8], EventType.DISLIKE), event("ada", NAMES[9], "sun")]
+        await until(lambda: said(catalog, "same_clicks", NAMES[9], "sun") == 1)
+        assert said(catalog, "transitions", NAMES[8], history=NAMES[7]) == 0
+        assert said(catalog, "transitions", NAMES[9], history=NAMES[8]) == 0
+        assert said(catalog, "transitions", NAMES[9], history=NAMES[7]) > 0
+        assert said(catalog, "same_clicks", NAMES[8], "lilo") == 1, "of Bob"
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"),
+    [({}, NAMES[8]), ({"purchase": 5}, NAMES[9]), ({"purchase": 0}, NAMES[8]), ({"view": 0}, NAMES[9])],
+)
+async def test_the_weight_of_a_purchase_decides_what_is_recommended(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, weights: dict[str, float], first: str
+) -> None:
+    manifest = make_manifest().model_copy(update={"settings": {"events": {"weights": weights}}})
+    monkeypatch.setattr(small_shop, "make_manifest", lambda: manifest)
+    log = MemoryLog()
+    async with server(settings, log) as catalog:
+        log.entries += [typed(f"user {number}", NAMES[8], EventType.VIEW) for number in range(3)]
+        log.entries += [typed(f"buyer {number}", NAMES[9], EventType.PURCHASE) for number in range(2)]
+        log.entries.append(typed("last", NAMES[10], EventType.CART, "all is counted"))
+        await until(lambda: said(catalog, "same_clicks", NAMES[10], "all is counted") == 1)
+        counted_N = (await catalog.priors.popularity(catalog.searcher.priors))(np.arange(len(NAMES)))
+        assert NAMES[int(counted_N.argmax())] == first
+        assert said(catalog, "popularity", first) == counted_N.max()
 
 
 async def test_a_server_begins_with_what_the_log_has_and_waits_while_it_is_away(settings: Settings) -> None:
@@ -230,10 +270,10 @@ async def test_a_batch_that_cannot_be_counted_is_not_counted_again(
         live = catalog._bundle.priors.live
         add = live.add
 
-        def failing(user: str, item: int, query: str | None, past: list[int]) -> None:
+        def failing(user: str, item: int, query: str | None, past: list[tuple[int, float]], **weight: float) -> None:
             if query == "spoilt":
                 raise ValueError("spoilt")
-            add(user, item, query, past)
+            add(user, item, query, past, **weight)
 
         monkeypatch.setattr(live, "add", failing)
         with structlog.testing.capture_logs() as logs:

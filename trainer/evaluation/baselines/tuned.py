@@ -119,7 +119,9 @@ class TunedBaselines:
 def training_events(train: Histories, items: int) -> TrainingEvents:
     """The training histories as the sources take them."""
     until = int(train.times_E.max(initial=0))
-    return TrainingEvents(len(train.users), items, train.user_E, train.items_E, train.queries_E, train.texts, until)
+    return TrainingEvents(
+        len(train.users), items, train.user_E, train.items_E, train.queries_E, train.texts, until, train.weights_E
+    )
 
 
 def _sources(items: Items, events: TrainingEvents, seed: int) -> list[Source]:

@@ -1,5 +1,7 @@
 """Events that come while a catalog serves, against a fit of all of them together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,14 +49,29 @@ def split(text):
     return words_of(SPLIT, text)
 
 
+def settings_of(settings):
+    return settings.ease, settings.transitions, settings.item_knn
+
+
+def live_of_nothing():
+    settings, none = PriorSettings(), np.empty(0, np.int64)
+    learned = learn(TrainingEvents(0, 9, none, none, none, ()), no_kinds(9), split, settings_of(settings))
+    return LiveEvents(learned, settings, split)
+
+
 def all_events(events, live, items):
     """As training events, each user's oldest first."""
     texts = [*events.texts, *NEW_TEXTS]
-    old = zip(events.user_E.tolist(), events.item_E.tolist(), events.query_E.tolist(), strict=True)
-    new = [(user, item, NO_QUERY if text is None else texts.index(text)) for user, item, text in live]
+    old = zip(
+        events.user_E.tolist(), events.item_E.tolist(), events.query_E.tolist(), events.weight_E.tolist(), strict=True
+    )
+    new = [
+        (user, item, NO_QUERY if text is None else texts.index(text), *(weight or [1.0]))
+        for user, item, text, *weight in live
+    ]
     rows = sorted([*old, *new], key=lambda row: row[0])
-    user_E, item_E, query_E = np.array(rows, np.int64).reshape(-1, 3).T
-    return TrainingEvents(8, items, user_E, item_E, query_E, texts)
+    user_E, item_E, query_E = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
+    return TrainingEvents(8, items, user_E, item_E, query_E, texts, weights=np.array([row[3] for row in rows]))
 
 
 def dense(source, items):
@@ -65,8 +82,10 @@ def dense(source, items):
 
 
 def add(live, events, added):
-    for user, item, text in added:
-        live.add(f"user {user}", item, text, events.item_E[events.user_E == user].tolist())
+    for user, item, text, *weight in added:
+        own = events.user_E == user
+        past = list(zip(events.item_E[own].tolist(), events.weight_E[own].tolist(), strict=True))
+        live.add(f"user {user}", item, text, past, weight=weight[0] if weight else 1.0)
 
 
 def check_equal_to_a_fit(live, everything, settings, histories):
@@ -114,6 +133,130 @@ def test_scores_are_those_of_a_fit_of_all_events_but_erased_ones(
     kept = [*(event for event in first if event[0] not in erased), *then]
     assert len(live) == len(kept)
     check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
+
+
+weights = st.sampled_from([0.3, 1.0, 1.0, 3.0, 5.0])
+weighed_events = st.lists(
+    st.tuples(users, st.integers(0, 8), st.none() | st.sampled_from([*TEXTS, *NEW_TEXTS]), weights), max_size=20
+)
+
+
+@given(
+    training_events(max_users=5, max_items=7),
+    st.data(),
+    weighed_events,
+    st.sets(users, max_size=3),
+    weighed_events,
+    transition_settings,
+    st.sampled_from([0.0, 3.0]),
+    histories_of(9),
+)
+def test_counts_of_live_events_are_sums_of_weights_as_those_of_a_fit(
+    events, data, first, erased, then, of_transitions, shrinkage, histories
+):
+    drawn = data.draw(st.lists(weights, min_size=len(events.item_E), max_size=len(events.item_E)))
+    events = replace(events, weights=np.array(drawn, np.float64))
+    settings = PriorSettings(transitions=of_transitions, item_knn=ItemKnnSettings(shrinkage=shrinkage))
+    learned = learn(events, no_kinds(events.items), split, (EaseSettings(), of_transitions, settings.item_knn))
+    live = LiveEvents(learned, settings, split)
+    live.make_room(9)
+    add(live, events, first)
+    for user in erased:
+        live.erase(f"user {user}")
+    add(live, events, then)
+    kept = [*(event for event in first if event[0] not in erased), *then]
+    check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
+
+
+@given(
+    st.lists(
+        st.tuples(users, st.integers(0, 8), st.none() | st.sampled_from(TEXTS), weights, st.booleans()), max_size=25
+    ),
+    transition_settings,
+    histories_of(9),
+)
+def test_a_dislike_takes_back_what_the_user_did_with_the_item(rows, of_transitions, histories):
+    none = np.empty(0, np.int64)
+    events = TrainingEvents(8, 9, none, none, none, TEXTS)
+    settings = PriorSettings(transitions=of_transitions)
+    live = LiveEvents(
+        learn(events, no_kinds(9), split, (EaseSettings(), of_transitions, settings.item_knn)), settings, split
+    )
+    kept = []
+    for user, item, text, weight, disliked in rows:
+        if disliked:
+            live.dislike(f"user {user}", item)
+            kept = [event for event in kept if event[:2] != (user, item)]
+        else:
+            add(live, events, [(user, item, text, weight)])
+            kept.append((user, item, text, weight))
+    assert len(live) == len(kept)
+    check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
+
+
+def test_what_was_disliked_is_no_longer_in_the_past_of_events_to_come():
+    """Also where nothing of the user was remembered before the dislike, or nothing is left after it."""
+    past = [(3, 1.0), (4, 5.0)]
+    first, second, third = (live_of_nothing() for _ in range(3))
+    first.dislike("ada", 3, past)
+    second.add("ada", 3, "a lamp", past)
+    second.dislike("ada", 3)
+    third.add("ada", 5, None, [(4, 5.0)])
+    for live in (first, second):
+        live.add("ada", 5, None, past)
+        for one, other in zip(live.neighbours(np.array([3, 4])), third.neighbours(np.array([3, 4])), strict=True):
+            np.testing.assert_allclose(dense(one, 9), dense(other, 9))
+        assert len(live) == 1
+
+
+def test_users_without_events_are_bounded_too(small):
+    live = live_of_nothing()
+    for user in range(100):
+        live.add(f"user {user}", 1)
+        live.dislike(f"user {user}", 1)
+    assert len(live) == 0
+    assert len(live._users) == module.MAX_EVENTS
+    assert live.popularity(np.arange(9)).tolist() == [0.0] * 9
+
+
+def test_weights_of_one_teach_what_events_without_weights_do():
+    """Bit for bit, and who took what is what it was before there were weights."""
+    rng = np.random.default_rng(0)
+    user_E, item_E = np.sort(rng.integers(0, 40, 600)), rng.integers(0, 30, 600)
+    events = TrainingEvents(40, 30, user_E, item_E, rng.integers(-1, len(TEXTS), 600), TEXTS)
+    settings = PriorSettings()
+    one = learn(events, no_kinds(30), split, settings_of(settings))
+    other = learn(replace(events, weights=np.ones(600)), no_kinds(30), split, settings_of(settings))
+    for name in ("evidence_VG", "events_N", "steps_N", "takers_N"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
+    for name in ("count_TN", "ease_NN", "transitions_NN", "item_knn_NN"):
+        for part in ("data", "indices", "indptr"):
+            own, equal = getattr(getattr(one, name), part), getattr(getattr(other, name), part)
+            assert own.tobytes() == equal.tobytes(), name
+    plain_UN = np.zeros((40, 30))
+    plain_UN[user_E, item_E] = 1
+    assert events.taken().toarray().tobytes() == plain_UN.tobytes()
+    assert one.takers_N.tolist() == plain_UN.sum(0).tolist()
+    assert one.events_N.tolist() == np.bincount(item_E, minlength=30).tolist()
+
+
+def test_a_purchase_of_five_views_counts_as_five_of_them_everywhere():
+    """Once with the weight, and once with as many events of as many people."""
+    user_E, item_E, query_E = np.arange(6), np.array([0, 1, 0, 1, 2, 2]), np.array([0, 0, 1, 1, 0, NO_QUERY])
+    weight_E = np.array([5.0, 1.0, 2.0, 1.0, 3.0, 1.0])
+    heavy = TrainingEvents(6, 3, user_E, item_E, query_E, TEXTS, weights=weight_E)
+    times = weight_E.astype(int)
+    many = TrainingEvents(
+        int(times.sum()), 3, np.arange(times.sum()), *(np.repeat(own, times) for own in (item_E, query_E)), TEXTS
+    )
+    kinds = Taste(
+        np.array([0, 1, 1], np.int32), np.array([0, 0, 1], np.int32), np.ones(3), {"a": 0, "b": 1}, {"c": 0, "d": 1}
+    )
+    neighbours = (EaseSettings(), TransitionSettings(), ItemKnnSettings())
+    one, other = learn(heavy, kinds, split, neighbours), learn(many, kinds, split, neighbours)
+    for name in ("evidence_VG", "events_N", "steps_N", "takers_N"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_allclose(one.count_TN.toarray(), other.count_TN.toarray())
 
 
 @pytest.fixture

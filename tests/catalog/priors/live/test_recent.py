@@ -29,6 +29,16 @@ def test_the_newest_are_remembered_and_an_erased_user_is_not() -> None:
     assert recent.decayed(0, 4).tolist() == [0, 1, 1, 1]
 
 
+def test_events_count_their_weights_and_those_of_an_item_that_is_disliked_since_are_forgotten() -> None:
+    recent = RecentEvents()
+    for user, item, weight in [("ada", 0, 5.0), ("ada", 1, 0.5), ("bob", 0, 1.0)]:
+        recent.add(user, item, 0, weight)
+    assert recent.decayed(HALF_LIFE_MS, 2) == pytest.approx([3, 0.25])
+    recent.dislike("ada", 0)
+    recent.dislike("bob", 1)
+    assert recent.decayed(0, 2).tolist() == [1, 0.5]
+
+
 def test_a_trend_is_what_exceeds_the_expected_in_deviations() -> None:
     recent_N, all_N = np.array([10.0, 10.0, 0.0, 1.0]), np.array([10.0, 990.0, 49.0, 1.0])
     share = 21 / 1_050
