@@ -34,6 +34,7 @@ from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
 from catalog.search.calibration import UNCALIBRATED, TaskCalibration, open_calibrations
 from catalog.snapshot import Snapshot
+from catalog.suggestions import TypedQueries
 from catalog.text.prompts import PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 
@@ -152,6 +153,12 @@ class Bundle:
         """Words that several people typed; empty for bundles that were published without them."""
         file = self.catalog_dir / "typed_words.json"
         return TypedWords.open(file) if file.is_file() else TypedWords()
+
+    @cached_property
+    def typed_queries(self) -> TypedQueries:
+        """Queries that several people typed; empty for bundles that were published without them."""
+        file = self.catalog_dir / "typed_queries.json"
+        return TypedQueries.open(file) if file.is_file() else TypedQueries()
 
     @property
     def has_priors(self) -> bool:

@@ -26,6 +26,7 @@ from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights, save_weights
 from catalog.search.calibration import TaskCalibration, save_calibrations
 from catalog.search.transformers import TransformersRanker
+from catalog.suggestions import TypedQueries
 from catalog.text.prompts import PROMPT_VERSION, TASKS
 from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
@@ -98,6 +99,7 @@ def publish_run(
         (draft / "README.md").write_text(model_card(manifest, report), encoding="utf-8")
         golden_queries(Bundle(draft, manifest)).save(draft / "catalog" / "golden.json")
         typed_words(split.train).save(draft / "catalog" / "typed_words.json")
+        typed_queries(split.train).save(draft / "catalog" / "typed_queries.json")
         _save_priors(Bundle(draft, manifest), split.full, report)
 
     versions = _versions(now)
@@ -127,6 +129,18 @@ def typed_words(train: Histories) -> TypedWords:
     """The words that users typed. They are counted anew for every bundle, so erased users leave nothing behind."""
     queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
     return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
+
+
+def typed_queries(train: Histories) -> TypedQueries:
+    """The queries that users typed, counted anew for every bundle, as words are."""
+    return TypedQueries.of(
+        (user, train.texts[query], time)
+        for user in range(len(train.users))
+        for query, time in zip(
+            train.queries_E[train.span(user)].tolist(), train.times_E[train.span(user)].tolist(), strict=True
+        )
+        if query != NO_QUERY
+    )
 
 
 def _save_priors(bundle: Bundle, histories: Histories, report: Report) -> None:

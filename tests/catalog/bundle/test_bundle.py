@@ -173,6 +173,7 @@ def test_a_bundle_of_before_there_were_golden_queries_has_none(bundle):
 
 def test_a_bundle_of_before_typed_words_were_published_has_none(bundle):
     assert bundle.typed_words.people == {}
+    assert bundle.typed_queries.queries == ()
 
 
 def test_a_bundle_of_before_scores_were_calibrated_has_no_calibration(bundle):

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +16,7 @@ from catalog.bundle.bundle import open_bundle
 from catalog.data.items import Items
 from catalog.search.calibration import UNCALIBRATED, Calibration, TaskCalibration
 from catalog.search.transformers import TransformersRanker
+from catalog.suggestions import key_of
 from catalog.text.compounds import words_of
 from catalog.text.prompts import PromptFormat, level_token_ids
 from catalog.text.query_terms import MIN_PEOPLE
@@ -75,6 +76,11 @@ def test_what_people_typed_is_sealed_with_it_as_far_as_it_was_trained_on(bundle,
             users[word].add(train.user_E[event])
     assert bundle.typed_words.people == {word: len(them) for word, them in users.items() if len(them) >= MIN_PEOPLE}
     assert any(question.query is not None for question in split.test)
+    assert "catalog/typed_queries.json" in bundle.manifest.files
+    typed = {(train.user_E[event], key_of(train.query(event))) for event in train.events_of("search")}
+    people = Counter(key for _, key in typed)
+    shared = {key: count for key, count in people.items() if count >= MIN_PEOPLE}
+    assert {key_of(query.text): query.people for query in bundle.typed_queries.queries} == shared
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
