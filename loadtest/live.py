@@ -29,6 +29,7 @@ from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import token_name
 from catalog.search.calibration import UNCALIBRATED, TaskCalibration
 from catalog.snapshot import Snapshot
+from catalog.suggestions import TypedQueries
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from loadtest.measure.machine import Machine
@@ -99,6 +100,7 @@ class ServedCatalog:
     has_priors: bool = False
     calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: UNCALIBRATED)
     typed_words: TypedWords = field(default_factory=TypedWords)
+    typed_queries: TypedQueries = field(default_factory=TypedQueries)
 
 
 async def measure_changes(engine: Engine, bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:

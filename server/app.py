@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from catalog.bundle.disk import remedy
+from catalog.suggestions import Screen
 from server.analytics.collector import Collector
 from server.api.batch import BatchRunner
 from server.api.dependencies import Parts
@@ -35,6 +36,7 @@ from server.core.settings import Settings
 from server.core.tracing import TracingMiddleware, otlp_provider
 from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
+from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.catalog_sync import CatalogSync
@@ -231,6 +233,7 @@ def _assemble(
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
         audit_log,
         collector,
+        Suggestor(deployments.router, _screen(settings)),
         frozenset(settings.cors_origins),
     )
 
@@ -243,6 +246,17 @@ def _collector(settings: Settings, keep: Callable[[Settings], AnswerLog]) -> Col
         return Collector(settings.analytics, keep(settings), days=settings.analytics_days)
     except OSError as error:
         raise StartupError(f"--analytics {settings.analytics}: {error.strerror}; {remedy(error)}") from error
+
+
+def _screen(settings: Settings) -> Screen:
+    """Raises StartupError where the file of blocked words cannot be read."""
+    if settings.suggest_blocked is None:
+        return Screen()
+    try:
+        return Screen.open(settings.suggest_blocked)
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"--suggest-blocked {settings.suggest_blocked}: {error}; name a text file in UTF-8, one word a line"
+        raise StartupError(message) from error
 
 
 def _authorizer(keyring: Keyring, settings: Settings) -> Authorizer:

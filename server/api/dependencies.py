@@ -13,6 +13,7 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.auth.api_key import Scope
 from server.auth.authorizer import Admission, Authorizer
+from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
@@ -35,6 +36,7 @@ __all__ = [
     "Parts",
     "RequestIdDep",
     "ServiceDep",
+    "SuggestorDep",
     "SynonymSyncDep",
     "TrafficSyncDep",
     "require",
@@ -57,6 +59,7 @@ class Parts:
     batch_runner: BatchRunner
     audit_log: AuditLog
     collector: Collector | None
+    suggestor: Suggestor
     cors_origins: frozenset[str]
 
 
@@ -112,6 +115,10 @@ async def get_collector(parts: PartsDep) -> Collector | None:
     return parts.collector
 
 
+async def get_suggestor(parts: PartsDep) -> Suggestor:
+    return parts.suggestor
+
+
 async def get_audit_log(parts: PartsDep) -> AuditLog:
     return parts.audit_log
 
@@ -165,5 +172,6 @@ HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 ServiceDep = Annotated[Service, Depends(get_service)]
+SuggestorDep = Annotated[Suggestor, Depends(get_suggestor)]
 SynonymSyncDep = Annotated[SynonymSync, Depends(get_synonym_sync)]
 TrafficSyncDep = Annotated[TrafficSync, Depends(get_traffic_sync)]

@@ -48,6 +48,7 @@ __all__ = [
     "ROLLOUT_SECONDS",
     "SLOTS_TAKEN",
     "STATIC_PRIOR_SECONDS",
+    "SUGGEST_SECONDS",
     "SYNONYM_PHRASES",
     "SYNONYM_SETS",
     "SYNONYM_VERSION",
@@ -135,6 +136,7 @@ STATIC_PRIOR_SECONDS = Histogram(
     "Time to have an engine hold the popularity of all items, with an index and after events",
     buckets=SECONDS,
 )
+SUGGEST_SECONDS = Histogram("gemserve_suggest_seconds", "Time to make suggestions", buckets=FINE_SECONDS)
 LIVE_PRIOR_BYTES = Gauge(
     "gemserve_live_prior_bytes", "About the memory that a model's priors take for what changes with events", ["model"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from server.retrieval.path_agreement import OwnPaths, PathAgreement
 from server.retrieval.price_reader import PriceReader
 from server.retrieval.prior_source import PriorSource, PriorState
 from server.retrieval.spell_checker import SpellChecker
+from server.retrieval.suggester import Suggester
 from server.storage.protocol import LoggedEvent, PathStore
 
 __all__ = ["LiveCatalog", "Searcher"]
@@ -85,6 +87,7 @@ class LiveCatalog:
         self.spelling = SpellChecker(bundle.snapshot.items, bundle.typed_words)
         self.prices = PriceReader(bundle.snapshot.items)
         self.priors = PriorSource(bundle, engine)
+        self.suggester = Suggester(bundle)
         self.calibrations = bundle.calibrations
         published = self.priors.published(bundle.snapshot)
         facets = FacetIndex(bundle.snapshot.items.table)
@@ -98,6 +101,7 @@ class LiveCatalog:
         await self.spelling.load()
         await self.prices.load()
         await self.priors.load()
+        await self.suggester.load(self.searcher.facets)
         with suppress(CatalogError):  # whoever writes a new item is told
             await asyncio.to_thread(getattr, self._bundle, "code_assigner")
 
@@ -173,7 +177,11 @@ class LiveCatalog:
             self._current.swap(self._searcher(old.snapshot, old.installed, old.prompts, old.priors, old.facets))
 
     async def count_events(self, events: Sequence[LoggedEvent], erased: Sequence[str]) -> None:
-        """Have the priors count events, and then take back those of erased users. Raises PriorsError."""
+        """Have the priors and the suggestions count events, and then take back those of erased users.
+
+        Raises PriorsError.
+        """
+        await asyncio.to_thread(self.suggester.count, events, erased, int(1_000 * time.time()))
         await self.priors.count(events, erased, self.searcher.snapshot)
 
     async def renew_static_prior(self) -> None:

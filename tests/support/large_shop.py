@@ -18,6 +18,7 @@ from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
 from catalog.search.calibration import UNCALIBRATED, TaskCalibration
 from catalog.snapshot import Snapshot
+from catalog.suggestions import TypedQueries
 from catalog.text.prompts import PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from server.core.settings import Settings
@@ -104,6 +105,7 @@ class LargeBundle:
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})
         self.typed_words, self.code_assigner = TypedWords(), LastCodes()
+        self.typed_queries = TypedQueries()
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 

@@ -23,6 +23,7 @@ from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS
 from catalog.search.calibration import Calibration, TaskCalibration
 from catalog.snapshot import Snapshot
+from catalog.suggestions import TypedQueries
 from catalog.text.prompts import MARKERS, PromptFormat, PromptSettings, Task, level_token_ids
 from catalog.text.query_terms import TypedWords
 from server.core.settings import Settings
@@ -122,6 +123,7 @@ class ShopBundle:
     version: str = "2025-11-20-a"
     golden: GoldenQueries | None = None
     typed_words: TypedWords = field(default_factory=TypedWords)
+    typed_queries: TypedQueries = field(default_factory=TypedQueries)
     has_priors: bool = True
     calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: CALIBRATIONS)
 

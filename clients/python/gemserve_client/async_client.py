@@ -73,6 +73,7 @@ class AsyncClient:
     patch_item = method(endpoints.patch_item)
     put_items = method(endpoints.put_items)
     delete_item = method(endpoints.delete_item)
+    suggest = method(endpoints.suggest)
     put_synonyms = method(endpoints.put_synonyms)
     synonyms = method(endpoints.synonyms)
     synonym_set = method(endpoints.synonym_set)

@@ -194,6 +194,24 @@ def delete_item(item_id: str | int) -> Call[responses.Change]:
     return Call("DELETE", f"/items/{_quoted(item_id, 'item_id')}", _reading(responses.Change))
 
 
+def suggest(
+    q: str = "",
+    *,
+    k: int | None = None,
+    kinds: Iterable[str] | None = None,
+    filter: str | None = None,  # noqa: A002 the server's name
+) -> Call[responses.Suggestions]:
+    """What somebody may want who has begun to type; of nothing typed, what is popular.
+
+    k: of each kind at most. kinds: those of `queries`, `categories` and `items` that are wanted.
+    """
+    given = {"q": q, "k": k, "filter": filter}
+    query = {name: plain(value, name) for name, value in given.items() if value is not None}
+    if kinds is not None:
+        query["kinds"] = ",".join(plain_list(kinds, "kinds", plain))
+    return Call("GET", "/suggest", _reading(responses.Suggestions), query)
+
+
 def put_synonyms(
     set_id: str | int, synonyms: Iterable[str], *, root: str | None = None
 ) -> Call[responses.SynonymsWritten]:

@@ -37,6 +37,8 @@ import type {
   SimilarParameters,
   SynonymSet,
   SynonymsDeleted,
+  SuggestParameters,
+  Suggestions,
   SynonymsPage,
   SynonymsWritten,
   Traffic,
@@ -102,6 +104,15 @@ export class GemserveClient {
     options?: CallOptions,
   ): Promise<Answer> {
     return this.ask({ kind: "basket", ...members(parameters, "parameters"), items }, options);
+  }
+
+  /** What somebody may want who has begun to type; of nothing typed, what is popular. */
+  async suggest(q = "", parameters: Omit<SuggestParameters, "q"> = {}, options?: CallOptions): Promise<Suggestions> {
+    const { kinds, ...others } = members(parameters, "parameters");
+    const named = kinds === undefined ? undefined : String(plainList(kinds, "kinds"));
+    const given = Object.entries({ q, ...others, kinds: named }).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+    return (await this.#connection.send({ method: "GET", path: `/suggest?${query}` }, options)) as Suggestions;
   }
 
   async ask(question: Question, options?: CallOptions): Promise<Answer> {

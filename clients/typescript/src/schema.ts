@@ -159,6 +159,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/suggest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Suggest
+         * @description What somebody may want who has begun to type: queries of many people, categories and brands, and items. It asks
+         *     no engine. A key with a fixed `filter_by` is suggested no queries.
+         */
+        get: operations["suggest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/items/{item_id}/bought-together": {
         parameters: {
             query?: never;
@@ -1659,6 +1680,86 @@ export interface components {
             explanation?: components["schemas"]["ExplanationBody"] | null;
         } & {
             [key: string]: unknown;
+        };
+        /** SuggestBody */
+        SuggestBody: {
+            /** Request Id */
+            request_id: string;
+            /** Model */
+            model: string;
+            /** Catalog Version */
+            catalog_version: number;
+            /** Queries */
+            queries: components["schemas"]["SuggestedQueryBody"][];
+            /** Categories */
+            categories: components["schemas"]["SuggestedValueBody"][];
+            /** Items */
+            items: components["schemas"]["SuggestedItemBody"][];
+        };
+        /**
+         * SuggestedItemBody
+         * @description An item with every column of the catalog.
+         */
+        SuggestedItemBody: {
+            /** Id */
+            id: string;
+            /** Title */
+            title?: string | null;
+            /**
+             * Start
+             * @description where the typed part begins in `title`; 0 as `end` is where it is not there
+             */
+            start: number;
+            /**
+             * End
+             * @description behind it
+             */
+            end: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** SuggestedQueryBody */
+        SuggestedQueryBody: {
+            /**
+             * Text
+             * @description what at least five people typed, and found something by
+             */
+            text: string;
+            /**
+             * Start
+             * @description where the part begins that completes what was typed, in Unicode code points
+             */
+            start: number;
+        };
+        /** SuggestedValueBody */
+        SuggestedValueBody: {
+            /**
+             * Column
+             * @description whose value it is, as `categories` or `brand`
+             */
+            column: string;
+            /** Value */
+            value: string;
+            /**
+             * Count
+             * @description how many items that may be shown have it
+             */
+            count: number;
+            /**
+             * Filter
+             * @description an expression for these items, as `filter` of a search takes it
+             */
+            filter: string;
+            /**
+             * Start
+             * @description where the typed part begins in `value`, in Unicode code points
+             */
+            start: number;
+            /**
+             * End
+             * @description behind it
+             */
+            end: number;
         };
         /** SynonymSetBody */
         SynonymSetBody: {
@@ -4060,6 +4161,163 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["AnswerBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    suggest: {
+        parameters: {
+            query?: {
+                /**
+                 * @description what somebody has typed so far; nothing for what is popular
+                 * @example te
+                 */
+                q?: string;
+                /**
+                 * @description suggestions of each kind at most
+                 * @example 1
+                 */
+                k?: number;
+                /** @description what is wanted, in a URL with commas */
+                kinds?: ("queries" | "categories" | "items")[];
+                /**
+                 * @description only items that meet this expression are suggested and counted
+                 * @example price < 200
+                 */
+                filter?: string | null;
+                /** @description another name of `k` */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0a1b2c3d",
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "queries": [
+                     *         {
+                     *           "text": "tent for 2",
+                     *           "start": 2
+                     *         }
+                     *       ],
+                     *       "categories": [
+                     *         {
+                     *           "column": "categories",
+                     *           "value": "Tents",
+                     *           "count": 31,
+                     *           "filter": "categories = \"Tents\"",
+                     *           "start": 0,
+                     *           "end": 2
+                     *         }
+                     *       ],
+                     *       "items": [
+                     *         {
+                     *           "id": "CAM-0057",
+                     *           "title": "Tarn 2 Tent",
+                     *           "start": 7,
+                     *           "end": 9,
+                     *           "price": 189,
+                     *           "available": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SuggestBody"];
                 };
             };
             /** @description Unauthorized */

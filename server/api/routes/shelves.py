@@ -1,13 +1,17 @@
 """Shelves that no model fills, so that they are there without an engine too; and items like a basket, by the model."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import RequestIdDep, ServiceDep, require
+from server.api.dependencies import AdmissionDep, RequestIdDep, ServiceDep, SuggestorDep, require
 from server.api.routes.search import WITH_BODY, WITH_URL, execute
+from server.api.schemas.items import shown
 from server.api.schemas.queries.answers import AnswerBody
 from server.api.schemas.queries.shelves import BasketBody, ShelfParameters
+from server.api.schemas.queries.suggest import SuggestBody, SuggestParameters
 from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import problems
+from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 
 __all__ = ["router"]
@@ -36,6 +40,29 @@ async def latest(request: Request, service: ServiceDep, request_id: RequestIdDep
     popularity. Where a column says how new an item is, sort by that: `sort_by=released_at:desc`."""
     parameters = read_query(request, ShelfParameters)
     return await execute(request, service, parameters.shelf_query(request_id, "latest"))
+
+
+@router.get("/suggest", response_model=SuggestBody, responses=WITH_URL, openapi_extra=query_of(SuggestParameters))
+async def suggest(
+    request: Request, suggestor: SuggestorDep, admission: AdmissionDep, request_id: RequestIdDep
+) -> Response:
+    """What somebody may want who has begun to type: queries of many people, categories and brands, and items. It asks
+    no engine. A key with a fixed `filter_by` is suggested no queries."""
+    wanted = read_query(request, SuggestParameters)
+    made = await suggestor.suggest(wanted.q, wanted.k, wanted.kinds, wanted.filter, admission.filter_by)
+    return json_response(
+        {
+            "request_id": request_id,
+            "model": made.model,
+            "catalog_version": made.catalog_version,
+            "queries": [asdict(query) for query in made.queries],
+            "categories": [asdict(value) for value in made.values],
+            "items": [
+                shown(dict(record), {"start": item.start, "end": item.end})
+                for item, record in zip(made.items, made.records, strict=True)
+            ],
+        }
+    )
 
 
 @router.get(

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
         description="folder of what people were answered and clicked, for /analytics; on a disk that all servers share",
     )
     analytics_days: int = Field(400, ge=1, le=3_650, description="days after which that is forgotten")
+    suggest_blocked: Path | None = Field(
+        None, description="file of words that no suggested query has, one a line, in the place of the usual rude ones"
+    )
     managed_redis: Path | None = Field(
         None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
     )

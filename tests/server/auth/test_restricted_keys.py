@@ -15,6 +15,7 @@ from server.auth import key_file
 from server.auth.api_key import Scope, iso, mint
 from server.auth.key_file import KeyFileError
 from server.core.settings import Settings
+from server.storage.protocol import LoggedEvent
 from tests.support.http_shop import Shop
 from tests.support.memory_history import MemoryHistory
 from tests.support.problems import assert_problem
@@ -107,6 +108,7 @@ ANSWERS = {
 """What answers with items, and how it is asked for all of them."""
 OTHERS = {
     "GET /items/{item_id}/bought-together",
+    "GET /suggest",
     "GET /items/export",
     "GET /items/{item_id}",
     "GET /users/{user}/history",
@@ -164,6 +166,21 @@ async def test_an_export_has_the_items_of_the_filter_only(key: Mint, shop: Shop)
     assert_problem(gone, 403, "key_unusable")
     imports = await asked(shop, headers, "POST", "/items/import", [{"id": MINE[0]}])
     assert_problem(imports, 403, "scope_missing")
+
+
+async def test_suggestions_are_of_the_filter_and_of_no_queries(key: Mint, shop: Shop) -> None:
+    """People typed them who looked at other items."""
+    events = [LoggedEvent(f"user-{who}", THEIRS, "title of others", ()) for who in range(5)]
+    await app_of(shop).state.parts.deployments.router.current.catalog.count_events(events, ())
+    everything = (await asked(shop, key("read"), "GET", "/suggest?q=title")).json()
+    assert [query["text"] for query in everything["queries"]] == ["title of others"]
+    for query in ("q=title", "q=", "q=title&filter=price >= 0 or price < 10", "q=summer", "q=outdoor"):
+        response = await asked(shop, key("read", filter_by=CHEAP), "GET", f"/suggest?{query}&k=20")
+        body = response.json()
+        assert body["queries"] == []
+        assert {item["id"] for item in body["items"]} <= set(MINE)
+        assert {value["count"] for value in body["categories"]} <= {len(MINE)}
+        assert THEIRS not in response.text
 
 
 async def test_pages_candidates_and_other_peoples_cursors_stay_inside(key: Mint, shop: Shop) -> None:
