@@ -58,6 +58,15 @@ def test_the_page_searches_and_finds_its_way_back(chromium_driver: Chrome, addre
     assert page.complaints() == []
 
 
+def test_the_admin_page_finds_everything(chromium_driver: Chrome, address: str) -> None:
+    """The server of these tests has no keys and a closed administration: health is told, and models ask for a key."""
+    page = Page(chromium_driver, address)
+    page.driver.get(f"{address}/admin")
+    page.wait(lambda: "alive" in page.text("#health") and page.all("#models [role=alert], #key-dialog[open]"))
+    asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in asked if not name.startswith((f"{address}/", "data:"))] == []
+
+
 def test_the_documentation_tries_the_api(chromium_driver: Chrome, address: str) -> None:
     page = Page(chromium_driver, address)
     page.driver.get(f"{address}/docs")

@@ -59,7 +59,7 @@ export class Api {
    * @returns {Promise<import("./types.js").Answer>}
    */
   survey(question) {
-    return this.#request("GET", `/recommend?${parameters(question)}`);
+    return this.request("GET", `/recommend?${parameters(question)}`);
   }
 
   /**
@@ -73,32 +73,32 @@ export class Api {
 
   /** @param {string} id @returns {Promise<import("./types.js").Item>} */
   item(id) {
-    return this.#request("GET", `/items/${encodeURIComponent(id)}`);
+    return this.request("GET", `/items/${encodeURIComponent(id)}`);
   }
 
   /** @param {string} user @returns {Promise<{events: import("./types.js").Visit[]}>} newest first */
   history(user) {
-    return this.#request("GET", `/users/${encodeURIComponent(user)}/history?limit=50`);
+    return this.request("GET", `/users/${encodeURIComponent(user)}/history?limit=50`);
   }
 
   /** @param {Record<string, unknown>} event */
   record(event) {
-    return this.#request("POST", "/events", { body: event });
+    return this.request("POST", "/events", { body: event });
   }
 
   /** Makes what a visitor did part of a user's history. @param {string} user @param {string} session */
   merge(user, session) {
-    return this.#request("POST", `/users/${encodeURIComponent(user)}/merge`, { body: { session } });
+    return this.request("POST", `/users/${encodeURIComponent(user)}/merge`, { body: { session } });
   }
 
   version() {
-    return this.#request("GET", "/version");
+    return this.request("GET", "/version");
   }
 
   /** @param {string} address @param {AbortSignal} [signal] */
   async #timed(address, signal) {
     const started = performance.now();
-    const answer = await this.#request("GET", address, { signal });
+    const answer = await this.request("GET", address, { signal });
     this.#onAnswer({ milliseconds: performance.now() - started, answer });
     return answer;
   }
@@ -109,7 +109,7 @@ export class Api {
    * @param {{body?: unknown, signal?: AbortSignal}} [options]
    * @returns {Promise<any>}
    */
-  async #request(method, address, options = {}) {
+  async request(method, address, options = {}) {
     for (;;) {
       const key = sessionStorage.getItem(KEY);
       const response = await send(method, address, key, options);

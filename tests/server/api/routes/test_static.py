@@ -1,6 +1,7 @@
 """The shop's page and /docs as a browser gets them; tests/e2e is about what it does with them."""
 
 import re
+from os.path import normpath
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ WEB = Path(static.__file__).parents[1] / "static/shop"
 KINDS = {".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
 
 
-FILES = sorted(file for file in WEB.iterdir() if file.name != "index.html")
+FILES = sorted(file for file in WEB.rglob("*") if file.is_file() and file.name != "index.html")
 
 
 def folder_of(page: httpx.Response) -> str:
@@ -36,9 +37,9 @@ async def test_the_page_is_at_the_root_and_asked_for_again(shop: Shop) -> None:
     assert other.text == response.text
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(WEB).as_posix())
 async def test_files_have_their_type_and_are_kept_for_good(file: Path, shop: Shop) -> None:
-    response = await shop.get(folder_of(await shop.get("/")) + file.name)
+    response = await shop.get(folder_of(await shop.get("/")) + file.relative_to(WEB).as_posix())
     assert response.content == file.read_bytes()
     assert KINDS[file.suffix] in response.headers["content-type"]
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -72,7 +73,9 @@ async def test_nothing_else_is_served(path: str, shop: Shop) -> None:
     assert_problem(await shop.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["", "nothing.js", "index.html", "..%2froutes%2fstatic.py", "%2fetc%2fpasswd"])
+@pytest.mark.parametrize(
+    "name", ["", "nothing.js", "index.html", "admin/index.html", "..%2froutes%2fstatic.py", "%2fetc%2fpasswd"]
+)
 async def test_nothing_else_is_served_beside_the_files(name: str, shop: Shop) -> None:
     assert_problem(await shop.get(folder_of(await shop.get("/")) + name), 404, "not_found")
 
@@ -85,16 +88,19 @@ async def test_only_get_and_head_are_answered(shop: Shop) -> None:
 
 
 def test_the_page_keeps_to_the_security_policy() -> None:
-    html = (WEB / "index.html").read_text()
-    assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", html) == []
-    for script in WEB.glob("*.js"):
+    for page in WEB.rglob("*.html"):
+        assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", page.read_text()) == []
+    for script in WEB.rglob("*.js"):
         assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", script.read_text()) == []
 
 
 def test_everything_that_is_named_exists_and_is_used() -> None:
-    text = {file.name: file.read_text() for file in WEB.iterdir()}
-    named = set(re.findall(r'(?:"static/|"\./)([\w.-]+)', "".join(text.values())))
-    assert named == set(text) - {"index.html"}
+    files = {file.relative_to(WEB): file.read_text() for file in WEB.rglob("*") if file.is_file()}
+    named = set()
+    for path, text in files.items():
+        named |= {Path(name) for name in re.findall(r'"static/([\w./-]+)', text)}
+        named |= {Path(normpath(path.parent / name)) for name in re.findall(r'"(\.\.?/[\w.-]+\.\w+)', text)}
+    assert named == set(files) - {Path("index.html"), Path("admin/index.html")}
 
 
 async def test_the_documentation_takes_everything_from_this_server(shop: Shop) -> None:

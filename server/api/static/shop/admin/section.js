@@ -1,0 +1,45 @@
+/** Fills a section with what the server says, or with why it cannot. */
+
+import { ApiProblem, Unreachable } from "../api.js";
+import { element } from "../element.js";
+
+const KEY = "gemserve.key";
+
+/**
+ * @param {HTMLElement} place
+ * @param {import("../api.js").Api} api
+ * @param {(api: import("../api.js").Api, again: () => Promise<void>) => Promise<Node[]>} content
+ * @returns {Promise<void>}
+ */
+export async function fill(place, api, content) {
+  const again = () => fill(place, api, content);
+  place.setAttribute("aria-busy", "true");
+  try {
+    place.replaceChildren(...(await content(api, again)));
+  } catch (error) {
+    if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
+    place.replaceChildren(trouble(error, again));
+  } finally {
+    place.removeAttribute("aria-busy");
+  }
+}
+
+/** @param {ApiProblem | Unreachable} error @param {() => Promise<void>} again */
+function trouble(error, again) {
+  const refused = error instanceof ApiProblem && (error.status === 401 || error.status === 403);
+  const retry = () => {
+    if (refused) sessionStorage.removeItem(KEY);
+    again();
+  };
+  return element(
+    "div",
+    { role: "alert" },
+    element("p", { class: "problem" }, `${error.title}: ${error.message}`),
+    element("button", { type: "button", class: "button", onclick: retry }, refused ? "Use another key" : "Try again"),
+  );
+}
+
+/** Names and values, in a list of definitions. @param {[string, string | number][]} pairs */
+export function facts(pairs) {
+  return element("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
+}
