@@ -126,6 +126,8 @@ class _Strongest:
             share_RF = guided_by.said.value_CF[rivals_R] * weights.feature_F
             fall_SK = _falls(share_SK, _shares_of_rivals(share_RF, min(scores) - chance))
             most_SK = np.where(fall_SK == fall_SK.max(0), most_SK, -np.inf)  # of several as far, the greatest share
+            unmoved_K = (fall_SK.max(0) <= 0) & (most_SK[1:].max(0) <= 0.0)
+            most_SK[0, unmoved_K] = 0.0  # nothing holds the item up, so the model may hold it down and be named
             usual_F = share_RF.sum(0) / max(len(share_RF), 1)
         self.sources = [names[place] for place in most_SK.argmax(0)]
         self.features = [

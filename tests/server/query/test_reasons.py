@@ -157,6 +157,13 @@ async def test_popularity(shop: Shop) -> None:
     assert (await reason(shop, "/recommend", 7, user="stranger"))["text"] == "Liked by many"
 
 
+@weighing("covered", "title_covered", "popularity")
+async def test_a_recommendation_is_never_for_words(shop: Shop) -> None:
+    """Not even where the model finds an item less likely than chance, and no source says anything of it."""
+    items = (await shop.get("/recommend", user="stranger", k=len(NAMES))).json()["items"]
+    assert {item["reason"]["source"] for item in items} == {"model", "popularity"}
+
+
 @weighing("popularity", "covered")
 async def test_the_greater_of_two_shares_is_named(shop: Shop) -> None:
     assert (await reason(shop, "/search", POPULAR, q="title", correct="false"))["source"] in {"words", "popularity"}
