@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -101,6 +102,7 @@ class ServedCatalog:
     calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: UNCALIBRATED)
     typed_words: TypedWords = field(default_factory=TypedWords)
     typed_queries: TypedQueries = field(default_factory=TypedQueries)
+    manifest: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(settings={}))
 
 
 async def measure_changes(engine: Engine, bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:

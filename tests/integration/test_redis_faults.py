@@ -146,7 +146,7 @@ async def test_users_at_once_see_their_own_history_only(redis_url: str, tmp_path
         async def live(number: int) -> None:
             user, own = f"user-{number}", f"item-{number % 20 + 6}"
             assert (await shop.post({"user_id": user, "type": "view", "item_id": own})).status_code == 202
-            shown = await shop.ids("/recommend", user=user, k=200)
+            shown = await shop.ids("/recommend", user=user, k=200, exclude_seen=True)
             missing = {f"item-{n}" for n in range(6, 30) if n != 17} - set(shown)
             assert missing == {own} - {"item-17"}
 

@@ -142,8 +142,9 @@ def test_a_step_gives_the_same_batch_again_and_another_step_another(parts):
 
     assert ids(batches().micro_batches(5)) == ids(batches().micro_batches(5)) != ids(batches().micro_batches(6))
     search, recommendation = batches().micro_batches(5)
-    assert [len(task_batch.ids_BT) for task_batch in search] == [4, 2]
-    assert [len(task_batch.ids_BT) for task_batch in recommendation] == [4, 1]
+    for task_batches, sequences in ((search, 6), (recommendation, 5)):  # divided as their lengths make it cheapest
+        rows = [len(task_batch.ids_BT) for task_batch in task_batches]
+        assert (sum(rows), len(rows), max(rows) <= 4) == (sequences, 2, True)
     for task_batch in (*search, *recommendation):
         begins = task_batch.ids_BT[task_batch.rows_P, task_batch.starts_P]
         assert (begins == torch.from_numpy(parts.tokens[0])[task_batch.codes_PL[:, 0]]).all()
