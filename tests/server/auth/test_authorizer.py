@@ -34,6 +34,7 @@ OPEN = {
     "/docs",
     "/docs/assets/{path:path}",
     "/",
+    "/admin",
     "/static/{digest}/{path:path}",
 }
 

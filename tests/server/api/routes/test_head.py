@@ -34,8 +34,9 @@ def addresses() -> Iterator[str]:
     """Every GET of the OpenAPI document, and the pages with all that they load."""
     document = create_app(Settings.model_construct(bundles=Path())).openapi()
     yield from (path for path, operations in document["paths"].items() if "get" in operations)
-    yield from ("/", "/docs", "/openapi.json")
-    yield from (f"/static/{static.DIGEST}/{file.name}" for file in static.SHOP.iterdir() if file.name != static.INDEX)
+    yield from ("/", "/admin", "/docs", "/openapi.json")
+    files = (file.relative_to(static.SHOP).as_posix() for file in static.SHOP.rglob("*.*"))
+    yield from (f"/static/{static.DIGEST}/{name}" for name in files if name not in static.PAGES)
     html = (static.STATIC / "swagger" / static.INDEX).read_text()
     yield from (f"/{name}" for name in re.findall(r'(?:href|src)="(docs/[^"]+)"', html))
 
