@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
@@ -29,13 +29,15 @@ LONGEST_TURN = 0.05  # seconds that the loop's thread works
 LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one turn it may have to wait three times
 
 
-@contextmanager
-def frozen() -> Iterator[None]:
+@asynccontextmanager
+async def frozen() -> AsyncIterator[None]:
     """As a server's process is: beside the engine's modules a full collection stops everybody for most of a second."""
     gc_freeze()
-    yield
-    FROZEN.clear()
-    gc.unfreeze()
+    try:
+        yield
+    finally:
+        FROZEN.clear()
+        gc.unfreeze()
 
 
 @pytest.fixture
