@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +25,7 @@ from tokenizers import Tokenizer, models
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.changes import Change, Delete, Upsert
+from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import token_name
 from catalog.search.calibration import UNCALIBRATED, TaskCalibration
@@ -102,7 +102,7 @@ class ServedCatalog:
     calibrations: Mapping[Task, TaskCalibration] = field(default_factory=lambda: UNCALIBRATED)
     typed_words: TypedWords = field(default_factory=TypedWords)
     typed_queries: TypedQueries = field(default_factory=TypedQueries)
-    manifest: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(settings={}))
+    event_weights: EventWeights = EQUAL_WEIGHTS
 
 
 async def measure_changes(engine: Engine, bundle: RandomBundle, shape: Shape, turns: int, seed: int) -> Figures:

@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 from catalog.bundle.disk import follow_umask, fsync, fsync_tree, is_locked, lock, remedy
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
+from catalog.data.event_weights import EventWeights
 from catalog.data.items import Items, read_items
 from catalog.errors import BundleError, CatalogError, VersionTaken
 from catalog.ids.code_assigner import CodeAssigner
@@ -159,6 +160,11 @@ class Bundle:
         """Queries that several people typed; empty for bundles that were published without them."""
         file = self.catalog_dir / "typed_queries.json"
         return TypedQueries.open(file) if file.is_file() else TypedQueries()
+
+    @cached_property
+    def event_weights(self) -> EventWeights:
+        """What events count, as its recipe says."""
+        return EventWeights.of_settings(self.manifest.settings)
 
     @property
     def has_priors(self) -> bool:

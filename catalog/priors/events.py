@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["NO_QUERY", "TrainingEvents", "newest_distinct", "places_within", "recent_items"]
+__all__ = ["NO_QUERY", "TrainingEvents", "newest_distinct", "places_within", "recent_items", "takers"]
 
 NO_QUERY = -1
 
@@ -56,11 +56,14 @@ class TrainingEvents:
         cells = (self.user_E[first_P], self.item_E[first_P])
         return sp.csr_matrix((np.sqrt(most_P), cells), shape=(self.users, self.items))
 
-    def takers(self) -> np.ndarray:
-        """The weights of those who took every item, float64 [N]; how many they are, where all weigh 1."""
-        taken_UN = self.taken()
-        weight_N = np.bincount(taken_UN.indices, taken_UN.data**2, minlength=self.items)
-        return np.asarray(weight_N, np.float64)
+
+def takers(taken_UN: sp.csr_matrix) -> np.ndarray:
+    """The weights of those who took every item, float64 [N]; how many they are, where all weigh 1.
+
+    taken_UN: as `TrainingEvents.taken` gives it.
+    """
+    weight_N = np.bincount(taken_UN.indices, taken_UN.data**2, minlength=taken_UN.shape[1])
+    return np.asarray(weight_N, np.float64)
 
 
 def recent_items(histories: Sequence[np.ndarray], items: int, *, last: int, decay: float) -> sp.csr_matrix:

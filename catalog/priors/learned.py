@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from catalog.errors import PriorsError
 from catalog.priors import clicks, intents, popularity
-from catalog.priors.events import TrainingEvents
+from catalog.priors.events import TrainingEvents, takers
 from catalog.priors.neighbours import ease, item_knn, next_kinds, transitions
 from catalog.priors.neighbours.next_kinds import known_kinds
 from catalog.priors.taste import Taste
@@ -98,7 +98,7 @@ def learn(
         events_N=popularity.fit(events),
         steps_N=transitions.steps(events),
         until=events.until,
-        takers_N=events.takers(),
+        takers_N=takers(events.taken()),
     )
 
 

@@ -17,10 +17,10 @@ from catalog.errors import BundleError
 from catalog.suggestions.screen import is_private
 from catalog.text.compounds import words_of
 from catalog.text.normalization import accentless, nfkc
+from catalog.text.query_terms import MIN_PEOPLE
 
 __all__ = ["HALF_LIFE_MS", "MIN_PEOPLE", "TypedQueries", "TypedQuery", "key_of", "shown_form", "weight_at"]
 
-MIN_PEOPLE = 5
 HALF_LIFE_MS = 30 * 24 * 3_600_000
 """A person who typed a query so long ago counts half as much as one of now."""
 EPOCH_MS = 1_600_000_000_000

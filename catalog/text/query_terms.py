@@ -22,7 +22,7 @@ from catalog.text.delete_index import DeleteIndex
 from catalog.text.spelling import MIN_CANDIDATE_LENGTH, forgiven_edits
 from catalog.text.vocabulary import LETTERS
 
-__all__ = ["TypedWords"]
+__all__ = ["MIN_PEOPLE", "TypedWords"]
 
 MIN_PEOPLE = 5
 MISSPELLING_SHARE = 10

@@ -117,7 +117,7 @@ class Service:
         quality: AnswerQuality,
     ) -> QueryResult:
         reading = await read_text(query, deployment.catalog, self._synonyms)
-        history = history.weighed(deployment.event_weights)
+        history = history.weighed(deployment.bundle.event_weights)
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)

@@ -72,7 +72,7 @@ class PriorSource:
         self.exists = bundle.has_priors
         self.behind = False
         self._bundle = bundle
-        self._weights = EventWeights.of_settings(bundle.manifest.settings)
+        self._weights = bundle.event_weights
         self._engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prior")
         self._loaded: tuple[Priors, Mapping[Task, PriorWeights]] | None = None

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.manifest import Manifest
-from catalog.data.event_weights import EventWeights
 from catalog.errors import CatalogError, FilterError
 from catalog.text.prompts import Task
 from server.core import metrics, tracing
@@ -37,7 +36,6 @@ class Deployment:
         self.bundle = bundle
         self.engine = engine
         self.catalog = LiveCatalog(bundle, engine, paths)
-        self.event_weights = EventWeights.of_settings(bundle.manifest.settings)
         self._in_engine = metrics.ENGINE_REQUESTS.labels(bundle.version)
 
     @property

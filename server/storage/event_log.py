@@ -7,10 +7,8 @@ after the logs: an event that came before an erasure has been read by then, or i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import orjson
 
 from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
@@ -18,7 +16,7 @@ from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
 from server.storage.keyspace import BUCKETS
 from server.storage.protocol import Deed, LogBatch, LoggedEvent
-from server.storage.redis_history import RUN_DIGITS
+from server.storage.redis_history import deeds_of
 
 __all__ = ["RedisEventLog"]
 
@@ -85,7 +83,7 @@ class RedisEventLog:
                 for user in some:
                     pipeline.zrevrangebyscore(self._client.keys.user_key("history", user), until, "-inf", 0, PAST)
                 found = await pipeline.execute()
-            past |= {user: _deeds(members) for user, members in zip(some, found, strict=True)}
+            past |= {user: tuple(deeds_of(members[::-1])) for user, members in zip(some, found, strict=True)}
         return past
 
 
@@ -113,11 +111,3 @@ def _events(newer: Sequence[tuple[str, Deed, int]], past: dict[str, tuple[Deed, 
 def _place(stream_id: bytes) -> tuple[int, int]:
     moment, _, place = stream_id.partition(b"-")
     return int(moment), int(place)
-
-
-def _deeds(members: Iterable[Any]) -> tuple[Deed, ...]:
-    """Of the newest first."""
-    found = [orjson.loads(member[RUN_DIGITS:]) for member in members][::-1]
-    return tuple(
-        Deed(item, query or None, kind, float(*value) if value else None) for item, query, kind, _, *value in found
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -22,7 +22,7 @@ from server.storage.keyspace import BUCKETS, bucket_of
 from server.storage.merge import merge
 from server.storage.protocol import EMPTY, Deed, Event, History, PastEvent, PastEvents
 
-__all__ = ["RedisHistory", "durability_warnings"]
+__all__ = ["RedisHistory", "deeds_of", "durability_warnings"]
 
 CHECK_SECONDS = 60
 RUN_DIGITS = 10
@@ -165,9 +165,17 @@ def _dislike(number: int, item: bytes) -> bytes:
     return b"0" * RUN_DIGITS + orjson.dumps([item.decode(), "", EventType.DISLIKE.value, number])
 
 
-def _history(events: Collection[list[Any]], runs: int, disliked: Sequence[bytes]) -> History:
-    deeds = [Deed(item, query or None, kind, _value(*value)) for item, query, kind, _, *value in events]
-    return History.of(deeds, runs, [item.decode() for item in disliked])
+def deeds_of(members: Sequence[bytes]) -> list[Deed]:
+    """What the members of a history say. Raises HistoryUnavailable for what another program wrote."""
+    return _deeds(_events(members))
+
+
+def _history(events: Iterable[list[Any]], runs: int, disliked: Sequence[bytes]) -> History:
+    return History.of(_deeds(events), runs, [item.decode() for item in disliked])
+
+
+def _deeds(events: Iterable[list[Any]]) -> list[Deed]:
+    return [Deed(item, query or None, kind, _value(*value)) for item, query, kind, _, *value in events]
 
 
 def _value(text: str | None = None) -> float | None:

@@ -32,6 +32,13 @@ def opened(chromium_driver, url: str) -> Page:
     return page
 
 
+def opened_with(chromium_driver, url: str, key: str) -> Page:
+    """The page after somebody has given this key."""
+    page = opened(chromium_driver, url)
+    page.one("#key").send_keys(key, Keys.ENTER)
+    return page
+
+
 def key_in(folder: Path, *scopes: Scope, expires_at: str | None = None) -> tuple[Path, str]:
     key, text = mint(name="browser", scopes=scopes)
     key_file.add(folder / "keys.json", replace(key, expires_at=expires_at))
@@ -56,8 +63,7 @@ def test_a_wrong_key_is_told_and_a_right_one_opens_and_stays_in_the_tab(
 ) -> None:
     keys, text = key_in(tmp_path, "admin")
     with served(settings.model_copy(update={"keys": keys})) as shop:
-        page = opened(chromium_driver, shop.url)
-        page.one("#key").send_keys("gsk_wrong", Keys.ENTER)
+        page = opened_with(chromium_driver, shop.url, "gsk_wrong")
         page.wait(lambda: "no key of this server" in page.text("#key-reason"))
         page.one("#key").send_keys(text, Keys.ENTER)
         page.wait(lambda: VERSION in page.text("#models"))
@@ -70,8 +76,7 @@ def test_a_key_without_the_scope_is_told_which_one_it_lacks(
 ) -> None:
     keys, text = key_in(tmp_path, "read")
     with served(settings.model_copy(update={"keys": keys})) as shop:
-        page = opened(chromium_driver, shop.url)
-        page.one("#key").send_keys(text, Keys.ENTER)
+        page = opened_with(chromium_driver, shop.url, text)
         page.wait(lambda: page.all("#models [role=alert]"))
         assert "admin" in page.text("#models [role=alert]")
         page.click("#models .button")
@@ -81,8 +86,7 @@ def test_a_key_without_the_scope_is_told_which_one_it_lacks(
 def test_an_expired_key_is_told(chromium_driver, settings: Settings, tmp_path: Path) -> None:
     keys, text = key_in(tmp_path, "admin", expires_at="2020-01-01T00:00:00Z")
     with served(settings.model_copy(update={"keys": keys})) as shop:
-        page = opened(chromium_driver, shop.url)
-        page.one("#key").send_keys(text, Keys.ENTER)
+        page = opened_with(chromium_driver, shop.url, text)
         page.wait(lambda: "was good until" in page.text("#key-reason"))
         assert not page.all("#models table")
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from catalog.bundle.bundle import Bundle
 from catalog.bundle.golden import GoldenQueries
+from catalog.data.event_weights import EQUAL_WEIGHTS
 from catalog.data.items import Items
 from catalog.ids.agreed_paths import Path as ItemPath
 from catalog.ids.codes import token_name
@@ -105,7 +106,7 @@ class LargeBundle:
     def __post_init__(self) -> None:
         self.manifest = make_manifest().model_copy(update={"version": self.version})
         self.typed_words, self.code_assigner = TypedWords(), LastCodes()
-        self.typed_queries = TypedQueries()
+        self.typed_queries, self.event_weights = TypedQueries(), EQUAL_WEIGHTS
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 
 

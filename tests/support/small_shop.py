@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from catalog.bundle.bundle import Bundle, activate
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
+from catalog.data.event_weights import EventWeights
 from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.ids.agreed_paths import Path as ItemPath
@@ -137,6 +138,10 @@ class ShopBundle:
         )
         self.codes_NL, self.prior_weights = CODES_NL, USUAL_WEIGHTS
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+
+    @property
+    def event_weights(self) -> EventWeights:
+        return EventWeights.of_settings(self.manifest.settings)
 
     @cached_property
     def priors(self) -> Priors:

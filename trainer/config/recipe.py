@@ -123,7 +123,7 @@ class EventsRecipe(Section):
 
     @property
     def event_weights(self) -> EventWeights:
-        return EventWeights.of_settings({"events": self.model_dump(mode="json")})
+        return EventWeights({str(kind): weight for kind, weight in self.weights.items()}, self.positive_rating)
 
 
 class EvaluationRecipe(Section):

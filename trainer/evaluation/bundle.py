@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel
 
 from catalog.bundle.bundle import Bundle, sha256_of
-from catalog.data.event_weights import EventWeights
 from catalog.data.events import drop_unknown_items
 from catalog.data.tombstones import read_kept_events, tombstone_files
 from trainer.config.recipe import EvaluationRecipe
@@ -86,8 +85,7 @@ def held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -
     known = drop_unknown_items(table, bundle.items.table["item_id"], report)
     if report.dropped:
         print_line(str(report))
-    weights = EventWeights.of_settings(bundle.manifest.settings)
-    split = SPLITS[recipe.split](Histories.from_events(known, bundle.items, weights=weights))
+    split = SPLITS[recipe.split](Histories.from_events(known, bundle.items, weights=bundle.event_weights))
     return split, {"read": report.read, "unknown_items": len(table) - len(known)}
 
 

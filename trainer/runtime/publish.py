@@ -135,9 +135,8 @@ def typed_queries(train: Histories) -> TypedQueries:
     """The queries that users typed, counted anew for every bundle, as words are."""
     return TypedQueries.of(
         (user, train.texts[query], time)
-        for user in range(len(train.users))
-        for query, time in zip(
-            train.queries_E[train.span(user)].tolist(), train.times_E[train.span(user)].tolist(), strict=True
+        for user, query, time in zip(
+            train.user_E.tolist(), train.queries_E.tolist(), train.times_E.tolist(), strict=True
         )
         if query != NO_QUERY
     )

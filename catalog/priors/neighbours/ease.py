@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from catalog.priors.events import TrainingEvents, recent_items
+from catalog.priors.events import TrainingEvents, recent_items, takers
 
 __all__ = ["MAX_ITEMS", "Ease", "EaseSettings", "fit", "score"]
 
@@ -59,7 +59,7 @@ def fit(events: TrainingEvents, settings: EaseSettings) -> Ease:
     if len(events.item_E) == 0:
         return Ease(np.empty(0, np.int64), np.empty((0, 0), np.float32), events.items)
     taken_UN = events.taken()
-    takers_N = events.takers()
+    takers_N = takers(taken_UN)
     item_H = np.sort(np.argsort(-takers_N, kind="stable")[:MAX_ITEMS])
     taken_UH = taken_UN[:, item_H]
     precision_HH = (_by_users if events.users < len(item_H) else _by_items)(taken_UH, settings.penalty)

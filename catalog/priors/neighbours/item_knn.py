@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from catalog.priors.events import TrainingEvents, recent_items
+from catalog.priors.events import TrainingEvents, recent_items, takers
 
 __all__ = ["ItemKnnSettings", "fit", "score"]
 
@@ -42,7 +42,7 @@ def fit(events: TrainingEvents, settings: ItemKnnSettings) -> sp.csr_matrix:
     """
     taken_UN = events.taken()
     takers_NU = taken_UN.T.tocsr()
-    root_N = np.sqrt(events.takers())
+    root_N = np.sqrt(takers(taken_UN))
     blocks = [sp.csr_matrix((0, events.items))]
     for start in range(0, events.items, BLOCK):
         both_BN = takers_NU[start : start + BLOCK] @ taken_UN

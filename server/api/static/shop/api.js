@@ -120,6 +120,11 @@ export class Api {
     }
   }
 
+  /** So that the next refusal asks for another. */
+  forgetKey() {
+    sessionStorage.removeItem(KEY);
+  }
+
   /** Asks once, however many requests are refused at the same time. @param {ApiProblem} problem */
   async #newKey(problem) {
     this.#asking ??= this.#askForKey(problem).finally(() => {

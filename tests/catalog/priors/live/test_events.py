@@ -88,6 +88,18 @@ def add(live, events, added):
         live.add(f"user {user}", item, text, past, weight=weight[0] if weight else 1.0)
 
 
+def live_after(events, settings, first, erased, then):
+    """What is counted after some events, erasures and further events, and the events that are left."""
+    learned = learn(events, no_kinds(events.items), split, settings_of(settings))
+    live = LiveEvents(learned, settings, split)
+    live.make_room(9)
+    add(live, events, first)
+    for user in erased:
+        live.erase(f"user {user}")
+    add(live, events, then)
+    return live, [*(event for event in first if event[0] not in erased), *then]
+
+
 def check_equal_to_a_fit(live, everything, settings, histories):
     items = everything.items
     fitted = clicks.fit(everything, split)
@@ -123,14 +135,7 @@ def test_scores_are_those_of_a_fit_of_all_events_but_erased_ones(
 ):
     """There are more items than were trained on, new queries, and users who come back after they were erased."""
     settings = PriorSettings(transitions=of_transitions, item_knn=ItemKnnSettings(shrinkage=shrinkage))
-    learned = learn(events, no_kinds(events.items), split, (EaseSettings(), of_transitions, settings.item_knn))
-    live = LiveEvents(learned, settings, split)
-    live.make_room(9)
-    add(live, events, first)
-    for user in erased:
-        live.erase(f"user {user}")
-    add(live, events, then)
-    kept = [*(event for event in first if event[0] not in erased), *then]
+    live, kept = live_after(events, settings, first, erased, then)
     assert len(live) == len(kept)
     check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
 
@@ -157,14 +162,7 @@ def test_counts_of_live_events_are_sums_of_weights_as_those_of_a_fit(
     drawn = data.draw(st.lists(weights, min_size=len(events.item_E), max_size=len(events.item_E)))
     events = replace(events, weights=np.array(drawn, np.float64))
     settings = PriorSettings(transitions=of_transitions, item_knn=ItemKnnSettings(shrinkage=shrinkage))
-    learned = learn(events, no_kinds(events.items), split, (EaseSettings(), of_transitions, settings.item_knn))
-    live = LiveEvents(learned, settings, split)
-    live.make_room(9)
-    add(live, events, first)
-    for user in erased:
-        live.erase(f"user {user}")
-    add(live, events, then)
-    kept = [*(event for event in first if event[0] not in erased), *then]
+    live, kept = live_after(events, settings, first, erased, then)
     check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
 
 

@@ -3,8 +3,6 @@
 import { ApiProblem, Unreachable } from "../api.js";
 import { element } from "../element.js";
 
-const KEY = "gemserve.key";
-
 /**
  * @param {HTMLElement} place
  * @param {import("../api.js").Api} api
@@ -18,17 +16,21 @@ export async function fill(place, api, content) {
     place.replaceChildren(...(await content(api, again)));
   } catch (error) {
     if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
-    place.replaceChildren(trouble(error, again));
+    place.replaceChildren(trouble(error, api, again));
   } finally {
     place.removeAttribute("aria-busy");
   }
 }
 
-/** @param {ApiProblem | Unreachable} error @param {() => Promise<void>} again */
-function trouble(error, again) {
+/**
+ * @param {ApiProblem | Unreachable} error
+ * @param {import("../api.js").Api} api
+ * @param {() => Promise<void>} again
+ */
+function trouble(error, api, again) {
   const refused = error instanceof ApiProblem && (error.status === 401 || error.status === 403);
   const retry = () => {
-    if (refused) sessionStorage.removeItem(KEY);
+    if (refused) api.forgetKey();
     again();
   };
   return element(
