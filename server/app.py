@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from catalog.bundle.disk import remedy
 from catalog.suggestions import Screen
@@ -167,12 +169,20 @@ def create_app(
     _surround(app, settings)
     if provider is not None:
         app.add_middleware(TracingMiddleware, provider=provider)
-    answers, admin = (search, shelves, batch), (models, traffic, keys, analytics, audit)
-    for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
-        app.include_router(part.router)
+    app.router.routes.extend(_routes())
     if settings.root_path:
         root_path.install(app, settings.root_path)
     return app
+
+
+@functools.cache
+def _routes() -> list[BaseRoute]:
+    """The routes of all parts, made once: they hold nothing of an application, and take longer than everything else."""
+    together = APIRouter(generate_unique_id_function=document.operation_id)
+    answers, admin = (search, shelves, batch), (models, traffic, keys, analytics, audit)
+    for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
+        together.include_router(part.router)
+    return together.routes
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +20,7 @@ from catalog.errors import CatalogError
 from catalog.ids.agreed_paths import Path as ItemPath
 from catalog.ids.codes import token_name
 from catalog.ids.index import ItemIndex
+from catalog.priors.learned import Learned
 from catalog.priors.priors import Priors
 from catalog.priors.weights import USUAL_WEIGHTS
 from catalog.search.calibration import Calibration, TaskCalibration
@@ -110,6 +111,12 @@ class FirstFree:
         return np.array(free[: len(texts)])
 
 
+@cache
+def learned_of_nothing() -> Learned:
+    """What no events teach, which every server of these tests begins with; nothing writes into it."""
+    return Priors.of_items(make_items()).learned
+
+
 CALIBRATIONS: Mapping[Task, TaskCalibration] = {
     "search": TaskCalibration(Calibration(0.9, -1.0, 1.0, 0.07), Calibration(0.9, 0.0, 0.2, 0.04)),
     "recommendation": TaskCalibration(Calibration(0.7, -1.4, 3.0, 0.03), Calibration(0.8, 0.0, 0.1, 0.03)),
@@ -145,7 +152,7 @@ class ShopBundle:
 
     @cached_property
     def priors(self) -> Priors:
-        return Priors.of_items(self.items)
+        return Priors(self.items, learned_of_nothing())
 
 
 def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> DeploymentManager:

@@ -1,4 +1,4 @@
-"""`--timings FILE`: how long the run took and its slowest tests, written as JSON.
+"""`--timings FILE`: how long the run took, its slowest files and tests, written as JSON.
 
 docs/measurements/tests.json is made by `make test TIMINGS=docs/measurements/tests.json`.
 """
@@ -15,7 +15,7 @@ from loadtest.measure.machine import Machine
 
 __all__ = ["Timings"]
 
-SLOWEST = 50
+SLOWEST = 100
 
 
 class Timings:
@@ -42,12 +42,18 @@ class Timings:
             {"test": test, "seconds": parts.total(), "setup": parts["setup"]} for test, parts in self._seconds.items()
         ]
         rows.sort(key=lambda row: (-row["seconds"], row["test"]))
+        files: Counter[str] = Counter()
+        for test, parts in self._seconds.items():
+            files[test.partition("::")[0]] += parts.total()
         report = {
             "machine": asdict(self._machine),
             "workers": self._workers,
             "tests": dict(self._outcomes),
             "wall_seconds": round(time.monotonic() - self._began, 1),
             "seconds_of_all_tests": round(sum(row["seconds"] for row in rows), 1),
+            "slowest_files": [
+                {"file": file, "seconds": round(seconds, 1)} for file, seconds in files.most_common(SLOWEST)
+            ],
             "slowest": [
                 {name: round(value, 2) if isinstance(value, float) else value for name, value in row.items()}
                 for row in rows[:SLOWEST]
