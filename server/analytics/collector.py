@@ -111,7 +111,8 @@ class Collector:
                     batch = await self._store.since(position)
                     if batch.position == position:
                         break
-                    await asyncio.to_thread(self.files.add, position, batch)
+                    if not await asyncio.to_thread(self.files.add, position, batch):
+                        return
                     await self._store.trim(batch.position)
                     position = batch.position
                     if batch.whole:

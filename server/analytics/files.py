@@ -60,8 +60,14 @@ class AnalyticsFiles:
             raise ValueError(f"{path} is damaged: move it away, and answers are counted from then on")
         return {str(name): str(place) for name, place in found.items()}
 
-    def add(self, before: Mapping[str, str], batch: AnalyticsBatch) -> None:
-        """Write what came after a position, and then take back what erased users did."""
+    def add(self, before: Mapping[str, str], batch: AnalyticsBatch) -> bool:
+        """Write what came after a position, and then take back what erased users did.
+
+        False, and nothing is written, where another process has gone on from that position: this one was taken for
+        dead meanwhile.
+        """
+        if self.position() != before:
+            return False
         name = hashlib.blake2b(json.dumps(dict(before), sort_keys=True).encode(), digest_size=10).hexdigest()
         for kind, rows in (("answers", batch.answers), ("events", batch.events)):
             for day, own in _by_day(rows).items():
@@ -73,6 +79,7 @@ class AnalyticsFiles:
         temporary = self.folder / f".{POSITION}"
         temporary.write_text(json.dumps(dict(batch.position)), encoding="utf-8")
         temporary.replace(self.folder / POSITION)
+        return True
 
     def drop_before(self, day: date) -> None:
         """Forget all days before one."""

@@ -35,6 +35,8 @@ def live_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
             redis,
             "--keys",
             keys,
+            "--analytics",
+            folder / "analytics",
             "--port",
             "0",
             "--root-path",

@@ -1,5 +1,6 @@
 """What the Python client sends, and what it makes of answers, without a network."""
 
+import datetime
 import gzip
 import inspect
 import json
@@ -387,6 +388,39 @@ def test_an_answer_that_is_no_json_is_told():
         mock_server(httpx.Response(200, text="<html>")).client().version()
 
 
+COUNTS = {
+    **{"intents": 4, "users": 3, "clicked": 2, "converted": 0, "mean_position": 1.5, "value": 0, "unanswered": 0},
+    "click_rate": {"rate": 0.5, "low": 0.15, "high": 0.85},
+    "conversion_rate": {"rate": 0.0, "low": 0.0, "high": 0.49},
+}
+DAYS = {"first": "2026-11-01", "last": "2026-11-30"}
+
+
+@pytest.mark.parametrize("name", ["queries", "no-results", "no-clicks"])
+def test_reports_of_queries(name):
+    server = mock_server(DAYS | {"queries": [COUNTS | {"query": "tent"}]})
+    method = getattr(server.client(), f"analytics_{name.replace('-', '_')}")
+    (query,) = method(first=datetime.date(2026, 11, 1), last="2026-11-30", limit=3, least=2).queries
+    asked = b"first=2026-11-01&last=2026-11-30&limit=3&least=2"
+    assert server.requests[0].url.raw_path == f"/api/analytics/{name}?".encode() + asked
+    assert (query.query, query.intents, query.mean_position, query.click_rate.high) == ("tent", 4, 1.5, 0.85)
+
+
+def test_reports_by_day_and_of_an_experiment():
+    day = COUNTS | {"model": "b", "kind": "search", "day": "2026-11-02", "degraded": 1}
+    server = mock_server(DAYS | {"metrics": [day]})
+    (row,) = server.client().analytics_metrics(model="b").metrics
+    assert server.requests[0].url.raw_path == b"/api/analytics/metrics?model=b"
+    assert (row.day, row.kind, row.degraded, row.conversion_rate.rate) == ("2026-11-02", "search", 1, 0.0)
+    version = {"users": 10, "reached": 5, "rate": COUNTS["click_rate"]}
+    against = {"difference": 0.1, "low": -0.2, "high": 0.4, "p_value": 0.5, "decided": False}
+    versions = [version | {"model": "a", "against": None}, version | {"model": "b", "against": against}]
+    server = mock_server(DAYS | {"goal": "click", "baseline": "a", "versions": versions, "decided": False})
+    found = server.client().analytics_experiment(goal="click")
+    assert server.requests[0].url.raw_path == b"/api/analytics/experiment?goal=click"
+    assert (found.baseline, found.versions[0].against, found.versions[1].against.low) == ("a", None, -0.2)
+
+
 def test_keys_are_in_no_repr_and_no_log(caplog):
     minted = {
         "id": "k1",
@@ -425,6 +459,6 @@ def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings
         }
 
     assert methods(Client) == methods(AsyncClient)
-    assert len(methods(Client)) == 38
+    assert len(methods(Client)) == 43
     assert not [name for name, (words, _) in methods(Client).items() if not words]
     assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import inspect
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -300,6 +301,24 @@ def test_changes_are_listed_with_their_makers(shop):
     assert (page.changes[0].method, page.changes[0].target) == ("DELETE", {"key_id": made.id})
     (before,) = shop.audit(limit=1, cursor=page.next_cursor).changes
     assert (before.method, before.route, before.target) == ("POST", "/admin/keys", {})
+
+
+def test_analytics_count_searches_and_clicks(shop, user):
+    word = f"tent {uuid.uuid4().hex}"
+    answer = shop.search(word, user=user)
+    clicked = Event(user_id=user, item_id=answer.items[0].id, type="click", request_id=answer.request_id)
+    shop.send_events([clicked])
+    while not (told := [one for one in shop.analytics_queries(limit=1_000).queries if one.query == word]):
+        time.sleep(0.2)
+    (mine,) = told
+    assert (mine.intents, mine.users, mine.clicked, mine.mean_position) == (1, 1, 1, 1)
+    assert word not in {one.query for one in shop.analytics_no_clicks(limit=1_000).queries}
+    assert word not in {one.query for one in shop.analytics_no_results(least=2).queries}
+    assert shop.analytics_queries(last="2026-01-01").queries == ()
+    assert {row.kind for row in shop.analytics_metrics(model=FIRST).metrics} >= {"search"}
+    experiment = shop.analytics_experiment(goal="conversion")
+    assert {FIRST} <= {one.model for one in experiment.versions}
+    assert (experiment.goal, experiment.decided) == ("conversion", False)
 
 
 def test_a_key_for_some_items_some_routes_and_some_time(shop, connect):

@@ -16,5 +16,6 @@ def open_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="package")
 def locked_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with serving.locked_store(tmp_path_factory.mktemp("locked-store")) as store:
+    folder = tmp_path_factory.mktemp("locked-store")
+    with serving.locked_store(folder, "--analytics", str(folder / "analytics")) as store:
         yield store

@@ -93,6 +93,38 @@ def _crash(*_: object, **__: object) -> None:
     raise OSError("crash")
 
 
+async def test_another_server_takes_over_from_one_that_died_and_comes_back(
+    redis_url: str, raw: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies with a part of its answers in a file; then its lease ends, and everything is counted once."""
+    stores = RedisAnswerLog(settings(redis_url)), RedisAnswerLog(settings(redis_url))
+    dying, heir = (Collector(tmp_path, store, days=30) for store in stores)
+    history = RedisHistory(settings(redis_url))
+    await stores[0].add([orjson.dumps(answer(0, "ada", "boots").row())])
+    await history.append([bought("ada", 0)])
+    with monkeypatch.context() as crash:
+        crash.setattr(Path, "write_text", _crash)
+        await dying.flush()
+    await stores[1].add([orjson.dumps(answer(1, "bob", "boots").row())])
+    await heir.flush()
+    assert await raw.xlen(KEYS.answers) == 2, "the lease is the dead one's"
+    assert 0 < await raw.pttl(KEYS.analytics_writer) <= 60_000
+    await raw.pexpire(KEYS.analytics_writer, 0)
+    read_before = await stores[0].since({})
+    await heir.flush()
+    (query,) = Reports(tmp_path).queries(WINDOW, 10)
+    assert (query["intents"], query["converted"], await raw.xlen(KEYS.answers)) == (2, 1, 0)
+    assert not dying.files.add({}, read_before), "it was only slow, and goes on where it was"
+    await stores[0].add([orjson.dumps(answer(2, "cid", "boots").row())])
+    await dying.flush()
+    assert await raw.xlen(KEYS.answers) == 1, "the lease is the heir's"
+    await heir.flush()
+    (query,) = Reports(tmp_path).queries(WINDOW, 10)
+    assert (query["intents"], query["converted"]) == (3, 1)
+    for part in (*stores, history):
+        await part.close()
+
+
 async def test_many_parts_of_a_day_become_one(tmp_path: Path, redis_url: str) -> None:
     store = RedisAnswerLog(settings(redis_url))
     files = AnalyticsFiles(tmp_path)

@@ -90,6 +90,11 @@ class AsyncClient:
     create_key = method(endpoints.create_key)
     revoke_key = method(endpoints.revoke_key)
     audit = method(endpoints.audit)
+    analytics_queries = method(endpoints.analytics_queries)
+    analytics_no_results = method(endpoints.analytics_no_results)
+    analytics_no_clicks = method(endpoints.analytics_no_clicks)
+    analytics_metrics = method(endpoints.analytics_metrics)
+    analytics_experiment = method(endpoints.analytics_experiment)
     version = method(endpoints.version)
     ready = method(endpoints.ready)
 

@@ -334,6 +334,66 @@ def audit(*, limit: int | None = None, cursor: str | None = None) -> Call[respon
     return Call("GET", "/admin/audit", _reading(responses.AuditPage), query)
 
 
+def analytics_queries(
+    *,
+    first: str | datetime.date | None = None,
+    last: str | datetime.date | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+    least: int | None = None,
+) -> Call[responses.QueriesReport]:
+    """What people searched for most, with clicks, conversions and their intervals.
+
+    first, last: days by UTC, both included; 30 of them up to today where nothing is said.
+    model: answers of this version only. limit: how many queries. least: intents that a query has at least.
+    """
+    return _report("queries", responses.QueriesReport, first=first, last=last, model=model, limit=limit, least=least)
+
+
+def analytics_no_results(
+    *,
+    first: str | datetime.date | None = None,
+    last: str | datetime.date | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+    least: int | None = None,
+) -> Call[responses.QueriesReport]:
+    """What people searched for and nothing ever fitted. Takes what `analytics_queries` takes."""
+    return _report("no-results", responses.QueriesReport, first=first, last=last, model=model, limit=limit, least=least)
+
+
+def analytics_no_clicks(
+    *,
+    first: str | datetime.date | None = None,
+    last: str | datetime.date | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+    least: int | None = None,
+) -> Call[responses.QueriesReport]:
+    """What people searched for and never clicked an answer of. Takes what `analytics_queries` takes."""
+    return _report("no-clicks", responses.QueriesReport, first=first, last=last, model=model, limit=limit, least=least)
+
+
+def analytics_metrics(
+    *, first: str | datetime.date | None = None, last: str | datetime.date | None = None, model: str | None = None
+) -> Call[responses.MetricsReport]:
+    """Answers, clicks, positions and conversions by model, kind of answer and day."""
+    return _report("metrics", responses.MetricsReport, first=first, last=last, model=model)
+
+
+def analytics_experiment(
+    *,
+    first: str | datetime.date | None = None,
+    last: str | datetime.date | None = None,
+    goal: str | None = None,
+) -> Call[responses.Experiment]:
+    """Which version's users reach a goal more often, and whether that is decided; look at it as often as you like.
+
+    goal: "click" or "conversion".
+    """
+    return _report("experiment", responses.Experiment, first=first, last=last, goal=goal)
+
+
 def version() -> Call[responses.Version]:
     """Which model answers, over which catalog."""
     return Call("GET", "/version", _reading(responses.Version))
@@ -346,6 +406,11 @@ def ready() -> Call[responses.Readiness]:
 
 def _reading(kind: type[T]) -> Callable[[Any], T]:
     return functools.partial(read, kind)
+
+
+def _report(name: str, kind: type[T], **asked: Any) -> Call[T]:
+    query = {parameter: plain(value, parameter) for parameter, value in asked.items() if value is not None}
+    return Call("GET", f"/analytics/{name}", _reading(kind), query)
 
 
 def _slow(method: str, path: str, kind: type[T], body: object = None) -> Call[T]:

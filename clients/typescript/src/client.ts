@@ -1,12 +1,13 @@
 /** The client of a gemserve server. */
 
 import { Batch, batches, exporting, imports, itemOf, Lines } from "./batch.js";
-import { MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query } from "./endpoints.js";
+import { MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query, report } from "./endpoints.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
 import { idText, members, plain, plainId, plainList, plainMembers, plainRecord, type Plain } from "./plain.js";
 import type {
   Activation,
+  AnalyticsParameters,
   Answer,
   AuditPage,
   BasketParameters,
@@ -15,6 +16,8 @@ import type {
   Change,
   Erasure,
   Event,
+  Experiment,
+  ExperimentParameters,
   ExportParameters,
   History,
   Id,
@@ -25,8 +28,11 @@ import type {
   Key,
   KeyLimits,
   Merge,
+  MetricsReport,
   Models,
   NewKey,
+  QueriesParameters,
+  QueriesReport,
   Question,
   Readiness,
   Receipt,
@@ -333,6 +339,31 @@ export class GemserveClient {
     return (await this.#connection.send({ method: "GET", path: `/admin/audit${pageQuery(page)}` }, options)) as AuditPage;
   }
 
+  /** What people searched for most, with clicks, conversions and their intervals. */
+  async analyticsQueries(parameters: QueriesParameters = {}, options?: CallOptions): Promise<QueriesReport> {
+    return (await this.#report("queries", parameters, options)) as QueriesReport;
+  }
+
+  /** What people searched for and nothing ever fitted. */
+  async analyticsNoResults(parameters: QueriesParameters = {}, options?: CallOptions): Promise<QueriesReport> {
+    return (await this.#report("no-results", parameters, options)) as QueriesReport;
+  }
+
+  /** What people searched for and never clicked an answer of. */
+  async analyticsNoClicks(parameters: QueriesParameters = {}, options?: CallOptions): Promise<QueriesReport> {
+    return (await this.#report("no-clicks", parameters, options)) as QueriesReport;
+  }
+
+  /** Answers, clicks, positions and conversions by model, kind of answer and day. */
+  async analyticsMetrics(parameters: AnalyticsParameters = {}, options?: CallOptions): Promise<MetricsReport> {
+    return (await this.#report("metrics", parameters, options)) as MetricsReport;
+  }
+
+  /** Which version's users reach a goal more often, and whether that is decided; look at it as often as you like. */
+  async analyticsExperiment(parameters: ExperimentParameters = {}, options?: CallOptions): Promise<Experiment> {
+    return (await this.#report("experiment", parameters, options)) as Experiment;
+  }
+
   /** Which model answers, over which catalog. */
   async version(options?: CallOptions): Promise<Version> {
     return (await this.#connection.send({ method: "GET", path: "/version" }, options)) as Version;
@@ -342,6 +373,10 @@ export class GemserveClient {
   async ready(options?: CallOptions): Promise<Readiness> {
     const call = { method: "GET", path: "/health/ready", repeat: "never" } as const;
     return (await this.#connection.send(call, options)) as Readiness;
+  }
+
+  async #report(name: string, parameters: unknown, options?: CallOptions): Promise<unknown> {
+    return this.#connection.send({ method: "GET", path: report(name, parameters) }, options);
   }
 
   async *#results(batch: Batch, options: CallOptions & { ordered?: boolean }): AsyncGenerator<BatchResult> {

@@ -144,3 +144,12 @@ export function query(parameters: Record<string, unknown>): string {
   }
   return pairs.toString() === "" ? "" : `?${pairs}`;
 }
+
+/** The address of a report of analytics; of a Date its day by UTC is sent. */
+export function report(name: string, parameters: unknown): string {
+  return `/analytics/${name}` + query(plainMembers(parameters, "parameters", { first: day, last: day }));
+}
+
+function day(value: unknown, where: string): Plain {
+  return value instanceof Date ? new Date(Number(plainTime(value, where))).toISOString().slice(0, 10) : plain(value, where);
+}

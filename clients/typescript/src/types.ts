@@ -23,6 +23,9 @@ export type Item = JsonAnswer<paths["/items/{item_id}"]["get"]>;
 export type Receipt = JsonAnswer<paths["/events"]["post"]>;
 export type Change = JsonAnswer<paths["/items"]["post"]>;
 export type AuditPage = JsonAnswer<paths["/admin/audit"]["get"]>;
+export type QueriesReport = JsonAnswer<paths["/analytics/queries"]["get"]>;
+export type MetricsReport = JsonAnswer<paths["/analytics/metrics"]["get"]>;
+export type Experiment = JsonAnswer<paths["/analytics/experiment"]["get"]>;
 export type SynonymSet = JsonAnswer<paths["/synonyms/{set_id}"]["get"]>;
 export type SuggestParameters = NonNullable<paths["/suggest"]["get"]["parameters"]["query"]>;
 export type Suggestions = JsonAnswer<paths["/suggest"]["get"]>;
@@ -104,6 +107,16 @@ export interface Event {
   /** Of a rating the stars, of a purchase the money. */
   value?: number;
 }
+
+/** Days by UTC, both included, as "2026-11-01" or a Date; 30 of them up to today where nothing is said. */
+interface Days {
+  first?: string | Date;
+  last?: string | Date;
+}
+
+export type AnalyticsParameters = Omit<QueryOf<paths["/analytics/metrics"]["get"]>, keyof Days> & Days;
+export type QueriesParameters = Omit<QueryOf<paths["/analytics/queries"]["get"]>, keyof Days> & Days;
+export type ExperimentParameters = Pick<QueryOf<paths["/analytics/experiment"]["get"]>, "goal"> & Days;
 
 export type Scope = "read" | "write" | "admin";
 

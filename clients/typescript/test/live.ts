@@ -166,6 +166,16 @@ test("models and their traffic", async () => {
   assert.equal((await shop.rollBack()).model, FIRST);
 });
 
+test("analytics are told", async () => {
+  const today = new Date();
+  assert.equal((await shop.analyticsQueries({ last: today, limit: 3 })).last, today.toISOString().slice(0, 10));
+  assert.deepEqual((await shop.analyticsNoResults({ last: "2026-01-01" })).queries, []);
+  assert.deepEqual((await shop.analyticsNoClicks({ first: "2026-01-01", last: "2026-01-01" })).queries, []);
+  assert.deepEqual((await shop.analyticsMetrics({ model: "none" })).metrics, []);
+  assert.equal((await shop.analyticsExperiment({ goal: "conversion" })).goal, "conversion");
+  await assert.rejects(shop.analyticsQueries({ last: new Date(NaN) }), { code: "invalid_argument" });
+});
+
 test("keys are made, limited and revoked", async () => {
   const made = await shop.createKey("page", ["read"], { rate_per_second: 0.01, burst: 1 });
   assert.equal((await shop.keys()).find((one) => one.id === made.id)?.burst, 1);
