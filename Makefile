@@ -24,6 +24,7 @@ RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
 
 BIN     := $(VENV)/bin
 NODE_MODULES := clients/typescript/node_modules
+INSTANTSEARCH := clients/instantsearch/node_modules
 AXE     := tests/e2e/node_modules
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV      := $(BIN)/uv pip install --quiet --python $(BIN)/python
@@ -92,6 +93,11 @@ $(NODE_MODULES)/.ready: clients/typescript/package.json clients/typescript/packa
 	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# The InstantSearch adapter's, among them the client beside it and the widgets that it is tried with.
+$(INSTANTSEARCH)/.ready: clients/instantsearch/package.json clients/instantsearch/package-lock.json | packages
+	cd clients/instantsearch && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # What looks for barriers in the page, for the browser tests.
 $(AXE)/.ready: tests/e2e/package.json tests/e2e/package-lock.json | packages
 	cd tests/e2e && npm ci --no-audit --no-fund --loglevel=error
@@ -154,12 +160,12 @@ test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
 test-slow: WANT_NGINX := yes
-test: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
+test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 
 # What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). ONLY=--last-failed
 # runs what failed the last time.
-test-slow: packages setup-dev $(NODE_MODULES)/.ready $(AXE)/.ready
+test-slow: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) $(ONLY) -m "slow or hypothesis" --timeout 600 -o faulthandler_timeout=1800
 
 lint: setup-dev

@@ -23,7 +23,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS = Path(__file__).with_name("audit-exceptions.yaml")
 LOCKS = ("requirements/cpu.txt", "requirements/gpu.txt", "requirements/dev.txt")
-NODE_LOCKS = ("clients/typescript", "tests/e2e")
+NODE_LOCKS = ("clients/typescript", "clients/instantsearch", "tests/e2e")
 SERVICES = ("osv", "pypi")
 CANARY = (
     "jinja2==2.4.1"  # has been vulnerable for as long as there are lists: a service that does not say so knows none

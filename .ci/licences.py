@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ RULES = Path(__file__).with_name("licences.yaml")
 LIST = ROOT / "docs" / "licences.md"
 INSTALLED_LOCKS = ("requirements/cpu.txt", "requirements/dev.txt")
 GPU_LOCK = "requirements/gpu.txt"
+NODE_LOCKS = tuple(f"{name}/package-lock.json" for name in ("clients/typescript", "clients/instantsearch", "tests/e2e"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,26 @@ def licences(rules: Rules) -> dict[str, str]:
     return {name: rules.licence_of(importlib.metadata.metadata(name)) for name in sorted(names)}
 
 
-def write_list(found: Mapping[str, str], rules: Rules, only_gpu: set[str]) -> str:
-    rows = [f"| {package} | {licence.replace('|', '/')} |" for package, licence in found.items()]
+def node_licences(rules: Rules) -> dict[str, str]:
+    """By package, as the lock files of npm say; "unknown" where they do not."""
+    said = dict[str, str]()
+    for lock in NODE_LOCKS:
+        for path, package in json.loads((ROOT / lock).read_text(encoding="utf-8"))["packages"].items():
+            if path.startswith("node_modules/") and not package.get("link"):
+                licence = package.get("license", "unknown")
+                said[path.rpartition("node_modules/")[2]] = rules.names.get(licence, licence)
+    return dict(sorted(said.items()))
+
+
+def write_list(found: Mapping[str, str], of_node: Mapping[str, str], rules: Rules, only_gpu: set[str]) -> str:
+    rows, node_rows = (
+        [f"| {package} | {licence.replace('|', '/')} |" for package, licence in some.items()]
+        for some in (found, of_node)
+    )
     excepted = [
         f"| {package} | {licence} | {reason} |"
         for package, (licence, reason) in sorted(rules.exceptions.items())
-        if package in found
+        if package in found or package in of_node
     ]
     return "\n".join(
         [
@@ -105,6 +121,13 @@ def write_list(found: Mapping[str, str], rules: Rules, only_gpu: set[str]) -> st
             "| package | licence |",
             "|---|---|",
             *rows,
+            "",
+            "Of every package that builds or tests the clients for JavaScript, as the lock files of npm say. Who uses",
+            "one of these clients installs none of them.",
+            "",
+            "| package | licence |",
+            "|---|---|",
+            *node_rows,
             "",
             "Others that were looked at one by one:",
             "",
@@ -124,17 +147,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
     rules = Rules.read(RULES)
-    found = licences(rules)
-    refusals = {package: refusal for package in found if (refusal := rules.refuse(package, found[package]))}
+    found, of_node = licences(rules), node_licences(rules)
+    every = [*found.items(), *of_node.items()]
+    refusals = {package: refusal for package, licence in every if (refusal := rules.refuse(package, licence))}
     for package, refusal in refusals.items():
         print(f"licences: {package}: {refusal}; leave it out, or review it in {RULES.relative_to(ROOT)}")
-    text = write_list(found, rules, locked(ROOT / GPU_LOCK) - set(found))
+    text = write_list(found, of_node, rules, locked(ROOT / GPU_LOCK) - set(found))
     if not options.check:
         LIST.write_text(text, encoding="utf-8")
     elif not LIST.exists() or LIST.read_text(encoding="utf-8") != text:
         print(f"licences: {LIST.relative_to(ROOT)} is not current: run make licences")
         return 1
-    print(f"licences: {len(found)} packages, {len(refusals)} not allowed")
+    print(f"licences: {len(every)} packages, {len(refusals)} not allowed")
     return 1 if refusals else 0
 
 

@@ -58,3 +58,9 @@ def test_metadata_say_a_licence_in_several_places(fields: dict[str, str], licenc
     for name, value in fields.items():
         metadata[name] = value
     assert RULES.licence_of(metadata) == licence
+
+
+def test_packages_of_npm_have_what_their_lock_file_says() -> None:
+    found = licences.node_licences(licences.Rules.read(licences.RULES))
+    assert (found["instantsearch.js"], found["mkdirp"], found["hogan.js"]) == ("MIT", "MIT", "unknown")
+    assert "@gemserve/client" not in found

@@ -21,6 +21,7 @@ from server.auth.key_file import read as read_keys
 from tests.docs.console import keeps, promise_of, steps_of
 from tests.docs.examples import ROOT, Example
 from tests.docs.serving import Store
+from tests.support.node_clients import INSTANTSEARCH, TYPESCRIPT, build
 
 PYTHON = f"""#!/bin/sh
 if [ "$1 $2" = "-m server" ]; then shift 2; exec {sys.executable} -m tests.docs.serve_briefly "$@"; fi
@@ -41,7 +42,6 @@ TSCONFIG = """{
 }"""
 CURL_REFUSED = 22  # its status where it was answered an error
 PROBLEM = "urn:gemserve:problem:"
-TYPESCRIPT = ROOT / "clients/typescript"
 SECONDS = 120
 
 
@@ -134,14 +134,15 @@ class Reader:
             asyncio.run(result)
 
     def _typescript(self, text: str) -> None:
-        """Checked against the client's types, and run."""
-        package = self._folder / "node_modules/@gemserve/client"
-        package.parent.mkdir(parents=True)
-        package.symlink_to(TYPESCRIPT)
+        """Checked against the clients' types, and run."""
+        packages = self._folder / "node_modules/@gemserve"
+        packages.mkdir(parents=True)
+        (packages / "client").symlink_to(TYPESCRIPT)
+        (packages / "instantsearch").symlink_to(INSTANTSEARCH)
         (self._folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
         (self._folder / "tsconfig.json").write_text(TSCONFIG, encoding="utf-8")
         (self._folder / "example.ts").write_text(text, encoding="utf-8")
-        self._run(f"npm run build --prefix {TYPESCRIPT}", may_be_refused=False)
+        build(TYPESCRIPT, *[INSTANTSEARCH] * ("@gemserve/instantsearch" in text))
         self._run(str(TYPESCRIPT / "node_modules/.bin/tsc"), may_be_refused=False)
         self._run("node example.js", may_be_refused=False)
 

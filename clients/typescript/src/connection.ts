@@ -33,6 +33,8 @@ export interface ClientOptions {
 export interface CallOptions {
   /** Ends the call: the promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
+  /** Goes on when the page is left, as for an event of a click that leads away; browsers send 64 KiB so at most. */
+  keepalive?: boolean | undefined;
 }
 
 export class Connection {
@@ -109,7 +111,7 @@ export class Connection {
       const timeout = new InactivityTimeout(call.timeoutMs ?? this.#timeoutMs, options.signal);
       let reason: unknown;
       try {
-        const request = this.#request(call, requestId, timeout.signal);
+        const request = { ...this.#request(call, requestId, timeout.signal), ...(options.keepalive && { keepalive: true }) };
         const large = this.#compress && (request.body?.length ?? 0) >= MIN_COMPRESSED;
         const response = await this.#fetch(this.url + call.path, large ? await compressed(request) : request);
         if (response.ok) return await read({ response, requestId, timeout });

@@ -111,6 +111,16 @@ test("a signal ends a request with its own reason", async () => {
   await assert.rejects(client.search("tent", {}, { signal: controller.signal }), reason);
 });
 
+test("a request goes on without its page only where that is asked for", async () => {
+  const inits: RequestInit[] = [];
+  const fetch = async (_url: unknown, init?: RequestInit) => (inits.push(init ?? {}), Response.json({ accepted: [], rejected: [] }));
+  const client = new GemserveClient("http://shop", { fetch });
+  await client.sendEvents([], { keepalive: true });
+  await client.sendEvents([{ user_id: "a", item_id: "b", type: "click" }], { keepalive: true });
+  await client.sendEvents([{ user_id: "a", item_id: "b", type: "click" }]);
+  assert.deepEqual(inits.map((init) => init.keepalive), [true, undefined]);
+});
+
 test("a signal ends a pause", async () => {
   const controller = new AbortController();
   const waiting = sleep(1_000_000, controller.signal);
