@@ -6,6 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,15 +44,17 @@ from server.query.service import Service
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.catalog_sync import CatalogSync
 from server.serving.event_sync import EventSync
-from server.serving.manager import DeploymentManager
+from server.serving.fleet import Fleet
+from server.serving.manager import DeploymentManager, ModelControl
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import AnswerLog, AuditLog, EventLog, HistoryStore, SharedCatalog, SplitStore, SynonymStore
+from server.storage.protocol import AnswerLog, AuditLog, EventLog, HistoryStore, SharedCatalog, SynonymStore
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.answer_log import RedisAnswerLog
 from server.storage.shared.audit_log import RedisAuditLog
 from server.storage.shared.change_log import RedisChanges
+from server.storage.shared.fleet import RedisFleet
 from server.storage.shared.state import RedisSplit, RedisSynonyms
 
 if TYPE_CHECKING:
@@ -70,8 +73,11 @@ def connect_changes(settings: Settings) -> SharedCatalog:
     return RedisChanges(settings.storage)
 
 
-def connect_split(settings: Settings) -> SplitStore:
-    return RedisSplit(settings.storage)
+def control_models(deployments: DeploymentManager, settings: Settings) -> ModelControl:
+    if settings.fleet is None:
+        return TrafficSync(deployments, RedisSplit(settings.storage))
+    address = f"{gethostname()}:{settings.port}"
+    return Fleet(deployments, RedisFleet(settings.storage, settings.fleet), address=address)
 
 
 def connect_synonyms(settings: Settings) -> SynonymStore:
@@ -101,7 +107,7 @@ def create_app(
     deploy: Callable[[Settings], DeploymentManager] = DeploymentManager,
     connect: Callable[[Settings], HistoryStore] = connect_redis,
     keep: Callable[[Settings], SharedCatalog] = connect_changes,
-    keep_split: Callable[[Settings], SplitStore] = connect_split,
+    control: Callable[[DeploymentManager, Settings], ModelControl] = control_models,
     keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
     keep_answers: Callable[[Settings], AnswerLog] = connect_answers,
     keep_audit: Callable[[Settings], AuditLog] = connect_audit,
@@ -113,7 +119,7 @@ def create_app(
     Raises SettingsError for a root path that is an address of the server's own. Entering the lifespan raises
     KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that cannot be served and EngineError
     for an engine that does not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`,
-    `keep`, `keep_split`, `keep_synonyms`, `keep_answers`, `keep_audit`, `follow` and `trace` are for tests.
+    `keep`, `control`, `keep_synonyms`, `keep_answers`, `keep_audit`, `follow` and `trace` are for tests.
     """
 
     provider = trace(settings)
@@ -134,13 +140,13 @@ def create_app(
             deployments.count_events_first(event_sync.catch_up)
             shared = keep(settings)
             deployments.agree_on_paths(shared)
-            await deployments.start()
+            model_control = control(deployments, settings)
+            stack.push_async_callback(model_control.stop)
+            await deployments.start(await model_control.first_version())
             catalog_sync = CatalogSync(deployments.router, shared)
             stack.push_async_callback(catalog_sync.stop)
             await catalog_sync.start()
-            traffic_sync = TrafficSync(deployments, keep_split(settings))
-            stack.push_async_callback(traffic_sync.stop)
-            await traffic_sync.start()
+            await model_control.start()
             synonyms_of_shop = SynonymReader()
             synonym_sync = SynonymSync(synonyms_of_shop, keep_synonyms(settings))
             stack.push_async_callback(synonym_sync.stop)
@@ -151,7 +157,7 @@ def create_app(
                 stack.push_async_callback(collector.stop)
                 collector.start()
             await _warn_about_redis(history)
-            syncs = catalog_sync, traffic_sync, synonym_sync
+            syncs = catalog_sync, model_control, synonym_sync
             logs = audit_log, collector
             app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, logs, settings)
             yield
@@ -207,14 +213,14 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: DeploymentManager,
     history: HistoryStore,
-    syncs: tuple[CatalogSync, TrafficSync, SynonymSync],
+    syncs: tuple[CatalogSync, ModelControl, SynonymSync],
     synonyms_of_shop: SynonymReader,
     keyring: Keyring,
     logs: tuple[AuditLog, Collector | None],
     settings: Settings,
 ) -> Parts:
     audit_log, collector = logs
-    catalog_sync, traffic_sync, synonym_sync = syncs
+    catalog_sync, model_control, synonym_sync = syncs
     queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
     service = Service(
@@ -234,11 +240,11 @@ def _assemble(
         deployments,
         service,
         EventIngestor(deployments.router, history),
-        Health(deployments.router, history, traffic_sync),
+        Health(deployments.router, history, model_control),
         _authorizer(keyring, settings),
         history,
         catalog_sync,
-        traffic_sync,
+        model_control,
         synonym_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
         audit_log,

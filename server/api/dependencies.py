@@ -16,9 +16,8 @@ from server.auth.authorizer import Admission, Authorizer
 from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
-from server.serving.manager import DeploymentManager
+from server.serving.manager import DeploymentManager, ModelControl
 from server.serving.synonym_sync import SynonymSync
-from server.serving.traffic_sync import TrafficSync
 from server.storage.protocol import AuditLog, HistoryStore
 
 __all__ = [
@@ -33,12 +32,12 @@ __all__ = [
     "EventIngestorDep",
     "HealthDep",
     "HistoryDep",
+    "ModelsDep",
     "Parts",
     "RequestIdDep",
     "ServiceDep",
     "SuggestorDep",
     "SynonymSyncDep",
-    "TrafficSyncDep",
     "require",
 ]
 
@@ -54,7 +53,7 @@ class Parts:
     authorizer: Authorizer
     history: HistoryStore
     catalog_sync: CatalogSync
-    traffic_sync: TrafficSync
+    models: ModelControl
     synonym_sync: SynonymSync
     batch_runner: BatchRunner
     audit_log: AuditLog
@@ -103,8 +102,8 @@ async def get_catalog_sync(parts: PartsDep) -> CatalogSync:
     return parts.catalog_sync
 
 
-async def get_traffic_sync(parts: PartsDep) -> TrafficSync:
-    return parts.traffic_sync
+async def get_models(parts: PartsDep) -> ModelControl:
+    return parts.models
 
 
 async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
@@ -170,8 +169,8 @@ DeploymentsDep = Annotated[DeploymentManager, Depends(get_deployments)]
 EventIngestorDep = Annotated[EventIngestor, Depends(get_event_ingestor)]
 HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]
+ModelsDep = Annotated[ModelControl, Depends(get_models)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 SuggestorDep = Annotated[Suggestor, Depends(get_suggestor)]
 SynonymSyncDep = Annotated[SynonymSync, Depends(get_synonym_sync)]
-TrafficSyncDep = Annotated[TrafficSync, Depends(get_traffic_sync)]

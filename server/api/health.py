@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from server.core.errors import HistoryUnavailable
 from server.engine.errors import EngineError
+from server.serving.manager import ModelControl
 from server.serving.router import Router
-from server.serving.traffic_sync import TrafficSync
 from server.storage.protocol import HistoryStore
 
 __all__ = ["Health", "Readiness"]
@@ -17,10 +17,10 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """checks: "ok" or what is wrong, by part; `traffic` is there only while the traffic split does not hold.
+    """checks: "ok" or what is wrong, by part; `traffic` or `fleet` is there only while something is wrong with it.
 
     Without its history store, while one of several engines is dead, and while the split does not hold, the server is
-    ready, but degraded.
+    ready, but degraded. A member of a fleet that may not answer as the fleet does is not ready.
     """
 
     ready: bool
@@ -31,10 +31,10 @@ class Readiness:
 class Health:
     """Asks the parts. `drain` is for shutting down: not ready from then on, while requests are still answered."""
 
-    def __init__(self, router: Router, history: HistoryStore, traffic_sync: TrafficSync) -> None:
+    def __init__(self, router: Router, history: HistoryStore, models: ModelControl) -> None:
         self._router = router
         self._history = history
-        self._traffic_sync = traffic_sync
+        self._models = models
         self.draining = False
 
     def drain(self) -> None:
@@ -44,10 +44,11 @@ class Health:
         (answers, engine), history = await self._engine(), await self._redis()
         server = "draining: the server is shutting down" if self.draining else OK
         checks = {"server": server, "engine": engine, "redis": history}
-        if self._traffic_sync.problem is not None:
-            checks["traffic"] = self._traffic_sync.problem
+        blocked = self._models.blocked
+        if (wrong := blocked or self._models.problem) is not None:
+            checks[self._models.health_check] = wrong
         degraded = any(checks[part] != OK for part in checks.keys() - {"server"})
-        return Readiness(server == OK and answers, degraded, checks)
+        return Readiness(server == OK and answers and blocked is None, degraded, checks)
 
     async def _engine(self) -> tuple[bool, str]:
         """Whether every question is answered, and how the engines are."""

@@ -135,6 +135,6 @@ class CatalogSync:
         """Have the store keep the paths of the bundles that are served here."""
         if time.monotonic() < self._keep_at:
             return
-        for version in self._router.table.weights:
+        for version in self._router.table.held:
             await self._store.claim(version, {})
         self._keep_at = time.monotonic() + KEEP_SECONDS

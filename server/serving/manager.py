@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol, TypeVar
 
-from catalog.bundle.bundle import Bundle, current_bundle, published_versions
+from catalog.bundle.bundle import Bundle, activate, current_bundle, published_versions
 from server.core.errors import RolloutFailed, RolloutInProgress
 from server.core.settings import EngineSettings, Settings
 from server.core.tasks import Tasks
@@ -18,10 +18,56 @@ from server.serving.rollout import Rollout, RolloutResult, nothing_to_commit
 from server.serving.router import Router, TrafficSplit
 from server.serving.supervisor import Supervisor
 from server.storage.protocol import PathStore
+from server.storage.shared.fleet_state import Routing
 
-__all__ = ["DeploymentManager"]
+__all__ = ["DeploymentManager", "ModelControl"]
 
 Result = TypeVar("Result")
+
+
+class ModelControl(Protocol):
+    """Changes which models answer: of one server (`TrafficSync`), or of a fleet of them (`Fleet`).
+
+    health_check: the name under which readiness tells of it.
+    previous: the version that `roll_back` would activate; None if there is none.
+    problem: why this server does not serve all that it should, while it answers; None while it does.
+    blocked: why this server must not be asked; None while it may.
+    """
+
+    health_check: str
+
+    @property
+    def previous(self) -> str | None: ...
+
+    @property
+    def problem(self) -> str | None: ...
+
+    @property
+    def blocked(self) -> str | None: ...
+
+    async def first_version(self) -> str | None:
+        """The version with which to start; None for the one that `current` points to."""
+
+    async def start(self) -> None:
+        """Serve what is stored, once a first deployment answers, and keep following it."""
+
+    async def stop(self) -> None:
+        """Follow no more."""
+
+    async def activate(self, version: str) -> RolloutResult:
+        """Serve another version alone, after a restart too.
+
+        Raises RolloutFailed, then all is as before, RolloutInProgress, and HistoryUnavailable where a store must agree.
+        """
+
+    async def roll_back(self) -> RolloutResult:
+        """Serve what was served before the last activation. Raises as `activate`."""
+
+    async def share(self, weights: Mapping[str, int]) -> None:
+        """Have versions, the current one among them, share the queries in every server. Raises as `activate`."""
+
+    async def end(self) -> None:
+        """Have the current version answer alone. Raises as `activate`."""
 
 
 class DeploymentManager:
@@ -62,10 +108,14 @@ class DeploymentManager:
         """The published bundles, the newest last."""
         return published_versions(self._bundles)
 
-    async def start(self) -> None:
-        """Serve the current bundle. Raises CatalogError, StartupError and EngineError."""
-        await self._rollout.start((await asyncio.to_thread(current_bundle, self._bundles)).name)
+    async def start(self, version: str | None = None) -> None:
+        """Serve this bundle, or the current one where none is named. Raises CatalogError, StartupError, EngineError."""
+        await self._rollout.start(version or (await asyncio.to_thread(current_bundle, self._bundles)).name)
         self._supervisor.start()
+
+    def make_current(self, version: str) -> None:
+        """Point `current` to a version. Raises CatalogError."""
+        activate(self._bundles, version)
 
     async def stop(self) -> None:
         """Give up the change under way, and stop every engine."""
@@ -100,6 +150,14 @@ class DeploymentManager:
     async def end_share(self, commit: Callable[[], Awaitable[None]] = nothing_to_commit) -> None:
         """Have the current version answer alone. commit: as in `Rollout.share`. Raises RolloutInProgress."""
         await self._one_at_a_time(lambda: self._rollout.end_share(commit))
+
+    async def hold(self, versions: Collection[str]) -> None:
+        """Have versions ready beside those that answer; see `Rollout.hold`, also for what it raises."""
+        await self._rollout.hold(versions)
+
+    async def route(self, routing: Routing, keep: Collection[str] = ()) -> None:
+        """Answer by another routing of what is held; see `Rollout.route`."""
+        await self._rollout.route(routing, keep)
 
     async def _activate(self, version: str) -> RolloutResult:
         result = await self._rollout.activate(version)

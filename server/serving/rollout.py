@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -27,6 +27,7 @@ from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
 from server.serving.loader import Loader
 from server.serving.router import LOAD_ERRORS, DeploymentRef, Router, RoutingTable, TrafficSplit
+from server.storage.shared.fleet_state import Routing
 
 __all__ = ["Rollout", "RolloutResult"]
 
@@ -124,6 +125,27 @@ class Rollout:
         async with self._alone():
             await commit()
             self._router.switch(RoutingTable(self._router.table.current))
+
+    async def hold(self, versions: Collection[str]) -> None:
+        """Have versions ready beside those that answer, each in an engine of its own, with the items of now.
+
+        Raises RolloutFailed: then all is as before.
+        """
+        async with self._alone():
+            missing = sorted(set(versions) - self._router.table.held.keys())
+            try:
+                async with self._loaded(missing) as loaded, self._router.changing:
+                    for ref in loaded.values():
+                        await ref.value.catch_up(self._router.current.catalog)
+                    table = self._router.table
+                    self._router.switch(replace(table, others={**table.others, **loaded}))
+            except (*LOAD_ERRORS, HistoryUnavailable) as error:
+                raise RolloutFailed(str(error)) from error
+
+    async def route(self, routing: Routing, keep: Collection[str]) -> None:
+        """Answer by another routing of what is held, and keep these versions beside; the others are stopped."""
+        async with self._alone(), self._router.changing:
+            self._router.switch(self._router.table.routed(routing, keep))
 
     async def replace(self, dead: DeploymentRef) -> bool:
         """Start a deployment whose engine died once more, with the items of now.

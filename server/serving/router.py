@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -26,12 +26,14 @@ from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
 from server.retrieval.live_catalog import LiveCatalog, Write
 from server.serving.deployment import Deployment
+from server.storage.shared.fleet_state import Routing
 
 __all__ = ["LOAD_ERRORS", "DeploymentRef", "Router", "RoutingTable", "TrafficSplit"]
 
 log = structlog.get_logger(__name__)
 
 DeploymentRef: TypeAlias = RefCounted[Deployment]
+Choose: TypeAlias = Callable[[str | None], Awaitable[DeploymentRef]]
 HASH_BYTES = 8
 
 LOAD_ERRORS = (CatalogError, EngineError, StartupError)
@@ -72,7 +74,7 @@ class RoutingTable:
 
     current: the deployment that is served after a restart too.
     split: how all of them share the queries; None where `current` answers every one.
-    others: the deployments beside the current one, by version.
+    others: the deployments beside the current one, by version; those without a weight answer nobody.
     """
 
     current: DeploymentRef
@@ -91,8 +93,13 @@ class RoutingTable:
 
     @property
     def weights(self) -> dict[str, int]:
-        """The weight of every version."""
+        """The weight of every version that answers."""
         return {self.current.value.version: 100} if self.split is None else dict(self.split.weights)
+
+    @property
+    def held(self) -> dict[str, DeploymentRef]:
+        """All of them by version, also those that are ready and answer nobody yet."""
+        return {self.current.value.version: self.current, **self.others}
 
     def pick(self, key: str | None) -> DeploymentRef:
         """The deployment for queries with this key; None gets the current one.
@@ -104,13 +111,26 @@ class RoutingTable:
             chosen = self.others.get(self.split.version_of(key), self.current)
         if chosen.value.engine.alive:
             return chosen
-        return next((ref for ref in self.refs if ref.value.engine.alive), chosen)
+        answering = (self.held[version] for version in self.weights if version in self.held)
+        return next((ref for ref in answering if ref.value.engine.alive), chosen)
 
     def without(self, version: str) -> RoutingTable:
         """The table in which the others have this version's share."""
-        assert self.split is not None, "one model cannot leave itself"
+        assert version in self.others, "the current model cannot leave"
         others = {name: ref for name, ref in self.others.items() if name != version}
-        return RoutingTable(self.current, self.split.without(version), others)
+        split = self.split
+        if split is not None and version in split.weights:
+            split = split.without(version)
+        return RoutingTable(self.current, split, others)
+
+    def routed(self, routing: Routing, keep: Collection[str]) -> RoutingTable:
+        """The table that answers by another routing, as far as its versions are here, and keeps those named beside."""
+        held = self.held
+        weights = {version: weight for version, weight in routing.shares.items() if version in held}
+        current = held.get(routing.current, self.current)
+        kept = {version: ref for version, ref in held.items() if version in weights or version in keep}
+        others = {version: ref for version, ref in kept.items() if ref is not current}
+        return RoutingTable(current, TrafficSplit(weights) if len(weights) > 1 else None, others)
 
     def with_replaced(self, old: DeploymentRef, new: DeploymentRef) -> RoutingTable:
         """The table with another deployment of the same version in the place of one of these."""
@@ -123,10 +143,12 @@ class Router:
     """Gives queries their deployments.
 
     changing: held while catalogs change, so that a deployment which catches up inside misses nothing.
+    choose: where a fleet says which deployment of a table answers a key; None where the table says it.
     """
 
     def __init__(self) -> None:
         self.changing = asyncio.Lock()
+        self.choose: Choose | None = None
         self._table: RoutingTable | None = None
         self._open = asyncio.Event()
         self._tasks = Tasks()
@@ -138,6 +160,11 @@ class Router:
         return self._table
 
     @property
+    def held(self) -> Mapping[str, DeploymentRef]:
+        """The deployments of the present table by version; none before the first is ready."""
+        return {} if self._table is None else self._table.held
+
+    @property
     def current(self) -> Deployment:
         """The current deployment, for a look; to answer with it, `use` it."""
         return self.table.current.value
@@ -146,7 +173,8 @@ class Router:
     async def use(self, key: str | None = None) -> AsyncIterator[Deployment]:
         """The deployment that answers a query with this key; it stays until the end of the block."""
         await self._open.wait()
-        with self.table.pick(key).use() as deployment:
+        chosen = self.table.pick(key) if self.choose is None else await self.choose(key)
+        with chosen.use() as deployment:
             yield deployment
 
     @contextmanager
@@ -186,8 +214,8 @@ class Router:
         self.forget(ref.value.version)
 
     def forget(self, version: str) -> None:
-        """Drop the metrics of a version, unless it answers."""
-        if version not in self.table.weights:
+        """Drop the metrics of a version, unless it is in the table."""
+        if version not in self.table.held:
             metrics.forget(version)
 
     async def change(

@@ -15,7 +15,7 @@ import structlog
 from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgress
 from server.core.tasks import Outages, Poller, Tasks
 from server.serving.manager import DeploymentManager
-from server.serving.rollout import nothing_to_commit
+from server.serving.rollout import RolloutResult, nothing_to_commit
 from server.serving.supervisor import Backoff
 from server.storage.protocol import SplitStore, StoredSplit
 
@@ -32,6 +32,9 @@ class TrafficSync:
     problem: why this server does not keep to the stored split; None while it does.
     """
 
+    health_check = "traffic"
+    blocked: str | None = None
+
     def __init__(self, manager: DeploymentManager, store: SplitStore, *, poll_seconds: float = POLL_SECONDS) -> None:
         self.problem: str | None = None
         self._manager = manager
@@ -43,6 +46,23 @@ class TrafficSync:
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
         self._outages = Outages("traffic_split_unavailable", "traffic_split_not_read", (HistoryUnavailable,), "traffic")
+
+    @property
+    def previous(self) -> str | None:
+        """The version that `roll_back` would activate."""
+        return self._manager.previous
+
+    async def first_version(self) -> str | None:
+        """None: `current` says it, which every server has for itself."""
+        return None
+
+    async def activate(self, version: str) -> RolloutResult:
+        """Serve another version alone, in this server. Raises as `DeploymentManager.activate`."""
+        return await self._manager.activate(version)
+
+    async def roll_back(self) -> RolloutResult:
+        """Serve what was served before, in this server. Raises as `DeploymentManager.activate`."""
+        return await self._manager.roll_back()
 
     async def start(self) -> None:
         """Take up the stored split, and keep polling. While the store is away the current model answers alone."""

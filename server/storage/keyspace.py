@@ -33,6 +33,14 @@ For the traffic split:
 
     gemserve:{traffic}:split        hash of the number of its last change, and of the weights by version, as JSON
 
+For a fleet of servers (`--fleet NAME`), in the place of the traffic split:
+
+    gemserve:{fleet:NAME}:state     hash of the number of its last write, of when its epoch was written (Unix ms), and
+                                    of the rest (`server/storage/shared/fleet_state.py`) as JSON; never expires
+    gemserve:{fleet:NAME}:members   hash of name → what the member tells, as JSON; a lost member's is kept for
+                                    LOST_MEMBER_SECONDS
+    gemserve:{fleet:NAME}:leases    sorted set of names by the end of their leases, Unix ms; the same
+
 For the synonyms, of which there are at most 10,000 words and phrases:
 
     gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
@@ -71,6 +79,7 @@ __all__ = [
     "BUCKETS",
     "ERASED_LENGTH",
     "KEYS",
+    "LOST_MEMBER_SECONDS",
     "PATH_DAYS",
     "BucketKey",
     "Keyspace",
@@ -82,10 +91,12 @@ __all__ = [
 BUCKETS = 64  # part of the key layout: another number would lose every history
 ANSWERS_LENGTH = 100_000  # some 50 MB, where nobody writes them to files
 AUDIT_LENGTH = 10_000
+LOST_MEMBER_SECONDS = 600  # in which GET /admin/fleet shows whom it has lost
 PATH_DAYS = 90  # a bundle that is activated again later has its new items coded anew, for all servers alike
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
+FleetKey = Literal["state", "members", "leases"]
 UserKey = Literal["history", "runs", "event_ids", "dislikes", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]
 
@@ -140,6 +151,9 @@ class Keyspace:
     @property
     def split(self) -> str:
         return self._key("traffic", "split")
+
+    def fleet(self, name: str, part: FleetKey) -> str:
+        return self._key(f"fleet:{name}", part)
 
     @property
     def synonyms(self) -> str:

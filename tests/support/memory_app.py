@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
+from server.serving.traffic_sync import TrafficSync
 from tests.support.memory_answers import MemoryAnswers
 from tests.support.memory_audit_log import MemoryAuditLog
 from tests.support.memory_changes import MemoryChanges
@@ -35,7 +36,7 @@ def create_memory_app(
         deploy=deploy,
         connect=lambda _: MemoryHistory() if history is None else history,
         keep=lambda _: MemoryChanges() if changes is None else changes,
-        keep_split=lambda _: MemorySplit(),
+        control=lambda deployments, _: TrafficSync(deployments, MemorySplit()),
         keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
         keep_answers=lambda _: MemoryAnswers() if answers is None else answers,
         keep_audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,

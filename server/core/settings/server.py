@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
         description="of the keys in Redis, where several catalogs share one: 1 to 40 of a-z, 0-9, - and _",
     )
+    fleet: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        description="of servers on one Redis that change their models together: its name, 1 to 40 of a-z, 0-9, - and _",
+    )
     analytics: Path | None = Field(
         None,
         description="folder of what people were answered and clicked, for /analytics; on a disk that all servers share",
@@ -263,6 +268,26 @@ class Settings(BaseSettings):
             raise ValueError(f"beam_width {self.beam_width} is over engine.max_width {self.engine.max_width}")
         if self.engine.max_width < MAX_K:
             raise ValueError(f"engine.max_width {self.engine.max_width} is under {MAX_K}, which a request may ask for")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_one_of_a_fleet(self) -> Self:
+        if self.fleet is None:
+            return self
+        if self.managed_redis is not None:
+            raise ValueError("--fleet needs a Redis that all its servers reach: --redis URL instead of --managed-redis")
+        if "redis" not in self.model_fields_set:
+            raise ValueError("--fleet needs the Redis that all its servers share: name it, --redis URL")
+        if self.cursor_secret is None:
+            raise ValueError(
+                "--fleet needs a secret that all its servers share, or a cursor of one fails at the others: the same"
+                " --cursor-secret for each, as `openssl rand -hex 32` prints one"
+            )
+        if self.rollout != "surge":
+            raise ValueError(
+                "--fleet needs --rollout surge: users pass from one model to another while both are loaded, and"
+                " recreate has one engine"
+            )
         return self
 
     @classmethod

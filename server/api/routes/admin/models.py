@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from server.api.dependencies import DeploymentsDep, RequestIdDep, require
+from server.api.dependencies import DeploymentsDep, ModelsDep, RequestIdDep, require
 from server.api.schemas.admin.models import ActivationBody, ModelsBody
 from server.api.schemas.requests import no_parameters
 from server.api.schemas.responses import json_response, problems
@@ -23,13 +23,13 @@ router = APIRouter(
 
 
 @router.get("", response_model=ModelsBody)
-async def list_models(deployments: DeploymentsDep) -> Response:
+async def list_models(deployments: DeploymentsDep, models: ModelsDep) -> Response:
     """The published bundles, the newest last, which one is served, and how those that answer share the requests."""
     table = deployments.router.table
     return json_response(
         {
             "current": table.current.value.version,
-            "previous": deployments.previous,
+            "previous": models.previous,
             "versions": deployments.versions(),
             "traffic": table.weights,
         }
@@ -38,18 +38,21 @@ async def list_models(deployments: DeploymentsDep) -> Response:
 
 @router.post("/{version}/activate", response_model=ActivationBody, responses=problems(404))
 async def activate(
-    version: Annotated[str, Path(max_length=256)], deployments: DeploymentsDep, request_id: RequestIdDep
+    version: Annotated[str, Path(max_length=256)],
+    deployments: DeploymentsDep,
+    models: ModelsDep,
+    request_id: RequestIdDep,
 ) -> Response:
     """Serves another bundle alone, without a failed request; answers when it does. After a restart it is served too."""
     if version not in deployments.versions():
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {version!r}: GET /admin/models lists them")
-    return _activated(await deployments.activate(version), request_id)
+    return _activated(await models.activate(version), request_id)
 
 
 @router.post("/rollback", response_model=ActivationBody)
-async def roll_back(deployments: DeploymentsDep, request_id: RequestIdDep) -> Response:
+async def roll_back(models: ModelsDep, request_id: RequestIdDep) -> Response:
     """Serves the bundle that was served before the last activation."""
-    return _activated(await deployments.roll_back(), request_id)
+    return _activated(await models.roll_back(), request_id)
 
 
 def _activated(result: RolloutResult, request_id: str) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request, Response
 
-from server.api.dependencies import DeploymentsDep, RequestIdDep, TrafficSyncDep, require
+from server.api.dependencies import DeploymentsDep, ModelsDep, RequestIdDep, require
 from server.api.schemas.admin.models import TrafficBody, TrafficParameters
 from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
@@ -27,7 +27,7 @@ router = APIRouter(
     "", response_model=TrafficBody, openapi_extra=body_of(TrafficParameters), responses=problems(400, 404, 413, 415)
 )
 async def share_requests(
-    request: Request, deployments: DeploymentsDep, traffic_sync: TrafficSyncDep, request_id: RequestIdDep
+    request: Request, deployments: DeploymentsDep, models: ModelsDep, request_id: RequestIdDep
 ) -> Response:
     """Has versions share the requests by these weights, the same user always with the same one.
 
@@ -38,13 +38,13 @@ async def share_requests(
     unknown = sorted(weights.keys() - set(deployments.versions()))
     if unknown:
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {unknown[0]!r}: GET /admin/models lists them")
-    return await _changed(deployments, traffic_sync.share(weights), request_id)
+    return await _changed(deployments, models.share(weights), request_id)
 
 
 @router.delete("", response_model=TrafficBody)
-async def end_sharing(deployments: DeploymentsDep, traffic_sync: TrafficSyncDep, request_id: RequestIdDep) -> Response:
+async def end_sharing(deployments: DeploymentsDep, models: ModelsDep, request_id: RequestIdDep) -> Response:
     """Has the current version of every server answer alone again. Harmless when it does."""
-    return await _changed(deployments, traffic_sync.end(), request_id)
+    return await _changed(deployments, models.end(), request_id)
 
 
 async def _changed(deployments: DeploymentManager, change: Awaitable[None], request_id: str) -> Response:

@@ -54,6 +54,31 @@ def test_what_is_refused(flags: list[str], message: str) -> None:
     assert message in str(caught.value)
 
 
+SECRET = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--redis URL"),
+        (["--managed-redis", "data", "--cursor-secret", SECRET], "--redis URL instead of --managed-redis"),
+        (["--cursor-secret", SECRET], "--fleet needs the Redis that all its servers share"),
+        (["--redis", "redis://a"], "--fleet needs a secret that all its servers share"),
+        (["--redis", "redis://a", "--cursor-secret", SECRET, "--rollout", "recreate"], "--fleet needs --rollout surge"),
+        (["--redis", "redis://a", "--cursor-secret", SECRET, "--fleet", "A Shop"], "--fleet: String should match"),
+    ],
+)
+def test_a_server_that_could_not_keep_step_is_none_of_a_fleet(flags: list[str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(["--bundles", "out", "--fleet", "shop", *flags])
+    assert message in str(caught.value)
+
+
+def test_a_fleet_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMSERVE_REDIS", "redis://a")
+    assert read_settings(["--bundles", "out", "--fleet", "shop", "--cursor-secret", SECRET]).fleet == "shop"
+
+
 def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(["--port", "x", "--host", "0.0.0.0"])
