@@ -20,6 +20,7 @@ PROFILE ?= smoke
 TIMEOUT ?= 30
 WORKERS ?= 2
 EXAMPLES ?= quick
+SLOW    ?= slow or hypothesis
 RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)
 
 BIN     := $(VENV)/bin
@@ -163,10 +164,10 @@ test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 
-# What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). ONLY=--last-failed
-# runs what failed the last time.
+# What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). SLOW says which of
+# these, by their marks; ONLY=--last-failed runs what failed the last time.
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
-	$(PYTEST) $(ONLY) -m "slow or hypothesis" --timeout 600 -o faulthandler_timeout=1800
+	$(PYTEST) $(ONLY) -m "$(SLOW)" --timeout 600 -o faulthandler_timeout=1800
 
 lint: setup-dev
 	$(BIN)/ruff format --check

@@ -59,10 +59,18 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+WITHOUT_WAITING = {"repl-diskless-sync-delay": 0, "shutdown-timeout": 0, "appendonly": "no"}
+"""Else a replica begins after five seconds, and whoever ends waits for one, or for the first file that it appends to."""
+
+
 @pytest.fixture
 def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
     first, second = free_port(), free_port()
     with managed_redis(tmp_path / "first", first), managed_redis(tmp_path / "second", second):
+        for port in first, second:
+            with Redis(port=port) as client:
+                for name, value in WITHOUT_WAITING.items():
+                    client.config_set(name, value)
         yield first, second
 
 

@@ -59,6 +59,7 @@ def test_a_small_checkpoint_goes_through_the_stages(tmp_path):
 @needs_data
 @needs_memory
 @pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.integration
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize(("model", "engine"), [("qwen2.5-0.5b", "vllm"), ("t5-base", "transformers")])
