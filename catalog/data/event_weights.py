@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from catalog.data.columns.long_text import encoded
 from catalog.data.events import VALUE, EventType
 
 __all__ = ["EQUAL_WEIGHTS", "EventWeights"]
@@ -57,7 +58,7 @@ class EventWeights:
 
     def of_events(self, events: pa.Table) -> NDArray[np.float64]:
         """What each row of an events table counts, float64 [E]; at one moment the later row came later."""
-        kinds = events["type"].combine_chunks().dictionary_encode()
+        kinds = encoded(events["type"])
         weight_K = np.array([self.of(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
         weight_E: NDArray[np.float64] = weight_K[kinds.indices.to_numpy(zero_copy_only=False)]
         if self.positive_rating is not None and VALUE in events.column_names:
@@ -77,8 +78,7 @@ NO_INTERACTIONS = frozenset(kind.value for kind in EventType if not kind.is_inte
 def _before_dislikes(events: pa.Table, disliked_E: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether the user disliked the event's item later: bool [E]."""
     user_E, item_E = (
-        events[name].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        for name in ("user_id", "item_id")
+        encoded(events[name]).indices.to_numpy(zero_copy_only=False).astype(np.int64) for name in ("user_id", "item_id")
     )
     pair_E = user_E * (int(item_E.max(initial=0)) + 1) + item_E
     _, pair_E = np.unique(pair_E, return_inverse=True)

@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from catalog.data.columns.json_values import is_double
+from catalog.data.columns.long_text import encoded
 from catalog.data.columns.names import kept_name
 from catalog.data.reading.id_text import id_text
 from catalog.data.reading.names import COMPRESSED, JSON_NAMES, bare_name
@@ -83,23 +84,20 @@ def write_table(table: pa.Table, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def first_occurrences(column: pa.ChunkedArray) -> pa.Array:
-    """A boolean array: true where a value occurs for the first time, and for every null."""
-    if len(column) == 0:
-        return pa.array([], pa.bool_())
-    encoded = column.combine_chunks().dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+def first_occurrences(column: pa.ChunkedArray, within: pa.ChunkedArray | None = None) -> pa.Array:
+    """A boolean array: true where a value occurs for the first time, and for every null.
+
+    within: where given, the value of every row within which those of `column` are told apart; without nulls.
+    """
+    code_N = encoded(column).indices.fill_null(-1).to_numpy().astype(np.int64)
+    if within is not None:
+        group_N = encoded(within).indices.to_numpy().astype(np.int64)
+        pair_N = group_N * (code_N.max(initial=0) + 1) + code_N
+        pairs = pa.chunked_array([pa.array(pair_N, mask=code_N < 0)])
+        code_N = encoded(pairs).indices.fill_null(-1).to_numpy()
     # A dictionary numbers values in order of first appearance, so a first occurrence exceeds every code before it.
-    highest = pc.cumulative_max(pa.array(codes)).to_numpy(zero_copy_only=False)
-    first = codes > _shifted(highest)
-    return pa.array(first | (codes < 0))
-
-
-def _shifted(values: Any) -> Any:
-    shifted = values.copy()
-    shifted[1:] = values[:-1]
-    shifted[0] = -1
-    return shifted
+    highest_N = np.maximum.accumulate(np.r_[-1, code_N])
+    return pa.array((code_N > highest_N[:-1]) | (code_N < 0))
 
 
 def _read_parquet(path: Path, schema: TableSchema, report: ValidationReport) -> pa.Table:

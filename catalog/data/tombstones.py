@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from catalog.data.columns.long_text import encoded
 from catalog.data.events import RECORDED_AS, RECORDED_AT, read_sound_events, unique_events
 from catalog.data.reading.names import bare_name
 from catalog.data.validation_report import ValidationReport
@@ -160,9 +161,9 @@ def drop_erased(events: pa.Table, tombstones: Tombstones) -> pa.Table:
 
 def _erased_at(ids: pa.ChunkedArray, tombstones: Tombstones) -> NDArray[np.int64]:
     """Of every row when its id was erased, -1 where it was not."""
-    encoded = ids.combine_chunks().dictionary_encode()
-    erased_at_U = [tombstones.get(digest_of(name), -1) for name in encoded.dictionary.to_pylist()]
-    rows_E = encoded.indices.fill_null(len(erased_at_U)).to_numpy()
+    users = encoded(ids)
+    erased_at_U = [tombstones.get(digest_of(name), -1) for name in users.dictionary.to_pylist()]
+    rows_E = users.indices.fill_null(len(erased_at_U)).to_numpy()
     erased_at_E: NDArray[np.int64] = np.array([*erased_at_U, -1], np.int64)[rows_E]
     return erased_at_E
 

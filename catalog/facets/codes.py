@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from catalog.data.columns.long_text import encoded
 from catalog.filters.columns import Holding
 
 __all__ = ["ColumnCodes", "encode"]
@@ -48,24 +49,24 @@ class ColumnCodes:
 
 def encode(column: pa.ChunkedArray, holding: Holding) -> ColumnCodes:
     """The codes of a column. Arrow does the work, without the interpreter's lock."""
-    values = column.combine_chunks()
     if holding is Holding.LISTS:
-        row_E = pc.list_parent_indices(values).to_numpy().astype(np.int32)
-        distinct, code_E = _encode(pc.list_flatten(values))
+        length_N = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        row_E = np.repeat(np.arange(len(column), dtype=np.int32), length_N)
+        distinct, code_E = _encode(pc.list_flatten(column))
         return ColumnCodes(holding, distinct, *_once_an_item(row_E, code_E, len(distinct)))
-    if pa.types.is_floating(values.type):
-        values = pc.add(values.cast(pa.float64()), 0.0)  # -0.0 and 0.0 are one value
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-    return ColumnCodes(holding, *_encode(values))
+    if pa.types.is_floating(column.type):
+        column = pc.add(column.cast(pa.float64()), 0.0)  # -0.0 and 0.0 are one value
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    return ColumnCodes(holding, *_encode(column))
 
 
-def _encode(values: pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:
-    encoded = values.dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary)
+def _encode(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int32]]:
+    values = encoded(column)
+    order = pc.sort_indices(values.dictionary)
     place_V = np.empty(len(order), np.int32)
     place_V[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
-    codes = pc.fill_null(pc.take(pa.array(place_V), encoded.indices), len(order))
-    return encoded.dictionary.take(order), codes.to_numpy()
+    codes = pc.fill_null(pc.take(pa.array(place_V), values.indices), len(order))
+    return values.dictionary.take(order), codes.to_numpy()
 
 
 def _once_an_item(

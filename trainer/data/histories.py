@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from catalog.data.columns.long_text import encoded
 from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
 from catalog.data.items import Items
 from catalog.text.prompts import Interaction, Task
@@ -64,9 +65,7 @@ class Histories:
         """
         weight_E = weights.of_events(events)
         table = events.select(["user_id", "item_id", "timestamp", "query"])
-        users, names, queries = (
-            table[name].combine_chunks().dictionary_encode() for name in ("user_id", "item_id", "query")
-        )
+        users, names, queries = (encoded(table[name]) for name in ("user_id", "item_id", "query"))
         rows_of_names = np.array([_row(items, name) for name in names.dictionary.to_pylist()], dtype=np.int64)
         rows_E = rows_of_names[names.indices.to_numpy(zero_copy_only=False)]
         queries_E = queries.indices.fill_null(NO_QUERY).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.data.columns.long_text import as_strings
+
 __all__ = [
     "COLUMN_TYPES",
     "UnusableColumn",
@@ -44,6 +46,7 @@ COLUMN_TYPES = (
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a second
 DAY = 24 * 60 * 60
 FIRST_DAY, LAST_DAY = ((day - date(1970, 1, 1)).days for day in (date.min, date.max))
+ROWS = 1 << 20  # of a dictionary that are decoded at once, lest their text be too long for one array
 EXACT_DIGITS = 15  # of a decimal, which every double keeps
 SCALARS = "a further column holds scalars or lists of strings"
 
@@ -87,7 +90,7 @@ def is_list_of_text(kind: pa.DataType) -> bool:
 
 def text_of_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Bytes as the text that they are in UTF-8. Raises ArrowInvalid where they are none."""
-    return column.cast(pa.large_binary()).cast(pa.string())
+    return as_strings(column)
 
 
 def as_doubles(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -122,7 +125,8 @@ def unwrapped(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(kind, pa.BaseExtensionType):
         return unwrapped(_by_chunk(column, lambda chunk: chunk.storage, kind.storage_type))
     if pa.types.is_dictionary(kind):
-        return unwrapped(_by_chunk(column, lambda chunk: chunk.dictionary_decode(), kind.value_type))
+        few = [chunk.slice(row, ROWS) for chunk in column.chunks for row in range(0, len(chunk), ROWS)]
+        return unwrapped(pa.chunked_array([chunk.dictionary_decode() for chunk in few], kind.value_type))
     if pa.types.is_run_end_encoded(kind):
         return unwrapped(_by_chunk(column, pc.run_end_decode, kind.value_type))
     return column
@@ -144,7 +148,7 @@ def _same(column: pa.ChunkedArray) -> Converted:
 
 
 def _text(column: pa.ChunkedArray) -> Converted:
-    return column if pa.types.is_string(column.type) else column.cast(pa.string()), None
+    return column if pa.types.is_string(column.type) else as_strings(column), None
 
 
 def _bytes(column: pa.ChunkedArray) -> Converted:
