@@ -203,7 +203,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After"],
         )
     app.add_middleware(CompressionMiddleware)

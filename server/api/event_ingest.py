@@ -7,6 +7,7 @@ in histories and in training. The receipt says of each event whether its item is
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -63,17 +64,21 @@ class EventIngestor:
         self._router = router
         self._history = history
 
-    async def record(self, rows: Sequence[object], *, within: str | None) -> Receipt:
+    async def record(
+        self, rows: Sequence[object], *, within: str | None, idempotency_key: str | None = None
+    ) -> Receipt:
         """Everything accepted is written when this returns. Raises HistoryUnavailable: then nothing is accepted.
 
         within: a filter that says which items the caller may see at all, and tell of; None for all. Raises Problem
-            where it does not fit the catalog.
+            where it does not fit the catalog. idempotency_key: names the request, so that the rows of one that is sent
+            again have the event ids that they had before; None where events without an id get a new one.
         """
         searcher = self._router.current.catalog.searcher
         part = await searcher.eligible.within(within)
         now = time.time_ns() // 1_000_000
         few = len(rows) <= FEW
-        checked = _check_all(rows, now) if few else await asyncio.to_thread(_check_all, rows, now)
+        arguments = rows, now, idempotency_key
+        checked = _check_all(*arguments) if few else await asyncio.to_thread(_check_all, *arguments)
         if within is not None:
             checked = [_inside(index, row, searcher.items, part) for index, row in enumerate(checked)]
         rejected = [row for row in checked if isinstance(row, Rejected)]
@@ -97,8 +102,15 @@ class EventIngestor:
         return row is not None and bool(snapshot.present_N[row])
 
 
-def _check_all(rows: Sequence[object], now: int) -> list[Event | Rejected]:
-    return [_check(index, row, now) for index, row in enumerate(rows)]
+def _check_all(rows: Sequence[object], now: int, idempotency_key: str | None) -> list[Event | Rejected]:
+    return [_check(index, row, now, idempotency_key) for index, row in enumerate(rows)]
+
+
+def _event_id(idempotency_key: str | None, index: int) -> str:
+    """The id of an event that came without one: by its request's key and its place there, else one of its own."""
+    if idempotency_key is None:
+        return uuid.uuid4().hex
+    return hashlib.sha256(f"{index}\0{idempotency_key}".encode()).hexdigest()[:32]
 
 
 def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems) -> Event | Rejected:
@@ -111,7 +123,7 @@ def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems
     return row
 
 
-def _check(index: int, row: object, now: int) -> Event | Rejected:
+def _check(index: int, row: object, now: int, idempotency_key: str | None) -> Event | Rejected:
     if not isinstance(row, dict):
         return Rejected(index, None, "not_an_object", "an event is a JSON object with user_id, item_id, type and more")
     try:
@@ -128,7 +140,7 @@ def _check(index: int, row: object, now: int) -> Event | Rejected:
         item_id=body.item_id,
         timestamp=timestamp,
         type=body.type,
-        event_id=body.event_id or uuid.uuid4().hex,
+        event_id=body.event_id or _event_id(idempotency_key, index),
         query=body.query,
         request_id=body.request_id,
         value=body.value,

@@ -232,8 +232,11 @@ class LiveCatalog:
             self._note_rejected(reasons, changes)
 
     async def _learn(self, changes: Iterable[Change]) -> None:
-        """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one."""
-        await self.spelling.add([change.record for change in changes if isinstance(change, Upsert)])
+        """Before anybody can find them: else a query with a new item's name might be taken for a misspelled one.
+
+        A deletion that is replayed has the words that the item had: who lived through it knows them too.
+        """
+        await self.spelling.add([change.record for change in changes if change.record is not None])
 
     def _note_rejected(self, reasons: Mapping[str, str], changes: Mapping[str, Change]) -> None:
         kept = {item_id: reason for item_id, reason in self.rejected.items() if item_id not in changes}

@@ -17,7 +17,7 @@ __all__ = ["SpellChecker"]
 class SpellChecker:
     """Corrects queries by the words of the catalog, and by those that people typed before the model was trained.
 
-    Words of deleted items stay known until a restart.
+    Words of deleted items stay known; those of records that were replaced until a restart.
     """
 
     def __init__(self, items: Items, typed: TypedWords) -> None:

@@ -1,5 +1,6 @@
 """A client of the application, with shorthands for what most tests do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -17,8 +18,8 @@ class Shop:
         assert response.status_code == 200, response.text
         return [item["id"] for item in response.json()["items"]]
 
-    async def post(self, body: object) -> httpx.Response:
-        return await self.client.post("/events", json=body)
+    async def post(self, body: object, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        return await self.client.post("/events", json=body, headers=headers)
 
     async def saw(self, user: str, *items: str) -> None:
         start = 1_700_000_000_000

@@ -6266,7 +6266,10 @@ export interface operations {
     post_events: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description any text that names this request: where it is sent again with the same key, its events without an `event_id` count once too */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };

@@ -1,9 +1,9 @@
 """POST /events: what users did."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from server.api.dependencies import AdmissionDep, CorsOriginsDep, EventIngestorDep, RequestIdDep, require
 from server.api.schemas.events import MAX_EVENTS, EventBody, ReceiptBody
@@ -29,6 +29,18 @@ BODY: dict[str, Any] = {
     "content": {"application/json": {"schema": EVENTS_SCHEMA}, "text/plain": {"schema": AS_TEXT}},
 }
 
+MAX_KEY = 255  # characters
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY,
+        description="any text that names this request: where it is sent again with the same key, its events without an"
+        " `event_id` count once too",
+    ),
+]
+
 router = APIRouter(
     tags=["events"],
     dependencies=[require("write"), no_parameters(EventBody)],
@@ -43,12 +55,13 @@ async def post_events(
     admission: AdmissionDep,
     origins: CorsOriginsDep,
     request_id: RequestIdDep,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Records one event or a list. What is accepted has been written; bad rows of a list come back with reasons."""
     if check_media_type(request, *BEACON_TYPES) in BEACON_TYPES:
         check_page(request, origins)
     rows = await read_json(request, _rows, *BEACON_TYPES)
-    receipt = await ingestor.record(rows, within=admission.filter_by)
+    receipt = await ingestor.record(rows, within=admission.filter_by, idempotency_key=idempotency_key)
     rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
         raise Problem(errors.INVALID_EVENT, rejected[0]["reason"], rejected=rejected)

@@ -182,6 +182,15 @@ def test_who_replays_the_last_changes_serves_what_those_serve_who_lived_through_
     asyncio.run(run())
 
 
+async def test_who_replays_a_deletion_knows_the_words_of_the_item(settings: Settings, changes: MemoryChanges) -> None:
+    async with server(settings, changes) as (one, a):
+        await a.change([Upsert({"item_id": "new", "title": "Zephyrine"})])
+        await a.change([Delete("new")])
+        async with server(settings, changes) as (other, _):
+            for deployments in (one, other):
+                assert await deployments.router.current.catalog.spelling.correct("zephyrina") == "zephyrine"
+
+
 async def test_of_two_servers_that_give_two_items_one_path_the_first_wins(
     settings: Settings, changes: MemoryChanges
 ) -> None:

@@ -47,6 +47,28 @@ async def test_the_same_event_id_is_counted_once(shop: Shop, history: MemoryHist
     assert len(history.events) == 2
 
 
+async def test_a_request_that_is_sent_again_under_its_key_doubles_nothing(shop: Shop, history: MemoryHistory) -> None:
+    rows = [without("event_id"), without("event_id"), EVENT]
+
+    async def send(key: str) -> list[tuple[str, bool]]:
+        answer = await shop.post(rows, headers={"Idempotency-Key": key})
+        return [(row["event_id"], row["duplicate"]) for row in answer.json()["accepted"]]
+
+    first, again, other = await send("a"), await send("a"), await send("b")
+    assert [duplicate for _, duplicate in first] == [False, False, False]
+    assert again == [(event_id, True) for event_id, _ in first]
+    assert [duplicate for _, duplicate in other] == [False, False, True]
+    assert len({event.event_id for event in history.events}) == len(history.events) == 5
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+async def test_a_key_that_is_empty_or_too_long_is_refused(shop: Shop, history: MemoryHistory, key: str) -> None:
+    answer = await shop.post(without("event_id"), headers={"Idempotency-Key": key})
+    assert_problem(answer, 422, "invalid_request")
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert history.events == []
+
+
 async def test_an_event_changes_what_is_recommended_next(shop: Shop) -> None:
     before = await shop.ids("/recommend", user="ada", k=28)
     await shop.post(without("item_id", item_id=before[0]) | {"type": "cart"})
