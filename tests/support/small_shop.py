@@ -112,9 +112,10 @@ class FirstFree:
 
 
 @cache
-def learned_of_nothing() -> Learned:
-    """What no events teach, which every server of these tests begins with; nothing writes into it."""
-    return Priors.of_items(make_items()).learned
+def learned_of_nothing(items: int) -> Learned:
+    """What no events teach of the shop's first items, which every server of these tests begins with; nothing writes
+    into it."""
+    return Priors.of_items(Items(make_items().table.slice(0, items))).learned
 
 
 CALIBRATIONS: Mapping[Task, TaskCalibration] = {
@@ -152,7 +153,7 @@ class ShopBundle:
 
     @cached_property
     def priors(self) -> Priors:
-        return Priors(self.items, learned_of_nothing())
+        return Priors(self.items, learned_of_nothing(len(self.items)))
 
 
 def make_deployments(settings: Settings, engine: RecordingEngine | None = None) -> DeploymentManager:
