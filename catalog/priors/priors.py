@@ -29,6 +29,7 @@ from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.neighbours.next_kinds import NEXT_KINDS, NextKinds, known_kinds
 from catalog.priors.taste import TASTE_FEATURES
 from catalog.priors.words import (
+    CONTENT_FEATURES,
     NO_WORDINGS,
     WORD_FEATURES,
     Match,
@@ -50,6 +51,7 @@ FEATURES: tuple[str, ...] = (
     *NEIGHBOUR_FEATURES,
     *NEXT_KINDS,
     *TASTE_FEATURES,
+    *CONTENT_FEATURES,
     "popularity",
 )
 """The names of all features. All but `intent` and the next kinds are from 0 to 1, which are logarithms."""
@@ -118,6 +120,7 @@ SOURCES = (*NEIGHBOUR_FEATURES, "same_clicks", "alike_clicks", "bm25")
 """What finds items by itself."""
 SOURCE_COLUMNS = np.array([COLUMN[name] for name in SOURCES])
 TASTE = slice(COLUMN[TASTE_FEATURES[0]], COLUMN[TASTE_FEATURES[-1]] + 1)
+CONTENT = slice(COLUMN[CONTENT_FEATURES[0]], COLUMN[CONTENT_FEATURES[-1]] + 1)
 
 
 class Priors:
@@ -200,8 +203,11 @@ class Priors:
         moments.append(perf_counter())
         further = self.live.popular(self.settings.listed)
         evidence = [own.evidence(history_H) for own in self._next]
+        content = self._words.content(history_H)
         if query is None:
             further = np.concatenate([further, self._next[0].best_items(evidence[0])])
+            if content is not None:
+                further = np.concatenate([further, self._words.alike(int(history_H[-1]))])
         else:
             said |= self._taken_after(query)
             moments.append(perf_counter())
@@ -219,6 +225,8 @@ class Priors:
         for name, own, evidence_K in zip(NEXT_KINDS, self._next, evidence, strict=True):
             value_CF[:, COLUMN[name]] = own.score(evidence_K, item_C)
         value_CF[:, TASTE] = taste.score(self._taste, history_H, item_C)
+        if content is not None:
+            self._words.compare_content(content, item_C, value_CF[:, CONTENT])
         value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
         moments.append(perf_counter())
         parts = RECOMMENDATION_PARTS if query is None else PRIOR_PARTS
@@ -241,6 +249,14 @@ class Priors:
     ) -> list[list[Match]]:
         """Which words of a query each of some items has, and where; see `WordFeatures.matches`."""
         return self._words.matches(query, words, records)
+
+    def likeness(self, item: int, other_K: NDArray[np.int64]) -> NDArray[np.float32]:
+        """How like that of one item the texts of others are, from 0 to 1."""
+        content = self._words.content(np.array([item]))
+        value_KC = np.zeros((len(other_K), len(CONTENT_FEATURES)), np.float32)
+        if content is not None:
+            self._words.compare_content(content, other_K, value_KC)
+        return value_KC[:, 0]
 
     def unknown_characters(self, records: Sequence[Mapping[str, Any]]) -> int:
         """How many characters of items `matches` has yet to look at; see `WordFeatures.unknown_characters`."""

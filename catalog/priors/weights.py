@@ -20,7 +20,7 @@ from catalog.errors import PriorsError
 from catalog.priors.neighbours.next_kinds import NEXT_KINDS
 from catalog.priors.priors import CLICK_FEATURES, FEATURES, Candidates
 from catalog.priors.taste import TASTE_FEATURES
-from catalog.priors.words import WORD_FEATURES
+from catalog.priors.words import CONTENT_FEATURES, WORD_FEATURES
 from catalog.search.guidance import Prior
 from catalog.text.prompts import TASKS, Task
 
@@ -43,7 +43,7 @@ JOINT_SOURCES: Mapping[str, tuple[str, ...]] = {
     "clicks": CLICK_FEATURES,
     "neighbours": ("ease", "item_knn"),
     "transitions": ("transitions", *NEXT_KINDS),
-    "taste": TASTE_FEATURES,
+    "taste": (*TASTE_FEATURES, *CONTENT_FEATURES),
 }
 SOURCES: Mapping[str, tuple[str, ...]] = {
     **JOINT_SOURCES,
@@ -121,6 +121,8 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "next_brand": 0.1,
             "brand_taste": 0.5,
             "category_taste": 1.0,
+            "content": 0.5,
+            "content_last": 1.0,
             "popularity": 1.0,
         },
     ),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import SOURCES, shares_by_source
+from catalog.priors.words import CONTENT_FEATURES
 from catalog.text.prompts import Interaction
 from server.query.explain import deed, likeness_of, shortened
 from server.query.types import Query, Reason, ReasonCode
@@ -53,6 +55,9 @@ TASTE_TEXTS = {
     "brand_taste": ("brand", "Of the same brand as {}"),
     "category_taste": ("categories", "Of the same kind as {}"),
 }
+CONTENT_TEXT = "Described like {}"
+CONTENT_ITEMS = 10
+"""Items of a history that are compared with an item of an answer."""
 OTHER_TEXTS = {
     "same_clicks": "Often chosen after this search",
     "alike_clicks": "Often chosen after searches like this",
@@ -193,6 +198,19 @@ class _Origins:
         wanted = self._value(column, leaf)
         return next((one for one in self._newest_first if wanted and self._value(column, one.leaf) == wanted), None)
 
+    def of_content(self, leaf: int) -> Interaction | None:
+        """The one whose text is most like the item's; of several, the latest."""
+        recent = self._newest_first[:CONTENT_ITEMS]
+        alike_R = self._alike_RK[:, self._leaves.index(leaf)]
+        return recent[int(alike_R.argmax())] if alike_R.max(initial=0.0) > 0 else None
+
+    @cached_property
+    def _alike_RK(self) -> NDArray[np.float32]:
+        """How like the newest items of the history all items of the answer are."""
+        serial_N, priors = self._guided_by.serial_N, self._guided_by.priors
+        item_K, recent = serial_N[list(self._leaves)], self._newest_first[:CONTENT_ITEMS]
+        return np.array([priors.likeness(int(serial_N[one.leaf]), item_K) for one in recent]).reshape(-1, len(item_K))
+
     def named(self, like: Interaction, text: str) -> tuple[str, str]:
         """The id of an item of the history, and the text with its title and with what was done with it last."""
         item_id: str = self._items.table["item_id"][like.leaf].as_py()
@@ -220,6 +238,8 @@ def _told(
     elif feature in TASTE_TEXTS:
         column, text = TASTE_TEXTS[feature]
         like = origins.of_column(column, leaf)
+    elif feature in CONTENT_FEATURES:
+        like, text = origins.of_content(leaf), CONTENT_TEXT
     else:  # the model, or a source that has no words of its own
         like, text = None, ""
     if like is None:

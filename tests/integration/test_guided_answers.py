@@ -165,7 +165,7 @@ SOURCES = {
     "clicks": "same_clicks alike_clicks intent",
     "neighbours": "ease item_knn",
     "transitions": "transitions next_category next_brand",
-    "taste": "brand_taste category_taste price_taste",
+    "taste": "brand_taste category_taste price_taste content content_last",
     "popularity": "popularity",
 }
 

@@ -5,6 +5,7 @@ first priors are made: vLLM's engine process does not start once numba is import
 """
 
 from catalog.priors.kernels.clicks import alike_texts, sum_of_clicks
+from catalog.priors.kernels.content import compare_content, content_of_items
 from catalog.priors.kernels.items import compare_words, matching_words, tastes
 from catalog.priors.kernels.join import join
 from catalog.priors.kernels.kinds import kind_evidence
@@ -12,7 +13,9 @@ from catalog.priors.kernels.sums import strongest, sum_of_rows
 
 __all__ = [
     "alike_texts",
+    "compare_content",
     "compare_words",
+    "content_of_items",
     "join",
     "kind_evidence",
     "matching_words",

@@ -6,7 +6,7 @@ C candidates.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from catalog.data.attributes import attribute_columns, attribute_texts
 from catalog.data.items import Items
 from catalog.priors.words.beginnings import Beginnings
+from catalog.priors.words.content import Content, content_of, rarest_words
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
 from catalog.priors.words.item_words import ItemWords
 from catalog.priors.words.matches import Match, matches, unknown_characters
@@ -49,6 +50,10 @@ NUMBERS, CATEGORY_NAMED, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
 )
 MAX_TERMS = 20_000
 """Words of queries, in each field, that are remembered."""
+ALIKE = 100
+"""Items that are found for one that they are like."""
+MAX_ALIKE = 10_000
+"""Items for which those are remembered."""
 MAX_NAMED = 100
 """Items with one title, or one id, that are listed for it."""
 
@@ -98,6 +103,7 @@ class WordFeatures:
         self._ids = _Places()
         self._beginnings = Beginnings()
         self._name(np.arange(len(items)), items, fields)
+        self._alike = _remembered(self._words, self._index)
 
     def with_items(
         self,
@@ -120,6 +126,7 @@ class WordFeatures:
         changed._index = with_items(self._index, item_K.tolist(), fields, gone)
         changed._categories = self._categories.with_items(item_K, items.table["categories"].to_pylist())
         changed._name(item_K, items, fields)
+        changed._alike = _remembered(changed._words, changed._index)
         return changed
 
     @property
@@ -153,6 +160,18 @@ class WordFeatures:
         )
         match_N[[*found.titled, *found.named, *found.begun]] = 2
         return match_N  # type: ignore[no-any-return]
+
+    def content(self, history_H: NDArray[np.int64]) -> Content | None:
+        """The words of a history; see `content_of`."""
+        return content_of(self._words, history_H)
+
+    def alike(self, item: int) -> NDArray[np.int32]:
+        """The items that have most of the rare words of an item, by BM25, itself among them; at most ALIKE."""
+        return self._alike(item)
+
+    def compare_content(self, content: Content, item_C: NDArray[np.int64], value_CK: NDArray[np.float32]) -> None:
+        """Fills in the columns of CONTENT_FEATURES for some items."""
+        content.compare(self._words, item_C, value_CK)
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float32]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
@@ -209,19 +228,13 @@ class WordFeatures:
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best items by BM25, the best first, and their scores."""
         terms = [
-            (tantivy.Occur.Should, self._term(name, reading, weight * sure))
+            self._term(name, reading, weight * sure)
             for readings in words
             for reading, sure in readings.items()
             for name, weight in self._weights.items()
             if weight > 0
         ]
-        if not terms or most == 0:
-            return np.empty(0, np.int64), np.empty(0)
-        hits = self._index.searcher.search(tantivy.Query.boolean_query(terms), most, count=False).hits
-        if not hits:
-            return np.empty(0, np.int64), np.empty(0)
-        scores, addresses = zip(*hits, strict=True)
-        return np.array(self._index.searcher.fast_field_values("row", list(addresses)), np.int64), np.array(scores)
+        return _found(self._index, terms, most)
 
 
 class _Places:
@@ -249,6 +262,30 @@ class _Places:
 def _term(schema: tantivy.Schema, name: str, word: str, weight: float) -> tantivy.Query:
     """What finds items with a word in a field."""
     return tantivy.Query.boost_query(tantivy.Query.term_query(schema, f"text_{name}", word, "freq"), weight)
+
+
+def _found(
+    index: WordIndex, terms: Sequence[tantivy.Query], most: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best items that any of these terms finds, the best first, and their scores."""
+    if not terms or most == 0:
+        return np.empty(0, np.int64), np.empty(0)
+    query = tantivy.Query.boolean_query([(tantivy.Occur.Should, term) for term in terms])
+    hits = index.searcher.search(query, most, count=False).hits
+    if not hits:
+        return np.empty(0, np.int64), np.empty(0)
+    scores, addresses = zip(*hits, strict=True)
+    return np.array(index.searcher.fast_field_values("row", list(addresses)), np.int64), np.array(scores)
+
+
+def _remembered(words: ItemWords, index: WordIndex) -> Callable[[int], NDArray[np.int32]]:
+    """What finds the items that are like one, in one state of a catalog; what was asked lately is remembered."""
+
+    def alike(item: int) -> NDArray[np.int32]:
+        terms = [_term(index.schema, "text", *word) for word in rarest_words(words, item)]
+        return _found(index, terms, ALIKE)[0].astype(np.int32)
+
+    return lru_cache(MAX_ALIKE)(alike)
 
 
 def _has_digit(readings: Mapping[str, float]) -> bool:

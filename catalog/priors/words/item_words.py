@@ -52,8 +52,9 @@ class QueryWords:
 class ItemWords:
     """The words of items by field. It is not changed but for words that it learns: see `with_items`.
 
-    number_of: the number of each word.
+    number_of, word_of: the number of each word, and the word of each number.
     items_of_word: how many items have each word in any field, int64.
+    rarity_V: log(N / n) of the n items that have each word, float32; 0 where no other has it.
     items: how many items have any.
     slot_N: the newest state of each item, int32; state 0 is that of an item without a word.
     """
@@ -64,6 +65,7 @@ class ItemWords:
         analyzer: what divides texts into words; see `words.analyzer`.
         """
         self.number_of: dict[str, int] = {}
+        self.word_of: list[str] = []
         self._analyzer = analyzer
         self.items_of_word: NDArray[np.int64] = np.zeros(0, np.int64)
         self.slot_N: NDArray[np.int32] = np.zeros(0, np.int32)
@@ -71,6 +73,7 @@ class ItemWords:
         self._bounds_SB = Growing(np.zeros((1, len(MATCHED) + 1), np.int64))
         self._word_W = Growing(np.empty(0, np.int32))
         self._write(np.arange(len(next(iter(fields.values()), ()))), fields)
+        self.rarity_V = self._rarities()
 
     @property
     def bounds_SB(self) -> NDArray[np.int64]:
@@ -102,6 +105,7 @@ class ItemWords:
         changed._write(item_K, fields)
         if len(changed.bounds_SB) > MAX_STATES * len(changed.slot_N) + 1:
             changed._drop_old_states()
+        changed.rarity_V = changed._rarities()
         return changed
 
     def has_title(self, item: int, words: Sequence[str]) -> bool:
@@ -110,6 +114,11 @@ class ItemWords:
             return False
         begin, end = self.bounds_SB[self.slot_N[item], TITLE : TITLE + 2].tolist()
         return bool(self.word_W[begin:end].tolist() == [self.number_of.get(word) for word in words])
+
+    def text_of(self, item: int) -> NDArray[np.int32]:
+        """The distinct words of all of an item's text, of an item that it has."""
+        begin, end = self.bounds_SB[self.slot_N[item], :2].tolist()
+        return self.word_W[begin:end]
 
     def read(self, words: Sequence[Mapping[str, float]]) -> QueryWords:
         """The words of a query.
@@ -175,9 +184,20 @@ class ItemWords:
         self._word_W = Growing(self.word_W[place])
         self._bounds_SB = Growing(bounds_SB + moved_S[:, None])
 
+    def _rarities(self) -> NDArray[np.float32]:
+        shared_V = np.where(self.items_of_word > 1, self.items_of_word, max(self.items, 1))
+        return np.log(max(self.items, 1) / shared_V).astype(np.float32)
+
     def _numbers(self, text: str) -> list[int]:
-        number_of = self.number_of
-        return [number_of.setdefault(word, len(number_of)) for word in words_of(self._analyzer, text)]
+        """The numbers of the words of a text; new words get the next ones."""
+        return [self._number(word) for word in words_of(self._analyzer, text)]
+
+    def _number(self, word: str) -> int:
+        number = self.number_of.get(word)
+        if number is None:
+            number = self.number_of[word] = len(self.word_of)
+            self.word_of.append(word)
+        return number
 
 
 def _end(item_K: NDArray[np.int64]) -> int:

@@ -1,13 +1,14 @@
 """What the sources say about a question, written out with NumPy and sets: what the compiled loops must say too."""
 
-from itertools import pairwise
+from collections import Counter
+from itertools import chain, pairwise
 
 import numpy as np
 
 from catalog.priors import clicks
-from catalog.priors.priors import FEATURES, TASTE
+from catalog.priors.priors import CONTENT, FEATURES, TASTE
 from catalog.priors.words import analyzer, item_fields, words_of
-from catalog.priors.words.features import MAX_NAMED
+from catalog.priors.words.features import ALIKE, MAX_NAMED
 
 COLUMN = {name: place for place, name in enumerate(FEATURES)}
 
@@ -41,6 +42,9 @@ def candidates(priors, items, query, history, present, bm25_N):
         best = np.lexsort((np.arange(len(items)), -value_N))[: 2 * listed if name == "bm25" else listed]
         found |= {item for item in best.tolist() if value_N[item] > 0}
         value_NF[:, COLUMN[name]] = value_N / max(value_N.max(initial=0), 1e-9)
+    value_NF[:, CONTENT], alike = contents(items, split, present, history)
+    if query is None:
+        found |= alike
     item_C = np.array(sorted(item for item in found if present[item]), np.int64)
     value_NF[:, TASTE] = tastes(items, history)
     if query is not None:
@@ -147,6 +151,29 @@ def evidence_of_kinds(priors, items, history):
             share_K = (item_K + 5 * share_K) / (item_K.sum() + 5)
             evidence_K[:-1] += 0.7**age * np.log(share_K / usual_K)
         yield feature, (evidence_K[:-1], evidence_K[kind_N])
+
+
+def contents(items, split, present, history):
+    """The likeness of every item to a history and to its last item; and the items that have any of the
+    eight rarest words of the last one, which must be few enough to be listed all, as BM25 orders them."""
+    texts = texts_of(items)["text"]
+    words = [words_of(split, text) if here else [] for text, here in zip(texts, present, strict=True)]
+    times = Counter(chain.from_iterable(words))
+    number_of = {word: number for number, word in enumerate(times)}
+    rarity_V = np.array([np.log(sum(present) / n) if n > 1 else 0 for n in times.values()])
+    vector_NV = np.zeros((len(items), len(times)))
+    for row, own in enumerate(words):
+        vector_NV[row, [number_of[word] for word in own]] = [rarity_V[number_of[word]] for word in own]
+    vector_NV /= np.maximum(np.linalg.norm(vector_NV, axis=1, keepdims=True), 1e-9)
+    recent = history[-10:]
+    weight_H = 0.8 ** np.arange(len(recent))[::-1]
+    whole_V = weight_H @ vector_NV[recent] / max(weight_H.sum(), 1e-9)
+    last_V = vector_NV[recent[-1]] if len(recent) else whole_V
+    rarest = sorted(words[recent[-1]] if len(recent) else (), key=lambda word: -rarity_V[number_of[word]])[:8]
+    known = [number_of[word] for word in rarest if rarity_V[number_of[word]] > 0]
+    alike = set(np.flatnonzero(vector_NV[:, known].any(1)).tolist())
+    assert len(alike) <= ALIKE
+    return vector_NV @ np.stack([whole_V, last_V], 1), alike
 
 
 def folded(text):

@@ -140,6 +140,8 @@ async def test_an_item_that_no_neighbour_leads_to_is_the_models(shop: Shop) -> N
     [
         ({"brand_taste": 10.0}, "Of the same brand as Title 3, which you viewed"),
         ({"category_taste": 10.0}, "Of the same kind as Title 3, which you viewed"),
+        ({"content": 10.0}, "Described like Title 3, which you viewed"),
+        ({"content_last": 10.0}, "Described like Title 3, which you viewed"),
         ({"price_taste": 10.0}, "At a price like that of what you looked at"),
     ],
     indirect=["deployments"],
