@@ -1,5 +1,7 @@
 """`python -m server` as it is, but for its bundle: the small shop and an engine that takes a second where k is 13.
 
+Where the folder of bundles is there, its versions are small shops, each with an engine of its own.
+
 python -m tests.support.fake_server --bundles unused --redis URL --port 0
 """
 
@@ -9,13 +11,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import server.__main__ as program
+from catalog.bundle.bundle import Bundle
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
-from tests.support.small_shop import RecordingEngine, make_deployments, publish_names
+from tests.support.small_shop import RecordingEngine, ShopBundle, make_deployments, publish_names
 
 SLOW_K = 13
 
@@ -35,6 +39,10 @@ class SlowEngine(RecordingEngine):
 
 
 def deploy(settings: Settings) -> DeploymentManager:
+    if settings.bundles.is_dir():
+        return DeploymentManager(
+            settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: SlowEngine()
+        )
     bundles = Path(tempfile.mkdtemp())
     publish_names(bundles, "2025-11-20-a")
     return make_deployments(settings.model_copy(update={"bundles": bundles}), SlowEngine())
