@@ -24,7 +24,7 @@ from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
 from server.api.routes import batch, bulk, events, items, operations, search, shelves, static, synonyms, users
-from server.api.routes.admin import analytics, audit, keys, models, traffic
+from server.api.routes.admin import analytics, audit, fleet, keys, models, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
@@ -77,7 +77,8 @@ def control_models(deployments: DeploymentManager, settings: Settings) -> ModelC
     if settings.fleet is None:
         return TrafficSync(deployments, RedisSplit(settings.storage))
     address = f"{gethostname()}:{settings.port}"
-    return Fleet(deployments, RedisFleet(settings.storage, settings.fleet), address=address)
+    store = RedisFleet(settings.storage, settings.fleet)
+    return Fleet(deployments, store, name=settings.fleet, address=address)
 
 
 def connect_synonyms(settings: Settings) -> SynonymStore:
@@ -185,7 +186,7 @@ def create_app(
 def _routes() -> list[BaseRoute]:
     """The routes of all parts, made once: they hold nothing of an application, and take longer than everything else."""
     together = APIRouter(generate_unique_id_function=document.operation_id)
-    answers, admin = (search, shelves, batch), (models, traffic, keys, analytics, audit)
+    answers, admin = (search, shelves, batch), (models, traffic, fleet, keys, analytics, audit)
     for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
         together.include_router(part.router)
     return together.routes

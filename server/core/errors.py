@@ -117,6 +117,7 @@ TOO_MANY_CONCURRENT = ProblemKind("too_many_concurrent", 429, "Too many requests
 KEY_NOT_FOUND = ProblemKind("key_not_found", 404, "There is no such key")
 LAST_KEY = ProblemKind("last_key", 409, "The key is needed")
 NO_KEYS_FILE = ProblemKind("no_keys_file", 409, "This server has no file of keys")
+NO_FLEET = ProblemKind("no_fleet", 409, "This server is in no fleet")
 NO_ANALYTICS = ProblemKind("no_analytics", 409, "This server keeps no analytics")
 ANALYTICS_TIMEOUT = ProblemKind("analytics_timeout", 503, "The report took too long")
 INTERNAL_ERROR = ProblemKind("internal_error", 500, "Something went wrong inside the server")

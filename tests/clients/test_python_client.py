@@ -421,6 +421,16 @@ def test_reports_by_day_and_of_an_experiment():
     assert (found.baseline, found.versions[0].against, found.versions[1].against.low) == ("a", None, -0.2)
 
 
+def test_a_fleet_has_its_servers():
+    member = {"name": "a-1", "address": "a:80", "here": True, "live": True, "epoch": 2, "versions": ["v"]}
+    change = {"current": "w", "traffic": {"w": 100}, "waits_for": ["a:80"]}
+    told = {"name": "shop", "epoch": 2, "current": "v", "previous": "u", "traffic": {"v": 100}, "passing": False}
+    server = mock_server(told | {"change": change, "members": [member | {"problem": None}]})
+    fleet = server.client().fleet()
+    assert server.requests[0].url.raw_path == b"/api/admin/fleet"
+    assert (fleet.current, fleet.change.waits_for, fleet.members[0].versions) == ("v", ("a:80",), ("v",))
+
+
 def test_keys_are_in_no_repr_and_no_log(caplog):
     minted = {
         "id": "k1",
@@ -459,6 +469,6 @@ def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings
         }
 
     assert methods(Client) == methods(AsyncClient)
-    assert len(methods(Client)) == 43
+    assert len(methods(Client)) == 44
     assert not [name for name, (words, _) in methods(Client).items() if not words]
     assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []

@@ -271,6 +271,9 @@ def test_models_and_their_traffic(shop, user):
     assert set(shop.set_traffic({FIRST: 1, SECOND: 1}).traffic) == {FIRST, SECOND}
     assert {shop.search("tent", user=f"{user}-{i}").model for i in range(20)} == {FIRST, SECOND}
     assert set(shop.clear_traffic().traffic) == {FIRST}
+    with pytest.raises(Conflict) as caught:
+        shop.fleet()
+    assert caught.value.code == "no_fleet"
     assert shop.activate(SECOND).previous == FIRST
     assert shop.search("tent").model == SECOND
     assert shop.roll_back().model == FIRST

@@ -94,7 +94,8 @@ async def open_shops(bundles: Path, redis: str, count: int = 2) -> AsyncIterator
 
     def control(deployments: DeploymentManager, settings: Settings) -> ModelControl:
         assert settings.fleet is not None
-        return Fleet(deployments, RedisFleet(settings.storage, settings.fleet), address="test", times=TIMES)
+        store = RedisFleet(settings.storage, settings.fleet)
+        return Fleet(deployments, store, name=settings.fleet, address="test:8000", times=TIMES)
 
     made = Settings(
         bundles=bundles,
@@ -132,6 +133,21 @@ async def status(shop: Shop) -> int:
     return (await shop.get("/health/ready")).status_code
 
 
+async def shows_all(shop: Shop) -> None:
+    async with asyncio.timeout(60):
+        fleet = (await shop.get("/admin/fleet")).json()
+        while any(member["epoch"] != 2 for member in fleet["members"]):
+            await asyncio.sleep(0.02)
+            fleet = (await shop.get("/admin/fleet")).json()
+    members = fleet.pop("members")
+    told = {"name": "shop", "epoch": 2, "current": NEW, "previous": OLD, "traffic": {NEW: 100}}
+    assert fleet == told | {"passing": False, "change": None}
+    assert sorted(member["here"] for member in members) == [False, True]
+    for member in members:
+        assert (member["address"], member["live"], member["problem"]) == ("test:8000", True, None)
+        assert NEW in member["versions"]
+
+
 async def test_activation_rollback_and_split_hold_at_every_server_and_after_restarts(
     bundles: Path, redis_url: str
 ) -> None:
@@ -141,6 +157,7 @@ async def test_activation_rollback_and_split_hold_at_every_server_and_after_rest
         assert (changed["model"], changed["previous"]) == (NEW, OLD)
         assert set(await models(one)) == set(await models(two)) == {NEW}
         assert (await two.get("/admin/models")).json()["previous"] == OLD
+        await shows_all(two)
         assert (await two.client.post("/admin/models/rollback")).json()["model"] == OLD
         assert set(await models(one)) == {OLD}
         assert (await two.client.put("/admin/traffic", json={"weights": HALF})).json()["traffic"] == HALF

@@ -86,6 +86,7 @@ class AsyncClient:
     roll_back = method(endpoints.roll_back)
     set_traffic = method(endpoints.set_traffic)
     clear_traffic = method(endpoints.clear_traffic)
+    fleet = method(endpoints.fleet)
     keys = method(endpoints.keys)
     create_key = method(endpoints.create_key)
     revoke_key = method(endpoints.revoke_key)

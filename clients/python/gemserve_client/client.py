@@ -92,6 +92,7 @@ class Client:
     roll_back = method(endpoints.roll_back)
     set_traffic = method(endpoints.set_traffic)
     clear_traffic = method(endpoints.clear_traffic)
+    fleet = method(endpoints.fleet)
     keys = method(endpoints.keys)
     create_key = method(endpoints.create_key)
     revoke_key = method(endpoints.revoke_key)

@@ -283,7 +283,12 @@ def set_traffic(weights: Mapping[str, int]) -> Call[responses.Traffic]:
 
 def clear_traffic() -> Call[responses.Traffic]:
     """Has the current version answer everybody."""
-    return Call("DELETE", "/admin/traffic", _reading(responses.Traffic))
+    return _slow("DELETE", "/admin/traffic", responses.Traffic)
+
+
+def fleet() -> Call[responses.Fleet]:
+    """What the servers of a fleet serve together, and each of them."""
+    return Call("GET", "/admin/fleet", _reading(responses.Fleet))
 
 
 def keys() -> Call[tuple[Key, ...]]:

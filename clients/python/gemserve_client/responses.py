@@ -400,6 +400,43 @@ class Traffic(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetChange(Body):
+    """What is being loaded everywhere. `waits_for`: addresses of the servers that have yet to load it."""
+
+    current: str
+    traffic: Mapping[str, int]
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMember(Body):
+    """A server of a fleet. `here`: the one that was asked. `live`: heard of within three seconds. `epoch`: the last one
+    that it serves. `problem`: why it does not serve all that it should."""
+
+    name: str
+    address: str
+    here: bool
+    live: bool
+    epoch: int
+    versions: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet(Body):
+    """What a fleet serves. `passing`: whether users are passing from the models before to these."""
+
+    name: str
+    epoch: int
+    current: str | None = None
+    previous: str | None = None
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    passing: bool
+    change: FleetChange | None = None
+    members: tuple[FleetMember, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Key(Body):
     """`created` and `last_used`, on the server that was asked and since it started, are in ISO 8601."""
 

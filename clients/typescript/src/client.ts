@@ -22,6 +22,7 @@ import type {
   History,
   Id,
   ImportOptions,
+  Fleet,
   ImportResult,
   Item,
   ItemRecord,
@@ -308,7 +309,12 @@ export class GemserveClient {
 
   /** Has the current version answer everybody. */
   async clearTraffic(options?: CallOptions): Promise<Traffic> {
-    return (await this.#connection.send({ method: "DELETE", path: "/admin/traffic" }, options)) as Traffic;
+    return (await this.#connection.send(loading("DELETE", "/admin/traffic"), options)) as Traffic;
+  }
+
+  /** What the servers of a fleet serve together, and each of them. */
+  async fleet(options?: CallOptions): Promise<Fleet> {
+    return (await this.#connection.send({ method: "GET", path: "/admin/fleet" }, options)) as Fleet;
   }
 
   /** The server's keys, without their secrets. */

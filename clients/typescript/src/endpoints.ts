@@ -102,7 +102,7 @@ export function following(question: Question, answer: Answer): Question | undefi
 }
 
 /** A call that loads a model. While a first attempt may still be at it, a second would only be told that it is. */
-export function loading(method: "POST" | "PUT", where: string, body?: unknown): Call {
+export function loading(method: "POST" | "PUT" | "DELETE", where: string, body?: unknown): Call {
   return { method, path: where, body, repeat: "undone", timeoutMs: ACTIVATION_MS };
 }
 

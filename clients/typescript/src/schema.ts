@@ -474,6 +474,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Fleet
+         * @description What the servers of `--fleet` serve, the change that is under way, and each of them; as Redis has it now.
+         */
+        get: operations["get_fleet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/keys": {
         parameters: {
             query?: never;
@@ -1155,6 +1175,97 @@ export interface components {
              * @description null for dates and times
              */
             sum: number | null;
+        };
+        /** FleetBody */
+        FleetBody: {
+            /** Name */
+            name: string;
+            /**
+             * Epoch
+             * @description how many times another model or split has come into effect; 0 before the first
+             */
+            epoch: number;
+            /**
+             * Current
+             * @description null before the first server has begun
+             */
+            current: string | null;
+            /**
+             * Previous
+             * @description what a rollback would activate
+             */
+            previous: string | null;
+            /**
+             * Traffic
+             * @description weights of the versions that answer
+             */
+            traffic: {
+                [key: string]: number;
+            };
+            /**
+             * Passing
+             * @description whether users are passing from the models before to these
+             */
+            passing: boolean;
+            /** @description what is being loaded everywhere; null for nothing */
+            change: components["schemas"]["FleetChangeBody"] | null;
+            /**
+             * Members
+             * @description by address; one that was lost is kept for ten minutes
+             */
+            members: components["schemas"]["FleetMemberBody"][];
+        };
+        /** FleetChangeBody */
+        FleetChangeBody: {
+            /** Current */
+            current: string;
+            /**
+             * Traffic
+             * @description weights of the versions that are to answer
+             */
+            traffic: {
+                [key: string]: number;
+            };
+            /**
+             * Waits For
+             * @description addresses of the servers that have yet to load them
+             */
+            waits_for: string[];
+        };
+        /** FleetMemberBody */
+        FleetMemberBody: {
+            /**
+             * Name
+             * @description of the process, and no other
+             */
+            name: string;
+            /** Address */
+            address: string;
+            /**
+             * Here
+             * @description whether it is the server that was asked
+             */
+            here: boolean;
+            /**
+             * Live
+             * @description false where nothing was heard of it for three seconds
+             */
+            live: boolean;
+            /**
+             * Epoch
+             * @description the last one that it serves
+             */
+            epoch: number;
+            /**
+             * Versions
+             * @description the models that it has loaded
+             */
+            versions: string[];
+            /**
+             * Problem
+             * @description why it does not serve all that it should; null while it does
+             */
+            problem: string | null;
         };
         /** GroupBody */
         GroupBody: {
@@ -8320,6 +8431,145 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["TrafficBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_fleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "shop",
+                     *       "epoch": 3,
+                     *       "current": "20261120-190454",
+                     *       "previous": "20261119-081200",
+                     *       "traffic": {
+                     *         "20261120-190454": 100
+                     *       },
+                     *       "passing": false,
+                     *       "change": {
+                     *         "current": "20261121-101500",
+                     *         "traffic": {
+                     *           "20261121-101500": 100
+                     *         },
+                     *         "waits_for": [
+                     *           "shop-2:8000"
+                     *         ]
+                     *       },
+                     *       "members": [
+                     *         {
+                     *           "name": "shop-1-7c2a91d0",
+                     *           "address": "shop-1:8000",
+                     *           "here": true,
+                     *           "live": true,
+                     *           "epoch": 3,
+                     *           "versions": [
+                     *             "20261120-190454",
+                     *             "20261121-101500"
+                     *           ],
+                     *           "problem": null
+                     *         },
+                     *         {
+                     *           "name": "shop-2-1f9b3e77",
+                     *           "address": "shop-2:8000",
+                     *           "here": false,
+                     *           "live": true,
+                     *           "epoch": 3,
+                     *           "versions": [
+                     *             "20261120-190454"
+                     *           ],
+                     *           "problem": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FleetBody"];
                 };
             };
             /** @description Unauthorized */

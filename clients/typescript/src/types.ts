@@ -37,6 +37,7 @@ export type Merge = JsonAnswer<paths["/users/{user}/merge"]["post"]>;
 export type Erasure = JsonAnswer<paths["/users/{user}"]["delete"]>;
 export type Models = JsonAnswer<paths["/admin/models"]["get"]>;
 export type Activation = JsonAnswer<paths["/admin/models/rollback"]["post"]>;
+export type Fleet = JsonAnswer<paths["/admin/fleet"]["get"]>;
 export type Traffic = JsonAnswer<paths["/admin/traffic"]["put"]>;
 export type Key = JsonAnswer<paths["/admin/keys"]["get"]>[number];
 export type NewKey = JsonAnswer<paths["/admin/keys"]["post"]>;

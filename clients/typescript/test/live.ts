@@ -164,6 +164,7 @@ test("models and their traffic", async () => {
   assert.equal((await shop.activate(SECOND)).previous, FIRST);
   assert.equal((await shop.search("tent")).model, SECOND);
   assert.equal((await shop.rollBack()).model, FIRST);
+  await assert.rejects(shop.fleet(), { status: 409, code: "no_fleet" });
 });
 
 test("analytics are told", async () => {

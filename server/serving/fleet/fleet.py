@@ -35,9 +35,10 @@ class Fleet:
     health_check = "fleet"
 
     def __init__(
-        self, manager: DeploymentManager, store: FleetStore, *, address: str, times: FleetTimes = USUAL
+        self, manager: DeploymentManager, store: FleetStore, *, name: str, address: str, times: FleetTimes = USUAL
     ) -> None:
-        """address: of this server, for people."""
+        """name: of the fleet. address: of this server, for people."""
+        self.name = name
         self.member = FleetMember(manager, store, address, times)
         self._store = store
         self._times = times

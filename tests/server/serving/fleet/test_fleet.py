@@ -107,7 +107,7 @@ def server(
         engines: list[RecordingEngine] = []
         settings = Settings(bundles=folder or bundles, answer_timeout_seconds=5)
         manager = DeploymentManager(settings, open_bundle, make_engine)
-        fleet = Fleet(manager, store, address=name, times=TIMES)
+        fleet = Fleet(manager, store, name="shop", address=name, times=TIMES)
         try:
             await manager.start(await fleet.first_version())
             await fleet.start()
