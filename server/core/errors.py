@@ -93,6 +93,7 @@ INVALID_CHANGE = ProblemKind("invalid_change", 422, "The catalog cannot take thi
 TOO_MANY_ITEMS = ProblemKind("too_many_items", 413, "Too many items at once")
 ADMIN_CLOSED = ProblemKind("admin_closed", 403, "Changes over HTTP are not allowed on this server")
 MODEL_NOT_FOUND = ProblemKind("model_not_found", 404, "There is no such model")
+BUNDLE_UNREADABLE = ProblemKind("bundle_unreadable", 409, "The bundle cannot be read")
 ACTIVATION_FAILED = ProblemKind("activation_failed", 409, "The model is not served")
 ACTIVATION_BUSY = ProblemKind("activation_busy", 409, "Another activation is under way")
 ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the catalog")

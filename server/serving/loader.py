@@ -13,6 +13,7 @@ from server.engine.errors import EngineError
 from server.engine.protocol import Engine, RankRequest, normalization
 from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import Deployment
+from server.serving.rollout_log import RolloutLog
 from server.storage.protocol import PathStore
 
 __all__ = ["Loader", "warm_up_check"]
@@ -47,6 +48,7 @@ class Loader:
     open_bundle: opens a bundle by its version.
     make_engine: makes the engine that a bundle's model needs, not started yet.
     paths: where the paths of new items are agreed on; None where this server shares with no other.
+    log: is told how far each version is.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Loader:
         self._open_bundle = open_bundle
         self._make_engine = make_engine
         self.paths: PathStore | None = None
+        self.log = RolloutLog()
 
     async def load(self, version: str, source: LiveCatalog | None = None) -> Deployment:
         """A deployment of this version in an engine of its own, ready.
@@ -68,6 +71,7 @@ class Loader:
         Raises CatalogError, EngineError, StartupError and, where there is a `source`, HistoryUnavailable. If it raises
         or is cancelled, nothing of it is left.
         """
+        self.log.step(version, "loading")
         deployment = await asyncio.to_thread(self._open, version, None)
         # Counting the words of a million items takes as long as an engine's start.
         loading = asyncio.ensure_future(deployment.catalog.load())
@@ -87,6 +91,7 @@ class Loader:
 
         Raises CatalogError and StartupError.
         """
+        self.log.step(version, "loading")
         deployment = await asyncio.to_thread(self._open, version, engine)
         await deployment.catalog.load()
         return deployment
@@ -97,7 +102,9 @@ class Loader:
         Raises EngineError, CatalogError where priors are damaged or `source` took a change which this catalog cannot
         take, and HistoryUnavailable as `Deployment.catch_up`.
         """
+        self.log.step(deployment.version, "checking")
         await warm_up_check(deployment.bundle, deployment.engine, self._settings.engine)
+        self.log.step(deployment.version, "catching_up")
         await deployment.catalog.install_prior()
         if source is not None:
             await deployment.catch_up(source)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
 from catalog.bundle.bundle import Bundle, activate, current_bundle, published_versions
+from catalog.bundle.report import BundleFacts, read_facts
 from server.core.errors import RolloutFailed, RolloutInProgress
 from server.core.settings import EngineSettings, Settings
 from server.core.tasks import Tasks
@@ -15,6 +16,7 @@ from server.retrieval.live_catalog import LiveCatalog
 from server.serving.deployment import make_engine, open_served_bundle
 from server.serving.loader import Loader
 from server.serving.rollout import Rollout, RolloutResult, nothing_to_commit
+from server.serving.rollout_log import RolloutLog
 from server.serving.router import Router, TrafficSplit
 from server.serving.supervisor import Supervisor
 from server.storage.protocol import PathStore
@@ -103,6 +105,15 @@ class DeploymentManager:
     def agree_on_paths(self, store: PathStore) -> None:
         """Have every model's new items get the paths that they have in all servers on this store."""
         self._loader.paths = store
+
+    @property
+    def log(self) -> RolloutLog:
+        """How far versions are that are to be served."""
+        return self._loader.log
+
+    def facts(self, version: str) -> BundleFacts:
+        """What a published bundle says of itself; for threads. Raises BundleError."""
+        return read_facts(self._bundles / version)
 
     def versions(self) -> list[str]:
         """The published bundles, the newest last."""

@@ -72,6 +72,7 @@ class Rollout:
     async def start(self, version: str) -> None:
         """Serve a first version. Raises CatalogError, StartupError and EngineError."""
         self._router.start(RefCounted(await self._loader.load(version)))
+        self._loader.log.end()
 
     async def activate(self, version: str) -> RolloutResult:
         """Serve another version alone, after a restart too. Raises RolloutFailed: then all is as before."""
@@ -85,6 +86,7 @@ class Rollout:
             except (*LOAD_ERRORS, HistoryUnavailable) as error:
                 metrics.ROLLOUT_SECONDS.labels("failed").observe(time.perf_counter() - started)
                 served = self._router.current.version
+                self._loader.log.failed(version, str(error))
                 raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error
             seconds = time.perf_counter() - started
             metrics.ROLLOUT_SECONDS.labels("ok").observe(seconds)
@@ -117,6 +119,8 @@ class Rollout:
                     kept = {version: ref for version, ref in table.others.items() if version in split.weights}
                     self._router.switch(RoutingTable(table.current, split, kept | loaded))
             except LOAD_ERRORS as error:
+                for version in missing:
+                    self._loader.log.failed(version, str(error))
                 raise RolloutFailed(f"requests are shared as before: {error}") from error
             log.info("traffic_split", weights=split.weights)
 
@@ -140,6 +144,8 @@ class Rollout:
                     table = self._router.table
                     self._router.switch(replace(table, others={**table.others, **loaded}))
             except (*LOAD_ERRORS, HistoryUnavailable) as error:
+                for version in missing:
+                    self._loader.log.failed(version, str(error))
                 raise RolloutFailed(str(error)) from error
 
     async def route(self, routing: Routing, keep: Collection[str]) -> None:
@@ -220,8 +226,11 @@ class Rollout:
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         async with self._lock:
-            with gc_deferred():
-                yield
+            try:
+                with gc_deferred():
+                    yield
+            finally:
+                self._loader.log.end()
 
     @asynccontextmanager
     async def _loaded(self, versions: Iterable[str]) -> AsyncIterator[dict[str, DeploymentRef]]:

@@ -431,6 +431,22 @@ def test_a_fleet_has_its_servers():
     assert (fleet.current, fleet.change.waits_for, fleet.members[0].versions) == ("v", ("a:80",), ("v",))
 
 
+def test_a_models_report():
+    measures = {"questions": 40, "values": {"ndcg@10": 0.8}, "intervals": {"ndcg@10": [0.7, 0.9]}}
+    report = {"protocol": "p", "questions": "test", "catalog_size": 3, "beam_width": 5, "exclude_seen": True}
+    manifest = {"created": "c", "engine": "vllm", "method": "gems", "base_model": "b", "identifiers": "semantic"}
+    body = {
+        **{"version": "b/1", "role": None, "weight": None, "failure": {"reason": "no memory", "at": 1}},
+        **{"rollout": {"step": "checking", "since": 2}, "report": report | {"tasks": {"search": {"bm25": measures}}}},
+        **{"manifest": manifest | {"code_sizes": [4, 8], "items": 3}, "golden": None},
+    }
+    server = mock_server(body)
+    found = server.client().model("b/1")
+    assert server.requests[0].url.raw_path == b"/api/admin/models/b%2F1"
+    assert found.report.tasks["search"]["bm25"].intervals == {"ndcg@10": (0.7, 0.9)}
+    assert (found.rollout.step, found.failure.reason, found.manifest.code_sizes) == ("checking", "no memory", (4, 8))
+
+
 def test_keys_are_in_no_repr_and_no_log(caplog):
     minted = {
         "id": "k1",
@@ -469,6 +485,6 @@ def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings
         }
 
     assert methods(Client) == methods(AsyncClient)
-    assert len(methods(Client)) == 44
+    assert len(methods(Client)) == 45
     assert not [name for name, (words, _) in methods(Client).items() if not words]
     assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []

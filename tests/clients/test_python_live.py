@@ -268,6 +268,8 @@ def test_synonyms_are_written_read_and_deleted(shop):
 def test_models_and_their_traffic(shop, user):
     models = shop.models()
     assert (models.current, models.versions, set(models.traffic)) == (FIRST, (FIRST, SECOND), {FIRST})
+    assert shop.model(FIRST).role == "current"
+    assert (shop.model(SECOND).report, shop.model(SECOND).manifest.engine) == (None, "vllm")
     assert set(shop.set_traffic({FIRST: 1, SECOND: 1}).traffic) == {FIRST, SECOND}
     assert {shop.search("tent", user=f"{user}-{i}").model for i in range(20)} == {FIRST, SECOND}
     assert set(shop.clear_traffic().traffic) == {FIRST}

@@ -1,5 +1,6 @@
 """A catalog of 30 items with everything that a bundle has, small enough to be made for every test session."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from catalog.bundle.bundle import Bundle, activate
-from catalog.bundle.golden import GoldenQueries
+from catalog.bundle.golden import GoldenQueries, GoldenQuery
 from catalog.bundle.manifest import Manifest
 from catalog.data.event_weights import EventWeights
 from catalog.data.items import Items
@@ -163,11 +164,28 @@ def make_deployments(settings: Settings, engine: RecordingEngine | None = None) 
 
 
 def publish_names(bundles: Path, *versions: str) -> None:
-    """Folders that look like published bundles, the first one current."""
+    """Folders that look like published bundles, of which there are the manifests; the first one is current."""
     for version in versions:
         (bundles / version).mkdir()
-        (bundles / version / "manifest.json").touch()
+        manifest = make_manifest().model_copy(update={"version": version}).sealed()
+        (bundles / version / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
     activate(bundles, versions[0])
+
+
+def publish_report(bundle: Path) -> None:
+    """An evaluation and golden queries, beside a manifest."""
+    measures = {"ndcg@10": 0.5, "recall@10": 0.75, "questions": 40, "few": True}
+    intervals = {"intervals": {"ndcg@10": [0.4, 0.6]}}
+    rankers = {"model": measures, "guided": measures | {"ndcg@10": 0.8} | intervals, "popularity": measures}
+    report = {
+        **{"protocol": "leave_one_out/full", "questions": "test", "catalog_size": len(NAMES), "beam_width": 20},
+        **{"exclude_seen": True, "tasks": {"search": rankers, "recommendation": {"model": measures}}},
+    }
+    (bundle / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    (bundle / "catalog").mkdir()
+    asked = GoldenQuery(query="tent", history=(), tokens=(1,), ids=(NAMES[0],), leaves=(0,), scores=(-1.0,))
+    golden = GoldenQueries(width=50, normalize="codes", tolerance=0.02, questions=(asked,))
+    golden.save(bundle / "catalog" / "golden.json")
 
 
 def patient_settings(bundles: Path) -> Settings:

@@ -82,6 +82,7 @@ class AsyncClient:
     merge = method(endpoints.merge)
     erase = method(endpoints.erase)
     models = method(endpoints.models)
+    model = method(endpoints.model)
     activate = method(endpoints.activate)
     roll_back = method(endpoints.roll_back)
     set_traffic = method(endpoints.set_traffic)

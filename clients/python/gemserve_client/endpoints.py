@@ -266,6 +266,11 @@ def models() -> Call[responses.Models]:
     return Call("GET", "/admin/models", _reading(responses.Models))
 
 
+def model(version: str) -> Call[responses.Model]:
+    """One bundle: how it was evaluated beside the baselines, and how far it is where it is about to be served."""
+    return Call("GET", f"/admin/models/{_quoted(version, 'version')}", _reading(responses.Model))
+
+
 def activate(version: str) -> Call[responses.Activation]:
     """Serves another bundle; returns when it does, which can take minutes."""
     return _slow("POST", f"/admin/models/{_quoted(version, 'version')}/activate", responses.Activation)

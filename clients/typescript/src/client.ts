@@ -30,6 +30,7 @@ import type {
   KeyLimits,
   Merge,
   MetricsReport,
+  Model,
   Models,
   NewKey,
   QueriesParameters,
@@ -288,6 +289,12 @@ export class GemserveClient {
   /** The published bundles, and which of them answer. */
   async models(options?: CallOptions): Promise<Models> {
     return (await this.#connection.send({ method: "GET", path: "/admin/models" }, options)) as Models;
+  }
+
+  /** One bundle: how it was evaluated beside the baselines, and how far it is where it is about to be served. */
+  async model(version: string, options?: CallOptions): Promise<Model> {
+    const call = { method: "GET", path: path`/admin/models/${idText(version, "version")}` } as const;
+    return (await this.#connection.send(call, options)) as Model;
   }
 
   /** Serves another bundle; answers when it does, which can take minutes. */

@@ -407,6 +407,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/models/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model
+         * @description One bundle: how it was evaluated beside the baselines, and how far it is where it is about to be served.
+         */
+        get: operations["get_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/models/{version}/activate": {
         parameters: {
             query?: never;
@@ -1176,6 +1196,16 @@ export interface components {
              */
             sum: number | null;
         };
+        /** FailureBody */
+        FailureBody: {
+            /** Reason */
+            reason: string;
+            /**
+             * At
+             * @description Unix milliseconds
+             */
+            at: number;
+        };
         /** FleetBody */
         FleetBody: {
             /** Name */
@@ -1266,6 +1296,26 @@ export interface components {
              * @description why it does not serve all that it should; null while it does
              */
             problem: string | null;
+        };
+        /**
+         * GoldenBody
+         * @description What an engine is asked before it answers anybody.
+         */
+        GoldenBody: {
+            /** Queries */
+            queries: number;
+            /**
+             * Width
+             * @description of the beam
+             */
+            width: number;
+            /** Normalize */
+            normalize: string;
+            /**
+             * Tolerance
+             * @description difference of scores that counts as rounding, in nats
+             */
+            tolerance: number;
         };
         /** GroupBody */
         GroupBody: {
@@ -1421,6 +1471,47 @@ export interface components {
              */
             probability: number;
         };
+        /** ManifestBody */
+        ManifestBody: {
+            /**
+             * Created
+             * @description ISO 8601, in UTC
+             */
+            created: string;
+            /** Engine */
+            engine: string;
+            /**
+             * Method
+             * @description that trained it
+             */
+            method: string;
+            /** Base Model */
+            base_model: string;
+            /** Identifiers */
+            identifiers: string;
+            /**
+             * Code Sizes
+             * @description codes of each level of its identifiers
+             */
+            code_sizes: number[];
+            /**
+             * Items
+             * @description that it was published with
+             */
+            items: number;
+            /**
+             * Guided Width
+             * @description beams that a guided search for ten items needs; null: not measured
+             */
+            guided_width: number | null;
+            /**
+             * Warm Start
+             * @description version from which its training went on
+             */
+            warm_start: string | null;
+            /** Code Commit */
+            code_commit: string | null;
+        };
         /** MatchBody */
         MatchBody: {
             /**
@@ -1448,6 +1539,31 @@ export interface components {
              * @description of `categories`, which one; null elsewhere
              */
             index: number | null;
+        };
+        /** MeasuresBody */
+        MeasuresBody: {
+            /**
+             * Questions
+             * @description held out, that were asked
+             */
+            questions: number;
+            /**
+             * Values
+             * @description by measure and cutoff, such as ndcg@10
+             */
+            values: {
+                [key: string]: number;
+            };
+            /**
+             * Intervals
+             * @description of these, at 95%, where they were made
+             */
+            intervals: {
+                [key: string]: [
+                    number,
+                    number
+                ];
+            };
         };
         /** MergedBody */
         MergedBody: {
@@ -1533,6 +1649,30 @@ export interface components {
              * @description to be sent as `Authorization: Bearer …`; it is shown here only
              */
             key: string;
+        };
+        /** ModelBody */
+        ModelBody: {
+            /** Version */
+            version: string;
+            /**
+             * Role
+             * @description whether it answers, alone or by a split of the traffic, or did before; null: none of these
+             */
+            role: ("current" | "sharing" | "previous") | null;
+            /**
+             * Weight
+             * @description in the traffic; null where it does not answer
+             */
+            weight: number | null;
+            /** @description where it is on its way to answering; null where it is on none */
+            rollout: components["schemas"]["RolloutBody"] | null;
+            /** @description why the last try to serve it failed, since the server's start */
+            failure: components["schemas"]["FailureBody"] | null;
+            manifest: components["schemas"]["ManifestBody"];
+            /** @description null where it was published without */
+            report: components["schemas"]["ReportBody"] | null;
+            /** @description golden queries; null where it was published without */
+            golden: components["schemas"]["GoldenBody"] | null;
         };
         /** ModelsBody */
         ModelsBody: {
@@ -1743,6 +1883,31 @@ export interface components {
             /** Reason */
             reason: string;
         };
+        /**
+         * ReportBody
+         * @description The evaluation when it was published.
+         */
+        ReportBody: {
+            /** Protocol */
+            protocol: string;
+            /** Questions */
+            questions: string;
+            /** Catalog Size */
+            catalog_size: number;
+            /** Beam Width */
+            beam_width: number;
+            /** Exclude Seen */
+            exclude_seen: boolean;
+            /**
+             * Tasks
+             * @description by task and ranker: the model alone, the prior alone, guided (both), and the baselines
+             */
+            tasks: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["MeasuresBody"];
+                };
+            };
+        };
         /** RevokedKeyBody */
         RevokedKeyBody: {
             /** Request Id */
@@ -1751,6 +1916,20 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+        };
+        /** RolloutBody */
+        RolloutBody: {
+            /**
+             * Step
+             * @description its engine loads; it is asked the golden queries; changes of items and events are applied
+             * @enum {string}
+             */
+            step: "loading" | "checking" | "catching_up";
+            /**
+             * Since
+             * @description Unix milliseconds
+             */
+            since: number;
         };
         /**
          * ShownItemBody
@@ -7960,6 +8139,181 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 20261121-101500 */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": "20261121-101500",
+                     *       "role": null,
+                     *       "weight": null,
+                     *       "rollout": {
+                     *         "step": "checking",
+                     *         "since": 1764000000000
+                     *       },
+                     *       "failure": null,
+                     *       "manifest": {
+                     *         "created": "2026-11-21T10:15:00+00:00",
+                     *         "engine": "vllm",
+                     *         "method": "gems",
+                     *         "base_model": "small",
+                     *         "identifiers": "semantic",
+                     *         "code_sizes": [
+                     *           16,
+                     *           16,
+                     *           16
+                     *         ],
+                     *         "items": 940,
+                     *         "guided_width": 10,
+                     *         "warm_start": "20261120-190454",
+                     *         "code_commit": null
+                     *       },
+                     *       "report": {
+                     *         "protocol": "leave_one_out/full",
+                     *         "questions": "test",
+                     *         "catalog_size": 940,
+                     *         "beam_width": 50,
+                     *         "exclude_seen": true,
+                     *         "tasks": {
+                     *           "search": {
+                     *             "guided": {
+                     *               "questions": 1030,
+                     *               "values": {
+                     *                 "ndcg@10": 0.664
+                     *               },
+                     *               "intervals": {
+                     *                 "ndcg@10": [
+                     *                   0.641,
+                     *                   0.687
+                     *                 ]
+                     *               }
+                     *             },
+                     *             "bm25": {
+                     *               "questions": 1030,
+                     *               "values": {
+                     *                 "ndcg@10": 0.601
+                     *               },
+                     *               "intervals": {
+                     *                 "ndcg@10": [
+                     *                   0.577,
+                     *                   0.625
+                     *                 ]
+                     *               }
+                     *             }
+                     *           }
+                     *         }
+                     *       },
+                     *       "golden": {
+                     *         "queries": 8,
+                     *         "width": 50,
+                     *         "normalize": "codes",
+                     *         "tolerance": 0.02
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ModelBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

@@ -36,6 +36,7 @@ export type History = JsonAnswer<paths["/users/{user}/history"]["get"]>;
 export type Merge = JsonAnswer<paths["/users/{user}/merge"]["post"]>;
 export type Erasure = JsonAnswer<paths["/users/{user}"]["delete"]>;
 export type Models = JsonAnswer<paths["/admin/models"]["get"]>;
+export type Model = JsonAnswer<paths["/admin/models/{version}"]["get"]>;
 export type Activation = JsonAnswer<paths["/admin/models/rollback"]["post"]>;
 export type Fleet = JsonAnswer<paths["/admin/fleet"]["get"]>;
 export type Traffic = JsonAnswer<paths["/admin/traffic"]["put"]>;

@@ -159,6 +159,7 @@ test("synonyms are written, read and deleted", async () => {
 test("models and their traffic", async () => {
   const models = await shop.models();
   assert.deepEqual([models.current, models.versions], [FIRST, [FIRST, SECOND]]);
+  assert.deepEqual([(await shop.model(FIRST)).role, (await shop.model(SECOND)).manifest.engine], ["current", "vllm"]);
   assert.deepEqual(Object.keys((await shop.setTraffic({ [FIRST]: 1, [SECOND]: 1 })).traffic).sort(), [FIRST, SECOND]);
   assert.deepEqual(Object.keys((await shop.clearTraffic()).traffic), [FIRST]);
   assert.equal((await shop.activate(SECOND)).previous, FIRST);

@@ -13,7 +13,7 @@ from tests.support.http_shop import Shop
 from tests.support.small_shop import publish_names
 
 PLAIN = {"Accept-Encoding": "identity"}
-VALUES = {"item_id": "item-9", "user": "ada", "set_id": "tents"}
+VALUES = {"item_id": "item-9", "user": "ada", "set_id": "tents", "version": "2025-11-20-a"}
 QUERIES = {"/search": "?q=tent", "/recommend": "?user=ada"}
 OF_FLEETS = {"/admin/fleet"}
 """Which this server, in no fleet, refuses."""
