@@ -98,15 +98,57 @@ def test_a_model_is_activated_after_a_question_and_taken_back(
     publish_names(tmp_path, older, newer)
     with served(admin_settings.model_copy(update={"bundles": tmp_path})) as shop:
         page = opened(chromium_driver, shop.url)
-        current = page.one("#models tr:has(.button) th").text
-        page.click("#models td .button")
+        current = page.one("#models tr:has(.activate) th").text
+        page.click("#models .activate")
         assert current in page.text("#confirm-heading")
         page.click("dialog[open] [data-close]")
         page.wait(lambda: not page.all("dialog[open]"))
         assert not page.all("#rollback")
-        page.click("#models td .button")
+        page.click("#models .activate")
         page.click("#confirm")
         page.wait(lambda: page.all("#rollback"))
         page.click("#rollback")
         page.click("#confirm")
         page.wait(lambda: current in page.text("#rollback"))
+
+
+def test_checks_of_a_server_that_is_not_ready_are_shown(chromium_driver, admin_settings: Settings) -> None:
+    with served(admin_settings) as shop:
+        page = opened(chromium_driver, shop.url)
+        page.script(
+            "const fetched = window.fetch;"
+            "const body = JSON.stringify({detail: 'no engine', checks: {engine: 'it died'}});"
+            "window.fetch = (address, options) => address.endsWith('/health/ready')"
+            " ? Promise.resolve(new Response(body, {status: 503})) : fetched(address, options)"
+        )
+        page.click("#reload")
+        page.wait(lambda: "not ready: no engine" in page.text("#health"))
+        assert "it died" in page.text("#health")
+
+
+HELD_BACK = """
+const fetched = window.fetch;
+window.fetch = async (address, options) => {
+  const response = await fetched(address, options);
+  if (address.includes("/admin/audit")) await new Promise((go) => { window.release = go; });
+  return response;
+};
+"""
+
+
+def test_who_has_given_no_key_is_not_asked_again_by_a_section_that_comes_later(
+    chromium_driver, settings: Settings, tmp_path: Path
+) -> None:
+    keys, _ = key_in(tmp_path, "admin")
+    held = chromium_driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HELD_BACK})
+    try:
+        with served(settings.model_copy(update={"keys": keys})) as shop:
+            page = opened(chromium_driver, shop.url)
+            page.wait(lambda: page.script("return window.release !== undefined"))
+            page.close_dialog()
+            page.wait(lambda: page.all("#models [role=alert]"))
+            page.script("window.release()")
+            page.wait(lambda: page.all("#audit [role=alert]"))
+            assert not page.all("dialog[open]")
+    finally:
+        chromium_driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", held)

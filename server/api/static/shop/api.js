@@ -6,7 +6,7 @@ const KEY = "gemserve.key";
 export class ApiProblem extends Error {
   /**
    * @param {number} status
-   * @param {{code?: string, title?: string, detail?: string, position?: number, length?: number}} body
+   * @param {{code?: string, title?: string, detail?: string, position?: number, length?: number, checks?: Record<string, string>}} body
    */
   constructor(status, body) {
     super(body.detail ?? body.title ?? `the server answered ${status}`);
@@ -15,6 +15,7 @@ export class ApiProblem extends Error {
     this.title = body.title ?? "The server could not answer";
     this.position = body.position;
     this.length = body.length;
+    this.checks = body.checks;
   }
 }
 
@@ -27,8 +28,9 @@ export class Unreachable extends Error {
 }
 
 export class Api {
-  /** @type {Promise<string | null> | null} */
+  /** @type {Promise<boolean> | null} */
   #asking = null;
+  #asked = 0; // how often a person has answered the question for a key, with one or without
 
   /**
    * @param {object} hooks
@@ -106,17 +108,32 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} address
-   * @param {{body?: unknown, signal?: AbortSignal}} [options]
+   * @param {Options} [options]
    * @returns {Promise<any>}
    */
   async request(method, address, options = {}) {
+    return (await this.#respond(method, address, options)).json();
+  }
+
+  /**
+   * Sends lines of JSON, and reads those that are answered while they come.
+   * @param {string} address
+   * @param {string} lines
+   * @returns {AsyncGenerator<any>}
+   */
+  async *stream(address, lines) {
+    const response = await this.#respond("POST", address, { lines });
+    const decoder = new TextDecoder();
+    let rest = "";
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     for (;;) {
-      const key = sessionStorage.getItem(KEY);
-      const response = await send(method, address, key, options);
-      if (response.ok) return response.json();
-      const problem = new ApiProblem(response.status, await response.json().catch(() => ({})));
-      // Another request may have been given a key while this one was under way: then that one is tried first.
-      if (response.status !== 401 || (sessionStorage.getItem(KEY) === key && !(await this.#newKey(problem)))) throw problem;
+      const { done, value } = await reader.read().catch(() => {
+        throw new Unreachable();
+      });
+      const found = (rest + decoder.decode(value, { stream: !done })).split("\n");
+      rest = done ? "" : /** @type {string} */ (found.pop());
+      yield* found.filter((line) => line !== "").map((line) => JSON.parse(line));
+      if (done) return;
     }
   }
 
@@ -125,29 +142,51 @@ export class Api {
     sessionStorage.removeItem(KEY);
   }
 
+  /**
+   * A successful response. A refusal that a person has been asked about since the request went out is not asked again.
+   * @param {string} method
+   * @param {string} address
+   * @param {Options} options
+   */
+  async #respond(method, address, options) {
+    for (;;) {
+      const [key, asked] = [sessionStorage.getItem(KEY), this.#asked];
+      const response = await send(method, address, key, options);
+      if (response.ok) return response;
+      const problem = new ApiProblem(response.status, await response.json().catch(() => ({})));
+      if (response.status !== 401) throw problem;
+      if (sessionStorage.getItem(KEY) !== key) continue;
+      if (asked !== this.#asked || !(await this.#newKey(problem))) throw problem;
+    }
+  }
+
   /** Asks once, however many requests are refused at the same time. @param {ApiProblem} problem */
-  async #newKey(problem) {
-    this.#asking ??= this.#askForKey(problem).finally(() => {
+  #newKey(problem) {
+    this.#asking ??= this.#askForKey(problem).then((key) => {
+      if (key !== null) sessionStorage.setItem(KEY, key);
+      this.#asked += 1;
       this.#asking = null;
+      return key !== null;
     });
-    const key = await this.#asking;
-    if (key !== null) sessionStorage.setItem(KEY, key);
-    return key !== null;
+    return this.#asking;
   }
 }
+
+/** @typedef {{body?: unknown, lines?: string, signal?: AbortSignal}} Options  lines: of JSON, in place of a body */
 
 /**
  * @param {string} method
  * @param {string} address  as the API has it; asked for beside this page, which may lie under a proxy's prefix
  * @param {string | null} key
- * @param {{body?: unknown, signal?: AbortSignal}} options
+ * @param {Options} options
  */
-async function send(method, address, key, { body, signal }) {
+async function send(method, address, key, { body, lines, signal }) {
   const headers = new Headers({ Accept: "application/json" });
   if (key !== null) headers.set("Authorization", `Bearer ${key}`);
-  if (body !== undefined) headers.set("Content-Type", "application/json");
+  const content = body === undefined ? lines : JSON.stringify(body);
+  if (content !== undefined) headers.set("Content-Type", body === undefined ? "application/x-ndjson" : "application/json");
   try {
-    return await fetch(`.${address}`, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    return await fetch(`.${address}`, { method, headers, signal, body: content });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unreachable();

@@ -37,7 +37,7 @@ const api = new Api({
     latency.add(timing);
     facets.show(timing.answer);
   },
-  askForKey: keyQuestion(),
+  askForKey: keyQuestion("This server asks for a key"),
 });
 const filters = new Filters({ store, api, refinements, onNumbers: startSort(store) });
 const history = new History({ store, api, onOpen: (visit) => view.openVisit(visit) });

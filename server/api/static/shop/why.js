@@ -51,7 +51,7 @@ export class Why {
 }
 
 /** @param {import("./types.js").Item | undefined} item */
-function explained(item) {
+export function explained(item) {
   if (!item?.explanation) return [element("p", {}, "This item has left the catalog since.")];
   const { levels, history_effect: effect, shares } = item.explanation;
   return [

@@ -5,15 +5,29 @@ import { byId } from "../element.js";
 import { keyQuestion } from "../key.js";
 import { startOffline } from "../notice.js";
 import { startTheme } from "../theme.js";
+import { showAnalytics } from "./analytics.js";
+import { showAudit } from "./audit.js";
 import { showHealth } from "./health.js";
+import { showImport } from "./import.js";
+import { showLookup } from "./lookup.js";
 import { showModels } from "./models.js";
 import { fill } from "./section.js";
+import { showTraffic } from "./traffic.js";
 
-const api = new Api({ onAnswer: () => undefined, askForKey: keyQuestion() });
+const api = new Api({ onAnswer: () => undefined, askForKey: keyQuestion("This server asks for a key of scope admin") });
+/** @type {[string, Parameters<typeof fill>[2]][]} what each section shows, in the order of the page */
+const SECTIONS = [
+  ["health", showHealth],
+  ["models", showModels],
+  ["traffic", showTraffic],
+  ["analytics", showAnalytics],
+  ["lookup", showLookup],
+  ["import", showImport],
+  ["audit", showAudit],
+];
 
 function load() {
-  fill(byId("health"), api, showHealth);
-  fill(byId("models"), api, showModels);
+  for (const [id, show] of SECTIONS) fill(byId(id), api, show);
 }
 
 startTheme();

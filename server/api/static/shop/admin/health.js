@@ -22,9 +22,9 @@ export async function showHealth(api) {
 async function readiness(api) {
   try {
     const { status, checks } = await api.request("GET", "/health/ready");
-    return { status, checks: /** @type {[string, string][]} */ (Object.entries(checks)) };
+    return { status, checks: Object.entries(checks) };
   } catch (error) {
     if (!(error instanceof ApiProblem) || error.status !== 503) throw error;
-    return { status: `not ready: ${error.message}`, checks: [] };
+    return { status: `not ready: ${error.message}`, checks: Object.entries(error.checks ?? {}) };
   }
 }
