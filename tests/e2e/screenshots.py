@@ -1,6 +1,6 @@
 """Takes the pictures of the README from a server of the bundled store, as a new visitor of it:
 
-    make serve
+    make serve ADMIN=open
     python -m tests.e2e.screenshots docs/pictures --server http://127.0.0.1:8000
 
 The page takes Inter where it is installed (`apt-get install fonts-inter`), else the system's own typeface.
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.folder.mkdir(parents=True, exist_ok=True)
     with chromium() as driver:
         take(Page(driver, chosen.server), chosen.folder)
+        take_admin(Page(driver, chosen.server), chosen.folder)
     return 0
 
 
@@ -66,6 +67,19 @@ def take(page: Page, folder: Path) -> None:
     page.script("scrollTo(0, 0)")
     settle(page, "#results")
     save(page, folder / "page-phone.png")
+
+
+def take_admin(page: Page, folder: Path) -> None:
+    """The page of administrators, with the report of the newest model, where the server opens it to everybody."""
+    page.resize(*SIDE)
+    page.prefer("light")
+    page.driver.get(page.url + "/admin")
+    page.wait(lambda: page.all("#models table") and page.all("#analytics .chart, #analytics .quiet"))
+    page.click("#models tbody .button")
+    page.wait(lambda: page.all("#model-report table, #model-report .quiet"))
+    page.resize(SIDE[0], page.script("return document.getElementById('lookup').parentElement.offsetTop"))
+    page.script("scrollTo(0, 0)")
+    save(page, folder / "admin.png")
 
 
 def look(page: Page, query: str) -> None:
