@@ -12,6 +12,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import TypeAlias
 
@@ -129,15 +130,30 @@ def best_items(
 ) -> list[SuggestedItem]:
     """The most popular of some items, but those whose title begins with what was typed in front, and behind these those
     of whose title a word does. For threads."""
-    row_C = np.flatnonzero(wanted_N)
-    order = np.argsort(-popularity(row_C), kind="stable")[:MAX_NEAREST]
+    leaf_K = _most_popular(np.flatnonzero(wanted_N), popularity)
     beginning = key_of(typed)
+    if not beginning:
+        return [SuggestedItem(leaf, 0, 0) for leaf in leaf_K[:most].tolist()]
     ranked = []
-    for place, leaf in enumerate(row_C[order].tolist()):
-        start, end = _typed_in(titles(leaf), beginning)
-        ranked.append((beginning != "" and start > 0, beginning != "" and end == 0, place, leaf, start, end))
-    ranked.sort(key=lambda one: (one[1], one[0], one[2]))
-    return [SuggestedItem(leaf, start, end) for _, _, _, leaf, start, end in ranked[:most]]
+    for place, leaf in enumerate(leaf_K.tolist()):
+        start = _typed_from(titles(leaf), beginning)
+        ranked.append((start is None, start != 0, place, leaf, start))
+    ranked.sort()
+    return [
+        SuggestedItem(leaf, 0, 0)
+        if start is None
+        else SuggestedItem(leaf, start, _end_of(titles(leaf), start, beginning))
+        for _, _, _, leaf, start in ranked[:most]
+    ]
+
+
+def _most_popular(leaf_C: NDArray[np.int64], popularity: Popularity) -> NDArray[np.int64]:
+    """The MAX_NEAREST most popular of some leaves, int64 [K], the first where they are equal."""
+    popularity_C = popularity(leaf_C)
+    if len(leaf_C) > MAX_NEAREST:
+        least = np.partition(popularity_C, -MAX_NEAREST)[-MAX_NEAREST]
+        leaf_C, popularity_C = leaf_C[popularity_C >= least], popularity_C[popularity_C >= least]
+    return leaf_C[np.argsort(-popularity_C, kind="stable")[:MAX_NEAREST]]
 
 
 def _beginnings(values: Iterable[str]) -> Iterator[Beginning]:
@@ -155,13 +171,20 @@ def _begun(beginnings: Sequence[Beginning], beginning: str) -> list[tuple[int, i
     return [*found.items()]
 
 
-def _typed_in(title: str, beginning: str) -> tuple[int, int]:
-    """What of a title was typed: from the beginning of a word on; 0 and 0 where nothing was."""
-    if beginning:
-        for word in words_in(title):
-            if key_of(title[word.start :]).startswith(beginning):
-                return word.start, _end_of(title, word.start, beginning)
-    return 0, 0
+def _typed_from(title: str, beginning: str) -> int | None:
+    """Where the first word of a title is from which on it begins with what was typed; None where there is none."""
+    key = _key_of_title(title)
+    if beginning not in key:
+        return None
+    starts = (word.start for word in words_in(title))
+    if key.startswith(beginning):
+        return next(starts)
+    return next((start for start in starts if key_of(title[start:]).startswith(beginning)), None)
+
+
+@lru_cache(maxsize=20_000)  # some 5 MB: the popular ones come again and again
+def _key_of_title(title: str) -> str:
+    return key_of(title)
 
 
 def _end_of(text: str, start: int, beginning: str) -> int:

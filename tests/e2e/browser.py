@@ -104,8 +104,9 @@ class Page:
         return self.script("return JSON.parse(localStorage.getItem('gemserve.person')).id")
 
     def search(self, text: str) -> None:
-        """Types it in place of what stands there and waits for its results."""
+        """Types it in place of what stands there, sends it off, as suggestions would lie over results, and waits."""
         self.type(text)
+        self.press(Keys.ENTER)
         self.wait(lambda: self.text("#results-heading") == f"Results for “{text}”" and self.is_settled("#results"))
 
     def type(self, text: str) -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.snapshot import Snapshot
+from catalog.suggestions import TypedQueries, TypedQuery
 from server.core.settings import Settings
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import Ranking, RankRequest
@@ -16,6 +17,8 @@ from tests.support.small_shop import CODES_NL, NAMES, RecordingEngine, ShopBundl
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
 UNTITLED, HOSTILE_ITEM, ENDLESS = NAMES[0], NAMES[2], NAMES[3]
 KINDS = ("Tents", "Lamps", "Ropes")
+TYPED = ("tent poles", "tents for two", "rope ladder")
+"""What many people have searched for."""
 
 
 def item_table() -> pa.Table:
@@ -50,6 +53,8 @@ class BreakableEngine(RecordingEngine):
 class BrowserShop(ShopBundle):
     def __post_init__(self) -> None:
         super().__post_init__()
+        typed = [TypedQuery(text=text, people=9 - place, weight=9 - place, last=0) for place, text in enumerate(TYPED)]
+        self.typed_queries = TypedQueries(queries=tuple(typed))
         self.items = Items(item_table())
         self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
 

@@ -18,6 +18,8 @@ def test_keys_alone_reach_search_results_an_item_and_back(page: Page) -> None:
     page.press("tent")
     page.wait(lambda: page.is_settled("#results") and len(page.ids("#results")) == 12)
     titles = page.titles("#results")
+    page.one("#suggestions")
+    page.press(Keys.ESCAPE)
     page.press(Keys.ARROW_DOWN)
     assert page.focused().strip() == titles[0]
     page.press(Keys.ARROW_RIGHT)

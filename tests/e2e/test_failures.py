@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 def test_a_failure_is_told_and_can_be_tried_again(page: Page, shop: ServedShop) -> None:
     shop.engine.broken = True
     page.type("tent")
+    page.press(Keys.ENTER)
     alert = page.one("#results .message[role=alert]")
     assert "The model cannot answer right now" in alert.text
     shop.engine.broken = False
@@ -31,6 +32,7 @@ def test_a_lost_network_is_told_and_repaired_by_itself(page: Page) -> None:
         page.go_offline(offline=True)
         assert "You are offline" in page.text("#offline")
         page.type("tent")
+        page.press(Keys.ENTER)
         assert "No connection" in page.text("#results .message[role=alert]")
     finally:
         page.go_offline(offline=False)

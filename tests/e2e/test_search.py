@@ -39,7 +39,9 @@ def test_an_older_answer_never_overwrites_a_newer_one(page: Page, shop: ServedSh
 
 def test_fast_typing_asks_for_the_last_text_only(page: Page, shop: ServedShop) -> None:
     shop.engine.requests.clear()
-    page.search("a very long question")
+    page.type("a very long question")
+    page.wait(lambda: page.text("#results-heading") == "Results for “a very long question”")
+    page.wait(lambda: page.is_settled("#results"))
     assert page.ids("#results") == asked(page, "/search", q="a very long question")
     assert "q=a+very+long+question" in page.driver.current_url
 

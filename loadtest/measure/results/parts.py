@@ -203,6 +203,7 @@ PARTS: tuple[Part, ...] = (
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
     _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
     _alone("facets", "-m", "loadtest.facets", "--items", "10000,100000", code="loadtest/facets.py"),
+    _alone("suggest", "-m", "loadtest.suggest", "--items", "2000,100000", code="loadtest/suggest.py"),
     _guided(),
     *(
         _loaded(

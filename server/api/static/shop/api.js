@@ -73,6 +73,16 @@ export class Api {
     return this.#timed(`/items/${encodeURIComponent(id)}/similar?k=${k}`);
   }
 
+  /**
+   * For what has been typed so far.
+   * @param {{q: string, k: number, filter: string}} question
+   * @param {AbortSignal} signal
+   * @returns {Promise<import("./types.js").Suggestions>}
+   */
+  suggest(question, signal) {
+    return this.request("GET", `/suggest?${parameters(question)}`, { signal });
+  }
+
   /** @param {string} id @returns {Promise<import("./types.js").Item>} */
   item(id) {
     return this.request("GET", `/items/${encodeURIComponent(id)}`);

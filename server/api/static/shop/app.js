@@ -17,6 +17,7 @@ import { startSearch } from "./search.js";
 import { startShelf } from "./shelf.js";
 import { startSort } from "./sort.js";
 import { createStore } from "./store.js";
+import { startSuggestions } from "./suggestions.js";
 import { startTheme } from "./theme.js";
 import { Why } from "./why.js";
 
@@ -66,3 +67,4 @@ async function afterFirstShelf() {
 
 startShelf({ store, api, onShown: afterFirstShelf, onClear: filters.clear, onOpen: view.open, onWhy: why.open });
 startSearch({ store, api, onClear: filters.clear, onOpen: view.open, onWhy: why.open });
+startSuggestions({ store, api, refinements, onOpen: view.open });

@@ -5,7 +5,7 @@ import { byId } from "./element.js";
 export function startKeyboard() {
   document.addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return; // an arrow may have gone among suggestions
     if (event.key === "/" && !target.matches("input, textarea") && !target.closest("dialog")) {
       event.preventDefault();
       byId("query").focus();

@@ -50,6 +50,10 @@
  * @property {"all" | "some" | "none" | null} [fit]  how well the catalog fits a guided search
  * @property {Understanding | null} [understood]  what was read beyond words
  *
+ * @typedef {{text: string, start: number}} SuggestedQuery  from start on, in code points, it completes what was typed
+ * @typedef {{column: string, value: string, count: number, start: number, end: number}} SuggestedValue  start to end was typed
+ * @typedef {{queries: SuggestedQuery[], categories: SuggestedValue[], items: (Item & {start: number, end: number})[]}} Suggestions
+ *
  * @typedef {object} Question  parameters of /search (with q) or /recommend (without)
  * @property {string} [q]
  * @property {string} [user]
