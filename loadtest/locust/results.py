@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from loadtest.locust.oracle.checks import Fault
+from loadtest.locust.oracle.fault import Fault
 
 __all__ = ["Counts", "Results", "Sample", "Verdict", "classify"]
 

@@ -9,6 +9,7 @@ from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from server.serving.traffic_sync import TrafficSync
+from server.storage.protocol import EventLog
 from tests.support.memory_answers import MemoryAnswers
 from tests.support.memory_audit_log import MemoryAuditLog
 from tests.support.memory_changes import MemoryChanges
@@ -27,7 +28,7 @@ def create_memory_app(
     synonyms: MemorySynonyms | None = None,
     answers: MemoryAnswers | None = None,
     audit_log: MemoryAuditLog | None = None,
-    log: MemoryLog | None = None,
+    log: EventLog | None = None,
     **options: Any,
 ) -> FastAPI:
     """options: further ones of `create_app`."""

@@ -1,24 +1,28 @@
 """The checks of an answer against the expected catalog and the expected histories."""
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from catalog.text.prompts import Task
-from loadtest.locust.oracle.expected_catalog import ExpectedCatalog, Interval
+from loadtest.locust.oracle.expected_catalog import Allowed, ExpectedCatalog, Interval
 from loadtest.locust.oracle.expected_history import ExpectedHistories, SentEvent
 from loadtest.locust.oracle.expected_prior import ExpectedPrior
+from loadtest.locust.oracle.facet_checks import check_facets, surely_matches
+from loadtest.locust.oracle.fault import Fault
 from loadtest.locust.oracle.filter_cases import ItemRecord
+from loadtest.locust.oracle.order_checks import check_left_out, check_order
 from loadtest.locust.oracle.query import Query
 
-__all__ = ["Fault", "check_answer", "check_history", "check_item", "check_receipt"]
+__all__ = ["check_answer", "check_history", "check_item", "check_receipt"]
 
 REASON_CODES = {
     "search": {"query", "query_and_history"},
     "recommend": {"history", "general"},
     "similar": {"similar"},
+    "browse": {"general"},
 }
 """Codes that the reason of an answer's item may have, by the kind of query."""
 TOLERANCE_OF_SHARES = 1e-3
@@ -27,18 +31,6 @@ ALWAYS_SHOWN = {"id"}
 ROUNDING = 1e-3
 ITEMS_WITH_CURSOR = 100
 """Items on all pages together up to which a full page must have a cursor: it still fits into a URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong with an answer.
-
-    rule: the rule that it breaks, in one or two words, by which faults are counted.
-    detail: what was answered and what was expected.
-    """
-
-    rule: str
-    detail: str
 
 
 def check_answer(
@@ -54,12 +46,15 @@ def check_answer(
     prior: what guides the server's searches; None where its bundle has no priors.
     """
     items = body["items"]
-    faults = [*_check_list(query, items), *_check_page(query, body)]
+    faults = [*_check_list(query, items), *_check_relevances(query, items), *_check_page(query, body)]
     for item in items:
         faults += [*_check_shown(query, item, during, catalog), *_check_matched(item)]
     seen, possibly_seen = _seen(query, during, histories, degraded=body["degraded"])
     faults += [Fault("seen", f"{item['id']} was in the history and is shown") for item in items if item["id"] in seen]
-    faults += _check_count(query, items, during, catalog, seen, possibly_seen)
+    if query.counted:
+        faults += _check_counted(query, body, during, catalog, seen, possibly_seen)
+    if not (query.kind == "search" and query.sort_by and body["total_is"] == "matching"):  # it shows what matches only
+        faults += _check_count(query, items, during, catalog, seen, possibly_seen)
     guided = prior is not None and query.guidance is not False
     if body["degraded"] and not query.stored_histories and not guided:
         faults.append(Fault("degraded", "degraded, though no history was to be read and nothing guides the search"))
@@ -125,8 +120,10 @@ def _check_list(query: Query, items: list[ItemRecord]) -> Iterator[Fault]:
         yield Fault("page", f"on a page before already: {sorted(overlap)}")
     if query.candidates is not None and not set(ids) <= set(query.candidates):
         yield Fault("candidates", f"not among the candidates: {sorted(set(ids) - set(query.candidates))}")
-    if any(first["score"] < second["score"] for first, second in pairwise(items)):
-        yield Fault("order", f"the scores rise: {[item['score'] for item in items]}")
+    yield from check_order(query, items)
+
+
+def _check_relevances(query: Query, items: list[ItemRecord]) -> Iterator[Fault]:
     relevances = [item["relevance"] for item in items]
     if all(relevance is None for relevance in relevances):
         return  # the bundle has not learned it
@@ -135,7 +132,7 @@ def _check_list(query: Query, items: list[ItemRecord]) -> Iterator[Fault]:
         return
     if not all(0 <= relevance <= 1 for relevance in relevances):
         yield Fault("relevance", f"not from 0 to 1: {relevances}")
-    if any(first < second for first, second in pairwise(relevances)):
+    if not query.sort_by and any(first < second for first, second in pairwise(relevances)):
         yield Fault("relevance", f"it rises while the scores fall: {relevances}")
 
 
@@ -246,6 +243,31 @@ def _check_count(
     if not min(query.k, least) <= len(items) <= min(query.k, most):
         bounds = f"{min(query.k, least)} to {min(query.k, most)}"
         yield Fault("count", f"{len(items)} items, {bounds} may be shown of {query.parameters()}")
+
+
+def _check_counted(
+    query: Query,
+    body: dict[str, Any],
+    during: Interval,
+    catalog: ExpectedCatalog,
+    seen: set[str],
+    possibly_seen: set[str],
+) -> Iterator[Fault]:
+    """The faults of counts and of an order by columns, which take all items that the query allows."""
+
+    @functools.cache
+    def allowed_by(column: str | None) -> list[Allowed]:
+        case = query.filter if column is None or query.filter is None else query.filter.without(column)
+        bounds = {"excluded": seen, "possibly_excluded": possibly_seen}
+        return catalog.allowed(during, case, **bounds, candidates=query.candidates)
+
+    items, total = body["items"], body["total"]
+    yield from check_facets(query, body, allowed_by)
+    if body["total_is"] == "answer" or not query.sort_by:
+        return
+    if not min(query.k, total - len(query.shown)) <= len(items) <= min(query.k, total):
+        yield Fault("count", f"{len(items)} of {total} items that are sorted, after {len(query.shown)}")
+    yield from check_left_out(query, items, allowed_by(None), lambda record: surely_matches(query, body, record))
 
 
 def _check_reasons(query: Query, items: list[ItemRecord], histories: ExpectedHistories) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ in either state, so an answer is checked against every state that may have held 
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from loadtest.locust.oracle.filter_cases import FilterCase, ItemRecord
 
-__all__ = ["Edit", "ExpectedCatalog", "Interval", "read_records"]
+__all__ = ["Allowed", "Edit", "ExpectedCatalog", "Interval", "read_records"]
 
 
 def read_records(file: Path) -> list[ItemRecord]:
@@ -44,6 +44,19 @@ class Edit:
     record: ItemRecord | None
     since: float
     until: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An item that a query may show.
+
+    records: its states in which it may be shown, of those that may have held.
+    surely: whether nothing may have kept it away.
+    """
+
+    item_id: str
+    records: Sequence[ItemRecord]
+    surely: bool
 
 
 class ExpectedCatalog:
@@ -125,6 +138,27 @@ class ExpectedCatalog:
             least += all(shown) and item_id not in excluded | possibly_excluded
             most += any(shown) and item_id not in excluded
         return least, most
+
+    def allowed(
+        self,
+        during: Interval,
+        filter_case: FilterCase | None,
+        *,
+        excluded: set[str],
+        possibly_excluded: set[str],
+        candidates: Iterable[str] | None = None,
+    ) -> list[Allowed]:
+        """The items that a query may show. The parameters are those of `count_bounds`."""
+        among = None if candidates is None else set(candidates)
+        found = []
+        for item_id in [*self._fixed(filter_case), *self._edits]:
+            if item_id not in excluded and (among is None or item_id in among):
+                states = self.states(item_id, during)
+                records = [one for one in states if one is not None and _may_be_shown(one, filter_case)]
+                surely = len(records) == len(states) and item_id not in possibly_excluded
+                if records:
+                    found.append(Allowed(item_id, records, surely))
+        return found
 
     def _fixed(self, filter_case: FilterCase | None) -> set[str]:
         """Items that were never edited and may be shown."""

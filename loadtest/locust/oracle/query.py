@@ -13,18 +13,21 @@ EVERY_TYPE = ("view", "click", "cart", "purchase", "rating")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A search, a recommendation, or a request for similar items.
+    """A search, a recommendation, a request for similar items, or a look at everything.
 
     q: the words of a search.
     history: item ids that the query itself brings, in place of a stored history.
     item: the item that others should be similar to.
     exclude_seen: whether all items of the history are left out, or the types of events whose items are.
+    sort_by: columns and whether the greatest come first, the first counts most; none for the order of relevance.
+    facets: columns whose values are counted.
+    disjunctive: whether a column is counted without the filter's conditions on it alone.
     shown: ids of the items on the pages before.
     guidance: False for the model alone, None for what the server does unasked.
     stored_histories: the user and the session whose stored histories the server reads.
     """
 
-    kind: Literal["search", "recommend", "similar"]
+    kind: Literal["search", "recommend", "similar", "browse"]
     k: int = 10
     q: str | None = None
     user: str | None = None
@@ -37,6 +40,9 @@ class Query:
     fields: tuple[str, ...] | None = None
     explain: bool = False
     guidance: bool | None = None
+    sort_by: tuple[tuple[str, bool], ...] = ()
+    facets: tuple[str, ...] = ()
+    disjunctive: bool = False
     shown: tuple[str, ...] = ()
     cursor: str | None = None
     timeout_ms: int | None = None
@@ -53,6 +59,11 @@ class Query:
             return self.exclude_seen
         return EVERY_TYPE if self.exclude_seen else ()
 
+    @property
+    def counted(self) -> bool:
+        """Whether the answer says how many items there are."""
+        return bool(self.sort_by or self.facets)
+
     def parameters(self) -> dict[str, Any]:
         """The parameters of a GET, or the fields of a POST's body."""
         given: dict[str, Any] = {
@@ -66,8 +77,12 @@ class Query:
             "cursor": self.cursor,
             "timeout_ms": self.timeout_ms,
             "guidance": self.guidance,
+            "sort_by": ",".join(f"{name}:{'desc' if falls else 'asc'}" for name, falls in self.sort_by) or None,
+            "facets": list(self.facets) or None,
+            "disjunctive_facets": (self.disjunctive and bool(self.facets)) or None,
+            "total": self.counted or None,
         }
-        if self.kind != "similar":
+        if self.kind in {"search", "recommend"}:
             seen = self.exclude_seen
             given["exclude_seen"] = ",".join(seen) if isinstance(seen, tuple) else seen
         if self.explain:

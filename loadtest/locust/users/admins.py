@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from locust.env import Environment
 
-from loadtest.locust.oracle.checks import Fault
 from loadtest.locust.oracle.expected_catalog import Interval
+from loadtest.locust.oracle.fault import Fault
 from loadtest.locust.oracle.filter_cases import ItemRecord
 from loadtest.locust.oracle.query import Query
 from loadtest.locust.users.base import Reply, ShopUser

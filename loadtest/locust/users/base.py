@@ -14,9 +14,11 @@ from urllib.parse import quote, urlencode
 from locust import FastHttpUser, task
 from locust.env import Environment
 
-from loadtest.locust.oracle.checks import Fault, check_answer, check_history, check_item, check_receipt
+from loadtest.locust.oracle.checks import check_answer, check_history, check_item, check_receipt
 from loadtest.locust.oracle.expected_catalog import Interval
+from loadtest.locust.oracle.fault import Fault
 from loadtest.locust.oracle.query import Query
+from loadtest.locust.oracle.suggestion_checks import check_suggestions
 from loadtest.locust.results import Sample, Verdict, classify
 from loadtest.locust.scenario import Scenario
 
@@ -26,7 +28,11 @@ LOOKING, TYPING = 1.0, 0.2
 """Pauses to look at an answer and to type, in parts of the think time."""
 HISTORY_LIMIT = 50
 PAGES = 3
-ROUTES = {"search": "/search", "recommend": "/recommend", "similar": "/items/{item_id}/similar"}
+SUGGESTIONS = 20
+"""So many that all of this run's own queries are among them."""
+LISTS = {"fields", "facets"}
+"""Parameters whose values stand between commas in a URL."""
+ROUTES = {"search": "/search", "recommend": "/recommend", "similar": "/items/{item_id}/similar", "browse": "/items"}
 UNREADABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 
 
@@ -136,7 +142,7 @@ class ShopUser(FastHttpUser):
 
     def scroll(self, query: Query, pages: int = PAGES) -> Iterator[dict[str, Any]]:
         """The pages of an answer, one after another; fewer where there are no more."""
-        by_post = self.scenario.chance(0.2)
+        by_post = query.kind != "browse" and self.scenario.chance(0.2)
         for _ in range(pages):
             body = self.ask(query, by_post=by_post)
             if body is None:
@@ -156,6 +162,7 @@ class ShopUser(FastHttpUser):
             return None
         place = min(int(scenario.generator.exponential(3.0)), len(known) - 1)
         event = scenario.histories.send(user, known[place], kind, query)
+        scenario.typed.send(event)
         sent = event.body(body["request_id"])
         repeated: set[str] = set()
 
@@ -167,8 +174,23 @@ class ShopUser(FastHttpUser):
                 break  # it may have been written, so a repetition could be accepted or a duplicate
             scenario.results.events["duplicate" if repeated else "accepted"] += 1
             scenario.histories.acknowledge(event)
+            scenario.typed.acknowledge(event)
             repeated.add(event.event_id)
         return event.item_id
+
+    def suggest(self, typed: str) -> None:
+        """Ask how what was typed so far may go on."""
+        scenario = self.scenario
+        case = scenario.draw_filter() if scenario.chance(0.2) else None
+
+        def check(reply: Reply) -> list[Fault]:
+            allowed = scenario.catalog.allowed(reply.during, case, excluded=set(), possibly_excluded=set())
+            begun, renewed = reply.during.begin, scenario.renewed
+            given = (typed, SUGGESTIONS, reply.body, allowed, scenario.typed, begun)
+            return [*check_suggestions(*given, renewed=renewed)]
+
+        asked = {"q": typed, "k": SUGGESTIONS} | ({} if case is None else {"filter": case.text})
+        self.fetch("GET", "/suggest", check, path=f"/suggest?{urlencode(asked)}")
 
     def look_back(self, user: str) -> None:
         """Read the user's own history."""
@@ -210,15 +232,20 @@ class ShopUser(FastHttpUser):
         return verdict
 
     def search(self, q: str, **who: Any) -> Query:
-        """A search for these words, with the options that people use: filters, fewer columns, unseen items only."""
+        """A search for these words, with the options that people use: filters, orders, counts, fewer columns, unseen
+        items only."""
         scenario = self.scenario
+        sort_by = scenario.draw_order() if scenario.chance(0.2) else ()
         return Query(
             kind="search",
             q=q,
             k=int(scenario.generator.choice([5, 10, 10, 20])),
             filter=scenario.draw_filter() if scenario.chance(0.3) else None,
             exclude_seen=scenario.chance(0.2),
-            fields=("title", "price") if scenario.chance(0.3) else None,
+            fields=("title", "price") if scenario.chance(0.3) and not sort_by else None,
+            sort_by=sort_by,
+            facets=scenario.draw_facets() if scenario.chance(0.3) else (),
+            disjunctive=scenario.chance(0.5),
             explain=scenario.chance(0.05),
             guidance=False if scenario.chance(0.1) else None,
             **who,
@@ -251,6 +278,6 @@ def _url_encoded(parameters: dict[str, Any]) -> str:
     def text_of(name: str, value: Any) -> Any:
         if isinstance(value, bool):
             return str(value).lower()
-        return ",".join(value) if name == "fields" else value
+        return ",".join(value) if name in LISTS else value
 
     return urlencode({name: text_of(name, value) for name, value in parameters.items()}, doseq=True)

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from loadtest.locust.oracle.checks import Fault, check_item
+from loadtest.locust.oracle.checks import check_item
+from loadtest.locust.oracle.fault import Fault
 from loadtest.locust.oracle.query import Query
 from loadtest.locust.users.base import LOOKING, PAGES, TYPING, Reply, ShopUser
 
@@ -27,6 +28,11 @@ class Shopper(ShopUser):
             if scenario.chance(0.1):
                 self.act(user, body, kind="dislike")
             yield LOOKING
+        if scenario.chance(0.5):
+            own = scenario.own_queries.draw()
+            self.act(user, self.ask(Query(kind="search", q=own, user=user, k=5)), own)
+            self.suggest(scenario.typed.word)
+            yield TYPING
         for _ in range(int(scenario.generator.integers(1, 3))):
             yield from self._find(user, scenario.queries.draw())
         if scenario.chance(0.6):
@@ -36,7 +42,9 @@ class Shopper(ShopUser):
     def _find(self, user: str, q: str) -> Iterator[float]:
         scenario = self.scenario
         for typed in _typed(q):
-            self.ask(Query(kind="search", q=typed, k=5, user=user, fields=("title",)))
+            self.suggest(typed)
+            if scenario.chance(0.5):
+                self.ask(Query(kind="search", q=typed, k=5, user=user, fields=("title",)))
             yield TYPING
         pages = []
         for page in self.scroll(self.search(q, user=user), PAGES if scenario.chance(0.4) else 1):
@@ -62,8 +70,9 @@ class Visitor(ShopUser):
         scenario = self.scenario
         session = scenario.new_name("session")
         history = (scenario.items.draw(), scenario.items.draw())
-        self.ask(Query(kind="recommend", history=history, exclude_seen=True))
+        self.ask(Query(kind="recommend", history=history, exclude_seen=True, facets=scenario.draw_facets()))
         yield LOOKING
+        yield from self._browse()
         q = scenario.queries.draw()
         for _ in range(2):
             body = self.ask(self.search(q, session=session))
@@ -74,6 +83,19 @@ class Visitor(ShopUser):
         yield LOOKING
         if scenario.chance(0.4):
             yield from self._sign_in(scenario.users.draw(), session)
+
+    def _browse(self) -> Iterator[float]:
+        """Look along a shelf, sorted or not, with the counts of its values."""
+        scenario = self.scenario
+        shelf = Query(
+            kind="browse",
+            filter=scenario.draw_filter() if scenario.chance(0.6) else None,
+            sort_by=scenario.draw_order() if scenario.chance(0.6) else (),
+            facets=scenario.draw_facets(),
+            disjunctive=scenario.chance(0.5),
+        )
+        for _ in self.scroll(shelf, PAGES if scenario.chance(0.5) else 1):
+            yield LOOKING
 
     def _sign_in(self, user: str, session: str) -> Iterator[float]:
         histories = self.scenario.histories

@@ -2,16 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pyarrow.parquet as pq
 
+from catalog.facets import Facet
+from catalog.suggestions import completions
 from server.__main__ import Server, bind, uvicorn_config
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
+from server.query.listing import counting
+from server.retrieval.facets import facets_of
+from server.storage.event_log import RedisEventLog
 from server.storage.protocol import Event, History, PastEvents
 from server.storage.redis_history import RedisHistory
 from tests.support.memory_app import create_memory_app
@@ -68,9 +75,22 @@ class FaultyShop:
     def with_fault(self, fault: str) -> Iterator[None]:
         self.engine.fault = self.history.fault = fault
         try:
-            yield
+            with ExitStack() as patches:
+                if fault == "counts wrongly":
+                    patches.enter_context(patch.object(counting, "facets_of", self.count_twice))
+                    patches.enter_context(patch.object(completions, "MIN_PEOPLE", 1))
+                yield
         finally:
             self.engine.fault = self.history.fault = ""
+
+    @staticmethod
+    def count_twice(*given: Any, **options: Any) -> Mapping[str, Facet]:
+        """Facets whose counts are twice what they are."""
+        facets = facets_of(*given, **options)
+        return {
+            name: replace(facet, distribution={value: 2 * count for value, count in facet.distribution.items()})
+            for name, facet in facets.items()
+        }
 
 
 @contextmanager
@@ -80,7 +100,12 @@ def faulty_shop(folder: Path, redis_url: str) -> Iterator[FaultyShop]:
     settings = Settings(bundles=folder / "bundles", redis=redis_url, port=0, open_admin=True, guidance=False)
     pq.write_table(make_items().table, folder / "items.parquet")
     shop = FaultyShop(FaultyEngine(), FaultyHistory(settings.storage), folder / "items.parquet")
-    app = create_memory_app(settings, lambda _: make_deployments(settings, shop.engine), history=shop.history)
+    app = create_memory_app(
+        settings,
+        lambda _: make_deployments(settings, shop.engine),
+        history=shop.history,
+        log=RedisEventLog(settings.storage),
+    )
     server = Server(uvicorn_config(app, settings), "")
 
     async def answer() -> None:

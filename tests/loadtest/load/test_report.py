@@ -9,7 +9,7 @@ from loadtest.load.metrics_check import Mismatch, compare, settle
 from loadtest.load.plots import draw
 from loadtest.load.process_monitor import ProcessMonitor, ResourceSample
 from loadtest.load.summary import Run, summarize
-from loadtest.locust.oracle.checks import Fault
+from loadtest.locust.oracle.fault import Fault
 from loadtest.locust.profiles import PROFILES, Profile, Stage
 from loadtest.locust.results import Results, Sample, Verdict, classify
 
