@@ -19,7 +19,7 @@ from catalog.bundle.bundle import published_versions
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServers
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large]
 BOUND = 120.0
 """Seconds that a start of an engine may take on a machine with other work."""
 

@@ -60,7 +60,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 WITHOUT_WAITING = {"repl-diskless-sync-delay": 0, "shutdown-timeout": 0, "appendonly": "no"}
-"""Else a replica begins after five seconds, and whoever ends waits for one, or for the first file that it appends to."""
+"""Else a replica begins after five seconds, and whoever ends waits for one, or for the first file it appends to."""
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ def drafts(out: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_a_trainer_killed_while_it_publishes_is_resumed_to_the_same_bits(
     files: tuple[Path, Path], published: Path, tmp_path: Path, keep: Callable[..., None]
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_trainer_killed_while_it_publishes_is_resumed_to_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trainer_killed_again_and_again_ends_in_the_same_bits(
     files: tuple[Path, Path], published: Path, tmp_path: Path, seed: int
@@ -145,7 +147,7 @@ FULL = [(writing, size) for writing in ("catalog", "base", "checkpoint", "bundle
 
 @pytest.mark.parametrize(
     ("writing", "size"),
-    [("checkpoint", 5_000), *(pytest.param(*case, marks=pytest.mark.slow) for case in FULL)],
+    [("checkpoint", 5_000), *(pytest.param(*case, marks=(pytest.mark.slow, pytest.mark.large)) for case in FULL)],
 )
 def test_a_full_disk_ends_the_run_with_advice_and_a_resumed_one_goes_on(
     writing: str,
@@ -217,6 +219,7 @@ def test_a_file_that_was_cut_is_named(
 
 
 @pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_processes_of_which_one_is_killed_both_end_and_resume(
     rank: int, files: tuple[Path, Path], tmp_path: Path, keep: Callable[..., None]

@@ -15,7 +15,7 @@ from tests.hostile.conftest import FAKE, Target
 from tests.hostile.wire import Wire, several
 from tests.support.server_process import ServerProcess
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.large]
 
 MIB = 1 << 20
 MOST_GROWTH = 64 * MIB  # of a server that keeps nothing of what was sent: allocators round up

@@ -11,7 +11,7 @@ from server.core.settings import EngineSettings
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.rankings import request, words
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large, pytest.mark.asyncio(loop_scope="session")]
 
 REQUESTS = 3000
 USERS = 24

