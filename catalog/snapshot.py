@@ -11,7 +11,7 @@ Shapes: N items of a snapshot, with the deleted ones; K new items; M = N + K row
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from catalog.data.changes import Change, Delete, Outcome, Upsert, last_changes, records_table
+from catalog.data.changes import AddedColumns, Change, Delete, Outcome, Upsert, last_changes, records_table
+from catalog.data.columns.added import with_added
 from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.ids.agreed_paths import NO_PATHS, AgreedPaths, Path, free_of
@@ -42,6 +43,9 @@ class Snapshot:
         next. A change that comes to nothing leaves a gap.
     next_serials: gives them, to all snapshots that come from one.
     outcome: what the change that made this snapshot did.
+    published_columns: the names of those that the items were published with.
+    added_columns: the further ones that were asked for since, by name; the items were published with some of them where
+        they were trained again in between.
     """
 
     number: int
@@ -52,6 +56,8 @@ class Snapshot:
     serial_N: NDArray[np.int64]
     next_serials: Iterator[int]
     outcome: Outcome
+    published_columns: frozenset[str] = frozenset()
+    added_columns: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for array in (self.codes_NL, self.present_N, self.serial_N):
@@ -67,7 +73,8 @@ class Snapshot:
             )
         _ = items.row_lookup  # made here, because it takes half a second for a million items
         present_N, serial_N = np.ones(len(items), bool), np.arange(len(items))
-        return cls(0, items, codes_NL, index, present_N, serial_N, count(len(items)), Outcome())
+        columns = frozenset(items.table.column_names)
+        return cls(0, items, codes_NL, index, present_N, serial_N, count(len(items)), Outcome(), columns)
 
     def delete(self, ids: Iterable[str]) -> Snapshot:
         """The snapshot without these items; its `outcome.missing` names those that the catalog does not have."""
@@ -80,7 +87,7 @@ class Snapshot:
     def apply(
         self, changes: Sequence[Change], code_assigner: CodeAssigner | None = None, paths: AgreedPaths = NO_PATHS
     ) -> Snapshot:
-        """The snapshot after some changes, of which only the last to every item counts.
+        """The snapshot after some changes, of which only the last to every item counts; columns come first.
 
         A known item keeps its path even if its text has changed, and is present again if it was deleted.
 
@@ -97,14 +104,21 @@ class Snapshot:
         }
         deletions = [item_id for item_id, (_, change) in last.items() if isinstance(change, Delete)]
         changed = replace(self, number=self.number + 1, outcome=Outcome())
+        for _, change in last.values():
+            if isinstance(change, AddedColumns):
+                changed = changed._with_columns(change.types)
         if records:
-            changed = changed._write(records_table(records, self.items.table.schema), code_assigner, paths)
+            changed = changed._write(records_table(records, changed.items.table.schema), code_assigner, paths)
         return changed._without(deletions) if deletions else changed
 
     def path_of(self, item_id: str) -> Path | None:
         """The path of an item, deleted or not; None where there is no such item."""
         row = self.items.row_of(item_id)
         return None if row is None else tuple(self.codes_NL[row].tolist())
+
+    def _with_columns(self, added: Mapping[str, pa.DataType]) -> Snapshot:
+        table = with_added(self.items.table, added, self.added_columns, self.published_columns)
+        return replace(self, items=Items(table, self.items.row_lookup), added_columns=dict(added))
 
     def _write(self, table: pa.Table, code_assigner: CodeAssigner | None, paths: AgreedPaths) -> Snapshot:
         rows = [self.items.row_of(item_id) for item_id in table["item_id"].to_pylist()]

@@ -24,7 +24,7 @@ from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
 from server.api.routes import batch, bulk, events, items, operations, search, shelves, static, synonyms, users
-from server.api.routes.admin import analytics, audit, fleet, keys, models, traffic
+from server.api.routes.admin import analytics, audit, fleet, keys, models, schema, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
@@ -186,7 +186,7 @@ def create_app(
 def _routes() -> list[BaseRoute]:
     """The routes of all parts, made once: they hold nothing of an application, and take longer than everything else."""
     together = APIRouter(generate_unique_id_function=document.operation_id)
-    answers, admin = (search, shelves, batch), (models, traffic, fleet, keys, analytics, audit)
+    answers, admin = (search, shelves, batch), (models, traffic, fleet, keys, analytics, audit, schema)
     for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
         together.include_router(part.router)
     return together.routes

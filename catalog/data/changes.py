@@ -1,10 +1,10 @@
-"""Changes of a catalog that serves: an item is written whole or deleted.
+"""Changes of a catalog that serves: an item is written whole or deleted, or the catalog gets further columns.
 
 Records follow the schema of items files (`catalog/data/items.py`) and have the columns of the catalog that they enter.
 Another column is refused, and one that a record leaves out is null; `available` is then true and `categories` empty.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,16 @@ from catalog.data.validation_report import LINE, ValidationReport
 from catalog.errors import ItemsError
 from catalog.nearest import did_you_mean, nearest_name
 
-__all__ = ["Change", "Delete", "Outcome", "Upsert", "last_changes", "records_table", "shortened"]
+__all__ = [
+    "AddedColumns",
+    "Change",
+    "Delete",
+    "Outcome",
+    "Upsert",
+    "last_changes",
+    "records_table",
+    "shortened",
+]
 
 MAX_NAMES = 10  # unknown columns that one message lists
 MAX_NAME_SHOWN = 100  # characters of each
@@ -52,7 +61,27 @@ class Delete:
     record: Mapping[str, Any] | None = None
 
 
-Change = Upsert | Delete
+@dataclass(frozen=True, slots=True)
+class AddedColumns:
+    """The columns that the catalog has beside those that it was published with: all of them, in their order.
+
+    types: by name.
+    """
+
+    types: Mapping[str, pa.DataType]
+
+    @property
+    def item_id(self) -> str:
+        """No item's, so that a store which keeps the last change of every item keeps the last of these too."""
+        return ""
+
+    @property
+    def record(self) -> None:
+        """No item is written."""
+        return None
+
+
+Change = Upsert | Delete | AddedColumns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,13 +99,16 @@ class Outcome:
     moved_N: NDArray[np.int64] | None = None
 
 
-def last_changes(changes: Sequence[Change]) -> dict[str, tuple[int, Change]]:
+def last_changes(changes: Iterable[Change]) -> dict[str, tuple[int, Change]]:
     """The last change to every item and its position in the list, counted from 1, by item id and in their order.
 
     Raises ItemsError for an id that is not a string with at least one character.
     """
     last: dict[str, tuple[int, Change]] = {}
     for place, change in enumerate(changes, start=1):
+        if isinstance(change, AddedColumns):
+            last[change.item_id] = place, change
+            continue
         item_id = id_text(change.item_id)
         if type(item_id) is not str or not item_id:
             raise ItemsError(
@@ -115,7 +147,7 @@ def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Sequence[st
             more = f" and {len(unknown) - MAX_NAMES:,} more" if len(unknown) > MAX_NAMES else ""
             raise ItemsError(
                 f"change {place} (item {shortened(record['item_id'])}) has columns that this catalog does not have: "
-                f"{named}{more}. Leave them out, or train again with them; the catalog has: {', '.join(known)}"
+                f"{named}{more}. Leave them out, or add them first (PATCH /schema); the catalog has: {', '.join(known)}"
             )
 
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from catalog.bundle.bundle import open_bundle
 from catalog.bundle.disk import access_reason
-from catalog.data.changes import Change, Upsert, records_table
+from catalog.data.changes import AddedColumns, Change, Upsert, records_table
+from catalog.data.columns.added import with_added
 from catalog.data.items import Items, write_items
 from catalog.errors import CatalogError, ItemsError
 from catalog.terminal_escapes import printable
@@ -36,16 +37,20 @@ def served_items(items: Items, changes: Mapping[str, Change]) -> tuple[pa.Table,
     rejected: dict[str, str] = {}
     written: list[pa.Table] = []
     gone: set[str] = set()
+    published = items.table
+    for change in changes.values():
+        if isinstance(change, AddedColumns):
+            published = with_added(published, change.types, {}, frozenset(published.column_names))
     for item_id, change in changes.items():
         if isinstance(change, Upsert):
             try:
-                written.append(records_table({1: change.record}, items.table.schema))
+                written.append(records_table({1: change.record}, published.schema))
             except ItemsError as error:
                 rejected[item_id] = str(error)
                 continue
         gone.add(item_id)
     kept = [row for row, item_id in enumerate(items.ids) if item_id not in gone]
-    return pa.concat_tables([items.table.take(pa.array(kept, pa.int64())), *written]).combine_chunks(), rejected
+    return pa.concat_tables([published.take(pa.array(kept, pa.int64())), *written]).combine_chunks(), rejected
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m server.cli.export_items") -> int:

@@ -97,6 +97,7 @@ BUNDLE_UNREADABLE = ProblemKind("bundle_unreadable", 409, "The bundle cannot be 
 ACTIVATION_FAILED = ProblemKind("activation_failed", 409, "The model is not served")
 ACTIVATION_BUSY = ProblemKind("activation_busy", 409, "Another activation is under way")
 ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the catalog")
+COLUMN_CONFLICT = ProblemKind("column_conflict", 409, "The column cannot be changed so")
 ITEM_EXISTS = ProblemKind("item_exists", 409, "The item is in the catalog already")
 SYNONYM_NOT_FOUND = ProblemKind("synonym_not_found", 404, "There are no such synonyms")
 NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import structlog
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.changes import Change, Delete, Outcome, Upsert, last_changes
+from catalog.data.changes import AddedColumns, Change, Delete, Outcome, Upsert, last_changes
 from catalog.data.items import Items
 from catalog.errors import CatalogError
 from catalog.facets import FacetIndex
@@ -208,7 +208,8 @@ class LiveCatalog:
         async with self._changing:
             old = self.searcher.snapshot
             last = {item_id: self._kept(change) for item_id, (_, change) in last_changes(changes).items()}
-            snapshot = await self._paths.make(old, last, lambda agreed: self._changed(old, changes, agreed))
+            written = _written(changes)
+            snapshot = await self._paths.make(old, written, lambda agreed: self._changed(old, changes, agreed))
             if write is not None:
                 await write(last)
             await self._learn(changes)
@@ -220,12 +221,13 @@ class LiveCatalog:
     async def _apply_remote(self, changes: Mapping[str, Change], number: int) -> None:
         async with self._changing:
             old, reasons = self.searcher.snapshot, dict[str, str]()
+            columns_first = sorted(changes.items(), key=lambda pair: not isinstance(pair[1], AddedColumns))
 
             def change(agreed: AgreedPaths) -> Snapshot:
                 reasons.clear()
-                return self._fitting(old, list(changes.items()), reasons, agreed)
+                return self._fitting(old, columns_first, reasons, agreed)
 
-            snapshot = await self._paths.make(old, changes, change)
+            snapshot = await self._paths.make(old, _written(changes.values()), change)
             await self._learn(changes.values())
             await self._serve(replace(snapshot, number=number), changes.keys() - reasons.keys())
             self.changes |= changes
@@ -270,11 +272,15 @@ class LiveCatalog:
         self.describe_in_metrics()
 
     def _kept(self, change: Change) -> Change:
-        """The change as it is written: a deletion with the last record, so that whoever replays it has the row too."""
+        """The change as it is written: records fit also when columns that are empty in them have been dropped, and a
+        deletion has the last record, so that whoever replays it has the row too."""
         if isinstance(change, Upsert):
-            return change
+            return Upsert({name: value for name, value in change.record.items() if value is not None})
         before = self.changes.get(change.item_id)
-        return change if before is None else Delete(change.item_id, before.record)
+        if not isinstance(change, Delete) or before is None or before.record is None:
+            return change
+        added = self.searcher.snapshot.added_columns
+        return Delete(change.item_id, {name: value for name, value in before.record.items() if name not in added})
 
     def _changed(self, snapshot: Snapshot, changes: Sequence[Change], agreed: AgreedPaths) -> Snapshot:
         new = any(snapshot.items.row_of(item_id) is None for item_id in _written(changes))
@@ -326,6 +332,6 @@ class LiveCatalog:
         self._tasks.start(retire())
 
 
-def _written(changes: Sequence[Change]) -> list[str]:
+def _written(changes: Iterable[Change]) -> list[str]:
     """Ids of the items that changes may add. Raises ItemsError as `last_changes`."""
     return [item_id for item_id, (_, change) in last_changes(changes).items() if change.record is not None]

@@ -1,4 +1,4 @@
-"""Catalog sync: changes of items are kept in a store, in one order for all servers that share it.
+"""Catalog sync: changes of items and columns are kept in a store, in one order for all servers that share it.
 
 Every change has a number. A server writes the next one only after it has applied all those before, so whoever serves
 number n serves what everybody else with n serves, and `catalog_version` in answers is that number. A change is written
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from catalog.data.changes import Change, Outcome
+from catalog.data.changes import AddedColumns, Change, Outcome
 from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable, ServerError
 from server.core.tasks import Outages, Poller, Tasks
@@ -115,6 +115,7 @@ class CatalogSync:
     async def _restore(self, found: int) -> None:
         """Write again what this server knows: the store came back empty, or from an older copy."""
         changes = list(self._router.current.catalog.changes.items())
+        changes.sort(key=lambda pair: not isinstance(pair[1], AddedColumns))  # others may read the rest later
         log.warning("changes_restored", items=len(changes), found=found, catalog_version=self._number)
         for deployment in self._router.table.deployments:
             await deployment.catalog.claim_paths_again()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gemserve_client import (
+    ApiError,
     AsyncClient,
     Browse,
     Client,
@@ -239,6 +240,20 @@ def test_items_are_written_read_and_deleted(shop, user):
     assert caught.value.code == "item_not_found"
     with pytest.raises(InvalidRequest):
         shop.put_items([{"title": "without an id"}])
+
+
+def test_columns_are_shown_added_and_dropped(shop):
+    added = shop.patch_schema(add={"py fragile": "bool"})
+    assert (added.added_columns, added.columns[-1].name, added.columns[-1].added) == (
+        ("py fragile",),
+        "py fragile",
+        True,
+    )
+    assert shop.schema().columns == added.columns
+    assert shop.patch_schema(drop={"py fragile"}).dropped_columns == ("py fragile",)
+    with pytest.raises(ApiError) as caught:
+        shop.patch_schema(drop=["py fragile"])
+    assert (caught.value.status, caught.value.code) == (409, "column_conflict")
 
 
 def test_synonyms_are_written_read_and_deleted(shop):

@@ -78,6 +78,8 @@ class AsyncClient:
     synonyms = method(endpoints.synonyms)
     synonym_set = method(endpoints.synonym_set)
     delete_synonyms = method(endpoints.delete_synonyms)
+    schema = method(endpoints.schema)
+    patch_schema = method(endpoints.patch_schema)
     history = method(endpoints.history)
     merge = method(endpoints.merge)
     erase = method(endpoints.erase)

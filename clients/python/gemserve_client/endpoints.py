@@ -240,6 +240,22 @@ def delete_synonyms(set_id: str | int) -> Call[responses.SynonymsDeleted]:
     return Call("DELETE", f"/synonyms/{_quoted(set_id, 'set_id')}", _reading(responses.SynonymsDeleted))
 
 
+def schema() -> Call[responses.Schema]:
+    """The columns of the catalog, and how many items have a value in each."""
+    return Call("GET", "/schema", _reading(responses.Schema))
+
+
+def patch_schema(*, add: Mapping[str, str] | None = None, drop: Iterable[str] = ()) -> Call[responses.SchemaChanged]:
+    """Gives the catalog further columns, which count at once, and takes empty ones of these away: all or none.
+
+    add: types by name, such as `{"fragile": "bool"}`. Raises ApiError with the code `column_conflict` where a column
+    cannot be changed so; of one to drop also where a first attempt dropped it and its answer got lost.
+    """
+    added = [{"name": name, "type": plain(kind, "add")} for name, kind in plain_record(add or {}, "add").items()]
+    dropped = [{"name": name, "drop": True} for name in plain_list(drop, "drop", plain)]
+    return Call("PATCH", "/schema", _reading(responses.SchemaChanged), body={"columns": added + dropped})
+
+
 def history(user: str | int, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
     query = {} if limit is None else {"limit": plain(limit, "limit")}

@@ -15,6 +15,7 @@ __all__ = [
     "Activation",
     "Answer",
     "Change",
+    "Column",
     "Comparison",
     "Counts",
     "DayCounts",
@@ -48,6 +49,8 @@ __all__ = [
     "Report",
     "RolloutFailure",
     "RolloutStep",
+    "Schema",
+    "SchemaChanged",
     "ScoredItem",
     "SuggestedQuery",
     "SuggestedValue",
@@ -371,6 +374,39 @@ class SynonymsPage(Body):
     synonyms: tuple[SynonymSet, ...]
     total: int
     next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Body):
+    """A column of the catalog. `added`: it came while the catalog served; `values`: items that have one."""
+
+    name: str
+    type: str
+    nullable: bool
+    filterable: bool
+    facetable: bool
+    sortable: bool
+    added: bool
+    values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema(Body):
+    """The columns of the catalog. `items`: how many there are, available or not."""
+
+    columns: tuple[Column, ...]
+    items: int
+    model: str
+    catalog_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaChanged(Schema):
+    """The columns after a change, and the names of those that it added and dropped."""
+
+    request_id: str
+    added_columns: tuple[str, ...]
+    dropped_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,9 @@ import type {
   Readiness,
   Receipt,
   RecommendParameters,
+  Schema,
+  SchemaChange,
+  SchemaChanged,
   Scope,
   SearchParameters,
   ShelfParameters,
@@ -231,6 +234,19 @@ export class GemserveClient {
   /** Takes an item out of all answers. A 404 may mean that a first attempt did, and its answer got lost. */
   async deleteItem(id: Id, options?: CallOptions): Promise<Change> {
     return (await this.#connection.send({ method: "DELETE", path: path`/items/${idText(id, "id")}` }, options)) as Change;
+  }
+
+  /** The columns of the catalog, and how many items have a value in each. */
+  async schema(options?: CallOptions): Promise<Schema> {
+    return (await this.#connection.send({ method: "GET", path: "/schema" }, options)) as Schema;
+  }
+
+  /** Gives the catalog further columns, which count at once, and takes empty ones of these away: all or none. */
+  async patchSchema({ add = {}, drop = [] }: SchemaChange, options?: CallOptions): Promise<SchemaChanged> {
+    const added = Object.entries(plainMembers(add, "add")).map(([name, type]) => ({ name, type }));
+    const dropped = [...drop].map((name) => ({ name: plain(name, "drop"), drop: true }));
+    const call = { method: "PATCH", path: "/schema", body: { columns: [...added, ...dropped] } } as const;
+    return (await this.#connection.send(call, options)) as SchemaChanged;
   }
 
   /** What a user did, the newest first. */

@@ -679,6 +679,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Schema
+         * @description The columns of the catalog that is served, and how many items have a value in each.
+         */
+        get: operations["get_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Patch Schema
+         * @description Adds columns, which are null in every item and can be written, filtered by, counted and sorted by at once, or
+         *     drops such columns again. The model learns of them when it is trained next.
+         *
+         *     A column that is there with this type is left as it is. It holds in every server on the same Redis, after a restart
+         *     and in the next model.
+         */
+        patch: operations["patch_schema"];
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -1054,6 +1082,34 @@ export interface components {
             };
             /** Status */
             status: number;
+        };
+        /** ColumnBody */
+        ColumnBody: {
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "string" | "bool" | "int64" | "uint64" | "float" | "string[]" | "date" | "datetime" | "datetime_utc";
+            /** Nullable */
+            nullable: boolean;
+            /** Filterable */
+            filterable: boolean;
+            /** Facetable */
+            facetable: boolean;
+            /** Sortable */
+            sortable: boolean;
+            /**
+             * Added
+             * @description it came while the catalog served, so that the model has not read it
+             */
+            added: boolean;
+            /**
+             * Values
+             * @description items that have one; of lists, that have one which is not empty
+             */
+            values: number;
         };
         /** DayBody */
         DayBody: {
@@ -1930,6 +1986,40 @@ export interface components {
              * @description Unix milliseconds
              */
             since: number;
+        };
+        /** SchemaBody */
+        SchemaBody: {
+            /** Columns */
+            columns: components["schemas"]["ColumnBody"][];
+            /**
+             * Items
+             * @description that are in the catalog, available or not
+             */
+            items: number;
+            /** Model */
+            model: string;
+            /** Catalog Version */
+            catalog_version: number;
+        };
+        /** SchemaChangedBody */
+        SchemaChangedBody: {
+            /** Columns */
+            columns: components["schemas"]["ColumnBody"][];
+            /**
+             * Items
+             * @description that are in the catalog, available or not
+             */
+            items: number;
+            /** Model */
+            model: string;
+            /** Catalog Version */
+            catalog_version: number;
+            /** Request Id */
+            request_id: string;
+            /** Added Columns */
+            added_columns: string[];
+            /** Dropped Columns */
+            dropped_columns: string[];
         };
         /**
          * ShownItemBody
@@ -10154,6 +10244,376 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "columns": [
+                     *         {
+                     *           "name": "id",
+                     *           "type": "string",
+                     *           "nullable": false,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": false,
+                     *           "values": 940
+                     *         },
+                     *         {
+                     *           "name": "price",
+                     *           "type": "float",
+                     *           "nullable": true,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": false,
+                     *           "values": 940
+                     *         },
+                     *         {
+                     *           "name": "fragile",
+                     *           "type": "bool",
+                     *           "nullable": true,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": true,
+                     *           "values": 0
+                     *         }
+                     *       ],
+                     *       "items": 940,
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SchemaBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    patch_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "columns": [
+                 *         {
+                 *           "name": "fragile",
+                 *           "type": "bool"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * Columns
+                     * @description what to add and to drop, all or none
+                     * @example [
+                     *       {
+                     *         "name": "colour",
+                     *         "type": "string"
+                     *       }
+                     *     ]
+                     */
+                    columns: {
+                        /**
+                         * Name
+                         * @example colour
+                         */
+                        name: string;
+                        /**
+                         * Type
+                         * @description one of string, bool, int64, uint64, float, string[], date, datetime, datetime_utc
+                         * @example string
+                         */
+                        type?: string | null;
+                        /**
+                         * Drop
+                         * @description take it away; it has to be empty
+                         * @default false
+                         */
+                        drop?: boolean;
+                    }[];
+                    /**
+                     * @description another name of `columns`
+                     * @example [
+                     *       {
+                     *         "name": "colour",
+                     *         "type": "string"
+                     *       }
+                     *     ]
+                     */
+                    fields?: {
+                        /**
+                         * Name
+                         * @example colour
+                         */
+                        name: string;
+                        /**
+                         * Type
+                         * @description one of string, bool, int64, uint64, float, string[], date, datetime, datetime_utc
+                         * @example string
+                         */
+                        type?: string | null;
+                        /**
+                         * Drop
+                         * @description take it away; it has to be empty
+                         * @default false
+                         */
+                        drop?: boolean;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "columns": [
+                     *         {
+                     *           "name": "id",
+                     *           "type": "string",
+                     *           "nullable": false,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": false,
+                     *           "values": 940
+                     *         },
+                     *         {
+                     *           "name": "price",
+                     *           "type": "float",
+                     *           "nullable": true,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": false,
+                     *           "values": 940
+                     *         },
+                     *         {
+                     *           "name": "fragile",
+                     *           "type": "bool",
+                     *           "nullable": true,
+                     *           "filterable": true,
+                     *           "facetable": true,
+                     *           "sortable": true,
+                     *           "added": true,
+                     *           "values": 0
+                     *         }
+                     *       ],
+                     *       "items": 940,
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 1,
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "added_columns": [
+                     *         "fragile"
+                     *       ],
+                     *       "dropped_columns": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SchemaChangedBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

@@ -142,6 +142,13 @@ test("items are written, read and deleted", async () => {
   await assert.rejects(shop.item(id), { status: 404, code: "item_not_found" });
 });
 
+test("columns are shown, added and dropped", async () => {
+  const added = await shop.patchSchema({ add: { "ts fragile": "bool" } });
+  assert.deepEqual([added.added_columns, added.columns.at(-1)?.name], [["ts fragile"], "ts fragile"]);
+  assert.deepEqual((await shop.schema()).columns, added.columns);
+  assert.deepEqual((await shop.patchSchema({ drop: new Set(["ts fragile"]) })).dropped_columns, ["ts fragile"]);
+});
+
 test("synonyms are written, read and deleted", async () => {
   assert.equal((await shop.putSynonyms("ts shelters", ["tent", "bivouac"])).created, true);
   const understood = (await shop.search("bivouac")).understood;

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from catalog.data.changes import Change, Delete, Upsert
+from catalog.data.changes import AddedColumns, Change, Delete, Upsert
+from catalog.data.columns.added import TYPES_BY_NAME, name_of_type
 from catalog.ids.agreed_paths import Path
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
@@ -69,6 +70,8 @@ class RedisChanges:
 
 
 def _json(change: Change) -> bytes:
+    if isinstance(change, AddedColumns):
+        return orjson.dumps({"columns": {name: name_of_type(kind) for name, kind in change.types.items()}})
     if isinstance(change, Upsert):
         return orjson.dumps({"record": change.record})
     return orjson.dumps({"record": None} | ({} if change.record is None else {"deleted": change.record}))
@@ -78,6 +81,8 @@ def _change(item_id: bytes, text: bytes) -> Change:
     """Raises HistoryUnavailable for what another program wrote."""
     try:
         read = orjson.loads(text)
+        if not item_id:
+            return AddedColumns({name: TYPES_BY_NAME[kind] for name, kind in read["columns"].items()})
         record, deleted = read["record"], read.get("deleted")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise HistoryUnavailable(f"the change of {item_id!r} in Redis is not as this server writes it") from error

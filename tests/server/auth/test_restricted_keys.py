@@ -112,6 +112,7 @@ OTHERS = {
     "GET /items/export",
     "GET /items/{item_id}",
     "GET /users/{user}/history",
+    "GET /schema",
     "POST /batch",
     "POST /events",
     "POST /users/{user}/merge",
@@ -181,6 +182,12 @@ async def test_suggestions_are_of_the_filter_and_of_no_queries(key: Mint, shop: 
         assert {item["id"] for item in body["items"]} <= set(MINE)
         assert {value["count"] for value in body["categories"]} <= {len(MINE)}
         assert THEIRS not in response.text
+
+
+async def test_a_schema_counts_the_items_of_the_filter_only(key: Mint, shop: Shop) -> None:
+    answer = (await asked(shop, key("read", filter_by=CHEAP), "GET", "/schema")).json()
+    assert answer["items"] == 10
+    assert {column["values"] for column in answer["columns"] if column["name"] in ("id", "price", "title")} == {10, 9}
 
 
 async def test_pages_candidates_and_other_peoples_cursors_stay_inside(key: Mint, shop: Shop) -> None:

@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 import structlog
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.changes import Change, Delete, Upsert
+from catalog.data.changes import AddedColumns, Change, Delete, Upsert
 from catalog.errors import ItemsError
 from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.engine.errors import EngineError
+from server.serving import catalog_sync
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
 from tests.support.http_shop import Shop
@@ -211,6 +213,20 @@ async def test_a_store_that_came_back_empty_is_filled_again(settings: Settings, 
         _, last = await edits.change([Delete("a")])
         assert last == changes.number
         await until(lambda: shown(other) == shown(one))
+
+
+async def test_columns_are_written_again_before_the_items_that_have_them(
+    settings: Settings, changes: MemoryChanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server may read the first part alone."""
+    monkeypatch.setattr(catalog_sync, "MAX_BATCH", 1)
+    async with server(settings, changes) as (one, edits):
+        await edits.change([Upsert({"item_id": "a", "title": "a"})])
+        await edits.change([AddedColumns({"x": pa.int64()})])
+        await edits.change([Upsert({"item_id": "a", "title": "a", "x": 1})])
+        changes.number, changes.changes = 0, {}
+        await until(lambda: number(one) == changes.number == 5)
+        assert [changes.changes[item_id][0] for item_id in ("", "a")] == [4, 5]
 
 
 async def test_what_a_catalog_cannot_take_is_rejected_and_told(settings: Settings, changes: MemoryChanges) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Self, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.changes import Change, Delete, Upsert
+from catalog.data.changes import AddedColumns, Change, Delete, Upsert
 from catalog.data.items import Items
 from catalog.ids.agreed_paths import Path as ItemPath
 from catalog.ids.code_assigner import CodeAssigner
@@ -232,6 +233,23 @@ async def test_a_server_that_cannot_agree_does_not_change(settings: Settings, ch
         assert "newer" not in paths(one)
         changes.away = False
         await one.activate(NEW)
+
+
+async def test_a_deleted_item_has_its_path_also_when_a_column_of_it_is_gone(
+    settings: Settings, changes: MemoryChanges
+) -> None:
+    """Whoever replays the deletion reads a record that was written when the column was there."""
+    async with server(settings, changes) as (one, a):
+        await a.change([AddedColumns({"x": pa.int64(), "y": pa.string()})])
+        await a.change([Upsert({"item_id": "new", "title": WORDS[0], "x": 1, "y": "y"})])
+        await a.change([Delete("new")])
+        await a.change([AddedColumns({})])
+        await a.change([AddedColumns({"x": pa.string()})])
+        async with server(settings, changes) as (other, _):
+            assert paths(other)["new"] is not None
+            assert paths(other) == paths(one)
+            await other.activate(NEW)
+            assert "new" in paths(other)
 
 
 async def test_a_store_that_lost_everything_is_told_the_paths_again(settings: Settings, changes: MemoryChanges) -> None:

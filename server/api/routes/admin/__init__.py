@@ -1,1 +1,1 @@
-"""What administrators do: models and their traffic, keys, and the log of all changes."""
+"""What administrators do: models and their traffic, keys, the columns of the catalog, and the log of all changes."""

@@ -65,6 +65,7 @@ CHANGES = [
     ("DELETE", "/items/item-7", None, "/items/{item_id}", {"item_id": "item-7"}),
     ("POST", "/items", [{"id": "item-8", "title": "Eight"}], "/items", {}),
     ("POST", "/items/import", [{"id": "item-8", "title": "Eight"}, {"id": "item-9", "price": 3}], "/items/import", {}),
+    ("PATCH", "/schema", {"columns": [{"name": "fragile", "type": "bool"}]}, "/schema", {}),
     ("PUT", "/synonyms/seats", {"synonyms": ["sofa", "couch"]}, "/synonyms/{set_id}", {"set_id": "seats"}),
     ("DELETE", "/synonyms/seats", None, "/synonyms/{set_id}", {"set_id": "seats"}),
     ("POST", f"/admin/models/{SECOND}/activate", None, "/admin/models/{version}/activate", {"version": SECOND}),
