@@ -23,7 +23,19 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import batch, bulk, events, items, operations, search, shelves, static, synonyms, users
+from server.api.routes import (
+    batch,
+    bulk,
+    events,
+    items,
+    operations,
+    overrides,
+    search,
+    shelves,
+    static,
+    synonyms,
+    users,
+)
 from server.api.routes.admin import analytics, audit, fleet, keys, models, schema, traffic
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
@@ -41,21 +53,31 @@ from server.query.admission import AdmissionQueue
 from server.query.cursor import CursorCodec
 from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
+from server.retrieval.override_reader import OverrideReader
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.catalog_sync import CatalogSync
 from server.serving.event_sync import EventSync
 from server.serving.fleet import Fleet
 from server.serving.manager import DeploymentManager, ModelControl
+from server.serving.override_sync import OverrideSync
 from server.serving.synonym_sync import SynonymSync
 from server.serving.traffic_sync import TrafficSync
 from server.storage.event_log import RedisEventLog
-from server.storage.protocol import AnswerLog, AuditLog, EventLog, HistoryStore, SharedCatalog, SynonymStore
+from server.storage.protocol import (
+    AnswerLog,
+    AuditLog,
+    EventLog,
+    HistoryStore,
+    OverrideStore,
+    SharedCatalog,
+    SynonymStore,
+)
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.answer_log import RedisAnswerLog
 from server.storage.shared.audit_log import RedisAuditLog
 from server.storage.shared.change_log import RedisChanges
 from server.storage.shared.fleet import RedisFleet
-from server.storage.shared.state import RedisSplit, RedisSynonyms
+from server.storage.shared.state import RedisOverrides, RedisSplit, RedisSynonyms
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -85,6 +107,10 @@ def connect_synonyms(settings: Settings) -> SynonymStore:
     return RedisSynonyms(settings.storage)
 
 
+def connect_overrides(settings: Settings) -> OverrideStore:
+    return RedisOverrides(settings.storage)
+
+
 def connect_answers(settings: Settings) -> AnswerLog:
     return RedisAnswerLog(settings.storage)
 
@@ -110,6 +136,7 @@ def create_app(
     keep: Callable[[Settings], SharedCatalog] = connect_changes,
     control: Callable[[DeploymentManager, Settings], ModelControl] = control_models,
     keep_synonyms: Callable[[Settings], SynonymStore] = connect_synonyms,
+    keep_overrides: Callable[[Settings], OverrideStore] = connect_overrides,
     keep_answers: Callable[[Settings], AnswerLog] = connect_answers,
     keep_audit: Callable[[Settings], AuditLog] = connect_audit,
     follow: Callable[[Settings], EventLog] = connect_log,
@@ -120,7 +147,8 @@ def create_app(
     Raises SettingsError for a root path that is an address of the server's own. Entering the lifespan raises
     KeyFileError for a file of keys that cannot be used, CatalogError for a bundle that cannot be served and EngineError
     for an engine that does not start. Redis may be away: it is connected to when first needed. `deploy`, `connect`,
-    `keep`, `control`, `keep_synonyms`, `keep_answers`, `keep_audit`, `follow` and `trace` are for tests.
+    `keep`, `control`, `keep_synonyms`, `keep_overrides`, `keep_answers`, `keep_audit`, `follow` and `trace` are for
+    tests.
     """
 
     provider = trace(settings)
@@ -148,19 +176,21 @@ def create_app(
             stack.push_async_callback(catalog_sync.stop)
             await catalog_sync.start()
             await model_control.start()
-            synonyms_of_shop = SynonymReader()
-            synonym_sync = SynonymSync(synonyms_of_shop, keep_synonyms(settings))
-            stack.push_async_callback(synonym_sync.stop)
-            await synonym_sync.start()
+            readers = SynonymReader(), OverrideReader()
+            synonym_sync = SynonymSync(readers[0], keep_synonyms(settings))
+            override_sync = OverrideSync(readers[1], keep_overrides(settings))
+            for sync in (synonym_sync, override_sync):
+                stack.push_async_callback(sync.stop)
+                await sync.start()
             await event_sync.start()
             collector = _collector(settings, keep_answers)
             if collector is not None:
                 stack.push_async_callback(collector.stop)
                 collector.start()
             await _warn_about_redis(history)
-            syncs = catalog_sync, model_control, synonym_sync
+            syncs = catalog_sync, model_control, synonym_sync, override_sync
             logs = audit_log, collector
-            app.state.parts = _assemble(deployments, history, syncs, synonyms_of_shop, keyring, logs, settings)
+            app.state.parts = _assemble(deployments, history, syncs, readers, keyring, logs, settings)
             yield
 
     app = FastAPI(
@@ -187,7 +217,7 @@ def _routes() -> list[BaseRoute]:
     """The routes of all parts, made once: they hold nothing of an application, and take longer than everything else."""
     together = APIRouter(generate_unique_id_function=document.operation_id)
     answers, admin = (search, shelves, batch), (models, traffic, fleet, keys, analytics, audit, schema)
-    for part in (*answers, events, bulk, items, synonyms, *admin, operations, static, users):
+    for part in (*answers, events, bulk, items, synonyms, overrides, *admin, operations, static, users):
         together.include_router(part.router)
     return together.routes
 
@@ -214,14 +244,15 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 def _assemble(
     deployments: DeploymentManager,
     history: HistoryStore,
-    syncs: tuple[CatalogSync, ModelControl, SynonymSync],
-    synonyms_of_shop: SynonymReader,
+    syncs: tuple[CatalogSync, ModelControl, SynonymSync, OverrideSync],
+    readers: tuple[SynonymReader, OverrideReader],
     keyring: Keyring,
     logs: tuple[AuditLog, Collector | None],
     settings: Settings,
 ) -> Parts:
     audit_log, collector = logs
-    catalog_sync, model_control, synonym_sync = syncs
+    catalog_sync, model_control, synonym_sync, override_sync = syncs
+    synonyms_of_shop, overrides_of_shop = readers
     queue = AdmissionQueue(settings.max_concurrency, settings.max_queue)
     queue.describe_in_metrics()
     service = Service(
@@ -235,6 +266,7 @@ def _assemble(
         max_width=settings.engine.max_width,
         timeout_seconds=settings.answer_timeout_seconds,
         synonyms=synonyms_of_shop,
+        overrides=overrides_of_shop,
         note=None if collector is None else collector.note,
     )
     return Parts(
@@ -247,6 +279,7 @@ def _assemble(
         catalog_sync,
         model_control,
         synonym_sync,
+        override_sync,
         BatchRunner(service, settings.batch_concurrency, settings.max_body_bytes),
         audit_log,
         collector,

@@ -44,6 +44,6 @@ so on. `exists(column)` is true where a value is there.
 """
 
 from catalog.filters.conjuncts import columns_of, conjuncts
-from catalog.filters.filter import Filter, compile_filter, parse
+from catalog.filters.filter import MAX_CHARACTERS, Filter, compile_filter, parse
 
-__all__ = ["Filter", "columns_of", "compile_filter", "conjuncts", "parse"]
+__all__ = ["MAX_CHARACTERS", "Filter", "columns_of", "compile_filter", "conjuncts", "parse"]

@@ -26,13 +26,17 @@ class Filter:
     text: str
     tree: Expression = field(compare=False, repr=False)
 
+    def check(self, items: Items) -> None:
+        """Raises FilterError where `mask` would, at once."""
+        check(self.tree, items.table)
+
     def mask(self, items: Items) -> NDArray[np.bool_]:
         """Which items meet the filter, by row: bool [N], read-only.
 
         Raises FilterError for a column that is not there or cannot be filtered on, and for a test or value that does
         not suit its column. Its place is one in the text that was parsed, not in the canonical one.
         """
-        check(self.tree, items.table)
+        self.check(items)
         met_N = mask(self.tree, items.table)
         met_N.flags.writeable = False
         return met_N

@@ -17,6 +17,7 @@ from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
 from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager, ModelControl
+from server.serving.override_sync import OverrideSync
 from server.serving.synonym_sync import SynonymSync
 from server.storage.protocol import AuditLog, HistoryStore
 
@@ -33,6 +34,7 @@ __all__ = [
     "HealthDep",
     "HistoryDep",
     "ModelsDep",
+    "OverrideSyncDep",
     "Parts",
     "RequestIdDep",
     "ServiceDep",
@@ -55,6 +57,7 @@ class Parts:
     catalog_sync: CatalogSync
     models: ModelControl
     synonym_sync: SynonymSync
+    override_sync: OverrideSync
     batch_runner: BatchRunner
     audit_log: AuditLog
     collector: Collector | None
@@ -108,6 +111,10 @@ async def get_models(parts: PartsDep) -> ModelControl:
 
 async def get_synonym_sync(parts: PartsDep) -> SynonymSync:
     return parts.synonym_sync
+
+
+async def get_override_sync(parts: PartsDep) -> OverrideSync:
+    return parts.override_sync
 
 
 async def get_collector(parts: PartsDep) -> Collector | None:
@@ -170,6 +177,7 @@ EventIngestorDep = Annotated[EventIngestor, Depends(get_event_ingestor)]
 HealthDep = Annotated[Health, Depends(get_health)]
 HistoryDep = Annotated[HistoryStore, Depends(get_history)]
 ModelsDep = Annotated[ModelControl, Depends(get_models)]
+OverrideSyncDep = Annotated[OverrideSync, Depends(get_override_sync)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 SuggestorDep = Annotated[Suggestor, Depends(get_suggestor)]

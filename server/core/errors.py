@@ -100,6 +100,7 @@ ITEM_NOT_FOUND = ProblemKind("item_not_found", 404, "The item is not in the cata
 COLUMN_CONFLICT = ProblemKind("column_conflict", 409, "The column cannot be changed so")
 ITEM_EXISTS = ProblemKind("item_exists", 409, "The item is in the catalog already")
 SYNONYM_NOT_FOUND = ProblemKind("synonym_not_found", 404, "There are no such synonyms")
+OVERRIDE_NOT_FOUND = ProblemKind("override_not_found", 404, "There is no such override")
 NOT_FOUND = ProblemKind("not_found", 404, "There is nothing at this address")
 METHOD_NOT_ALLOWED = ProblemKind("method_not_allowed", 405, "The address does not answer this method")
 SESSION_TAKEN = ProblemKind("session_taken", 409, "The session belongs to another user")

@@ -32,6 +32,10 @@ __all__ = [
     "IN_FLIGHT",
     "LIVE_PRIOR_BYTES",
     "MODEL",
+    "OVERRIDES",
+    "OVERRIDES_APPLIED",
+    "OVERRIDES_PASSED_OVER",
+    "OVERRIDES_VERSION",
     "PREFIX_CACHE_TOKENS",
     "PRIORS_LEFT_AWAY",
     "PRIOR_PART_SECONDS",
@@ -61,7 +65,7 @@ __all__ = [
 ]
 
 Outcome = Literal["ok", "degraded", "refused", "failed"]
-Followed = Literal["items", "traffic", "synonyms"]
+Followed = Literal["items", "traffic", "synonyms", "overrides"]
 
 FINE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -202,9 +206,20 @@ CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change t
 SYNONYM_SETS = Gauge("gemserve_synonym_sets", "Sets of synonyms that queries are read with")
 SYNONYM_PHRASES = Gauge("gemserve_synonym_phrases", "Words and phrases of all sets of synonyms")
 SYNONYM_VERSION = Gauge("gemserve_synonyms_version", "Number of the last change of synonyms that this server has")
+OVERRIDES = Gauge("gemserve_overrides", "Overrides that there are, in force or not")
+OVERRIDES_VERSION = Gauge("gemserve_overrides_version", "Number of the last change of overrides that this server has")
+OVERRIDES_APPLIED = Counter("gemserve_overrides_applied", "Overrides that applied to queries")
+OVERRIDES_PASSED_OVER = Counter(
+    "gemserve_overrides_passed_over",
+    "Overrides that were for a query and did not apply, by reason (filter: it does not fit the items or is too long"
+    " with the query's; others: as many applied as can)",
+    ["reason"],
+)
+for why in ("filter", "others"):
+    OVERRIDES_PASSED_OVER.labels(why)
 FOLLOW_READ = Gauge(
     "gemserve_follow_read_timestamp_seconds",
-    "When this server last read what other servers had changed (items, traffic, synonyms), Unix time",
+    "When this server last read what other servers had changed (items, traffic, synonyms, overrides), Unix time",
     ["what"],
 )
 FOLLOW_FAILURES = Counter(

@@ -114,6 +114,13 @@ class Ranking:
             None if levels is None else tuple(levels[place] for place in places),
         )
 
+    def less(self, score_K: Sequence[float]) -> "Ranking":
+        """The same leaves in the same order, with their scores less these."""
+        if not any(score_K):
+            return self
+        scores = tuple(own - other for own, other in zip(self.scores, score_K, strict=True))
+        return Ranking(self.leaves, scores, self.level_scores)
+
     def then(self, later: "Ranking") -> "Ranking":
         """This one, and another behind it."""
         levels = None

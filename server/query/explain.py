@@ -73,18 +73,20 @@ def likeness_of(
 def explanations_of(
     searcher: Searcher,
     ranking: Ranking,
+    boosted_K: Sequence[float],
     without_history: Ranking | None,
     guided_by: GuidedBy | None,
     pins: Sequence[Pinned],
 ) -> list[Explanation]:
     """One for each leaf.
 
+    ranking: without boosts. boosted_K: what these add to each score.
     without_history: the same leaves ranked as for a stranger; None where there is no history.
     guided_by: what guided the ranking; None for the model alone.
     """
     assert ranking.level_scores is not None, "the engine was asked for them"
     codes_NL = searcher.snapshot.codes_NL
-    position_of = {pin.leaf: pin.position for pin in pins}
+    pin_of = {pin.leaf: pin for pin in pins}
     plain = {} if without_history is None else dict(zip(without_history.leaves, without_history.scores, strict=True))
     return [
         Explanation(
@@ -93,11 +95,12 @@ def explanations_of(
                 for level, (code, logp) in enumerate(zip(codes_NL[leaf].tolist(), score_L, strict=True))
             ),
             score - plain[leaf] if leaf in plain else None,
-            shares,
-            position_of.get(leaf),
+            shares | ({"boost": round(boosted, 6)} if boosted else {}),
+            pin_of[leaf].position if leaf in pin_of else None,
+            pin_of[leaf].override if leaf in pin_of else None,
         )
-        for leaf, score, score_L, shares in zip(
-            ranking.leaves, ranking.scores, ranking.level_scores, _shares(ranking, guided_by), strict=True
+        for leaf, score, score_L, shares, boosted in zip(
+            ranking.leaves, ranking.scores, ranking.level_scores, _shares(ranking, guided_by), boosted_K, strict=True
         )
     ]
 

@@ -168,25 +168,28 @@ class QueryPlan:
     async def items(
         self,
         ranking: Ranking,
+        boosted_K: Sequence[float],
         without_history: Ranking | None,
         guided_by: GuidedBy | None,
         calibration: TaskCalibration,
     ) -> list[ResultItem]:
         """The items of the result.
 
+        boosted_K: what boosts add to each score.
         without_history: the ranking of `request_without_history`, if there was one.
         guided_by: what guided the ranking; None for the model alone.
         calibration: how its scores become probabilities.
         """
+        bare = ranking.less(boosted_K)
         relevances = relevances_of(ranking.scores, calibration, guided_by)
         records = self._columns.take(pa.array(ranking.leaves, pa.int64())).to_pylist()
         explanations = (
-            explanations_of(self._searcher, ranking, without_history, guided_by, self.pins)
+            explanations_of(self._searcher, bare, boosted_K, without_history, guided_by, self.pins)
             if self._query.explain
             else [None] * len(ranking.leaves)
         )
         texts = [] if guided_by is None or self._text is None else self._with_texts(records, ranking.leaves)
-        tell = partial(self._told, ranking, guided_by, texts)
+        tell = partial(self._told, bare, guided_by, texts)
         at_once = guided_by is None or _is_quick(guided_by, texts, len(records))
         reasons, matched = tell() if at_once else await asyncio.to_thread(tell)
         parts = zip(records, ranking.scores, relevances, reasons, matched, explanations, strict=True)
@@ -235,16 +238,16 @@ class QueryPlan:
 
 
 def _pins(query: Query, searcher: Searcher) -> tuple[list[Pinned], list[str]]:
-    """The pins by their places, and the ids of pinned items that are none, as those outside of the part that may be
-    seen."""
+    """The pins by their places, and the ids of items that the query itself pins and that are none, as those outside of
+    the part that may be seen."""
     pins: list[Pinned] = []
     missing: list[str] = []
     for pin in sorted(query.pins, key=lambda pin: pin.position):
         leaf = searcher.items.row_of(pin.item_id)
         if leaf is None or not searcher.snapshot.present_N[leaf] or not searcher.eligible.has(leaf):
-            missing.append(pin.item_id)
+            missing += [pin.item_id] if pin.override is None else []
         else:
-            pins.append(Pinned(leaf, pin.position))
+            pins.append(Pinned(leaf, pin.position, pin.override))
     return pins, missing
 
 

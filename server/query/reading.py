@@ -23,6 +23,7 @@ class Reading:
     understood: what became part of the filter or has synonyms; None where nothing does.
     wordings: what the text is also read as.
     model_text: what the model reads in the text's place; None for the text.
+    overrides_filter: what overrides ask of items, which is part of the filter.
     """
 
     text: str | None
@@ -31,11 +32,13 @@ class Reading:
     understood: Understanding | None = None
     wordings: Wordings = NO_WORDINGS
     model_text: str | None = None
+    overrides_filter: str | None = None
 
     @property
-    def understood_filter(self) -> str | None:
-        """What the text says of items, which is part of the filter."""
-        return None if self.understood is None else self.understood.filter
+    def further_filter(self) -> str | None:
+        """What the filter has beside the query's own: what the text says of items, and what overrides ask of them."""
+        understood = None if self.understood is None else self.understood.filter
+        return " and ".join(part for part in (understood, self.overrides_filter) if part is not None) or None
 
 
 async def read_text(query: Query, catalog: LiveCatalog, known: SynonymReader) -> Reading:

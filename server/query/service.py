@@ -22,11 +22,14 @@ from server.core.errors import HistoryUnavailable, Problem
 from server.query.admission import AdmissionQueue, Priority
 from server.query.cursor import CursorCodec, Page
 from server.query.guide import Guide
+from server.query.listing.boosts import Boosts
 from server.query.listing.listing import Listing
+from server.query.listing.overrides import overridden
 from server.query.plan import BEAM_WIDTH, QueryPlan, guided
 from server.query.reading import read_text
 from server.query.types import Query, QueryResult, ResultItem
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.override_reader import OverrideReader
 from server.retrieval.synonym_reader import SynonymReader
 from server.serving.deployment import AnswerQuality, Deployment
 from server.serving.router import Router
@@ -46,6 +49,8 @@ class Service:
     guidance: whether a query is guided that does not say.
     guidance_seconds: how long a query waits for its prior.
     synonyms: what queries are also read as.
+    overrides: what the shop makes of queries.
+    clock: Unix seconds, by which overrides begin and end.
     note: called with every answer that is not of a batch, and the page that it is.
     """
 
@@ -62,6 +67,8 @@ class Service:
         guidance: bool,
         guidance_seconds: float,
         synonyms: SynonymReader | None = None,
+        overrides: OverrideReader | None = None,
+        clock: Callable[[], float] = time.time,
         note: Callable[[Query, QueryResult, Page], None] | None = None,
     ) -> None:
         self._router = router
@@ -74,6 +81,8 @@ class Service:
         self._guidance = guidance
         self._guidance_seconds = guidance_seconds
         self._synonyms = synonyms or SynonymReader()
+        self._overrides = overrides or OverrideReader()
+        self._clock = clock
         self._note = note
 
     async def execute(
@@ -109,17 +118,20 @@ class Service:
 
     async def _execute(
         self,
-        query: Query,
+        given: Query,
         page: Page,
         history: History,
         deployment: Deployment,
         searcher: Searcher,
         quality: AnswerQuality,
     ) -> QueryResult:
-        reading = await read_text(query, deployment.catalog, self._synonyms)
+        reading = await read_text(given, deployment.catalog, self._synonyms)
+        ruled = overridden(given, reading, searcher.items, self._overrides, self._clock())
+        query, reading = ruled.query, ruled.reading
         history = history.weighed(deployment.bundle.event_weights)
         plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
+        boosts = Boosts(ruled.boosts, searcher.eligible)
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)
         listing = Listing(query, reading, plan, searcher, guide, deployment.catalog.priors, self._max_width)
         if query.kind == "browse":
@@ -127,7 +139,7 @@ class Service:
             quality.degraded |= query.shelf != "popular" and deployment.catalog.priors.behind
             groups = await listing.groups(items)
             said = {"counts": counts, "groups": groups, "fallback": fallback, "degraded": quality.degraded}
-            return self._result(query, page, deployment, plan, items, **said)
+            return self._result(given, page, deployment, plan, items, overrides=ruled.ids, **said)
         async with (
             guide.beside(plan.past) as asked,
             listing.beside(),
@@ -138,7 +150,7 @@ class Service:
             if (guided_by := await asked) is not None:
                 enough = deployment.manifest.guided_width if self._beam_width is None else None
                 request = guided(request, guided_by.prior, enough)
-            ranking, counts = await listing.rank(request, partial(deployment.rank, task=query.task))
+            ranking, counts = await listing.rank(request, boosts.over(partial(deployment.rank, task=query.task)))
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:
             other = None if guided_by is None else await guide.prior([])
@@ -146,13 +158,15 @@ class Service:
                 prior = None if other is None else other.prior
                 without_history = await deployment.rank(replace(stranger, prior=prior), query.task)
         quality.degraded |= guide.incomplete
-        items = await plan.items(ranking, without_history, guided_by, deployment.catalog.calibrations[query.task])
+        calibration, added = deployment.catalog.calibrations[query.task], boosts.added(ranking.leaves)
+        items = await plan.items(ranking, added, without_history, guided_by, calibration)
         return self._result(
-            query,
+            given,
             page,
             deployment,
             plan,
             items,
+            overrides=ruled.ids,
             corrected_query=reading.corrected,
             understood=reading.understood,
             fit=None if guided_by is None else guided_by.fit,

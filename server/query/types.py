@@ -49,10 +49,14 @@ ReasonCode = Literal["query", "history", "query_and_history", "similar", "genera
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """An item's id, and the place where it shall stand, from 1 over all pages."""
+    """An item's id, and the place where it shall stand, from 1 over all pages.
+
+    override: the id of the one that says so; None for the query itself.
+    """
 
     item_id: str
     position: int
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Pinned:
 
     leaf: int
     position: int
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,8 @@ class Query:
         diversity: how much the items of a page shall differ, from 0 to 1; 0 for the best ones.
         pins: items that stand at places of their own; no item and no place twice.
         hidden: items that are left out, pinned or not.
+        overrides: those of the shop that meet the query apply (`server/query/listing/overrides.py`).
+        override_tags: of which the rules of overrides may name one.
         guidance: the search is guided by what the catalog knows without the model, where the bundle has priors; None
             leaves it to the service.
 
@@ -125,6 +132,8 @@ class Query:
     diversity: float = 0.0
     pins: tuple[Pin, ...] = ()
     hidden: tuple[str, ...] = ()
+    overrides: bool = True
+    override_tags: tuple[str, ...] = ()
     guidance: bool | None = None
     within: str | None = None
 
@@ -150,7 +159,8 @@ class Query:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Equal for two queries iff a cursor of one is good for the other."""
+        """Equal for two queries iff a cursor of one is good for the other. It is of what was asked, before overrides
+        apply, so that cursors outlive changes of these."""
         return (
             self.kind,
             self.text,
@@ -172,6 +182,8 @@ class Query:
             self.diversity,
             sorted((pin.position, pin.item_id) for pin in self.pins),
             sorted(set(self.hidden)),
+            self.overrides,
+            sorted(set(self.override_tags)),
             self.guidance,
             self.within,
         )
@@ -208,12 +220,14 @@ class Explanation:
     history_effect: the score less the score without any history; None where there was no history.
     shares: what the model and each source add to it; together they are the score.
     pinned: the place for which it is pinned; None where its score put it there.
+    override: the id of the one that pinned it; None where the query itself did, and where nothing did.
     """
 
     levels: tuple[LevelProbability, ...]
     history_effect: float | None
     shares: Mapping[str, float]
     pinned: int | None = None
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +290,8 @@ class QueryResult:
     fallback: what is shown in the place of what was asked for; None where that is shown.
     groups: in the order of the first item of each; None where nothing was to be grouped.
     pinned: ids of the items that stand where they do as they are pinned; None where the query has no pins.
-    pins_missing: ids of pinned items that are not in the catalog.
+    pins_missing: ids of items that the query itself pins and that are not in the catalog.
+    overrides: ids of the overrides that applied, in their order; None where none did.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -292,6 +307,7 @@ class QueryResult:
     groups: Sequence[Group] | None = None
     pinned: Sequence[str] | None = None
     pins_missing: Sequence[str] = ()
+    overrides: Sequence[str] | None = None
     model: str
     catalog_version: int
     degraded: bool

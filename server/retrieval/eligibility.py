@@ -82,6 +82,24 @@ class EligibleItems:
         async with self._sets.once(member_N & self._shown_N) as filter_id:
             yield filter_id
 
+    @asynccontextmanager
+    async def part(self, filter_id: int | None, name: str, member_N: NDArray[np.bool_]) -> AsyncIterator[int]:
+        """The engine's filter bitmap of some leaves of another one that is held, which stays for later requests.
+
+        name: of the part, the same for the same leaves only. Raises EngineError.
+        """
+        async with self._sets.hold(f"{BEHIND_NAME}{filter_id}{BEHIND_NAME}{name}", member_N) as number:
+            yield number
+
+    def members(self, filter_id: int | None) -> NDArray[np.bool_]:
+        """The leaves of a filter bitmap that is held, bool [N]; None: every leaf."""
+        return np.ones(self.size, np.bool_) if filter_id is None else self._sets.members(filter_id)
+
+    @property
+    def size(self) -> int:
+        """How many items there are, shown or not."""
+        return len(self._items)
+
     async def within(self, expression: str | None) -> EligibleItems:
         """The part of them for whoever may see only items that meet a filter; None for all.
 

@@ -55,19 +55,19 @@ def counted_items(
     eligible: EligibleItems,
     index: FacetIndex,
     own: str | None,
-    understood: str | None,
+    further: str | None,
     allow: Sequence[int] | None,
     deny: Sequence[int],
 ) -> CountedItems:
     """What a query allows. For threads: a filter that is new is evaluated.
 
     own: the query's filter, whose conditions can be left out.
-    understood: what its text says of items beside that.
+    further: what its text says of items beside that, and overrides ask of them.
     allow, deny: the leaves that alone are allowed, or None for all, and those that are not.
     Raises FilterError.
     """
     base_N = eligible.shown_N.copy()
-    for part in _parts(understood):
+    for part in _parts(further):
         base_N &= eligible.met(part)
     if allow is not None:
         allowed_N = np.zeros(len(base_N), np.bool_)

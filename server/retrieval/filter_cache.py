@@ -37,6 +37,8 @@ class FilterCache:
         self._turns = asyncio.Semaphore(AT_A_TIME)
         self._sets: dict[str, RefCounted[asyncio.Future[int]]] = {}
         """The most recently used last."""
+        self._leaves = leaves
+        self._members: dict[int, NDArray[np.uint8]] = {}
 
     @asynccontextmanager
     async def hold(self, key: str, members: Mask | Callable[[], Mask]) -> AsyncIterator[int]:
@@ -68,6 +70,10 @@ class FilterCache:
         finally:
             await self._retire(RefCounted(installed))
 
+    def members(self, number: int) -> Mask:
+        """The set under a number, bool [N], while somebody holds it."""
+        return np.unpackbits(self._members[number], count=self._leaves).view(np.bool_)
+
     async def retire(self) -> None:
         """Forget all, once nobody uses any."""
         held, self._sets = list(self._sets.values()), {}
@@ -92,6 +98,7 @@ class FilterCache:
     async def _install(self, member_N: Mask) -> int:
         number = next(self._numbers)
         await self._engine.install_filter(self._snapshot, number, member_N)
+        self._members[number] = np.packbits(member_N)
         return number
 
     async def _make_room(self) -> None:
@@ -106,4 +113,5 @@ class FilterCache:
         await leased.wait_idle()
         await asyncio.wait([leased.value])  # one that nobody waits for any more may still be under way
         if not leased.value.cancelled() and leased.value.exception() is None:
+            self._members.pop(leased.value.result(), None)
             await self._engine.retire_filter(self._snapshot, leased.value.result())

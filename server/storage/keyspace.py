@@ -45,6 +45,10 @@ For the synonyms, of which there are at most 10,000 words and phrases:
 
     gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
 
+For the overrides, of which there are at most 10,000 and 4,000,000 characters:
+
+    gemserve:{overrides}:rules      hash of the number of its last change, and of all overrides, as JSON
+
 For the audit log:
 
     gemserve:{audit}:log            stream of about the last AUDIT_LENGTH changes of administrators; never expires
@@ -59,7 +63,7 @@ For readiness:
     gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
 
 Another namespace than the usual one stands behind `gemserve`, as in `gemserve:shoes:{07}:log`: several catalogs may so
-share one Redis, each with events, changes, synonyms and a traffic split of its own.
+share one Redis, each with events, changes, synonyms, overrides and a traffic split of its own.
 
 A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
 of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
@@ -158,6 +162,10 @@ class Keyspace:
     @property
     def synonyms(self) -> str:
         return self._key("synonyms", "sets")
+
+    @property
+    def overrides(self) -> str:
+        return self._key("overrides", "rules")
 
     @property
     def audit(self) -> str:

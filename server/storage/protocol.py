@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from catalog.data.changes import Change
 from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
@@ -18,6 +18,7 @@ from catalog.data.items import Items
 from catalog.ids.agreed_paths import Path
 from catalog.priors.words import SynonymSet
 from catalog.text.prompts import Interaction
+from server.storage.overrides import Override
 
 __all__ = [
     "EMPTY",
@@ -36,12 +37,16 @@ __all__ = [
     "HistoryStore",
     "LogBatch",
     "LoggedEvent",
+    "OverrideStore",
     "PastEvent",
     "PastEvents",
     "PathClaim",
     "PathStore",
     "SharedCatalog",
+    "SharedStore",
     "SplitStore",
+    "Stored",
+    "StoredOverrides",
     "StoredSplit",
     "StoredSynonyms",
     "SynonymStore",
@@ -385,31 +390,41 @@ class SplitStore(Protocol):
         """Release connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSynonyms:
-    """The synonyms of all servers on one store, by the ids of their sets.
+Entry = TypeVar("Entry")
 
-    number: counts their changes; 0 is before the first.
+
+@dataclass(frozen=True)  # with slots, Python 3.11 cannot make one of `Stored[...]`
+class Stored(Generic[Entry]):
+    """Everything of one kind that all servers on one store share, by ids: the synonyms, or the overrides.
+
+    number: counts the changes; 0 is before the first.
     """
 
     number: int
-    sets: Mapping[str, SynonymSet]
+    entries: Mapping[str, Entry]
 
 
-class SynonymStore(Protocol):
-    """Keeps the synonyms. Every method but `close` raises HistoryUnavailable when the store is away or slow."""
+class SharedStore(Protocol[Entry]):
+    """Keeps everything of one kind. Every method but `close` raises HistoryUnavailable when the store is away or
+    slow."""
 
     async def number(self) -> int:
-        """The number of their last change."""
+        """The number of the last change."""
 
-    async def read(self) -> StoredSynonyms:
-        """The synonyms as they were written last."""
+    async def read(self) -> Stored[Entry]:
+        """All of it as it was written last."""
 
-    async def write(self, sets: Mapping[str, SynonymSet], *, expected: int, number: int) -> bool:
-        """Write all sets under a number. Returns False, and writes nothing, if `expected` is no longer the last one."""
+    async def write(self, entries: Mapping[str, Entry], *, expected: int, number: int) -> bool:
+        """Write all of it under a number. Returns False, and writes nothing, if `expected` is no longer the last."""
 
     async def close(self) -> None:
         """Release connections."""
+
+
+StoredSynonyms = Stored[SynonymSet]
+SynonymStore: TypeAlias = SharedStore[SynonymSet]
+StoredOverrides = Stored[Override]
+OverrideStore: TypeAlias = SharedStore[Override]
 
 
 @dataclass(frozen=True, slots=True)

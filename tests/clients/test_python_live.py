@@ -280,6 +280,32 @@ def test_synonyms_are_written_read_and_deleted(shop):
     assert caught.value.code == "synonym_not_found"
 
 
+def test_overrides_are_written_read_and_deleted(shop):
+    pins = {"rule": {"query": "tent", "match": "contains"}, "includes": [{"id": "item-9", "position": 2}]}
+    begins = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    written = shop.put_override("pins", pins | {"excludes": ["ghost"], "starts_at": begins})
+    assert (written.id, written.created, written.missing) == ("pins", True, ("ghost",))
+    assert (written.includes[0].position, written.starts_at) == (2, "2026-01-01T00:00:00Z")
+    answer = shop.search("big tent", k=3, explain=True)
+    assert (answer.overrides, answer.pinned, answer.items[1].id) == (("pins",), ("item-9",), "item-9")
+    assert answer.items[1].explanation.override == "pins"
+    assert shop.search("big tent", enable_overrides=False).overrides is None
+    boost = {"rule": {"tags": ["sale"]}, "boost": [{"condition": "price > 20", "factor": 3}]}
+    assert shop.put_override("sale", boost).boost[0].factor == 3
+    assert shop.search("rope", override_tags={"sale"}).overrides == ("sale",)
+    page = shop.overrides(limit=1)
+    assert ([one.id for one in page.overrides], page.total, page.next_cursor) == (["pins"], 2, "pins")
+    assert [one.id for one in shop.overrides(cursor=page.next_cursor).overrides] == ["sale"]
+    assert shop.override("sale").rule.tags == ("sale",)
+    with pytest.raises(InvalidRequest) as refused:
+        shop.put_override("all", {"rule": {}, "excludes": ["a"]})
+    assert refused.value.errors[0]["code"] == "matches_everything"
+    assert [shop.delete_override(name).id for name in ("pins", "sale")] == ["pins", "sale"]
+    with pytest.raises(NotFound) as caught:
+        shop.override("sale")
+    assert caught.value.code == "override_not_found"
+
+
 def test_models_and_their_traffic(shop, user):
     models = shop.models()
     assert (models.current, models.versions, set(models.traffic)) == (FIRST, (FIRST, SECOND), {FIRST})

@@ -13,14 +13,16 @@ from fastapi import FastAPI
 from catalog.priors.words import SynonymSet
 from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
+from server.serving.override_sync import MAX_CHARACTERS, MAX_OVERRIDES
 from server.serving.synonym_sync import MAX_PHRASES
-from server.storage.protocol import StoredSynonyms
+from server.storage.overrides import Include, Override, Rule
+from server.storage.protocol import StoredOverrides, StoredSynonyms
 from tests.hostile.calls import hostile_calls
 from tests.support.asgi import Call, send
 from tests.support.event_loop import watched_turns
 from tests.support.large_shop import make_large_deployments, make_words
 from tests.support.memory_app import create_memory_app
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_shared import MemoryOverrides, MemorySynonyms
 from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
@@ -139,3 +141,50 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
             assert reply.status == 200, f"{call.method} {call.path}: {reply.body[:200]!r}"
             assert turns.longest < LONGEST_TURN, f"{call.method} {call.path}"
             assert turns.longest_blocked < LONGEST_BLOCKED, f"{call.method} {call.path}"
+
+
+async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+    """As large as they may be: they are written, listed and followed, and thousands are for one query."""
+    settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
+    overrides = MemoryOverrides()
+    words = make_words(MAX_OVERRIDES)
+    includes = tuple(Include(name, 2 * place + 1) for place, name in enumerate(NAMES[:8]))
+    many = {
+        f"rule {at:05}": Override(
+            f"rule {at:05}",
+            Rule("tent", "contains") if at % 4 == 0 else Rule(f"{words[at]} {words[-at]}", "contains", None, ("sale",)),
+            includes[at % 4 : 6],
+            filter_by=f"price != {at} and price > 0",
+        )
+        for at in range(MAX_OVERRIDES - 1)
+    }
+    assert MAX_CHARACTERS / 2 < len(orjson.dumps(list(many.values()))) < MAX_CHARACTERS
+    app = create_memory_app(settings, make_deployments, overrides=overrides)
+    body = orjson.dumps({"rule": {"query": "tent"}, "excludes": ["item-9"]})
+    put = Call("PUT", "/overrides/more", body=body)
+    listed = Call("GET", "/overrides", "limit=1")
+    queries = ["tent", "tent " * 190, " ".join(words[:90]), "rope"]
+    calls = [
+        put,
+        *(Call("POST", "/search", body=orjson.dumps({"q": query[:999], "k": 30})) for query in queries),
+        Call("GET", "/overrides", "limit=1000"),
+        Call("GET", "/overrides/rule 00100"),
+        Call("DELETE", "/overrides/more"),
+        put,
+    ]
+    async with app.router.lifespan_context(app), frozen():
+        for call in calls[:2]:
+            assert (await send(app, call)).status == 200
+        async with watched_turns() as turns:
+            overrides.stored = StoredOverrides(9, many)  # another server has written them
+            async with asyncio.timeout(30):
+                while orjson.loads((await send(app, listed)).body)["total"] != len(many):
+                    await asyncio.sleep(0.05)
+        assert turns.longest < LONGEST_TURN, "taken up"
+        assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
+        for call in calls:
+            async with watched_turns() as turns:
+                reply = await send(app, call)
+            assert reply.status == 200, f"{call.method} {call.path}: {reply.body[:200]!r}"
+            assert turns.longest < LONGEST_TURN, f"{call.method} {call.path} {call.body[:40]!r}"
+            assert turns.longest_blocked < LONGEST_BLOCKED, f"{call.method} {call.path} {call.body[:40]!r}"

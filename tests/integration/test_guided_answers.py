@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from catalog.bundle.bundle import Bundle, current_bundle, open_bundle, publish
+from catalog.filters import compile_filter
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import prior_of
 from catalog.search.calibration import relevances, rivals_of, save_calibrations
@@ -55,7 +56,9 @@ def url(
         yield None
         return
     redis = tmp_path_factory.mktemp("redis")
-    process = ServerProcess("--bundles", bundle.path.parent, "--managed-redis", redis, *OPTIONS, *PATIENT)
+    process = ServerProcess(
+        "--bundles", bundle.path.parent, "--managed-redis", redis, "--open-admin", "true", *OPTIONS, *PATIENT
+    )
     yield process.url
     assert process.stop() == 0
 
@@ -70,7 +73,9 @@ async def client(url: str | None, bundle: Bundle) -> AsyncIterator[httpx.AsyncCl
 
 @asynccontextmanager
 async def _in_this_process(bundle: Bundle) -> AsyncIterator[httpx.ASGITransport]:
-    settings = Settings(bundles=bundle.path.parent, answer_timeout_seconds=60, guidance_timeout_ms=60_000)
+    settings = Settings(
+        bundles=bundle.path.parent, answer_timeout_seconds=60, guidance_timeout_ms=60_000, open_admin=True
+    )
 
     def deploy(_: Settings) -> DeploymentManager:
         return DeploymentManager(settings, lambda *_: bundle, lambda *_: TransformersEngine(bundle, settings.engine))
@@ -213,3 +218,42 @@ async def test_filters_pages_and_narrow_searches_hold_under_guidance(client: htt
         pages += answer["items"]
         cursor = answer["next_cursor"]
     assert [item["id"] for item in pages] == [item["id"] for item in whole]
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=len)
+async def test_boosted_items_come_in_the_order_of_brute_force_on_every_page(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, history: list[str]
+) -> None:
+    boosts = {"price >= 25": 3, 'brand = "Alpina"': 0.2, 'category = "lamp"': 40}
+    body = {"rule": {"tags": ["sale"]}, "boost": [{"condition": one, "factor": boosts[one]} for one in boosts]}
+    assert (await client.put("/overrides/sale", json=body)).status_code == 200
+    rows = [row for item in history if (row := bundle.items.row_of(item)) is not None]
+    met_CN = np.array([compile_filter(condition, bundle.items) for condition in boosts])
+    boost_N = np.log(list(boosts.values())) @ met_CN
+    assert len(set(boost_N.tolist())) > len(boosts)
+    questions: list[tuple[str, Task, str | None]] = [("/search", "search", text) for text in QUERIES]
+    for path, task, text in [*questions, ("/recommend", "recommendation", None)]:
+        asked = {"history": history, "exclude_seen": False, "override_tags": ["sale"]}
+        asked |= {} if text is None else {"q": text}
+        logp_N = log_probabilities(ranker, bundle, text, rows)
+        for more, score_N in (({}, joined(bundle, task, text, rows, logp_N)), ({"guidance": False}, logp_N)):
+            whole = (await client.post(path, json=asked | more | {"k": 200})).json()
+            assert whole["overrides"] == ["sale"]
+            check(whole, bundle, score_N + boost_N, set())
+            pages = await _pages(client, path, asked | more | {"k": 7})
+            check({"items": pages, "degraded": False}, bundle, score_N + boost_N, set())
+    explained = (await client.post("/search", json=asked | {"q": "grey lamp", "explain": True, "k": 200})).json()
+    for item in explained["items"]:
+        shares = item["explanation"]["shares"]
+        assert sum(shares.values()) == pytest.approx(item["score"], abs=1e-4)
+        assert shares.get("boost", 0.0) == pytest.approx(boost_N[bundle.items.row_of(item["id"])], abs=1e-5)
+
+
+async def _pages(client: httpx.AsyncClient, path: str, body: dict) -> list[dict]:
+    """The items of all pages."""
+    answer = (await client.post(path, json=body)).json()
+    items = list(answer["items"])
+    while answer["next_cursor"] is not None:
+        answer = (await client.post(path, json=body | {"cursor": answer["next_cursor"]})).json()
+        items += answer["items"]
+    return items

@@ -15,8 +15,8 @@ from tests.support.memory_audit_log import MemoryAuditLog
 from tests.support.memory_changes import MemoryChanges
 from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
+from tests.support.memory_shared import MemoryOverrides, MemorySynonyms
 from tests.support.memory_split import MemorySplit
-from tests.support.memory_synonyms import MemorySynonyms
 
 
 def create_memory_app(
@@ -26,6 +26,7 @@ def create_memory_app(
     history: MemoryHistory | None = None,
     changes: MemoryChanges | None = None,
     synonyms: MemorySynonyms | None = None,
+    overrides: MemoryOverrides | None = None,
     answers: MemoryAnswers | None = None,
     audit_log: MemoryAuditLog | None = None,
     log: EventLog | None = None,
@@ -39,6 +40,7 @@ def create_memory_app(
         keep=lambda _: MemoryChanges() if changes is None else changes,
         control=lambda deployments, _: TrafficSync(deployments, MemorySplit()),
         keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
+        keep_overrides=lambda _: MemoryOverrides() if overrides is None else overrides,
         keep_answers=lambda _: MemoryAnswers() if answers is None else answers,
         keep_audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,
         follow=lambda _: MemoryLog() if log is None else log,

@@ -25,6 +25,7 @@ from catalog.priors.words.synonyms import (
     Wording,
     Wordings,
     fault_of,
+    words_in_order,
 )
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "queries_of_items",
     "score",
     "weighted",
+    "words_in_order",
     "words_of",
 ]

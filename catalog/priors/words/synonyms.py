@@ -16,7 +16,17 @@ from math import prod
 from catalog.priors.words.index import MAX_WORD, analyzer, words_of
 from catalog.priors.words.places import pieces
 
-__all__ = ["MAX_SYNONYMS", "NO_WORDINGS", "ReadAs", "SynonymSet", "Synonyms", "Wording", "Wordings", "fault_of"]
+__all__ = [
+    "MAX_SYNONYMS",
+    "NO_WORDINGS",
+    "ReadAs",
+    "SynonymSet",
+    "Synonyms",
+    "Wording",
+    "Wordings",
+    "fault_of",
+    "words_in_order",
+]
 
 MAX_SYNONYMS = 8
 """Words and phrases of one set."""
@@ -166,9 +176,14 @@ def _choices(options: Sequence[int]) -> Iterable[tuple[int | None, ...]]:
     return [*ones[: MAX_WORDINGS - len(whole)], *whole]
 
 
+def words_in_order(text: str) -> tuple[str, ...]:
+    """The words of a text as they stand in it, without case, accents and punctuation."""
+    surface = analyzer(None)
+    return tuple(word for piece in pieces(text) for word in words_of(surface, piece[0]))
+
+
 def fault_of(phrases: Sequence[str]) -> tuple[int, str, str] | None:
     """What is wrong with the words and phrases of a set: which, a code and a sentence; None if nothing."""
-    surface = analyzer(None)
     seen: dict[tuple[str, ...], int] = {}
     for place, phrase in enumerate(phrases):
         if len(phrase) > MAX_PHRASE:
@@ -180,7 +195,7 @@ def fault_of(phrases: Sequence[str]) -> tuple[int, str, str] | None:
             return place, "too_many_words", f"has over {MAX_PHRASE_WORDS} words: give a word or a short phrase"
         if any(len(word) > MAX_WORD for word in found):
             return place, "word_too_long", f"has a word of over {MAX_WORD} characters, which no search finds"
-        key = tuple(word for piece in found for word in words_of(surface, piece))
+        key = words_in_order(phrase)
         if key in seen:
             return place, "same_word", "is there twice: case, accents and punctuation make no other word"
         seen[key] = place

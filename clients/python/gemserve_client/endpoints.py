@@ -256,6 +256,33 @@ def patch_schema(*, add: Mapping[str, str] | None = None, drop: Iterable[str] = 
     return Call("PATCH", "/schema", _reading(responses.SchemaChanged), body={"columns": added + dropped})
 
 
+def put_override(override_id: str | int, override: Mapping[str, Any]) -> Call[responses.OverrideWritten]:
+    """Pins, hides, filters or boosts items in the answers to queries that meet a rule, in every server.
+
+    override: `rule`, and of `includes`, `excludes`, `filter_by`, `boost`, `priority`, `starts_at`, `ends_at` what is
+    wanted, as in {"rule": {"query": "tent"}, "includes": [{"id": "CAM-0011", "position": 1}]}.
+    """
+    path = f"/overrides/{_quoted(override_id, 'override_id')}"
+    return Call("PUT", path, _reading(responses.OverrideWritten), body=plain_record(override, "override"))
+
+
+def overrides(*, limit: int | None = None, cursor: str | None = None) -> Call[responses.OverridesPage]:
+    """The overrides by their ids; `cursor`: `next_cursor` of the page before."""
+    given = {"limit": limit, "cursor": cursor}
+    query = {name: plain(value, name) for name, value in given.items() if value is not None}
+    return Call("GET", "/overrides", _reading(responses.OverridesPage), query)
+
+
+def override(override_id: str | int) -> Call[responses.Override]:
+    """One override."""
+    return Call("GET", f"/overrides/{_quoted(override_id, 'override_id')}", _reading(responses.Override))
+
+
+def delete_override(override_id: str | int) -> Call[responses.OverrideDeleted]:
+    """Takes an override away. Raises NotFound also where a first attempt did it and its answer got lost."""
+    return Call("DELETE", f"/overrides/{_quoted(override_id, 'override_id')}", _reading(responses.OverrideDeleted))
+
+
 def history(user: str | int, *, limit: int | None = None) -> Call[responses.History]:
     """What a user did, the newest first; nobody knows an unknown user, whose history is empty."""
     query = {} if limit is None else {"limit": plain(limit, "limit")}

@@ -25,7 +25,17 @@ __all__ = [
     "Trending",
 ]
 
-LISTS = ("candidates", "fields", "facets", "history", "items", "exclude_seen", "pinned_hits", "hidden_hits")
+LISTS = (
+    "candidates",
+    "fields",
+    "facets",
+    "history",
+    "items",
+    "exclude_seen",
+    "pinned_hits",
+    "hidden_hits",
+    "override_tags",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class Question:
     max_per           further columns with such numbers, as in "brand:3,season:5"
     pinned_hits       items at places of their own, as in "ID:1,ID:5", or pairs of an id and its place, or a mapping
     hidden_hits       ids of items that are left out
+    override_tags     tags by which the shop's overrides are chosen
+    enable_overrides  False: none of these apply
     fields            the columns of an item that come back; id, score, relevance and reason always do
     facets            columns whose values are counted; "*": all but ids, titles and descriptions
     max_facet_values  values of each that are told, 1 to 100
@@ -68,6 +80,8 @@ class Question:
     max_per: str | None = None
     pinned_hits: str | Mapping[str | int, int] | Iterable[tuple[str | int, int]] | None = None
     hidden_hits: Iterable[str | int] | None = None
+    override_tags: Iterable[str] | None = None
+    enable_overrides: bool | None = None
     fields: Iterable[str] | None = None
     facets: Iterable[str] | None = None
     max_facet_values: int | None = None
@@ -255,6 +269,7 @@ READERS |= {
     "items": partial(plain_list, element=plain_id, ordered=True),
     "hidden_hits": plain_ids,
     "pinned_hits": _pins,
+    "override_tags": plain_list,
     "fields": plain_list,
     "facets": plain_list,
     "exclude_seen": lambda value, where: value if isinstance(value, bool) else plain_list(value, where),

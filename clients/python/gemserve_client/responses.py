@@ -14,17 +14,20 @@ __all__ = [
     "Accepted",
     "Activation",
     "Answer",
+    "Boost",
     "Change",
     "Column",
     "Comparison",
     "Counts",
     "DayCounts",
     "Erasure",
+    "Exclude",
     "Experiment",
     "Explanation",
     "FacetStats",
     "Golden",
     "History",
+    "Include",
     "Item",
     "Key",
     "Level",
@@ -36,6 +39,11 @@ __all__ = [
     "Model",
     "Models",
     "NewKey",
+    "Override",
+    "OverrideDeleted",
+    "OverrideRule",
+    "OverrideWritten",
+    "OverridesPage",
     "PastEvent",
     "PriceRange",
     "QueriesReport",
@@ -102,6 +110,7 @@ class Explanation(Body):
     history_effect: float | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     pinned: int | None = None
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +209,7 @@ class Answer(Body):
     `groups`: where `group_by` asks for them.
 
     Where the question has pins, `pinned` has the ids of those on this page, and `pins_missing` of those that are in no
-    catalog.
+    catalog. `overrides`: ids of the shop's overrides that applied, None where none did.
     """
 
     request_id: str
@@ -222,6 +231,7 @@ class Answer(Body):
     groups: tuple[Group, ...] | None = None
     pinned: tuple[str, ...] | None = None
     pins_missing: tuple[str, ...] | None = None
+    overrides: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +339,78 @@ class SynonymsWritten(SynonymSet):
 
     request_id: str
     created: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideRule(Body):
+    """Which queries an override is for: those that meet all that it names. `match`: "exact" or "contains"."""
+
+    query: str | None = None
+    match: str = "exact"
+    filter_by: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Include(Body):
+    """An item, and the place where it stands, from 1 over all pages."""
+
+    id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclude(Body):
+    """An item that is left out."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boost(Body):
+    """Items that meet a filter, which are `factor` times as likely."""
+
+    condition: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override(Body):
+    """What happens in the answers to queries that meet a rule; `starts_at`, `ends_at` in ISO 8601, None for ever."""
+
+    id: str
+    rule: OverrideRule
+    includes: tuple[Include, ...] = ()
+    excludes: tuple[Exclude, ...] = ()
+    filter_by: str | None = None
+    boost: tuple[Boost, ...] = ()
+    priority: int = 0
+    starts_at: str | None = None
+    ends_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideWritten(Override):
+    """`created`: False where it took the place of another. `missing`: its ids that no item has now."""
+
+    request_id: str
+    created: bool
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverridesPage(Body):
+    """Overrides by their ids; `total`: how many there are."""
+
+    overrides: tuple[Override, ...]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideDeleted(Body):
+    request_id: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

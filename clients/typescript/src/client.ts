@@ -46,6 +46,11 @@ import type {
   SearchParameters,
   ShelfParameters,
   SimilarParameters,
+  NewOverride,
+  Override,
+  OverrideDeleted,
+  OverridesPage,
+  OverrideWritten,
   SynonymSet,
   SynonymsDeleted,
   SuggestParameters,
@@ -300,6 +305,33 @@ export class GemserveClient {
   async deleteSynonyms(id: Id, options?: CallOptions): Promise<SynonymsDeleted> {
     const call = { method: "DELETE", path: path`/synonyms/${idText(id, "id")}` } as const;
     return (await this.#connection.send(call, options)) as SynonymsDeleted;
+  }
+
+  /** Pins, hides, filters or boosts items in the answers to queries that meet a rule, in every server within a second. */
+  async putOverride(id: Id, override: NewOverride, options?: CallOptions): Promise<OverrideWritten> {
+    const body = plainRecord(override, "override");
+    const call = { method: "PUT", path: path`/overrides/${idText(id, "id")}`, body } as const;
+    return (await this.#connection.send(call, options)) as OverrideWritten;
+  }
+
+  /** The overrides by their ids; `cursor` is `next_cursor` of the page before. */
+  async overrides(
+    page: { limit?: number; cursor?: string | null } = {},
+    options?: CallOptions,
+  ): Promise<OverridesPage> {
+    return (await this.#connection.send({ method: "GET", path: `/overrides${pageQuery(page)}` }, options)) as OverridesPage;
+  }
+
+  /** One override. */
+  async override(id: Id, options?: CallOptions): Promise<Override> {
+    const call = { method: "GET", path: path`/overrides/${idText(id, "id")}` } as const;
+    return (await this.#connection.send(call, options)) as Override;
+  }
+
+  /** Takes an override away. */
+  async deleteOverride(id: Id, options?: CallOptions): Promise<OverrideDeleted> {
+    const call = { method: "DELETE", path: path`/overrides/${idText(id, "id")}` } as const;
+    return (await this.#connection.send(call, options)) as OverrideDeleted;
   }
 
   /** The published bundles, and which of them answer. */

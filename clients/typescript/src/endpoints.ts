@@ -48,6 +48,7 @@ const READERS = {
   candidates: (value: unknown, where: string) => plainList(value, where, plainId),
   fields: plainList,
   facets: plainList,
+  override_tags: plainList,
   hidden_hits: (value: unknown, where: string) => plainList(value, where, plainId),
   exclude_seen: (value: unknown, where: string) => (typeof value === "boolean" ? value : plainList(value, where)),
   history: (value: unknown, where: string) => plainList(value, where, visit),

@@ -387,6 +387,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/overrides": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Overrides
+         * @description The overrides by their ids, in force or not.
+         */
+        get: operations["list_overrides"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/overrides/{override_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Override
+         * @description One override.
+         */
+        get: operations["get_override"];
+        /**
+         * Put Override
+         * @description Writes an override, new or in place of the one there was: what it pins, leaves out, filters and boosts in the
+         *     answers to queries that meet its rule.
+         *
+         *     It holds in every server on the same Redis within about a second, and after a restart or a new model.
+         */
+        put: operations["put_override"];
+        post?: never;
+        /**
+         * Delete Override
+         * @description Takes an override away, in every server within about a second.
+         */
+        delete: operations["delete_override"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/models": {
         parameters: {
             query?: never;
@@ -969,9 +1020,14 @@ export interface components {
             pinned?: string[] | null;
             /**
              * Pins Missing
-             * @description ids of pinned items that are not in the catalog and were passed over
+             * @description ids of `pinned_hits` that are not in the catalog and were passed over
              */
             pins_missing?: string[] | null;
+            /**
+             * Overrides
+             * @description ids of the overrides that applied to the query, in their order; null where none did
+             */
+            overrides?: string[] | null;
             /**
              * Model
              * @description version of the bundle that answered
@@ -1017,6 +1073,13 @@ export interface components {
             id?: unknown;
             answer?: components["schemas"]["AnswerBody"] | null;
             problem?: components["schemas"]["ProblemBody"] | null;
+        };
+        /** BoostBody */
+        BoostBody: {
+            /** Condition */
+            condition: string;
+            /** Factor */
+            factor: number;
         };
         /**
          * ChangeBody
@@ -1186,6 +1249,11 @@ export interface components {
          * @enum {string}
          */
         EventType: "view" | "click" | "cart" | "purchase" | "rating" | "dislike" | "impression";
+        /** ExcludeBody */
+        ExcludeBody: {
+            /** Id */
+            id: string;
+        };
         /** ExperimentBody */
         ExperimentBody: {
             /**
@@ -1224,7 +1292,7 @@ export interface components {
             history_effect: number | null;
             /**
              * Shares
-             * @description what the model and every source that guides the search add to the score, by name as in `source` of a reason; their sum is the score
+             * @description what the model and every source that guides the search add to the score, by name as in `source` of a reason, and `boost` of overrides; their sum is the score
              */
             shares: {
                 [key: string]: number;
@@ -1234,6 +1302,11 @@ export interface components {
              * @description the place for which it is pinned; null where its score put it there
              */
             pinned?: number | null;
+            /**
+             * Override
+             * @description the id of the override that pinned it; null elsewhere
+             */
+            override?: string | null;
         };
         /** FacetStatsBody */
         FacetStatsBody: {
@@ -1445,6 +1518,13 @@ export interface components {
             /** Result */
             result?: ("inserted" | "replaced" | "updated" | "unchanged") | null;
             problem?: components["schemas"]["ProblemBody"] | null;
+        };
+        /** IncludeBody */
+        IncludeBody: {
+            /** Id */
+            id: string;
+            /** Position */
+            position: number;
         };
         /**
          * ItemBody
@@ -1749,6 +1829,89 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** OverrideBody */
+        OverrideBody: {
+            /** Id */
+            id: string;
+            rule: components["schemas"]["RuleBody"];
+            /** Includes */
+            includes: components["schemas"]["IncludeBody"][];
+            /** Excludes */
+            excludes: components["schemas"]["ExcludeBody"][];
+            /** Filter By */
+            filter_by: string | null;
+            /** Boost */
+            boost: components["schemas"]["BoostBody"][];
+            /** Priority */
+            priority: number;
+            /**
+             * Starts At
+             * @description ISO 8601, in UTC; null: it applies at once
+             */
+            starts_at: string | null;
+            /**
+             * Ends At
+             * @description ISO 8601, in UTC; null: for ever
+             */
+            ends_at: string | null;
+        };
+        /** OverrideDeletedBody */
+        OverrideDeletedBody: {
+            /** Request Id */
+            request_id: string;
+            /** Id */
+            id: string;
+        };
+        /** OverrideWrittenBody */
+        OverrideWrittenBody: {
+            /** Id */
+            id: string;
+            rule: components["schemas"]["RuleBody"];
+            /** Includes */
+            includes: components["schemas"]["IncludeBody"][];
+            /** Excludes */
+            excludes: components["schemas"]["ExcludeBody"][];
+            /** Filter By */
+            filter_by: string | null;
+            /** Boost */
+            boost: components["schemas"]["BoostBody"][];
+            /** Priority */
+            priority: number;
+            /**
+             * Starts At
+             * @description ISO 8601, in UTC; null: it applies at once
+             */
+            starts_at: string | null;
+            /**
+             * Ends At
+             * @description ISO 8601, in UTC; null: for ever
+             */
+            ends_at: string | null;
+            /** Request Id */
+            request_id: string;
+            /**
+             * Created
+             * @description false: it took the place of another
+             */
+            created: boolean;
+            /**
+             * Missing
+             * @description ids of it that no item has now: they are kept, and passed over until there is such an item
+             */
+            missing: string[];
+        };
+        /** OverridesBody */
+        OverridesBody: {
+            /** Overrides */
+            overrides: components["schemas"]["OverrideBody"][];
+            /** Total */
+            total: number;
+            /**
+             * Next Cursor
+             * @description for the overrides behind these; null where there are none
+             */
+            next_cursor: string | null;
+        };
         /** PriceRangeBody */
         PriceRangeBody: {
             /**
@@ -1986,6 +2149,20 @@ export interface components {
              * @description Unix milliseconds
              */
             since: number;
+        };
+        /** RuleBody */
+        RuleBody: {
+            /** Query */
+            query: string | null;
+            /**
+             * Match
+             * @enum {string}
+             */
+            match: "exact" | "contains";
+            /** Filter By */
+            filter_by: string | null;
+            /** Tags */
+            tags: string[];
         };
         /** SchemaBody */
         SchemaBody: {
@@ -2317,6 +2494,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -2635,6 +2816,17 @@ export interface operations {
                      * @description ids of items that are left out, pinned or not; in a URL with commas
                      */
                     hidden_hits?: (string | number)[] | null;
+                    /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -2974,6 +3166,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -3236,6 +3432,17 @@ export interface operations {
                      * @description ids of items that are left out, pinned or not; in a URL with commas
                      */
                     hidden_hits?: (string | number)[] | null;
+                    /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -3502,6 +3709,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description rank these items only; ids that nobody knows are passed over */
@@ -3715,6 +3926,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description another name of `k` */
@@ -4061,6 +4276,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -4264,6 +4483,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -4467,6 +4690,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -4827,6 +5054,10 @@ export interface operations {
                 })[] | null;
                 /** @description ids of items that are left out, pinned or not; in a URL with commas */
                 hidden_hits?: (string | number)[] | null;
+                /** @description apply the shop's overrides for this query; false: leave it as it is asked */
+                enable_overrides?: boolean;
+                /** @description tags by which overrides are chosen, in a URL with commas */
+                override_tags?: string[] | null;
                 /** @description longest wait; then 504, or 503 at once where it cannot be met */
                 timeout_ms?: number | null;
                 /** @description show these items only; ids that nobody knows are passed over */
@@ -5103,6 +5334,17 @@ export interface operations {
                      * @description ids of items that are left out, pinned or not; in a URL with commas
                      */
                     hidden_hits?: (string | number)[] | null;
+                    /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -5410,6 +5652,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5597,6 +5850,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5765,6 +6029,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -5899,6 +6174,17 @@ export interface operations {
                      * @description ids of items that are left out, pinned or not; in a URL with commas
                      */
                     hidden_hits?: (string | number)[] | null;
+                    /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -6002,6 +6288,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -6189,6 +6486,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -6357,6 +6665,17 @@ export interface operations {
                      */
                     hidden_hits?: (string | number)[] | null;
                     /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
+                    /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
                      */
@@ -6491,6 +6810,17 @@ export interface operations {
                      * @description ids of items that are left out, pinned or not; in a URL with commas
                      */
                     hidden_hits?: (string | number)[] | null;
+                    /**
+                     * Enable Overrides
+                     * @description apply the shop's overrides for this query; false: leave it as it is asked
+                     * @default true
+                     */
+                    enable_overrides?: boolean;
+                    /**
+                     * Override Tags
+                     * @description tags by which overrides are chosen, in a URL with commas
+                     */
+                    override_tags?: string[] | null;
                     /**
                      * Timeout Ms
                      * @description longest wait; then 504, or 503 at once where it cannot be met
@@ -8099,6 +8429,650 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["SynonymsDeletedBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_overrides: {
+        parameters: {
+            query?: {
+                /** @description how many overrides, by their ids */
+                limit?: number;
+                /** @description `next_cursor` of the page before */
+                cursor?: (string | number) | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "overrides": [
+                     *         {
+                     *           "id": "summer tents",
+                     *           "rule": {
+                     *             "query": "tent",
+                     *             "match": "contains",
+                     *             "filter_by": null,
+                     *             "tags": []
+                     *           },
+                     *           "includes": [
+                     *             {
+                     *               "id": "CAM-0011",
+                     *               "position": 1
+                     *             }
+                     *           ],
+                     *           "excludes": [
+                     *             {
+                     *               "id": "CAM-0042"
+                     *             }
+                     *           ],
+                     *           "filter_by": null,
+                     *           "boost": [
+                     *             {
+                     *               "condition": "brand = \"Tarnwell\"",
+                     *               "factor": 2
+                     *             }
+                     *           ],
+                     *           "priority": 0,
+                     *           "starts_at": "2026-06-01T00:00:00Z",
+                     *           "ends_at": "2026-09-01T00:00:00Z"
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OverridesBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_override: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example summer tents */
+                override_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "summer tents",
+                     *       "rule": {
+                     *         "query": "tent",
+                     *         "match": "contains",
+                     *         "filter_by": null,
+                     *         "tags": []
+                     *       },
+                     *       "includes": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "position": 1
+                     *         }
+                     *       ],
+                     *       "excludes": [
+                     *         {
+                     *           "id": "CAM-0042"
+                     *         }
+                     *       ],
+                     *       "filter_by": null,
+                     *       "boost": [
+                     *         {
+                     *           "condition": "brand = \"Tarnwell\"",
+                     *           "factor": 2
+                     *         }
+                     *       ],
+                     *       "priority": 0,
+                     *       "starts_at": "2026-06-01T00:00:00Z",
+                     *       "ends_at": "2026-09-01T00:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OverrideBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    put_override: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example summer tents */
+                override_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "rule": {
+                 *         "query": "tent",
+                 *         "match": "contains"
+                 *       },
+                 *       "includes": [
+                 *         {
+                 *           "id": "CAM-0011",
+                 *           "position": 1
+                 *         }
+                 *       ],
+                 *       "excludes": [
+                 *         "CAM-0042"
+                 *       ],
+                 *       "boost": [
+                 *         {
+                 *           "condition": "brand = \"Tarnwell\"",
+                 *           "factor": 2
+                 *         }
+                 *       ],
+                 *       "starts_at": "2026-06-01T00:00:00Z",
+                 *       "ends_at": "2026-09-01T00:00:00Z"
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * RuleParameters
+                     * @description Which queries the override is for: those that meet all that is named here.
+                     */
+                    rule: {
+                        /**
+                         * Query
+                         * @description words of a search, as it was typed or corrected; case, accents and punctuation do not count
+                         */
+                        query?: string | null;
+                        /**
+                         * Match
+                         * @description `exact`: the search is these words; `contains`: they stand in it, one behind the other
+                         * @default exact
+                         * @enum {string}
+                         */
+                        match?: "exact" | "contains";
+                        /**
+                         * Filter By
+                         * @description the query's `filter` is this one, however it is spelt
+                         */
+                        filter_by?: string | null;
+                        /**
+                         * Tags
+                         * @description the query has one of these in `override_tags`
+                         * @default []
+                         */
+                        tags?: string[];
+                    };
+                    /**
+                     * Includes
+                     * @description items that stand at places of their own, from 1 over all pages
+                     * @default []
+                     */
+                    includes?: {
+                        /** Id */
+                        id: string | number;
+                        /** Position */
+                        position: number;
+                        /** @description another name of `id` */
+                        item_id?: string | number;
+                    }[];
+                    /**
+                     * Excludes
+                     * @description items that are left out, as ids or as `{id}`
+                     * @default []
+                     */
+                    excludes?: ((string | number) | {
+                        id?: string | number;
+                        item_id?: string | number;
+                    })[];
+                    /**
+                     * Filter By
+                     * @description only items that meet this filter come
+                     */
+                    filter_by?: string | null;
+                    /**
+                     * Boost
+                     * @description items whose likelihoods are multiplied; of one that meets several conditions, by all factors
+                     * @default []
+                     */
+                    boost?: {
+                        /**
+                         * Condition
+                         * @description a filter: the items that it is about
+                         */
+                        condition: string;
+                        /**
+                         * Factor
+                         * @description how much likelier they are: above 1 further up, below 1 further down; 0 is refused, use `excludes` or `filter_by`
+                         */
+                        factor: number;
+                    }[];
+                    /**
+                     * Priority
+                     * @description of several overrides for one query the greatest applies first, of equals in the order of their ids
+                     * @default 0
+                     */
+                    priority?: number;
+                    /**
+                     * Starts At
+                     * @description ISO 8601 with a zone, or Unix seconds; null: at once
+                     */
+                    starts_at?: string | number | null;
+                    /**
+                     * Ends At
+                     * @description from then on it applies no more; null: never
+                     */
+                    ends_at?: string | number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "id": "summer tents",
+                     *       "rule": {
+                     *         "query": "tent",
+                     *         "match": "contains",
+                     *         "filter_by": null,
+                     *         "tags": []
+                     *       },
+                     *       "includes": [
+                     *         {
+                     *           "id": "CAM-0011",
+                     *           "position": 1
+                     *         }
+                     *       ],
+                     *       "excludes": [
+                     *         {
+                     *           "id": "CAM-0042"
+                     *         }
+                     *       ],
+                     *       "filter_by": null,
+                     *       "boost": [
+                     *         {
+                     *           "condition": "brand = \"Tarnwell\"",
+                     *           "factor": 2
+                     *         }
+                     *       ],
+                     *       "priority": 0,
+                     *       "starts_at": "2026-06-01T00:00:00Z",
+                     *       "ends_at": "2026-09-01T00:00:00Z",
+                     *       "created": true,
+                     *       "missing": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OverrideWrittenBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request-URI Too Long */
+            414: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_override: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example summer tents */
+                override_id: string | number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "request_id": "0c5b2ec7d43049e5a0c6d5f7f7b7f1d2",
+                     *       "id": "summer tents"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OverrideDeletedBody"];
                 };
             };
             /** @description Unauthorized */

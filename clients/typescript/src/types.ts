@@ -36,6 +36,12 @@ export type ColumnType = Schema["columns"][number]["type"];
 export type SynonymsPage = JsonAnswer<paths["/synonyms"]["get"]>;
 export type SynonymsWritten = JsonAnswer<paths["/synonyms/{set_id}"]["put"]>;
 export type SynonymsDeleted = JsonAnswer<paths["/synonyms/{set_id}"]["delete"]>;
+/** What happens in the answers to queries that meet a rule. */
+export type NewOverride = JsonBody<paths["/overrides/{override_id}"]["put"]>;
+export type Override = JsonAnswer<paths["/overrides/{override_id}"]["get"]>;
+export type OverridesPage = JsonAnswer<paths["/overrides"]["get"]>;
+export type OverrideWritten = JsonAnswer<paths["/overrides/{override_id}"]["put"]>;
+export type OverrideDeleted = JsonAnswer<paths["/overrides/{override_id}"]["delete"]>;
 export type History = JsonAnswer<paths["/users/{user}/history"]["get"]>;
 export type Merge = JsonAnswer<paths["/users/{user}/merge"]["post"]>;
 export type Erasure = JsonAnswer<paths["/users/{user}"]["delete"]>;
@@ -73,6 +79,7 @@ interface Wider {
   fields?: Iterable<string> | null;
   facets?: Iterable<string> | null;
   hidden_hits?: Iterable<Id> | null;
+  override_tags?: Iterable<string> | null;
   exclude_seen?: boolean | string | Iterable<PastType> | null;
   history?: Iterable<Id | Past<"item_id"> | Past<"item">> | null;
 }

@@ -163,6 +163,24 @@ test("synonyms are written, read and deleted", async () => {
   await assert.rejects(shop.synonymSet("ts way"), { status: 404, code: "synonym_not_found" });
 });
 
+test("overrides are written, read and deleted", async () => {
+  const rule = { query: "tent", match: "contains" } as const;
+  const includes = [{ id: "item-9", position: 2 }, { id: "nobody", position: 1 }];
+  const written = await shop.putOverride("ts pins", { rule, includes, boost: [{ condition: "price > 20", factor: 3 }] });
+  assert.deepEqual([written.created, written.missing], [true, ["nobody"]]);
+  const answer = await shop.search("big tent", { k: 3 });
+  assert.deepEqual([answer.items[1]?.id, answer.overrides, answer.pinned], ["item-9", ["ts pins"], ["item-9"]]);
+  assert.equal((await shop.search("big tent", { enable_overrides: false })).overrides, undefined);
+  await shop.putOverride("ts tag", { rule: { tags: ["sale"] }, excludes: ["item-9"] });
+  assert.deepEqual((await shop.search("rope", { override_tags: new Set(["sale"]) })).overrides, ["ts tag"]);
+  const page = await shop.overrides({ limit: 1 });
+  assert.deepEqual([page.overrides[0]?.id, page.total, page.next_cursor], ["ts pins", 2, "ts pins"]);
+  assert.deepEqual((await shop.override("ts tag")).excludes, [{ id: "item-9" }]);
+  await shop.deleteOverride("ts pins");
+  await shop.deleteOverride("ts tag");
+  await assert.rejects(shop.override("ts tag"), { status: 404, code: "override_not_found" });
+});
+
 test("models and their traffic", async () => {
   const models = await shop.models();
   assert.deepEqual([models.current, models.versions], [FIRST, [FIRST, SECOND]]);

@@ -36,7 +36,7 @@ changes = APIRouter(
 @looks.get("/synonyms", response_model=SynonymsBody, openapi_extra=query_of(SynonymsListParameters))
 async def list_synonyms(request: Request, synonym_sync: SynonymSyncDep) -> Response:
     """The sets of synonyms that queries are read with, by their ids."""
-    wanted, sets = read_query(request, SynonymsListParameters), synonym_sync.sets
+    wanted, sets = read_query(request, SynonymsListParameters), synonym_sync.entries
     ids = (name for name in sorted(sets) if wanted.cursor is None or name > wanted.cursor)
     page = list(islice(ids, wanted.limit + 1))
     shown = page[: wanted.limit]
@@ -57,7 +57,7 @@ async def list_synonyms(request: Request, synonym_sync: SynonymSyncDep) -> Respo
 )
 async def get_synonyms(set_id: Identifier, synonym_sync: SynonymSyncDep) -> Response:
     """One set of synonyms."""
-    if (found := synonym_sync.sets.get(set_id)) is None:
+    if (found := synonym_sync.entries.get(set_id)) is None:
         raise _not_found(set_id)
     return json_response(_shown(found))
 

@@ -9,7 +9,7 @@ of its URL says so with `no_parameters`, so that one which is there is refused t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -254,8 +254,26 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema, in which a field's other names are properties too."""
+    """The JSON schema, in which a field's other names are properties too, and the models of fields stand where they
+    are used."""
     schema = model.model_json_schema()
+    models = {f"#/$defs/{name}": _with_other_names(inner) for name, inner in schema.pop("$defs", {}).items()}
+    return cast(dict[str, Any], _inlined(_with_other_names(schema), models))
+
+
+def _inlined(schema: Any, models: Mapping[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(part, models) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (inner := models.get(schema.get("$ref", ""))) is not None:
+        return _inlined(inner | {name: part for name, part in schema.items() if name != "$ref"}, models)
+    return {name: _inlined(part, models) for name, part in schema.items()}
+
+
+def _with_other_names(schema: dict[str, Any]) -> dict[str, Any]:
+    if "properties" not in schema:
+        return schema
     properties = dict(schema["properties"])
     for name, field in schema["properties"].items():
         for other in field.pop(OTHER_NAMES, ()):

@@ -84,7 +84,7 @@ class Counting:
             self._searcher.eligible,
             self._searcher.facets,
             self._query.filter,
-            self._reading.understood_filter,
+            self._reading.further_filter,
             self._plan.allow,
             self._plan.left_out,
         )

@@ -1,9 +1,10 @@
-"""What all servers on one Redis share: the traffic split and the synonyms, each a hash that is written as a whole."""
+"""What all servers on one Redis share: split, synonyms and overrides, each a hash that is written as a whole."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
 
 import orjson
 from pydantic import PositiveInt, TypeAdapter, ValidationError
@@ -13,15 +14,27 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
 from server.storage.keyspace import Keyspace
-from server.storage.protocol import StoredSplit, StoredSynonyms
+from server.storage.overrides import Override
+from server.storage.protocol import Stored, StoredSplit
 
-__all__ = ["RedisSplit", "RedisSynonyms"]
+__all__ = ["RedisOverrides", "RedisSplit", "RedisSynonyms"]
 
 CONNECTIONS = 2
+BETWEEN = b",\n"
+"""Between entries of a list; no text in JSON has a line break."""
 Text = bytes | str | None
 WRITE = Script.named("write_state")
 WEIGHTS: TypeAdapter[dict[str, int] | None] = TypeAdapter(dict[str, PositiveInt] | None)
-SETS: TypeAdapter[list[SynonymSet]] = TypeAdapter(list[SynonymSet])
+SYNONYMS: TypeAdapter[SynonymSet] = TypeAdapter(SynonymSet)
+OVERRIDES: TypeAdapter[Override] = TypeAdapter(Override)
+
+
+class Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+NamedEntry = TypeVar("NamedEntry", bound=Named)
 
 
 class RedisSplit:
@@ -45,29 +58,47 @@ class RedisSplit:
         await self._state.close()
 
 
-class RedisSynonyms:
-    """A SynonymStore. It connects when first used, and again by itself after Redis was away."""
+class _RedisEntries(Generic[NamedEntry]):
+    """A SharedStore. It connects when first used, and again by itself after Redis was away."""
 
-    def __init__(self, settings: StorageSettings) -> None:
-        self._state = _State(settings, Keyspace(settings.namespace).synonyms, "synonyms", "sets")
+    def __init__(self, state: _State, kind: TypeAdapter[NamedEntry]) -> None:
+        self._state, self._kind = state, kind
 
     async def number(self) -> int:
         return await self._state.number()
 
-    async def read(self) -> StoredSynonyms:
-        number, sets = await self._state.read()
+    async def read(self) -> Stored[NamedEntry]:
+        number, text = await self._state.read()
         try:
-            found = await asyncio.to_thread(SETS.validate_json, sets or b"[]")
-        except ValidationError as error:
+            found = await asyncio.to_thread(self._entries, text or b"[]")
+        except (ValueError, TypeError) as error:
             raise self._state.damaged() from error
-        return StoredSynonyms(number, {one.id: one for one in found})
+        return Stored(number, found)
 
-    async def write(self, sets: Mapping[str, SynonymSet], *, expected: int, number: int) -> bool:
-        text = await asyncio.to_thread(orjson.dumps, list(sets.values()))
-        return await self._state.write(text, expected, number)
+    async def write(self, entries: Mapping[str, NamedEntry], *, expected: int, number: int) -> bool:
+        return await self._state.write(await asyncio.to_thread(_text, entries.values()), expected, number)
 
     async def close(self) -> None:
         await self._state.close()
+
+    def _entries(self, text: bytes | str) -> dict[str, NamedEntry]:
+        """Raises ValueError and TypeError."""
+        found = map(self._kind.validate_python, _rows(text.encode() if isinstance(text, str) else text))
+        return {one.id: one for one in found}
+
+
+class RedisSynonyms(_RedisEntries[SynonymSet]):
+    """A SynonymStore."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        super().__init__(_State(settings, Keyspace(settings.namespace).synonyms, "synonyms", "sets"), SYNONYMS)
+
+
+class RedisOverrides(_RedisEntries[Override]):
+    """An OverrideStore."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        super().__init__(_State(settings, Keyspace(settings.namespace).overrides, "overrides", "rules"), OVERRIDES)
 
 
 class _State:
@@ -105,3 +136,16 @@ class _State:
             return int(number or 0)
         except ValueError as error:
             raise self.damaged() from error
+
+
+def _text(entries: Iterable[object]) -> bytes:
+    """A JSON list with a line for each, which is written and read by lines, so that no other thread waits for all."""
+    return b"[%b]" % BETWEEN.join(map(orjson.dumps, entries))
+
+
+def _rows(text: bytes) -> Iterator[object]:
+    """Raises ValueError and TypeError for what is no list."""
+    if not (text.startswith(b"[") and text.endswith(b"]")):
+        raise TypeError("it is no list")
+    for line in text[1:-1].split(BETWEEN):
+        yield from orjson.loads(b"[%b]" % line)

@@ -175,7 +175,7 @@ def test_every_route_needs_one_scope_but_for_the_open_ones(settings: Settings) -
     }
     assert {place: scopes for place, scopes in needed.items() if len(scopes) != 1} == {}
     for (path, methods), (scope,) in needed.items():
-        if path.startswith(("/admin/", "/analytics/")) or (
+        if path.startswith(("/admin/", "/analytics/", "/overrides")) or (
             path.startswith(("/items", "/schema", "/synonyms")) and "GET" not in methods
         ):
             assert scope == "admin", path

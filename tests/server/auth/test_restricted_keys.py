@@ -380,3 +380,31 @@ async def test_a_pin_shows_nothing_outside_of_the_part_of_a_key(key: Mint, shop:
     assert ids[1] == MINE[2]
     assert set(ids) <= set(MINE)
     assert (body["pinned"], body["pins_missing"]) == ([MINE[2]], [THEIRS, "nobody"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/search?q=title", "/search?q=*", "/recommend?user=ada", "/items?", "/items/item-4/similar?"]
+)
+async def test_an_override_shows_nothing_outside_of_the_part_of_a_key(key: Mint, shop: Shop, path: str) -> None:
+    """Nor does an answer say that it would; and such a key may not look at overrides."""
+    headers, admin = key("read", filter_by=CHEAP), key("admin")
+    wanted = {
+        "rule": {"tags": ["sale"]},
+        "includes": [{"id": THEIRS, "position": 1}, {"id": MINE[2], "position": 2}, {"id": "nobody", "position": 3}],
+        "filter_by": "price >= 0 or price < 1000",
+        "boost": [{"condition": "price >= 10", "factor": 100}],
+    }
+    response = await asked(shop, admin, "PUT", "/overrides/sale", wanted)
+    assert response.status_code == 200, response.text
+    assert THEIRS in (await asked(shop, key("read"), "GET", f"{path}&k=50&override_tags=sale")).text
+    response = await asked(shop, headers, "GET", f"{path}&k=50&override_tags=sale&facets=price")
+    assert response.status_code == 200, response.text
+    body = response.json()
+    ids = [item["id"] for item in body["items"]]
+    assert ids[1] == MINE[2]
+    assert set(ids) <= set(MINE)
+    assert (body["overrides"], body["pinned"], body["pins_missing"]) == (["sale"], [MINE[2]], [])
+    assert THEIRS not in response.text
+    assert body["facetStats"]["price"]["max"] == 9
+    for lacking in ("/overrides", "/overrides/sale"):
+        assert_problem(await asked(shop, headers, "GET", lacking), 403, "scope_missing")

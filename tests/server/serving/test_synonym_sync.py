@@ -14,9 +14,10 @@ from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import Followed
 from server.retrieval.synonym_reader import SynonymReader
-from server.serving.synonym_sync import MAX_PHRASES, POLL_SECONDS, SynonymSync
+from server.serving.shared_sync import POLL_SECONDS
+from server.serving.synonym_sync import MAX_PHRASES, SynonymSync
 from server.storage.protocol import StoredSynonyms
-from tests.support.memory_synonyms import MemorySynonyms
+from tests.support.memory_shared import MemorySynonyms
 from tests.support.virtual_time import run
 
 SEATS = SynonymSet("seats", ("sofa", "couch"))
@@ -45,12 +46,12 @@ def test_a_change_at_one_server_holds_at_the_other_within_a_second(moment: float
         async with following(store) as one, following(store) as other:
             await asyncio.sleep(moment)
             assert await one.put(SEATS)
-            assert one.sets == {"seats": SEATS}, "at once where it was asked for"
+            assert one.entries == {"seats": SEATS}, "at once where it was asked for"
             await asyncio.sleep(1)
-            assert other.sets == {"seats": SEATS}
+            assert other.entries == {"seats": SEATS}
             assert await other.delete("seats")
             await asyncio.sleep(1)
-            assert one.sets == {}
+            assert one.entries == {}
 
     run(change())
 
@@ -74,7 +75,7 @@ def test_metrics_say_what_holds_and_how_others_are_followed() -> None:
             assert sample("synonym_sets") == 2, "they hold"
             store.away, store.stored = False, StoredSynonyms(0, {})
             await asyncio.sleep(1)
-            assert store.stored.sets == {"seats": SEATS, "way": ONE_WAY}, "an emptied store is told"
+            assert store.stored.entries == {"seats": SEATS, "way": ONE_WAY}, "an emptied store is told"
             assert sample("synonyms_version") == store.stored.number == 3
             assert sample("follow_read_timestamp_seconds", what="synonyms") > read
             await one.delete("seats")
@@ -113,7 +114,7 @@ async def test_others_that_write_all_the_time_leave_all_as_it_was() -> None:
     async with following(Busy()) as sync:
         with pytest.raises(HistoryUnavailable, match="try again"):
             await sync.put(SEATS)
-        assert sync.sets == {}
+        assert sync.entries == {}
 
 
 def test_the_bound_is_of_words_and_phrases() -> None:

@@ -40,9 +40,10 @@ class ExplanationBody(BaseModel):
     history_effect: float | None = Field(description="score less the score without any history")
     shares: dict[str, float] = Field(
         description="what the model and every source that guides the search add to the score, by name as in `source` of"
-        " a reason; their sum is the score"
+        " a reason, and `boost` of overrides; their sum is the score"
     )
     pinned: int | None = Field(None, description="the place for which it is pinned; null where its score put it there")
+    override: str | None = Field(None, description="the id of the override that pinned it; null elsewhere")
 
 
 class MatchBody(BaseModel):
@@ -169,7 +170,10 @@ class AnswerBody(BaseModel):
         None, description="ids of the items of this page that are pinned; null where the query has no pins"
     )
     pins_missing: list[str] | None = Field(
-        None, description="ids of pinned items that are not in the catalog and were passed over"
+        None, description="ids of `pinned_hits` that are not in the catalog and were passed over"
+    )
+    overrides: list[str] | None = Field(
+        None, description="ids of the overrides that applied to the query, in their order; null where none did"
     )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
@@ -201,6 +205,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
         ]
     if result.pinned is not None:
         body |= {"pinned": result.pinned, "pins_missing": result.pins_missing}
+    if result.overrides is not None:
+        body["overrides"] = result.overrides
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood

@@ -209,6 +209,15 @@ class ListParameters(RequestModel):
         ),
         at_most(MAX_HIDDEN),
     ] = None
+    enable_overrides: Annotated[
+        bool, Field(description="apply the shop's overrides for this query; false: leave it as it is asked")
+    ] = True
+    override_tags: Annotated[
+        list[str] | None,
+        Field(max_length=MAX_FIELDS),
+        BeforeValidator(split_names),
+        Field(description="tags by which overrides are chosen, in a URL with commas"),
+    ] = None
     timeout_ms: Annotated[
         WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None
@@ -238,6 +247,8 @@ class ListParameters(RequestModel):
             max_per=self.max_per,
             pins=tuple(Pin(pin.id, pin.position) for pin in self.pinned_hits or ()),
             hidden=tuple(self.hidden_hits or ()),
+            overrides=self.enable_overrides,
+            override_tags=tuple(self.override_tags or ()),
             **particulars,
         )
 

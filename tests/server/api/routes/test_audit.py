@@ -59,6 +59,7 @@ async def log_of(shop: Shop, **parameters: object) -> list[dict[str, Any]]:
     return changes
 
 
+HIDE = {"rule": {"query": "tent"}, "excludes": ["item-9"]}
 CHANGES = [
     ("PUT", "/items/new%2Fone", {"title": "New"}, "/items/{item_id}", {"item_id": "new/one"}),
     ("PATCH", "/items/item-4", {"price": 3}, "/items/{item_id}", {"item_id": "item-4"}),
@@ -68,6 +69,8 @@ CHANGES = [
     ("PATCH", "/schema", {"columns": [{"name": "fragile", "type": "bool"}]}, "/schema", {}),
     ("PUT", "/synonyms/seats", {"synonyms": ["sofa", "couch"]}, "/synonyms/{set_id}", {"set_id": "seats"}),
     ("DELETE", "/synonyms/seats", None, "/synonyms/{set_id}", {"set_id": "seats"}),
+    ("PUT", "/overrides/sale", HIDE, "/overrides/{override_id}", {"override_id": "sale"}),
+    ("DELETE", "/overrides/sale", None, "/overrides/{override_id}", {"override_id": "sale"}),
     ("POST", f"/admin/models/{SECOND}/activate", None, "/admin/models/{version}/activate", {"version": SECOND}),
     ("POST", "/admin/models/rollback", None, "/admin/models/rollback", {}),
     ("PUT", "/admin/traffic", {"weights": {FIRST: 1, SECOND: 1}}, "/admin/traffic", {}),
@@ -84,6 +87,8 @@ async def test_every_change_is_noted_with_its_maker(
 ) -> None:
     if "synonyms" in path and method == "DELETE":
         await shop.client.put(path, json={"synonyms": ["sofa", "couch"]})
+    if "overrides" in path and method == "DELETE":
+        await shop.client.put(path, json=HIDE)
     if "rollback" in path:
         await shop.client.post("/admin/models/2025-11-21-a/activate")
     answer = await shop.client.request(method, path, json=body)

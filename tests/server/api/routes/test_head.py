@@ -13,7 +13,10 @@ from tests.support.http_shop import Shop
 from tests.support.small_shop import publish_names
 
 PLAIN = {"Accept-Encoding": "identity"}
-VALUES = {"item_id": "item-9", "user": "ada", "set_id": "tents", "version": "2025-11-20-a"}
+VALUES = {
+    **{"item_id": "item-9", "user": "ada", "set_id": "tents", "override_id": "sale"},
+    "version": "2025-11-20-a",
+}
 QUERIES = {"/search": "?q=tent", "/recommend": "?user=ada"}
 OF_FLEETS = {"/admin/fleet"}
 """Which this server, in no fleet, refuses."""
@@ -46,6 +49,7 @@ def addresses() -> Iterator[str]:
 @pytest.mark.parametrize("path", sorted(addresses()))
 async def test_every_get_answers_head(shop: Shop, path: str) -> None:
     await shop.client.put("/synonyms/tents", json={"synonyms": ["tent", "shelter"]})
+    await shop.client.put("/overrides/sale", json={"rule": {"query": "tent"}, "excludes": ["item-9"]})
     address = re.sub(r"\{(\w+)\}", lambda name: VALUES[name[1]], path) + QUERIES.get(path, "")
     got, head = await shop.client.get(address, headers=PLAIN), await shop.client.head(address, headers=PLAIN)
     status = 409 if path in OF_FLEETS else 200
