@@ -55,13 +55,13 @@ from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
 from server.retrieval.override_reader import OverrideReader
 from server.retrieval.synonym_reader import SynonymReader
-from server.serving.catalog_sync import CatalogSync
-from server.serving.event_sync import EventSync
 from server.serving.fleet import Fleet
 from server.serving.manager import DeploymentManager, ModelControl
-from server.serving.override_sync import OverrideSync
-from server.serving.synonym_sync import SynonymSync
-from server.serving.traffic_sync import TrafficSync
+from server.serving.sync.catalog_sync import CatalogSync
+from server.serving.sync.event_sync import EventSync
+from server.serving.sync.override_sync import OverrideSync
+from server.serving.sync.synonym_sync import SynonymSync
+from server.serving.sync.traffic_sync import TrafficSync
 from server.storage.event_log import RedisEventLog
 from server.storage.protocol import (
     AnswerLog,

@@ -15,10 +15,10 @@ from server.auth.api_key import Scope
 from server.auth.authorizer import Admission, Authorizer
 from server.query.listing.suggestions import Suggestor
 from server.query.service import Service
-from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager, ModelControl
-from server.serving.override_sync import OverrideSync
-from server.serving.synonym_sync import SynonymSync
+from server.serving.sync.catalog_sync import CatalogSync
+from server.serving.sync.override_sync import OverrideSync
+from server.serving.sync.synonym_sync import SynonymSync
 from server.storage.protocol import AuditLog, HistoryStore
 
 __all__ = [

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from catalog.priors.words import SynonymSet
 from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
-from server.serving.override_sync import MAX_CHARACTERS, MAX_OVERRIDES
-from server.serving.synonym_sync import MAX_PHRASES
+from server.serving.sync.override_sync import MAX_CHARACTERS, MAX_OVERRIDES
+from server.serving.sync.synonym_sync import MAX_PHRASES
 from server.storage.overrides import Include, Override, Rule
 from server.storage.protocol import StoredOverrides, StoredSynonyms
 from tests.hostile.calls import hostile_calls

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from server.app import create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
-from server.serving.traffic_sync import TrafficSync
+from server.serving.sync.traffic_sync import TrafficSync
 from server.storage.protocol import EventLog
 from tests.support.memory_answers import MemoryAnswers
 from tests.support.memory_audit_log import MemoryAuditLog

@@ -22,7 +22,7 @@ from server.api.schemas.json_text import HANDOVER, LARGE_BYTES, PARSER, parse_js
 from server.core import errors
 from server.core.errors import HistoryUnavailable, Problem
 from server.engine.errors import EngineError
-from server.serving.catalog_sync import CatalogSync
+from server.serving.sync.catalog_sync import CatalogSync
 
 __all__ = ["MAX_IMPORT_LINES", "Importer"]
 

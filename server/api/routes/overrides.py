@@ -24,7 +24,7 @@ from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
 from server.retrieval.live_catalog import Searcher
-from server.serving.override_sync import TooManyOverrides
+from server.serving.sync.override_sync import TooManyOverrides
 from server.storage.overrides import Override
 
 __all__ = ["router"]

@@ -20,7 +20,7 @@ from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
-from server.serving.synonym_sync import MAX_PHRASES, TooManySynonyms
+from server.serving.sync.synonym_sync import MAX_PHRASES, TooManySynonyms
 
 __all__ = ["router"]
 

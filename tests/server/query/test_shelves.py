@@ -12,7 +12,7 @@ from catalog.data.tombstones import digest_of
 from catalog.priors.live.recent import HALF_LIFE_MS
 from server.core.settings import Settings
 from server.retrieval import prior_source
-from server.serving import event_sync
+from server.serving.sync import event_sync
 from server.storage.protocol import LoggedEvent
 from tests.server.query.test_sorting import pages
 from tests.support.facet_shop import FILTERS, SHOWN, meeting, stock

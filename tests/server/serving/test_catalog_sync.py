@@ -16,9 +16,9 @@ from catalog.snapshot import Snapshot
 from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.engine.errors import EngineError
-from server.serving import catalog_sync
-from server.serving.catalog_sync import CatalogSync
 from server.serving.manager import DeploymentManager
+from server.serving.sync import catalog_sync
+from server.serving.sync.catalog_sync import CatalogSync
 from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem

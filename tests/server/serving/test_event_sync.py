@@ -21,8 +21,8 @@ from server.core.settings import Settings
 from server.engine.errors import EngineUnavailable
 from server.engine.protocol import PUBLISHED
 from server.retrieval.live_catalog import LiveCatalog
-from server.serving.event_sync import EventSync
 from server.serving.manager import DeploymentManager
+from server.serving.sync.event_sync import EventSync
 from server.storage.protocol import Deed, LoggedEvent
 from tests.support import small_shop
 from tests.support.memory_log import START, MemoryLog

@@ -31,10 +31,10 @@ from server.core.errors import HistoryUnavailable
 from server.core.refcount import RefCounted
 from server.core.settings import Settings
 from server.engine.protocol import RankRequest
-from server.serving.catalog_sync import CatalogSync
 from server.serving.deployment import Deployment
 from server.serving.manager import DeploymentManager
 from server.serving.router import Router, RoutingTable, TrafficSplit
+from server.serving.sync.catalog_sync import CatalogSync
 from tests.support.fake_engine import FakeEngine
 from tests.support.memory_changes import MemoryChanges
 from tests.support.small_shop import CODES_NL, NAMES, SIZES, ShopBundle, make_items, make_prompts, publish_names

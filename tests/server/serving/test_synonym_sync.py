@@ -14,8 +14,8 @@ from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import Followed
 from server.retrieval.synonym_reader import SynonymReader
-from server.serving.shared_sync import POLL_SECONDS
-from server.serving.synonym_sync import MAX_PHRASES, SynonymSync
+from server.serving.sync.shared_sync import POLL_SECONDS
+from server.serving.sync.synonym_sync import MAX_PHRASES, SynonymSync
 from server.storage.protocol import StoredSynonyms
 from tests.support.memory_shared import MemorySynonyms
 from tests.support.virtual_time import run

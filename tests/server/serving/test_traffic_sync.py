@@ -16,7 +16,7 @@ from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgr
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from server.serving.router import TrafficSplit
-from server.serving.traffic_sync import TrafficSync
+from server.serving.sync.traffic_sync import TrafficSync
 from server.storage.protocol import StoredSplit
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names

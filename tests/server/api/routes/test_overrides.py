@@ -132,7 +132,7 @@ async def test_an_unknown_column_is_named_with_its_place(shop: Shop) -> None:
 
 
 async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.serving.override_sync.MAX_OVERRIDES", 2)
+    monkeypatch.setattr("server.serving.sync.override_sync.MAX_OVERRIDES", 2)
     await put(shop, "one", **HIDE)
     await put(shop, "two", **HIDE)
     refused = await shop.client.put("/overrides/three", json=HIDE)
@@ -141,7 +141,7 @@ async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: p
     await put(shop, "two", **HIDE, priority=3)
     await shop.client.delete("/overrides/one")
     await put(shop, "three", **HIDE)
-    monkeypatch.setattr("server.serving.override_sync.MAX_CHARACTERS", 600)
+    monkeypatch.setattr("server.serving.sync.override_sync.MAX_CHARACTERS", 600)
     refused = await shop.client.put("/overrides/two", json=HIDE | {"excludes": ["x" * 200, "y" * 200]})
     assert "over 600 characters of overrides" in refused.text
     await shop.client.delete("/overrides/three")

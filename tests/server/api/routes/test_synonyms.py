@@ -120,7 +120,7 @@ async def test_cycles_and_words_that_no_item_has_do_no_harm(shop: Shop) -> None:
 
 
 async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.serving.synonym_sync.MAX_PHRASES", 4)
+    monkeypatch.setattr("server.serving.sync.synonym_sync.MAX_PHRASES", 4)
     await put(shop, "one", "a", "b")
     await put(shop, "two", "c", "d")
     refused = await shop.client.put("/synonyms/three", json={"synonyms": ["e", "f"]})

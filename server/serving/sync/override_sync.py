@@ -9,7 +9,7 @@ import orjson
 
 from server.core import metrics
 from server.retrieval.override_reader import OverrideReader
-from server.serving.shared_sync import POLL_SECONDS, SharedSync
+from server.serving.sync.shared_sync import POLL_SECONDS, SharedSync
 from server.storage.overrides import Override
 from server.storage.protocol import OverrideStore
 

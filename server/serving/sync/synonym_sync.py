@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from catalog.priors.words import SynonymSet
 from server.core import metrics
 from server.retrieval.synonym_reader import SynonymReader
-from server.serving.shared_sync import POLL_SECONDS, SharedSync
+from server.serving.sync.shared_sync import POLL_SECONDS, SharedSync
 from server.storage.protocol import SynonymStore
 
 __all__ = ["MAX_PHRASES", "SynonymSync", "TooManySynonyms"]

@@ -1,0 +1,1 @@
+"""What follows the stores that servers share: events, changes of items, traffic, synonyms and overrides."""
