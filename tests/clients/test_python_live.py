@@ -224,10 +224,10 @@ def test_events_histories_merging_and_erasure(shop, user):
     assert shop.history(user).events == ()
 
 
-def test_items_are_written_read_and_deleted(shop, user):
-    name = f"{user}/new tent"
+def test_items_are_written_read_and_deleted(shop):
+    name = "κ & more/new tent"  # of all runs, as a deleted item keeps its path, of which there are few
     change = shop.put_item(name, {"title": "New", "price": 9.5})
-    assert change.inserted == (name,)
+    assert change.inserted + change.replaced == (name,)
     assert (shop.item(name).title, shop.item(name).fields["price"]) == ("New", 9.5)
     assert shop.patch_item(name, {"price": 8, "title": None}).replaced == (name,)
     assert (shop.item(name).title, shop.item(name).fields["price"]) == (None, 8.0)

@@ -25,6 +25,7 @@ GROUPS: dict[str, str] = {
     "tests/docs": "docs",
     "tests/clients/test_typescript.py": "docs",  # both build the TypeScript client
     "tests/clients": "clients",
+    "tests/trainer/test_pipeline.py": "trained",
     "tests/trainer/analysis": "multiprocessing",
     "tests/loadtest/training": "multiprocessing",
 }
