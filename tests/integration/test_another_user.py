@@ -16,7 +16,7 @@ from tests.support.vllm_server import OPTIONS
 from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, as_root]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large, as_root]
 
 ITEMS = pilot.titles(20)
 IDS = {item["item_id"] for item in ITEMS}

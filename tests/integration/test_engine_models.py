@@ -15,7 +15,7 @@ from server.engine.errors import EngineError
 from server.engine.protocol import RankRequest
 from server.engine.vllm.frontend.client import VllmEngine
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large, pytest.mark.asyncio(loop_scope="session")]
 
 numbers = itertools.count()
 

@@ -15,7 +15,7 @@ from tests.support.server_process import ServerProcess
 from trainer.config.recipe import load_recipe
 from trainer.pipeline import run
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.large]
 STEPS = ("training.steps=30", "training.dropout=0", "gems.lr=0.01")
 
 

@@ -174,6 +174,7 @@ def both(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.parametrize("case", CASES)
 def test_two_shards_reach_the_weights_of_one_model(case, both):
     with one_thread():
@@ -193,6 +194,7 @@ def test_two_shards_reach_the_weights_of_one_model(case, both):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_resumed_run_ends_in_the_same_bits(dtype, both):
     for result in both:
@@ -203,6 +205,7 @@ def test_a_resumed_run_ends_in_the_same_bits(dtype, both):
 
 
 @pytest.mark.slow
+@pytest.mark.large
 def test_the_bundle_is_the_plain_checkpoint_of_one_process(both, tmp_path):
     with one_thread():
         alone = run(*world.write_world(tmp_path), tmp_path / "out", load_recipe("small", RUN), resume=False)
