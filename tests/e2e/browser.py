@@ -84,7 +84,16 @@ class Page:
         return waiting.until(lambda _: condition())
 
     def text(self, css: str) -> str:
-        return self.one(css).text
+        try:
+            return self.one(css).text
+        except StaleElementReferenceException:  # drawn anew between the two
+            return self.one(css).text
+
+    def texts(self, css: str) -> list[str]:
+        try:
+            return [element.text for element in self.all(css)]
+        except StaleElementReferenceException:
+            return [element.text for element in self.all(css)]
 
     def titles(self, section: str = "#shelf") -> list[str]:
         """Of all cards of a list that is not waiting; text as the page has it, not as it is cut."""

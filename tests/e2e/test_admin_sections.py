@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -33,6 +34,7 @@ def page(chromium_driver, settings: Settings, tmp_path_factory: pytest.TempPathF
         page = opened(chromium_driver, shop.url)
         yield page
         assert page.complaints() == []
+        httpx.delete(f"{shop.url}/admin/traffic").raise_for_status()  # which all shops on this Redis follow
 
 
 def fetched(page: Page, method: str, address: str, body: object) -> None:
@@ -60,7 +62,7 @@ def test_traffic_is_shared_after_a_question_and_its_result_is_told(page: Page) -
     page.wait(lambda: page.all("#experiment-click .verdict"))
     assert page.text("#experiment-click .verdict") == "Decided."
     assert page.text("#experiment-conversion .verdict").startswith("Not yet decided.")
-    rows = [row.text for row in page.all("#experiment-click tbody tr")]
+    rows = page.texts("#experiment-click tbody tr")
     assert "(baseline)" in rows[0]
     assert rows[1].endswith("decided")
     weight = page.one(f"#traffic input[data-version='{NEW}']")
