@@ -140,7 +140,7 @@ def test_scores_are_those_of_a_fit_of_all_events_but_erased_ones(
     check_equal_to_a_fit(live, all_events(events, kept, 9), settings, histories)
 
 
-weights = st.sampled_from([0.3, 1.0, 1.0, 3.0, 5.0])
+weights = st.sampled_from([0.25, 1.0, 1.0, 3.0, 5.0])  # whose sums are exact, so that items that are equal stay so
 weighed_events = st.lists(
     st.tuples(users, st.integers(0, 8), st.none() | st.sampled_from([*TEXTS, *NEW_TEXTS]), weights), max_size=20
 )
