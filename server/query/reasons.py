@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import SOURCES, shares_by_source
-from catalog.priors.words import CONTENT_FEATURES
+from catalog.priors.words import CONTENT_FEATURES, CONTENT_ITEMS
 from catalog.text.prompts import Interaction
 from server.query.explain import deed, likeness_of, shortened
 from server.query.types import Query, Reason, ReasonCode
@@ -56,8 +56,6 @@ TASTE_TEXTS = {
     "category_taste": ("categories", "Of the same kind as {}"),
 }
 CONTENT_TEXT = "Described like {}"
-CONTENT_ITEMS = 10
-"""Items of a history that are compared with an item of an answer."""
 OTHER_TEXTS = {
     "same_clicks": "Often chosen after this search",
     "alike_clicks": "Often chosen after searches like this",

@@ -39,6 +39,14 @@ def chromium() -> Iterator[Chrome]:
         driver.quit()
 
 
+def _read(read: Callable[[], T]) -> T:
+    """Once more where the page was drawn anew between finding and reading."""
+    try:
+        return read()
+    except StaleElementReferenceException:
+        return read()
+
+
 class Page:
     """The page of the server at `url`, as somebody sees it who comes for the first time."""
 
@@ -84,16 +92,10 @@ class Page:
         return waiting.until(lambda _: condition())
 
     def text(self, css: str) -> str:
-        try:
-            return self.one(css).text
-        except StaleElementReferenceException:  # drawn anew between the two
-            return self.one(css).text
+        return _read(lambda: self.one(css).text)
 
     def texts(self, css: str) -> list[str]:
-        try:
-            return [element.text for element in self.all(css)]
-        except StaleElementReferenceException:
-            return [element.text for element in self.all(css)]
+        return _read(lambda: [element.text for element in self.all(css)])
 
     def titles(self, section: str = "#shelf") -> list[str]:
         """Of all cards of a list that is not waiting; text as the page has it, not as it is cut."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -107,6 +107,24 @@ async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(
         assert turns.longest_blocked < LONGEST_BLOCKED
 
 
+async def followed(app: FastAPI, listed: Call, entries: int) -> None:
+    """Returns when so many are listed."""
+    async with asyncio.timeout(30):
+        while orjson.loads((await send(app, listed)).body)["total"] != entries:
+            await asyncio.sleep(0.05)
+
+
+async def assert_none_holds(app: FastAPI, calls: Sequence[Call]) -> None:
+    """Each of these calls, one after the other, is answered and leaves the event loop to others."""
+    for call in calls:
+        async with watched_turns() as turns:
+            reply = await send(app, call)
+        named = f"{call.method} {call.path} {call.body[:40]!r}"
+        assert reply.status == 200, f"{named}: {reply.body[:200]!r}"
+        assert turns.longest < LONGEST_TURN, named
+        assert turns.longest_blocked < LONGEST_BLOCKED, named
+
+
 async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) -> None:
     """In a guided shop: they are written, listed, followed and read in queries of as many of them as there is room."""
     settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
@@ -130,17 +148,10 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
             assert (await send(app, call)).status == 200
         async with watched_turns() as turns:
             synonyms.stored = StoredSynonyms(9, sets)  # another server has written them
-            async with asyncio.timeout(30):
-                while orjson.loads((await send(app, listed)).body)["total"] != len(sets):
-                    await asyncio.sleep(0.05)
+            await followed(app, listed, len(sets))
         assert turns.longest < LONGEST_TURN, "taken up"
         assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
-        for call in calls:
-            async with watched_turns() as turns:
-                reply = await send(app, call)
-            assert reply.status == 200, f"{call.method} {call.path}: {reply.body[:200]!r}"
-            assert turns.longest < LONGEST_TURN, f"{call.method} {call.path}"
-            assert turns.longest_blocked < LONGEST_BLOCKED, f"{call.method} {call.path}"
+        await assert_none_holds(app, calls)
 
 
 async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path) -> None:
@@ -177,14 +188,7 @@ async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path)
             assert (await send(app, call)).status == 200
         async with watched_turns() as turns:
             overrides.stored = StoredOverrides(9, many)  # another server has written them
-            async with asyncio.timeout(30):
-                while orjson.loads((await send(app, listed)).body)["total"] != len(many):
-                    await asyncio.sleep(0.05)
+            await followed(app, listed, len(many))
         assert turns.longest < LONGEST_TURN, "taken up"
         assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
-        for call in calls:
-            async with watched_turns() as turns:
-                reply = await send(app, call)
-            assert reply.status == 200, f"{call.method} {call.path}: {reply.body[:200]!r}"
-            assert turns.longest < LONGEST_TURN, f"{call.method} {call.path} {call.body[:40]!r}"
-            assert turns.longest_blocked < LONGEST_BLOCKED, f"{call.method} {call.path} {call.body[:40]!r}"
+        await assert_none_holds(app, calls)

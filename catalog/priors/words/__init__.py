@@ -1,6 +1,6 @@
 """Words: what items' texts say about a query, by an index of words and by comparing items with it one by one."""
 
-from catalog.priors.words.content import CONTENT_FEATURES
+from catalog.priors.words.content import CONTENT_FEATURES, CONTENT_ITEMS
 from catalog.priors.words.features import WORD_FEATURES, FoundByWords, WordFeatures
 from catalog.priors.words.index import (
     WordIndex,
@@ -30,6 +30,7 @@ from catalog.priors.words.synonyms import (
 
 __all__ = [
     "CONTENT_FEATURES",
+    "CONTENT_ITEMS",
     "MAX_SYNONYMS",
     "NO_WORDINGS",
     "TEXT_COLUMNS",

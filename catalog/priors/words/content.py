@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from catalog.priors.words.item_words import ItemWords
 
-__all__ = ["CONTENT_FEATURES", "Content", "content_of", "rarest_words"]
+__all__ = ["CONTENT_FEATURES", "CONTENT_ITEMS", "Content", "content_of", "rarest_words"]
 
 CONTENT_FEATURES = ("content", "content_last")
 """How like the newest items of a history together an item is, and how like the last one, each from 0 to 1."""
-LAST = 10
+CONTENT_ITEMS = 10
 """Items of a history that count."""
 DECAY = 0.8
 """The weight of an item of a history against the one after it."""
@@ -49,7 +49,7 @@ def content_of(words: ItemWords, history_H: NDArray[np.int64]) -> Content | None
     """The content of a history, oldest first; None where none of its items has a word that others have."""
     from catalog.priors import kernels
 
-    recent_H = history_H[-LAST:]
+    recent_H = history_H[-CONTENT_ITEMS:]
     weight_VK = np.zeros((len(words.rarity_V), len(CONTENT_FEATURES)), np.float32)
     any_word = kernels.content_of_items(
         words.slot_N, words.bounds_SB, words.word_W, words.rarity_V, recent_H, DECAY, weight_VK

@@ -1,7 +1,6 @@
 """Overrides: what a shop does to the answers of certain queries."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 from fastapi import APIRouter, Request, Response
 
@@ -19,7 +18,7 @@ from server.api.schemas.overrides import (
     shown_override,
 )
 from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import json_response, problems
+from server.api.schemas.responses import json_response, page_of_names, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
@@ -42,16 +41,9 @@ changes = APIRouter(
 async def list_overrides(request: Request, override_sync: OverrideSyncDep) -> Response:
     """The overrides by their ids, in force or not."""
     wanted, overrides = read_query(request, OverridesListParameters), override_sync.entries
-    ids = (name for name in sorted(overrides) if wanted.cursor is None or name > wanted.cursor)
-    page = list(islice(ids, wanted.limit + 1))
-    shown = page[: wanted.limit]
-    return json_response(
-        {
-            "overrides": [shown_override(overrides[name]) for name in shown],
-            "total": len(overrides),
-            "next_cursor": shown[-1] if len(page) > wanted.limit else None,
-        }
-    )
+    shown, next_cursor = page_of_names(overrides, wanted.limit, wanted.cursor)
+    listed = [shown_override(overrides[name]) for name in shown]
+    return json_response({"overrides": listed, "total": len(overrides), "next_cursor": next_cursor})
 
 
 @looks.get(

@@ -1,6 +1,5 @@
 """Synonyms: words that queries are also read as."""
 
-from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +15,7 @@ from server.api.schemas.items import (
     SynonymsWrittenBody,
 )
 from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import json_response, problems
+from server.api.schemas.responses import json_response, page_of_names, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
@@ -37,16 +36,9 @@ changes = APIRouter(
 async def list_synonyms(request: Request, synonym_sync: SynonymSyncDep) -> Response:
     """The sets of synonyms that queries are read with, by their ids."""
     wanted, sets = read_query(request, SynonymsListParameters), synonym_sync.entries
-    ids = (name for name in sorted(sets) if wanted.cursor is None or name > wanted.cursor)
-    page = list(islice(ids, wanted.limit + 1))
-    shown = page[: wanted.limit]
-    return json_response(
-        {
-            "synonyms": [_shown(sets[name]) for name in shown],
-            "total": len(sets),
-            "next_cursor": shown[-1] if len(page) > wanted.limit else None,
-        }
-    )
+    shown, next_cursor = page_of_names(sets, wanted.limit, wanted.cursor)
+    listed = [_shown(sets[name]) for name in shown]
+    return json_response({"synonyms": listed, "total": len(sets), "next_cursor": next_cursor})
 
 
 @looks.get(

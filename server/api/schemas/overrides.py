@@ -13,9 +13,11 @@ from catalog.data.reading.timestamps import unix_ms
 from catalog.filters import MAX_CHARACTERS
 from catalog.priors.words import words_in_order
 from server.api.schemas.queries.parameters import at_most
-from server.api.schemas.queries.pins import MAX_HIDDEN, MAX_PINS, PinBody, check_pins
+from server.api.schemas.queries.pins import MAX_HIDDEN, PinBody, check_pins
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber, number
+from server.query.listing.boosts import MAX_BOOSTS
+from server.query.listing.pins import MAX_PINS
 from server.storage.overrides import Boost, Include, Match, Override, Rule
 
 __all__ = [
@@ -32,7 +34,6 @@ __all__ = [
 MAX_TAGS = 20
 MAX_TAG = 100
 MAX_WORDS = 20
-MAX_BOOSTS = 3
 NONE: list[Any] = []
 YEAR_1980, YEAR_2100 = 315_532_800, 4_102_444_800
 

@@ -1,13 +1,15 @@
 """How answers are written, and how problems are documented."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ProblemBody", "json_response", "problems"]
+__all__ = ["ProblemBody", "json_response", "page_of_names", "problems"]
 
 
 class ProblemBody(BaseModel):
@@ -25,6 +27,14 @@ class ProblemBody(BaseModel):
 
 def json_response(body: dict[str, Any] | list[Any], status: int = 200) -> Response:
     return Response(orjson.dumps(body, default=str), status, media_type="application/json")
+
+
+def page_of_names(names: Iterable[str], limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+    """The first names after a cursor in their order, and the cursor of the next page, the last of them; None where no
+    more come."""
+    page = list(islice((name for name in sorted(names) if cursor is None or name > cursor), limit + 1))
+    shown = page[:limit]
+    return shown, shown[-1] if len(page) > limit else None
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -32,6 +32,7 @@ __all__ = ["MAX_K", "MIN_SECRET_LENGTH", "NO_VALUE", "Settings"]
 NO_VALUE = "\0"
 """What would take a value away on the command line. No argument can hold it: `--keys None` names a file."""
 STORAGE = StorageSettings()
+NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"  # of a namespace, and of a fleet
 MAX_K = 200
 """Items that one request may ask for."""
 MIN_SECRET_LENGTH = 16
@@ -80,12 +81,12 @@ class Settings(BaseSettings):
     redis: str = Field(STORAGE.url, repr=False, description="where histories and events are kept")
     namespace: str | None = Field(
         None,
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        pattern=NAME,
         description="of the keys in Redis, where several catalogs share one: 1 to 40 of a-z, 0-9, - and _",
     )
     fleet: str | None = Field(
         None,
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        pattern=NAME,
         description="of servers on one Redis that change their models together: its name, 1 to 40 of a-z, 0-9, - and _",
     )
     analytics: Path | None = Field(

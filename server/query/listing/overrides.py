@@ -17,19 +17,18 @@ from catalog.data.items import Items
 from catalog.errors import FilterError
 from catalog.filters import Filter, parse
 from server.core import metrics
+from server.query.listing.pins import MAX_PINS
 from server.query.reading import Reading
 from server.query.types import Pin, Query
 from server.retrieval.override_reader import OverrideReader
 from server.storage.overrides import Boost, Override
 
-__all__ = ["MAX_APPLIED", "MAX_PINS", "Overridden", "overridden"]
+__all__ = ["MAX_APPLIED", "Overridden", "overridden"]
 
 MAX_APPLIED = 20
 """Overrides that one query is under: the first."""
 MAX_PARSED = 1_024
 """Filters of overrides whose trees are remembered."""
-MAX_PINS = 50
-"""Items that are pinned in one answer, by the query and all its overrides."""
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,10 @@ from dataclasses import replace
 from server.engine.protocol import Ranking, RankRequest
 from server.query.types import Pinned
 
-__all__ = ["joined", "of_pins", "placed"]
+__all__ = ["MAX_PINS", "joined", "of_pins", "placed"]
+
+MAX_PINS = 50
+"""Items that are pinned in one answer, by the query and all its overrides."""
 
 
 def placed(others: Sequence[int], pins: Sequence[Pinned], first: int, k: int) -> list[int]:

@@ -27,18 +27,10 @@ class TooManyOverrides(Exception):
 
 
 class OverrideSync(SharedSync[Override]):
-    """Writes this server's changes of the overrides and reads those of others."""
+    """Writes this server's changes of the overrides and reads those of others. `put` raises TooManyOverrides too."""
 
     def __init__(self, reader: OverrideReader, store: OverrideStore, *, poll_seconds: float = POLL_SECONDS) -> None:
-        super().__init__(store, "overrides", poll_seconds)
-        self._reader = reader
-
-    async def put(self, new: Override) -> bool:
-        """Write an override, new or in place of the one with its id. Returns whether it is new.
-
-        Raises HistoryUnavailable and TooManyOverrides; then all is as before.
-        """
-        return await self.write(new.id, new)
+        super().__init__(reader.replace, store, "overrides", poll_seconds)
 
     async def check(self, before: Overrides, after: Overrides) -> None:
         if len(after) < len(before):
@@ -47,9 +39,6 @@ class OverrideSync(SharedSync[Override]):
             raise TooManyOverrides(f"over {MAX_OVERRIDES:,} overrides")
         if await asyncio.to_thread(_characters, after) > MAX_CHARACTERS:
             raise TooManyOverrides(f"over {MAX_CHARACTERS:,} characters of overrides")
-
-    async def use(self, entries: Overrides) -> None:
-        await self._reader.replace(entries)
 
     def describe_in_metrics(self, number: int) -> None:
         metrics.OVERRIDES.set(len(self.entries))

@@ -7,8 +7,8 @@ the store is away what was read last holds, and a store that came back empty is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -25,14 +25,24 @@ POLL_SECONDS = 0.5
 ATTEMPTS = 20
 """To write a change, where others write at the same time."""
 
-Entry = TypeVar("Entry")
+
+class Named(Protocol):
+    """What has an id, by which it is kept."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+Use: TypeAlias = Callable[[Mapping[str, Entry]], Awaitable[None]]
 
 
 class SharedSync(Generic[Entry]):
     """Writes this server's changes and reads those of others."""
 
-    def __init__(self, store: SharedStore[Entry], what: Followed, poll_seconds: float) -> None:
-        """what: is shared, for the log."""
+    def __init__(self, use: Use[Entry], store: SharedStore[Entry], what: Followed, poll_seconds: float) -> None:
+        """use: has entries hold from now on, and no others. what: is shared, for the log."""
+        self._use = use
         self._store = store
         self._what = what
         self._stored: Stored[Entry] = Stored(0, {})
@@ -60,19 +70,16 @@ class SharedSync(Generic[Entry]):
     async def check(self, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> None:
         """Raises what a change is refused with."""
 
-    async def use(self, entries: Mapping[str, Entry]) -> None:
-        """These hold from now on."""
-
     def describe_in_metrics(self, number: int) -> None:
         """number: of the last change that holds."""
 
-    async def write(self, entry_id: str, entry: Entry) -> bool:
-        """Write one, new or in the place of another. Returns whether it is new.
+    async def put(self, new: Entry) -> bool:
+        """Write one, new or in the place of the one with its id. Returns whether it is new.
 
         Raises HistoryUnavailable and what `check` raises; then all is as before.
         """
-        before = await self._tasks.shield(self._change(lambda entries: {**entries, entry_id: entry}))
-        return entry_id not in before
+        before = await self._tasks.shield(self._change(lambda entries: {**entries, new.id: new}))
+        return new.id not in before
 
     async def delete(self, entry_id: str) -> bool:
         """Take one away. Returns whether it was there. Raises HistoryUnavailable; then all is as before."""
@@ -119,7 +126,7 @@ class SharedSync(Generic[Entry]):
                 self.describe_in_metrics(own.number + 1)
 
     async def _take(self, stored: Stored[Entry]) -> None:
-        await self.use(stored.entries)
+        await self._use(stored.entries)
         self._stored = stored
         self.describe_in_metrics(stored.number)
         log.info(f"{self._what}_changed", entries=len(stored.entries), number=stored.number)

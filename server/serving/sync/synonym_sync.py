@@ -23,25 +23,14 @@ class TooManySynonyms(Exception):
 
 
 class SynonymSync(SharedSync[SynonymSet]):
-    """Writes this server's changes of the synonyms and reads those of others."""
+    """Writes this server's changes of the synonyms and reads those of others. `put` raises TooManySynonyms too."""
 
     def __init__(self, reader: SynonymReader, store: SynonymStore, *, poll_seconds: float = POLL_SECONDS) -> None:
-        super().__init__(store, "synonyms", poll_seconds)
-        self._reader = reader
-
-    async def put(self, new: SynonymSet) -> bool:
-        """Write a set, new or in place of the one with its id. Returns whether it is new.
-
-        Raises HistoryUnavailable and TooManySynonyms; then all is as before.
-        """
-        return await self.write(new.id, new)
+        super().__init__(reader.replace, store, "synonyms", poll_seconds)
 
     async def check(self, before: Sets, after: Sets) -> None:
         if len(after) >= len(before) and _phrases(after) > MAX_PHRASES:
             raise TooManySynonyms
-
-    async def use(self, entries: Sets) -> None:
-        await self._reader.replace(entries)
 
     def describe_in_metrics(self, number: int) -> None:
         metrics.SYNONYM_SETS.set(len(self.entries))

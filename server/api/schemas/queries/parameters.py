@@ -11,7 +11,6 @@ from catalog.data.events import EventType
 from catalog.facets import MAX_VALUES
 from server.api.schemas.queries.pins import (
     MAX_HIDDEN,
-    MAX_PINS,
     PINS_SCHEMA,
     PinBody,
     check_pins,
@@ -23,6 +22,7 @@ from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber
 from server.core.settings import MAX_K
 from server.query.cursor import MAX_URL_CURSOR
+from server.query.listing.pins import MAX_PINS
 from server.query.types import NOT_AGAIN, Kind, Pin, Query
 from server.storage.protocol import TypedVisit
 

@@ -11,10 +11,10 @@ from pydantic_core import PydanticCustomError
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, WholeNumber
 from server.query.cursor import MAX_SHOWN
+from server.query.listing.pins import MAX_PINS
 
-__all__ = ["MAX_HIDDEN", "MAX_PINS", "PINS_SCHEMA", "PinBody", "check_pins", "read_hidden", "read_pins"]
+__all__ = ["MAX_HIDDEN", "PINS_SCHEMA", "PinBody", "check_pins", "read_hidden", "read_pins"]
 
-MAX_PINS = 50
 MAX_HIDDEN = 1_000
 MAX_LENGTH = 16_384
 """Characters of a text with pins: what a URL may have."""
