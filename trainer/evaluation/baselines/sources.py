@@ -42,12 +42,14 @@ class Source(ABC):
     tasks: the tasks that it answers.
     answers_all: whether every item is an answer, however badly it scores, rather than only those that score above 0.
     asks: the settings with which it can be asked. Fits are compared with the first two.
+    first_is_plain: whether the first of them is the plainest, which stays unless another is clearly better.
     """
 
     name: str
     tasks: tuple[Task, ...] = TASKS
     answers_all: bool = True
     asks: Sequence[Settings] = RECENT
+    first_is_plain: bool = False
 
     @abstractmethod
     def fits(self) -> Iterator[tuple[Settings, Any]]:
@@ -176,6 +178,7 @@ class Bm25(Source):
 
     tasks = ("search",)
     answers_all = False
+    first_is_plain = True
 
     def __init__(self, name: str, fields: Mapping[str, Sequence[str]], main: str, seed: int) -> None:
         self.name = name

@@ -2,6 +2,9 @@
 
 All fits are compared, each asked in the source's first two ways; the best is then asked in every way. What decides is
 NDCG@10; of equal settings the first stays. Where a task has no validation questions, the first settings are taken.
+A source whose first way of asking is the plain one keeps it unless the best gains more than one standard error of the
+paired difference (the rule of one standard error of Breiman et al., 1984): the best of many random ways is otherwise
+the luckiest of validation, and the baseline would be asked worse than it can be.
 
 Q questions, N items.
 """
@@ -65,8 +68,18 @@ def tune(source: Source, asked: Mapping[Task, Asked], items: int) -> dict[Task, 
 
 def _asked_best(source: Source, fit: Settings, model: Any, asked: Asked, items: int, compared: int) -> Chosen:
     ranks = _ranks(source, model, asked, source.asks, items)
-    ask, best_Q = max(zip(source.asks, ranks, strict=True), key=lambda pair: _ndcg(pair[1]))
-    return Chosen(model, fit, ask, compared, _figures(best_Q))
+    best = max(range(len(ranks)), key=lambda index: _ndcg(ranks[index]))
+    if source.first_is_plain and not _clearly_better(ranks[best], ranks[0]):
+        best = 0
+    return Chosen(model, fit, source.asks[best], compared, _figures(ranks[best]))
+
+
+def _clearly_better(ranks_Q: np.ndarray, plain_Q: np.ndarray) -> bool:
+    """Whether the mean NDCG of the same questions is greater by more than one standard error of the difference."""
+    difference_Q = gains(ranks_Q, "ndcg", CUTOFF) - gains(plain_Q, "ndcg", CUTOFF)
+    if len(difference_Q) < 2:
+        return False
+    return bool(difference_Q.mean() > difference_Q.std(ddof=1) / np.sqrt(len(difference_Q)))
 
 
 def _ranks(source: Source, model: Any, asked: Asked, asks: Sequence[Settings], items: int) -> list[np.ndarray]:
