@@ -71,6 +71,7 @@ from server.storage.protocol import (
     OverrideStore,
     SharedCatalog,
     SynonymStore,
+    TokenStore,
 )
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.answer_log import RedisAnswerLog
@@ -78,6 +79,7 @@ from server.storage.shared.audit_log import RedisAuditLog
 from server.storage.shared.change_log import RedisChanges
 from server.storage.shared.fleet import RedisFleet
 from server.storage.shared.state import RedisOverrides, RedisSplit, RedisSynonyms
+from server.storage.shared.tokens import RedisTokens
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -187,10 +189,11 @@ def create_app(
             if collector is not None:
                 stack.push_async_callback(collector.stop)
                 collector.start()
+            authorizer = _authorizer(keyring, _connect_tokens(settings, stack), settings)
             await _warn_about_redis(history)
             syncs = catalog_sync, model_control, synonym_sync, override_sync
             logs = audit_log, collector
-            app.state.parts = _assemble(deployments, history, syncs, readers, keyring, logs, settings)
+            app.state.parts = _assemble(deployments, history, syncs, readers, authorizer, logs, settings)
             yield
 
     app = FastAPI(
@@ -246,7 +249,7 @@ def _assemble(
     history: HistoryStore,
     syncs: tuple[CatalogSync, ModelControl, SynonymSync, OverrideSync],
     readers: tuple[SynonymReader, OverrideReader],
-    keyring: Keyring,
+    authorizer: Authorizer,
     logs: tuple[AuditLog, Collector | None],
     settings: Settings,
 ) -> Parts:
@@ -274,7 +277,7 @@ def _assemble(
         service,
         EventIngestor(deployments.router, history),
         Health(deployments.router, history, model_control),
-        _authorizer(keyring, settings),
+        authorizer,
         history,
         catalog_sync,
         model_control,
@@ -309,8 +312,19 @@ def _screen(settings: Settings) -> Screen:
         raise StartupError(message) from error
 
 
-def _authorizer(keyring: Keyring, settings: Settings) -> Authorizer:
-    limiter = RateLimiter(RateLimit(settings.rate_per_second, settings.rate_burst, settings.concurrency))
+def _connect_tokens(settings: Settings, stack: AsyncExitStack) -> TokenStore | None:
+    """The token buckets of the fleet, closed with the stack; None where there is no fleet."""
+    if settings.fleet is None:
+        return None
+    tokens = RedisTokens(settings.storage, settings.fleet)
+    stack.push_async_callback(tokens.close)
+    return tokens
+
+
+def _authorizer(keyring: Keyring, tokens: TokenStore | None, settings: Settings) -> Authorizer:
+    """tokens: of the fleet; None counts at this server alone."""
+    default = RateLimit(settings.rate_per_second, settings.rate_burst, settings.concurrency)
+    limiter = RateLimiter(default, shared=tokens)
     return Authorizer(keyring, limiter, open_read=settings.open_read, open_admin=settings.open_admin)
 
 

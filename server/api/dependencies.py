@@ -152,7 +152,7 @@ class RequiredScope(SecurityBase):
 
     async def __call__(self, request: Request) -> None:
         parts: Parts = request.app.state.parts
-        parts.authorizer.admit(request, self.scope)
+        await parts.authorizer.admit(request, self.scope)
         request.state.scope = self.scope
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
@@ -36,8 +36,10 @@ NO_KEYS = (
 class Admission:
     """A request that was let in, at `request.state.admission`. The middleware ends it with the answer."""
 
+    limiter: RateLimiter
     bucket: TokenBucket
     key: Key | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def filter_by(self) -> str | None:
@@ -54,9 +56,10 @@ class Admission:
         self.bucket.leave()
 
     async def pace(self) -> None:
-        """Waits until the caller's rate allows one more, for requests that ask for many things."""
-        while wait := self.bucket.take():
-            await asyncio.sleep(wait)
+        """Waits until the caller's rate allows one more, for requests that ask for many things, one after another."""
+        async with self._turn:
+            while wait := await self.limiter.take(self.bucket):
+                await asyncio.sleep(wait)
 
 
 class Authorizer:
@@ -73,7 +76,7 @@ class Authorizer:
         self._open_read = open_read
         self._open_admin = open_admin
 
-    def admit(self, request: Request, scope: Scope) -> None:
+    async def admit(self, request: Request, scope: Scope) -> None:
         """Raises Problem: 429 over the caller's limits, 401 without a key that is needed, 403 without its scope."""
         state = request.state
         sent = _key_sent(request)
@@ -82,7 +85,7 @@ class Authorizer:
             state.key = key.id
             self.last_used[key.id] = time.time()
         bucket = self._bucket(request, key)
-        if wait := bucket.take():
+        if wait := await self._limiter.take(bucket):
             raise _rate_limited(bucket, wait)
         self._check(scope, sent, key)
         if key is not None:
@@ -90,7 +93,7 @@ class Authorizer:
         if not bucket.enter():
             detail = f"{bucket.in_flight} of your requests are under way, which is the most: wait for one to end"
             raise Problem(errors.TOO_MANY_CONCURRENT, detail, headers={"Retry-After": "1"})
-        state.admission = Admission(bucket, key)
+        state.admission = Admission(self._limiter, bucket, key)
 
     def _bucket(self, request: Request, key: Key | None) -> TokenBucket:
         if key is None:

@@ -40,6 +40,9 @@ For a fleet of servers (`--fleet NAME`), in the place of the traffic split:
     gemserve:{fleet:NAME}:members   hash of name → what the member tells, as JSON; a lost member's is kept for
                                     LOST_MEMBER_SECONDS
     gemserve:{fleet:NAME}:leases    sorted set of names by the end of their leases, Unix ms; the same
+    gemserve:{fleet:NAME:CALLER}:tokens
+                                    when the token bucket of this caller (`key:…` or `address:…`) will be full again,
+                                    Unix microseconds; expires at that time
 
 For the synonyms, of which there are at most 10,000 words and phrases:
 
@@ -158,6 +161,9 @@ class Keyspace:
 
     def fleet(self, name: str, part: FleetKey) -> str:
         return self._key(f"fleet:{name}", part)
+
+    def tokens(self, fleet: str, caller: str) -> str:
+        return self._key(f"fleet:{fleet}:{quote(caller, safe=':')}", "tokens")
 
     @property
     def synonyms(self) -> str:

@@ -377,6 +377,20 @@ class EventLog(Protocol):
         """Closes the connections."""
 
 
+class TokenStore(Protocol):
+    """Keeps the token buckets of all callers of a fleet."""
+
+    async def take(self, caller: str, per_second: float, capacity: float) -> float:
+        """Takes a token from a caller's bucket, and returns 0; where there is none, the seconds until there is one.
+
+        caller: `key:…` or `address:…`. per_second, capacity: of the bucket, as they are at this moment. Raises
+        HistoryUnavailable when the store is away or slow.
+        """
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
 class SplitStore(Protocol):
     """Keeps the traffic split. Every method but `close` raises HistoryUnavailable when the store is away or slow."""
 

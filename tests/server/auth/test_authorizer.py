@@ -16,7 +16,7 @@ from server.app import create_app
 from server.auth import key_file
 from server.auth.api_key import Scope, mint
 from server.auth.authorizer import Admission
-from server.auth.rate_limit import RateLimit, RateLimiter, TokenBucket
+from server.auth.rate_limit import RateLimit, RateLimiter
 from server.core.settings import Settings
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
@@ -215,7 +215,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The limits' time, which passes only where a test says so."""
     clock = Clock()
-    monkeypatch.setattr("server.app.RateLimiter", lambda default: RateLimiter(default, clock))
+    monkeypatch.setattr("server.app.RateLimiter", lambda default, shared: RateLimiter(default, clock))
     return clock
 
 
@@ -301,7 +301,8 @@ async def test_a_request_for_many_things_slows_down_to_its_rate(monkeypatch: pyt
         clock.now += seconds
 
     monkeypatch.setattr("server.auth.authorizer.asyncio.sleep", sleep)
-    admission = Admission(TokenBucket(RateLimit(per_second=4.0, burst=2), clock))
+    limiter = RateLimiter(RateLimit(per_second=4.0, burst=2), clock)
+    admission = Admission(limiter, limiter.bucket_of_address("10.0.0.1"))
     for _ in range(5):
         await admission.pace()
     assert slept == [0.25, 0.25, 0.25]

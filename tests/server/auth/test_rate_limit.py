@@ -1,8 +1,11 @@
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.auth import rate_limit as rate_limit_module
 from server.auth.rate_limit import RateLimit, RateLimiter, TokenBucket
+from server.core.errors import HistoryUnavailable
 
 
 class Clock:
@@ -14,7 +17,7 @@ class Clock:
 
 def test_a_burst_then_the_rate() -> None:
     clock = Clock()
-    bucket = TokenBucket(RateLimit(per_second=2.0, burst=3), clock)
+    bucket = TokenBucket("key:a", RateLimit(per_second=2.0, burst=3), clock)
     assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
     clock.now += 0.25
     assert bucket.take() == 0.25
@@ -31,7 +34,7 @@ def test_a_burst_then_the_rate() -> None:
 )
 def test_never_more_than_the_burst_and_the_rate_allow(rate: float, burst: int, pauses: list[float]) -> None:
     clock = Clock()
-    bucket, start, taken = TokenBucket(RateLimit(rate, burst), clock), clock.now, 0
+    bucket, start, taken = TokenBucket("key:a", RateLimit(rate, burst), clock), clock.now, 0
     for pause in pauses:
         clock.now += pause
         wait = bucket.take()
@@ -41,13 +44,13 @@ def test_never_more_than_the_burst_and_the_rate_allow(rate: float, burst: int, p
 
 
 def test_without_limits_nothing_is_counted_away() -> None:
-    bucket = TokenBucket(RateLimit(), Clock())
+    bucket = TokenBucket("key:a", RateLimit(), Clock())
     assert not any(bucket.take() for _ in range(1_000))
     assert all(bucket.enter() for _ in range(1_000))
 
 
 def test_requests_in_flight() -> None:
-    bucket = TokenBucket(RateLimit(concurrency=2), Clock())
+    bucket = TokenBucket("key:a", RateLimit(concurrency=2), Clock())
     assert [bucket.enter(), bucket.enter(), bucket.enter()] == [True, True, False]
     bucket.leave()
     assert [bucket.enter(), bucket.enter()] == [True, False]
@@ -95,3 +98,55 @@ def test_new_limits_of_a_key_count_at_once() -> None:
     assert limiter.bucket_of_key("a", RateLimit()).take() == 0
     assert limiter.bucket_of_key("a", RateLimit(1.0, 1)).take() == 0
     assert limiter.bucket_of_key("a", RateLimit(1.0, 1)).take() == 1.0
+
+
+class Store:
+    """The buckets of a fleet: it gives what `waits` says, or is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.waits = 0.0
+        self.asked: list[tuple[str, float, float]] = []
+
+    async def take(self, caller: str, per_second: float, capacity: float) -> float:
+        self.asked.append((caller, per_second, capacity))
+        await asyncio.sleep(0)
+        if self.away:
+            raise HistoryUnavailable("away")
+        return self.waits
+
+    async def close(self) -> None: ...
+
+
+async def test_a_fleet_decides_where_there_is_one() -> None:
+    store = Store()
+    limiter = RateLimiter(RateLimit(2.0, 3), Clock(), shared=store)
+    key, address = limiter.bucket_of_key("a", RateLimit(0.5)), limiter.bucket_of_address("2001:db8:1:2::1")
+    assert [await limiter.take(key) for _ in range(3)] == [0, 0, 0], "though this server alone would allow one"
+    store.waits = 1.5
+    assert await limiter.take(address) == 1.5
+    assert store.asked == [("key:a", 0.5, 1.0)] * 3 + [("address:2001:db8:1:2::", 2.0, 3.0)]
+
+
+async def test_who_has_no_rate_costs_no_round_trip() -> None:
+    store = Store()
+    limiter = RateLimiter(RateLimit(concurrency=1), Clock(), shared=store)
+    assert await limiter.take(limiter.bucket_of_address("10.0.0.1")) == 0
+    assert store.asked == []
+
+
+async def test_while_the_fleets_store_is_away_one_request_a_second_asks_it_and_this_server_counts() -> None:
+    clock, store = Clock(), Store()
+    limiter = RateLimiter(RateLimit(0.1, 5), clock, shared=store)
+    bucket = limiter.bucket_of_address("10.0.0.1")
+    assert await limiter.take(bucket) == 0
+    store.away = True
+    assert [await limiter.take(bucket) for _ in range(5)] == [0, 0, 0, 0, 10.0], "one of the five was the fleet's"
+    assert len(store.asked) == 2
+    clock.now += 1.0
+    assert all(await asyncio.gather(*(limiter.take(bucket) for _ in range(8)))), "0.1 tokens came meanwhile"
+    assert len(store.asked) == 3
+    store.away = False
+    clock.now += 1.0
+    assert await limiter.take(bucket) == await limiter.take(bucket) == 0
+    assert len(store.asked) == 5
