@@ -1,15 +1,20 @@
-"""Blocks of a terminal: commands behind `$`, and what they print; `…` stands for anything."""
+"""Blocks of a terminal: commands behind `$`, and what they print; `…` stands for anything.
 
+What is printed keeps its promise where it has the promised shape (`keeps`), or more strictly where it has the promised
+values too (`agrees`).
+"""
+
+import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 ANYTHING = "…"
 IN_OBJECT = re.compile(r"(?<=[{,])\s*…(?=\s*})")
-IN_LIST = re.compile(r"(?<=[\[,])\s*…(?=\s*\])")
+IN_LIST = re.compile(r"(?<=[\[,])\s*…(?=\s*[\],])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,26 @@ def _is_whole(command: str) -> bool:
 
 def promise_of(text: str) -> object:
     """Documented JSON, with `…` for whatever else an object or a list has. Raises ValueError."""
-    return orjson.loads(IN_LIST.sub('"…"', IN_OBJECT.sub('"…":"…"', text)))
+    return orjson.loads(_in_json(text))
+
+
+def promises_of(text: str) -> list[object]:
+    """As `promise_of`, of values one behind the other, such as lines."""
+    return values_of(_in_json(text))
+
+
+def values_of(text: str) -> list[object]:
+    """The values of JSON one behind the other. Raises ValueError."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text.rstrip()):
+        start = at + len(text[at:]) - len(text[at:].lstrip())
+        value, at = decoder.raw_decode(text, start)
+        values.append(value)
+    return values
+
+
+def _in_json(text: str) -> str:
+    return IN_LIST.sub('"…"', IN_OBJECT.sub('"…":"…"', text))
 
 
 def keeps(promised: object, found: object) -> bool:
@@ -53,16 +77,44 @@ def keeps(promised: object, found: object) -> bool:
     if promised == ANYTHING:
         return True
     if isinstance(promised, dict) and isinstance(found, dict):
-        more = ANYTHING in promised
-        wanted = promised.keys() - {ANYTHING}
-        return (wanted <= found.keys() if more else wanted == found.keys()) and all(
-            keeps(promised[name], found[name]) for name in wanted
+        return _has_keys(promised, found) and all(
+            keeps(promised[name], found[name]) for name in promised if name != ANYTHING
         )
     if isinstance(promised, list) and isinstance(found, list):
         shown = [value for value in promised if value != ANYTHING]
         enough = len(found) >= len(shown) if ANYTHING in promised else len(found) == len(shown)
         return enough and all(map(keeps, shown, found))
     return _kind(promised) == _kind(found)
+
+
+def agrees(promised: object, found: object) -> bool:
+    """Whether a value is the documented one; `…` also stands for any part of a text and for any elements of a list."""
+    if promised == ANYTHING:
+        return True
+    if isinstance(promised, dict) and isinstance(found, dict):
+        return _has_keys(promised, found) and all(
+            agrees(promised[name], found[name]) for name in promised if name != ANYTHING
+        )
+    if isinstance(promised, list) and isinstance(found, list):
+        return _same_elements(promised, found)
+    if isinstance(promised, str) and isinstance(found, str):
+        pattern = ".*".join(map(re.escape, promised.split(ANYTHING)))
+        return re.fullmatch(pattern, found, re.DOTALL) is not None
+    return _kind(promised) == _kind(found) and promised == found
+
+
+def _has_keys(promised: dict[str, object], found: dict[str, object]) -> bool:
+    """All that are promised, and no others unless `…` stands there."""
+    wanted = promised.keys() - {ANYTHING}
+    return wanted <= found.keys() if ANYTHING in promised else wanted == found.keys()
+
+
+def _same_elements(promised: Sequence[object], found: Sequence[object]) -> bool:
+    if not promised:
+        return not found
+    if promised[0] == ANYTHING:
+        return any(_same_elements(promised[1:], found[skipped:]) for skipped in range(len(found) + 1))
+    return bool(found) and agrees(promised[0], found[0]) and _same_elements(promised[1:], found[1:])
 
 
 def _kind(value: object) -> str:

@@ -8,9 +8,12 @@ import ast
 import asyncio
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,8 @@ import orjson
 import yaml
 
 from server.auth.key_file import read as read_keys
-from tests.docs.console import keeps, promise_of, steps_of
-from tests.docs.examples import ROOT, Example
+from tests.docs.console import Step, agrees, keeps, promise_of, promises_of, steps_of, values_of
+from tests.docs.examples import ROOT, Example, examples_of
 from tests.docs.serving import Store
 from tests.support.node_clients import INSTANTSEARCH, TYPESCRIPT, build
 
@@ -43,6 +46,8 @@ TSCONFIG = """{
 CURL_REFUSED = 22  # its status where it was answered an error
 PROBLEM = "urn:gemserve:problem:"
 SECONDS = 120
+LATER = re.compile(r"# (a second|seconds) later$")
+"""At the end of a command that asks for what is not there at once: it is asked again until it is."""
 
 
 class Failed(Exception):
@@ -50,20 +55,37 @@ class Failed(Exception):
 
 
 class Reader:
-    """folder: an empty one to work in."""
+    """folder: an empty one to work in.
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    exact: whether what a command prints must have the values of the document, or only their shape.
+    renamed: words of the document, and what they are called where it is read.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, *, exact: bool = False, renamed: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = folder
         self._store = store
+        self._exact = exact
+        self._renamed = dict(renamed or {})
         self._names: dict[str, Any] = {}
         self._printed = ""
-        (folder / "bin").mkdir()
+        (folder / "bin").mkdir(parents=True)
         self._tool("python", PYTHON)
         self._tool("gemserve", GEMSERVE)
         self._tool("curl", CURL.format(curl=shutil.which("curl")))
         (folder / "var").mkdir()
         (folder / "var/redis").symlink_to(self._store.redis_folder)
         (folder / "gemserve.yaml").write_text("bundles: bundles\nhistory_days: 30\n", encoding="utf-8")
+
+    def read_all(self, document: Path) -> None:
+        """Its examples, in their order. Raises AssertionError, which names the example."""
+        for example in examples_of(document):
+            if example.language and example.not_run is None:
+                try:
+                    self.read(example)
+                except Exception as error:
+                    raise AssertionError(f"{example}: {error}") from error
 
     def read(self, example: Example) -> None:
         """Raises Failed, and whatever the example raises."""
@@ -80,6 +102,8 @@ class Reader:
 
     def _made_real(self, text: str) -> str:
         text = text.replace("http://127.0.0.1:8000", self._store.url)
+        for word, name in self._renamed.items():
+            text = text.replace(word, name)
         text = text.replace("redis://127.0.0.1:6379/0", self._store.redis).replace("gsk_…", self._store.key)
         keys = self._folder / "keys.json"
         if keys.exists():
@@ -95,12 +119,27 @@ class Reader:
             self._compare(text, self._printed.splitlines()[-1])
             return
         for step in steps_of(text):
+            self._step(step)
+
+    def _step(self, step: Step) -> None:
+        patient_until = time.monotonic() + (SECONDS if LATER.search(step.command) else 0)
+        while True:
             printed = self._run(step.command, may_be_refused=PROBLEM in step.output)
-            if step.output:
-                self._compare(step.output, printed)
+            try:
+                if step.output:
+                    self._compare(step.output, printed)
+                return
+            except Failed:
+                if time.monotonic() >= patient_until:
+                    raise
+            time.sleep(0.5)
 
     def _compare(self, promised: str, printed: str) -> None:
-        if not keeps(promise_of(promised), orjson.loads(printed)):
+        if self._exact:
+            kept = agrees(promises_of(promised), values_of(printed))
+        else:
+            kept = keeps(promise_of(promised), orjson.loads(printed))
+        if not kept:
             raise Failed(f"the document says\n{promised}\nand this came\n{printed}")
 
     def _run(self, command: str, *, may_be_refused: bool) -> str:

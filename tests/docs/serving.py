@@ -11,9 +11,13 @@ from pathlib import Path
 from server.storage.managed_redis import url_of
 from tests.clients.conftest import make_key
 from tests.support.paths import ROOT
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import PATIENT, ServerProcess
 
-__all__ = ["Store", "locked_store", "open_store", "server_flags_of_make"]
+__all__ = ["FIRST_DAY", "Store", "locked_store", "open_store", "server_flags_of_make"]
+
+
+FIRST_DAY = Path("docs/first-day.md")
+"""A page with a server of its own (`test_first_day.py`)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def locked_store(folder: Path, *flags: str) -> Iterator[Store]:
 @contextmanager
 def _running(folder: Path, key: str, *flags: str) -> Iterator[Store]:
     redis = folder / "redis"
-    started = ("--bundles", folder / "bundles", "--managed-redis", redis, "--port", "0", *flags)
+    started = ("--bundles", folder / "bundles", "--managed-redis", redis, "--port", "0", *PATIENT, *flags)
     server = ServerProcess(*started, module="tests.docs.store_server", imported="server")
     try:
         yield Store(server.url, url_of(redis), redis, key)

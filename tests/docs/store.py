@@ -6,13 +6,17 @@ import pyarrow as pa
 
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
+from catalog.ids.index import ItemIndex
 from catalog.snapshot import Snapshot
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.fake_engine import FakeEngine
-from tests.support.small_shop import CODES_NL, ShopBundle, make_index, publish_names
+from tests.support.small_shop import CODES_NL, SIZES, ShopBundle, publish_names
 
+ITEMS = 20
+"""Of 32 paths, so that there is room for what examples add."""
 VERSIONS = ("20261120-190454", "20261121-101500")
+SETTINGS = {"events": {"weights": {"purchase": 5, "cart": 3, "view": 1}}}
 NAMED = {
     "CAM-0011": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine",
     "CAM-0023": "Tarnwell Rigel 2-Person Tunnel Tent, Sand",
@@ -22,7 +26,7 @@ NAMED = {
 
 
 def make_items() -> Items:
-    ids = [*NAMED, *(f"CAM-{number}" for number in range(2_000, 2_000 + len(CODES_NL) - len(NAMED)))]
+    ids = [*NAMED, *(f"CAM-{number}" for number in range(2_000, 2_000 + ITEMS - len(NAMED)))]
     return Items(
         pa.table(
             {
@@ -39,11 +43,16 @@ def make_items() -> Items:
     )
 
 
+def make_index() -> ItemIndex:
+    return ItemIndex.build(CODES_NL[:ITEMS], SIZES)[0]
+
+
 class StoreBundle(ShopBundle):
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.items = make_items()
-        self.snapshot = Snapshot.published(self.items, CODES_NL, self.index)
+        self.items, self.codes_NL, self.index = make_items(), CODES_NL[:ITEMS], make_index()
+        self.manifest = self.manifest.model_copy(update={"items": ITEMS, "settings": SETTINGS})
+        self.snapshot = Snapshot.published(self.items, self.codes_NL, self.index)
 
 
 def deploy(settings: Settings) -> DeploymentManager:

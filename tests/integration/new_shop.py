@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.docs.serving import Store
 from tests.support.paths import ROOT
 from tests.support.processes import run
 from tests.support.server_process import PATIENT, ServerProcess
@@ -28,9 +29,19 @@ class NewShop:
         self._key = command("server.cli.keys", "create", "--file", str(folder / "keys.json"), *OWNER).strip()
         self._server: ServerProcess | None = None
 
+    @property
+    def has_vllm(self) -> bool:
+        return self._imported is None
+
+    def as_store(self) -> Store:
+        """For a reader of the documentation."""
+        assert self._server is not None
+        return Store(self._server.url, self._redis, self.folder, self._key)
+
     def start(self) -> None:
         flags = ("--bundles", self.bundles, "--redis", self._redis, "--keys", self.folder / "keys.json")
-        self._server = ServerProcess(*flags, *SMALL, *PATIENT, imported=self._imported)
+        analytics = ("--analytics", self.folder / "analytics")
+        self._server = ServerProcess(*flags, *analytics, *SMALL, *PATIENT, imported=self._imported)
 
     def stop(self) -> None:
         if self._server is not None:

@@ -1,6 +1,7 @@
 """A new shop's first days, over HTTP and with the few commands there are. Nothing is faked.
 
-Once with the engine that starts in no time, a T5 in transformers; and once, marked slow, in vLLM.
+Once with the engine that starts in no time, a T5 in transformers; and once, marked slow, in vLLM, where the page of a
+shop's first day is read too.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from catalog.bundle.bundle import current_bundle, published_versions
 from catalog.data.events import read_events, write_events
 from catalog.data.items import write_items
 from catalog.data.tombstones import digest_of, read_tombstones, tombstones_beside
+from tests.docs.reader import Reader
+from tests.docs.serving import FIRST_DAY
+from tests.docs.store import VERSIONS
 from tests.integration.new_shop import NewShop
 from tests.support import world
 from tests.support.base_models import make_checkpoint
@@ -27,7 +31,7 @@ AT_FIRST = 24  # items that the first model knows; the packs come later
 @pytest.fixture(params=["transformers", pytest.param("vllm", marks=pytest.mark.slow)])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[NewShop]:
     """A shop with a model of its first items, before its server is started."""
-    settings = [*world.TINY, "training.dropout=0"]
+    settings = [*world.TINY, "training.dropout=0", "events.weights={purchase: 5, cart: 3, view: 1}"]
     if request.param == "transformers":
         make_checkpoint("t5", tmp_path / "base")
         settings.append(f"backbone.path={tmp_path / 'base'}")
@@ -147,13 +151,28 @@ def change_the_model(shop: NewShop, first: str, second: str) -> None:
     asked = {"q": "white pack", "k": 200, "guidance": False}  # what guides it follows the log within a second
     old = shop("GET", "/search", **asked)
     ranking = [item["id"] for item in old["items"]]
-    assert shop("POST", f"/admin/models/{second}/activate")["previous"] == first
+    if shop.has_vllm:
+        read_about_a_first_day(shop, first, second)
+    else:
+        assert shop("POST", f"/admin/models/{second}/activate")["previous"] == first
     new = shop("GET", "/search", **asked)
     assert (old["model"], new["model"]) == (first, second)
     assert sorted(item["id"] for item in new["items"]) == sorted(ranking)
     assert [item["score"] for item in new["items"]] != [item["score"] for item in old["items"]]
     assert shop("POST", "/admin/models/rollback")["model"] == first
     assert shop.ids("/search", **asked) == ranking
+
+
+def read_about_a_first_day(shop: NewShop, first: str, second: str) -> None:
+    """The page's shop opens in this one and is closed again. By its end the second model is active."""
+    renamed = dict(zip(VERSIONS, (first, second), strict=True))
+    Reader(shop.folder / "reader", shop.as_store(), exact=True, renamed=renamed).read_all(FIRST_DAY)
+    shop("DELETE", "/overrides/teas")
+    shop("DELETE", "/synonyms/cuppa")
+    for number in range(1, 7):
+        shop("DELETE", f"/items/TEA-{number}")
+    (key,) = [key["id"] for key in shop("GET", "/admin/keys") if key["name"] == "hilltop"]
+    shop("DELETE", f"/admin/keys/{key}")
 
 
 def share_the_requests(shop: NewShop, first: str, second: str) -> None:

@@ -16,7 +16,7 @@ from tests.support.small_shop import NAMES, RecordingEngine
 
 
 class SteadyEngine(RecordingEngine):
-    """Gives a leaf the same score whatever else is wanted, as a model does."""
+    """Gives a leaf the same score whatever else is wanted, and equal ones in the order of leaves, as a model does."""
 
     async def rank(self, request: RankRequest) -> Ranking:
         self.requests.append(request)
@@ -45,7 +45,9 @@ class SteadyEngine(RecordingEngine):
             ),
         )
         wanted = set(only.leaves)
-        return whole.at([place for place, leaf in enumerate(whole.leaves) if leaf in wanted][: request.k])
+        places = [place for place, leaf in enumerate(whole.leaves) if leaf in wanted]
+        places.sort(key=lambda place: (-whole.scores[place], whole.leaves[place]))
+        return whole.at(places[: request.k])
 
 
 @pytest.fixture
