@@ -13,7 +13,7 @@ E events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,14 +59,40 @@ class EventWeights:
     def of_events(self, events: pa.Table) -> NDArray[np.float64]:
         """What each row of an events table counts, float64 [E]; at one moment the later row came later."""
         kinds = encoded(events["type"])
-        weight_K = np.array([self.of(kind) for kind in kinds.dictionary.to_pylist()], np.float64)
-        weight_E: NDArray[np.float64] = weight_K[kinds.indices.to_numpy(zero_copy_only=False)]
-        if self.positive_rating is not None and VALUE in events.column_names:
-            low = pc.and_(pc.equal(events["type"], RATING), pc.less(events[VALUE], self.positive_rating))
-            weight_E[pc.fill_null(low, False).to_numpy()] = 0
-        disliked_E = pc.equal(events["type"], DISLIKE).to_numpy()
+        value_E = pc.fill_null(events[VALUE], np.nan).to_numpy() if VALUE in events.column_names else None
+
+        def codes(name: str) -> NDArray[np.int64]:
+            code_E: NDArray[np.int64] = encoded(events[name]).indices.to_numpy().astype(np.int64)
+            return code_E
+
+        return self.of_arrays(
+            kinds.dictionary.to_pylist(),
+            kinds.indices.to_numpy(),
+            value_E,
+            lambda: (codes("user_id"), codes("item_id")),
+            events["timestamp"].to_numpy(),
+        )
+
+    def of_arrays(
+        self,
+        kinds: Sequence[str],
+        kind_E: NDArray[np.integer[Any]],
+        value_E: NDArray[np.float64] | None,
+        who_and_what: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]],
+        time_E: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """What events count, float64 [E], given as arrays; at one moment the later one came later.
+
+        kind_E: of each its place in `kinds`. value_E: NaN where there is none. who_and_what: gives the numbers of each
+        event's user and item; it is called where somebody dislikes something.
+        """
+        weight_E: NDArray[np.float64] = np.array([self.of(kind) for kind in kinds], np.float64)[kind_E]
+        if self.positive_rating is not None and value_E is not None:
+            rated_E = np.array([kind == RATING for kind in kinds], bool)[kind_E]
+            weight_E[rated_E & (value_E < self.positive_rating)] = 0
+        disliked_E = np.array([kind == DISLIKE for kind in kinds], bool)[kind_E]
         if disliked_E.any():
-            weight_E[_before_dislikes(events, disliked_E)] = 0
+            weight_E[_before_dislikes(*who_and_what(), time_E, disliked_E)] = 0
         return weight_E
 
 
@@ -75,15 +101,14 @@ RATING, DISLIKE = EventType.RATING.value, EventType.DISLIKE.value
 NO_INTERACTIONS = frozenset(kind.value for kind in EventType if not kind.is_interaction)
 
 
-def _before_dislikes(events: pa.Table, disliked_E: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _before_dislikes(
+    user_E: NDArray[np.int64], item_E: NDArray[np.int64], time_E: NDArray[np.int64], disliked_E: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Whether the user disliked the event's item later: bool [E]."""
-    user_E, item_E = (
-        encoded(events[name]).indices.to_numpy(zero_copy_only=False).astype(np.int64) for name in ("user_id", "item_id")
-    )
     pair_E = user_E * (int(item_E.max(initial=0)) + 1) + item_E
     _, pair_E = np.unique(pair_E, return_inverse=True)
     place_E = np.empty(len(pair_E), np.int64)
-    place_E[np.argsort(events["timestamp"].to_numpy(), kind="stable")] = np.arange(len(pair_E))
+    place_E[np.argsort(time_E, kind="stable")] = np.arange(len(pair_E))
     last_P = np.full(int(pair_E.max(initial=-1)) + 1, -1, np.int64)
     np.maximum.at(last_P, pair_E[disliked_E], place_E[disliked_E])
     before_E: NDArray[np.bool_] = place_E < last_P[pair_E]

@@ -20,7 +20,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["chronological_order"]
+__all__ = ["chronological_order", "digests", "order_of_numbers"]
 
 
 def chronological_order(
@@ -32,19 +32,33 @@ def chronological_order(
     times_E: Unix milliseconds, int64.
     seed: what the order of one moment's encounters is drawn from.
     """
-    user_E = users.indices.to_numpy(zero_copy_only=False)
-    item_E = items.indices.to_numpy(zero_copy_only=False)
-    searched_E = np.asarray(queries.indices.is_valid())
-    query_E = queries.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    place_E = _mixed(times_E.astype(np.uint64) ^ _digests(users.dictionary.to_pylist(), seed)[user_E])
-    place_E = _mixed(place_E ^ _digests(items.dictionary.to_pylist(), seed)[item_E])
-    typed = [*queries.dictionary.to_pylist()] or [""]
-    words_E = np.where(searched_E, _digests(typed, seed)[query_E], 0)
+    query_E = queries.indices.fill_null(-1).to_numpy()
+    return order_of_numbers(
+        (users.indices.to_numpy(), digests(users.dictionary.to_pylist(), seed)),
+        (items.indices.to_numpy(), digests(items.dictionary.to_pylist(), seed)),
+        (query_E, digests(queries.dictionary.to_pylist(), seed)),
+        times_E,
+    )
+
+
+def order_of_numbers(
+    users: tuple[np.ndarray, np.ndarray],
+    items: tuple[np.ndarray, np.ndarray],
+    queries: tuple[np.ndarray, np.ndarray],
+    times_E: np.ndarray,
+) -> np.ndarray:
+    """The same order, of numbers [E] of who, what and the words, -1 for none, with the `digests` of all numbers."""
+    (user_E, digest_U), (item_E, digest_N), (query_E, digest_Q) = users, items, queries
+    searched_E = query_E >= 0
+    place_E = _mixed(times_E.astype(np.uint64) ^ digest_U[user_E])
+    place_E = _mixed(place_E ^ digest_N[item_E])
+    words_E = np.zeros(len(query_E), np.uint64)
+    words_E[searched_E] = digest_Q[query_E[searched_E]]
     order_E: np.ndarray = np.lexsort((words_E, ~searched_E, place_E, times_E, user_E))
     return order_E
 
 
-def _digests(texts: Sequence[str], seed: int) -> np.ndarray:
+def digests(texts: Sequence[str], seed: int) -> np.ndarray:
     """A number for every text, which differs with the seed: uint64."""
     key = seed.to_bytes(8, "little")
     digests = [blake2b(text.encode(), digest_size=8, key=key).digest() for text in texts]

@@ -10,7 +10,7 @@ Shapes: U users, E events of all users together, W events of a window, H events 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +34,7 @@ class Histories:
 
     Consecutive events with the same item and query are one event.
 
-    users: the users' ids.
+    users: the users' ids, by number.
     starts_U1: int64 [U+1]; the events of user u are those from starts_U1[u] up to, but without, starts_U1[u+1].
     items_E: int64, the number of each event's item.
     queries_E: int64, the number of each event's query in `texts`; NO_QUERY for events that no search led to.
@@ -43,12 +43,12 @@ class Histories:
     weights_E: float64 [E], what each event counts; of several that are one, the most. None for 1.
     """
 
-    users: tuple[str, ...]
+    users: Sequence[str]
     starts_U1: np.ndarray
     items_E: np.ndarray
     queries_E: np.ndarray
     times_E: np.ndarray
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     weights_E: np.ndarray | None = None
 
     @classmethod
@@ -72,9 +72,7 @@ class Histories:
         user_E = users.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         times_E = table["timestamp"].to_numpy()
         order = chronological_order(users, names, queries, times_E, seed=tie_seed)
-        kept = order[(rows_E[order] >= 0) & (weight_E[order] > 0)]
-        first = _changes(user_E[kept], rows_E[kept], queries_E[kept])
-        every, kept = kept, kept[first]
+        kept, most = without_repetitions(order[rows_E[order] >= 0], user_E, rows_E, queries_E, weight_E)
         if len(kept) == 0:
             if (rows_E >= 0).any():
                 raise TrainerError(
@@ -84,7 +82,6 @@ class Histories:
         ids = tuple(users.dictionary.to_pylist())
         starts = np.r_[0, np.cumsum(np.bincount(user_E[kept], minlength=len(ids)))]
         texts = tuple(queries.dictionary.to_pylist())
-        most = np.maximum.reduceat(weight_E[every], np.flatnonzero(first))
         own = None if (most == 1).all() else most
         return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts, own)
 
@@ -252,6 +249,16 @@ def length_before_run(items_W: np.ndarray, item: int) -> int:
     """How many items are left when the run of `item` at the end of the window is removed."""
     others = np.flatnonzero(items_W != item)
     return int(others[-1]) + 1 if len(others) else 0
+
+
+def without_repetitions(
+    order: np.ndarray, user_E: np.ndarray, items_E: np.ndarray, queries_E: np.ndarray, weight_E: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of events in order, those that count and differ from the one before; and what each counts, repeated, at most."""
+    every = order[weight_E[order] > 0]
+    first = np.flatnonzero(_changes(user_E[every], items_E[every], queries_E[every]))
+    most = np.maximum.reduceat(weight_E[every], first) if len(first) else np.empty(0)
+    return every[first], most
 
 
 def _row(items: Items, item_id: str) -> int:

@@ -1,0 +1,91 @@
+"""Histories that are prepared on disk are those that are read into memory, bit for bit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
+from catalog.data.events import EventType, drop_unknown_items
+from catalog.data.items import Items, clean_items
+from catalog.data.tombstones import digest_of, read_kept_events, write_tombstones
+from catalog.data.validation_report import ValidationReport
+from trainer.core.errors import TrainerError
+from trainer.data.histories import Histories
+from trainer.data.prepared import prepare_histories, sorted_events
+
+ITEMS = Items(clean_items(pa.table({"item_id": ["x", "y", "é", "lost"]}), ValidationReport("items")))
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "timestamp": pa.int64(),
+        "type": pa.string(),
+        "query": pa.string(),
+        "event_id": pa.string(),
+        "value": pa.float64(),
+    }
+)
+
+event = st.tuples(
+    st.sampled_from(["a", "b", "B", "ä", "", None]),
+    st.sampled_from(["x", "y", "é", "unknown", None]),
+    st.integers(1_700_000_000_000, 1_700_000_000_004) | st.sampled_from([-1, 2**62, None]),
+    st.sampled_from([*EventType, *["view"] * 5, "stare", None]),
+    st.sampled_from([None, None, "tent", "Tent", " ", "\u2003", "rope"]),
+    st.sampled_from([None, None, "1", "2", ""]),
+    st.sampled_from([None, 2.0, 5.0, float("nan"), float("inf")]),
+)
+tables = st.lists(st.lists(event, max_size=12), min_size=1, max_size=3)
+weights_of = st.sampled_from([EQUAL_WEIGHTS, EventWeights({"purchase": 5.0, "view": 0.5, "click": 0.0}, 3.0)])
+
+
+def written(folder: Path, rows: Sequence[Sequence[tuple[Any, ...]]]) -> list[Path]:
+    files = [folder / f"{number}.parquet" for number in range(len(rows))]
+    for file, part in zip(files, rows, strict=True):
+        columns = [[row[place] for row in part] for place in range(len(SCHEMA))]
+        pq.write_table(pa.table(columns, SCHEMA), file, row_group_size=3)
+    return files
+
+
+def in_memory(files: Sequence[Path], tombstones: Sequence[Path], weights: EventWeights) -> Histories:
+    events, report = read_kept_events(files, tombstones)
+    known = drop_unknown_items(events, ITEMS.table["item_id"], report, fault=False)
+    return Histories.from_events(known, ITEMS, weights=weights)
+
+
+def assert_same(prepared: Histories, expected: Histories) -> None:
+    assert list(prepared.users) == list(expected.users)
+    assert list(prepared.texts) == list(expected.texts)
+    for name in ("starts_U1", "items_E", "queries_E", "times_E", "weights_E"):
+        one, other = getattr(prepared, name), getattr(expected, name)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+@settings(deadline=None, max_examples=8)  # DuckDB takes half a second for each
+@given(tables, weights_of, st.dictionaries(st.sampled_from("ab"), st.integers(0, 3)), st.sampled_from([1, 3, 1000]))
+def test_prepared_histories_are_those_that_are_read(rows, weights, erased, batch) -> None:
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_events, "BATCH", batch)
+        folder = Path(name)
+        files = written(folder, rows)
+        tombstones = folder / "erased.json"
+        write_tombstones({digest_of(user): 1_700_000_000_000 + time for user, time in erased.items()}, tombstones)
+        (out := folder / "histories").mkdir()
+        try:
+            expected = in_memory(files, [tombstones], weights)
+        except TrainerError:
+            with pytest.raises(TrainerError, match="no event is left"):
+                prepare_histories(files, [tombstones], ITEMS, out, weights=weights)
+            return
+        assert_same(prepare_histories(files, [tombstones], ITEMS, out, weights=weights), expected)

@@ -1,0 +1,175 @@
+"""The sound events of Parquet files in the order of users and time, as numbers, within bounded memory.
+
+DuckDB reads, cleans, joins and sorts, and spills to disk what does not fit. It keeps and orders the events as
+`catalog.data.tombstones.read_kept_events` and `catalog.data.events.drop_unknown_items` do, which have all in memory.
+
+Shapes: U users, Q queries, B events of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalog.data.columns.types import is_text
+from catalog.data.events import RECORDED_AS, RECORDED_AT, VALUE, EventType
+from catalog.data.items import Items
+from catalog.data.reading.timestamps import UNITS, YEAR_1980, YEAR_2100
+from catalog.data.tombstones import Tombstones
+from trainer.core.errors import TrainerError
+
+__all__ = ["SortedEvents", "sorted_events"]
+
+COLUMNS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", VALUE, RECORDED_AT, RECORDED_AS)
+REQUIRED = COLUMNS[:4]
+FILE_BITS = 40  # of the number of a row within its file
+BATCH = 1 << 20
+IN_UNIT = 0.9
+KIND = {VALUE: "DOUBLE", RECORDED_AT: "BIGINT"}
+
+KINDS = list(EventType)
+SOUND = f"""
+    user_id <> '' AND item_id <> '' AND timestamp BETWEEN 0 AND {YEAR_2100 * 1000}
+    AND type IN ({", ".join(f"'{kind}'" for kind in KINDS)})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SortedEvents:
+    """What DuckDB has found; usable while the connection is open.
+
+    read: how many rows the files have.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    read: int
+
+    def user_ids(self) -> Iterator[pa.Array]:
+        """The users' ids by number, which is their order, in batches."""
+        yield from self._column("SELECT user_id FROM users ORDER BY number")
+
+    def queries(self) -> Iterator[pa.Array]:
+        """The distinct queries by number, in batches, blank ones too."""
+        yield from self._column("SELECT query FROM queries ORDER BY number")
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All events by user and time; those of one moment in the order of the files.
+
+        The columns: user, item (its row), time (Unix ms), kind (place in EventType), value (null if none), query (its
+        number, or null).
+        """
+        asked = """
+            SELECT u.number AS user, k.item, k.timestamp AS time, list_position($kinds, k.type) - 1 AS kind,
+                CASE WHEN isfinite(k.value) THEN k.value END AS value,
+                q.number AS query
+            FROM known k JOIN users u USING (user_id) LEFT JOIN queries q USING (query)
+            ORDER BY u.number, k.timestamp, k.place
+        """
+        yield from self.connection.sql(asked, params={"kinds": KINDS}).to_arrow_reader(BATCH)
+
+    def _column(self, asked: str) -> Iterator[pa.Array]:
+        for batch in self.connection.sql(asked).to_arrow_reader(BATCH):
+            yield batch.column(0)
+
+
+@contextmanager
+def sorted_events(
+    files: Sequence[Path], tombstones: Tombstones, items: Items, scratch: Path, *, memory: str, threads: int
+) -> Iterator[SortedEvents]:
+    """A context with the events of these files.
+
+    files: Parquet as `gemserve import` and `gemserve export` write it. tombstones: of erased users. scratch: a folder
+    for what does not fit. memory: what DuckDB may use, such as "1GB".
+
+    Raises TrainerError for a file that DuckDB cannot read as today's reader would: it says what to do.
+    """
+    config = {
+        "memory_limit": memory,
+        "threads": threads,
+        "temp_directory": str(scratch),
+        "preserve_insertion_order": False,
+    }
+    with duckdb.connect(str(scratch / "events.duckdb"), config=config) as connection:
+        # their places among all rows decide which of several comes first
+        parts = [_part(file, number) for number, file in enumerate(files)]
+        connection.execute(f"CREATE VIEW events AS {' UNION ALL '.join(parts)}")
+        read = _check_times(connection)
+        connection.register("item_rows", pa.table({"item_id": items.table["item_id"], "item": range(len(items))}))
+        rows = {"sha256": list(tombstones), "erased_at": list(tombstones.values())}
+        connection.register("tombstones", pa.table(rows, pa.schema({"sha256": pa.string(), "erased_at": pa.int64()})))
+        connection.execute(_kept(bool(tombstones)))
+        connection.execute(
+            "CREATE TABLE repeated AS SELECT user_id, event_id, min(place) AS first FROM kept"
+            " WHERE event_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+        )
+        connection.execute("""
+            CREATE VIEW known AS SELECT k.*, i.item
+            FROM kept k LEFT JOIN repeated r USING (user_id, event_id) JOIN item_rows i USING (item_id)
+            WHERE r.first IS NULL OR k.place = r.first
+        """)
+        for table, column in (("users", "user_id"), ("queries", "query")):
+            connection.execute(
+                f"CREATE TABLE {table} AS SELECT {column}, row_number() OVER (ORDER BY {column}) - 1 AS number"
+                f" FROM (SELECT DISTINCT {column} FROM known WHERE {column} IS NOT NULL)"
+            )
+        yield SortedEvents(connection, read)
+
+
+def _part(file: Path, number: int) -> str:
+    """The rows of a file with all columns, and the place of each among the rows of all files."""
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as fault:
+        raise TrainerError(f"{file}: not a readable Parquet file ({fault}): `gemserve import` writes one") from fault
+    missing = [name for name in REQUIRED if name not in schema.names]
+    if missing:
+        raise TrainerError(f"{file}: the column {missing[0]!r} is missing; the columns are: {', '.join(schema.names)}")
+    for name in COLUMNS:
+        if name in schema.names and not _is_as_written(name, schema.field(name).type):
+            kind = schema.field(name).type
+            raise TrainerError(
+                f"{file}: the column {name!r} is {kind}: let `gemserve import jsonl` write the file again"
+            )
+    own = [name if name in schema.names else f"NULL::{KIND.get(name, 'VARCHAR')} AS {name}" for name in COLUMNS]
+    columns = ", ".join([*own, f"{number << FILE_BITS} + file_row_number AS place"])
+    path = str(file).replace("'", "''")
+    return f"SELECT {columns} FROM read_parquet('{path}', file_row_number = true)"
+
+
+def _is_as_written(name: str, kind: pa.DataType) -> bool:
+    if name in ("timestamp", RECORDED_AT):
+        return bool(pa.types.is_int64(kind))
+    return bool(pa.types.is_float64(kind)) if name == VALUE else is_text(kind)
+
+
+def _check_times(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of rows. Raises TrainerError where the times are in another unit than milliseconds."""
+    within = ", ".join(
+        f"count(*) FILTER (timestamp BETWEEN {YEAR_1980 * second} AND {min(YEAR_2100 * second, 2**63 - 1)})"
+        for second, _, _ in UNITS.values()
+    )
+    asked = f"SELECT count(*), count(timestamp), {within} FROM events"
+    read, known, *plausible = connection.execute(asked).fetchall()[0]
+    for unit, count in zip(UNITS, plausible, strict=True):
+        if known and count >= IN_UNIT * known:
+            raise TrainerError(f"the timestamps are {unit}: let `gemserve import jsonl` write the file in milliseconds")
+    return int(read)
+
+
+def _kept(erased: bool) -> str:
+    """The sound events that came after their users were erased, if they were."""
+    if not erased:
+        return f"CREATE VIEW kept AS SELECT * FROM events WHERE {SOUND}"
+    return f"""
+        CREATE VIEW kept AS SELECT e.* FROM events e
+        LEFT JOIN tombstones u ON u.sha256 = sha256(e.user_id)
+        LEFT JOIN tombstones s ON s.sha256 = sha256(e.recorded_as)
+        WHERE {SOUND}
+            AND coalesce(e.recorded_at, e.timestamp) > greatest(coalesce(u.erased_at, -1), coalesce(s.erased_at, -1))
+    """
