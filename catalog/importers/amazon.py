@@ -13,7 +13,7 @@ the more specific category. A path of one category is too general to be a query.
 
 So a review becomes a recommendation event of type rating, with the stars in the column `rating`. If its product has a
 query, a search event of type purchase precedes it, with the same user, item and timestamp. So the two are one encounter
-(`trainer/data/histories.py`), which is asked for both, and neither stands in the history of the other. A product with
+(`trainer/data/splits.py`), which is asked for both, and neither stands in the history of the other. A product with
 several paths has several queries, and each review draws one of them. Times are days, so a user's reviews of one day are
 in no order; training shuffles them.
 """

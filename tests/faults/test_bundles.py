@@ -24,7 +24,8 @@ from tests.faults.file_system import NEW, OLD, at, fill, manifest, watched
 from tests.support import world
 from tests.support.server_process import ServerProcess
 from trainer.config.recipe import Recipe
-from trainer.data.histories import Histories, leave_one_out
+from trainer.data.histories import Histories
+from trainer.data.splits import leave_one_out
 from trainer.runtime import publish as trainer_publish
 from trainer.runtime.workspace import Workspace
 

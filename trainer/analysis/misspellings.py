@@ -33,7 +33,7 @@ from catalog.text.compounds import words_of
 from catalog.text.spelling import Lexicon
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
-from trainer.data.histories import Question
+from trainer.data.questions import Question
 from trainer.evaluation.baselines import training_events
 from trainer.evaluation.bundle import bundle_settings, held_out, in_words, load_model
 from trainer.evaluation.candidates import whole_catalog

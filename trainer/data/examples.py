@@ -97,7 +97,7 @@ class HistoryWindows:
     ) -> None:
         self._histories, self._prompts, self._task = histories, prompts, task
         self._item_dropout = item_dropout
-        self._events, self._user_E = EventSampler(histories, task, by), histories.user_E
+        self._events = EventSampler(histories, task, by)
         self._questions = {NO_QUERY: prompts.query_tokens(None)}
         self._with_query = prompts.settings.shown_queries + 1  # events at a window's end: the latest items and the next
 
@@ -110,7 +110,7 @@ class HistoryWindows:
 
     def _window(self, event: int, generator: np.random.Generator) -> np.ndarray:
         """The numbers of the events in the window around a drawn event, int64 [W]."""
-        span = self._histories.span(int(self._user_E[event]))
+        span = self._histories.span(self._histories.user_of(event))
         shown = self._prompts.max_history + 1
         reach = int(shown / (1 - self._item_dropout))
         start = max(span.start, min(event - int(generator.integers(0, reach)), span.stop - reach))
@@ -179,14 +179,14 @@ class HistoryPrompts:
         by: UserSampling = "events",
     ) -> None:
         self._histories, self._prompts, self._item_dropout = histories, prompts, item_dropout
-        self._events, self._user_E = EventSampler(histories, task, by), histories.user_E
+        self._events = EventSampler(histories, task, by)
 
     def __len__(self) -> int:
         return len(self._events)
 
     def draw(self, count: int, generator: np.random.Generator) -> Iterator[TrainingSequence]:
         for event in self._events.draw(count, generator):
-            span = self._histories.span(int(self._user_E[event]))
+            span = self._histories.span(self._histories.user_of(event))
             before = np.arange(max(span.start, event - 2 * self._prompts.max_history), event)
             kept = before[generator.random(len(before)) >= self._item_dropout]
             leaf = int(self._histories.items_E[event])

@@ -1,18 +1,12 @@
-"""Users' histories as flat arrays, and the splits into training, validation and test that evaluation shares.
+"""Users' histories as flat arrays.
 
-An *encounter* is all that a user did with one item at one moment; a *visit* is a run of events of a user with one item.
-A held-out event takes its whole visit, and whatever the user later did with that item, out of training. So nothing that
-is trained or counted on `Split.train` has seen an answer, and a question whose item is not in its history is about a
-pair of user and item that occurs nowhere in training.
-
-Shapes: U users, E events of all users together, W events of a window, H events of one user.
+Shapes: U users, E events of all users together, W events of a window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +19,8 @@ from trainer.core.errors import TrainerError
 from trainer.data.event_order import chronological_order
 
 NO_QUERY = -1
-Part = Literal["validation", "test"]
+BLOCK = 1 << 20
+"""Events of whole users that are looked at together, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +87,18 @@ class Histories:
         """The numbers of a user's events."""
         return slice(int(self.starts_U1[user]), int(self.starts_U1[user + 1]))
 
+    def user_of(self, event: int) -> int:
+        """The number of the user of an event."""
+        return int(np.searchsorted(self.starts_U1, event, side="right")) - 1
+
+    def blocks(self) -> Iterator[range]:
+        """The numbers of all users, in blocks of about BLOCK events, or of one user with more."""
+        begin = 0
+        while begin < len(self.users):
+            fitting = int(np.searchsorted(self.starts_U1, self.starts_U1[begin] + BLOCK, side="right")) - 1
+            yield range(begin, max(begin + 1, fitting))
+            begin = max(begin + 1, fitting)
+
     @property
     def user_E(self) -> np.ndarray:
         """The user number of every event, int64."""
@@ -129,122 +136,6 @@ class Histories:
         return Histories(self.users, starts, items, queries_E[1:] - 1, times, texts, weights)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """The question that a held-out event makes: which item does the user take next, given the history before it?
-
-    The history is made of the user's events from `start` up to, but without, `stop`.
-
-    user: the user's number.
-    start: the number, in the full histories, of the user's first event.
-    stop: the number of the event before which the history ends.
-    task: search if the user searched for the item, otherwise recommendation.
-    item: the number of the right item.
-    query: what the user searched for; None if the task is recommendation.
-    known: whether the item stands in the history, from where the answer could be copied. This is so for some searches
-        and for no recommendation.
-    """
-
-    user: int
-    start: int
-    stop: int
-    task: Task
-    item: int
-    query: str | None
-    known: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A division of histories into training and evaluation.
-
-    full: the histories of all events.
-    train: the histories without the visits of held-out events, and without what their users later did with their items.
-    validation, test: the questions that the held-out events make.
-    """
-
-    full: Histories
-    train: Histories
-    validation: tuple[Question, ...]
-    test: tuple[Question, ...]
-
-    def questions(self, part: Part) -> tuple[Question, ...]:
-        """The questions of a part: those on which settings are chosen, or those that are reported."""
-        return self.validation if part == "validation" else self.test
-
-
-def leave_one_out(histories: Histories) -> Split:
-    """Holds out the last event of every user and task for the test, and the last one in its history for validation.
-
-    `_answerable` says which events can be held out. If a user has fewer than three of a task, none of them is.
-    """
-    held: dict[str, list[Question]] = {"validation": [], "test": []}
-    for user in range(len(histories.users)):
-        for events in _answerable(histories, user):
-            if len(events) < 3:
-                continue
-            last = _question(histories, user, int(events[-1]))
-            held["test"].append(last)
-            held["validation"] += [_question(histories, user, int(event)) for event in events[events < last.stop][-1:]]
-    return _split(histories, np.ones(len(histories), dtype=bool), held["validation"], held["test"])
-
-
-def time_cut(histories: Histories, share: float = 0.1) -> Split:
-    """Holds out all events after one moment in time. Each user's first event of each task after it is a test question.
-
-    share: the share of all events that lie after that moment. As many events before it are held out for validation.
-    """
-    late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
-    validation, test = (list(_first_after(histories, begin, end)) for begin, end in ((late, later), (later, np.inf)))
-    return _split(histories, histories.times_E < late, validation, test)
-
-
-SPLITS = {"leave_one_out": leave_one_out, "time_cut": time_cut}
-
-
-def _split(histories: Histories, mask_E: np.ndarray, validation: list[Question], test: list[Question]) -> Split:
-    """The split of these questions, which trains on those events of the mask that give no answer away."""
-    mask_E = mask_E.copy()
-    for question in (*validation, *test):
-        ahead = slice(question.stop, histories.span(question.user).stop)
-        mask_E[ahead] &= histories.items_E[ahead] != question.item
-    return Split(histories, histories.keep(mask_E), tuple(validation), tuple(test))
-
-
-def _first_after(histories: Histories, begin: float, end: float) -> Iterator[Question]:
-    for user in range(len(histories.users)):
-        for events in _answerable(histories, user):
-            times = histories.times_E[events]
-            inside = events[(times >= begin) & (times < end)]
-            if len(inside):
-                yield _question(histories, user, int(inside[0]))
-
-
-def _answerable(histories: Histories, user: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of a user's events that may be held out, ascending: recommendations, and searches.
-
-    A recommendation shows what the user does not have yet, so its event is of the first encounter with the item. The
-    searches of that encounter may precede it: a review dataset has a search and a purchase at one moment, and asks for
-    both. A search may well lead to a known item.
-    """
-    span = histories.span(user)
-    times_H, searched_H = histories.times_E[span], histories.queries_E[span] != NO_QUERY
-    _, first, own_H = np.unique(histories.items_E[span], return_index=True, return_inverse=True)
-    in_first_encounter_H = times_H == times_H[first][own_H]
-    recommended = np.flatnonzero(in_first_encounter_H & ~searched_H)
-    return span.start + recommended, span.start + np.flatnonzero(searched_H)
-
-
-def _question(histories: Histories, user: int, event: int) -> Question:
-    """The question of an event. Its history ends before the event's visit, from which the answer could be copied."""
-    query, item = histories.query(event), int(histories.items_E[event])
-    start = histories.span(user).start
-    before = histories.items_E[start:event]
-    stop = start + length_before_run(before, item)
-    known = bool((histories.items_E[start:stop] == item).any())
-    return Question(user, start, stop, "recommendation" if query is None else "search", item, query, known)
-
-
 def length_before_run(items_W: np.ndarray, item: int) -> int:
     """How many items are left when the run of `item` at the end of the window is removed."""
     others = np.flatnonzero(items_W != item)
@@ -256,7 +147,7 @@ def without_repetitions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of events in order, those that count and differ from the one before; and what each counts, repeated, at most."""
     every = order[weight_E[order] > 0]
-    first = np.flatnonzero(_changes(user_E[every], items_E[every], queries_E[every]))
+    first = np.flatnonzero(changes(user_E[every], items_E[every], queries_E[every]))
     most = np.maximum.reduceat(weight_E[every], first) if len(first) else np.empty(0)
     return every[first], most
 
@@ -266,7 +157,7 @@ def _row(items: Items, item_id: str) -> int:
     return -1 if row is None else row
 
 
-def _changes(*columns: np.ndarray) -> np.ndarray:
+def changes(*columns: np.ndarray) -> np.ndarray:
     """A mask of the rows that differ in any column from the row before them; the first row is one of them."""
     differs = np.zeros(len(columns[0]), dtype=bool)
     differs[:1] = True

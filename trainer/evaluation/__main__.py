@@ -21,7 +21,7 @@ from catalog.bundle.bundle import open_bundle
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
-from trainer.data.histories import SPLITS
+from trainer.data.splits import SPLITS
 from trainer.evaluation.candidates import NEGATIVES
 
 

@@ -15,7 +15,9 @@ from catalog.data.tombstones import read_kept_events, tombstone_files
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
-from trainer.data.histories import SPLITS, Histories, Split
+from trainer.data.histories import Histories
+from trainer.data.questions import Split
+from trainer.data.splits import SPLITS
 from trainer.evaluation.report import Protocol, Report, evaluate
 from trainer.model.backbone import model_class
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from catalog.data.items import Items
 from catalog.text.prompts import TASKS
-from trainer.data.histories import Histories, Question
+from trainer.data.histories import Histories
+from trainer.data.questions import Question
 
 NEGATIVES = 99  # wrong items drawn beside the right one
 

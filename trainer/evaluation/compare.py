@@ -30,7 +30,7 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
-from trainer.data.histories import Question, Split
+from trainer.data.questions import Question, Split
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.confidence import Estimate, mean_estimate
 from trainer.evaluation.metrics import CUTOFFS, METRICS, MIN_QUESTIONS, gains, ranks_of

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.histories import Question
+from trainer.data.questions import Question
 
 CUTOFFS = (5, 10, 20)
 METRICS = ("hit", "recall", "ndcg", "mrr", "map")

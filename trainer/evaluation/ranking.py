@@ -11,7 +11,8 @@ from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat
 from trainer.config.recipe import EvaluationRecipe
-from trainer.data.histories import Histories, Question
+from trainer.data.histories import Histories
+from trainer.data.questions import Question
 from trainer.evaluation.candidates import Candidates
 
 __all__ = ["question_prompt", "rank_questions"]

@@ -22,7 +22,7 @@ from catalog.search.level_heads import Normalization
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat
 from trainer.config.recipe import EvaluationRecipe
-from trainer.data.histories import Split
+from trainer.data.questions import Split
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
 from trainer.evaluation.guidance import LearnedGuidance, learn_guidance

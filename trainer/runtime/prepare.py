@@ -26,7 +26,9 @@ from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.corpus import read_corpus
-from trainer.data.histories import SPLITS, Histories, Split
+from trainer.data.histories import Histories
+from trainer.data.questions import Split
+from trainer.data.splits import SPLITS
 from trainer.distributed.group import CPU
 from trainer.model.backbone import (
     Backbone,

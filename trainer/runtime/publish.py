@@ -30,7 +30,8 @@ from catalog.suggestions import TypedQueries
 from catalog.text.prompts import PROMPT_VERSION, TASKS
 from catalog.text.query_terms import TypedWords
 from trainer.config.recipe import Recipe
-from trainer.data.histories import NO_QUERY, Histories, Split
+from trainer.data.histories import NO_QUERY, Histories
+from trainer.data.questions import Split
 from trainer.evaluation.baselines import training_events
 from trainer.evaluation.metrics import KINDS
 from trainer.evaluation.report import Report

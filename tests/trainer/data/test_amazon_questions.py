@@ -8,7 +8,8 @@ import pytest
 
 from catalog.data.items import Items
 from catalog.importers.amazon import read_amazon
-from trainer.data.histories import SPLITS, Histories
+from trainer.data.histories import Histories
+from trainer.data.splits import SPLITS
 
 PRODUCTS, REVIEWERS = 30, 100
 DAY = 86_400

@@ -9,7 +9,8 @@ from catalog.data.items import Items
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
 from trainer.data.examples import EventSampler
-from trainer.data.histories import Histories, leave_one_out
+from trainer.data.histories import Histories
+from trainer.data.splits import leave_one_out
 from trainer.evaluation.baselines import training_events
 
 ITEMS = Items(pa.table({"item_id": [f"i{n}" for n in range(10)], "title": ["x"] * 10}))

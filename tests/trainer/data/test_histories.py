@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from catalog.data.items import Items
 from trainer.core.errors import TrainerError
-from trainer.data.histories import SPLITS, Histories, leave_one_out, time_cut
+from trainer.data.histories import Histories
+from trainer.data.splits import SPLITS, leave_one_out, time_cut
 
 ITEMS = Items(pa.table({"item_id": [f"i{n}" for n in range(10)], "title": ["x"] * 10}))
 

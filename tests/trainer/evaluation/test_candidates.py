@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.data.items import Items
-from trainer.data.histories import Histories, leave_one_out
+from trainer.data.histories import Histories
+from trainer.data.splits import leave_one_out
 from trainer.evaluation.candidates import NEGATIVES, Candidates, sampled_candidates, whole_catalog
 
 TAKEN = 12  # items of each user, consecutive ones

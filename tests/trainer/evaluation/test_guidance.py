@@ -5,7 +5,7 @@ import pytest
 
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import USUAL_WEIGHTS
-from trainer.data.histories import Question
+from trainer.data.questions import Question
 from trainer.evaluation.guidance import MIN_QUESTIONS, Choice, learn_from
 from trainer.evaluation.guidance.choices import half_typed
 from trainer.evaluation.guidance.conditional_logit import folds

@@ -11,7 +11,8 @@ import pytest
 from catalog.data.events import read_events, write_events
 from catalog.search.transformers import TransformersRanker
 from tests.support import world
-from trainer.data.histories import Histories, leave_one_out
+from trainer.data.histories import Histories
+from trainer.data.splits import leave_one_out
 from trainer.evaluation.__main__ import main
 from trainer.evaluation.bundle import load_model
 from trainer.evaluation.candidates import sampled_candidates

@@ -89,7 +89,7 @@ def sorted_events(
 
     Raises TrainerError for a file that DuckDB cannot read as today's reader would: it says what to do.
     """
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": memory,
         "threads": threads,
         "temp_directory": str(scratch),

@@ -26,7 +26,9 @@ from catalog.text.prompts import TASKS, Task
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line
-from trainer.data.histories import SPLITS, Histories, Split
+from trainer.data.histories import Histories
+from trainer.data.questions import Split
+from trainer.data.splits import SPLITS
 from trainer.evaluation.baselines.tuned import TunedBaselines
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.metrics import CUTOFFS, summarize_questions

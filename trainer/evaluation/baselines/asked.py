@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from catalog.priors.events import newest_distinct
-from trainer.data.histories import Histories, Question
+from trainer.data.histories import Histories
+from trainer.data.questions import Question
 from trainer.evaluation.candidates import Candidates
 from trainer.evaluation.metrics import NOT_FOUND
 

@@ -17,7 +17,8 @@ from catalog.priors import clicks, words
 from catalog.priors.events import TrainingEvents
 from catalog.text.prompts import TASKS, Task
 from trainer.core.progress import print_line
-from trainer.data.histories import Histories, Question, Split
+from trainer.data.histories import Histories
+from trainer.data.questions import Question, Split, drawn_questions
 from trainer.evaluation.baselines.asked import Asked
 from trainer.evaluation.baselines.sources import (
     Bm25,
@@ -92,11 +93,8 @@ class TunedBaselines:
         }
 
     def _validation(self, split: Split, task: Task, seed: int) -> Asked:
-        questions = [q for q in split.validation if q.task == task]
         enough = max(MIN_VALIDATION, min(MAX_VALIDATION, MAX_SCORES // self._items))
-        if len(questions) > enough:
-            drawn = np.random.default_rng(seed).choice(len(questions), enough, replace=False)
-            questions = [questions[i] for i in np.sort(drawn).tolist()]
+        questions = drawn_questions(split.validation, task, enough, seed=seed)
         return Asked.of(split.full, questions, whole_catalog(split.full, questions, exclude_seen=self._exclude_seen))
 
     def _rankings(self, source: Source, chosen: Chosen, asked: Asked, k: int) -> list[np.ndarray]:

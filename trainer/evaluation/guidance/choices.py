@@ -14,7 +14,8 @@ from catalog.priors.priors import FEATURES, Priors
 from catalog.priors.priors import Candidates as PriorCandidates
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat
-from trainer.data.histories import Histories, Question
+from trainer.data.histories import Histories
+from trainer.data.questions import Question
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.guidance.conditional_logit import Choice
 from trainer.evaluation.ranking import question_prompt

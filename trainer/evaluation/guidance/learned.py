@@ -16,7 +16,8 @@ from catalog.search.calibration import Calibration, rivals_of
 from catalog.search.guidance import Prior, StaticPrior
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat, Task
-from trainer.data.histories import Histories, Question, Split
+from trainer.data.histories import Histories
+from trainer.data.questions import Question, Split, drawn_questions
 from trainer.evaluation.baselines import training_events
 from trainer.evaluation.candidates import Candidates, whole_catalog
 from trainer.evaluation.guidance.calibrated import Calibrated, Kind, calibrate, relevance_of
@@ -136,7 +137,7 @@ def learn_guidance(
     calibrated: dict[Task, Calibrated] = {}
     asked: dict[Task, GuidedQuestions] = {}
     for task in TASKS:
-        questions = _drawn([q for q in split.validation if q.task == task], seed)
+        questions = drawn_questions(split.validation, task, MAX_QUESTIONS, seed=seed)
         choices, halves = (
             choices_of(ranker, prompts, priors, split.full, ways, exclude_seen=exclude_seen)
             for ways in (dict(enumerate(questions)), half_typed(questions))
@@ -150,11 +151,3 @@ def learn_guidance(
             [one.excluded for one in whole_catalog(split.full, questions, exclude_seen=exclude_seen)],
         )
     return LearnedGuidance(priors, static, learned, alone, choose_width(ranker, asked, static), calibrated)
-
-
-def _drawn(questions: Sequence[Question], seed: int) -> Sequence[Question]:
-    """At most MAX_QUESTIONS of them, in their order."""
-    if len(questions) <= MAX_QUESTIONS:
-        return questions
-    drawn = np.random.default_rng(seed).choice(len(questions), MAX_QUESTIONS, replace=False)
-    return [questions[place] for place in np.sort(drawn).tolist()]

@@ -9,7 +9,9 @@ import pytest
 
 from catalog.data.items import Items
 from tests.support import world
-from trainer.data.histories import Histories, Split, leave_one_out
+from trainer.data.histories import Histories
+from trainer.data.questions import Split
+from trainer.data.splits import leave_one_out
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import sampled_candidates, whole_catalog
 
