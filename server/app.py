@@ -23,20 +23,9 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import (
-    batch,
-    bulk,
-    events,
-    items,
-    operations,
-    overrides,
-    search,
-    shelves,
-    static,
-    synonyms,
-    users,
-)
+from server.api.routes import bulk, events, items, operations, overrides, static, synonyms, users
 from server.api.routes.admin import analytics, audit, fleet, keys, models, schema, traffic
+from server.api.routes.answers import batch, rerank, search, shelves
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
@@ -219,7 +208,7 @@ def create_app(
 def _routes() -> list[BaseRoute]:
     """The routes of all parts, made once: they hold nothing of an application, and take longer than everything else."""
     together = APIRouter(generate_unique_id_function=document.operation_id)
-    answers, admin = (search, shelves, batch), (models, traffic, fleet, keys, analytics, audit, schema)
+    answers, admin = (search, shelves, batch, rerank), (models, traffic, fleet, keys, analytics, audit, schema)
     for part in (*answers, events, bulk, items, synonyms, overrides, *admin, operations, static, users):
         together.include_router(part.router)
     return together.routes

@@ -234,6 +234,21 @@ class Priors:
         words = None if query is None else by_words.words
         return Candidates(item_C, value_CF, words, seconds)
 
+    def of_texts(
+        self, query: str, texts: Sequence[str], *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
+    ) -> NDArray[np.float32]:
+        """What the sources say of texts that are no items, float32 [T, F]: only words know them, all others say 0.
+
+        prefix, wordings: as in `candidates`.
+        """
+        value_TF = np.zeros((len(texts), len(FEATURES)), np.float32)
+        said_TW = self._words.of_texts(query, texts, prefix=prefix, kept=wordings.kept)
+        for other in wordings.others:
+            of_other = self._words.of_texts(other.text, texts, prefix=False, kept=wordings.kept)
+            np.maximum(said_TW, of_other, out=said_TW)
+        value_TF[:, : len(WORD_FEATURES)] = said_TW
+        return value_TF
+
     def matching(self, query: str, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS) -> NDArray[np.uint8]:
         """Of every item 2 where it has all words of a query in one of its wordings, 1 where it has some: uint8 [N].
 

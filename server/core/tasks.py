@@ -1,21 +1,38 @@
-"""Tasks that survive their caller's cancellation, one that polls until it is stopped, and what it reports of errors."""
+"""Tasks that survive their caller's cancellation, tasks that end together, one that polls until it is stopped, and what
+it reports of errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 import structlog
 
 from server.core import metrics
 
-__all__ = ["Outages", "Poller", "Tasks"]
+__all__ = ["Outages", "Poller", "Tasks", "together"]
 
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
+
+
+async def together(works: Iterable[Awaitable[Result]]) -> list[Result]:
+    """The results of all, in their order, which run at the same time.
+
+    Where one fails, or the caller is cancelled, the others are cancelled, and have ended before this raises: nothing
+    goes on with what the caller then gives back.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 class Tasks:

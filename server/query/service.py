@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -25,6 +25,7 @@ from server.query.guide import Guide
 from server.query.listing.boosts import Boosts
 from server.query.listing.listing import Listing
 from server.query.listing.overrides import overridden
+from server.query.listing.rerank import Document, Reranking, RerankResult
 from server.query.plan import BEAM_WIDTH, QueryPlan, guided
 from server.query.reading import read_text
 from server.query.types import Query, QueryResult, ResultItem
@@ -38,6 +39,19 @@ from server.storage.protocol import EMPTY, Deed, History, HistoryStore
 __all__ = ["Service"]
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a query is answered by.
+
+    searcher: of what the caller may see. quality: of the answer, while it is made.
+    """
+
+    history: History
+    deployment: Deployment
+    searcher: Searcher
+    quality: AnswerQuality
 
 
 class Service:
@@ -101,7 +115,33 @@ class Service:
         the look of the queue.
         """
         query = replace(query, guidance=self._guidance if query.guidance is None else query.guidance, within=within)
-        page, seconds = self._cursors.decode(query), self._limit(query)
+        page = self._cursors.decode(query)
+        async with self._serving(query, page, arrived, priority) as served:
+            result = await self._execute(query, page, served)
+        if self._note is not None and priority == "interactive":
+            self._note(query, result, page)
+        return result
+
+    async def rerank(
+        self, query: Query, documents: Sequence[Document], arrived: float, *, within: str | None
+    ) -> RerankResult:
+        """All documents, the most relevant first, each scored by itself.
+
+        query: of the kind `rerank`. Prices in its text are no filter, and overrides do not apply.
+        arrived, within, and what is raised: as in `execute`.
+        """
+        query = replace(query, guidance=self._guidance if query.guidance is None else query.guidance, within=within)
+        page = self._cursors.decode(query)
+        async with self._serving(query, page, arrived, "interactive") as served:
+            result = await self._rerank(query, documents, served)
+        if self._note is not None and (noted := result.of_items()).items:
+            self._note(query, noted, page)
+        return result
+
+    @asynccontextmanager
+    async def _serving(self, query: Query, page: Page, arrived: float, priority: Priority) -> AsyncIterator[Served]:
+        """A slot, the history, and the deployment that answers, until the block ends, which it does in time."""
+        seconds = self._limit(query)
         deadline = arrived + seconds
         async with self._queue.slot(deadline, priority=priority), _in_time(deadline, seconds) as timeout:
             quality = AnswerQuality()
@@ -110,26 +150,35 @@ class Service:
             async with self._router.use(key) as deployment:
                 recorded = deployment.record_outcome(query.task, timeout, quality)
                 with recorded, deployment.catalog.use() as searcher:
-                    part = await searcher.within(within)
-                    result = await self._execute(query, page, history, deployment, part, quality)
-        if self._note is not None and priority == "interactive":
-            self._note(query, result, page)
-        return result
+                    part = await searcher.within(query.within)
+                    yield Served(history.weighed(deployment.bundle.event_weights), deployment, part, quality)
 
-    async def _execute(
-        self,
-        given: Query,
-        page: Page,
-        history: History,
-        deployment: Deployment,
-        searcher: Searcher,
-        quality: AnswerQuality,
-    ) -> QueryResult:
+    async def _rerank(self, query: Query, documents: Sequence[Document], served: Served) -> RerankResult:
+        deployment, searcher = served.deployment, served.searcher
+        reading = await read_text(query, deployment.catalog, self._synonyms)
+        plan = QueryPlan(query, reading.text, served.history, (), searcher, model_text=reading.model_text)
+        priors, seconds = deployment.catalog.priors, self._guidance_seconds
+        guide = Guide(priors, searcher, query, reading.text, seconds, reading.wordings)
+        guided_by = await guide.prior(plan.past)
+        reranking = Reranking(query, reading, documents, searcher, self._max_width)
+        rank, calibration = partial(deployment.rank, task=query.task), deployment.catalog.calibrations[query.task]
+        scored = await reranking.ranked(plan, rank, guided_by, calibration)
+        served.quality.degraded |= guide.incomplete
+        return RerankResult(
+            scored=scored,
+            corrected_query=reading.corrected,
+            fit=None if guided_by is None else guided_by.fit,
+            model=deployment.version,
+            catalog_version=plan.catalog_version,
+            degraded=served.quality.degraded,
+        )
+
+    async def _execute(self, given: Query, page: Page, served: Served) -> QueryResult:
+        deployment, searcher, quality = served.deployment, served.searcher, served.quality
         reading = await read_text(given, deployment.catalog, self._synonyms)
         ruled = overridden(given, reading, searcher.items, self._overrides, self._clock())
         query, reading = ruled.query, ruled.reading
-        history = history.weighed(deployment.bundle.event_weights)
-        plan = QueryPlan(query, reading.text, history, page.shown, searcher, model_text=reading.model_text)
+        plan = QueryPlan(query, reading.text, served.history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
         boosts = Boosts(ruled.boosts, searcher.eligible)
         guide = Guide(deployment.catalog.priors, searcher, query, reading.text, seconds, wordings)

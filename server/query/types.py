@@ -40,7 +40,7 @@ SEEN_TYPES: tuple[str, ...] = tuple(kind.value for kind in EventType if kind.is_
 NOT_AGAIN = frozenset({EventType.CART.value, EventType.PURCHASE.value, EventType.RATING.value})
 """Those of which recommendations leave the items out unasked: what was only looked at may come again."""
 
-Kind = Literal["search", "recommend", "similar", "browse"]
+Kind = Literal["search", "recommend", "similar", "browse", "rerank"]
 Shelf = Literal["popular", "trending", "latest", "bought_together"]
 Fallback = Literal["popular"]
 CountedSet = Literal["allowed", "matching", "answer"]
@@ -70,7 +70,8 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One search, recommendation, wish for similar items, or look at all that there is on a shelf (`browse`).
+    """One search, recommendation, wish for similar items, look at all that there is on a shelf (`browse`), or list of
+    documents to be put in order (`rerank`).
 
     These fields say which items are wanted, and a cursor holds only for a query that has them all as they were:
         text: what was typed, None where nothing was.
@@ -155,7 +156,7 @@ class Query:
 
     @property
     def task(self) -> Task:
-        return "search" if self.kind == "search" else "recommendation"
+        return "search" if self.kind in ("search", "rerank") else "recommendation"
 
     @property
     def identity(self) -> tuple[object, ...]:

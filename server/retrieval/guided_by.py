@@ -1,6 +1,6 @@
 """What guided a search, kept until the answer says which source did how much for each of its items.
 
-Shapes: N items of a snapshot, C candidates, K items of an answer, F features, H items of a history.
+Shapes: N items of a snapshot, C candidates, K items of an answer, F features, H items of a history, T texts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from catalog.priors.priors import FEATURES, Candidates, Fit, PriorPart, Priors
 from catalog.priors.weights import POPULARITY, PriorWeights, prior_of_values, values_of
+from catalog.priors.words import Wordings
 from catalog.search.calibration import rivals_of
 from catalog.search.guidance import Prior
 
 __all__ = ["GuidedBy", "guided_by"]
+
+COVERED = FEATURES.index("covered")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,16 @@ class GuidedBy:
         place_K, listed_K = self._places(leaf_K)
         value_KF[listed_K] = self.said.value_CF[place_K[listed_K]]
         return value_KF
+
+    def of_texts(
+        self, query: str, texts: Sequence[str], *, prefix: bool, wordings: Wordings
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """g of texts that are no items, float64 [T], and whether each has any word of the query, bool [T]. For threads.
+
+        prefix, wordings: as in `Priors.candidates`.
+        """
+        value_TF = self.priors.of_texts(query, texts, prefix=prefix, wordings=wordings)
+        return value_TF @ self.weights.feature_F, value_TF[:, COVERED] > 0
 
     def is_listed(self, leaves: Sequence[int]) -> NDArray[np.bool_]:
         """Whether a source lists each of some items, bool [K]."""

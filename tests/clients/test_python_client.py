@@ -485,6 +485,31 @@ def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings
         }
 
     assert methods(Client) == methods(AsyncClient)
-    assert len(methods(Client)) == 51
+    assert len(methods(Client)) == 52
     assert not [name for name, (words, _) in methods(Client).items() if not words]
     assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []
+
+
+def test_documents_come_back_in_their_order():
+    answer = {
+        "id": "r",
+        "results": [
+            {"index": 1, "relevance_score": 0.5, "item_id": "A", "document": {"text": "Tent"}},
+            {"index": 0, "relevance_score": 0.25, "item_id": None},
+        ],
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+        "unknown": [2],
+        **{"corrected_query": None, "calibrated": True, "model": "v", "catalog_version": 0},
+        **{"took_ms": 1.0, "degraded": False},
+    }
+    server = mock_server(answer)
+    found = server.client().rerank("tent", ["a lamp", {"id": "A"}, 12], top_n=2, user=7)
+    assert json.loads(server.requests[0].content) == {
+        "query": "tent",
+        "documents": ["a lamp", {"id": "A"}, 12],
+        "top_n": 2,
+        "user": 7,
+    }
+    assert [(one.index, one.item_id) for one in found.results] == [(1, "A"), (0, None)]
+    assert found.results[0].document.text == "Tent"
+    assert (found.unknown, found.usage.prompt_tokens, found.id) == ((2,), 7, "r")

@@ -1,13 +1,13 @@
 """What words say about items: how well the text of each fits a query, in a few numbers that are comparable.
 
-C candidates.
+C candidates, T texts, W features of words.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
@@ -21,7 +21,7 @@ from catalog.data.items import Items
 from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.content import Content, content_of, rarest_words
 from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
-from catalog.priors.words.item_words import ItemWords
+from catalog.priors.words.item_words import ItemWords, QueryWords
 from catalog.priors.words.matches import Match, matches, unknown_characters
 from catalog.priors.words.named_categories import NamedCategories
 from catalog.priors.words.places import TextPlaces
@@ -45,8 +45,9 @@ WORD_FEATURES = (
     "title_begun",  # the share of the title that the query is, which begins as the title does
 )
 """The names of the features, each from 0 to 1."""
-NUMBERS, CATEGORY_NAMED, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
-    WORD_FEATURES.index, ("numbers", "category_named", "exact_title", "identifier", "title_begun")
+BM25, COVERED, NUMBERS, CATEGORY_NAMED, EXACT_TITLE, IDENTIFIER, TITLE_BEGUN = map(
+    WORD_FEATURES.index,
+    ("bm25", "covered", "numbers", "category_named", "exact_title", "identifier", "title_begun"),
 )
 MAX_TERMS = 20_000
 """Words of queries, in each field, that are remembered."""
@@ -175,14 +176,7 @@ class WordFeatures:
 
     def compare(self, found: FoundByWords, item_C: NDArray[np.int64], value_CF: NDArray[np.float32]) -> None:
         """Fills in the columns of some items, ascending, that WORD_FEATURES has after the first."""
-        value_CF[:, NUMBERS] = not any(map(_has_digit, found.words))
-        if found.words:
-            asked = self._words.read(found.words)
-            self._compare_words(
-                *(self._words.slot_N, self._words.bounds_SB, self._words.word_W),
-                *(asked.number_Q, asked.place_Q, asked.weight_Q, asked.rarity_P, asked.digit_P),
-                *(item_C, value_CF),
-            )
+        self._fill_in(found.words, self._words.read(found.words), self._words, item_C, value_CF)
         named_C = self._categories.score(found.words, item_C)
         if named_C is not None:
             value_CF[:, CATEGORY_NAMED] = named_C
@@ -192,6 +186,27 @@ class WordFeatures:
         if found.begun:
             begun_C = np.flatnonzero(np.isin(item_C, list(found.begun)))
             value_CF[begun_C, TITLE_BEGUN] = [found.begun[item] for item in item_C[begun_C].tolist()]
+
+    def of_texts(
+        self, query: str, texts: Sequence[str], *, prefix: bool = True, kept: Collection[str] = ()
+    ) -> NDArray[np.float32]:
+        """The features of texts that are no items, as if each were one: float32 [T, W], in the order of WORD_FEATURES.
+
+        The first line of each is its title, and how much words count is the catalog's. BM25, which is divided by that
+        of the catalog's best item, is taken to be as much as the text has of the query's words.
+
+        prefix, kept: as in `Readings.of`.
+        """
+        words, analyzer = self._readings.of(query, prefix=prefix, kept=kept), self._readings.analyzer
+        value_TW = np.zeros((len(texts), len(WORD_FEATURES)), np.float32)
+        titles = [text.lstrip().partition("\n")[0] for text in texts]
+        of_texts = ItemWords({"text": texts, "title": titles}, analyzer)
+        asked = replace(of_texts.read(words), rarity_P=self._words.read(words).rarity_P)
+        self._fill_in(words, asked, of_texts, np.arange(len(texts)), value_TW)
+        value_TW[:, BM25] = value_TW[:, COVERED]
+        wanted = words_of(analyzer, query)
+        value_TW[:, EXACT_TITLE] = [bool(wanted) and words_of(analyzer, title) == wanted for title in titles]
+        return value_TW
 
     def matches(
         self, query: str, words: Sequence[Mapping[str, float]], records: Sequence[Mapping[str, Any]]
@@ -206,6 +221,23 @@ class WordFeatures:
     def unknown_characters(self, records: Sequence[Mapping[str, Any]]) -> int:
         """How many characters of items `matches` has yet to look at, which takes a second for a million or two."""
         return unknown_characters(records, self._text_places)
+
+    def _fill_in(
+        self,
+        words: Sequence[Mapping[str, float]],
+        asked: QueryWords,
+        of_items: ItemWords,
+        item_C: NDArray[np.int64],
+        value_CF: NDArray[np.float32],
+    ) -> None:
+        """Fills in what single words say. asked: the words, in the numbers of `of_items`."""
+        value_CF[:, NUMBERS] = not any(map(_has_digit, words))
+        if words:
+            self._compare_words(
+                *(of_items.slot_N, of_items.bounds_SB, of_items.word_W),
+                *(asked.number_Q, asked.place_Q, asked.weight_Q, asked.rarity_P, asked.digit_P),
+                *(item_C, value_CF),
+            )
 
     def _fields(self, items: Items, further: Mapping[str, Sequence[str]] | None) -> dict[str, Sequence[str]]:
         """The texts of items by the name of the field; `text` has those of their attributes too."""

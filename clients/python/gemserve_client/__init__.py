@@ -85,6 +85,9 @@ from gemserve_client.responses import (
     Receipt,
     Rejected,
     Report,
+    Reranked,
+    RerankedDocument,
+    Reranking,
     Schema,
     SchemaChanged,
     ScoredItem,
@@ -97,6 +100,7 @@ from gemserve_client.responses import (
     SynonymsWritten,
     Traffic,
     Understanding,
+    Usage,
     Version,
 )
 from gemserve_client.retries import Retries
@@ -167,6 +171,9 @@ __all__ = [
     "Recommend",
     "Rejected",
     "Report",
+    "Reranked",
+    "RerankedDocument",
+    "Reranking",
     "Retries",
     "Schema",
     "SchemaChanged",
@@ -191,5 +198,6 @@ __all__ = [
     "Unavailable",
     "Understanding",
     "UnexpectedAnswer",
+    "Usage",
     "Version",
 ]

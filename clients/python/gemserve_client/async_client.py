@@ -74,6 +74,7 @@ class AsyncClient:
     put_items = method(endpoints.put_items)
     delete_item = method(endpoints.delete_item)
     suggest = method(endpoints.suggest)
+    rerank = method(endpoints.rerank)
     put_synonyms = method(endpoints.put_synonyms)
     synonyms = method(endpoints.synonyms)
     synonym_set = method(endpoints.synonym_set)

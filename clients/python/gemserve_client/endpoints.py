@@ -212,6 +212,27 @@ def suggest(
     return Call("GET", "/suggest", _reading(responses.Suggestions), query)
 
 
+def rerank(
+    query: str,
+    documents: Iterable[str | int | Mapping[str, Any]],
+    *,
+    top_n: int | None = None,
+    return_documents: bool | None = None,
+    user: str | int | None = None,
+    session: str | int | None = None,
+    timeout_ms: int | None = None,
+) -> Call[responses.Reranking]:
+    """1 to 1,000 documents in the order in which they fit a query: ids or titles of items, other texts, or mappings
+    with an `id`, a `text` or both."""
+    given = {"query": query, "top_n": top_n, "return_documents": return_documents, "timeout_ms": timeout_ms}
+    body = {name: plain(value, name) for name, value in given.items() if value is not None}
+    body |= {
+        name: plain_id(value, name) for name, value in {"user": user, "session": session}.items() if value is not None
+    }
+    body["documents"] = plain_list(documents, "documents", ordered=True)
+    return Call("POST", "/v1/rerank", _reading(responses.Reranking), body=body)
+
+
 def put_synonyms(
     set_id: str | int, synonyms: Iterable[str], *, root: str | None = None
 ) -> Call[responses.SynonymsWritten]:

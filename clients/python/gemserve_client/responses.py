@@ -55,6 +55,9 @@ __all__ = [
     "Receipt",
     "Rejected",
     "Report",
+    "Reranked",
+    "RerankedDocument",
+    "Reranking",
     "RolloutFailure",
     "RolloutStep",
     "Schema",
@@ -69,6 +72,7 @@ __all__ = [
     "SynonymsWritten",
     "Traffic",
     "Understanding",
+    "Usage",
     "Version",
     "VersionResult",
 ]
@@ -447,6 +451,48 @@ class Suggestions(Body):
     queries: tuple[SuggestedQuery, ...]
     categories: tuple[SuggestedValue, ...]
     items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankedDocument(Body):
+    """A document as it was sent; of an item that was named by its id alone, the title."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reranked(Body):
+    """A document in its place. `index`: among those that were sent, from 0; `item_id`: of the item that it names."""
+
+    index: int
+    relevance_score: float
+    item_id: str | None = None
+    document: RerankedDocument | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Body):
+    """What the model has read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reranking(Body):
+    """Documents, the most relevant first. `id`: as events name it in `request_id`; `unknown`: the places of documents
+    whose `id` no item has; `calibrated`: whether scores are probabilities."""
+
+    id: str
+    results: tuple[Reranked, ...]
+    usage: Usage
+    unknown: tuple[int, ...]
+    calibrated: bool
+    model: str
+    catalog_version: int
+    took_ms: float
+    degraded: bool
+    corrected_query: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,9 @@ import type {
   Readiness,
   Receipt,
   RecommendParameters,
+  RerankDocument,
+  RerankParameters,
+  Reranking,
   Schema,
   SchemaChange,
   SchemaChanged,
@@ -129,6 +132,18 @@ export class GemserveClient {
     const given = Object.entries({ q, ...others, kinds: named }).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
     return (await this.#connection.send({ method: "GET", path: `/suggest?${query}` }, options)) as Suggestions;
+  }
+
+  /** Documents, 1 to 1,000, in the order in which they fit a query. */
+  async rerank(
+    wanted: string,
+    documents: Iterable<RerankDocument>,
+    parameters: RerankParameters = {},
+    options?: CallOptions,
+  ): Promise<Reranking> {
+    const given = plainMembers(parameters, "parameters", { user: plainId, session: plainId });
+    const body = { ...given, query: plain(wanted, "query"), documents: plainList(documents, "documents") };
+    return (await this.#connection.send({ method: "POST", path: "/v1/rerank", body }, options)) as Reranking;
   }
 
   async ask(question: Question, options?: CallOptions): Promise<Answer> {

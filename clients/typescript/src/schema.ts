@@ -241,6 +241,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/rerank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rerank
+         * @description The documents that are sent, in the order in which they fit a query, for people and programs that search
+         *     elsewhere. Every document has its own score, which no other document changes. A key with a fixed `filter_by` knows
+         *     no other items: their ids are unknown, and their titles are texts.
+         */
+        post: operations["rerank"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1217,7 +1239,7 @@ export interface components {
             model: string;
             /**
              * Kind
-             * @description search, recommend, similar or browse
+             * @description search, recommend, similar, browse or rerank
              */
             kind: string;
             /**
@@ -2127,6 +2149,80 @@ export interface components {
                 };
             };
         };
+        /** RerankAnswerBody */
+        RerankAnswerBody: {
+            /**
+             * Id
+             * @description of the request, as events name it in `request_id`
+             */
+            id: string;
+            /**
+             * Results
+             * @description the most relevant first; of equals the one that was sent first
+             */
+            results: components["schemas"]["RerankedBody"][];
+            usage: components["schemas"]["UsageBody"];
+            /**
+             * Unknown
+             * @description indexes of the documents with an `id` that no item has, and without a text: they come last, with 0
+             */
+            unknown: number[];
+            /**
+             * Corrected Query
+             * @description what the model read, if not what was sent
+             */
+            corrected_query: string | null;
+            /**
+             * Calibrated
+             * @description whether scores are probabilities, as people chose in the bundle's validation questions; false: the bundle has not learned it, and they say the order only
+             */
+            calibrated: boolean;
+            /**
+             * Model
+             * @description version of the bundle that answered
+             */
+            model: string;
+            /**
+             * Catalog Version
+             * @description of that bundle's items: 0 as published, one more after every change
+             */
+            catalog_version: number;
+            /** Took Ms */
+            took_ms: number;
+            /**
+             * Degraded
+             * @description true: something was not used that should have been: the user's history could not be read, or what words and people say took too long or lacks the newest events
+             */
+            degraded: boolean;
+        };
+        /** RerankedBody */
+        RerankedBody: {
+            /**
+             * Index
+             * @description of the document among those that were sent, from 0
+             */
+            index: number;
+            /**
+             * Relevance Score
+             * @description how likely it is what the query wants, whatever other documents there are; see `calibrated`
+             */
+            relevance_score: number;
+            /**
+             * Item Id
+             * @description of the item that it names; null where it is scored by its words
+             */
+            item_id: string | null;
+            /** @description where `return_documents` asks for it */
+            document?: components["schemas"]["ResultDocumentBody"] | null;
+        };
+        /** ResultDocumentBody */
+        ResultDocumentBody: {
+            /**
+             * Text
+             * @description as it was sent; of an item that was named by its `id` alone, its title, and of none that id
+             */
+            text: string;
+        };
         /** RevokedKeyBody */
         RevokedKeyBody: {
             /** Request Id */
@@ -2398,6 +2494,19 @@ export interface components {
              * @description words of the query that are also read as others
              */
             synonyms: components["schemas"]["ReadAsBody"][];
+        };
+        /** UsageBody */
+        UsageBody: {
+            /**
+             * Prompt Tokens
+             * @description that the model has read; 0 where no document names an item
+             */
+            prompt_tokens: number;
+            /**
+             * Total Tokens
+             * @description the same
+             */
+            total_tokens: number;
         };
         /** VersionBody */
         server__api__schemas__admin__analytics__VersionBody: {
@@ -6965,6 +7074,238 @@ export interface operations {
             500: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    rerank: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "query": "2 person tent",
+                 *       "documents": [
+                 *         "CAM-0057",
+                 *         {
+                 *           "id": "CAM-0011"
+                 *         },
+                 *         "A lantern for two tents"
+                 *       ],
+                 *       "top_n": 2,
+                 *       "user": "ada"
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * Query
+                     * @description what they shall fit
+                     */
+                    query: string;
+                    /**
+                     * Documents
+                     * @description what is put in order: ids or exact titles of items, which the model scores, and any other texts, which are scored by their words; of a text the first 2,000 characters are read
+                     */
+                    documents: (string | number | {
+                        /** @description of an item */
+                        id?: string | number;
+                        /** @description what is read where no item has the id, or there is none */
+                        text?: string;
+                    })[];
+                    /**
+                     * Top N
+                     * @description how many results, the most relevant; all where it is 0 or absent
+                     */
+                    top_n?: number | null;
+                    /**
+                     * Return Documents
+                     * @description repeat each document in its result
+                     * @default true
+                     */
+                    return_documents?: boolean;
+                    /**
+                     * User
+                     * @description whose history to take into account
+                     */
+                    user?: (string | number) | null;
+                    /**
+                     * Session
+                     * @description under which events of theirs were recorded before they had an account: read too
+                     */
+                    session?: (string | number) | null;
+                    /**
+                     * Timeout Ms
+                     * @description longest wait; then 504, or 503 at once where it cannot be met
+                     */
+                    timeout_ms?: number | null;
+                    /**
+                     * Model
+                     * @description for clients that have to name one: not read, `model` of the answer says
+                     */
+                    model?: string | null;
+                    /**
+                     * Max Tokens Per Doc
+                     * @description for clients that send it: not read
+                     */
+                    max_tokens_per_doc?: number | null;
+                    /** @description another name of `user` */
+                    user_id?: (string | number) | null;
+                    /** @description another name of `session` */
+                    session_id?: (string | number) | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "a120348be9e947a7b4efeff908e64adc",
+                     *       "results": [
+                     *         {
+                     *           "index": 1,
+                     *           "relevance_score": 0.412,
+                     *           "item_id": "CAM-0011",
+                     *           "document": {
+                     *             "text": "Tarnwell Rigel 2-Person 3-Season Tunnel Tent, Pine"
+                     *           }
+                     *         },
+                     *         {
+                     *           "index": 0,
+                     *           "relevance_score": 0.036,
+                     *           "item_id": "CAM-0057",
+                     *           "document": {
+                     *             "text": "CAM-0057"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "usage": {
+                     *         "prompt_tokens": 31,
+                     *         "total_tokens": 31
+                     *       },
+                     *       "unknown": [],
+                     *       "corrected_query": null,
+                     *       "calibrated": true,
+                     *       "model": "20261120-190454",
+                     *       "catalog_version": 0,
+                     *       "took_ms": 43.5,
+                     *       "degraded": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RerankAnswerBody"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

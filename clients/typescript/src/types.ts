@@ -29,6 +29,10 @@ export type Experiment = JsonAnswer<paths["/analytics/experiment"]["get"]>;
 export type SynonymSet = JsonAnswer<paths["/synonyms/{set_id}"]["get"]>;
 export type SuggestParameters = NonNullable<paths["/suggest"]["get"]["parameters"]["query"]>;
 export type Suggestions = JsonAnswer<paths["/suggest"]["get"]>;
+/** What is asked of documents: ids or titles of items, other texts, or objects with an `id`, a `text` or both. */
+export type RerankParameters = Omit<JsonBody<paths["/v1/rerank"]["post"]>, "query" | "documents">;
+export type RerankDocument = JsonBody<paths["/v1/rerank"]["post"]>["documents"][number];
+export type Reranking = JsonAnswer<paths["/v1/rerank"]["post"]>;
 export type Schema = JsonAnswer<paths["/schema"]["get"]>;
 export type SchemaChange = { add?: Record<string, ColumnType>; drop?: Iterable<string> };
 export type SchemaChanged = JsonAnswer<paths["/schema"]["patch"]>;

@@ -45,6 +45,14 @@ test("recommendations for a user, a session and a visitor", async () => {
   assert(ids(visitor).includes("item-4") && !ids(visitor).includes("item-9"));
 });
 
+test("documents in their order", async () => {
+  const found = await shop.rerank("title 7", new Set(["of nothing", "item-7", { id: "nobody" }]), { top_n: 2, user: name() });
+  assert.deepEqual(found.results.map((one) => [one.index, one.item_id]), [[1, "item-7"], [0, null]]);
+  assert.equal(found.results[0]?.document?.text, "item-7");
+  assert.deepEqual(found.unknown, [2]);
+  await assert.rejects(shop.rerank("tent", []), { status: 422, code: "invalid_request" });
+});
+
 test("facets, an order and shelves", async () => {
   const answer = await shop.recommend({ user: name(), facets: new Set(["brand", "price"]), filter: "price < 20", sort_by: "price:desc", k: 3 });
   assert.deepEqual(answer.items.map((item) => item.price), [19, 18, 16]);

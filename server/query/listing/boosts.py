@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import parse
+from server.core.tasks import together
 from server.engine.protocol import Ranking, RankRequest
 from server.retrieval.eligibility import EligibleItems
 from server.storage.overrides import Boost
@@ -65,7 +66,7 @@ class Boosts:
                         filter_id = await stack.enter_async_context(self._eligible.part(request.filter_id, key, part))
                         requests.append(replace(request, filter_id=filter_id))
                 named = [replace(one, request_id=f"{one.request_id}-part-{at}") for at, one in enumerate(requests)]
-                rankings = await asyncio.gather(*map(rank, named))
+                rankings = await together(map(rank, named))
             return _best([(ranking, added) for ranking, (added, _) in zip(rankings, parts, strict=True)], request)
 
         return boosted

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.core.tasks import together
 from server.engine.protocol import Ranking, RankRequest
 from server.query.guide import Guide
 from server.query.listing.counting import Counted, Counting
@@ -72,7 +74,8 @@ class Listing:
         if (pinned := of_pins(request, pins, self._plan.left_out)) is None:
             ranking, counted = await self._others(request, rank)
         else:
-            (others, counted), places = await asyncio.gather(self._others(request, rank), rank(pinned))
+            both: list[Any] = await together([self._others(request, rank), rank(pinned)])
+            (others, counted), places = both
             ranking = joined(others, places, pins, self._plan.first, request.k)
         if counted is None:
             return ranking, None

@@ -109,6 +109,7 @@ ANSWERS = {
 OTHERS = {
     "GET /items/{item_id}/bought-together",
     "GET /suggest",
+    "POST /v1/rerank",
     "GET /items/export",
     "GET /items/{item_id}",
     "GET /users/{user}/history",
@@ -182,6 +183,24 @@ async def test_suggestions_are_of_the_filter_and_of_no_queries(key: Mint, shop: 
         assert {item["id"] for item in body["items"]} <= set(MINE)
         assert {value["count"] for value in body["categories"]} <= {len(MINE)}
         assert THEIRS not in response.text
+
+
+async def test_reranking_knows_the_items_of_the_filter_only(key: Mint, shop: Shop) -> None:
+    """Others are as if they were not there: their ids are unknown, and their ids and titles are texts."""
+    title = f"Title {NAMES.index(THEIRS)}"
+    documents: list[object] = [{"id": THEIRS}, THEIRS, title, MINE[2], {"id": THEIRS, "text": "title"}, "title"]
+    asked_for = {"query": "title", "documents": documents}
+    everything = (await asked(shop, key("read"), "POST", "/v1/rerank", asked_for)).json()
+    assert {one["item_id"] for one in everything["results"]} == {THEIRS, MINE[2], None}
+    body = (await asked(shop, key("read", filter_by=CHEAP), "POST", "/v1/rerank", asked_for)).json()
+    found = {one["index"]: one for one in body["results"]}
+    assert {one["item_id"] for one in found.values()} == {MINE[2], None}
+    assert body["unknown"] == [0]
+    assert found[0] == {"index": 0, "relevance_score": 0, "item_id": None, "document": {"text": THEIRS}}
+    assert found[4]["relevance_score"] == found[5]["relevance_score"]
+    strange = {"query": "title", "documents": ["another", title.replace("20", "77")]}
+    unknown = (await asked(shop, key("read"), "POST", "/v1/rerank", strange)).json()["results"]
+    assert {one["relevance_score"] for one in unknown} <= {one["relevance_score"] for one in found.values()}
 
 
 async def test_a_schema_counts_the_items_of_the_filter_only(key: Mint, shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Boosts: the best items with their boosts are found wherever they stood without, with and without guidance."""
 
+import asyncio
 import math
 import random
 from itertools import pairwise
@@ -7,52 +8,47 @@ from typing import Any
 
 import pytest
 
+from server.engine.errors import EngineError
 from server.engine.protocol import Ranking, RankRequest
 from server.query.listing.boosts import MAX_BOOSTS
 from tests.support.facet_shop import FILTERS, SHOWN, meeting, stock
-from tests.support.fake_engine import FakeEngine
 from tests.support.http_shop import Shop
-from tests.support.small_shop import NAMES, RecordingEngine
+from tests.support.small_shop import NAMES
+from tests.support.steady_engine import SteadyEngine
 
 
-class SteadyEngine(RecordingEngine):
-    """Gives a leaf the same score whatever else is wanted, and equal ones in the order of leaves, as a model does."""
+class StumblingEngine(SteadyEngine):
+    """Fails at the first part of a boosted query when all parts have come, and never ends the others.
+
+    under_way: the requests that are.
+    came: whether both parts have come.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: set[str] = set()
+        self.came = asyncio.Event()
 
     async def rank(self, request: RankRequest) -> Ranking:
-        self.requests.append(request)
-        size = len(self._index) if request.index_id == 0 else len(self._installed[request.index_id].index)
-        every = RankRequest(
-            request.prompt,
-            size,
-            size,
-            request.request_id,
-            index_id=request.index_id,
-            by_level=request.by_level,
-            prior=request.prior,
-        )
-        whole = await FakeEngine.rank(self, every)
-        only = await FakeEngine.rank(
-            self,
-            RankRequest(
-                request.prompt,
-                size,
-                size,
-                request.request_id,
-                request.deny,
-                request.allow,
-                request.filter_id,
-                request.index_id,
-            ),
-        )
-        wanted = set(only.leaves)
-        places = [place for place, leaf in enumerate(whole.leaves) if leaf in wanted]
-        places.sort(key=lambda place: (-whole.scores[place], whole.leaves[place]))
-        return whole.at(places[: request.k])
+        if "-part-" not in request.request_id:
+            return await super().rank(request)
+        self.under_way.add(request.request_id)
+        try:
+            if len(self.under_way) == 2:
+                self.came.set()
+            await self.came.wait()
+            if request.request_id.endswith("-part-0"):
+                raise EngineError("the first part stumbles")
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError("nobody sets it")
+        finally:
+            self.under_way.discard(request.request_id)
 
 
 @pytest.fixture
-def engine() -> SteadyEngine:
-    return SteadyEngine()
+def engine(request: pytest.FixtureRequest) -> SteadyEngine:
+    made: type[SteadyEngine] = getattr(request, "param", SteadyEngine)
+    return made()
 
 
 async def put(shop: Shop, name: str, **body: Any) -> None:
@@ -171,6 +167,17 @@ async def test_a_query_has_the_boosts_of_the_first_and_no_more(shop: Shop, engin
     boosted = await scores(shop, "/search", q="tent", k=200, guidance=False)
     assert len(engine.requests) - before == MAX_BOOSTS + 1, "one for each part that has items"
     assert max(boosted[name] - plain[name] for name in plain) == pytest.approx(MAX_BOOSTS * math.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("engine", [StumblingEngine], indirect=True, ids=["stumbling"])
+async def test_no_part_goes_on_where_another_one_failed(shop: Shop, engine: StumblingEngine) -> None:
+    """Its filter bitmap may be retired, and its slot is another query's."""
+    await stock(shop)
+    await put(shop, "zebras", rule={"query": "tent"}, boost=[{"condition": 'brand = "Zebra"', "factor": 2}])
+    response = await shop.get("/search", q="tent")
+    assert response.status_code == 500, response.text
+    assert engine.came.is_set()
+    assert engine.under_way == set()
 
 
 async def test_browsing_has_no_scores_that_could_be_boosted(shop: Shop) -> None:

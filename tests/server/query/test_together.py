@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.server.query.test_boosts import SteadyEngine
 from tests.server.query.test_pins import inserted
 from tests.server.query.test_sorting import ORDERS, in_order, records
 from tests.support.facet_shop import FILTERS, SHOWN, Record, distribution, meeting, stock
 from tests.support.http_shop import Shop
 from tests.support.small_shop import NAMES
+from tests.support.steady_engine import SteadyEngine
 
 BY_ID: dict[str, Record] = {item["id"]: item for item in SHOWN}
 QUESTIONS: list[tuple[str, dict[str, object]]] = [

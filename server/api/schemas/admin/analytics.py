@@ -69,7 +69,7 @@ class QueriesBody(BaseModel):
 
 class DayBody(CountsBody):
     model: str
-    kind: str = Field(description="search, recommend, similar or browse")
+    kind: str = Field(description="search, recommend, similar, browse or rerank")
     day: date
     degraded: int = Field(description="intents whose answer lacked something")
 

@@ -147,3 +147,27 @@ def test_a_title_is_known_in_any_form_of_unicode(title, query):
     table = clean_items(pa.Table.from_pylist([record, *RECORDS[1:]]), ValidationReport("items"))
     own = features(WordFeatures(Items(table), WordSettings()), query, 0)
     assert own["exact_title"] == own["covered"] == 1
+
+
+@pytest.mark.parametrize("query", ["norvik 4 person tent", "halda tents", "tent 2", "lanten", "qqqq", "", "60m rope"])
+def test_a_text_that_is_no_item_counts_as_one_of_its_words_does(query):
+    records = [{**record, "brand": None, "categories": []} for record in RECORDS[:5]]
+    bare = WordFeatures(Items(clean_items(pa.Table.from_pylist(records), ValidationReport("items"))), WordSettings())
+    as_items = compared(bare, query, np.arange(5))
+    texts = [record["title"] for record in records]
+    as_texts = bare.of_texts(query, [*texts, "", "of nothing"])
+    compared_too = [place for place, name in enumerate(WORD_FEATURES) if name not in {"bm25", "title_begun"}]
+    assert as_texts[:5, compared_too] == pytest.approx(as_items[:, compared_too], abs=1e-6)
+    assert (as_texts[:, 0] == as_texts[:, 1]).all()
+    assert not as_texts[5:, :7].any()
+    (alone,) = bare.of_texts(query, texts[2:3])
+    assert (alone == as_texts[2]).all()
+
+
+def test_the_first_line_of_a_text_is_its_title(words):
+    (values,) = words.of_texts("Halda tent", ["\n Halda tent\nfor two"])
+    named = dict(zip(WORD_FEATURES, values.tolist(), strict=True))
+    assert named["exact_title"] == named["title_asked"] == named["title_covered"] == 1
+    (values,) = words.of_texts("for two", ["Halda tent\nfor two"])
+    named = dict(zip(WORD_FEATURES, values.tolist(), strict=True))
+    assert (named["covered"], named["title_covered"], named["exact_title"]) == (1, 0, 0)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import AdmissionDep, RequestIdDep, ServiceDep, SuggestorDep, require
-from server.api.routes.search import WITH_BODY, WITH_URL, execute
+from server.api.routes.answers.search import WITH_BODY, WITH_URL, execute
 from server.api.schemas.items import shown
 from server.api.schemas.queries.answers import AnswerBody
 from server.api.schemas.queries.shelves import BasketBody, ShelfParameters
