@@ -25,6 +25,7 @@ from catalog.priors import clicks, intents, taste
 from catalog.priors.events import TrainingEvents
 from catalog.priors.learned import Learned, learn
 from catalog.priors.live.events import LiveEvents, Sparse
+from catalog.priors.live.shown import NOTHING_SHOWN, SHOWN, Shown
 from catalog.priors.neighbours import ease, item_knn, transitions
 from catalog.priors.neighbours.next_kinds import NEXT_KINDS, NextKinds, known_kinds
 from catalog.priors.taste import TASTE_FEATURES
@@ -52,6 +53,7 @@ FEATURES: tuple[str, ...] = (
     *NEXT_KINDS,
     *TASTE_FEATURES,
     *CONTENT_FEATURES,
+    SHOWN,
     "popularity",
 )
 """The names of all features. All but `intent` and the next kinds are from 0 to 1, which are logarithms."""
@@ -180,6 +182,7 @@ class Priors:
         *,
         prefix: bool = True,
         wordings: Wordings = NO_WORDINGS,
+        shown: Shown = NOTHING_SHOWN,
     ) -> Candidates:
         """What the sources say about a question.
 
@@ -187,13 +190,15 @@ class Priors:
         history_H: the items of the history, int64, oldest first.
         prefix: whether the last word of the query may be the beginning of one.
         wordings: what the query is also read as; of every item the best that is said for any of them counts.
+        shown: what the user was shown and left. It changes what is said of these items, and of no others.
         """
         own = self._candidates(query, history_H, prefix=prefix, kept=wordings.kept)
         others = [
             (self._candidates(other.text, history_H, prefix=False, kept=wordings.kept), other.stands_for)
             for other in wordings.others
         ]
-        return _merged(own, others) if others else own
+        found = _merged(own, others) if others else own
+        return self._with_shown(found, shown.of(self._words.present_N)) if len(shown) > 0 else found
 
     def _candidates(
         self, query: str | None, history_H: NDArray[np.int64], *, prefix: bool, kept: Collection[str]
@@ -248,6 +253,15 @@ class Priors:
             np.maximum(said_TW, of_other, out=said_TW)
         value_TF[:, : len(WORD_FEATURES)] = said_TW
         return value_TF
+
+    def _with_shown(self, found: Candidates, shown: Shown) -> Candidates:
+        """The same with the feature of what was shown. Items that no source lists have their popularity beside it."""
+        item_C = np.union1d(found.item_C, shown.item_S)
+        value_CF = np.zeros((len(item_C), len(FEATURES)), np.float32)
+        value_CF[:, COLUMN["popularity"]] = self.live.popularity(item_C)
+        value_CF[np.searchsorted(item_C, found.item_C)] = found.value_CF
+        value_CF[np.searchsorted(item_C, shown.item_S), COLUMN[SHOWN]] = shown.value_S
+        return replace(found, item_C=item_C, value_CF=value_CF)
 
     def matching(self, query: str, *, prefix: bool = True, wordings: Wordings = NO_WORDINGS) -> NDArray[np.uint8]:
         """Of every item 2 where it has all words of a query in one of its wordings, 1 where it has some: uint8 [N].

@@ -108,6 +108,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "ease": 0.5,
             "brand_taste": 0.5,
             "category_taste": 0.5,
+            "shown": -1.0,
             "popularity": 1.0,
         },
     ),
@@ -123,6 +124,7 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
             "category_taste": 1.0,
             "content": 0.5,
             "content_last": 1.0,
+            "shown": -3.0,
             "popularity": 1.0,
         },
     ),
@@ -130,7 +132,9 @@ USUAL_WEIGHTS: Mapping[Task, PriorWeights] = {
 """What weights are drawn towards where there are few validation questions, and what a shop without any has: rounded
 means of those that were learned on the bundled store, MovieLens and Last.fm. Hardly any held-out question is a title or
 an id, and none is half of a title, so those three are set: whoever types one wants that item. That of words beside each
-other was chosen on half of the queries of a hardware store, and those of attributes and of named categories are set."""
+other was chosen on half of the queries of a hardware store, and those of attributes and of named categories are set. No
+store has impressions: what was shown n times and left is 1 / (1 + n) times as likely to be recommended, and the cube
+root of it times as likely to be found, as people also search for what they have seen."""
 
 
 def save_weights(weights: Mapping[Task, PriorWeights], file: Path) -> None:

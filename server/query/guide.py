@@ -64,19 +64,22 @@ class Guide:
         return self.left_away or (self._state is not None and self._source.behind)
 
     @asynccontextmanager
-    async def beside(self, past: Sequence[int]) -> AsyncIterator[asyncio.Task[GuidedBy | None]]:
-        """The prior in the making, while the block goes on. past: as in `prior`."""
-        making = asyncio.create_task(self.prior(past))
+    async def beside(
+        self, past: Sequence[int], impressions: Sequence[tuple[int, int]]
+    ) -> AsyncIterator[asyncio.Task[GuidedBy | None]]:
+        """The prior in the making, while the block goes on. past, impressions: as in `prior`."""
+        making = asyncio.create_task(self.prior(past, impressions))
         await asyncio.sleep(0)  # so that a thread has it before the block goes on, which may not wait for anything
         try:
             yield making
         finally:
             making.cancel()
 
-    async def prior(self, past: Sequence[int]) -> GuidedBy | None:
+    async def prior(self, past: Sequence[int], impressions: Sequence[tuple[int, int]] = ()) -> GuidedBy | None:
         """What guides the query; None where nothing shall, or where it is left away.
 
         past: leaves of the history, oldest first.
+        impressions: what was shown and left, each a leaf and when it was, Unix ms.
         """
         if self._state is None:
             return None
@@ -85,7 +88,13 @@ class Guide:
             with tracing.span("prior") as span:
                 async with asyncio.timeout(self._timeout_seconds):
                     made = await self._source.prior(
-                        self._task, self._text, past, self._state, prefix=self._prefix, wordings=self._wordings
+                        self._task,
+                        self._text,
+                        past,
+                        self._state,
+                        prefix=self._prefix,
+                        wordings=self._wordings,
+                        impressions=impressions,
                     )
                 if span is not None:
                     _describe(span, made)

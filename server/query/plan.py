@@ -91,6 +91,13 @@ class QueryPlan:
         return [interaction.leaf for interaction in self._past]
 
     @property
+    def impressions(self) -> list[tuple[int, int]]:
+        """What was shown and left: the leaf, and when it was, Unix ms."""
+        eligible = self._searcher.eligible
+        known = ((self._searcher.items.row_of(item), at) for item, at in self._history.impressions)
+        return [(leaf, at) for leaf, at in known if leaf is not None and eligible.has(leaf)]
+
+    @property
     def allow(self) -> list[int] | None:
         """The leaves of the query's candidates; None for all."""
         candidates = self._query.candidates

@@ -20,6 +20,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.priors.live.shown import SHOWN
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import SOURCES, shares_by_source
 from catalog.priors.words import CONTENT_FEATURES, CONTENT_ITEMS
@@ -124,14 +125,17 @@ class _Strongest:
         share_SK = np.stack([model_K, *shares_by_source(share_KF).values()])
         most_SK = share_SK.copy()
         most_SK[0] = np.maximum(most_SK[0], 0.0)  # of several that did nothing, the model
+        lowering = names.index(SHOWN)  # by which items rise too, but only as others fall: nothing is there for it
         usual_F = np.zeros(len(FEATURES))
         if rivals_R is not None:
             share_RF = guided_by.said.value_CF[rivals_R] * weights.feature_F
             fall_SK = _falls(share_SK, _shares_of_rivals(share_RF, min(scores) - chance))
+            fall_SK[lowering] = fall_SK.min(0)
             most_SK = np.where(fall_SK == fall_SK.max(0), most_SK, -np.inf)  # of several as far, the greatest share
             unmoved_K = (fall_SK.max(0) <= 0) & (most_SK[1:].max(0) <= 0.0)
             most_SK[0, unmoved_K] = 0.0  # nothing holds the item up, so the model may hold it down and be named
             usual_F = share_RF.sum(0) / max(len(share_RF), 1)
+        most_SK[lowering] = -np.inf
         self.sources = [names[place] for place in most_SK.argmax(0)]
         self.features = [
             max(SOURCES.get(source, ()), key=lambda name: over_F[COLUMN[name]], default="")

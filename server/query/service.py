@@ -159,7 +159,7 @@ class Service:
         plan = QueryPlan(query, reading.text, served.history, (), searcher, model_text=reading.model_text)
         priors, seconds = deployment.catalog.priors, self._guidance_seconds
         guide = Guide(priors, searcher, query, reading.text, seconds, reading.wordings)
-        guided_by = await guide.prior(plan.past)
+        guided_by = await guide.prior(plan.past, plan.impressions)
         reranking = Reranking(query, reading, documents, searcher, self._max_width)
         rank, calibration = partial(deployment.rank, task=query.task), deployment.catalog.calibrations[query.task]
         scored = await reranking.ranked(plan, rank, guided_by, calibration)
@@ -190,7 +190,7 @@ class Service:
             said = {"counts": counts, "groups": groups, "fallback": fallback, "degraded": quality.degraded}
             return self._result(given, page, deployment, plan, items, overrides=ruled.ids, **said)
         async with (
-            guide.beside(plan.past) as asked,
+            guide.beside(plan.past, plan.impressions) as asked,
             listing.beside(),
             searcher.eligible.limit(reading.filter) as filter_id,
         ):

@@ -26,7 +26,8 @@ from catalog.data.items import Items
 from catalog.errors import PriorsError
 from catalog.priors.live.events import LIVE_SOURCES, LiveEvents
 from catalog.priors.live.recent import RecentEvents, trends
-from catalog.priors.priors import Priors
+from catalog.priors.live.shown import NOTHING_SHOWN, SHOWN, shown
+from catalog.priors.priors import FEATURES, Priors
 from catalog.priors.weights import PriorWeights
 from catalog.priors.words import NO_WORDINGS, Wordings
 from catalog.snapshot import Snapshot
@@ -43,6 +44,8 @@ THREADS = 2
 TRENDS_SECONDS = 1.0
 MAX_WAITING = 1_000
 """Events with items that are not here yet which are kept until they are."""
+
+SHOWN_COLUMN = FEATURES.index(SHOWN)
 
 Number = TypeVar("Number", np.float64, np.uint8)
 
@@ -136,6 +139,7 @@ class PriorSource:
         *,
         prefix: bool = True,
         wordings: Wordings = NO_WORDINGS,
+        impressions: Sequence[tuple[int, int]] = (),
     ) -> GuidedBy:
         """What guides the search for one question. One that is cancelled before a thread takes it up costs nothing.
 
@@ -144,12 +148,13 @@ class PriorSource:
         state: of the catalog that is searched.
         prefix: whether the last word of the text may be the beginning of one.
         wordings: what the text is also read as.
+        impressions: what was shown and left, each a leaf and when it was, Unix ms.
 
         Raises PriorsError, and whatever a damaged source raises.
         """
         priors, (_, weights) = await self._priors_of(state), await self._sources()
         run = asyncio.get_running_loop().run_in_executor
-        make = partial(_prior, prefix=prefix, wordings=wordings)
+        make = partial(_prior, prefix=prefix, wordings=wordings, impressions=impressions)
         return await run(self._threads, make, priors, weights[task], text, history, state)
 
     async def matching(
@@ -379,9 +384,14 @@ def _prior(
     *,
     prefix: bool = True,
     wordings: Wordings = NO_WORDINGS,
+    impressions: Sequence[tuple[int, int]] = (),
 ) -> GuidedBy:
     history_H = state.serial_N[np.array(history, np.int64)]
-    candidates = priors.candidates(text, history_H, prefix=prefix, wordings=wordings)
+    left = NOTHING_SHOWN
+    if weights.feature_F[SHOWN_COLUMN] != 0:  # bundles of before there were impressions answer as they did
+        leaf_I, time_I = np.array(impressions, np.int64).reshape(-1, 2).T
+        left = shown(state.serial_N[leaf_I], time_I, int(1_000 * time.time()))
+    candidates = priors.candidates(text, history_H, prefix=prefix, wordings=wordings, shown=left)
     return guided_by(priors, weights, candidates, history_H, state.serial_N, state.leaf_S)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from catalog.data.tombstones import digest_of
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import ERASED_LENGTH, bucket_of
+from server.storage.keyspace import ERASED_LENGTH, UserKey, bucket_of
 from server.storage.merge import owner_of
 
 __all__ = ["erase"]
@@ -24,6 +24,7 @@ __all__ = ["erase"]
 ERASE_USER = Script.named("erase_user")
 ERASE_EVENTS = Script.named("erase_events")
 DELETE_ALIAS = Script.named("delete_alias")
+MARKS: tuple[UserKey, ...] = ("dislikes", "shown")
 BATCH = 1_000  # entries of the log that one script looks at, for about a millisecond
 
 
@@ -87,7 +88,7 @@ class _Erasure:
         keys += [
             self._client.keys.bucket_key("tombstones", bucket),
             self._client.keys.bucket_key("log", bucket),
-            self._client.keys.user_key("dislikes", user),
+            *(self._client.keys.user_key(kind, user) for kind in MARKS),
         ]
         async with self._client.limit("erase", self._step_timeout):
             erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)

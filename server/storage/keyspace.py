@@ -9,6 +9,8 @@ For a user in bucket 07 of 64:
                                     `event_id_days`
     gemserve:{07}:dislikes:<user>   sorted set of at most 1,000 items that the user dislikes, by time; expires with the
                                     history, whose bound does not push them out
+    gemserve:{07}:shown:<user>      sorted set of at most 128 impressions by time, the newest, of items that the user
+                                    has not taken since; expires `history_days` after the last of them
     gemserve:{07}:sessions:<user>   set of the sessions that were merged into the user, until one of the two is erased
     gemserve:{07}:log               stream of about `event_log_length` / 64 events; never expires
     gemserve:{07}:aliases           hash of session → user for merged sessions, until one of the two is erased
@@ -104,7 +106,7 @@ ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begi
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
 FleetKey = Literal["state", "members", "leases"]
-UserKey = Literal["history", "runs", "event_ids", "dislikes", "sessions"]
+UserKey = Literal["history", "runs", "event_ids", "dislikes", "shown", "sessions"]
 BucketKey = Literal["log", "aliases", "tombstones"]
 
 

@@ -21,12 +21,13 @@ from typing import cast
 
 from server.core.errors import SessionTaken
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import bucket_of
+from server.storage.keyspace import UserKey, bucket_of
 
 __all__ = ["merge", "owner_of"]
 
 MERGE_HISTORY = Script.named("merge_history")
 DELETE_EVENTS = Script.named("delete_events")
+USER_KEYS: tuple[UserKey, ...] = ("history", "runs", "event_ids", "dislikes", "shown", "sessions")
 RUN_DIGITS = 10
 
 
@@ -40,9 +41,9 @@ async def merge(client: RedisClient, user: str, session: str, bounds: tuple[int,
     moved = -1
     while moved < 0:
         await _claim(client, user, session)
-        members, dislikes, moved = await _copy(client, user, session, bounds)
-    keys = [client.keys.user_key(kind, session) for kind in ("history", "runs", "dislikes")]
-    await client.run(DELETE_EVENTS, keys, len(members), *members, *dislikes)
+        members, shown, dislikes, moved = await _copy(client, user, session, bounds)
+    keys = [client.keys.user_key(kind, session) for kind in ("history", "runs", "dislikes", "shown")]
+    await client.run(DELETE_EVENTS, keys, len(members), *members, len(shown), *shown, *dislikes)
     return moved
 
 
@@ -80,19 +81,20 @@ async def _claim(client: RedisClient, user: str, session: str) -> None:
 
 async def _copy(
     client: RedisClient, user: str, session: str, bounds: tuple[int, int, int, int]
-) -> tuple[list[bytes], list[bytes | int], int]:
-    """The members of the session's history and its dislikes, each an item and its time, which the user's have now, and
-    the number of new events; -1 if refused."""
+) -> tuple[list[bytes], list[bytes], list[bytes | int], int]:
+    """The members of the session's history, its impressions, and its dislikes, each an item and its time, which the
+    user's have now, and the number of new events; -1 if refused."""
     async with client.pipeline() as pipeline:
         pipeline.zrange(client.keys.user_key("history", session), 0, -1, withscores=True)
         pipeline.zrange(client.keys.user_key("event_ids", session), 0, -1, withscores=True)
         pipeline.zrange(client.keys.user_key("dislikes", session), 0, -1, withscores=True)
-        events, event_ids, disliked = await pipeline.execute()
+        pipeline.zrange(client.keys.user_key("shown", session), 0, -1)
+        events, event_ids, disliked, shown = await pipeline.execute()
     members = [member for member, _ in events]
-    keys = [client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "dislikes", "sessions")]
+    keys = [client.keys.user_key(kind, user) for kind in USER_KEYS]
     visits = [part for member, at in events for part in (int(at), member[RUN_DIGITS:])]
     ids = [part for event_id, at in event_ids for part in (event_id, int(at))]
     now = time.time_ns() // 1_000_000
     dislikes = [part for item, at in disliked for part in (item, int(at))]
-    given = (session, now, *bounds, len(events), *visits, len(event_ids), *ids, *dislikes)
-    return members, dislikes, int(await client.run(MERGE_HISTORY, keys, *given))
+    given = (session, now, *bounds, len(events), *visits, len(event_ids), *ids, len(shown), *shown, *dislikes)
+    return members, shown, dislikes, int(await client.run(MERGE_HISTORY, keys, *given))

@@ -35,6 +35,7 @@ __all__ = [
     "EventLog",
     "History",
     "HistoryStore",
+    "Impression",
     "LogBatch",
     "LoggedEvent",
     "OverrideStore",
@@ -78,6 +79,13 @@ TypedVisit = tuple[str, str | None, str]
 """The same, and the type of the event."""
 
 
+class Impression(NamedTuple):
+    """That an item was shown to a user. timestamp: Unix ms."""
+
+    item_id: str
+    timestamp: int
+
+
 class Deed(NamedTuple):
     """An event of a history as it is stored. type: of `EventType`, as text, for speed."""
 
@@ -100,6 +108,8 @@ class History:
     disliked: the items that the user dislikes: nothing that the user did with them later counts.
     deeds: all events that are kept; empty where only the visits are known.
     stored_dislikes: as `of` takes them.
+    impressions: of items that the user did not take then or later, oldest first, each item once a moment; of the newest
+        `catalog.priors.live.shown.MAX_IMPRESSIONS`.
     """
 
     visits: tuple[Visit, ...]
@@ -109,6 +119,7 @@ class History:
     disliked: frozenset[str] = frozenset()
     deeds: tuple[Deed, ...] = ()
     stored_dislikes: frozenset[str] = frozenset()
+    impressions: tuple[Impression, ...] = ()
 
     @classmethod
     def of(
@@ -117,6 +128,7 @@ class History:
         runs: int,
         stored_dislikes: Collection[str] = (),
         weights: EventWeights = EQUAL_WEIGHTS,
+        impressions: Sequence[Impression] = (),
     ) -> History:
         """The history of all events that are kept, oldest first.
 
@@ -129,13 +141,13 @@ class History:
             kept, over = _positive(deeds, stored, weights)
         visits = tuple([(item, query) for item, query, _, _ in kept])
         types, values = tuple([deed.type for deed in kept]), tuple([deed.value for deed in kept])
-        return cls(visits, runs, types, values, frozenset(over), tuple(deeds), stored)
+        return cls(visits, runs, types, values, frozenset(over), tuple(deeds), stored, tuple(impressions))
 
     def weighed(self, weights: EventWeights) -> History:
         """The same history, without what counts nothing by these weights."""
         if not (weights.ignore_some and self.deeds):
             return self
-        return History.of(self.deeds, self.runs, self.stored_dislikes, weights)
+        return History.of(self.deeds, self.runs, self.stored_dislikes, weights, self.impressions)
 
     @property
     def counted(self) -> list[Deed]:

@@ -14,19 +14,21 @@ from typing import Any, cast
 import orjson
 
 from catalog.data.events import EventType
+from catalog.priors.live.shown import MAX_IMPRESSIONS
 from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
-from server.storage.keyspace import BUCKETS, bucket_of
+from server.storage.keyspace import BUCKETS, UserKey, bucket_of
 from server.storage.merge import merge
-from server.storage.protocol import EMPTY, Deed, Event, History, PastEvent, PastEvents
+from server.storage.protocol import EMPTY, Deed, Event, History, Impression, PastEvent, PastEvents
 
 __all__ = ["RedisHistory", "deeds_of", "durability_warnings"]
 
 CHECK_SECONDS = 60
 RUN_DIGITS = 10
 BATCH = 100  # events in a round trip; packing a thousand at once would hold up the event loop
+MARKS: tuple[UserKey, ...] = ("dislikes", "shown")
 RECORD_EVENT = Script.named("record_event")
 
 Scored = list[tuple[bytes, float]]
@@ -55,6 +57,7 @@ class RedisHistory:
         async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
             pipeline.zrange(self._keys.user_key("history", user), 0, -1)
             pipeline.zrange(self._keys.user_key("dislikes", user), 0, -1)
+            pipeline.zrange(self._keys.user_key("shown", user), 0, -1)
             return _history_of(*await pipeline.execute())
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
@@ -104,8 +107,10 @@ class RedisHistory:
             for name in (user, session):
                 pipeline.zrange(self._keys.user_key("history", name), 0, -1, withscores=True)
                 pipeline.zrange(self._keys.user_key("dislikes", name), 0, -1, withscores=True)
-            of_user, disliked, of_session, disliked_too = await pipeline.execute()
-            return _merged(of_user, of_session, sorted([*disliked, *disliked_too], key=lambda one: one[1]))
+                pipeline.zrange(self._keys.user_key("shown", name), 0, -1)
+            of_user, disliked, shown, of_session, disliked_too, shown_too = await pipeline.execute()
+        dislikes = sorted([*disliked, *disliked_too], key=lambda one: one[1])
+        return _merged(of_user, of_session, dislikes, _impressions(sorted({*shown, *shown_too}, key=_place)))
 
     def _recording(self, event: Event, now: int) -> Call:
         user = event.user_id
@@ -113,7 +118,8 @@ class RedisHistory:
         fields = (event.query or "", event.event_id, event.request_id or "")
         value = "" if event.value is None else repr(float(event.value))
         values = (user, event.item_id, event.timestamp, event.type.value, *fields, value)
-        keys += [self._keys.bucket_key("log", bucket_of(user)), self._keys.user_key("dislikes", user)]
+        keys += [self._keys.bucket_key("log", bucket_of(user))]
+        keys += [self._keys.user_key(kind, user) for kind in MARKS]
         return Call(keys, [now, *self._bounds, self._log_length, *values])
 
 
@@ -136,28 +142,56 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _history_of(members: Sequence[bytes], disliked: Sequence[bytes]) -> History:
-    if not members and not disliked:
+def _history_of(members: Sequence[bytes], disliked: Sequence[bytes], shown: Sequence[bytes]) -> History:
+    if not members and not disliked and not shown:
         return EMPTY
-    return _history(_events(members), _runs(members), disliked)
+    return _history(_events(members), _runs(members), disliked, _impressions(shown))
 
 
-def _merged(user: Scored, session: Scored, disliked: Scored) -> History:
+def _merged(user: Scored, session: Scored, disliked: Scored, shown: Sequence[Impression]) -> History:
     """Both histories in time order, the user's first at one moment.
 
     An event that is in both counts once: a merge is under way, or was broken off. A dislike that is no longer in the
     one history may be newer than what is in the other.
 
     disliked: the items that either dislikes, by time.
+    shown: what either was shown, by time; what the other took since is no longer among it.
     """
+    left = _left(shown, [*user, *session])[-MAX_IMPRESSIONS:]
     if not user or not session:
-        return _history_of([member for member, _ in user or session], [item for item, _ in disliked])
+        members = [member for member, _ in user or session]
+        return _history(_events(members), _runs(members), [item for item, _ in disliked], left)
     again = [(_dislike(number, item), at) for number, (item, at) in enumerate(disliked)]
     scored = heapq.merge(user, session, again, key=lambda one: one[1])
     events = _events([member for member, _ in scored])
     distinct = {event[3]: event for event in events}
     runs = sum(_runs([member for member, _ in part]) for part in (user, session))
-    return _history(distinct.values(), runs, [])
+    return _history(distinct.values(), runs, [], left)
+
+
+def _left(shown: Sequence[Impression], scored: Scored) -> list[Impression]:
+    """The impressions of items that were not taken then or later."""
+    if not shown:
+        return []
+    last: dict[str, float] = {}
+    for (item, _, kind, *_), (_, at) in zip(_events([member for member, _ in scored]), scored, strict=True):
+        if kind != EventType.DISLIKE:
+            last[item] = max(at, last.get(item, 0))
+    return [one for one in shown if one.timestamp > last.get(one.item_id, -1)]
+
+
+def _impressions(members: Sequence[bytes]) -> list[Impression]:
+    """What members of the sorted set say, in their order. Raises HistoryUnavailable for what another program wrote."""
+    try:
+        told = (member.decode().split(" ", 1) for member in members)
+        return [Impression(item, int(at)) for at, item in told]
+    except ValueError as error:
+        raise HistoryUnavailable(f"impressions in Redis are not as this server writes them: {error}") from error
+
+
+def _place(member: bytes) -> tuple[int, bytes]:
+    """Where an impression stands in the order of time."""
+    return int(member.partition(b" ")[0]), member
 
 
 def _dislike(number: int, item: bytes) -> bytes:
@@ -170,8 +204,8 @@ def deeds_of(members: Sequence[bytes]) -> list[Deed]:
     return _deeds(_events(members))
 
 
-def _history(events: Iterable[list[Any]], runs: int, disliked: Sequence[bytes]) -> History:
-    return History.of(_deeds(events), runs, [item.decode() for item in disliked])
+def _history(events: Iterable[list[Any]], runs: int, disliked: Sequence[bytes], shown: Sequence[Impression]) -> History:
+    return History.of(_deeds(events), runs, [item.decode() for item in disliked], impressions=shown)
 
 
 def _deeds(events: Iterable[list[Any]]) -> list[Deed]:

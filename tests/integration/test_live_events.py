@@ -1,6 +1,7 @@
 """What one person does changes what another finds, on every server of one Redis; and an erasure takes it back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,10 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from catalog.priors.weights import USUAL_WEIGHTS, PriorWeights
 from server.app import create_app
 from server.core.settings import Settings
+from tests.support import small_shop
 from tests.support.http_shop import Shop
-from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
+from tests.support.small_shop import NAMES, make_deployments, make_manifest, patient_settings, publish_names
+
+EVENT = ("user_id", "type", "item_id")
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +121,45 @@ async def differs(shop: Shop, before: float) -> bool:
 
 async def equals(shop: Shop, before: float) -> bool:
     return await score(shop, NAMES[9]) == before
+
+
+async def test_what_was_shown_and_left_falls_on_every_server_and_after_a_restart(settings: Settings) -> None:
+    asked = {"user": "ada", "k": 30, "exclude_seen": "false"}
+    shown = [{"user_id": "ada", "type": "impression", "timestamp": 1_000 * int(time.time()) - n} for n in range(5)]
+    async with AsyncExitStack() as stack:
+        one, other = [await stack.enter_async_context(server(settings)) for _ in range(2)]
+        before = await other.ids("/recommend", **asked)
+        assert (await one.post([{**row, "item_id": before[0]} for row in shown])).status_code == 202
+        after = await other.ids("/recommend", **asked)
+        assert after.index(before[0]) > 1
+        assert [item for item in after if item != before[0]] == before[1:]
+    async with server(settings) as late:
+        assert await late.ids("/recommend", **asked) == after
+        assert (await late.client.delete("/users/ada")).status_code == 200
+        assert await late.ids("/recommend", **asked) == before
+
+
+@pytest.mark.parametrize(("weights", "first"), [({}, NAMES[8]), ({"purchase": 5}, NAMES[9]), ({"view": 0}, NAMES[9])])
+async def test_the_weight_of_a_purchase_decides_what_strangers_are_recommended(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, weights: dict[str, float], first: str
+) -> None:
+    manifest = make_manifest().model_copy(update={"settings": {"events": {"weights": weights}}})
+    monkeypatch.setattr(small_shop, "make_manifest", lambda: manifest)
+    popular = dict.fromkeys(USUAL_WEIGHTS, PriorWeights.of(0.0, {"popularity": 1.0}))
+    monkeypatch.setattr(small_shop, "USUAL_WEIGHTS", popular)
+    rows = [(f"viewer {n}", "view", NAMES[8]) for n in range(3)] + [
+        (f"buyer {n}", "purchase", NAMES[9]) for n in (1, 2)
+    ]
+    async with server(settings) as shop:
+        assert (await shop.post([dict(zip(EVENT, row, strict=True)) for row in rows])).status_code == 202
+
+        async def is_counted() -> bool:
+            told = (await shop.get("/recommend", user="stranger", k=30, explain=True)).json()["items"]
+            popular = [item["id"] for item in told if "popularity" in item["explanation"]["shares"]]
+            return popular == [first] if 0 in weights.values() else popular[:1] == [first] and len(popular) == 2
+
+        await until(is_counted)
+        assert (await shop.ids("/recommend", user="stranger", k=1)) == [first]
 
 
 async def test_a_new_item_is_found_by_its_words_on_every_server(settings: Settings) -> None:

@@ -128,5 +128,6 @@ async def test_redis_and_memory_agree_whatever_comes_in_whatever_order(
         for who in (("ada",), ("visit",), ("ada", "visit")):
             read, expected = await history.read(*who), await memory.read(*who)
             assert (read.visits, read.types, read.disliked) == (expected.visits, expected.types, expected.disliked)
+            assert read.impressions == expected.impressions
     finally:
         await history.close()

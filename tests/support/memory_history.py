@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from catalog.data.events import EventType
+from catalog.priors.live.shown import MAX_IMPRESSIONS
 from server.core.errors import HistoryUnavailable, SessionTaken
-from server.storage.protocol import Deed, Event, History, PastEvent, PastEvents
+from server.storage.protocol import Deed, Event, History, Impression, PastEvent, PastEvents
 
 
 class MemoryHistory:
@@ -20,7 +21,7 @@ class MemoryHistory:
         deeds = [Deed(e.item_id, e.query, e.type.value, e.value) for e in self._of(user, session)]
         visits = [deed[:2] for deed in deeds if deed.type != EventType.DISLIKE]
         runs = sum(left != right for left, right in zip(visits, (None, *visits), strict=False))
-        return History.of(deeds, runs)
+        return History.of(deeds, runs, impressions=self._shown(user, session))
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         await self.check()
@@ -52,6 +53,16 @@ class MemoryHistory:
     def _of(self, *users: str | None) -> list[Event]:
         kept = (e for e in self.events if e.user_id in users and e.type != EventType.IMPRESSION)
         return sorted(kept, key=lambda e: e.timestamp)
+
+    def _shown(self, *users: str | None) -> list[Impression]:
+        own = [e for e in self.events if e.user_id in users]
+        taken = [(e.item_id, e.timestamp) for e in own if e.type.is_interaction]
+        left = {
+            Impression(e.item_id, e.timestamp)
+            for e in own
+            if e.type == EventType.IMPRESSION and not any(item == e.item_id and at >= e.timestamp for item, at in taken)
+        }
+        return sorted(left, key=lambda one: (one.timestamp, one.item_id))[-MAX_IMPRESSIONS:]
 
     def _record(self, event: Event, known: set[tuple[str, str]]) -> bool:
         if (event.user_id, event.event_id) in known:

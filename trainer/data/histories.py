@@ -17,6 +17,7 @@ from catalog.data.items import Items
 from catalog.text.prompts import Interaction, Task
 from trainer.core.errors import TrainerError
 from trainer.data.event_order import chronological_order
+from trainer.data.impressions import Impressions
 
 NO_QUERY = -1
 BLOCK = 1 << 20
@@ -36,6 +37,7 @@ class Histories:
     times_E: int64, the time of each event in Unix milliseconds.
     texts: the distinct queries.
     weights_E: float64 [E], what each event counts; of several that are one, the most. None for 1.
+    impressions: what the users were shown; None where nobody knows.
     """
 
     users: Sequence[str]
@@ -45,6 +47,7 @@ class Histories:
     times_E: np.ndarray
     texts: Sequence[str]
     weights_E: np.ndarray | None = None
+    impressions: Impressions | None = None
 
     @classmethod
     def from_events(
@@ -78,7 +81,8 @@ class Histories:
         starts = np.r_[0, np.cumsum(np.bincount(user_E[kept], minlength=len(ids)))]
         texts = tuple(queries.dictionary.to_pylist())
         own = None if (most == 1).all() else most
-        return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts, own)
+        impressions = Impressions.of(events, user_E, rows_E, len(ids))
+        return cls(ids, starts, rows_E[kept], queries_E[kept], times_E[kept], texts, own, impressions)
 
     def __len__(self) -> int:
         return len(self.items_E)
@@ -122,7 +126,8 @@ class Histories:
         return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
 
     def keep(self, mask_E: np.ndarray) -> Histories:
-        """The histories of those events for which the mask is true, with the texts of their queries only.
+        """The histories of those events for which the mask is true, with the texts of their queries only, and without
+        impressions.
 
         All users stay, under the same numbers.
         """

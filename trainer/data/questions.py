@@ -11,10 +11,11 @@ from typing import Literal, overload
 
 import numpy as np
 
+from catalog.priors.live.shown import NOTHING_SHOWN, Shown
 from catalog.text.prompts import Task
 from trainer.data.histories import NO_QUERY, Histories, length_before_run
 
-__all__ = ["Part", "Question", "Questions", "Split", "drawn_questions"]
+__all__ = ["Part", "Question", "Questions", "Split", "drawn_questions", "left_beside", "shown_before"]
 
 Part = Literal["validation", "test"]
 
@@ -33,6 +34,7 @@ class Question:
     query: what the user searched for; None if the task is recommendation.
     known: whether the item stands in the history, from where the answer could be copied. This is so for some searches
         and for no recommendation.
+    time: of the event, Unix milliseconds.
     """
 
     user: int
@@ -42,6 +44,7 @@ class Question:
     item: int
     query: str | None
     known: bool = False
+    time: int = 0
 
 
 class Questions(Sequence[Question]):
@@ -105,10 +108,26 @@ def drawn_questions(questions: Sequence[Question], task: Task, most: int, *, see
     return [questions[place] for place in places.tolist()]
 
 
+def shown_before(histories: Histories, question: Question) -> Shown:
+    """What the question's user was shown and left before its answer was shown; see `Impressions.before`."""
+    if histories.impressions is None:
+        return NOTHING_SHOWN
+    known_until = int(histories.times_E[question.stop - 1]) if question.stop > question.start else -1
+    return histories.impressions.before(question.user, question.item, question.time, known_until)
+
+
+def left_beside(histories: Histories, question: Question) -> np.ndarray:
+    """The items that the question's answer showed beside the right one and that were left there: int64."""
+    if histories.impressions is None:
+        return np.empty(0, np.int64)
+    return histories.impressions.listed_beside(question.user, question.item, question.time)
+
+
 def _question(histories: Histories, event: int) -> Question:
     """The question of an event. Its history ends before the event's visit, from which the answer could be copied."""
     query, item, user = histories.query(event), int(histories.items_E[event]), histories.user_of(event)
     start = histories.span(user).start
     stop = start + length_before_run(histories.items_E[start:event], item)
     known = bool((histories.items_E[start:stop] == item).any())
-    return Question(user, start, stop, "recommendation" if query is None else "search", item, query, known)
+    task: Task = "recommendation" if query is None else "search"
+    return Question(user, start, stop, task, item, query, known, int(histories.times_E[event]))

@@ -2,11 +2,11 @@
 -- Returns {when, Unix ms, the user's sessions that remain to be erased, the ids of the events in the history}.
 --
 -- KEYS, all with one hash tag: history, runs, event_ids and sessions of the user; tombstones and log of the bucket;
--- dislikes of the user
+-- dislikes and shown of the user
 -- ARGV: SHA-256 of the user's id, then the sessions that are erased already
 -- The set of sessions is kept while a session remains, so that repeating an erasure that was broken off finds it.
 
-local history, runs, event_ids, sessions, tombstones, log, dislikes = unpack(KEYS)
+local history, runs, event_ids, sessions, tombstones, log, dislikes, shown = unpack(KEYS)
 
 -- The log's own clock separates the events before the erasure from those after it, so it is advanced by a millisecond.
 local id = redis.call('XADD', log, '*', 'erased', '')
@@ -19,7 +19,7 @@ local events = {}
 for i, member in ipairs(redis.call('ZRANGE', history, 0, -1)) do
   events[i] = cjson.decode(string.sub(member, 11))[4]
 end
-redis.call('DEL', history, runs, event_ids, dislikes)
+redis.call('DEL', history, runs, event_ids, dislikes, shown)
 
 local done, remaining = {}, {}
 for i = 2, #ARGV do

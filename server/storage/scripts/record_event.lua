@@ -1,5 +1,5 @@
 -- Records an event of a user in the event log, and in the user's history in order of time; an impression, which the user
--- did not choose, in the log alone. A dislike is in the history, but is no interaction.
+-- did not choose, among the impressions in its place. A dislike is in the history, but is no interaction.
 -- Returns 1, or 0 where the event id was recorded before, and then changes nothing.
 --
 -- KEYS, all with one hash tag:
@@ -9,12 +9,14 @@
 --   3 event_ids  sorted set of recorded event ids; score: when they came, ms
 --   4 log        stream: the event's fields, "" where there is no value
 --   5 dislikes   sorted set of items; score: time of the dislike, ms
+--   6 shown      sorted set of impressions that the user did not answer by taking the item then or later; score: time, ms;
+--                member: the time, a space and the item, so that two of one moment count once
 -- ARGV: now (Unix ms), history_length, history_ms, event_ids_length, event_ids_ms, log_length, and the event's fields
 -- The log is written first and the event id last. If Redis fails in between, nothing was acknowledged, and a repetition
 -- writes the event again.
 
-local history, runs, event_ids, log, dislikes = unpack(KEYS)
-local MAX_DISLIKES = 1000
+local history, runs, event_ids, log, dislikes, shown = unpack(KEYS)
+local MAX_DISLIKES, MAX_IMPRESSIONS = 1000, 128
 local now, history_length, history_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local event_ids_length, event_ids_ms, log_length = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local user, item, timestamp, kind, query, event_id, request_id, value = unpack(ARGV, 7, 14)
@@ -26,7 +28,25 @@ end
 redis.call('XADD', log, 'MAXLEN', '~', log_length, '*', 'user_id', user, 'item_id', item, 'timestamp', timestamp,
   'type', kind, 'query', query, 'event_id', event_id, 'request_id', request_id, 'value', value)
 
-if kind ~= 'impression' then
+if kind == 'impression' then
+  local oldest = redis.call('ZRANGE', shown, -MAX_IMPRESSIONS, -MAX_IMPRESSIONS, 'WITHSCORES')
+  local counts = not oldest[2] or tonumber(timestamp) >= tonumber(oldest[2])
+  if counts then
+    local quoted = cjson.encode(item)
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', history, timestamp, '+inf')) do
+      if string.find(member, quoted, 1, true) then
+        local later = cjson.decode(string.sub(member, 11))
+        counts = counts and (later[1] ~= item or later[3] == 'dislike')
+      end
+    end
+  end
+  local member = timestamp .. ' ' .. item
+  if counts and not redis.call('ZSCORE', shown, member) then
+    redis.call('ZREMRANGEBYRANK', shown, 0, -MAX_IMPRESSIONS)
+    redis.call('ZADD', shown, timestamp, member)
+    redis.call('PEXPIRE', shown, history_ms)
+  end
+else
   local newest = redis.call('ZRANGE', history, -1, -1)[1]
   local last = newest and cjson.decode(string.sub(newest, 11))
   local run
@@ -43,6 +63,14 @@ if kind ~= 'impression' then
   redis.call('ZREMRANGEBYRANK', history, 0, -history_length - 1)
   redis.call('PEXPIRE', history, history_ms)
   redis.call('PEXPIRE', runs, history_ms)
+
+  if kind ~= 'dislike' then
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', shown, '-inf', timestamp)) do
+      if string.sub(member, string.find(member, ' ', 1, true) + 1) == item then
+        redis.call('ZREM', shown, member)
+      end
+    end
+  end
 
   -- A dislike holds until the user does something with the item later. Whether a rating is high enough depends on the
   -- model, so whoever reads the history judges that.

@@ -1,5 +1,7 @@
 """Weights are learned where questions say something, and stay the usual ones where few are asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,10 @@ from catalog.priors.weights import USUAL_WEIGHTS
 from trainer.data.questions import Question
 from trainer.evaluation.guidance import MIN_QUESTIONS, Choice, learn_from
 from trainer.evaluation.guidance.choices import half_typed
-from trainer.evaluation.guidance.conditional_logit import folds
+from trainer.evaluation.guidance.conditional_logit import among_shown, folds
 
 USUAL = USUAL_WEIGHTS["recommendation"]
-EASE, POPULARITY = 1 + FEATURES.index("ease"), 1 + FEATURES.index("popularity")
+EASE, SHOWN, POPULARITY = (1 + FEATURES.index(name) for name in ("ease", "shown", "popularity"))
 
 
 def choices_by(weight_F, count, seed=0):
@@ -71,6 +73,48 @@ def test_a_question_that_is_asked_in_two_ways_counts_once_and_is_in_one_fold():
     first, second = folds(twice, 0).reshape(2, -1)
     np.testing.assert_array_equal(first, second)
     assert set(first) == set(range(5))
+
+
+def test_without_impressions_the_usual_weight_of_what_was_shown_stays():
+    learned = learn_from(choices_by(np.r_[0.5, USUAL.feature_F], 200), USUAL)
+    assert learned.weights.feature_F[SHOWN - 1] == USUAL.feature_F[SHOWN - 1] == -3.0
+
+
+@pytest.mark.parametrize(("true", "least", "most"), [(-8.0, -10.0, -4.0), (3.0, 0.0, 0.0)])
+def test_how_much_an_impression_lowers_is_learned_and_it_never_raises(true, least, most):
+    true_F = np.r_[0.5, USUAL.feature_F]
+    true_F[SHOWN] = true
+    choices, generator = choices_by(true_F, 200), np.random.default_rng(1)
+    for place, choice in enumerate(choices):
+        choice.value_CF[:, SHOWN] = generator.random(20) * (generator.random(20) < 0.5)
+        score_C = choice.value_CF @ true_F + generator.gumbel(size=20)
+        choices[place] = replace(choice, right=int(score_C.argmax()))
+    assert least <= learn_from(choices, USUAL).weights.feature_F[SHOWN - 1] <= most
+
+
+def test_of_what_an_answer_showed_the_choice_counts_by_itself():
+    """People see six items, drawn by popularity, and take what others took along: not because it is popular."""
+    true_F = np.zeros(1 + len(FEATURES))
+    true_F[EASE] = 6.0
+    choices, generator = choices_by(true_F, 100), np.random.default_rng(2)
+    for place, choice in enumerate(choices):
+        shown_C = np.argsort(-choice.value_CF[:, POPULARITY] - generator.gumbel(size=20) / 10).argsort() < 6
+        score_C = choice.value_CF @ true_F + generator.gumbel(size=20)
+        right = int(np.where(shown_C, score_C, -np.inf).argmax())
+        choices[place] = replace(choice, right=right, shown_C=shown_C, question=place)
+    among = among_shown(choices)
+    assert [len(one.value_CF) for one in among] == [6] * 100
+    for one, whole in zip(among, choices, strict=True):
+        np.testing.assert_array_equal(one.value_CF[one.right], whole.value_CF[whole.right])
+    alone, beside = learn_from(choices, USUAL), learn_from([*choices, *among], USUAL)
+    assert beside.questions == 100
+    assert beside.weights.feature_F[EASE - 1] > alone.weights.feature_F[EASE - 1]
+    assert beside.weights.feature_F[POPULARITY - 1] < alone.weights.feature_F[POPULARITY - 1]
+
+
+def test_where_nobody_knows_what_was_shown_there_is_no_such_choice():
+    choices = choices_by(np.zeros(1 + len(FEATURES)), 5)
+    assert among_shown([*choices, replace(choices[0], right=None, shown_C=np.ones(20, bool))]) == []
 
 
 def test_half_of_a_query_is_half_of_its_letters():

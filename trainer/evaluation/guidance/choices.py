@@ -15,7 +15,7 @@ from catalog.priors.priors import Candidates as PriorCandidates
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import PromptFormat
 from trainer.data.histories import Histories
-from trainer.data.questions import Question
+from trainer.data.questions import Question, left_beside, shown_before
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.guidance.conditional_logit import Choice
 from trainer.evaluation.ranking import question_prompt
@@ -42,7 +42,8 @@ def half_typed(questions: Sequence[Question]) -> dict[int, Question]:
 
 def said_of(priors: Priors, histories: Histories, question: Question) -> PriorCandidates:
     """What the sources say about a held-out question."""
-    return priors.candidates(question.query, histories.items_E[question.start : question.stop])
+    history_H = histories.items_E[question.start : question.stop]
+    return priors.candidates(question.query, history_H, shown=shown_before(histories, question))
 
 
 def choices_of(
@@ -54,7 +55,7 @@ def choices_of(
     *,
     exclude_seen: bool,
 ) -> list[Choice]:
-    """What each of the questions is like, in their order.
+    """What each of the questions is like, in their order. What the answer to one showed is among its candidates.
 
     asked: by their numbers.
     exclude_seen: whether recommendations leave out the items of the user's history.
@@ -66,19 +67,21 @@ def choices_of(
     rendered = [question_prompt(prompts, histories, question) for question in questions]
     own = ranker.rank(rendered, MODEL_WIDTH, deny=[one.excluded for one in candidates])
     found = [said_of(priors, histories, question) for question in questions]
+    left = [left_beside(histories, question) for question in questions]
     listed = [
-        np.setdiff1d(np.union1d(prior.item_C, leaves), one.excluded)
-        for prior, (leaves, _), one in zip(found, own, candidates, strict=True)
+        np.setdiff1d(np.concatenate([prior.item_C, leaves, left_L]), one.excluded)
+        for prior, (leaves, _), left_L, one in zip(found, own, left, candidates, strict=True)
     ]
     scored = ranker.rank(rendered, max(map(len, listed), default=1), allow=listed)
     choices = []
-    told = zip(asked.items(), found, listed, scored, strict=True)
-    for (number, question), prior, item_C, (leaves, scores) in told:
+    told = zip(asked.items(), found, listed, left, scored, strict=True)
+    for (number, question), prior, item_C, left_L, (leaves, scores) in told:
         right = np.flatnonzero(item_C == question.item).tolist()
         value_CF = np.zeros((len(item_C), 1 + len(FEATURES)))
         value_CF[np.searchsorted(item_C, leaves), 0] = scores
         value_CF[:, -1] = priors.popularity_N[item_C]
         here_C = np.isin(item_C, prior.item_C)
         value_CF[here_C, 1:] = prior.value_CF[np.searchsorted(prior.item_C, item_C[here_C])]
-        choices.append(Choice(value_CF, right[0] if right else None, number, prior.value_CF))
+        shown_C = np.isin(item_C, [*left_L, question.item]) if len(left_L) > 0 else None
+        choices.append(Choice(value_CF, right[0] if right else None, number, prior.value_CF, shown_C))
     return choices

@@ -15,13 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
+from catalog.priors.live.shown import SHOWN
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import PriorWeights
 
-__all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "cross_fitted", "folds", "learn_from"]
+__all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "among_shown", "cross_fitted", "folds", "learn_from"]
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 FOLDS = 5
+FREE = (None, None)
+BOUNDS = {SHOWN: (None, 0.0)}
+"""What is shown again and again because it fits is taken more: an impression raises nothing all the same."""
 MIN_QUESTIONS = 50
 """Validation questions below which the usual weights are taken."""
 
@@ -48,12 +52,15 @@ class Choice:
     question: equal for choices that are ways to ask one question, which are never in different folds; None for a
         question of its own.
     said_CF: the features without the model's of all that sources list, among them what the question leaves out.
+    shown_C: which candidates the answer showed, the right one and those that the user left, bool; None where nobody
+        knows.
     """
 
     value_CF: np.ndarray
     right: int | None
     question: int | None = None
     said_CF: np.ndarray | None = None
+    shown_C: np.ndarray | None = None
 
 
 def learn_from(
@@ -76,6 +83,17 @@ def learn_from(
     penalty = max(PENALTIES, key=lambda value: _cross_validated(choices, start_F, value, seed))
     weight_F = _fitted(choices, start_F, penalty)
     return LearnedWeights(PriorWeights(max(0.0, float(weight_F[0])), weight_F[1:]), questions, penalty)
+
+
+def among_shown(choices: Sequence[Choice]) -> list[Choice]:
+    """The same choices among what was shown only, of those where that is known: people could take nothing else. That
+    more of them see what stands higher is not made up for."""
+    made = []
+    for choice in choices:
+        if choice.right is not None and choice.shown_C is not None:
+            right = int(choice.shown_C[: choice.right].sum())
+            made.append(replace(choice, value_CF=choice.value_CF[choice.shown_C], right=right, shown_C=None))
+    return made
 
 
 def cross_fitted(
@@ -132,9 +150,8 @@ def _fitted(choices: Sequence[Choice], start_F: np.ndarray, penalty: float) -> n
         away_F = weight_F - start_F
         return value + penalty * float(away_F @ away_F) / 2, slope_F + penalty * away_F
 
-    found = minimize(
-        penalized, start_F, jac=True, method="L-BFGS-B", bounds=[(0, None), *[(None, None)] * len(FEATURES)]
-    )
+    bounds = [(0, None), *(BOUNDS.get(name, FREE) for name in FEATURES)]
+    found = minimize(penalized, start_F, jac=True, method="L-BFGS-B", bounds=bounds)
     return np.asarray(found.x)
 
 

@@ -22,7 +22,7 @@ from trainer.evaluation.baselines import training_events
 from trainer.evaluation.candidates import Candidates, whole_catalog
 from trainer.evaluation.guidance.calibrated import Calibrated, Kind, calibrate, relevance_of
 from trainer.evaluation.guidance.choices import choices_of, half_typed, said_of
-from trainer.evaluation.guidance.conditional_logit import LearnedWeights, learn_from
+from trainer.evaluation.guidance.conditional_logit import LearnedWeights, among_shown, learn_from
 from trainer.evaluation.guidance.reliability import Answered, reliability
 from trainer.evaluation.ranking import question_prompt
 from trainer.evaluation.width import ChosenWidth, GuidedQuestions, choose_width
@@ -128,7 +128,8 @@ def learn_guidance(
     items: the catalog, in leaf order.
     exclude_seen: whether recommendations leave out the items of the user's history.
 
-    Weights of searches are learned from whole queries and from their halves, as answers are shown while somebody types.
+    Weights of searches are learned from whole queries and from their halves, as answers are shown while somebody types;
+    and where it is known what an answer showed, from the choice among that too.
     """
     priors = Priors.fit(items, training_events(split.train, len(items)))
     static = StaticPrior(ranker.index, priors.popularity_N)
@@ -142,9 +143,10 @@ def learn_guidance(
             choices_of(ranker, prompts, priors, split.full, ways, exclude_seen=exclude_seen)
             for ways in (dict(enumerate(questions)), half_typed(questions))
         )
-        learned[task] = learn_from([*choices, *halves], USUAL_WEIGHTS[task], seed=seed)
-        alone[task] = learn_from(choices, USUAL_WEIGHTS[task], with_model=False, seed=seed)
-        calibrated[task] = calibrate(choices, halves, learned[task], USUAL_WEIGHTS[task], seed=seed)
+        shown = among_shown(choices)
+        learned[task] = learn_from([*choices, *halves, *shown], USUAL_WEIGHTS[task], seed=seed)
+        alone[task] = learn_from([*choices, *shown], USUAL_WEIGHTS[task], with_model=False, seed=seed)
+        calibrated[task] = calibrate(choices, [*halves, *shown], learned[task], USUAL_WEIGHTS[task], seed=seed)
         asked[task] = GuidedQuestions(
             [question_prompt(prompts, split.full, question) for question in questions],
             [prior_of(said_of(priors, split.full, question), learned[task].weights) for question in questions],
