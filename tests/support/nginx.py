@@ -2,17 +2,15 @@
 
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.listening import await_port, free_port
 from tests.support.paths import ROOT
 
-START_SECONDS = 60
 CONFIG = """
 pid {folder}/pid;
 error_log {folder}/error.log;
@@ -46,8 +44,7 @@ def nginx(folder: Path, locations: str, behind: str) -> Iterator[str]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         raise RuntimeError("there is no nginx: apt-get install nginx-light")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     own = locations.replace("127.0.0.1:8000", urlsplit(behind).netloc)
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, locations=own))
@@ -56,20 +53,8 @@ def nginx(folder: Path, locations: str, behind: str) -> Iterator[str]:
     command = [program, "-p", folder, "-c", config, "-e", errors, "-g", "daemon off; master_process off;"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        _await(port, process, errors)
+        await_port(port, process, lambda: errors.read_text() if errors.exists() else "")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _await(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"nginx did not start: {errors.read_text() if errors.exists() else 'it said nothing'}")

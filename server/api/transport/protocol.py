@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.api.problems import PROBLEM_JSON, problem_body
 from server.api.transport.disconnect import notify_disconnect
+from server.api.transport.gathered_writes import GatheredWrites
 from server.api.transport.request_target import unencoded_address
 from server.api.transport.security_headers import API
 from server.core import errors, metrics
@@ -108,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
     # --- the connection ----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(GatheredWrites(transport, self.loop))  # type: ignore[arg-type]
         over = len(self.connections) - self._bounds.connections
         if over > MAX_REFUSALS:
             self._refused = True
