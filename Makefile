@@ -60,6 +60,8 @@ packages:
 	$(if $(WANT_NPM),command -v npm >/dev/null || missing="$$missing nodejs npm";) \
 	$(if $(WANT_CURL),command -v curl >/dev/null || missing="$$missing curl";) \
 	$(if $(WANT_NGINX),test -x /usr/sbin/nginx || command -v nginx >/dev/null || missing="$$missing nginx-light";) \
+	$(if $(WANT_KUBECTL),command -v kubectl >/dev/null || missing="$$missing kubernetes-client";) \
+	$(if $(WANT_HAPROXY),test -x /usr/sbin/haproxy || command -v haproxy >/dev/null || missing="$$missing haproxy";) \
 	$(if $(WANT_BROWSER),command -v chromedriver >/dev/null || missing="$$missing chromium chromium-driver";) \
 	test -z "$$missing" || { echo "installing$$missing"; $(SUDO) sh -c "apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null"; }
@@ -160,6 +162,8 @@ test test-slow: WANT_REDIS := yes
 test test-slow: WANT_NPM := yes
 test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
+test test-slow: WANT_HAPROXY := yes
+test test-slow: WANT_KUBECTL := yes
 test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)

@@ -1,0 +1,189 @@
+"""The manifests of deploy/kubernetes, as kubectl renders them: what the API takes, and what the server has."""
+
+import copy
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from server.cli import retrain
+from server.core import metrics
+from server.core.settings import Settings
+from tests.support.paths import ROOT
+
+FOLDER = ROOT / "deploy/kubernetes"
+KINDS = ("base", "overlays/autoscaled", "overlays/gpu")
+VERSION = "1.32"  # of Kubernetes, whose schemas kubernetes-validate has
+OURS = yaml.safe_load(Path(__file__).with_name("crd_schemas.yaml").read_text())
+FREE = {"labels", "matchLabels", "annotations", "data", "limits", "requests"}
+"""Objects whose keys are anybody's; a Service's selector, which is one of labels, is another."""
+
+Manifest = dict[str, Any]
+Place = tuple[str | int, ...]
+
+
+@cache
+def rendered(kind: str) -> tuple[Manifest, ...]:
+    kubectl = shutil.which("kubectl")
+    assert kubectl is not None, "there is no kubectl: apt-get install kubernetes-client, or a newer one"
+    made = subprocess.run([kubectl, "kustomize", FOLDER / kind], check=False, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return tuple(yaml.safe_load_all(made.stdout))
+
+
+def of(kind: str, name: str) -> Manifest:
+    [found] = [manifest for manifest in rendered(kind) if manifest["kind"] == name]
+    return found
+
+
+def validate(manifest: Manifest) -> None:
+    """Raises where it is not what the API takes."""
+    name = f"{manifest['apiVersion']}/{manifest['kind']}"
+    if name in OURS:
+        schema = OURS[name] | {"definitions": OURS["definitions"]}
+        jsonschema.Draft7Validator(schema).validate(manifest)
+    else:
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
+
+
+def objects_in(part: Any, place: Place = ()) -> Iterator[Place]:
+    """Where objects stand whose keys the API names."""
+    if isinstance(part, dict):
+        if place and place[-1] in FREE:
+            return
+        yield place
+        for key, value in part.items():
+            yield from objects_in(value, (*place, key))
+    elif isinstance(part, list):
+        for index, value in enumerate(part):
+            yield from objects_in(value, (*place, index))
+
+
+def with_key(manifest: Manifest, place: Place, key: str) -> Manifest:
+    changed = copy.deepcopy(manifest)
+    part: Any = changed
+    for step in place:
+        part = part[step]
+    part[key] = "x"
+    return changed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_manifest_is_what_the_api_takes(kind: str) -> None:
+    for manifest in rendered(kind):
+        validate(manifest)
+
+
+def test_a_wrong_key_is_refused_wherever_it_stands() -> None:
+    """In the overlay, which has one manifest of every kind."""
+    tried = 0
+    for manifest in rendered("overlays/autoscaled"):
+        selector = {("spec", "selector")} if manifest["kind"] == "Service" else set()
+        for place in set(objects_in(manifest)) - selector:
+            wrong = with_key(manifest, place, "maxUnavailble")
+            with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+                pytest.fail(f"{manifest['kind']} at {place}: {validate(wrong)}")
+            tried += 1
+    assert tried > 80
+
+
+def test_the_base_has_what_a_fleet_needs() -> None:
+    kinds = sorted(manifest["kind"] for manifest in rendered("base"))
+    needed = ["ConfigMap", "CronJob", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget"]
+    assert kinds == [*needed, "Service"]
+    spec = of("base", "Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    pod = spec["template"]["spec"]
+    [server] = pod["containers"]
+    probes = {name: server[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert probes == {"startup": "/health/live", "readiness": "/health/ready", "liveness": "/health/live"}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in server["volumeMounts"]}
+    assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    claim, settings = (of("base", name)["metadata"]["name"] for name in ("PersistentVolumeClaim", "ConfigMap"))
+    assert mounts["/bundles"]["persistentVolumeClaim"]["claimName"] == claim
+    assert mounts["/etc/gemserve"]["configMap"]["name"] == settings
+    for container in (*pod["initContainers"], server):
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        written = [m for m in container["volumeMounts"] if not m.get("readOnly")]
+        assert container["name"] == "bundle" or any(m["mountPath"] == "/tmp" for m in written)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_selectors_and_ports_meet_the_servers(kind: str) -> None:
+    template = of(kind, "Deployment")["spec"]["template"]
+    labels, [server] = template["metadata"]["labels"], template["spec"]["containers"]
+    ports = {port["name"] for port in server["ports"]}
+    selectors = [
+        of(kind, "Service")["spec"]["selector"],
+        of(kind, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        of(kind, "Deployment")["spec"]["selector"]["matchLabels"],
+        of(kind, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        *(spread["labelSelector"]["matchLabels"] for spread in template["spec"]["topologySpreadConstraints"]),
+    ]
+    named = {port["targetPort"] for port in of(kind, "Service")["spec"]["ports"]}
+    if kind != "base":
+        monitor = of(kind, "PodMonitor")["spec"]
+        selectors.append(monitor["selector"]["matchLabels"])
+        named |= {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]}
+        assert of(kind, "ScaledObject")["spec"]["scaleTargetRef"]["name"] == of(kind, "Deployment")["metadata"]["name"]
+    assert all(selector.items() <= labels.items() for selector in selectors)
+    assert named <= ports
+    retraining = of(kind, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    serving = [selector for selector in selectors[:3] if selector.items() <= retraining.items()]
+    assert not serving, "nobody asks the pod that retrains, and it is no server of the budget"
+
+
+def test_the_server_takes_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = of("base", "Deployment")["spec"]["template"]["spec"]
+    [server] = pod["containers"]
+    assert server["args"] == ["-m", "server", "--config", "/etc/gemserve/gemserve.yaml"]
+    file = tmp_path / "gemserve.yaml"
+    file.write_text(of("base", "ConfigMap")["data"]["gemserve.yaml"])
+    secrets = {"redis": "redis://redis:6379/0", "cursor-secret": "0123456789abcdef"}
+    for variable in server["env"]:
+        monkeypatch.setenv(variable["name"], secrets[variable["valueFrom"]["secretKeyRef"]["key"]])
+    settings = Settings(config=file)
+    assert settings.fleet is not None
+    assert settings.redis == secrets["redis"]
+    assert settings.port == server["ports"][0]["containerPort"]
+    mounted = {mount["mountPath"] for mount in server["volumeMounts"]}
+    assert settings.keys is not None
+    assert {str(settings.bundles), str(settings.keys.parent)} <= mounted
+    assert settings.shutdown_delay + settings.shutdown_seconds < pod["terminationGracePeriodSeconds"]
+
+
+def test_servers_are_added_by_a_metric_that_they_have() -> None:
+    scaled = of("overlays/autoscaled", "ScaledObject")["spec"]
+    [trigger] = scaled["triggers"]
+    [taken] = metrics.SLOTS_TAKEN.describe()
+    assert f"({taken.name}[" in trigger["metadata"]["query"]
+    settings = yaml.safe_load(of("base", "ConfigMap")["data"]["gemserve.yaml"])
+    assert int(trigger["metadata"]["threshold"]) == round(0.7 * settings["max_concurrency"])
+    assert "replicas" not in of("overlays/autoscaled", "Deployment")["spec"], "they are the ScaledObject's"
+
+
+def test_retraining_is_a_command_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [container] = of("base", "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    program, command, *words = shlex.split(container["args"][0].split("||")[0])
+    assert (Path(program).name, command) == ("gemserve", "retrain")
+    monkeypatch.setenv("GEMSERVE_REDIS", "redis://redis:6379/0")
+    asked = []
+    monkeypatch.setattr(retrain, "retrain", lambda plan, *_, **__: asked.append(plan) or retrain.NOT_BETTER)
+    here = [str(tmp_path) if word == "/bundles" else word for word in words]
+    assert retrain.main(here) == retrain.NOT_BETTER == 3
+    assert asked[0].bundles == tmp_path
+
+
+def test_the_graphics_overlay_asks_for_a_card_and_its_image() -> None:
+    pod = of("overlays/gpu", "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert pod["containers"][0]["image"] == "gemserve:gpu"
