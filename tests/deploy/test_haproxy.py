@@ -18,8 +18,11 @@ import pytest
 
 from server.auth import key_file
 from server.auth.api_key import mint
+from server.core.errors import NOT_READY
 from tests.support.balanced import ask_through
 from tests.support.haproxy import CONFIG, SERVED_BY, check, haproxy
+from tests.support.listening import free_port
+from tests.support.problems import assert_problem
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.small_shop import publish_names
 from tests.support.vllm_server import OPTIONS
@@ -41,6 +44,16 @@ def test_haproxy_refuses_a_wrong_key(tmp_path: Path) -> None:
     checked = check(wrong)
     assert checked.returncode != 0
     assert "retry-upon" in checked.stdout
+
+
+def test_what_haproxy_says_itself_is_a_problem_too(tmp_path: Path) -> None:
+    """No server listens."""
+    with haproxy(tmp_path, [f"http://127.0.0.1:{free_port()}"]) as url:
+        problem = assert_problem(httpx.get(f"{url}/recommend?user=ada"), 503, "not_ready")
+        named = httpx.get(f"{url}/recommend", headers={"X-Request-ID": 'a "b"'})
+    assert problem["title"] == NOT_READY.title
+    assert named.headers["retry-after"] == "1"
+    assert named.json()["request_id"] == 'a "b"'
 
 
 class Fleet:
