@@ -23,9 +23,10 @@ from server.api.event_ingest import EventIngestor
 from server.api.health import Health
 from server.api.openapi import document
 from server.api.problems import install_handlers
-from server.api.routes import bulk, events, items, operations, overrides, static, synonyms, users
+from server.api.routes import bulk, events, items, operations, static, users
 from server.api.routes.admin import analytics, audit, fleet, keys, models, schema, traffic
 from server.api.routes.answers import batch, rerank, search, shelves
+from server.api.routes.curation import overrides, synonyms
 from server.api.transport import root_path
 from server.api.transport.audit import AuditMiddleware
 from server.api.transport.compression import CompressionMiddleware
@@ -218,7 +219,8 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first."""
     app.add_middleware(HeadMiddleware)
     app.add_middleware(AuditMiddleware)
-    larger = {"/batch": settings.max_batch_bytes, "/items/import": settings.max_import_bytes}
+    imports = dict.fromkeys(("/items/import", "/synonyms/import", "/overrides/import"), settings.max_import_bytes)
+    larger = {"/batch": settings.max_batch_bytes} | imports
     app.add_middleware(RequestBodyMiddleware, max_bytes=settings.max_body_bytes, max_bytes_at=larger)
     app.add_middleware(ProblemMiddleware)
     if settings.cors_origins:

@@ -25,6 +25,10 @@ __all__ = [
     "EVENT_LAG_EVENTS",
     "EVENT_LAG_SECONDS",
     "EVENT_LOG_READ",
+    "FLEET_APPLIED_EPOCH",
+    "FLEET_EPOCH",
+    "FLEET_MEMBERS",
+    "FLEET_PHASE",
     "FOLLOW_FAILURES",
     "FOLLOW_READ",
     "HISTORY_EVENTS",
@@ -60,12 +64,14 @@ __all__ = [
     "UNKNOWN_ITEM_EVENTS",
     "Followed",
     "Outcome",
+    "Phase",
     "forget",
     "outcome_of",
 ]
 
 Outcome = Literal["ok", "degraded", "refused", "failed"]
 Followed = Literal["items", "traffic", "synonyms", "overrides"]
+Phase = Literal["steady", "loading", "passing"]
 
 FINE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -200,6 +206,27 @@ ROLLOUT_SECONDS = Histogram(
     ["outcome"],
     buckets=LONG_SECONDS,
 )
+
+FLEET_EPOCH = Gauge("gemserve_fleet_epoch", "Epoch of the fleet that this server has read; 0 outside of a fleet")
+FLEET_APPLIED_EPOCH = Gauge(
+    "gemserve_fleet_applied_epoch", "Epoch of the fleet whose models this server has; 0 before the first"
+)
+FLEET_MEMBERS = Gauge(
+    "gemserve_fleet_members",
+    "Servers of the fleet as this one sees them, by whether their leases hold (live; true, false: lost a while ago)",
+    ["live"],
+)
+for live in ("true", "false"):
+    FLEET_MEMBERS.labels(live)
+FLEET_PHASE = Gauge(
+    "gemserve_fleet_phase",
+    "1 for what the fleet does (steady: nothing changes; loading: all load what is proposed; passing: users pass to"
+    " the models of a new epoch); 0 for the others",
+    ["phase"],
+)
+for phase in get_args(Phase):
+    FLEET_PHASE.labels(phase)
+
 CATALOG_ITEMS = Gauge("gemserve_catalog_items", "Items of a model's catalog, by availability", ["model", "available"])
 CATALOG_VERSION = Gauge("gemserve_catalog_version", "Number of the last change that a model's catalog has", ["model"])
 

@@ -212,6 +212,19 @@ def test_an_import_that_ends_early_says_how_much_is_unknown(monkeypatch):
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("name", ["synonyms", "overrides"])
+async def test_many_synonyms_and_overrides_are_lines_with_a_result_for_each(name):
+    server = mock_server(httpx.Response(200, content=iter(pieces(ROWS))), httpx.Response(200, content=ROWS))
+    results = list(getattr(server.client(), f"import_{name}")(iter(RECORDS)))
+    async with server.async_client() as client:
+        again = [result async for result in getattr(client, f"import_{name}")(RECORDS)]
+    for found in (results, again):
+        assert [(result.index, result.result) for result in found] == [(0, "updated"), (1, None)]
+    for request in server.requests:
+        assert (request.method, request.url.raw_path) == ("POST", f"/api/{name}/import".encode())
+        assert [json.loads(line) for line in request.content.splitlines()] == RECORDS
+
+
 async def test_an_export_is_items():
     lines = b'{"id": "A", "title": "Tent", "price": 80.0}\n{"id": "B", "title": null, "price": 3}\n'
     server = mock_server(httpx.Response(200, content=iter(pieces(lines))))
@@ -425,10 +438,11 @@ def test_a_fleet_has_its_servers():
     member = {"name": "a-1", "address": "a:80", "here": True, "live": True, "epoch": 2, "versions": ["v"]}
     change = {"current": "w", "traffic": {"w": 100}, "waits_for": ["a:80"]}
     told = {"name": "shop", "epoch": 2, "current": "v", "previous": "u", "traffic": {"v": 100}, "passing": False}
-    server = mock_server(told | {"change": change, "members": [member | {"problem": None}]})
+    server = mock_server(told | {"change": change, "members": [member | {"problem": None, "lease_ms": 9}]})
     fleet = server.client().fleet()
     assert server.requests[0].url.raw_path == b"/api/admin/fleet"
     assert (fleet.current, fleet.change.waits_for, fleet.members[0].versions) == ("v", ("a:80",), ("v",))
+    assert fleet.members[0].lease_ms == 9
 
 
 def test_a_models_report():
@@ -485,7 +499,7 @@ def test_both_clients_have_the_same_methods_with_names_signatures_and_docstrings
         }
 
     assert methods(Client) == methods(AsyncClient)
-    assert len(methods(Client)) == 52
+    assert len(methods(Client)) == 54
     assert not [name for name, (words, _) in methods(Client).items() if not words]
     assert [name for name, member in inspect.getmembers(Client, inspect.isfunction) if member.__name__ != name] == []
 

@@ -268,6 +268,7 @@ def test_synonyms_are_written_read_and_deleted(shop):
     assert (understood.filter, understood.price) == (None, None)
     assert [(one.id, one.word, one.read_as) for one in understood.synonyms] == [("shelters", "bivouac", "tent")]
     assert shop.put_synonyms("one way", {"tent"}, root="yurt").created
+    assert [one.id for one in shop.synonyms(q="YURT").synonyms] == ["one way"]
     page = shop.synonyms(limit=1)
     assert ([one.id for one in page.synonyms], page.total, page.next_cursor) == (["one way"], 2, "one way")
     assert [one.id for one in shop.synonyms(cursor=page.next_cursor).synonyms] == ["shelters"]
@@ -293,6 +294,7 @@ def test_overrides_are_written_read_and_deleted(shop):
     boost = {"rule": {"tags": ["sale"]}, "boost": [{"condition": "price > 20", "factor": 3}]}
     assert shop.put_override("sale", boost).boost[0].factor == 3
     assert shop.search("rope", override_tags={"sale"}).overrides == ("sale",)
+    assert [one.result for one in shop.import_overrides([boost | {"id": "sale"}])] == ["unchanged"]
     page = shop.overrides(limit=1)
     assert ([one.id for one in page.overrides], page.total, page.next_cursor) == (["pins"], 2, "pins")
     assert [one.id for one in shop.overrides(cursor=page.next_cursor).overrides] == ["sale"]

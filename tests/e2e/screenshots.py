@@ -3,14 +3,18 @@
     make serve ADMIN=open
     python -m tests.e2e.screenshots docs/pictures --server http://127.0.0.1:8000
 
+It writes two overrides, and takes them away again.
 The page takes Inter where it is installed (`apt-get install fonts-inter`), else the system's own typeface.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 from selenium.webdriver.support.ui import Select
 
 from tests.e2e.browser import Page, chromium
@@ -77,9 +81,44 @@ def take_admin(page: Page, folder: Path) -> None:
     page.wait(lambda: page.all("#models table") and page.all("#analytics .chart, #analytics .quiet"))
     page.click("#models tbody .button")
     page.wait(lambda: page.all("#model-report table, #model-report .quiet"))
-    page.resize(SIDE[0], page.script("return document.getElementById('lookup').parentElement.offsetTop"))
+    page.resize(SIDE[0], page.script("return document.getElementById('synonyms').parentElement.offsetTop"))
     page.script("scrollTo(0, 0)")
     save(page, folder / "admin.png")
+    with curated(page.url):
+        page.resize(*SIDE)
+        page.click("#reload")
+        page.click("[aria-label='Preview sleeping bags']")
+        page.wait(lambda: page.all(".beside-column"))
+        height = page.script("return document.getElementById('overrides').parentElement.offsetHeight")
+        page.resize(SIDE[0], height + 24)
+        page.script("scrollTo(0, document.getElementById('overrides').parentElement.offsetTop - 12)")
+        save(page, folder / "admin-overrides.png")
+        page.resize(*SIDE)
+        page.click("[aria-label='Edit sleeping bags']")
+        save(page, folder / "admin-editor.png")
+
+
+@contextmanager
+def curated(server: str) -> Iterator[None]:
+    """Overrides for as long as the pictures are taken."""
+    found = httpx.get(f"{server}/search", params={"q": QUERY, "k": 8}).json()["items"]
+    ids = [item["id"] for item in found]
+    overrides: dict[str, dict[str, Any]] = {
+        "sleeping bags": {
+            "rule": {"query": "sleeping bag", "match": "contains"},
+            "includes": [{"id": ids[6], "position": 1}],
+            "excludes": [ids[2]],
+            "boost": [{"condition": "price < 150", "factor": 3}],
+        },
+        "summer sale": {"rule": {"tags": ["sale"]}, "filter_by": "price < 100", "ends_at": "2036-09-01T00:00:00Z"},
+    }
+    for name, body in overrides.items():
+        httpx.put(f"{server}/overrides/{name}", json=body).raise_for_status()
+    try:
+        yield
+    finally:
+        for name in overrides:
+            httpx.delete(f"{server}/overrides/{name}").raise_for_status()
 
 
 def look(page: Page, query: str) -> None:

@@ -52,6 +52,7 @@ def test_health_and_models_are_shown_to_everybody(chromium_driver, admin_setting
         page.prefer(scheme)
         page.wait(lambda: "alive" in page.text("#health") and VERSION in page.text("#models"))
         assert "ready" in page.text("#health")
+        assert "decides alone" in page.text("#fleet")
         page.script(AXE.read_text())
         found = page.driver.execute_async_script("axe.run().then(({violations}) => arguments[0](violations))")
         assert [violation["id"] for violation in found] == []

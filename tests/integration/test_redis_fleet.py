@@ -145,7 +145,10 @@ async def shows_all(shop: Shop) -> None:
     assert sorted(member["here"] for member in members) == [False, True]
     for member in members:
         assert (member["address"], member["live"], member["problem"]) == ("test:8000", True, None)
+        assert 0 < member["lease_ms"] <= TIMES.lease
         assert NEW in member["versions"]
+    text = (await shop.get("/metrics")).text
+    assert "gemserve_fleet_applied_epoch 2.0" in text
 
 
 async def test_activation_rollback_and_split_hold_at_every_server_and_after_restarts(

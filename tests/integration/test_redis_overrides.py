@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from server.core.errors import HistoryUnavailable
+from server.retrieval.override_reader import OverrideReader
+from server.serving.sync.override_sync import OverrideSync
 from server.storage.keyspace import KEYS
 from server.storage.managed_redis import free_port, managed_redis
 from server.storage.overrides import Boost, Include, Override, Rule
@@ -105,6 +108,40 @@ async def test_they_are_written_only_over_those_that_were_read(redis_url: str) -
     assert await other.number() == 1
     await store.close()
     await other.close()
+
+
+async def test_lines_that_are_as_they_were_are_not_read_again(redis_url: str, raw: Redis) -> None:
+    store, other = RedisOverrides(settings(redis_url)), RedisOverrides(settings(redis_url))
+    entries = {name: replace(WHOLE, id=name) for name in ("a", "b", "c")}
+    assert await store.write(entries, expected=0, number=1)
+    first = await other.read()
+    changed = {"a": entries["a"], "b": replace(entries["b"], priority=9)}
+    assert await store.write(changed, expected=1, number=2)
+    second = await other.read()
+    assert (first.entries, second.entries) == (entries, changed)
+    assert second.entries["a"] is first.entries["a"]
+    await raw.hset(KEYS.overrides, "rules", (await raw.hget(KEYS.overrides, "rules")).replace(",\n", ", "))
+    assert (await other.read()).entries == changed, "a list in one line, as other programs write it"
+    await store.close()
+    await other.close()
+
+
+async def test_imports_at_two_servers_lose_nothing(redis_url: str) -> None:
+    def sync() -> OverrideSync:
+        return OverrideSync(OverrideReader(), RedisOverrides(settings(redis_url)), poll_seconds=0.02)
+
+    one, other = sync(), sync()
+    await one.start()
+    await other.start()
+    parts = [[replace(WHOLE, id=f"{part} {n}") for n in range(20)] for part in range(8)]
+    written = await asyncio.gather(*((one, other)[n % 2].put_all(part) for n, part in enumerate(parts)))
+    assert written == [["inserted"] * 20] * 8
+    names = {entry.id for part in parts for entry in part}
+    async with asyncio.timeout(30):
+        while not one.entries.keys() == other.entries.keys() == names:
+            await asyncio.sleep(0.02)
+    await one.stop()
+    await other.stop()
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[3]", '[{"id": "a"}]', '[{"id": "a", "rule": {"match": "like"}}]'])

@@ -149,6 +149,11 @@ class Import(Lines):
         repeat = Repeat.UNDONE if action == "create" else Repeat.HARMLESS
         return Call("POST", "/items/import", lambda _: None, query, body="\n".join(lines).encode(), repeat=repeat)
 
+    def call_of(self, path: str) -> Call[None]:
+        """For synonyms and overrides, which are written whole."""
+        lines = (self._line(self._start + i, record) for i, record in enumerate(self._records))
+        return Call("POST", path, lambda _: None, body="\n".join(lines).encode(), repeat=Repeat.HARMLESS)
+
     def _line(self, index: int, record: Mapping[str, Any]) -> str:
         return json.dumps(plain_record(record, f"item {index}"), ensure_ascii=False, allow_nan=False)
 

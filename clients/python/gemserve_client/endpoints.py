@@ -244,9 +244,12 @@ def put_synonyms(
     return Call("PUT", path, _reading(responses.SynonymsWritten), body=body)
 
 
-def synonyms(*, limit: int | None = None, cursor: str | None = None) -> Call[responses.SynonymsPage]:
-    """The sets of synonyms by their ids; `cursor`: `next_cursor` of the page before."""
-    given = {"limit": limit, "cursor": cursor}
+def synonyms(
+    *, limit: int | None = None, cursor: str | None = None, q: str | None = None
+) -> Call[responses.SynonymsPage]:
+    """The sets of synonyms by their ids; `cursor`: `next_cursor` of the page before. `q`: only those that have these
+    letters in their id or in what they are about."""
+    given = {"limit": limit, "cursor": cursor, "q": q}
     query = {name: plain(value, name) for name, value in given.items() if value is not None}
     return Call("GET", "/synonyms", _reading(responses.SynonymsPage), query)
 
@@ -287,9 +290,12 @@ def put_override(override_id: str | int, override: Mapping[str, Any]) -> Call[re
     return Call("PUT", path, _reading(responses.OverrideWritten), body=plain_record(override, "override"))
 
 
-def overrides(*, limit: int | None = None, cursor: str | None = None) -> Call[responses.OverridesPage]:
-    """The overrides by their ids; `cursor`: `next_cursor` of the page before."""
-    given = {"limit": limit, "cursor": cursor}
+def overrides(
+    *, limit: int | None = None, cursor: str | None = None, q: str | None = None
+) -> Call[responses.OverridesPage]:
+    """The overrides by their ids; `cursor`: `next_cursor` of the page before. `q`: only those that have these
+    letters in their id or in what they are about."""
+    given = {"limit": limit, "cursor": cursor, "q": q}
     query = {name: plain(value, name) for name, value in given.items() if value is not None}
     return Call("GET", "/overrides", _reading(responses.OverridesPage), query)
 

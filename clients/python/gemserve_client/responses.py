@@ -660,13 +660,14 @@ class FleetChange(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetMember(Body):
-    """A server of a fleet. `here`: the one that was asked. `live`: heard of within three seconds. `epoch`: the last one
-    that it serves. `problem`: why it does not serve all that it should."""
+    """A server of a fleet. `here`: the one that was asked. `live`: heard of within three seconds. `lease_ms`: what was
+    left of its lease. `epoch`: the last one that it serves. `problem`: why it does not serve all that it should."""
 
     name: str
     address: str
     here: bool
     live: bool
+    lease_ms: int = 0
     epoch: int
     versions: tuple[str, ...] = ()
     problem: str | None = None

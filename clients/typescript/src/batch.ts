@@ -124,6 +124,12 @@ export class Import {
     return { method: "POST", path, lines: lines.join("\n"), repeat: action === "create" ? "undone" : "harmless" };
   }
 
+  /** For synonyms and overrides, which are written whole. */
+  callOf(path: string): Call {
+    const lines = this.#records.map((record, i) => exactText(plainMembers(record, `line ${this.#start + i}`)));
+    return { method: "POST", path, lines: lines.join("\n"), repeat: "harmless" };
+  }
+
   /** The results that a chunk of the answer completes. */
   *take(chunk: Uint8Array, requestId: string): Generator<ImportResult> {
     for (const line of this.#lines.take(chunk)) yield this.#result(line, requestId);

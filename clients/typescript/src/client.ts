@@ -1,7 +1,7 @@
 /** The client of a gemserve server. */
 
-import { Batch, batches, exporting, imports, itemOf, Lines } from "./batch.js";
-import { MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query, report } from "./endpoints.js";
+import { Batch, batches, exporting, type Import, imports, itemOf, Lines } from "./batch.js";
+import { type Call, MAX_EVENTS, ask, eventOf, eventsOf, following, loading, path, query, report } from "./endpoints.js";
 import { Connection, type CallOptions, type ClientOptions } from "./connection.js";
 import { GemserveError, isRecord } from "./errors.js";
 import { idText, members, plain, plainId, plainList, plainMembers, plainRecord, type Plain } from "./plain.js";
@@ -50,6 +50,7 @@ import type {
   ShelfParameters,
   SimilarParameters,
   NewOverride,
+  NewSynonymSet,
   Override,
   OverrideDeleted,
   OverridesPage,
@@ -178,14 +179,32 @@ export class GemserveClient {
     records: Iterable<Record<string, unknown>> | AsyncIterable<Record<string, unknown>>,
     options: CallOptions & ImportOptions = {},
   ): AsyncGenerator<ImportResult> {
-    for await (const part of imports(records)) {
-      let last = "";
-      for await (const [chunk, requestId] of this.#connection.stream(part.call(options), options)) {
-        yield* part.take(chunk, requestId);
-        last = requestId;
-      }
-      part.end(last);
+    for await (const part of imports(records)) yield* this.#imported(part, part.call(options), options);
+  }
+
+  /** Writes sets of synonyms, each with its `id`, a thousand as one change; a result for each, in order. */
+  async *importSynonyms(
+    sets: Iterable<NewSynonymSet> | AsyncIterable<NewSynonymSet>,
+    options: CallOptions = {},
+  ): AsyncGenerator<ImportResult> {
+    for await (const part of imports(sets)) yield* this.#imported(part, part.callOf("/synonyms/import"), options);
+  }
+
+  /** Writes overrides, each with its `id`, a thousand as one change; a result for each, in order. */
+  async *importOverrides(
+    overrides: Iterable<NewOverride & { id: Id }> | AsyncIterable<NewOverride & { id: Id }>,
+    options: CallOptions = {},
+  ): AsyncGenerator<ImportResult> {
+    for await (const part of imports(overrides)) yield* this.#imported(part, part.callOf("/overrides/import"), options);
+  }
+
+  async *#imported(part: Import, call: Call, options: CallOptions): AsyncGenerator<ImportResult> {
+    let last = "";
+    for await (const [chunk, requestId] of this.#connection.stream(call, options)) {
+      yield* part.take(chunk, requestId);
+      last = requestId;
     }
+    part.end(last);
   }
 
   /** All items that the catalog has when it begins, available or not, as an import takes them. */
@@ -304,7 +323,7 @@ export class GemserveClient {
 
   /** The sets of synonyms by their ids; `cursor` is `next_cursor` of the page before. */
   async synonyms(
-    page: { limit?: number; cursor?: string | null } = {},
+    page: { limit?: number; cursor?: string | null; q?: string } = {},
     options?: CallOptions,
   ): Promise<SynonymsPage> {
     return (await this.#connection.send({ method: "GET", path: `/synonyms${pageQuery(page)}` }, options)) as SynonymsPage;
@@ -331,7 +350,7 @@ export class GemserveClient {
 
   /** The overrides by their ids; `cursor` is `next_cursor` of the page before. */
   async overrides(
-    page: { limit?: number; cursor?: string | null } = {},
+    page: { limit?: number; cursor?: string | null; q?: string } = {},
     options?: CallOptions,
   ): Promise<OverridesPage> {
     return (await this.#connection.send({ method: "GET", path: `/overrides${pageQuery(page)}` }, options)) as OverridesPage;
@@ -476,9 +495,10 @@ export class GemserveClient {
   }
 }
 
-function pageQuery(page: { limit?: number; cursor?: string | null }): string {
+function pageQuery(page: { limit?: number; cursor?: string | null; q?: string }): string {
   const query = new URLSearchParams();
   if (page.limit !== undefined) query.set("limit", String(page.limit));
   if (page.cursor != null) query.set("cursor", page.cursor);
+  if (page.q !== undefined) query.set("q", page.q);
   return query.size > 0 ? `?${query}` : "";
 }

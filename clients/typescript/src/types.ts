@@ -42,6 +42,7 @@ export type SynonymsWritten = JsonAnswer<paths["/synonyms/{set_id}"]["put"]>;
 export type SynonymsDeleted = JsonAnswer<paths["/synonyms/{set_id}"]["delete"]>;
 /** What happens in the answers to queries that meet a rule. */
 export type NewOverride = JsonBody<paths["/overrides/{override_id}"]["put"]>;
+export type NewSynonymSet = JsonBody<paths["/synonyms/{set_id}"]["put"]> & { id: Id };
 export type Override = JsonAnswer<paths["/overrides/{override_id}"]["get"]>;
 export type OverridesPage = JsonAnswer<paths["/overrides"]["get"]>;
 export type OverrideWritten = JsonAnswer<paths["/overrides/{override_id}"]["put"]>;

@@ -28,6 +28,17 @@ test("an import that ends early says so", async () => {
   await assert.rejects(collect(strange.client().importItems(RECORDS)), { code: "unexpected_answer" });
 });
 
+test("many synonyms and overrides are lines with a result for each", async () => {
+  const answer = () => text(lines({ index: 0, id: "a", result: "inserted" }));
+  const shop = new Shop(answer(), answer());
+  const client = shop.client();
+  assert.equal((await collect(client.importSynonyms([{ id: "a", synonyms: ["sofa", "couch"] }]))).length, 1);
+  await collect(client.importOverrides([{ id: "a", rule: { query: "tent" }, excludes: ["x"] }]));
+  assert.match(shop.asked[0]?.url ?? "", /\/synonyms\/import$/);
+  assert.equal(shop.asked[0]?.body, '{"id":"a","synonyms":["sofa","couch"]}');
+  assert.match(shop.asked[1]?.url ?? "", /\/overrides\/import$/);
+});
+
 test("an export is items", async () => {
   const rows = [
     { id: "A", title: "Tent", price: 80 },

@@ -162,6 +162,7 @@ test("synonyms are written, read and deleted", async () => {
   const understood = (await shop.search("bivouac")).understood;
   assert.deepEqual(understood?.synonyms, [{ id: "ts shelters", word: "bivouac", read_as: "tent" }]);
   assert.equal((await shop.putSynonyms("ts way", new Set(["tent"]), "yurt")).root, "yurt");
+  assert.equal((await shop.synonyms({ q: "nobody has this" })).total, 0);
   const page = await shop.synonyms({ limit: 1 });
   assert.deepEqual([page.synonyms[0]?.id, page.total, page.next_cursor], ["ts shelters", 2, "ts shelters"]);
   assert.equal((await shop.synonyms({ cursor: page.next_cursor })).synonyms[0]?.id, "ts way");

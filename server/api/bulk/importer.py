@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
 import structlog
 
 from catalog.data.changes import Change
 from catalog.data.reading.id_text import id_text
 from catalog.errors import CatalogError
 from catalog.snapshot import Snapshot
+from server.api.bulk.answering import LineImporter, Result
 from server.api.bulk.lines import Line
 from server.api.bulk.plan import Action, Plan, Row, plan_of
-from server.api.problems import engine_problem, problem_members
+from server.api.problems import engine_problem
 from server.api.schemas.items import item_record
-from server.api.schemas.json_text import HANDOVER, LARGE_BYTES, PARSER, parse_json
+from server.api.schemas.json_text import PARSER
 from server.core import errors
 from server.core.errors import HistoryUnavailable, Problem
 from server.engine.errors import EngineError
@@ -27,62 +26,29 @@ from server.serving.sync.catalog_sync import CatalogSync
 __all__ = ["MAX_IMPORT_LINES", "Importer"]
 
 MAX_IMPORT_LINES = 100_000
-MAX_DETAIL = 500  # characters of a line's problem, so that the answers to all lines are some megabytes at most
-MAX_ID_SHOWN = 256
 
 log = structlog.get_logger(__name__)
-
-Result = str | Problem
 
 
 class NothingToDo(Exception):
     """A chunk after which the catalog would be as it is."""
 
 
-class Importer:
-    """One import.
-
-    max_line_bytes: of one item, as many as a request with one item may have.
-    dry_run: every line is checked, and nothing is changed.
-    """
+class Importer(LineImporter):
+    """One import of items. dry_run: every line is checked, and nothing is changed."""
 
     def __init__(
         self, catalog_sync: CatalogSync, action: Action, *, request_id: str, max_line_bytes: int, dry_run: bool
     ) -> None:
+        super().__init__("items", request_id=request_id, max_lines=MAX_IMPORT_LINES, max_line_bytes=max_line_bytes)
         self._catalog_sync = catalog_sync
         self._action = action
-        self._request_id = request_id
-        self._max_line_bytes = max_line_bytes
         self._dry_run = dry_run
         self._tried: Snapshot | None = None  # what a dry run would have made, which nobody gets to see
 
-    async def answers(self, chunks: AsyncIterator[list[Line]]) -> AsyncGenerator[bytes, None]:
-        """The lines of the answer, in the order of those that came, a chunk at a time.
-
-        A body that cannot be read to its end, or has too many lines, is told in a last line; what came before it was
-        imported.
-        """
-        index = 0
-        try:
-            async for chunk in chunks:
-                wanted = chunk[: MAX_IMPORT_LINES - index]
-                if wanted:
-                    yield await self._answer(wanted)
-                    index += len(wanted)
-                if len(wanted) < len(chunk):
-                    detail = f"over {MAX_IMPORT_LINES:,} items came: send the rest from this line on in another request"
-                    raise Problem(errors.TOO_MANY_ITEMS, detail)
-        except Problem as problem:
-            yield self._line(index, None, problem)
-
-    async def _answer(self, chunk: Sequence[Line]) -> bytes:
-        ids: dict[int, object] = {}
-        results: dict[int, Result] = {}
+    async def take(self, chunk: Sequence[Line], ids: dict[int, object], results: dict[int, Result]) -> None:
         rows = await asyncio.get_running_loop().run_in_executor(PARSER, self._read, chunk, ids, results)
         await self._import(rows, results)
-        return await asyncio.to_thread(
-            lambda: b"".join(self._line(line.index, ids.get(line.index), results[line.index]) for line in chunk)
-        )
 
     def _read(self, chunk: Sequence[Line], ids: dict[int, object], results: dict[int, Result]) -> list[Row]:
         """The rows of the lines that hold objects; the others have their results. ids: as they were sent, by line."""
@@ -96,13 +62,7 @@ class Importer:
         return rows
 
     def _record(self, line: Line) -> dict[str, Any]:
-        if line.text is None:
-            raise Problem(
-                errors.BODY_TOO_LARGE, f"the line is over {self._max_line_bytes:,} bytes: leave something out"
-            )
-        if len(line.text) >= LARGE_BYTES:
-            time.sleep(HANDOVER)
-        return item_record(parse_json(line.text, "the line"), what="an item with its id", whole="the line")
+        return item_record(self.parsed(line), what="an item with its id", whole="the line")
 
     async def _import(self, rows: Sequence[Row], results: dict[int, Result], *, check_all: bool = False) -> None:
         """Where the catalog does not take all at once: those that it takes, with the reason at each other one."""
@@ -160,17 +120,6 @@ class Importer:
             self._tried = await self._catalog_sync.attempt(changes_of, self._tried)
         else:
             await self._catalog_sync.change_newest(changes_of)
-
-    def _line(self, index: int, item_id: object, result: Result) -> bytes:
-        line: dict[str, Any] = {"index": index}
-        if isinstance(item_id, str):
-            line["id"] = item_id[:MAX_ID_SHOWN]
-        if isinstance(result, Problem):
-            members = problem_members(result, f"{self._request_id}-{index}")
-            line["problem"] = members | {"detail": result.detail[:MAX_DETAIL]}
-        else:
-            line["result"] = result
-        return orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _refuse(rows: Sequence[Row], plan: Plan, results: dict[int, Result], error: CatalogError) -> None:

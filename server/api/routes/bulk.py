@@ -1,21 +1,20 @@
 """Many items in one request: what a shop's own systems send every night, and take away."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from catalog.filters import parse
+from server.api.bulk.body import body_of_lines, chunks_of
 from server.api.bulk.exporter import exported
 from server.api.bulk.importer import MAX_IMPORT_LINES, Importer
-from server.api.bulk.lines import BodyLines, Line, chunked
-from server.api.bulk.response import NDJSON, EarlyResponse, LineResponse
+from server.api.bulk.response import EarlyResponse, LineResponse
 from server.api.dependencies import AdmissionDep, BatchRunnerDep, CatalogSyncDep, DeploymentsDep, RequestIdDep, require
 from server.api.schemas.bulk import ExportParameters, ImportLineBody, ImportParameters
 from server.api.schemas.items import ItemBody
-from server.api.schemas.json_text import ITEMS, split_array
-from server.api.schemas.requests import check_media_type, query_of, read_query
+from server.api.schemas.json_text import ITEMS
+from server.api.schemas.requests import query_of, read_query
 from server.api.schemas.responses import problems
 from server.core import errors
 from server.core.errors import Problem
@@ -24,13 +23,6 @@ from server.query.plan import wanted_columns
 __all__ = ["router"]
 
 ITEM: dict[str, Any] = {"type": "object", "description": "an item, or the columns of one that change, with its `id`"}
-BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        NDJSON: {"schema": ITEM},
-        "application/json": {"schema": {"type": "array", "items": ITEM, "minItems": 1, "maxItems": MAX_IMPORT_LINES}},
-    },
-}
 
 router = APIRouter(tags=["items"])
 
@@ -41,7 +33,7 @@ router = APIRouter(tags=["items"])
     response_class=EarlyResponse,
     dependencies=[require("admin")],
     responses={200: {"model": ImportLineBody}, **problems(400, 403, 413, 414, 415, 422, 500)},
-    openapi_extra={"requestBody": BODY} | query_of(ImportParameters),
+    openapi_extra={"requestBody": body_of_lines(ITEM, MAX_IMPORT_LINES)} | query_of(ImportParameters),
 )
 async def import_items(
     request: Request, catalog_sync: CatalogSyncDep, runner: BatchRunnerDep, request_id: RequestIdDep
@@ -53,21 +45,12 @@ async def import_items(
     parameters = read_query(request, ImportParameters)
     request.state.only_checks = parameters.dry_run  # which the audit log need not have
     most = runner.max_line_bytes
-    if check_media_type(request, NDJSON) == NDJSON:
-        lines = BodyLines(request.stream(), most)
-        windows = lines.windows()
-        if not await lines.begin():
-            raise _nothing()
-        arrived = lambda: lines.complete  # noqa: E731
-    else:
-        texts = await asyncio.to_thread(split_array, await request.body(), MAX_IMPORT_LINES, most, ITEMS)
-        if not texts:
-            raise _nothing()
-        windows, arrived = _windows(texts), lambda: True
+    nothing = Problem(errors.INVALID_CHANGE, f"no item came: send 1 to {MAX_IMPORT_LINES:,}, one a line")
+    chunks, arrived = await chunks_of(request, ITEMS, MAX_IMPORT_LINES, most, nothing)
     importer = Importer(
         catalog_sync, parameters.action, request_id=request_id, max_line_bytes=most, dry_run=parameters.dry_run
     )
-    return EarlyResponse(request, importer.answers(chunked(windows, most)), arrived)
+    return EarlyResponse(request, importer.answers(chunks), arrived)
 
 
 @router.get(
@@ -86,11 +69,3 @@ async def export_items(request: Request, deployments: DeploymentsDep, admission:
     part = await searcher.eligible.within(admission.filter_by)
     wanted = None if parameters.filter is None else parse(parameters.filter)
     return LineResponse(exported(table, await asyncio.to_thread(part.rows, wanted)))
-
-
-async def _windows(texts: list[bytes]) -> AsyncGenerator[list[Line], None]:
-    yield [Line(index, text) for index, text in enumerate(texts)]
-
-
-def _nothing() -> Problem:
-    return Problem(errors.INVALID_CHANGE, f"no item came: send 1 to {MAX_IMPORT_LINES:,}, one a line")

@@ -1,13 +1,11 @@
-"""Items and synonyms, and what became of changes to them."""
+"""Items, and what became of changes to them."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from catalog.data.changes import shortened
-from catalog.priors.words import MAX_SYNONYMS
-from server.api.schemas.requests import RequestModel
-from server.api.schemas.types import Identifier, WholeNumber
+from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
 
@@ -15,12 +13,6 @@ __all__ = [
     "MAX_ITEMS",
     "ChangeBody",
     "ItemBody",
-    "SynonymParameters",
-    "SynonymSetBody",
-    "SynonymsBody",
-    "SynonymsDeletedBody",
-    "SynonymsListParameters",
-    "SynonymsWrittenBody",
     "check_new_id",
     "item_record",
     "shown",
@@ -53,50 +45,6 @@ class ChangeBody(BaseModel):
     deleted: list[str]
     missing: list[str] = Field(description="to be deleted, but not in the catalog")
     catalog_version: int
-
-
-class SynonymParameters(RequestModel):
-    synonyms: Annotated[
-        list[str],
-        Field(
-            min_length=1,
-            max_length=MAX_SYNONYMS,
-            description="words and phrases: 1 to 100 characters and at most five words each",
-            examples=[["sofa", "couch"]],
-        ),
-    ]
-    root: Annotated[
-        str | None, Field(description="where given, it alone is also read as the others, and none of them as it")
-    ] = None
-
-
-class SynonymsListParameters(RequestModel):
-    in_url: ClassVar[bool] = True
-
-    limit: Annotated[WholeNumber, Field(ge=1, le=1_000, description="how many sets, by their ids")] = 50
-    cursor: Annotated[Identifier | None, Field(description="`next_cursor` of the page before")] = None
-
-
-class SynonymSetBody(BaseModel):
-    id: str
-    synonyms: list[str]
-    root: str | None = Field(description="null: each is also read as the others")
-
-
-class SynonymsBody(BaseModel):
-    synonyms: list[SynonymSetBody]
-    total: int
-    next_cursor: str | None = Field(description="for the sets behind these; null where there are none")
-
-
-class SynonymsWrittenBody(SynonymSetBody):
-    request_id: str
-    created: bool = Field(description="false: it took the place of another set")
-
-
-class SynonymsDeletedBody(BaseModel):
-    request_id: str
-    id: str
 
 
 def shown(record: dict[str, Any], merits: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -33,7 +33,9 @@ __all__ = [
     "MAX_CONTAINERS",
     "MAX_DEPTH",
     "MAX_VALUES",
+    "OVERRIDES",
     "PARSER",
+    "SYNONYMS",
     "load_json",
     "parse_json",
     "split_array",
@@ -65,6 +67,8 @@ class Elements:
 
 
 QUERIES = Elements("query", "queries", errors.TOO_MANY_QUESTIONS)
+OVERRIDES = Elements("override", "overrides", errors.TOO_MANY_ITEMS)
+SYNONYMS = Elements("set of synonyms", "sets of synonyms", errors.TOO_MANY_ITEMS)
 ITEMS = Elements("item", "items", errors.TOO_MANY_ITEMS)
 
 

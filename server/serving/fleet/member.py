@@ -16,6 +16,7 @@ from catalog.errors import CatalogError
 from server.core import errors
 from server.core.errors import HistoryUnavailable, Problem, RolloutFailed
 from server.core.tasks import Outages, Poller
+from server.serving.fleet import gauges
 from server.serving.fleet.ballot import begun, decided, restored
 from server.serving.fleet.times import FleetTimes
 from server.serving.fleet.view import FleetView, Wait
@@ -136,6 +137,7 @@ class FleetMember:
             raise
         self.away_since = None
         self.view.take(look, asked, _now())
+        gauges.show(look, applied=self._applied, flipping=self.flipping)
         return look
 
     async def _step(self, look: Look) -> bool:

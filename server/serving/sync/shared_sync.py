@@ -7,23 +7,26 @@ the store is away what was read last holds, and a store that came back empty is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import structlog
 
 from server.core.errors import HistoryUnavailable
 from server.core.metrics import Followed
+from server.core.per_entry import PerEntry
 from server.core.tasks import Outages, Poller, Tasks
 from server.storage.protocol import SharedStore, Stored
 
-__all__ = ["POLL_SECONDS", "SharedSync"]
+__all__ = ["POLL_SECONDS", "SharedSync", "TooMany", "Written"]
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 ATTEMPTS = 20
 """To write a change, where others write at the same time."""
+FEW = 200
+"""Entries that hold nobody up, so that no thread is worth its while."""
 
 
 class Named(Protocol):
@@ -34,11 +37,26 @@ class Named(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Named)
+Change: TypeAlias = Callable[[Mapping[str, Entry]], Mapping[str, Entry] | None]
+"""Makes new entries of those that there are; None where there is nothing to do."""
 Use: TypeAlias = Callable[[Mapping[str, Entry]], Awaitable[None]]
 
 
+class TooMany(Exception):
+    """There would be more than a limit allows. It says which."""
+
+
+Written: TypeAlias = Literal["inserted", "replaced", "unchanged"] | TooMany
+"""What became of an entry."""
+
+
 class SharedSync(Generic[Entry]):
-    """Writes this server's changes and reads those of others."""
+    """Writes this server's changes and reads those of others.
+
+    limits: what all entries together may come to, each with the words for what is over it.
+    """
+
+    limits: Sequence[tuple[int, str]] = ()
 
     def __init__(self, use: Use[Entry], store: SharedStore[Entry], what: Followed, poll_seconds: float) -> None:
         """use: has entries hold from now on, and no others. what: is shared, for the log."""
@@ -49,6 +67,7 @@ class SharedSync(Generic[Entry]):
         self._changing = asyncio.Lock()
         self._tasks = Tasks()
         self._poller = Poller(self._poll, poll_seconds)
+        self._sizes: PerEntry[Entry, tuple[int, ...]] = PerEntry(self.size)
         self._outages = Outages(f"{what}_unavailable", f"{what}_not_read", (HistoryUnavailable,), what)
 
     @property
@@ -67,8 +86,9 @@ class SharedSync(Generic[Entry]):
         await self._tasks.cancel()
         await self._store.close()
 
-    async def check(self, before: Mapping[str, Entry], after: Mapping[str, Entry]) -> None:
-        """Raises what a change is refused with."""
+    def size(self, one: Entry) -> tuple[int, ...]:
+        """How much of each limit it takes; asked in a thread too."""
+        return ()
 
     def describe_in_metrics(self, number: int) -> None:
         """number: of the last change that holds."""
@@ -76,10 +96,28 @@ class SharedSync(Generic[Entry]):
     async def put(self, new: Entry) -> bool:
         """Write one, new or in the place of the one with its id. Returns whether it is new.
 
-        Raises HistoryUnavailable and what `check` raises; then all is as before.
+        Raises HistoryUnavailable and TooMany; then all is as before.
         """
-        before = await self._tasks.shield(self._change(lambda entries: {**entries, new.id: new}))
-        return new.id not in before
+        (written,) = await self.put_all([new])
+        if isinstance(written, TooMany):
+            raise written
+        return written == "inserted"
+
+    async def put_all(self, new: Sequence[Entry]) -> list[Written]:
+        """Write several as one change, one after the other. Returns what became of each: one that is too much is left
+        out, and the others count.
+
+        Raises HistoryUnavailable; then all is as before.
+        """
+        results: list[Written] = []
+
+        def change(entries: Mapping[str, Entry]) -> Mapping[str, Entry] | None:
+            nonlocal results
+            after, results = self._with(entries, new)
+            return after if "inserted" in results or "replaced" in results else None
+
+        await self._tasks.shield(self._change(change))
+        return results
 
     async def delete(self, entry_id: str) -> bool:
         """Take one away. Returns whether it was there. Raises HistoryUnavailable; then all is as before."""
@@ -88,14 +126,36 @@ class SharedSync(Generic[Entry]):
         )
         return entry_id in before
 
-    async def _change(self, change: Callable[[Mapping[str, Entry]], Mapping[str, Entry]]) -> Mapping[str, Entry]:
+    def _with(self, entries: Mapping[str, Entry], new: Sequence[Entry]) -> tuple[dict[str, Entry], list[Written]]:
+        """Entries and those of `new` that fit, and what became of each of these."""
+        results: list[Written] = []
+        after, sizes = dict(entries), self._sizes.of(entries)
+        held = [sum(column) for column in zip(*sizes.values(), strict=True)] or [0] * len(self.limits)
+        for one in new:
+            former, size = after.get(one.id), self.size(one)
+            if former == one:
+                results.append("unchanged")
+                continue
+            more = [now - before for now, before in zip(size, sizes.get(one.id, (0,) * len(size)), strict=True)]
+            total = [before + grown for before, grown in zip(held, more, strict=True)]
+            limits = zip(self.limits, total, more, strict=True)
+            over = [words for (most, words), all_, grown in limits if grown > 0 and all_ > most]
+            if over:
+                results.append(TooMany(over[0]))
+                continue
+            after[one.id], sizes[one.id], held = one, size, total
+            results.append("inserted" if former is None else "replaced")
+        return after, results
+
+    async def _change(self, change: Change[Entry]) -> Mapping[str, Entry]:
         """Returns what was before it."""
         async with self._changing:
             for _ in range(ATTEMPTS):
                 found = await self._newest()
                 before = found.entries if found.number >= self._stored.number else self.entries
-                after = change(before)
-                await self.check(before, after)
+                after = change(before) if len(before) < FEW else await asyncio.to_thread(change, before)
+                if after is None:
+                    return before
                 number = max(found.number, self._stored.number) + 1
                 if await self._store.write(after, expected=found.number, number=number):
                     await self._take(Stored(number, after))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import orjson
@@ -11,6 +11,7 @@ from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
+from server.core.per_entry import PerEntry
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
 from server.storage.keyspace import Keyspace
@@ -63,6 +64,9 @@ class _RedisEntries(Generic[NamedEntry]):
 
     def __init__(self, state: _State, kind: TypeAdapter[NamedEntry]) -> None:
         self._state, self._kind = state, kind
+        self._lines: PerEntry[NamedEntry, bytes] = PerEntry(orjson.dumps)
+        self._by_line: dict[bytes, NamedEntry] = {}
+        """What was read or written last, by its lines; one that is found again need not be read again."""
 
     async def number(self) -> int:
         return await self._state.number()
@@ -76,15 +80,29 @@ class _RedisEntries(Generic[NamedEntry]):
         return Stored(number, found)
 
     async def write(self, entries: Mapping[str, NamedEntry], *, expected: int, number: int) -> bool:
-        return await self._state.write(await asyncio.to_thread(_text, entries.values()), expected, number)
+        return await self._state.write(await asyncio.to_thread(self._text, entries), expected, number)
 
     async def close(self) -> None:
         await self._state.close()
 
+    def _text(self, entries: Mapping[str, NamedEntry]) -> bytes:
+        """A JSON list with a line for each, written and read by lines, so that no other thread waits for all."""
+        lines = self._lines.of(entries)
+        self._by_line = {line: entries[name] for name, line in lines.items()}
+        return b"[%b]" % BETWEEN.join(lines.values())
+
     def _entries(self, text: bytes | str) -> dict[str, NamedEntry]:
         """Raises ValueError and TypeError."""
-        found = map(self._kind.validate_python, _rows(text.encode() if isinstance(text, str) else text))
-        return {one.id: one for one in found}
+        by_line: dict[bytes, NamedEntry] = {}
+        found: dict[str, NamedEntry] = {}
+        for line in _lines(text.encode() if isinstance(text, str) else text):
+            known = self._by_line.get(line)
+            rows = [known] if known else [*map(self._kind.validate_python, orjson.loads(b"[%b]" % line))]
+            found.update((one.id, one) for one in rows)
+            if len(rows) == 1:
+                by_line[line] = rows[0]
+        self._by_line = by_line
+        return found
 
 
 class RedisSynonyms(_RedisEntries[SynonymSet]):
@@ -138,14 +156,8 @@ class _State:
             raise self.damaged() from error
 
 
-def _text(entries: Iterable[object]) -> bytes:
-    """A JSON list with a line for each, which is written and read by lines, so that no other thread waits for all."""
-    return b"[%b]" % BETWEEN.join(map(orjson.dumps, entries))
-
-
-def _rows(text: bytes) -> Iterator[object]:
-    """Raises ValueError and TypeError for what is no list."""
+def _lines(text: bytes) -> Iterator[bytes]:
+    """Raises TypeError for what is no list."""
     if not (text.startswith(b"[") and text.endswith(b"]")):
         raise TypeError("it is no list")
-    for line in text[1:-1].split(BETWEEN):
-        yield from orjson.loads(b"[%b]" % line)
+    yield from text[1:-1].split(BETWEEN)

@@ -14,7 +14,7 @@ from catalog.data.events import write_events
 from catalog.data.tombstones import digest_of, tombstones_beside, write_tombstones
 from catalog.priors.words import fault_of
 from gemserve.command import main
-from server.api.schemas.items import SynonymParameters
+from server.api.schemas.curation.synonyms import SynonymParameters
 
 START = 1_760_000_000_000
 

@@ -19,6 +19,7 @@ class FleetMemberBody(BaseModel):
     address: str
     here: bool = Field(description="whether it is the server that was asked")
     live: bool = Field(description="false where nothing was heard of it for three seconds")
+    lease_ms: int = Field(description="what was left of its lease, which it renews all the time; 0 where that is over")
     epoch: int = Field(description="the last one that it serves")
     versions: list[str] = Field(description="the models that it has loaded")
     problem: str | None = Field(description="why it does not serve all that it should; null while it does")
@@ -52,6 +53,7 @@ def fleet_body(fleet: Fleet, look: Look) -> dict[str, object]:
                 "address": one.member.address,
                 "here": name == fleet.member.name,
                 "live": one.live,
+                "lease_ms": max(0, one.left_ms),
                 "epoch": one.member.epoch,
                 "versions": one.member.versions,
                 "problem": one.member.problem,

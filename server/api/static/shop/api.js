@@ -6,7 +6,7 @@ const KEY = "gemserve.key";
 export class ApiProblem extends Error {
   /**
    * @param {number} status
-   * @param {{code?: string, title?: string, detail?: string, position?: number, length?: number, checks?: Record<string, string>}} body
+   * @param {{code?: string, title?: string, detail?: string, position?: number, length?: number, checks?: Record<string, string>, errors?: {field: string, code: string, message: string}[]}} body
    */
   constructor(status, body) {
     super(body.detail ?? body.title ?? `the server answered ${status}`);
@@ -16,6 +16,7 @@ export class ApiProblem extends Error {
     this.position = body.position;
     this.length = body.length;
     this.checks = body.checks;
+    this.errors = body.errors ?? []; // what is wrong with which parameter
   }
 }
 

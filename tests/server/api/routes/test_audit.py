@@ -68,6 +68,8 @@ CHANGES = [
     ("POST", "/items/import", [{"id": "item-8", "title": "Eight"}, {"id": "item-9", "price": 3}], "/items/import", {}),
     ("PATCH", "/schema", {"columns": [{"name": "fragile", "type": "bool"}]}, "/schema", {}),
     ("PUT", "/synonyms/seats", {"synonyms": ["sofa", "couch"]}, "/synonyms/{set_id}", {"set_id": "seats"}),
+    ("POST", "/synonyms/import", [{"id": "seats", "synonyms": ["sofa", "couch"]}], "/synonyms/import", {}),
+    ("POST", "/overrides/import", [HIDE | {"id": "sale"}], "/overrides/import", {}),
     ("DELETE", "/synonyms/seats", None, "/synonyms/{set_id}", {"set_id": "seats"}),
     ("PUT", "/overrides/sale", HIDE, "/overrides/{override_id}", {"override_id": "sale"}),
     ("DELETE", "/overrides/sale", None, "/overrides/{override_id}", {"override_id": "sale"}),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from server.serving.sync.override_sync import OverrideSync
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 
@@ -63,6 +64,25 @@ async def test_lists_are_paged(shop: Shop) -> None:
     last = (await shop.get("/overrides", limit=3, cursor="rule 1")).json()
     assert [one["id"] for one in last["overrides"]] == ["rule 2", "rule 3", "rule 4"]
     assert last["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("letters", "names"),
+    [
+        ("RULE", ["rule 1", "rule 2"]),
+        ("warm te", ["rule 1"]),
+        ("sale", ["rule 2"]),
+        ("item-8", ["rule 2"]),
+        ("price<", ["rule 2"]),
+        ("x", []),
+    ],
+)
+async def test_a_list_is_searched(shop: Shop, letters: str, names: list[str]) -> None:
+    await put(shop, "rule 1", rule={"query": "Warm tents"}, excludes=["item-9"])
+    await put(shop, "rule 2", rule={"tags": ["sale"], "filter_by": "price<9"}, excludes=["item-8"])
+    found = (await shop.get("/overrides", q=letters, limit=1)).json()
+    assert [one["id"] for one in found["overrides"]] == names[:1]
+    assert (found["total"], found["next_cursor"]) == (len(names), names[0] if len(names) > 1 else None)
 
 
 PIN = {"id": "item-9", "position": 1}
@@ -132,7 +152,7 @@ async def test_an_unknown_column_is_named_with_its_place(shop: Shop) -> None:
 
 
 async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.serving.sync.override_sync.MAX_OVERRIDES", 2)
+    monkeypatch.setattr(OverrideSync, "limits", ((2, "over 2 overrides"), (4_000, "over 4,000 characters")))
     await put(shop, "one", **HIDE)
     await put(shop, "two", **HIDE)
     refused = await shop.client.put("/overrides/three", json=HIDE)
@@ -141,7 +161,7 @@ async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: p
     await put(shop, "two", **HIDE, priority=3)
     await shop.client.delete("/overrides/one")
     await put(shop, "three", **HIDE)
-    monkeypatch.setattr("server.serving.sync.override_sync.MAX_CHARACTERS", 600)
+    monkeypatch.setattr(OverrideSync, "limits", ((2, "over 2 overrides"), (600, "over 600 characters")))
     refused = await shop.client.put("/overrides/two", json=HIDE | {"excludes": ["x" * 200, "y" * 200]})
-    assert "over 600 characters of overrides" in refused.text
+    assert "over 600 characters" in refused.text
     await shop.client.delete("/overrides/three")

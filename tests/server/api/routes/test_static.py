@@ -99,7 +99,9 @@ def test_everything_that_is_named_exists_and_is_used() -> None:
     named = set()
     for path, text in files.items():
         named |= {Path(name) for name in re.findall(r'"static/([\w./-]+)', text)}
-        named |= {Path(normpath(path.parent / name)) for name in re.findall(r'"(\.\.?/[\w.-]+\.\w+)', text)}
+        named |= {
+            Path(normpath(path.parent / name)) for name in re.findall(r'"((?:\.\.?/)+(?:[\w-]+/)*[\w.-]+\.\w+)', text)
+        }
     assert named == set(files) - {Path("index.html"), Path("admin/index.html")}
 
 

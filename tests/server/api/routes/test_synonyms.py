@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from server.serving.sync.synonym_sync import SynonymSync
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine
@@ -77,6 +78,8 @@ async def test_lists_are_paged(shop: Shop) -> None:
     last = (await shop.get("/synonyms", limit=3, cursor="set 1")).json()
     assert [one["id"] for one in last["synonyms"]] == ["set 2", "set 3", "set 4"]
     assert last["next_cursor"] is None
+    found = (await shop.get("/synonyms", q="A3X", limit=1)).json()
+    assert ([one["id"] for one in found["synonyms"]], found["total"], found["next_cursor"]) == (["set 3"], 1, None)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ async def test_cycles_and_words_that_no_item_has_do_no_harm(shop: Shop) -> None:
 
 
 async def test_too_many_are_refused_and_fewer_are_not(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.serving.sync.synonym_sync.MAX_PHRASES", 4)
+    monkeypatch.setattr(SynonymSync, "limits", ((4, "over 4 words"),))
     await put(shop, "one", "a", "b")
     await put(shop, "two", "c", "d")
     refused = await shop.client.put("/synonyms/three", json={"synonyms": ["e", "f"]})

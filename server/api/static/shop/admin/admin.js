@@ -7,10 +7,13 @@ import { startOffline } from "../notice.js";
 import { startTheme } from "../theme.js";
 import { showAnalytics } from "./analytics.js";
 import { showAudit } from "./audit.js";
+import { showFleet } from "./fleet.js";
 import { showHealth } from "./health.js";
 import { showImport } from "./import.js";
 import { showLookup } from "./lookup.js";
 import { showModels } from "./models.js";
+import { showOverrides } from "./curation/overrides.js";
+import { showSynonyms } from "./curation/synonyms.js";
 import { fill } from "./section.js";
 import { showTraffic } from "./traffic.js";
 
@@ -20,7 +23,10 @@ const SECTIONS = [
   ["health", showHealth],
   ["models", showModels],
   ["traffic", showTraffic],
+  ["fleet", showFleet],
   ["analytics", showAnalytics],
+  ["synonyms", showSynonyms],
+  ["overrides", showOverrides],
   ["lookup", showLookup],
   ["import", showImport],
   ["audit", showAudit],

@@ -1,32 +1,43 @@
 """Overrides: what a shop does to the answers of certain queries."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from catalog.data.items import Items
 from catalog.errors import FilterError
 from catalog.filters import parse
-from server.api.dependencies import DeploymentsDep, OverrideSyncDep, RequestIdDep, require
-from server.api.schemas.overrides import (
+from server.api.bulk.body import body_of_lines, chunks_of
+from server.api.bulk.entries import MAX_ENTRY_LINES, EntryImporter
+from server.api.bulk.response import EarlyResponse
+from server.api.dependencies import BatchRunnerDep, DeploymentsDep, OverrideSyncDep, RequestIdDep, require
+from server.api.schemas.bulk import ImportLineBody
+from server.api.schemas.curation.listing import ListParameters, page_of
+from server.api.schemas.curation.overrides import (
     OverrideBody,
     OverrideDeletedBody,
     OverrideParameters,
     OverridesBody,
-    OverridesListParameters,
     OverrideWrittenBody,
     shown_override,
+    texts_of_override,
 )
-from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import json_response, page_of_names, problems
+from server.api.schemas.json_text import OVERRIDES
+from server.api.schemas.requests import body_of, conform, no_parameters, query_of, read_model, read_query
+from server.api.schemas.responses import json_response, problems
 from server.api.schemas.types import Identifier
 from server.core import errors
 from server.core.errors import Problem
 from server.retrieval.live_catalog import Searcher
-from server.serving.sync.override_sync import TooManyOverrides
+from server.serving.sync.shared_sync import TooMany
 from server.storage.overrides import Override
 
 __all__ = ["router"]
+
+LINE: dict[str, Any] = {"type": "object", "description": "an override as `PUT /overrides/{id}` takes it, with its `id`"}
 
 router = APIRouter(tags=["items"])
 looks = APIRouter(tags=["items"], dependencies=[require("admin")], responses=problems(403, 414, 422, 500))
@@ -37,13 +48,12 @@ changes = APIRouter(
 )
 
 
-@looks.get("/overrides", response_model=OverridesBody, openapi_extra=query_of(OverridesListParameters))
+@looks.get("/overrides", response_model=OverridesBody, openapi_extra=query_of(ListParameters))
 async def list_overrides(request: Request, override_sync: OverrideSyncDep) -> Response:
     """The overrides by their ids, in force or not."""
-    wanted, overrides = read_query(request, OverridesListParameters), override_sync.entries
-    shown, next_cursor = page_of_names(overrides, wanted.limit, wanted.cursor)
-    listed = [shown_override(overrides[name]) for name in shown]
-    return json_response({"overrides": listed, "total": len(overrides), "next_cursor": next_cursor})
+    wanted = read_query(request, ListParameters)
+    shown, total, cursor = await asyncio.to_thread(page_of, override_sync.entries, wanted, texts_of_override)
+    return json_response({"overrides": [*map(shown_override, shown)], "total": total, "next_cursor": cursor})
 
 
 @looks.get(
@@ -82,11 +92,40 @@ async def put_override(
     _check_filters(new, searcher.items)
     try:
         created = await override_sync.put(new)
-    except TooManyOverrides as error:
-        message = f"there would be {error}: delete some first"
-        raise errors.invalid_parameter("rule", "too_many_overrides", message) from error
+    except TooMany as error:
+        raise _too_many(error) from error
     missing = _missing(new, searcher)
     return json_response({"request_id": request_id, **shown_override(new), "created": created, "missing": missing})
+
+
+@changes.post(
+    "/overrides/import",
+    status_code=200,
+    response_class=EarlyResponse,
+    responses={200: {"model": ImportLineBody}, **problems(400, 413, 415)},
+    openapi_extra={"requestBody": body_of_lines(LINE, MAX_ENTRY_LINES)},
+)
+async def import_overrides(
+    request: Request,
+    override_sync: OverrideSyncDep,
+    deployments: DeploymentsDep,
+    runner: BatchRunnerDep,
+    request_id: RequestIdDep,
+) -> Response:
+    """Writes up to 10,000 overrides, a thousand lines at a time, and answers every line in order.
+
+    A line that cannot be taken has its problem, and the others count. What was answered is kept, whatever comes later.
+    """
+    most = runner.max_line_bytes
+    nothing = errors.invalid_parameter(
+        "body", "missing", f"no override came: send 1 to {MAX_ENTRY_LINES:,}, one a line"
+    )
+    chunks, arrived = await chunks_of(request, OVERRIDES, MAX_ENTRY_LINES, most, nothing)
+    read = partial(_read, items=deployments.router.current.catalog.searcher.items)
+    importer = EntryImporter(
+        *("overrides", read, override_sync.put_all, _too_many), request_id=request_id, max_line_bytes=most
+    )
+    return EarlyResponse(request, importer.answers(chunks), arrived)
 
 
 @changes.delete("/overrides/{override_id:id}", response_model=OverrideDeletedBody, responses=problems(404))
@@ -97,6 +136,17 @@ async def delete_override(
     if not await override_sync.delete(override_id):
         raise _not_found(override_id)
     return json_response({"request_id": request_id, "id": override_id})
+
+
+def _read(override_id: str, fields: Mapping[str, Any], *, items: Items) -> Override:
+    """Raises Problem."""
+    new = conform(fields, OverrideParameters).override(override_id)
+    _check_filters(new, items)
+    return new
+
+
+def _too_many(error: TooMany) -> Problem:
+    return errors.invalid_parameter("rule", "too_many_overrides", f"there would be {error}: delete some first")
 
 
 def _check_filters(one: Override, items: Items) -> None:

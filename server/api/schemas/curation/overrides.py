@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,9 +27,9 @@ __all__ = [
     "OverrideParameters",
     "OverrideWrittenBody",
     "OverridesBody",
-    "OverridesListParameters",
     "Tag",
     "shown_override",
+    "texts_of_override",
 ]
 
 MAX_TAGS = 20
@@ -215,13 +216,6 @@ class OverrideParameters(RequestModel):
         )
 
 
-class OverridesListParameters(RequestModel):
-    in_url: ClassVar[bool] = True
-
-    limit: Annotated[WholeNumber, Field(ge=1, le=1_000, description="how many overrides, by their ids")] = 50
-    cursor: Annotated[Identifier | None, Field(description="`next_cursor` of the page before")] = None
-
-
 class RuleBody(BaseModel):
     query: str | None
     match: Match
@@ -287,6 +281,17 @@ def shown_override(one: Override) -> dict[str, Any]:
         "starts_at": _iso(one.starts_at),
         "ends_at": _iso(one.ends_at),
     }
+
+
+def texts_of_override(one: Override) -> Iterator[str]:
+    """In which a search of the list looks: its id and rule, and the items that it names."""
+    yield one.id
+    for text in (one.rule.query, one.rule.filter_by):
+        if text is not None:
+            yield text
+    yield from one.rule.tags
+    yield from (pin.id for pin in one.includes)
+    yield from one.excludes
 
 
 def _iso(seconds: float | None) -> str | None:

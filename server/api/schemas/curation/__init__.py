@@ -1,0 +1,1 @@
+"""Synonyms and overrides, as they are written, listed, imported and shown."""
