@@ -264,14 +264,16 @@ def _is_quick(guided_by: GuidedBy, texts: Sequence[Mapping[str, Any]], items: in
     return items <= MAX_TOLD_AT_ONCE and guided_by.priors.unknown_characters(texts) <= MAX_READ_AT_ONCE
 
 
-def guided(request: RankRequest, prior: Prior, enough: int | None) -> RankRequest:
+def guided(request: RankRequest, prior: Prior, enough: int | None, before: int) -> RankRequest:
     """The request with what guides it, in as few beams as that needs.
 
     enough: how many beams find ten items as a very wide search does; None keeps the width. More items need more.
+    before: items on the pages before. What few beams overlook among the best of what is left adds up over pages, so
+        these are counted too.
     """
     width = request.width
     if enough is not None and request.allow is None:  # with a list of candidates, every one of them is ranked
-        width = min(width, max(request.k, enough, -(-enough * request.k // MEASURED_K)))
+        width = min(width, max(request.k, enough, -(-enough * (before + request.k) // MEASURED_K)))
     return replace(request, prior=prior, width=width)
 
 

@@ -198,7 +198,7 @@ class Service:
                 request = plan.request(filter_id, self._beam_width or BEAM_WIDTH, self._max_width)
             if (guided_by := await asked) is not None:
                 enough = deployment.manifest.guided_width if self._beam_width is None else None
-                request = guided(request, guided_by.prior, enough)
+                request = guided(request, guided_by.prior, enough, len(page.shown))
             ranking, counts = await listing.rank(request, boosts.over(partial(deployment.rank, task=query.task)))
         without_history = None
         if query.explain and (stranger := plan.request_without_history(ranking)) is not None:

@@ -38,8 +38,8 @@ def judge(response: httpx.Response) -> Any:
 
 
 def judge_at(place: tuple[str, str], response: httpx.Response) -> None:
-    """The same, where the answer to a batch is a line for each query."""
-    if place[1] == "/batch" and response.status_code == 200:
+    """The same, where the answer to a batch or an import is a line for each of its own."""
+    if place[1] in {"/batch", "/items/import"} and response.status_code == 200:
         assert all(json.loads(line).keys() >= {"index"} for line in response.text.splitlines())
     else:
         judge(response)
@@ -55,6 +55,7 @@ filters = st.builds(
     st.sampled_from(["=", "!=", "contains", "<", "in (", "not in ("]),
     queries,
 )
+names = st.sampled_from(["brand", "price", "categories", "title", "item_id", "available", "_relevance", "nothing", "*"])
 optional = {
     "user": ids,
     "session": ids,
@@ -62,6 +63,18 @@ optional = {
     "k": st.integers(-1, 300),
     "fields": queries,
     "cursor": queries,
+    "facets": names | queries,
+    "max_facet_values": st.integers(-1, 120),
+    "disjunctive_facets": st.sampled_from([True, False, "", "perhaps"]),
+    "sort_by": st.builds("{}:{}".format, names, st.sampled_from(["asc", "desc", "", "up"])) | queries,
+    "group_by": names | queries,
+    "group_limit": st.integers(-1, 12),
+    "max_per": st.builds("{}:{}".format, names, st.integers(-1, 300)) | queries,
+    "diversity": st.floats(-0.5, 1.5) | queries,
+    "pinned_hits": st.builds("{}:{}".format, st.sampled_from(NAMES) | ids, st.integers(-1, 1_100)) | queries,
+    "hidden_hits": ids,
+    "override_tags": queries,
+    "exclude_seen": st.sampled_from(["true", "purchase,view", "impression", "*"]) | queries,
 }
 parameters = st.fixed_dictionaries({"q": queries}, optional=optional)
 
@@ -72,6 +85,13 @@ def test_questions_in_a_url(client: httpx.Client, asked: dict[str, Any]) -> None
     answer = judge(client.get("/search", params=asked))
     for item in answer.get("items", []):
         assert item["id"] in NAMES
+
+
+@FEW
+@given(path=st.sampled_from(["/items", "/popular", "/recommend", "/suggest", "/analytics/queries"]), asked=parameters)
+def test_other_questions_in_a_url(client: httpx.Client, path: str, asked: dict[str, Any]) -> None:
+    """Which know some of these names: each is named that they do not."""
+    judge(client.get(path, params={name: value for name, value in asked.items() if name != "q" or path == "/suggest"}))
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | queries
@@ -92,13 +112,25 @@ KEYS = [
     "timestamp",
     "query",
     "event_id",
+    *optional,
+    "rule",
+    "includes",
+    "excludes",
+    "boost",
+    "filter_by",
+    "starts_at",
+    "priority",
+    "synonyms",
+    "root",
+    "columns",
+    "items",
 ]
-bodies = st.dictionaries(
-    st.sampled_from([*KEYS, "session", "id", "title", "price", "categories", "kind"]), values, max_size=6
-)
+bodies = st.dictionaries(st.sampled_from([*KEYS, "id", "title", "price", "categories", "kind"]), values, max_size=6)
 PLACES = [
     ("POST", "/search"), ("POST", "/recommend"), ("POST", "/events"), ("PUT", "/items/item-9"), ("POST", "/items"),
     ("PATCH", "/items/item-9"), ("POST", "/users/a/merge"), ("POST", "/batch"), ("PUT", "/admin/traffic"),
+    ("PUT", "/overrides/a"), ("PUT", "/synonyms/a"), ("PATCH", "/schema"), ("POST", "/items/import"),
+    ("POST", "/similar"),
 ]  # fmt: skip
 
 

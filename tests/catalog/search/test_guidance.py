@@ -86,6 +86,20 @@ def test_a_search_as_wide_as_the_catalog_equals_brute_force(compiled, batch, coa
         assert ranked.scores.tolist() == [offset - priority for priority, _ in expected]
 
 
+@EITHER_WAY
+@given(guided_batches(), st.booleans())
+def test_as_many_beams_as_there_are_beginnings_overlook_nothing(compiled, batch, coarse):
+    """Of identifiers without their last codes; so pages of such searches are the order of all."""
+    index, rows, static_N, priors = batch
+    width = len({index.path(leaf)[:-1] for leaf in range(len(index))})
+    models = models_of(index, [row[-1] for row in rows], coarse)
+    widths, restriction = [width] * len(rows), restriction_of(index, rows)
+    found, guidance = guided(index, widths, restriction, models, priors, static_N, compiled=compiled)
+    for row, model, prior, ranked, offset in zip(rows, models, priors, found, guidance.offset_R, strict=True):
+        expected = by_brute_force(index, wanted_by(index, row), model, prior, static_N, offset)[:width]
+        assert ranked.leaves.tolist() == [leaf for _, leaf in expected]
+
+
 @given(guided_batches(), st.booleans())
 def test_both_ways_keep_the_same_beams(batch, coarse):
     index, rows, static_N, priors = batch

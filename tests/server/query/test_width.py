@@ -67,3 +67,15 @@ async def test_a_request_has_as_many_beams_as_it_needs(
         response = await shop.client.post("/search", json={"q": "title 7", **asked})
         assert response.status_code == 200, response.text
         assert [request.width for request in engine.requests] == [width]
+
+
+async def test_later_pages_have_the_beams_of_one_that_shows_all_before_too(
+    serve: Serve, engine: RecordingEngine
+) -> None:
+    async with serve(10, None) as shop:
+        engine.requests.clear()
+        cursor: dict[str, object] = {}
+        for _ in range(4):
+            answer = (await shop.client.post("/search", json={"q": "title 7", "k": 7, **cursor})).json()
+            cursor = {"cursor": answer["next_cursor"]}
+        assert [request.width for request in engine.requests] == [10, 14, 21, 28]
