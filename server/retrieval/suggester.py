@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import nsmallest
 from threading import Lock
 from typing import TypeAlias
 
@@ -74,6 +75,7 @@ class Suggester:
     def __init__(self, bundle: Bundle) -> None:
         self.completions = Completions(bundle.typed_queries)
         self._beginnings: dict[str, tuple[ColumnCodes, list[Beginning]]] = {}
+        self._counts: dict[str, tuple[ColumnCodes, NDArray[np.bool_], NDArray[np.int64]]] = {}
         self._making = Lock()
 
     def count(self, events: Iterable[LoggedEvent], erased: Iterable[str], now: int) -> None:
@@ -92,24 +94,38 @@ class Suggester:
         """Make ready what the first request would wait for."""
         await asyncio.to_thread(lambda: [self._beginnings_of(name, facets) for name in COLUMNS if facets.has(name)])
 
-    def values(self, typed: str, most: int, facets: FacetIndex, shown_N: NDArray[np.bool_]) -> list[SuggestedValue]:
+    def values(
+        self, typed: str, most: int, facets: FacetIndex, shown_N: NDArray[np.bool_], *, again: bool = False
+    ) -> list[SuggestedValue]:
         """The values with most items of those that begin with what was typed, and behind them of those with a word that
-        does; where nothing was typed, of all. For threads."""
-        found: list[tuple[bool, int, SuggestedValue]] = []
+        does; where nothing was typed, of all. For threads.
+
+        again: whether others ask with the very same `shown_N`, so that what it counts is worth remembering.
+        """
         beginning = key_of(typed)
+        begun: list[tuple[bool, int, str, int, int]] = []
         for name in COLUMNS:
-            if not facets.has(name):
-                continue
-            codes, beginnings = self._beginnings_of(name, facets)
-            count_V = codes.counts(shown_N)
-            for number, start in _begun(beginnings, beginning):
-                if (count := int(count_V[number])) > 0:
-                    value = value_name(codes.values[number].as_py())
-                    end = start if not beginning else _end_of(value, start, beginning)
-                    expression = f"{write_name(name)} = {write_value(value)}"
-                    found.append((start > 0, -count, SuggestedValue(name, value, expression, count, start, end)))
+            if facets.has(name):
+                codes, beginnings = self._beginnings_of(name, facets)
+                count_V = (self._counts_of(name, codes, shown_N) if again else codes.counts(shown_N)).tolist()
+                numbers = _begun(beginnings, beginning)
+                begun += [(at > 0, -count_V[number], name, number, at) for number, at in numbers if count_V[number] > 0]
+        last = nsmallest(most, begun)[-1][:2] if begun else (False, 0)
+        found = []
+        for later, count, name, number, start in begun:
+            if (later, count) <= last:  # of all others no names are needed
+                value = value_name(facets.codes(name).values[number].as_py())
+                end = start if not beginning else _end_of(value, start, beginning)
+                expression = f"{write_name(name)} = {write_value(value)}"
+                found.append((later, count, SuggestedValue(name, value, expression, -count, start, end)))
         found.sort(key=lambda one: (one[0], one[1], one[2].value, one[2].column))
         return [value for _, _, value in found[:most]]
+
+    def _counts_of(self, name: str, codes: ColumnCodes, shown_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+        kept = self._counts.get(name)
+        if kept is None or kept[0] is not codes or kept[1] is not shown_N:
+            kept = self._counts[name] = (codes, shown_N, codes.counts(shown_N))
+        return kept[2]
 
     def _beginnings_of(self, name: str, facets: FacetIndex) -> tuple[ColumnCodes, list[Beginning]]:
         codes = facets.codes(name)
@@ -173,18 +189,20 @@ def _begun(beginnings: Sequence[Beginning], beginning: str) -> list[tuple[int, i
 
 def _typed_from(title: str, beginning: str) -> int | None:
     """Where the first word of a title is from which on it begins with what was typed; None where there is none."""
-    key = _key_of_title(title)
-    if beginning not in key:
+    if beginning not in _key_of_title(title):
         return None
-    starts = (word.start for word in words_in(title))
-    if key.startswith(beginning):
-        return next(starts)
-    return next((start for start in starts if key_of(title[start:]).startswith(beginning)), None)
+    return next((start for start, key in _words_of_title(title) if key.startswith(beginning)), None)
 
 
 @lru_cache(maxsize=20_000)  # some 5 MB: the popular ones come again and again
 def _key_of_title(title: str) -> str:
     return key_of(title)
+
+
+@lru_cache(maxsize=5_000)
+def _words_of_title(title: str) -> Sequence[tuple[int, str]]:
+    """Where each word of a title begins, and the key of the title from there on."""
+    return [(word.start, key_of(title[word.start :])) for word in words_in(title)]
 
 
 def _end_of(text: str, start: int, beginning: str) -> int:

@@ -123,27 +123,18 @@ def compare_words(
 
 
 @compiled_without_lock
-def matching_words(slot_N: Array, bounds_SB: Array, word_W: Array, number_Q: Array, place_Q: Array, words: int) -> Any:
+def matching_words(slot_N: Array, bounds_SB: Array, word_W: Array, bits_V: Array, every: Any) -> Any:
     """Of every item 2 where it has a reading of each word of a query in some field, 1 where it has some, uint8 [N].
 
-    words: P, at most 64. The others: as in `compare_words`.
+    bits_V: of each word that items have, a bit for every word of the query that it is a reading of, unsigned.
+    every: all of these bits, of the same type. The others: as in `compare_words`.
     """
-    bloom, every = np.uint64(0), np.uint64(0)
-    for number in number_Q:
-        bloom |= np.uint64(1) << np.uint64(number & BLOOM)
-    for place in range(words):
-        every |= np.uint64(1) << np.uint64(place)
     match_N = np.zeros(len(slot_N), np.uint8)
     for item in range(len(slot_N)):
-        slot, has = slot_N[item], np.uint64(0)
+        slot, has = slot_N[item], every ^ every
         for entry in range(bounds_SB[slot, 0], bounds_SB[slot, -1]):
-            word = word_W[entry]
-            if (bloom >> np.uint64(word & BLOOM)) & np.uint64(1):
-                reading = np.searchsorted(number_Q, word)
-                while reading < len(number_Q) and number_Q[reading] == word:
-                    has |= np.uint64(1) << np.uint64(place_Q[reading])
-                    reading += 1
-        if has != np.uint64(0):
+            has |= bits_V[word_W[entry]]  # without a branch, which would be foretold wrongly for every common word
+        if has != 0:
             match_N[item] = 2 if has == every else 1
     return match_N
 

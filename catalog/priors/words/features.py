@@ -154,10 +154,8 @@ class WordFeatures:
         prefix, kept: as in `Readings.of`.
         """
         found = self.find(query, 0, prefix=prefix, kept=kept)
-        asked = self._words.read(found.words)
         match_N = self._matching_words(
-            *(self._words.slot_N, self._words.bounds_SB, self._words.word_W),
-            *(asked.number_Q, asked.place_Q, len(found.words)),
+            *(self._words.slot_N, self._words.bounds_SB, self._words.word_W), *self._words.bits(found.words)
         )
         match_N[[*found.titled, *found.named, *found.begun]] = 2
         return match_N  # type: ignore[no-any-return]

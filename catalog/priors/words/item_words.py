@@ -142,6 +142,16 @@ class ItemWords:
             digit_P=np.array([any(map(str.isdigit, chain.from_iterable(readings))) for readings in words], np.bool_),
         )
 
+    def bits(self, words: Sequence[Mapping[str, float]]) -> tuple[NDArray[np.unsignedinteger], np.unsignedinteger]:
+        """Of each word that items have, a bit for every word of a query that it is a reading of, [V], and all bits.
+
+        words: at most 64, as in `read`. Of up to eight they are bytes, which stay in the processor's cache.
+        """
+        asked, kind = self.read(words), np.uint8 if len(words) <= 8 else np.uint64
+        bits_V: NDArray[np.unsignedinteger] = np.zeros(len(self.items_of_word), kind)
+        np.bitwise_or.at(bits_V, asked.number_Q, kind(1) << asked.place_Q.astype(kind))
+        return bits_V, kind((1 << len(words)) - 1)
+
     def _write(self, item_K: NDArray[np.int64], fields: Mapping[str, Sequence[str]]) -> None:
         """Append states of these items, which have none."""
         numbered = [

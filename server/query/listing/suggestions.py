@@ -62,7 +62,11 @@ class Suggestor:
             suggester, items = catalog.suggester, searcher.items
             asked = "queries" in kinds and within is None
             queries = suggester.queries(typed, k, self._screen.allows) if asked else []
-            values = suggester.values(typed, k, searcher.facets, shown_N) if "categories" in kinds else []
+            values = (
+                suggester.values(typed, k, searcher.facets, shown_N, again=expression is None and within is None)
+                if "categories" in kinds
+                else []
+            )
             found: list[SuggestedItem] = []
             if "items" in kinds:
                 if wanted_N is not None:

@@ -39,3 +39,15 @@ def test_what_an_item_covers_are_the_surest_readings_of_each_word(documents, ask
     )
     expected = found_CP @ rarity_P / max(rarity_P.sum(), 1e-9)
     np.testing.assert_allclose(value_CF[:, WORD_FEATURES.index("covered")], expected, atol=1e-9)
+
+
+@given(texts, st.lists(readings, max_size=12), st.lists(st.integers(0, 5), max_size=3))
+def test_items_match_that_have_a_reading_of_each_word(documents, asked, changed):
+    """Also after some were changed; more than eight words are more bits than a byte has."""
+    words = ItemWords({"title": documents, "text": documents}, SPLIT)
+    for item in (item for item in changed if item < len(documents)):
+        documents = [*documents[:item], "lamp zip", *documents[item + 1 :]]
+        words = words.with_items(np.array([item]), {"text": ["lamp zip"]}, [])
+    match_N = kernels.matching_words(*(words.slot_N, words.bounds_SB, words.word_W), *words.bits(asked))
+    has = [[not own.keys().isdisjoint(words_of(SPLIT, document)) for own in asked] for document in documents]
+    assert match_N.tolist() == [2 if asked and all(row) else int(any(row)) for row in has]
