@@ -16,7 +16,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("docs", ".ci"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
-    for name in ("catalog", "trainer", "server", "loadtest", "clients"):
+    for name in ("catalog", "trainer", "server", "loadtest", "clients", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
