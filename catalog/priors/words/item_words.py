@@ -149,7 +149,7 @@ class ItemWords:
         """
         asked, kind = self.read(words), np.uint8 if len(words) <= 8 else np.uint64
         bits_V: NDArray[np.unsignedinteger] = np.zeros(len(self.items_of_word), kind)
-        np.bitwise_or.at(bits_V, asked.number_Q, kind(1) << asked.place_Q.astype(kind))
+        np.bitwise_or.at(bits_V, asked.number_Q, np.left_shift(1, asked.place_Q, dtype=kind, casting="unsafe"))
         return bits_V, kind((1 << len(words)) - 1)
 
     def _write(self, item_K: NDArray[np.int64], fields: Mapping[str, Sequence[str]]) -> None:
