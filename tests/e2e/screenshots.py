@@ -66,6 +66,7 @@ def take(page: Page, folder: Path) -> None:
     refine(page)
     save(page, folder / "page-refined.png")
     page.click("#clear-filters")
+    Select(page.one("#sort")).select_by_visible_text("Relevance")
     page.search(QUERY)
     page.resize(*PHONE, scale=2)
     page.script("scrollTo(0, 0)")
@@ -139,6 +140,7 @@ def refine(page: Page) -> None:
     Select(page.one("#sort")).select_by_value("price:asc")
     page.wait(lambda: page.all(".active-chip") and page.is_settled("#results"))
     page.script("document.querySelector(arguments[0]).open = true", BRANDS)
+    page.script("document.activeElement.blur()")
 
 
 def settle(page: Page, section: str) -> None:

@@ -29,7 +29,7 @@ export async function showOverrides(api) {
     one: "override",
     hint: "Name, word of a rule, tag or item",
     heads: ["Name", "For", "Does", "When", "Priority"],
-    cells: (entry) => [entry.id, ruleInWords(entry.rule), doneInWords(entry), whenInWords(entry), entry.priority],
+    cells: (entry) => [entry.id, ruleInWords(entry.rule), doneInWords(entry), element("span", { class: "moment" }, whenInWords(entry)), entry.priority],
     edit: (entry) => {
       form.fill(entry);
       open(entry === null ? "New override" : `Override ${entry.id}`);
