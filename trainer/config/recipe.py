@@ -120,6 +120,8 @@ class EventsRecipe(Section):
 
     weights: dict[Literal["view", "click", "cart", "purchase", "rating"], EventWeight] = {}  # of others 1
     positive_rating: float | None = Field(None, allow_inf_nan=False)  # ratings of a lower value count nothing
+    on_disk: bool | None = None  # prepare histories on disk, not in memory; null: beyond ten million events
+    memory_gb: float = Field(1.0, ge=0.1)  # of DuckDB while it prepares them
 
     @property
     def event_weights(self) -> EventWeights:

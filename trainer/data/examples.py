@@ -19,6 +19,7 @@ from catalog.data.items import Items
 from catalog.text.prompts import PromptFormat, Task
 from trainer.config.recipe import UserSampling
 from trainer.data.histories import NO_QUERY, Histories, length_before_run
+from trainer.data.prepared import draws_of
 from trainer.data.synthetic_queries import synthetic_query
 
 
@@ -54,14 +55,7 @@ class EventSampler:
     """
 
     def __init__(self, histories: Histories, task: Task, by: UserSampling) -> None:
-        self._events = histories.events_of(task)
-        self._cumulative_E: np.ndarray | None = None
-        weight_E = np.ones(len(self._events)) if histories.weights_E is None else histories.weights_E[self._events]
-        if (by != "events" or histories.weights_E is not None) and len(self._events):
-            user_E = histories.user_E[self._events]
-            count_E = np.bincount(user_E, weight_E)[user_E]
-            share_E = {"events": np.ones(len(user_E)), "root": count_E**-0.5, "uniform": 1 / count_E}[by]
-            self._cumulative_E = np.cumsum(weight_E * share_E)
+        self._events, self._cumulative_E = draws_of(histories, task, by)
 
     def __len__(self) -> int:
         return len(self._events)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,15 @@ import torch
 
 from catalog.bundle.bundle import Bundle
 from catalog.bundle.manifest import MANIFEST, events_names
-from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items, read_items
-from catalog.data.tombstones import ERASED, read_kept_events, tombstone_files
+from catalog.data.tombstones import tombstone_files
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.corpus import read_corpus
-from trainer.data.histories import Histories
 from trainer.data.questions import Split
-from trainer.data.splits import SPLITS
 from trainer.distributed.group import CPU
 from trainer.model.backbone import (
     Backbone,
@@ -41,6 +39,8 @@ from trainer.model.backbone import (
 )
 from trainer.model.semantic_ids import identify
 from trainer.model.warm_start import keep_identifiers, start_backbone
+from trainer.runtime.prepared_split import PreparedSplit, prepares_on_disk
+from trainer.runtime.read_split import ReadSplit
 from trainer.runtime.workspace import Workspace
 
 __all__ = ["InputFiles", "TrainingData", "general_text", "prepare_backbone", "prepare_data"]
@@ -111,34 +111,38 @@ def prepare_data(
     Raises TrainerError for files that do not fit together or that change while they are read, and CatalogError for
     damaged ones.
     """
-    events, report = read_kept_events(files.events, files.tombstones)
-    workspace.check_inputs()
-    split_of, weights = SPLITS[recipe.evaluation.split], recipe.events.event_weights
 
-    def fill(draft: Path) -> None:
+    @cache
+    def file_items() -> Items:
         notes: list[str] = []
         items = Items(read_items(files.items, notes))
         workspace.check_inputs()
         for note in notes:
             print_line(f"{files.items}: {note}")
+        return items
+
+    on_disk = prepares_on_disk(files.events, recipe)
+    events = (PreparedSplit if on_disk else ReadSplit)(files.events, files.tombstones, file_items, recipe, workspace)
+
+    def fill(draft: Path) -> None:
         if start is not None:
-            keep_identifiers(start, items, draft)
+            keep_identifiers(start, file_items(), draft)
             return
-        train_histories = split_of(Histories.from_events(events, items, weights=weights)).train
+        items, train = file_items(), events.of_file().train
         vectors = _backbone_vectors(recipe, device) if recipe.identifiers.text == "backbone" else None
-        identify(items, train_histories, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
+        identify(items, train, recipe.identifiers, seed=recipe.seed, backbone_vectors=vectors).save(draft)
 
     workspace.stage(workspace.catalog, fill)
     items = Items(read_items(workspace.catalog / "items.parquet"))
-    known = drop_unknown_items(events, items.table["item_id"], report, fault=False)
-    print_line(str(report))
+    split = events.of_catalog(items)
+    print_line(events.report)
     data = TrainingData(
         items,
         np.load(workspace.catalog / "codes.npy", allow_pickle=False),
         ItemIndex.open(workspace.catalog / "index"),
         Codebooks.open(workspace.catalog / "codebooks.npz"),
-        split_of(Histories.from_events(known, items, weights=weights)),
-        report.omissions[ERASED].count if ERASED in report.omissions else 0,
+        split,
+        events.erased,
     )
     histories = data.split.full
     print_line(

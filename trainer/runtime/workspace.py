@@ -2,6 +2,7 @@
 
     <out>/.training/<fingerprint>/
       catalog/      items in leaf order, codes, index, embedder, prompt.json: copied into the bundle as they are
+      histories/    the items of histories that are prepared on disk (`prepared_split.py`)
       base/         the backbone with its item tokens, before tuning
       checkpoint/   weights, optimiser and random state of the last saved step
       training.jsonl   losses, gates, tokens and seconds of every step so far
@@ -41,6 +42,10 @@ class Workspace:
     @property
     def catalog(self) -> Path:
         return self.root / "catalog"
+
+    @property
+    def histories(self) -> Path:
+        return self.root / "histories"
 
     @property
     def base(self) -> Path:

@@ -200,6 +200,12 @@ PARTS: tuple[Part, ...] = (
     _alone("engine", "-m", "loadtest.engine", code="loadtest/engine"),
     _alone("breakdown", "-m", "loadtest.breakdown", code="loadtest/breakdown.py"),
     _alone("index", "-m", "loadtest.index", code="loadtest/index"),
+    Part(
+        "scale",
+        ((PYTHON, "-m", "loadtest.scale", *("--events", "50000000", "--items", "1000000"), "--json", "{json}"),),
+        ("catalog/data", "trainer/data", "loadtest/scale.py"),
+        hours=True,
+    ),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
     _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
     _alone("facets", "-m", "loadtest.facets", "--items", "10000,100000", code="loadtest/facets.py"),

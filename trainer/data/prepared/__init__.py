@@ -1,5 +1,18 @@
 """Histories of more events than memory holds: sorted by DuckDB on disk, and read as memory-mapped arrays."""
 
-from trainer.data.prepared.arrays import open_histories, prepare_histories
+from trainer.data.prepared.arrays import prepare_histories
+from trainer.data.prepared.draws import draws_of, store_draws
+from trainer.data.prepared.split import open_split, store_split
+from trainer.data.prepared.stored import StoredHistories, mapped, open_histories, write_renumbered
 
-__all__ = ["open_histories", "prepare_histories"]
+__all__ = [
+    "StoredHistories",
+    "draws_of",
+    "mapped",
+    "open_histories",
+    "open_split",
+    "prepare_histories",
+    "store_draws",
+    "store_split",
+    "write_renumbered",
+]

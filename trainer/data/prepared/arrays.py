@@ -1,8 +1,4 @@
-"""Histories as files that are mapped into memory: all ranks of a machine share them, and read what they look at.
-
-    items.i64, queries.i64, times.i64, starts.i64   the arrays of `Histories`
-    weights.f64                                     what each event counts, where it is not 1 for all
-    users.arrow, texts.arrow                        the users' ids, and the distinct queries
+"""Makes stored histories of Parquet files of events: DuckDB sorts the events, and NumPy orders whole users at a time.
 
 Shapes: U users, Q queries, B events of a batch.
 """
@@ -14,60 +10,22 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from catalog.data.columns.long_text import taken
 from catalog.data.event_weights import EQUAL_WEIGHTS, EventWeights
-from catalog.data.events import EventType
 from catalog.data.items import Items
 from catalog.data.tombstones import latest_tombstones, read_tombstones
+from catalog.data.validation_report import ValidationReport
 from trainer.core.errors import TrainerError
 from trainer.data.event_order import digests, order_of_numbers
-from trainer.data.histories import NO_QUERY, Histories, without_repetitions
-from trainer.data.prepared.sorted_events import SortedEvents, sorted_events
+from trainer.data.histories import NO_QUERY, without_repetitions
+from trainer.data.prepared.sorted_events import KINDS, SortedEvents, sorted_events
+from trainer.data.prepared.stored import NUMBERS, StoredHistories, open_histories
+from trainer.data.prepared.texts import StoredTexts, store_texts
 
-__all__ = ["StoredTexts", "open_histories", "prepare_histories"]
-
-NUMBERS = ("items", "queries", "times")
-KINDS = list(EventType)
-TEXTS = pa.schema({"text": pa.string()})
-
-
-class StoredTexts(Sequence[str]):
-    """Texts in a file, by number."""
-
-    def __init__(self, path: Path) -> None:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
-        self._table = table
-        self._column = table["text"]
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, number: int) -> str: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, number: int | slice) -> str | Sequence[str]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
-        return str(self._column[number].as_py())
-
-    def blank(self) -> np.ndarray:
-        """Which are blank: bool."""
-        empty: np.ndarray = pc.equal(pc.utf8_trim_whitespace(self._column), "").to_numpy()
-        return empty
-
-    def taken(self, numbers: np.ndarray) -> pa.Array:
-        """Those of some numbers, in their order."""
-        return pa.concat_arrays(taken(self._table, numbers)["text"].chunks or [pa.array([], pa.string())])
+__all__ = ["prepare_histories"]
 
 
 def prepare_histories(
@@ -80,42 +38,29 @@ def prepare_histories(
     tie_seed: int = 0,
     memory: str = "1GB",
     threads: int = 2,
-) -> Histories:
-    """Write the histories of events to an empty folder, and open them.
+) -> tuple[StoredHistories, ValidationReport]:
+    """Write the histories of events to an empty folder, and open them; the report counts what was left out.
 
     They are those of `Histories.from_events` of the events that `read_kept_events` reads of the same files, without
     those of unknown items.
     memory: what DuckDB may use; arrays of a million events at once, and eight bytes a user and query, come on top.
-    Raises TrainerError for files that it cannot read, and if no event is left.
+    Raises TrainerError for files that it cannot read, and if no event is left, and OSError where the disk is full.
     """
     erased = latest_tombstones(*map(read_tombstones, tombstones))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(dir=folder, prefix=".scratch-")))
         found = stack.enter_context(sorted_events(files, erased, items, scratch, memory=memory, threads=threads))
         _write(found, items, folder, weights, tie_seed)
-    return open_histories(folder)
-
-
-def open_histories(folder: Path) -> Histories:
-    """The histories that `prepare_histories` wrote, mapped into memory."""
-    arrays = {path.stem: np.memmap(path, path.suffix[1] + "8", "r") for path in sorted(folder.glob("*.[if]64"))}
-    return Histories(
-        StoredTexts(folder / "users.arrow"),
-        arrays["starts"],
-        arrays["items"],
-        arrays["queries"],
-        arrays["times"],
-        StoredTexts(folder / "texts.arrow"),
-        arrays.get("weights"),
-    )
+        report = found.report()
+    return open_histories(folder), report
 
 
 def _write(found: SortedEvents, items: Items, folder: Path, weights: EventWeights, tie_seed: int) -> None:
-    digest_U = _store(found.user_ids(), folder / "users.arrow", tie_seed)
+    digest_U = store_texts(found.user_ids(), folder / "users.arrow", tie_seed=tie_seed)
     digest_N = digests(items.ids, tie_seed)
     with TemporaryDirectory(dir=folder, prefix=".queries-") as scratch, ExitStack() as stack:
         queries = Path(scratch) / "queries.arrow"
-        digest_Q = _store(found.queries(), queries, tie_seed)
+        digest_Q = store_texts(found.queries(), queries, tie_seed=tie_seed)
         texts = StoredTexts(queries)
         renumbered = _Numbering(texts.blank())
         count_U, equal = np.zeros(len(digest_U), np.int64), True
@@ -135,7 +80,7 @@ def _write(found: SortedEvents, items: Items, folder: Path, weights: EventWeight
             most.tofile(weights_file)
             equal = equal and bool((most == 1).all())
             count_U += np.bincount(user_B[kept], minlength=len(count_U))
-        _store((texts.taken(part) for part in renumbered.in_order()), folder / "texts.arrow", tie_seed)
+        store_texts((texts.taken(part) for part in renumbered.in_order()), folder / "texts.arrow")
     if equal:
         (folder / "weights.f64").unlink()
     np.r_[0, np.cumsum(count_U)].tofile(folder / "starts.i64")
@@ -193,13 +138,3 @@ def _by_whole_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             rest.append(batch.slice(cut))
     if rest:
         yield pa.Table.from_batches(rest)
-
-
-def _store(batches: Iterable[pa.Array], path: Path, tie_seed: int) -> np.ndarray:
-    """Write texts, and give the digest of each: uint64."""
-    parts = [np.empty(0, np.uint64)]
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, TEXTS) as writer:
-        for texts in batches:
-            writer.write_batch(pa.record_batch([texts.cast(pa.string())], schema=TEXTS))
-            parts.append(digests(texts.to_pylist(), tie_seed))
-    return np.concatenate(parts)

@@ -8,6 +8,8 @@ Shapes: U users, Q queries, B events of a batch.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +19,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalog.bundle.disk import disk_full_reason
 from catalog.data.columns.types import is_text
 from catalog.data.events import RECORDED_AS, RECORDED_AT, VALUE, EventType
 from catalog.data.items import Items
 from catalog.data.reading.timestamps import UNITS, YEAR_1980, YEAR_2100
-from catalog.data.tombstones import Tombstones
+from catalog.data.tombstones import ERASED, Tombstones
+from catalog.data.validation_report import ValidationReport
 from trainer.core.errors import TrainerError
 
-__all__ = ["SortedEvents", "sorted_events"]
+__all__ = ["KINDS", "SortedEvents", "check_readable", "sorted_events"]
 
 COLUMNS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", VALUE, RECORDED_AT, RECORDED_AS)
 REQUIRED = COLUMNS[:4]
@@ -38,6 +42,13 @@ SOUND = f"""
     user_id <> '' AND item_id <> '' AND timestamp BETWEEN 0 AND {YEAR_2100 * 1000}
     AND type IN ({", ".join(f"'{kind}'" for kind in KINDS)})
 """
+KEPT = """
+    CREATE VIEW kept AS SELECT e.* FROM sound e
+    LEFT JOIN tombstones u ON u.sha256 = sha256(e.user_id)
+    LEFT JOIN tombstones s ON s.sha256 = sha256(e.recorded_as)
+    WHERE coalesce(e.recorded_at, e.timestamp) > greatest(coalesce(u.erased_at, -1), coalesce(s.erased_at, -1))
+"""
+"""The sound events that came after their users were erased, if they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,20 @@ class SortedEvents:
 
     connection: duckdb.DuckDBPyConnection
     read: int
+
+    def report(self) -> ValidationReport:
+        """How many events were read, and why the others than those of `batches` were left out."""
+        sound, kept, known = (self._count(view) for view in ("sound", "kept", "known"))
+        unique = kept - self._count("repeated", "coalesce(sum(times - 1), 0)")
+        report = ValidationReport("events", read=self.read)
+        report.count("broken: no id, no moment between 1970 and 2100, or an unknown type", self.read - sound)
+        report.count(ERASED, sound - kept, fault=False)
+        report.count("duplicate event_id", kept - unique)
+        report.count("unknown item", unique - known, fault=False)
+        return report
+
+    def _count(self, view: str, what: str = "count(*)") -> int:
+        return int(self.connection.execute(f"SELECT {what} FROM {view}").fetchall()[0][0])
 
     def user_ids(self) -> Iterator[pa.Array]:
         """The users' ids by number, which is their order, in batches."""
@@ -95,7 +120,7 @@ def sorted_events(
         "temp_directory": str(scratch),
         "preserve_insertion_order": False,
     }
-    with duckdb.connect(str(scratch / "events.duckdb"), config=config) as connection:
+    with _clear_errors(files, memory), duckdb.connect(str(scratch / "events.duckdb"), config=config) as connection:
         # their places among all rows decide which of several comes first
         parts = [_part(file, number) for number, file in enumerate(files)]
         connection.execute(f"CREATE VIEW events AS {' UNION ALL '.join(parts)}")
@@ -103,9 +128,10 @@ def sorted_events(
         connection.register("item_rows", pa.table({"item_id": items.table["item_id"], "item": range(len(items))}))
         rows = {"sha256": list(tombstones), "erased_at": list(tombstones.values())}
         connection.register("tombstones", pa.table(rows, pa.schema({"sha256": pa.string(), "erased_at": pa.int64()})))
-        connection.execute(_kept(bool(tombstones)))
+        connection.execute(f"CREATE VIEW sound AS SELECT * FROM events WHERE {SOUND}")
+        connection.execute(KEPT if tombstones else "CREATE VIEW kept AS SELECT * FROM sound")
         connection.execute(
-            "CREATE TABLE repeated AS SELECT user_id, event_id, min(place) AS first FROM kept"
+            "CREATE TABLE repeated AS SELECT user_id, event_id, min(place) AS first, count(*) AS times FROM kept"
             " WHERE event_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
         )
         connection.execute("""
@@ -121,8 +147,8 @@ def sorted_events(
         yield SortedEvents(connection, read)
 
 
-def _part(file: Path, number: int) -> str:
-    """The rows of a file with all columns, and the place of each among the rows of all files."""
+def check_readable(file: Path) -> pa.Schema:
+    """The columns of a file. Raises TrainerError for one that is not as `gemserve import` and `export` write it."""
     try:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as fault:
@@ -136,6 +162,12 @@ def _part(file: Path, number: int) -> str:
             raise TrainerError(
                 f"{file}: the column {name!r} is {kind}: let `gemserve import jsonl` write the file again"
             )
+    return schema
+
+
+def _part(file: Path, number: int) -> str:
+    """The rows of a file with all columns, and the place of each among the rows of all files."""
+    schema = check_readable(file)
     own = [name if name in schema.names else f"NULL::{KIND.get(name, 'VARCHAR')} AS {name}" for name in COLUMNS]
     columns = ", ".join([*own, f"{number << FILE_BITS} + file_row_number AS place"])
     path = str(file).replace("'", "''")
@@ -162,14 +194,19 @@ def _check_times(connection: duckdb.DuckDBPyConnection) -> int:
     return int(read)
 
 
-def _kept(erased: bool) -> str:
-    """The sound events that came after their users were erased, if they were."""
-    if not erased:
-        return f"CREATE VIEW kept AS SELECT * FROM events WHERE {SOUND}"
-    return f"""
-        CREATE VIEW kept AS SELECT e.* FROM events e
-        LEFT JOIN tombstones u ON u.sha256 = sha256(e.user_id)
-        LEFT JOIN tombstones s ON s.sha256 = sha256(e.recorded_as)
-        WHERE {SOUND}
-            AND coalesce(e.recorded_at, e.timestamp) > greatest(coalesce(u.erased_at, -1), coalesce(s.erased_at, -1))
-    """
+@contextmanager
+def _clear_errors(files: Sequence[Path], memory: str) -> Iterator[None]:
+    """A context in which what DuckDB raises becomes what people can act on."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException) as fault:
+        text = str(fault)
+        if disk_full_reason(fault) is not None or "max_temp_directory_size" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from fault
+        if isinstance(fault, duckdb.OutOfMemoryException):
+            raise TrainerError(f"{memory} are too little to sort the events: raise events.memory_gb") from fault
+        named = [file for file in files if str(file) in text] or files
+        raise TrainerError(
+            f"{', '.join(map(str, named))}: cannot be read to the end ({text.splitlines()[0]}): the file is damaged; "
+            "copy it again, or write it again with `gemserve import` or `gemserve export events`"
+        ) from fault

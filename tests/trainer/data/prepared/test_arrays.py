@@ -17,9 +17,13 @@ from catalog.data.events import EventType, drop_unknown_items
 from catalog.data.items import Items, clean_items
 from catalog.data.tombstones import digest_of, read_kept_events, write_tombstones
 from catalog.data.validation_report import ValidationReport
+from catalog.text.prompts import TASKS
 from trainer.core.errors import TrainerError
+from trainer.data import histories as histories_module
 from trainer.data.histories import Histories
-from trainer.data.prepared import prepare_histories, sorted_events
+from trainer.data.prepared import draws_of, open_split, prepare_histories, sorted_events, store_draws, store_split
+from trainer.data.questions import Split
+from trainer.data.splits import SPLITS
 
 ITEMS = Items(clean_items(pa.table({"item_id": ["x", "y", "é", "lost"]}), ValidationReport("items")))
 SCHEMA = pa.schema(
@@ -55,10 +59,12 @@ def written(folder: Path, rows: Sequence[Sequence[tuple[Any, ...]]]) -> list[Pat
     return files
 
 
-def in_memory(files: Sequence[Path], tombstones: Sequence[Path], weights: EventWeights) -> Histories:
+def in_memory(
+    files: Sequence[Path], tombstones: Sequence[Path], weights: EventWeights
+) -> tuple[Histories, ValidationReport]:
     events, report = read_kept_events(files, tombstones)
     known = drop_unknown_items(events, ITEMS.table["item_id"], report, fault=False)
-    return Histories.from_events(known, ITEMS, weights=weights)
+    return Histories.from_events(known, ITEMS, weights=weights), report
 
 
 def assert_same(prepared: Histories, expected: Histories) -> None:
@@ -72,20 +78,60 @@ def assert_same(prepared: Histories, expected: Histories) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-@settings(deadline=None, max_examples=8)  # DuckDB takes half a second for each
+def assert_same_split(prepared: Split, expected: Split) -> None:
+    assert_same(prepared.train, expected.train)
+    assert list(prepared.validation) == list(expected.validation)
+    assert list(prepared.test) == list(expected.test)
+    for by in ("events", "root", "uniform"):
+        store_draws(prepared.train, by)
+        for task in TASKS:
+            for one, other in zip(draws_of(prepared.train, task, by), draws_of(expected.train, task, by), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+@settings(deadline=None, max_examples=6)  # DuckDB takes half a second for each
 @given(tables, weights_of, st.dictionaries(st.sampled_from("ab"), st.integers(0, 3)), st.sampled_from([1, 3, 1000]))
 def test_prepared_histories_are_those_that_are_read(rows, weights, erased, batch) -> None:
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorted_events, "BATCH", batch)
-        folder = Path(name)
-        files = written(folder, rows)
-        tombstones = folder / "erased.json"
-        write_tombstones({digest_of(user): 1_700_000_000_000 + time for user, time in erased.items()}, tombstones)
-        (out := folder / "histories").mkdir()
-        try:
-            expected = in_memory(files, [tombstones], weights)
-        except TrainerError:
-            with pytest.raises(TrainerError, match="no event is left"):
-                prepare_histories(files, [tombstones], ITEMS, out, weights=weights)
-            return
-        assert_same(prepare_histories(files, [tombstones], ITEMS, out, weights=weights), expected)
+        patch.setattr(histories_module, "BLOCK", batch)
+        check(Path(name), rows, weights, erased)
+
+
+def test_a_log_of_many_events_is_prepared_as_it_is_read(tmp_path: Path) -> None:
+    """Drawn tables are mostly broken and short; this one has questions, dislikes, repetitions and weights."""
+    draw = np.random.default_rng(7)
+    rows = [
+        (
+            *(str(draw.choice(["a", "b", "B", "ä"])), str(draw.choice(["x", "y", "é", "unknown"]))),
+            *(1_700_000_000_000 + int(draw.integers(30)), str(draw.choice(["view", "view", "purchase", "dislike"]))),
+            *(draw.choice([None, None, "tent", "rope", " "]), str(draw.integers(400)), None),
+        )
+        for _ in range(300)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_events, "BATCH", 50)
+        patch.setattr(histories_module, "BLOCK", 50)
+        check(tmp_path, [rows[:200], rows[200:]], EventWeights({"purchase": 5.0, "view": 0.5}), {"a": 3})
+
+
+def check(
+    folder: Path, rows: Sequence[Sequence[tuple[Any, ...]]], weights: EventWeights, erased: dict[str, int]
+) -> None:
+    files = written(folder, rows)
+    tombstones = folder / "erased.json"
+    write_tombstones({digest_of(user): 1_700_000_000_000 + time for user, time in erased.items()}, tombstones)
+    (out := folder / "histories").mkdir()
+    try:
+        expected, expected_report = in_memory(files, [tombstones], weights)
+    except TrainerError:
+        with pytest.raises(TrainerError, match="no event is left"):
+            prepare_histories(files, [tombstones], ITEMS, out, weights=weights)
+        return
+    prepared, report = prepare_histories(files, [tombstones], ITEMS, out, weights=weights)
+    assert (report.read, report.kept) == (expected_report.read, expected_report.kept)
+    assert_same(prepared, expected)
+    for split, split_of in SPLITS.items():
+        (folder / split).mkdir()
+        store_split(prepared, split, folder / split)
+        assert_same_split(open_split(prepared, folder / split), split_of(expected))
