@@ -1,11 +1,14 @@
-"""Starts of vLLM that are given up or fail leave nothing behind."""
+"""Starts of vLLM that are given up or fail leave nothing behind, and neither does a server that is killed."""
 
 import asyncio
 import gc
 import multiprocessing
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +17,9 @@ from server.core.settings import EngineSettings
 from server.engine.protocol import RankRequest
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.conftest import SmallBundle
+from tests.support import world
+from tests.support.trained import Trained
+from tests.support.vllm_server import OPTIONS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SETTINGS = EngineSettings(max_width=200, max_prompt_tokens=600, max_batch_tokens=256, kv_cache_bytes=1 << 27)
@@ -91,3 +97,21 @@ async def test_a_start_that_is_given_up_before_its_process_begins(small_bundle: 
         await starting
     await asyncio.sleep(1)
     assert engines() == []
+
+
+async def test_an_engine_ends_with_a_server_that_is_killed(trained: Trained, tmp_path: Path) -> None:
+    """Which cannot end it: the engine would hold its memory for ever, and the next server would have none."""
+    bundles = trained.folder(world.LEARNING)
+    command = [sys.executable, "-m", "server", "--bundles", bundles, "--managed-redis", tmp_path / "redis", *OPTIONS]
+    with (tmp_path / "log").open("w") as log:
+        server = psutil.Popen([str(word) for word in command], stdout=log, stderr=subprocess.STDOUT)
+
+        def started() -> list[psutil.Process]:
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            return [child for child in server.children() if "EngineCore" in child.name()]
+
+        await until(started)
+        (engine,) = started()
+        server.kill()
+        server.wait()
+        await until(lambda: not engine.is_running())

@@ -1,6 +1,7 @@
 """The plugin that vLLM calls in each of its processes (entry point `vllm.general_plugins` in pyproject.toml)."""
 
 from server.engine.vllm.worker import kernels
+from server.engine.vllm.worker.orphan import end_with_parent
 
 __all__ = ["architecture_for_items", "register"]
 
@@ -14,7 +15,11 @@ def architecture_for_items(architecture: str) -> str:
 
 
 def register() -> None:
-    """Register our kernels, and every decoder that vLLM knows as a model of items, without importing any."""
+    """Register our kernels, and every decoder that vLLM knows as a model of items, without importing any.
+
+    vLLM's own processes end with the one that started them from now on.
+    """
+    end_with_parent()
     from vllm import ModelRegistry
 
     for architecture in tuple(ModelRegistry.get_supported_archs()):
