@@ -257,3 +257,27 @@ async def _pages(client: httpx.AsyncClient, path: str, body: dict) -> list[dict]
         answer = (await client.post(path, json=body | {"cursor": answer["next_cursor"]})).json()
         items += answer["items"]
     return items
+
+
+@pytest.mark.parametrize("rows", [[], [0, 3]], ids=str)
+@pytest.mark.parametrize("query", QUERIES[:3])
+async def test_documents_come_in_the_order_of_brute_force(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, query: str, rows: list[int]
+) -> None:
+    """Every item as a document, by id and by title, and texts behind or between them by their words."""
+    user, ids = f"reranked by {rows}", bundle.items.ids
+    events = [{"user_id": user, "type": "view", "item_id": ids[row]} for row in rows]
+    if events:
+        assert (await client.post("/events", json=events)).status_code == 202
+    documents = [*ids, query, "nothing of it"]
+    response = await client.post("/v1/rerank", json={"query": query, "documents": documents, "user": user})
+    assert response.status_code == 200, response.text
+    found = {one["index"]: one for one in response.json()["results"]}
+    score_N = joined(bundle, "search", query, rows, log_probabilities(ranker, bundle, query, rows))
+    said = bundle.priors.candidates(query, np.array(rows, np.int64))
+    own, rivals = CALIBRATIONS["search"].guided, rivals_of(prior_of(said, bundle.prior_weights["search"]).values)
+    assert own is not None
+    expected = relevances(score_N.tolist(), rivals, own, nothing_fits=said.fit == "none")
+    assert [found[row]["relevance_score"] for row in range(len(ids))] == pytest.approx(expected, abs=1e-4)
+    assert found[len(ids)]["relevance_score"] > found[len(ids) + 1]["relevance_score"]
+    assert not response.json()["degraded"]
