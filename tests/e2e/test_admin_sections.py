@@ -123,7 +123,8 @@ def test_changes_are_listed_with_who_made_them(page: Page) -> None:
     page.click("#reload")
     page.wait(lambda: "POST /items/import" in page.text("#audit"))
     assert "PUT /admin/traffic" in page.text("#audit")
-    assert not page.one("#audit").find_element("id", "audit-older").is_displayed()
+    further = httpx.get(f"{page.url}/admin/audit", params={"limit": 20}).json()["next_cursor"] is not None
+    assert page.one("#audit-older").is_displayed() == further  # other shops on this Redis change things too
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -25,7 +25,7 @@ from tests.support.paths import ROOT
 from tests.support.processes import Process
 from trainer import pipeline, run
 from trainer.model.backbone import Backbone
-from trainer.runtime import checkpoint, loop, prepare
+from trainer.runtime import checkpoint, loop, read_split
 from trainer.runtime.publish import publish_run
 from trainer.runtime.workspace import Workspace
 
@@ -188,7 +188,7 @@ def test_events_replaced_while_they_are_read_stop_the_run(
         write_events(world.event_table(seed=1), files[1])
         return result
 
-    monkeypatch.setattr(prepare, "read_kept_events", reading)
+    monkeypatch.setattr(read_split, "read_kept_events", reading)
     assert run.main(arguments(files, tmp_path / "out")) == 2
     assert re.search(r"events\.parquet was changed while it was read: .* start again", capsys.readouterr().err)
     assert not list((tmp_path / "out").rglob("catalog"))
