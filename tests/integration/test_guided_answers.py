@@ -259,18 +259,38 @@ async def _pages(client: httpx.AsyncClient, path: str, body: dict) -> list[dict]
     return items
 
 
-@pytest.mark.parametrize("rows", [[], [0, 3]], ids=str)
 @pytest.mark.parametrize("query", QUERIES[:3])
 async def test_documents_come_in_the_order_of_brute_force(
-    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, query: str, rows: list[int]
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, query: str
 ) -> None:
-    """Every item as a document, by id and by title, and texts behind or between them by their words."""
-    user, ids = f"reranked by {rows}", bundle.items.ids
-    events = [{"user_id": user, "type": "view", "item_id": ids[row]} for row in rows]
-    if events:
+    await check_documents(client, bundle, ranker, query, "somebody", [])
+
+
+@pytest.mark.parametrize("query", QUERIES[:3])
+async def test_documents_are_put_in_order_for_their_user(
+    bundle: Bundle, ranker: TransformersRanker, query: str
+) -> None:
+    """In a server of its own, which follows no events: they would change what guides."""
+    rows = [0, 3]
+    async with (
+        _in_this_process(bundle) as transport,
+        httpx.AsyncClient(base_url="http://shop", transport=transport, timeout=60) as client,
+    ):
+        events = [{"user_id": "ann", "type": "view", "item_id": bundle.items.ids[row]} for row in rows]
         assert (await client.post("/events", json=events)).status_code == 202
-    documents = [*ids, query, "nothing of it"]
-    response = await client.post("/v1/rerank", json={"query": query, "documents": documents, "user": user})
+        await check_documents(client, bundle, ranker, query, "ann", rows)
+
+
+async def check_documents(
+    client: httpx.AsyncClient, bundle: Bundle, ranker: TransformersRanker, query: str, user: str, rows: Sequence[int]
+) -> None:
+    """Every item as a document, by id, and texts behind or between them by their words.
+
+    rows: the user's history.
+    """
+    ids = bundle.items.ids
+    body = {"query": query, "documents": [*ids, query, "nothing of it"], "user": user}
+    response = await client.post("/v1/rerank", json=body)
     assert response.status_code == 200, response.text
     found = {one["index"]: one for one in response.json()["results"]}
     score_N = joined(bundle, "search", query, rows, log_probabilities(ranker, bundle, query, rows))
