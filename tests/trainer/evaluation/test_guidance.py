@@ -92,6 +92,19 @@ def test_how_much_an_impression_lowers_is_learned_and_it_never_raises(true, leas
     assert least <= learn_from(choices, USUAL).weights.feature_F[SHOWN - 1] <= most
 
 
+@pytest.mark.parametrize("name", ["same_clicks", "alike_clicks", "transitions", "item_knn"])
+def test_what_people_took_never_counts_against_an_item(name):
+    """Or the next click on an item would lower it for those who ask the same."""
+    place = 1 + FEATURES.index(name)
+    true_F = np.r_[0.5, USUAL.feature_F]
+    true_F[place] = -4.0
+    choices, generator = choices_by(true_F, 200), np.random.default_rng(1)
+    for number, choice in enumerate(choices):
+        choice.value_CF[:, place] = generator.random(20)
+        choices[number] = replace(choice, right=int((choice.value_CF @ true_F + generator.gumbel(size=20)).argmax()))
+    assert learn_from(choices, USUAL).weights.feature_F[place - 1] == 0.0
+
+
 def test_of_what_an_answer_showed_the_choice_counts_by_itself():
     """People see six items, drawn by popularity, and take what others took along: not because it is popular."""
     true_F = np.zeros(1 + len(FEATURES))

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from catalog.priors.live.shown import SHOWN
-from catalog.priors.priors import FEATURES
+from catalog.priors.priors import CLICK_FEATURES, FEATURES, NEIGHBOUR_FEATURES
 from catalog.priors.weights import PriorWeights
 
 __all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "among_shown", "cross_fitted", "folds", "learn_from"]
@@ -24,8 +24,12 @@ __all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "among_shown", "cross_fi
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 FOLDS = 5
 FREE = (None, None)
-BOUNDS = {SHOWN: (None, 0.0)}
-"""What is shown again and again because it fits is taken more: an impression raises nothing all the same."""
+EVIDENCE = (*CLICK_FEATURES, *NEIGHBOUR_FEATURES)
+"""Features that are what people took after such words or such items."""
+BOUNDS = {SHOWN: (None, 0.0), **dict.fromkeys(EVIDENCE, (0.0, None))}
+"""What is shown again and again because it fits is taken more: an impression raises nothing all the same. And what
+somebody takes lowers nothing: features that say much the same get weights of both signs, with which the next person's
+click on an item would count against it."""
 MIN_QUESTIONS = 50
 """Validation questions below which the usual weights are taken."""
 
