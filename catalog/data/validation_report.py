@@ -97,6 +97,10 @@ class ValidationReport:
         shown = [f"{tally.count:,} × {reason}", *tally.examples[:1], *([f"as it stands there: {row}"] if row else [])]
         return "\n  ".join([f"{self.warning}; nothing was imported, mend the file", *shown])
 
+    def omitted(self, reason: str) -> int:
+        """How many records were left out for a reason that is no fault."""
+        return self.omissions[reason].count if reason in self.omissions else 0
+
     def count(
         self,
         reason: str,

@@ -19,9 +19,9 @@ import pytest
 from server.auth import key_file
 from server.auth.api_key import mint
 from server.core.errors import NOT_READY
+from server.storage.managed_redis import free_port
 from tests.support.balanced import ask_through
 from tests.support.haproxy import CONFIG, SERVED_BY, check, haproxy
-from tests.support.listening import free_port
 from tests.support.problems import assert_problem
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.small_shop import publish_names

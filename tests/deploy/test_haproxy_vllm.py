@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import world
 from tests.support.balanced import ask_through
+from tests.support.engine_processes import engines_of
 from tests.support.haproxy import SERVED_BY, haproxy
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.trained import Trained
@@ -33,8 +34,7 @@ def servers(trained: Trained, redis_server: str) -> Iterator[list[ServerProcess]
 
 
 def engine_of(server: ServerProcess) -> psutil.Process:
-    children = psutil.Process(server.pid).children(recursive=True)
-    [engine] = [child for child in children if "EngineCore" in child.name() and child.is_running()]
+    [engine] = engines_of(server.pid)
     return engine
 
 

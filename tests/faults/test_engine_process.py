@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from catalog.bundle.bundle import published_versions
+from tests.support.engine_processes import engines_of
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServers
 
@@ -42,12 +43,8 @@ class Shop:
 
     def engine(self) -> psutil.Process:
         """vLLM's process."""
-        (core,) = self.engines()
+        (core,) = engines_of(self.process.pid)
         return core
-
-    def engines(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "EngineCore" in child.name() and child.status() != psutil.STATUS_ZOMBIE]
 
     def answers(self) -> list[object]:
         """Items and scores of every question."""
@@ -191,7 +188,7 @@ def test_an_engine_that_hangs_is_killed_and_comes_back(shop: Shop, keep: Callabl
 def test_an_engine_killed_while_it_is_being_started_is_started_once_more(shop: Shop) -> None:
     before, first = shop.answers(), shop.engine().pid
     os.kill(first, signal.SIGKILL)
-    shop.wait(lambda: any(engine.pid != first for engine in shop.engines()))
+    shop.wait(lambda: any(engine.pid != first for engine in engines_of(shop.process.pid)))
     os.kill(shop.engine().pid, signal.SIGKILL)
     shop.wait(shop.ready)
     assert shop.answers() == before
@@ -207,7 +204,7 @@ def test_another_model_can_be_activated_while_the_engine_is_dead(shop: Shop) -> 
     assert shop.answers() != before
     assert shop.client.post(f"/admin/models/{old}/activate").json()["model"] == old
     assert shop.answers() == before
-    shop.wait(lambda: len(shop.engines()) == 1)
+    shop.wait(lambda: len(engines_of(shop.process.pid)) == 1)
 
 
 def test_nothing_is_left_behind_by_engines_that_died(shop: Shop, keep: Callable[..., None]) -> None:

@@ -18,6 +18,7 @@ from server.engine.protocol import RankRequest
 from server.engine.vllm.frontend.client import VllmEngine
 from tests.integration.conftest import SmallBundle
 from tests.support import world
+from tests.support.engine_processes import engines_of
 from tests.support.trained import Trained
 from tests.support.vllm_server import OPTIONS
 
@@ -108,7 +109,7 @@ async def test_an_engine_ends_with_a_server_that_is_killed(trained: Trained, tmp
 
         def started() -> list[psutil.Process]:
             assert server.poll() is None, (tmp_path / "log").read_text()
-            return [child for child in server.children() if "EngineCore" in child.name()]
+            return engines_of(server.pid)
 
         await until(started)
         (engine,) = started()

@@ -1,4 +1,4 @@
-"""Programs of others that tests start: where they may listen, and when they do."""
+"""Programs of others that tests start: when they listen."""
 
 import socket
 import subprocess
@@ -6,11 +6,6 @@ import time
 from collections.abc import Callable
 
 START_SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def await_port(port: int, process: subprocess.Popen[bytes], said: Callable[[], str]) -> None:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.listening import await_port, free_port
+from server.storage.managed_redis import free_port
+from tests.support.listening import await_port
 from tests.support.paths import ROOT
 
 CONFIG = """

@@ -103,6 +103,11 @@ class Histories:
             yield range(begin, max(begin + 1, fitting))
             begin = max(begin + 1, fitting)
 
+    def span_of(self, users: range) -> tuple[slice, np.ndarray]:
+        """The numbers of the events of a block of users, and how many each user has, int64."""
+        starts = np.asarray(self.starts_U1[users.start : users.stop + 1])
+        return slice(int(starts[0]), int(starts[-1])), np.diff(starts)
+
     @property
     def user_E(self) -> np.ndarray:
         """The user number of every event, int64."""

@@ -108,9 +108,8 @@ class _Block:
 
     @classmethod
     def of(cls, histories: Histories, users: range) -> _Block:
-        starts = np.asarray(histories.starts_U1[users.start : users.stop + 1])
-        span = slice(int(starts[0]), int(starts[-1]))
-        user_B, item_B = np.repeat(np.arange(len(users)), np.diff(starts)), np.asarray(histories.items_E[span])
+        span, count_U = histories.span_of(users)
+        user_B, item_B = np.repeat(np.arange(len(users)), count_U), np.asarray(histories.items_E[span])
         by_pair_B = np.lexsort((item_B, user_B))
         opens_B = changes(user_B[by_pair_B], item_B[by_pair_B])
         pair_B = np.empty(len(user_B), np.int64)

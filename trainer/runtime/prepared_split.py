@@ -134,8 +134,7 @@ class PreparedSplit:
             self._events, self._tombstones, items, draft, weights=events.event_weights, memory=memory
         )
         self._workspace.check_inputs()
-        erased = report.omissions[ERASED].count if ERASED in report.omissions else 0
-        (draft / "report.json").write_text(json.dumps([str(report), erased]), encoding="utf-8")
+        (draft / "report.json").write_text(json.dumps([str(report), report.omitted(ERASED)]), encoding="utf-8")
 
 
 @contextmanager

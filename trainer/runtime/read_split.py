@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items
 from catalog.data.tombstones import ERASED, read_kept_events
@@ -36,7 +38,7 @@ class ReadSplit:
         self._events, self._report = read_kept_events(events, tombstones)
         workspace.check_inputs()
         self._file_items, self._recipe = file_items, recipe
-        self.erased = self._report.omissions[ERASED].count if ERASED in self._report.omissions else 0
+        self.erased = self._report.omitted(ERASED)
 
     @property
     def report(self) -> str:
@@ -44,12 +46,13 @@ class ReadSplit:
 
     def of_file(self) -> Split:
         """The split whose items are numbered as in the file of items."""
-        items = self._file_items()
-        weights = self._recipe.events.event_weights
-        return SPLITS[self._recipe.evaluation.split](Histories.from_events(self._events, items, weights=weights))
+        return self._split(self._events, self._file_items())
 
     def of_catalog(self, items: Items) -> Split:
         """The split whose items are numbered as in the catalog."""
         known = drop_unknown_items(self._events, items.table["item_id"], self._report, fault=False)
-        weights = self._recipe.events.event_weights
-        return SPLITS[self._recipe.evaluation.split](Histories.from_events(known, items, weights=weights))
+        return self._split(known, items)
+
+    def _split(self, events: pa.Table, items: Items) -> Split:
+        histories = Histories.from_events(events, items, weights=self._recipe.events.event_weights)
+        return SPLITS[self._recipe.evaluation.split](histories)

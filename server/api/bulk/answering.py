@@ -9,10 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import orjson
+from fastapi import Request
 
+from server.api.bulk.body import chunks_of
 from server.api.bulk.lines import Line
+from server.api.bulk.response import EarlyResponse
 from server.api.problems import problem_members
-from server.api.schemas.json_text import HANDOVER, LARGE_BYTES, parse_json
+from server.api.schemas.json_text import HANDOVER, LARGE_BYTES, Elements, parse_json
 from server.core import errors
 from server.core.errors import Problem
 
@@ -37,6 +40,14 @@ class LineImporter(ABC):
         self._request_id = request_id
         self._max_lines = max_lines
         self._max_line_bytes = max_line_bytes
+
+    async def imported(self, request: Request, elements: Elements, nothing: Problem) -> EarlyResponse:
+        """The answer to a request whose body has the lines.
+
+        elements: what the lines are, for people. Raises Problem, `nothing` where no line comes.
+        """
+        chunks, arrived = await chunks_of(request, elements, self._max_lines, self._max_line_bytes, nothing)
+        return EarlyResponse(request, self.answers(chunks), arrived)
 
     async def answers(self, chunks: AsyncIterator[list[Line]]) -> AsyncGenerator[bytes, None]:
         """The lines of the answer, in the order of those that came, a chunk at a time.

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from catalog.filters import parse
-from server.api.bulk.body import body_of_lines, chunks_of
+from server.api.bulk.body import body_of_lines
 from server.api.bulk.exporter import exported
 from server.api.bulk.importer import MAX_IMPORT_LINES, Importer
 from server.api.bulk.response import EarlyResponse, LineResponse
@@ -44,13 +44,14 @@ async def import_items(
     """
     parameters = read_query(request, ImportParameters)
     request.state.only_checks = parameters.dry_run  # which the audit log need not have
-    most = runner.max_line_bytes
     nothing = Problem(errors.INVALID_CHANGE, f"no item came: send 1 to {MAX_IMPORT_LINES:,}, one a line")
-    chunks, arrived = await chunks_of(request, ITEMS, MAX_IMPORT_LINES, most, nothing)
     importer = Importer(
-        catalog_sync, parameters.action, request_id=request_id, max_line_bytes=most, dry_run=parameters.dry_run
+        *(catalog_sync, parameters.action),
+        request_id=request_id,
+        max_line_bytes=runner.max_line_bytes,
+        dry_run=parameters.dry_run,
     )
-    return EarlyResponse(request, importer.answers(chunks), arrived)
+    return await importer.imported(request, ITEMS, nothing)
 
 
 @router.get(

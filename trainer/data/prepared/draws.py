@@ -61,14 +61,13 @@ def _is_weighted(histories: Histories, by: UserSampling) -> bool:
 def _blocks(histories: Histories, task: Task, by: UserSampling) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of every block of users the task's events, int64 [B], and what a draw of each weighs, float64 [B]."""
     for users in histories.blocks():
-        starts = np.asarray(histories.starts_U1[users.start : users.stop + 1])
-        span = slice(int(starts[0]), int(starts[-1]))
+        span, count_U = histories.span_of(users)
         place_B = np.flatnonzero((histories.queries_E[span] != NO_QUERY) == (task == "search"))
         weight_B = (
             np.ones(len(place_B)) if histories.weights_E is None else np.array(histories.weights_E[span][place_B])
         )
         if by != "events":
-            user_B = np.repeat(np.arange(len(users)), np.diff(starts))[place_B]
+            user_B = np.repeat(np.arange(len(users)), count_U)[place_B]
             count_B = np.bincount(user_B, weight_B)[user_B]
             weight_B = weight_B * (count_B**-0.5 if by == "root" else 1 / count_B)
         yield place_B + span.start, weight_B

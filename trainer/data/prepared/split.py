@@ -35,14 +35,13 @@ def store_split(histories: StoredHistories, name: str, folder: Path) -> None:
         files = {file: stack.enter_context((train / file).open("wb")) for file in arrays}
         asked = {part: stack.enter_context((folder / f"{part}.i64").open("wb")) for part in PARTS}
         for users, held in zip(histories.blocks(), HOLDING_OUT[name](histories), strict=True):
-            starts = np.asarray(histories.starts_U1[users.start : users.stop + 1])
-            span = slice(int(starts[0]), int(starts[-1]))
+            span, events_U = histories.span_of(users)
             for file, values_E in arrays.items():
                 values_E[span][held.train_B].tofile(files[file])
             query_B = histories.queries_E[span][held.train_B]
             used_Q[query_B[query_B != NO_QUERY]] = True
             before_B1 = np.r_[0, np.cumsum(held.train_B)]
-            count_U[users.start : users.stop] = np.diff(before_B1[starts - span.start])
+            count_U[users.start : users.stop] = np.diff(before_B1[np.r_[0, np.cumsum(events_U)]])
             for part in PARTS:
                 getattr(held, part).tofile(asked[part])
     np.r_[0, np.cumsum(count_U)].tofile(train / "starts.i64")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from catalog.data.items import Items
 from catalog.errors import FilterError
 from catalog.filters import parse
-from server.api.bulk.body import body_of_lines, chunks_of
+from server.api.bulk.body import body_of_lines
 from server.api.bulk.entries import MAX_ENTRY_LINES, EntryImporter
 from server.api.bulk.response import EarlyResponse
 from server.api.dependencies import BatchRunnerDep, DeploymentsDep, OverrideSyncDep, RequestIdDep, require
@@ -116,16 +116,16 @@ async def import_overrides(
 
     A line that cannot be taken has its problem, and the others count. What was answered is kept, whatever comes later.
     """
-    most = runner.max_line_bytes
     nothing = errors.invalid_parameter(
         "body", "missing", f"no override came: send 1 to {MAX_ENTRY_LINES:,}, one a line"
     )
-    chunks, arrived = await chunks_of(request, OVERRIDES, MAX_ENTRY_LINES, most, nothing)
     read = partial(_read, items=deployments.router.current.catalog.searcher.items)
     importer = EntryImporter(
-        *("overrides", read, override_sync.put_all, _too_many), request_id=request_id, max_line_bytes=most
+        *("overrides", read, override_sync.put_all, _too_many),
+        request_id=request_id,
+        max_line_bytes=runner.max_line_bytes,
     )
-    return EarlyResponse(request, importer.answers(chunks), arrived)
+    return await importer.imported(request, OVERRIDES, nothing)
 
 
 @changes.delete("/overrides/{override_id:id}", response_model=OverrideDeletedBody, responses=problems(404))

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from catalog.priors.words import SynonymSet
-from server.api.bulk.body import body_of_lines, chunks_of
+from server.api.bulk.body import body_of_lines
 from server.api.bulk.entries import MAX_ENTRY_LINES, EntryImporter
 from server.api.bulk.response import EarlyResponse
 from server.api.dependencies import BatchRunnerDep, RequestIdDep, SynonymSyncDep, require
@@ -100,13 +100,13 @@ async def import_synonyms(
 
     A line that cannot be taken has its problem, and the others count. What was answered is kept, whatever comes later.
     """
-    most = runner.max_line_bytes
     nothing = errors.invalid_parameter("body", "missing", f"no set came: send 1 to {MAX_ENTRY_LINES:,}, one a line")
-    chunks, arrived = await chunks_of(request, SYNONYMS, MAX_ENTRY_LINES, most, nothing)
     importer = EntryImporter(
-        *("sets of synonyms", _read, synonym_sync.put_all, _too_many), request_id=request_id, max_line_bytes=most
+        *("sets of synonyms", _read, synonym_sync.put_all, _too_many),
+        request_id=request_id,
+        max_line_bytes=runner.max_line_bytes,
     )
-    return EarlyResponse(request, importer.answers(chunks), arrived)
+    return await importer.imported(request, SYNONYMS, nothing)
 
 
 @changes.delete("/synonyms/{set_id:id}", response_model=SynonymsDeletedBody, responses=problems(404))

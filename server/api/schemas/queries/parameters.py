@@ -316,20 +316,23 @@ class Parameters(ListParameters):
         )
 
 
+HistoryUser = Annotated[
+    Identifier | None, Field(description="whose history to take into account", json_schema_extra=other_names("user_id"))
+]
+HistorySession = Annotated[
+    Identifier | None,
+    Field(
+        description="under which events of theirs were recorded before they had an account: read too",
+        json_schema_extra=other_names("session_id"),
+    ),
+]
+
+
 class PersonalParameters(Parameters):
     """Parameters of queries with somebody's history."""
 
-    user: Annotated[
-        Identifier | None,
-        Field(description="whose history to take into account", json_schema_extra=other_names("user_id")),
-    ] = None
-    session: Annotated[
-        Identifier | None,
-        Field(
-            description="under which events of theirs were recorded before they had an account: read too",
-            json_schema_extra=other_names("session_id"),
-        ),
-    ] = None
+    user: HistoryUser = None
+    session: HistorySession = None
     exclude_seen: Annotated[
         SeenTypes,
         Field(

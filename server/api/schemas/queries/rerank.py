@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.queries.parameters import at_most
-from server.api.schemas.requests import RequestModel, other_names
+from server.api.schemas.queries.parameters import HistorySession, HistoryUser, at_most
+from server.api.schemas.requests import RequestModel
 from server.api.schemas.types import Identifier, QueryText, WholeNumber
 from server.query.listing.rerank import Document, Reranked, RerankResult
 from server.query.types import Query
@@ -69,17 +69,8 @@ class RerankBody(RequestModel):
         WholeNumber | None, Field(ge=0, description="how many results, the most relevant; all where it is 0 or absent")
     ] = None
     return_documents: Annotated[bool, Field(description="repeat each document in its result")] = True
-    user: Annotated[
-        Identifier | None,
-        Field(description="whose history to take into account", json_schema_extra=other_names("user_id")),
-    ] = None
-    session: Annotated[
-        Identifier | None,
-        Field(
-            description="under which events of theirs were recorded before they had an account: read too",
-            json_schema_extra=other_names("session_id"),
-        ),
-    ] = None
+    user: HistoryUser = None
+    session: HistorySession = None
     timeout_ms: Annotated[
         WholeNumber | None, Field(ge=1, description="longest wait; then 504, or 503 at once where it cannot be met")
     ] = None

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from server.api.schemas.queries.parameters import MAX_CANDIDATES, NO_TYPES, ListParameters, Parameters, at_most
+from server.api.schemas.queries.parameters import (
+    MAX_CANDIDATES,
+    NO_TYPES,
+    HistorySession,
+    ListParameters,
+    Parameters,
+    at_most,
+)
 from server.api.schemas.queries.seen import SeenTypes
 from server.api.schemas.requests import other_names
 from server.api.schemas.types import Identifier
@@ -29,13 +36,7 @@ class ShelfParameters(ListParameters):
         Identifier | None,
         Field(description="whose history `exclude_seen` leaves out", json_schema_extra=other_names("user_id")),
     ] = None
-    session: Annotated[
-        Identifier | None,
-        Field(
-            description="under which events of theirs were recorded before they had an account: read too",
-            json_schema_extra=other_names("session_id"),
-        ),
-    ] = None
+    session: HistorySession = None
     exclude_seen: Annotated[
         SeenTypes,
         Field(
