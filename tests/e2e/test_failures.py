@@ -25,6 +25,7 @@ def test_a_failure_is_told_and_can_be_tried_again(page: Page, shop: ServedShop) 
     page.click("#results .message .button")
     page.wait(lambda: len(page.ids("#results")) == 12)
     assert not any(message.is_displayed() for message in page.all("#results .message"))
+    assert page.focused().strip() == page.titles("#results")[0]  # as the button that had the focus is gone
 
 
 def test_a_lost_network_is_told_and_repaired_by_itself(page: Page) -> None:

@@ -37,6 +37,17 @@ def test_an_older_answer_never_overwrites_a_newer_one(page: Page, shop: ServedSh
     assert page.ids("#results") == quick == asked(page, "/search", q="quick")
 
 
+def test_the_focus_stays_in_its_place_as_newer_answers_come(page: Page, shop: ServedShop) -> None:
+    page.search("tent")
+    shop.delays["q=lamp"] = 1.0
+    page.type("lamp")
+    page.script("document.querySelectorAll('#results .card-open')[1].focus()")
+    page.wait(lambda: page.text("#results-heading") == "Results for “lamp”")
+    page.wait(lambda: page.is_settled("#results"))
+    assert page.ids("#results") == asked(page, "/search", q="lamp")
+    assert page.focused().strip() == page.titles("#results")[1]
+
+
 def test_fast_typing_asks_for_the_last_text_only(page: Page, shop: ServedShop) -> None:
     shop.engine.requests.clear()
     page.type("a very long question")

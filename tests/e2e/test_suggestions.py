@@ -93,6 +93,7 @@ def test_only_the_newest_suggestions_are_shown_and_none_where_there_are_none(pag
     assert "Lamps" not in type_for(page, "ten")
     page.type("zzzz")
     page.wait(lambda: not is_open(page))
+    page.wait(lambda: page.text("#results-heading") == "Results for “zzzz”")
     page.wait(lambda: page.is_settled("#results") and page.ids("#results"))
     page.press(Keys.ARROW_DOWN)
     assert page.focused().strip() == page.titles("#results")[0]

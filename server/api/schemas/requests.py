@@ -240,10 +240,16 @@ def _names_sent(place: Sequence[int | str], value: Any, model: type[BaseModel] |
             field = model.model_fields.get(part)
             model = None if field is None else _model_in(field.annotation)
         yield name
-        if isinstance(value, dict):
-            value = value.get(name)
-        else:
-            value = value[name] if isinstance(value, list) and isinstance(name, int) else None
+        value = _part_of(value, name)
+
+
+def _part_of(value: Any, name: int | str) -> Any:
+    """None where there is none: of a list that was sent as one text, only the model knows the elements."""
+    if isinstance(value, dict):
+        return value.get(name)
+    if isinstance(value, list) and isinstance(name, int) and name < len(value):
+        return value[name]
+    return None
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

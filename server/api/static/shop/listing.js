@@ -16,7 +16,7 @@ const PAGE = 12;
 export class Listing {
   #abort = new AbortController();
   #status = element("p", { class: "listing-status", role: "status" });
-  #grid = element("ul", { class: "grid", role: "list" });
+  #grid = element("ul", { class: "grid", role: "list", tabindex: "-1" });
   #message = element("div", { class: "message", hidden: true });
   #more = element("button", { type: "button", class: "button more", hidden: true, onclick: () => this.#continue() }, "Show more");
   /** @type {Question | null} */
@@ -50,9 +50,8 @@ export class Listing {
     const question = { ...this.#options.ask(), k: PAGE };
     this.#wait();
     await this.#answered(question, (answer) => {
-      this.#grid.replaceChildren(...this.#cards(question, answer));
       this.#question = question;
-      this.#tell(answer);
+      this.#replace(this.#cards(question, answer), () => this.#tell(answer));
       this.#options.onShown(answer);
     });
   }
@@ -89,6 +88,7 @@ export class Listing {
 
   #wait() {
     this.#grid.setAttribute("aria-busy", "true");
+    if (this.#message.contains(document.activeElement)) this.#grid.focus();
     this.#message.hidden = true;
     this.#more.hidden = true;
     if (!this.#grid.querySelector("button")) this.#grid.replaceChildren(...Array.from({ length: PAGE }, skeleton));
@@ -103,6 +103,19 @@ export class Listing {
         onWhy: () => this.#options.onWhy(item, question),
       }),
     );
+  }
+
+  /**
+   * What has the focus leaves with its card, so the card in its place gets it, or the message where there is none.
+   * @param {HTMLElement[]} cards @param {() => void} tell
+   */
+  #replace(cards, tell) {
+    const focused = document.activeElement;
+    const hadFocus = this.#grid.contains(focused);
+    const place = Math.max(0, [...this.#grid.children].findIndex((card) => card.contains(focused)));
+    this.#grid.replaceChildren(...cards);
+    tell();
+    if (hadFocus) (cards[Math.min(place, cards.length - 1)] ?? this.#message).querySelector("button")?.focus();
   }
 
   /** @param {import("./types.js").Answer} answer */
@@ -124,7 +137,11 @@ export class Listing {
   /** @param {unknown} error */
   #fail(error) {
     if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
-    this.#grid.replaceChildren();
+    this.#replace([], () => this.#warn(error));
+  }
+
+  /** @param {ApiProblem | Unreachable} error */
+  #warn(error) {
     this.#grid.removeAttribute("aria-busy");
     this.#more.hidden = true;
     this.#status.textContent = "";

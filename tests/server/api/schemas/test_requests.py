@@ -56,6 +56,13 @@ def test_what_another_name_says_is_checked_as_the_fields_own_and_told_by_that_na
     assert faults({"n": 0}, Order)[0] == faults({"count": 0}, Order)[0] | {"field": "n"}
 
 
+@pytest.mark.parametrize("name", ["hidden_hits", "pinned_hits"])
+def test_a_later_part_of_one_text_with_commas_is_told_where_it_is_wrong(name: str) -> None:
+    found = faults({"q": "tent", name: ["tent-1:1,tent-2:2,\x01"]}, SearchParameters)
+    assert found
+    assert all(fault["field"].startswith(name) for fault in found)
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("cuont", "did you mean count?"), ("nubmer", "did you mean number?"), ("weight", "the names are colours, count")],
