@@ -1,4 +1,4 @@
-"""JSON into the dataclasses of responses.py, by their annotations, with a message that names what does not fit."""
+"""JSON into the dataclasses of `responses`, by their annotations, with a message that names what does not fit."""
 
 from __future__ import annotations
 
