@@ -16,6 +16,7 @@ from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.config.recipe import Recipe
 from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches
+from trainer.data.questions import count_questions
 from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
 from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
 from trainer.evaluation.baselines import TunedBaselines
@@ -200,7 +201,8 @@ def _evaluate(
     baselines: TunedBaselines | None,
     guidance: LearnedGuidance | None,
 ) -> Report:
-    with progress("evaluating", len(data.split.questions(recipe.evaluation.questions))) as shown:
+    questions = data.split.questions(recipe.evaluation.questions)
+    with progress("evaluating", count_questions(questions, recipe.evaluation.max_questions)) as shown:
         return evaluate(
             backbone.model,
             data.index,

@@ -9,7 +9,7 @@ Shapes: N items, F hashed features, D text dimensions, E co-occurrence dimension
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,19 +113,18 @@ def _hashed(texts: Sequence[str], features: int) -> Any:
 
 
 def cooccurrence_factors(
-    histories: Sequence[np.ndarray], items: int, dimensions: int = 64, *, seed: int = 0
+    histories: Iterable[tuple[np.ndarray, np.ndarray]], items: int, dimensions: int = 64, *, seed: int = 0
 ) -> np.ndarray:
     """Co-occurrence factors of items, float32 [N, E]; rows of zeros for items in no history.
 
     They are U·sqrt(S) of the matrix of positive pointwise mutual information of items near each other in histories
     (Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization").
 
-    histories: int arrays of item numbers in the order of time.
+    histories: blocks of whole users: the user and the item of every event, int64, each user's in the order of time.
     """
-    near = [(h[:-apart], h[apart:]) for h in histories for apart in range(1, min(WINDOW + 1, len(h)))]
-    left = np.concatenate([np.empty(0, np.int64), *(before for before, _ in near)])
-    right = np.concatenate([np.empty(0, np.int64), *(after for _, after in near)])
-    counts_NN = sp.csr_matrix((np.ones(len(left), np.float32), (left, right)), shape=(items, items))
+    counts_NN = _near(np.empty(0, np.int64), np.empty(0, np.int64), items)
+    for user_B, item_B in histories:
+        counts_NN = counts_NN + _near(user_B, item_B, items)
     pairs = (counts_NN + counts_NN.T).tocoo()
     if pairs.nnz == 0 or dimensions == 0:
         return np.zeros((items, 0), np.float32)
@@ -137,6 +136,14 @@ def cooccurrence_factors(
     rank = max(1, min(dimensions, items - 1))
     svd = TruncatedSVD(rank, random_state=seed)
     return unit_rows(svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-6)))
+
+
+def _near(user_B: np.ndarray, item_B: np.ndarray, items: int) -> sp.csr_matrix:
+    """How often every item was taken at most WINDOW events before every other: float32 [N, N]."""
+    same = [user_B[:-apart] == user_B[apart:] for apart in range(1, WINDOW + 1)]
+    left = np.concatenate([item_B[:-apart][own] for apart, own in enumerate(same, start=1)])
+    right = np.concatenate([item_B[apart:][own] for apart, own in enumerate(same, start=1)])
+    return sp.csr_matrix((np.ones(len(left), np.float32), (left, right)), shape=(items, items))
 
 
 @dataclass(frozen=True, slots=True)

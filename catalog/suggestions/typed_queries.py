@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, ValidationError
@@ -44,6 +47,19 @@ class TypedQuery(BaseModel):
     last: NonNegativeInt
 
 
+@dataclass(slots=True)
+class _Count:
+    """Of one query how many people wrote it in each form, and the others as in `TypedQuery`."""
+
+    forms: Counter[str] = field(default_factory=Counter)
+    weight: float = 0.0
+    last: int = 0
+
+    @property
+    def people(self) -> int:
+        return self.forms.total()
+
+
 class TypedQueries(BaseModel):
     """The contents of typed_queries.json."""
 
@@ -55,30 +71,35 @@ class TypedQueries(BaseModel):
     def of(cls, typed: Iterable[tuple[int, str, int]]) -> TypedQueries:
         """What may be published.
 
-        typed: of every event that a query led to the person's number, the query, and the time in Unix ms.
+        typed: of every event that a query led to the person's number, the query, and the time in Unix ms; by ascending
+            number, as only one person's are kept.
+
+        Raises ValueError for numbers that descend, as somebody could then count twice.
         """
-        last_of: defaultdict[str, dict[int, int]] = defaultdict(dict)
-        forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        counts: defaultdict[str, _Count] = defaultdict(_Count)
         key_of_text: dict[str, str] = {}
-        for person, text, at in typed:
-            key = key_of_text.get(text)
-            if key is None:
-                key = key_of_text[text] = "" if is_private(text) else key_of(text)
-            if key:
-                people = last_of[key]
-                if person not in people:
-                    forms[key][shown_form(text)] += 1
-                people[person] = max(at, people.get(person, 0))
+        before = -1
+        for person, own in groupby(typed, key=itemgetter(0)):
+            if person < before:
+                raise ValueError(f"person {person} comes after person {before}")
+            before = person
+            last_of: dict[str, int] = {}
+            for _, text, at in own:
+                key = key_of_text.get(text)
+                if key is None:
+                    key = key_of_text[text] = "" if is_private(text) else key_of(text)
+                if key and key not in last_of:
+                    counts[key].forms[shown_form(text)] += 1
+                if key:
+                    last_of[key] = max(at, last_of.get(key, 0))
+            for key, last in last_of.items():
+                counts[key].weight += weight_at(last)
+                counts[key].last = max(counts[key].last, last)
         return cls(
             queries=tuple(
-                TypedQuery(
-                    text=commonest(forms[key]),
-                    people=len(people),
-                    weight=sum(map(weight_at, people.values())),
-                    last=max(people.values()),
-                )
-                for key, people in sorted(last_of.items())
-                if len(people) >= MIN_PEOPLE
+                TypedQuery(text=commonest(own.forms), people=own.people, weight=own.weight, last=own.last)
+                for key, own in sorted(counts.items())
+                if own.people >= MIN_PEOPLE
             )
         )
 

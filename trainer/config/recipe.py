@@ -133,6 +133,7 @@ class EvaluationRecipe(Section):
 
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
     questions: Literal["validation", "test"] = "test"  # "validation" where settings are chosen by the report
+    max_questions: int = Field(100_000, ge=1)  # of each task that are asked; of more so many are drawn
     width: int = Field(50, ge=20)  # of the beam
     batch: int = Field(64, ge=1)  # questions of one forward pass
     exclude_seen: bool = True  # recommendations leave out what the user has, as the server does

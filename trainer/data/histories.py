@@ -22,6 +22,8 @@ from trainer.data.impressions import Impressions
 NO_QUERY = -1
 BLOCK = 1 << 20
 """Events of whole users that are looked at together, about."""
+MAX_COUNTED = 10_000_000
+"""Events from which embeddings, baselines and priors learn; of more, those of whole users that are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,19 @@ class Histories:
         """The interactions of these events, as a prompt shows them."""
         return [Interaction(int(self.items_E[e]), self.query(e)) for e in events]
 
-    def sequences(self) -> Iterator[np.ndarray]:
-        """The item numbers of every user who has events, in time order."""
-        return (self.items_E[self.span(u)] for u in range(len(self.users)) if len(self.items_E[self.span(u)]))
+    def sample(self, most: int, *, seed: int = 0) -> Histories:
+        """The histories of users, drawn by the seed, who have at most `most` events together; of one who has more.
+
+        All users stay, under the same numbers. Where there are no more events, these histories themselves.
+        """
+        if len(self) <= most:
+            return self
+        count_U = np.diff(self.starts_U1)
+        drawn = np.random.default_rng(seed).permutation(np.flatnonzero(count_U))
+        fitting = np.searchsorted(np.cumsum(count_U[drawn]), most, side="right")
+        kept_U = np.zeros(len(count_U), bool)
+        kept_U[drawn[: max(1, fitting)]] = True
+        return self.keep(np.repeat(kept_U, count_U))
 
     def keep(self, mask_E: np.ndarray) -> Histories:
         """The histories of those events for which the mask is true, with the texts of their queries only, and without

@@ -12,10 +12,19 @@ from typing import Literal, overload
 import numpy as np
 
 from catalog.priors.live.shown import NOTHING_SHOWN, Shown
-from catalog.text.prompts import Task
+from catalog.text.prompts import TASKS, Task
 from trainer.data.histories import NO_QUERY, Histories, length_before_run
 
-__all__ = ["Part", "Question", "Questions", "Split", "drawn_questions", "left_beside", "shown_before"]
+__all__ = [
+    "Part",
+    "Question",
+    "Questions",
+    "Split",
+    "count_questions",
+    "drawn_questions",
+    "left_beside",
+    "shown_before",
+]
 
 Part = Literal["validation", "test"]
 
@@ -73,6 +82,11 @@ class Questions(Sequence[Question]):
     def __iter__(self) -> Iterator[Question]:
         return (_question(self._histories, int(event)) for event in self._event_Q)
 
+    def of_users(self, chosen_U: np.ndarray) -> Questions:
+        """Those of the users for whom a mask is true, in their order."""
+        user_Q = np.searchsorted(self._histories.starts_U1, self._event_Q, side="right") - 1
+        return Questions(self._histories, self._event_Q[chosen_U[user_Q]])
+
     def places_of(self, task: Task) -> np.ndarray:
         """Where the questions of a task stand, ascending."""
         return np.flatnonzero((self._histories.queries_E[self._event_Q] != NO_QUERY) == (task == "search"))
@@ -97,15 +111,23 @@ class Split:
         return self.validation if part == "validation" else self.test
 
 
+def count_questions(questions: Sequence[Question], most: int) -> int:
+    """How many `drawn_questions` of both tasks draws."""
+    return sum(min(len(_places_of(questions, task)), most) for task in TASKS)
+
+
 def drawn_questions(questions: Sequence[Question], task: Task, most: int, *, seed: int = 0) -> list[Question]:
     """The questions of a task in their order; `most` of them, drawn by the seed, where there are more."""
-    if isinstance(questions, Questions):
-        places = questions.places_of(task)
-    else:
-        places = np.flatnonzero([question.task == task for question in questions])
+    places = _places_of(questions, task)
     if len(places) > most:
         places = places[np.sort(np.random.default_rng(seed).choice(len(places), most, replace=False))]
     return [questions[place] for place in places.tolist()]
+
+
+def _places_of(questions: Sequence[Question], task: Task) -> np.ndarray:
+    if isinstance(questions, Questions):
+        return questions.places_of(task)
+    return np.flatnonzero([question.task == task for question in questions])
 
 
 def shown_before(histories: Histories, question: Question) -> Shown:

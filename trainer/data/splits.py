@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.data.histories import NO_QUERY, Histories, changes
+from trainer.data.histories import BLOCK, NO_QUERY, Histories, changes
 from trainer.data.questions import Questions, Split
 
-__all__ = ["HOLDING_OUT", "SPLITS", "HeldOut", "leave_one_out", "time_cut"]
+__all__ = ["HOLDING_OUT", "SPLITS", "HeldOut", "leave_one_out", "quantile", "time_cut"]
 
 MIN_EVENTS = 3
 """Events of a task of which `leave_one_out` holds out the last."""
@@ -47,7 +47,7 @@ def hold_out_last(histories: Histories) -> Iterator[HeldOut]:
 
 def hold_out_after(histories: Histories, share: float = 0.1) -> Iterator[HeldOut]:
     """What `time_cut` holds out of every block of `Histories.blocks`."""
-    late, later = np.quantile(histories.times_E, [1 - 2 * share, 1 - share])
+    late, later = (quantile(histories.times_E, part) for part in (1 - 2 * share, 1 - share))
     for users in histories.blocks():
         block = _Block.of(histories, users)
         validation = [_first_between(block, events_B, late, later) for events_B in block.answerable()]
@@ -76,6 +76,25 @@ HOLDING_OUT: dict[str, Callable[[Histories], Iterator[HeldOut]]] = {
     "time_cut": hold_out_after,
 }
 SPLITS: dict[str, Callable[[Histories], Split]] = {"leave_one_out": leave_one_out, "time_cut": time_cut}
+
+
+def quantile(number_E: np.ndarray, share: float) -> float:
+    """`np.quantile` of whole numbers, bit for bit, without a copy of them, which may be mapped."""
+    place = (len(number_E) - 1) * share
+    below, above = (_at_place(number_E, int(at)) for at in (np.floor(place), np.ceil(place)))
+    return float(np.quantile(np.array([below, above]), place - np.floor(place)))
+
+
+def _at_place(number_E: np.ndarray, place: int) -> int:
+    """The number at a place in ascending order, by bisection: a pass over all for each bit of their range."""
+    low, high = int(number_E.min()), int(number_E.max())
+    while low < high:
+        middle = (low + high) // 2
+        up_to = sum(
+            int(np.count_nonzero(number_E[begin : begin + BLOCK] <= middle)) for begin in range(0, len(number_E), BLOCK)
+        )
+        low, high = (low, middle) if up_to > place else (middle + 1, high)
+    return low
 
 
 def _divided(histories: Histories, blocks: Iterator[HeldOut]) -> Split:

@@ -16,7 +16,9 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.histories import Histories
-from trainer.data.questions import Split
+from trainer.data.prepared import prepares_on_disk, split_of_files
+from trainer.data.prepared.sorted_events import UNKNOWN_ITEM
+from trainer.data.questions import Split, count_questions
 from trainer.data.splits import SPLITS
 from trainer.evaluation.report import Protocol, Report, evaluate
 from trainer.model.backbone import model_class
@@ -43,7 +45,7 @@ def evaluate_bundle(
     if not same:
         files = "is not the file" if len(events) == 1 else "are not the files"
         print_line(f"{in_words(events)} {files} the bundle was trained on: it may have learned from what is asked here")
-    with progress("evaluating", len(split.questions(recipe.questions))) as shown:
+    with progress("evaluating", count_questions(split.questions(recipe.questions), recipe.max_questions)) as shown:
         report = evaluate(
             load_model(bundle),
             bundle.index,
@@ -77,18 +79,26 @@ def load_model(bundle: Bundle) -> PreTrainedModel:
 def held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
     """The split of the events, and how many were `read` and how many of these name `unknown_items`.
 
-    Events of erased users and of items that the bundle does not have are left out. Raises TrainerError for a file that
-    does not exist, CatalogError for one that cannot be read.
+    More events than memory holds are prepared in a temporary folder. Those of erased users and of items that the bundle
+    does not have are left out.
+
+    Raises TrainerError for a file that does not exist or cannot be prepared, CatalogError for one that cannot be read.
     """
     for file in events:
         if not file.is_file():
             raise TrainerError(f"{file} does not exist: `gemserve import` writes items and events files")
-    table, report = read_kept_events(events, tombstone_files(events))
-    known = drop_unknown_items(table, bundle.items.table["item_id"], report)
+    weights = bundle.event_weights
+    if prepares_on_disk(events):
+        split, report = split_of_files(events, tombstone_files(events), bundle.items, recipe.split, weights=weights)
+        unknown = report.omitted(UNKNOWN_ITEM)
+    else:
+        table, report = read_kept_events(events, tombstone_files(events))
+        known = drop_unknown_items(table, bundle.items.table["item_id"], report)
+        split = SPLITS[recipe.split](Histories.from_events(known, bundle.items, weights=weights))
+        unknown = len(table) - len(known)
     if report.dropped:
         print_line(str(report))
-    split = SPLITS[recipe.split](Histories.from_events(known, bundle.items, weights=bundle.event_weights))
-    return split, {"read": report.read, "unknown_items": len(table) - len(known)}
+    return split, {"read": report.read, "unknown_items": unknown}
 
 
 def in_words(events: Sequence[Path]) -> str:

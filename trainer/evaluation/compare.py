@@ -10,7 +10,9 @@ of the paired difference lies above minus the tolerance.
 The exit status is 0 for a new model that is not worse, 3 for one that is or may be worse, and 2 where nothing could be
 compared.
 
-B bundles, Q questions.
+Where there are more than `evaluation.max_questions` of the new bundle's run, those of some users are asked.
+
+B bundles, Q questions, U users.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import progress
-from trainer.data.questions import Question, Split
+from trainer.data.event_order import digests
+from trainer.data.questions import Question, Questions, Split
 from trainer.evaluation.candidates import whole_catalog
 from trainer.evaluation.confidence import Estimate, mean_estimate
 from trainer.evaluation.metrics import CUTOFFS, METRICS, MIN_QUESTIONS, gains, ranks_of
 
 NOT_BETTER = 3
+DIGESTED = 100_000
+"""Users whose ids are in memory at once."""
 NAMES = tuple(f"{metric}@{cutoff}" for metric in METRICS for cutoff in CUTOFFS)
 
 Key = tuple[str, Task, str, str | None]
@@ -71,7 +76,8 @@ def compare(old: Bundle, new: Bundle, events: Sequence[Path], metric: str) -> di
 
     recipe = bundle_settings(new)
     splits = [held_out(bundle, events, recipe)[0] for bundle in (old, new)]
-    questions = [_by_key(bundle, split) for bundle, split in zip((old, new), splits, strict=True)]
+    share = recipe.max_questions / max(1, *(len(split.test) for split in splits))
+    questions = [_by_key(bundle, split, share) for bundle, split in zip((old, new), splits, strict=True)]
     shared = [key for key in questions[1] if key in questions[0]]
     if not shared:
         raise TrainerError(f"{in_words(events)}: {old.version} and {new.version} have no held-out question in common")
@@ -150,9 +156,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _by_key(bundle: Bundle, split: Split) -> dict[Key, Question]:
-    users, items = split.full.users, bundle.items.ids
-    return {(users[q.user], q.task, items[q.item], q.query): q for q in split.test}
+def _by_key(bundle: Bundle, split: Split, share: float) -> dict[Key, Question]:
+    """The test questions of a share of the users, who are the same in any bundle, by what names them."""
+    users, items, test = split.full.users, bundle.items.ids, split.test
+    if share < 1 and isinstance(test, Questions):
+        test = test.of_users(_drawn(users, share))
+    return {(users[q.user], q.task, items[q.item], q.query): q for q in test}
+
+
+def _drawn(users: Sequence[str], share: float) -> np.ndarray:
+    """Which users are among a share of all, by digests of their ids: bool [U]."""
+    most = np.uint64(share * float(np.iinfo(np.uint64).max))
+    blocks = (users[begin : begin + DIGESTED] for begin in range(0, len(users), DIGESTED))
+    return np.concatenate([np.empty(0, bool), *(digests(block, seed=0) <= most for block in blocks)])
 
 
 def _gains(

@@ -22,7 +22,7 @@ from catalog.search.level_heads import Normalization
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import TASKS, PromptFormat
 from trainer.config.recipe import EvaluationRecipe
-from trainer.data.questions import Split
+from trainer.data.questions import Split, count_questions, drawn_questions
 from trainer.evaluation.baselines import TunedBaselines
 from trainer.evaluation.candidates import NEGATIVES, sampled_candidates, whole_catalog
 from trainer.evaluation.guidance import LearnedGuidance, learn_guidance
@@ -58,6 +58,7 @@ def evaluate(
     """The metrics of both tasks for the model, its prior, both joined, and the baselines, with bootstrap 95% intervals.
 
     Validation questions are asked of the model alone: baselines are tuned on them, and guidance is learned from them.
+    Where more questions of a task are held out than are asked, `held_out` says how many there are of both tasks.
 
     model: the model, on any device.
     index: the index of the items' codes.
@@ -78,11 +79,12 @@ def evaluate(
     else:
         baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
         guidance = guidance or learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
+    held_out = split.questions(recipe.questions)
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     calibration: dict[str, Any] = {}
     for task in TASKS:
-        questions = [q for q in split.questions(recipe.questions) if q.task == task]
+        questions = drawn_questions(held_out, task, recipe.max_questions)
         if not questions:
             continue
         if protocol == "full":
@@ -115,6 +117,8 @@ def evaluate(
         "tasks": tasks,
         "baselines": tuned,
     }
+    if count_questions(held_out, recipe.max_questions) < len(held_out):
+        report["held_out"] = len(held_out)
     if guidance is not None:
         report["guidance"] = guidance.as_json()
         report["guided_width"] = guidance.width.as_json()

@@ -37,6 +37,7 @@ def _heading(report: Report) -> str:
     if drawn:
         among = f"the right item among {drawn['negatives']} drawn {drawn['drawn']} (seed {drawn['seed']})"
     asked = ", validation questions" if report.get("questions") == "validation" else ""
+    asked += f", drawn from {report['held_out']} held-out questions" if "held_out" in report else ""
     width = f", beam width {report['beam_width']}" if "beam_width" in report else ""
     return f"{report['protocol']}: {among}{width}{asked}"
 

@@ -5,7 +5,7 @@ N items, L levels, D embedding dimensions, E dimensions of co-occurrence factors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from catalog.ids.embeddings import (
 )
 from catalog.ids.index import ItemIndex
 from trainer.config.recipe import IdentifierRecipe
-from trainer.data.histories import Histories
+from trainer.data.histories import MAX_COUNTED, Histories
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def identify(
     It runs on one thread. More threads add up in another order, and a rounding could move an item to another code. On
     one thread a seed gives the same identifiers on every machine of the same kind, whatever its number of cores.
 
-    train: the training histories.
+    train: the training histories; of more than MAX_COUNTED events, a sample of their users.
     seed: what everything random is drawn from.
     backbone_vectors: embeds texts by the backbone; needed where `recipe.text` is "backbone".
     """
@@ -83,7 +83,7 @@ def _identify(
 ) -> Identifiers:
     texts = items.texts()
     text = _text_embedder(texts, recipe, seed, backbone_vectors)
-    factors_NE = cooccurrence_factors(list(train.sequences()), len(items), recipe.history_dimensions, seed=seed)
+    factors_NE = cooccurrence_factors(_blocks(train), len(items), recipe.history_dimensions, seed=seed)
     embedder, vectors_ND = JoinedEmbedder.fit(text, texts, factors_NE, weight=recipe.history_weight)
     if recipe.scheme == "atomic":
         codebooks, codes_NL = Codebooks((vectors_ND,)), atomic_codes(len(items))
@@ -92,6 +92,14 @@ def _identify(
     index, order_N = ItemIndex.build(codes_NL, codebooks.sizes)
     in_order = Items(items.table.take(order_N))
     return Identifiers(in_order, codes_NL[order_N], index, embedder, codebooks)
+
+
+def _blocks(train: Histories) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The user and the item of every event from which embeddings learn, in blocks of whole users."""
+    counted = train.sample(MAX_COUNTED)
+    for users in counted.blocks():
+        span, count_U = counted.span_of(users)
+        yield np.repeat(np.arange(len(users)), count_U), np.asarray(counted.items_E[span])
 
 
 def _text_embedder(

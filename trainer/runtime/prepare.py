@@ -26,6 +26,7 @@ from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.corpus import read_corpus
+from trainer.data.prepared import prepares_on_disk
 from trainer.data.questions import Split
 from trainer.distributed.group import CPU
 from trainer.model.backbone import (
@@ -39,7 +40,7 @@ from trainer.model.backbone import (
 )
 from trainer.model.semantic_ids import identify
 from trainer.model.warm_start import keep_identifiers, start_backbone
-from trainer.runtime.prepared_split import PreparedSplit, prepares_on_disk
+from trainer.runtime.prepared_split import PreparedSplit
 from trainer.runtime.read_split import ReadSplit
 from trainer.runtime.workspace import Workspace
 
@@ -121,7 +122,7 @@ def prepare_data(
             print_line(f"{files.items}: {note}")
         return items
 
-    on_disk = prepares_on_disk(files.events, recipe)
+    on_disk = prepares_on_disk(files.events, recipe.events.on_disk)
     events = (PreparedSplit if on_disk else ReadSplit)(files.events, files.tombstones, file_items, recipe, workspace)
 
     def fill(draft: Path) -> None:

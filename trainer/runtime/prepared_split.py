@@ -23,13 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from catalog.data.items import Items
 from catalog.data.tombstones import ERASED
 from trainer.config.recipe import Recipe
-from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line
 from trainer.data.prepared import (
     mapped,
@@ -40,34 +37,14 @@ from trainer.data.prepared import (
     store_split,
     write_renumbered,
 )
-from trainer.data.prepared.sorted_events import check_readable
 from trainer.data.questions import Split
 from trainer.runtime.workspace import Workspace
 
-__all__ = ["MAX_IN_MEMORY", "PreparedSplit", "prepares_on_disk"]
+__all__ = ["PreparedSplit"]
 
-MAX_IN_MEMORY = 10_000_000
-"""Events that are read into memory, about 430 bytes each, where the recipe does not say."""
 FORMAT = 1
 """Of the files, which are made again where it is another."""
 KEPT_SECONDS = 7 * 86400
-
-
-def prepares_on_disk(events: Sequence[Path], recipe: Recipe) -> bool:
-    """Whether the recipe wants it, or else the files have more than MAX_IN_MEMORY events and are as it needs them."""
-    if recipe.events.on_disk is not None:
-        return recipe.events.on_disk
-    try:
-        if sum(pq.read_metadata(file).num_rows for file in events) <= MAX_IN_MEMORY:
-            return False
-        for file in events:
-            check_readable(file)
-    except (pa.ArrowException, OSError):  # is no Parquet
-        return False
-    except TrainerError as reason:
-        print_line(f"all events are read into memory: {reason}")
-        return False
-    return True
 
 
 class PreparedSplit:

@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -128,19 +129,24 @@ def golden_queries(bundle: Bundle) -> GoldenQueries:
 
 def typed_words(train: Histories) -> TypedWords:
     """The words that users typed. They are counted anew for every bundle, so erased users leave nothing behind."""
-    queries_of_users = (np.unique(train.queries_E[train.span(user)]) for user in range(len(train.users)))
-    return TypedWords.of([train.texts[q] for q in queries_U if q != NO_QUERY] for queries_U in queries_of_users)
+    return TypedWords.of({text for _, text, _ in own} for _, own in groupby(_typed(train), key=itemgetter(0)))
 
 
 def typed_queries(train: Histories) -> TypedQueries:
     """The queries that users typed, counted anew for every bundle, as words are."""
-    return TypedQueries.of(
-        (user, train.texts[query], time)
-        for user, query, time in zip(
-            train.user_E.tolist(), train.queries_E.tolist(), train.times_E.tolist(), strict=True
-        )
-        if query != NO_QUERY
-    )
+    return TypedQueries.of(_typed(train))
+
+
+def _typed(train: Histories) -> Iterator[tuple[int, str, int]]:
+    """The user, the query and the time of every event of a search, by user."""
+    for users in train.blocks():
+        span, count_U = train.span_of(users)
+        place_S = np.flatnonzero(train.queries_E[span] != NO_QUERY)
+        number_S = train.queries_E[span][place_S]
+        text_of = {number: train.texts[number] for number in np.unique(number_S).tolist()}
+        user_S, time_S = np.repeat(users, count_U)[place_S], train.times_E[span][place_S]
+        for user, number, time in zip(user_S.tolist(), number_S.tolist(), time_S.tolist(), strict=True):
+            yield user, text_of[number], time
 
 
 def _save_priors(bundle: Bundle, histories: Histories, report: Report) -> None:

@@ -42,12 +42,22 @@ def test_items_without_a_word_are_refused():
 
 def test_items_taken_together_have_alike_factors():
     generator = np.random.default_rng(0)
-    histories = [generator.permutation(np.arange(5) + 5 * (n % 2)) for n in range(40)]
+    histories = [(np.full(5, n), generator.permutation(np.arange(5) + 5 * (n % 2))) for n in range(40)]
     factors = cooccurrence_factors(histories, 11, 4)
     alike = factors @ factors.T
     assert alike[0, 1] > 0.3  # 0.40 by the kernels of one processor, and as much of another's
     assert alike[0, 6] < 0.1
     assert not factors[10].any()
+
+
+def test_blocks_of_users_give_the_factors_of_users_one_by_one():
+    """Bit for bit, so that identifiers do not depend on how many events are looked at together."""
+    generator = np.random.default_rng(1)
+    users = [(np.full(n, user), generator.integers(0, 9, n)) for user, n in enumerate(generator.integers(0, 12, 60))]
+    together = [tuple(map(np.concatenate, zip(*part, strict=True))) for part in (users[:25], users[25:])]
+    expected = cooccurrence_factors(users, 9, 4)
+    assert np.abs(expected).sum() > 1
+    np.testing.assert_array_equal(cooccurrence_factors(together, 9, 4), expected)
 
 
 def test_no_histories_give_no_factors():

@@ -1,5 +1,7 @@
 """Completions of queries: who counts, what is never shown, and slips that are forgiven."""
 
+from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,11 @@ DAY = 24 * 3_600_000
 
 def typed(**people: int) -> TypedQueries:
     """Queries, _ for a space, and how many people typed each, now."""
-    return TypedQueries.of((who, text.replace("_", " "), NOW) for text, n in people.items() for who in range(n))
+    return published((who, text.replace("_", " "), NOW) for text, n in people.items() for who in range(n))
+
+
+def published(typed: Iterable[tuple[int, str, int]]) -> TypedQueries:
+    return TypedQueries.of(sorted(typed, key=itemgetter(0)))
 
 
 def texts(completions: Completions, beginning: str, most: int = 10) -> list[str]:
@@ -23,10 +29,10 @@ def texts(completions: Completions, beginning: str, most: int = 10) -> list[str]
 
 
 def test_a_query_of_fewer_than_five_people_is_not_published() -> None:
-    published = TypedQueries.of(
-        [*((who, "tent", NOW) for who in range(MIN_PEOPLE)), *((who % 4, "ada lovelace", NOW) for who in range(40))]
-    )
-    assert [(query.text, query.people) for query in published.queries] == [("tent", MIN_PEOPLE)]
+    typed = [*((who, "tent", NOW) for who in range(MIN_PEOPLE)), *((who % 4, "ada lovelace", NOW) for who in range(40))]
+    assert [(query.text, query.people) for query in published(typed).queries] == [("tent", MIN_PEOPLE)]
+    with pytest.raises(ValueError, match="person 0 comes after person 4"):
+        TypedQueries.of(typed)
 
 
 def test_one_query_in_several_forms_is_shown_as_most_people_wrote_it() -> None:
@@ -82,7 +88,7 @@ def test_the_words_of_a_file_stand_in_the_place_of_the_usual_ones(tmp_path: Path
 def test_completions_come_by_people_and_then_by_time() -> None:
     people = [("tent", 6, 0), ("tent pegs", 9, 0), ("tea", 6, DAY), ("lamp", 50, 0)]
     of = [(who, text, NOW + later) for text, n, later in people for who in range(n)]
-    completions = Completions(TypedQueries.of(of))
+    completions = Completions(published(of))
     assert texts(completions, "te") == ["tent pegs", "tea", "tent"]
     assert texts(completions, "TÉ", 1) == ["tent pegs"]
     assert texts(completions, "") == ["lamp", "tent pegs", "tea", "tent"]
@@ -91,7 +97,7 @@ def test_completions_come_by_people_and_then_by_time() -> None:
 
 def test_people_of_long_ago_count_less() -> None:
     of = [*((who, "sled", NOW - 90 * DAY) for who in range(20)), *((who, "slide", NOW) for who in range(5))]
-    assert texts(Completions(TypedQueries.of(of)), "sl") == ["slide", "sled"]
+    assert texts(Completions(published(of)), "sl") == ["slide", "sled"]
 
 
 def test_the_part_that_is_completed_is_told() -> None:
@@ -139,14 +145,14 @@ def test_live_counts_are_those_of_a_count_anew(events: list[tuple[int, str, bool
             completions.add(f"user-{who}", text, NOW)
             kept.append((who, text, NOW))
     for beginning in ("", "te", "tea", "lamp"):
-        assert texts(completions, beginning) == texts(Completions(TypedQueries.of(kept)), beginning)
+        assert texts(completions, beginning) == texts(Completions(published(kept)), beginning)
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=8), min_size=1, max_size=12), st.text("abc", max_size=3))
 def test_short_beginnings_find_what_a_scan_finds(queries: list[str], beginning: str) -> None:
-    published = TypedQueries.of((who, text, NOW) for text in queries for who in range(5))
-    found = set(texts(Completions(published), beginning, 100))
-    assert found == {query.text for query in published.queries if key_of(query.text).startswith(beginning)}
+    of = published((who, text, NOW) for text in queries for who in range(5))
+    found = set(texts(Completions(of), beginning, 100))
+    assert found == {query.text for query in of.queries if key_of(query.text).startswith(beginning)}
 
 
 def test_a_blocked_query_leaves_its_place_to_the_next() -> None:

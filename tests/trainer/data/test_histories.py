@@ -184,3 +184,17 @@ def test_a_search_and_an_event_of_one_moment_are_one_encounter_with_two_question
     assert split.train.items_E.tolist() == [0, 0, 1, 1, 2, 2]
     late = [(user, item, time + (query is None), query) for user, item, time, query in rows]
     assert {q.task for q in leave_one_out(histories(*late)).test} == {"search"}  # the item was found by the search
+
+
+def test_a_sample_has_whole_users_and_no_more_events_than_it_may():
+    h = histories(*(row for user in range(30) for row in browsing(f"u{user}", *range(1 + user % 5))))
+    assert h.sample(len(h)) is h
+    sample = h.sample(40, seed=1)
+    counts, every = np.diff(sample.starts_U1), np.diff(h.starts_U1)
+    assert 40 - every.max() < len(sample) <= 40
+    assert set(zip(counts, every, strict=True)) <= {(0, n) for n in every} | {(n, n) for n in every}
+    for user in np.flatnonzero(counts).tolist():
+        np.testing.assert_array_equal(sample.items_E[sample.span(user)], h.items_E[h.span(user)])
+    np.testing.assert_array_equal(h.sample(40, seed=1).starts_U1, sample.starts_U1)
+    assert h.sample(40, seed=2).starts_U1.tolist() != sample.starts_U1.tolist()
+    assert len(histories(*browsing("a", *range(9))).sample(3)) == 9, "of one user who has more, all"

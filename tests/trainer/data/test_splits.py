@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from trainer.data import histories as histories_module
 from trainer.data.histories import NO_QUERY, Histories
-from trainer.data.questions import drawn_questions
-from trainer.data.splits import leave_one_out, time_cut
+from trainer.data.questions import Questions, count_questions, drawn_questions
+from trainer.data.splits import leave_one_out, quantile, time_cut
 
 Asked = tuple[int, int]
 """The event that is asked for, and where its history stops."""
@@ -94,3 +94,17 @@ def test_of_many_questions_a_sample_is_drawn_by_the_seed_in_their_order() -> Non
     assert len(drawn) == 10
     assert [q.user for q in drawn] == sorted({q.user for q in drawn})
     assert drawn != drawn_questions(test, "recommendation", 10, seed=2)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1 / 3])
+@given(numbers=st.lists(st.integers(0, 40) | st.integers(0, 4_102_444_800_000), min_size=1, max_size=40))
+def test_quantiles_are_numpys_bit_for_bit(share: float, numbers: list[int]) -> None:
+    assert quantile(np.array(numbers), share) == np.quantile(numbers, share)
+
+
+def test_questions_of_some_users_are_those_of_them() -> None:
+    test = leave_one_out(histories([[(item, 1, NO_QUERY) for item in range(4)]] * 6)).test
+    assert isinstance(test, Questions)
+    chosen = np.array([True, False, True, False, False, True])
+    assert list(test.of_users(chosen)) == [q for q in test if chosen[q.user]]
+    assert [count_questions(test, most) for most in (4, 6, 100)] == [4, 6, 6]

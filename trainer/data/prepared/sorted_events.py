@@ -28,16 +28,20 @@ from catalog.data.tombstones import ERASED, Tombstones
 from catalog.data.validation_report import ValidationReport
 from trainer.core.errors import TrainerError
 
-__all__ = ["KINDS", "SortedEvents", "check_readable", "sorted_events"]
+__all__ = ["KINDS", "UNKNOWN_ITEM", "SortedEvents", "check_readable", "sorted_events"]
 
 COLUMNS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", VALUE, RECORDED_AT, RECORDED_AS)
 REQUIRED = COLUMNS[:4]
 FILE_BITS = 40  # of the number of a row within its file
 BATCH = 1 << 20
+IDS_AT_ONCE = 3_000_000
+"""Event ids that are compared with each other, some 100 bytes each."""
 IN_UNIT = 0.9
 KIND = {VALUE: "DOUBLE", RECORDED_AT: "BIGINT"}
 
 KINDS = list(EventType)
+UNKNOWN_ITEM = "unknown item"
+"""Why events of items that the catalog lacks are left out."""
 SOUND = f"""
     user_id <> '' AND item_id <> '' AND timestamp BETWEEN 0 AND {YEAR_2100 * 1000}
     AND type IN ({", ".join(f"'{kind}'" for kind in KINDS)})
@@ -69,7 +73,7 @@ class SortedEvents:
         report.count("broken: no id, no moment between 1970 and 2100, or an unknown type", self.read - sound)
         report.count(ERASED, sound - kept, fault=False)
         report.count("duplicate event_id", kept - unique)
-        report.count("unknown item", unique - known, fault=False)
+        report.count(UNKNOWN_ITEM, unique - known, fault=False)
         return report
 
     def _count(self, view: str, what: str = "count(*)") -> int:
@@ -121,6 +125,7 @@ def sorted_events(
         "preserve_insertion_order": False,
     }
     with _clear_errors(files, memory), duckdb.connect(str(scratch / "events.duckdb"), config=config) as connection:
+        connection.execute("SET enable_progress_bar = false")  # which it draws on the standard output
         # their places among all rows decide which of several comes first
         parts = [_part(file, number) for number, file in enumerate(files)]
         connection.execute(f"CREATE VIEW events AS {' UNION ALL '.join(parts)}")
@@ -130,10 +135,7 @@ def sorted_events(
         connection.register("tombstones", pa.table(rows, pa.schema({"sha256": pa.string(), "erased_at": pa.int64()})))
         connection.execute(f"CREATE VIEW sound AS SELECT * FROM events WHERE {SOUND}")
         connection.execute(KEPT if tombstones else "CREATE VIEW kept AS SELECT * FROM sound")
-        connection.execute(
-            "CREATE TABLE repeated AS SELECT user_id, event_id, min(place) AS first, count(*) AS times FROM kept"
-            " WHERE event_id IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
-        )
+        _find_repeated(connection, read)
         connection.execute("""
             CREATE VIEW known AS SELECT k.*, i.item
             FROM kept k LEFT JOIN repeated r USING (user_id, event_id) JOIN item_rows i USING (item_id)
@@ -172,6 +174,21 @@ def _part(file: Path, number: int) -> str:
     columns = ", ".join([*own, f"{number << FILE_BITS} + file_row_number AS place"])
     path = str(file).replace("'", "''")
     return f"SELECT {columns} FROM read_parquet('{path}', file_row_number = true)"
+
+
+def _find_repeated(connection: duckdb.DuckDBPyConnection, read: int) -> None:
+    """Make the table of event ids that a user has several times: the first place of each, and how often it comes.
+
+    DuckDB cannot group more ids than fit in its memory, so those of some hashes are grouped at a time.
+    """
+    connection.execute("CREATE TABLE repeated (user_id VARCHAR, event_id VARCHAR, first BIGINT, times BIGINT)")
+    parts = read // IDS_AT_ONCE + 1
+    for part in range(parts):
+        connection.execute(
+            "INSERT INTO repeated SELECT user_id, event_id, min(place), count(*) FROM kept"
+            f" WHERE event_id IS NOT NULL AND hash(user_id, event_id) % {parts} = {part}"
+            " GROUP BY ALL HAVING count(*) > 1"
+        )
 
 
 def _is_as_written(name: str, kind: pa.DataType) -> bool:

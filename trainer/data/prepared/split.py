@@ -6,19 +6,25 @@ validation.i64, test.i64    the numbers of the events that are asked for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from trainer.data.histories import NO_QUERY
+from catalog.data.event_weights import EventWeights
+from catalog.data.items import Items
+from catalog.data.validation_report import ValidationReport
+from trainer.data.histories import NO_QUERY, Histories
+from trainer.data.prepared.arrays import prepare_histories
 from trainer.data.prepared.stored import NUMBERS, PIECE, StoredHistories, mapped, open_histories, write_renumbered
 from trainer.data.prepared.texts import StoredTexts, store_texts
 from trainer.data.questions import Questions, Split
 from trainer.data.splits import HOLDING_OUT
 
-__all__ = ["open_split", "store_split"]
+__all__ = ["open_split", "split_of_files", "store_split"]
 
 PARTS = ("validation", "test")
 
@@ -58,6 +64,26 @@ def open_split(histories: StoredHistories, folder: Path, train_items_E: np.ndarr
     if train_items_E is not None:
         train = replace(train, items_E=train_items_E)
     return Split(histories, train, *(Questions(histories, mapped(folder / f"{part}.i64")) for part in PARTS))
+
+
+def split_of_files(
+    files: Sequence[Path], tombstones: Sequence[Path], items: Items, name: str, *, weights: EventWeights
+) -> tuple[Split, ValidationReport]:
+    """The split of files of events, and what was left out of them: as `prepare_histories` has it, without a folder.
+
+    The files are in a temporary folder, and the disk has them until nothing maps them any more.
+    """
+    with TemporaryDirectory(prefix="gemserve-events-") as folder:
+        (full := Path(folder) / "full").mkdir()
+        (held := Path(folder) / name).mkdir()
+        histories, report = prepare_histories(files, tombstones, items, full, weights=weights)
+        store_split(histories, name, held)
+        split = open_split(histories, held)
+        return replace(split, full=_without_folder(histories), train=_without_folder(split.train)), report
+
+
+def _without_folder(histories: Histories) -> Histories:
+    return Histories(**{own.name: getattr(histories, own.name) for own in fields(Histories)})
 
 
 def _keep_texts(histories: StoredHistories, used_Q: np.ndarray, train: Path) -> None:

@@ -37,7 +37,8 @@ class StoredTexts(Sequence[str]):
 
     def __getitem__(self, number: int | slice) -> str | Sequence[str]:
         if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
+            texts: list[str] = self._column[number].to_pylist()
+            return texts
         return str(self._column[number].as_py())
 
     def __iter__(self) -> Iterator[str]:

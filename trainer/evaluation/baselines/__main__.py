@@ -23,11 +23,12 @@ from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items, read_items
 from catalog.data.tombstones import read_kept_events, tombstone_files
 from catalog.text.prompts import TASKS, Task
+from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line
 from trainer.data.histories import Histories
-from trainer.data.questions import Split
+from trainer.data.questions import Split, drawn_questions
 from trainer.data.splits import SPLITS
 from trainer.evaluation.baselines.tuned import TunedBaselines
 from trainer.evaluation.candidates import whole_catalog
@@ -57,7 +58,7 @@ def measure(items: Items, split: Split, *, exclude_seen: bool = True, seed: int 
 
 
 def _figures(tuned: TunedBaselines, split: Split, task: Task, exclude_seen: bool) -> dict[str, Any]:
-    questions = [q for q in split.test if q.task == task]
+    questions = drawn_questions(split.test, task, EvaluationRecipe().max_questions)
     candidates = whole_catalog(split.full, questions, exclude_seen=exclude_seen)
     rankings = tuned.rank(task, questions, candidates, max(CUTOFFS)) if questions else {}
     return {name: summarize_questions(found, questions) for name, found in rankings.items()}

@@ -17,7 +17,7 @@ from catalog.priors import clicks, words
 from catalog.priors.events import TrainingEvents
 from catalog.text.prompts import TASKS, Task
 from trainer.core.progress import print_line
-from trainer.data.histories import Histories
+from trainer.data.histories import MAX_COUNTED, Histories
 from trainer.data.questions import Question, Split, drawn_questions
 from trainer.evaluation.baselines.asked import Asked
 from trainer.evaluation.baselines.sources import (
@@ -115,11 +115,16 @@ class TunedBaselines:
 
 
 def training_events(train: Histories, items: int) -> TrainingEvents:
-    """The training histories as the sources take them."""
+    """The training histories as the sources take them.
+
+    Of more than MAX_COUNTED events, those of a sample of the users, each of which counts for as many as it stands for.
+    """
     until = int(train.times_E.max(initial=0))
-    return TrainingEvents(
-        len(train.users), items, train.user_E, train.items_E, train.queries_E, train.texts, until, train.weights_E
-    )
+    own = train.sample(MAX_COUNTED)
+    weight_E = own.weights_E
+    if own is not train:
+        weight_E = np.full(len(own), len(train) / len(own)) if weight_E is None else weight_E * len(train) / len(own)
+    return TrainingEvents(len(own.users), items, own.user_E, own.items_E, own.queries_E, own.texts, until, weight_E)
 
 
 def _sources(items: Items, events: TrainingEvents, seed: int) -> list[Source]:

@@ -1,5 +1,6 @@
 """Histories that are prepared on disk are those that are read into memory, bit for bit."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,15 @@ from catalog.text.prompts import TASKS
 from trainer.core.errors import TrainerError
 from trainer.data import histories as histories_module
 from trainer.data.histories import Histories
-from trainer.data.prepared import draws_of, open_split, prepare_histories, sorted_events, store_draws, store_split
+from trainer.data.prepared import (
+    draws_of,
+    open_split,
+    prepare_histories,
+    sorted_events,
+    split_of_files,
+    store_draws,
+    store_split,
+)
 from trainer.data.questions import Split
 from trainer.data.splits import SPLITS
 
@@ -94,6 +103,7 @@ def assert_same_split(prepared: Split, expected: Split) -> None:
 def test_prepared_histories_are_those_that_are_read(rows, weights, erased, batch) -> None:
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorted_events, "BATCH", batch)
+        patch.setattr(sorted_events, "IDS_AT_ONCE", 7)
         patch.setattr(histories_module, "BLOCK", batch)
         check(Path(name), rows, weights, erased)
 
@@ -111,6 +121,7 @@ def test_a_log_of_many_events_is_prepared_as_it_is_read(tmp_path: Path) -> None:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorted_events, "BATCH", 50)
+        patch.setattr(sorted_events, "IDS_AT_ONCE", 90)
         patch.setattr(histories_module, "BLOCK", 50)
         check(tmp_path, [rows[:200], rows[200:]], EventWeights({"purchase": 5.0, "view": 0.5}), {"a": 3})
 
@@ -135,3 +146,20 @@ def check(
         (folder / split).mkdir()
         store_split(prepared, split, folder / split)
         assert_same_split(open_split(prepared, folder / split), split_of(expected))
+
+
+def test_a_split_of_files_outlives_the_folder_in_which_it_was_made(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "made"))
+    (tmp_path / "made").mkdir()
+    rows = [(user, item, n, "view", "tent", None, None) for user in "ab" for n, item in enumerate("xyxéy")]
+    files = written(tmp_path, [rows, [("c", "unknown", 1, "view", None, None, None)]])
+    split, report = split_of_files(files, [], ITEMS, "leave_one_out", weights=EQUAL_WEIGHTS)
+    assert not any((tmp_path / "made").iterdir())
+    expected, expected_report = in_memory(files, [], EQUAL_WEIGHTS)
+    assert report.omitted(sorted_events.UNKNOWN_ITEM) == expected_report.omitted(sorted_events.UNKNOWN_ITEM) == 1
+    assert split.test
+    assert_same(split.full, expected)
+    assert_same(split.train, SPLITS["leave_one_out"](expected).train)
+    assert list(split.test) == list(SPLITS["leave_one_out"](expected).test)
+    draws, _ = draws_of(split.train, "search", "events")
+    assert len(draws) == len(split.train)

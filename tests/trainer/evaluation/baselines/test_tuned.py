@@ -12,7 +12,7 @@ from tests.support import world
 from trainer.data.histories import Histories
 from trainer.data.questions import Split
 from trainer.data.splits import leave_one_out
-from trainer.evaluation.baselines import TunedBaselines
+from trainer.evaluation.baselines import TunedBaselines, training_events
 from trainer.evaluation.candidates import sampled_candidates, whole_catalog
 
 K = 20
@@ -130,3 +130,15 @@ def test_a_catalog_with_more_items_than_anybody_took(split):
     tuned = TunedBaselines(items, few, exclude_seen=True)
     questions, candidates = asked(few, "recommendation")
     assert all(len(ranking) for ranking in tuned.rank("recommendation", questions, candidates, K)["ease"])
+
+
+def test_each_event_of_a_sample_counts_for_as_many_as_it_stands_for(split, monkeypatch):
+    whole = training_events(split.train, 30)
+    assert whole.weights is None
+    monkeypatch.setattr("trainer.evaluation.baselines.tuned.MAX_COUNTED", len(split.train) // 3)
+    some = training_events(split.train, 30)
+    assert 0 < len(some.item_E) <= len(split.train) // 3
+    assert some.weight_E.sum() == pytest.approx(len(split.train))
+    assert (some.until, some.users) == (whole.until, whole.users)
+    monkeypatch.setattr("trainer.evaluation.baselines.tuned.MAX_COUNTED", len(split.train))
+    assert training_events(split.train, 30).weights is None
