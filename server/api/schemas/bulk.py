@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from server.api.schemas.queries.parameters import MAX_FIELDS, split_names
+from server.api.schemas.queries.bounded_lists import MAX_FIELDS, split_names
 from server.api.schemas.requests import RequestModel
 from server.api.schemas.responses import ProblemBody
 

@@ -24,10 +24,9 @@ __all__ = [
 MAX_ID_LENGTH = 256
 MAX_QUERY_LENGTH = 1_000
 
-# C0 and C1 controls, line separators and lone surrogates.
 MAX_WHOLE = 2.0**63
 WRITTEN = re.compile(r"([+-]?[0-9]{1,20})(\.[0-9]{0,20}|(?:\.[0-9]{0,20})?[eE][+-]?[0-9]{1,3})?")
-
+# C0 and C1 controls, line separators and lone surrogates.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 BROKEN = "\ufffd"  # what broken UTF-8 in a URL decodes to: two different broken ids would become one
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from catalog.data.reading.timestamps import unix_ms
 from catalog.filters import MAX_CHARACTERS
 from catalog.priors.words import words_in_order
-from server.api.schemas.queries.parameters import at_most
+from server.api.schemas.queries.bounded_lists import at_most
 from server.api.schemas.queries.pins import MAX_HIDDEN, PinBody, check_pins
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import Identifier, Number, QueryText, WholeNumber, number

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.schemas.queries.parameters import HistorySession, HistoryUser, at_most
+from server.api.schemas.queries.bounded_lists import at_most
+from server.api.schemas.queries.parameters import HistorySession, HistoryUser
 from server.api.schemas.requests import RequestModel
 from server.api.schemas.types import Identifier, QueryText, WholeNumber
 from server.query.listing.rerank import Document, Reranked, RerankResult

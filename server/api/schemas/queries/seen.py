@@ -11,8 +11,9 @@ from catalog.data.events import EventType
 from catalog.nearest import nearest_name
 from server.query.types import SEEN_TYPES
 
-__all__ = ["SeenTypes", "read_seen"]
+__all__ = ["NO_TYPES", "SeenTypes", "read_seen"]
 
+NO_TYPES: list[EventType] = []
 YES, NO = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 """As pydantic reads true and false."""
 

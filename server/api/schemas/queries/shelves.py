@@ -6,15 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from server.api.schemas.queries.bounded_lists import at_most
 from server.api.schemas.queries.parameters import (
     MAX_CANDIDATES,
-    NO_TYPES,
     HistorySession,
     ListParameters,
-    Parameters,
-    at_most,
+    RankedParameters,
 )
-from server.api.schemas.queries.seen import SeenTypes
+from server.api.schemas.queries.seen import NO_TYPES, SeenTypes
 from server.api.schemas.requests import other_names
 from server.api.schemas.types import Identifier
 from server.query.types import Query, Shelf
@@ -59,7 +58,7 @@ class ShelfParameters(ListParameters):
         )
 
 
-class BasketBody(Parameters):
+class BasketBody(RankedParameters):
     """What is asked of items like a basket."""
 
     items: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from server.api.schemas.queries.parameters import split_names
+from server.api.schemas.queries.bounded_lists import split_names
 from server.api.schemas.requests import RequestModel, other_names
 from server.api.schemas.types import MAX_QUERY_LENGTH, UNPRINTABLE, WholeNumber
 
