@@ -58,7 +58,7 @@ def adjacent_in(pieces: pa.ListArray) -> list[str]:
     if len(piece) < 2:
         return []
     same = pc.equal(row.slice(1), row.slice(0, len(row) - 1))
-    joined = pc.binary_join_element_wise(piece.slice(0, len(piece) - 1), piece.slice(1), "")
+    joined = pc.binary_join_element_wise(piece.slice(0, len(piece) - 1), piece.slice(1), pa.scalar("", piece.type))
     unique: list[str] = pc.unique(joined.filter(same)).to_pylist()
     return unique
 

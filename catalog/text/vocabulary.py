@@ -20,13 +20,14 @@ __all__ = ["LETTERS", "MAX_LENGTH", "Vocabulary", "words_of_items", "words_of_re
 
 MAX_LENGTH = 40  # letters of a word that is corrected, or that another is corrected to
 ROWS_AT_ONCE = 100_000
+VALUES_IN_ONE = 10_000
 MAX_PAIRS = 1_000_000  # of words beside each other, of one column, after which only those of 100,000 rows are added
 
 BETWEEN_PIECES = r"[^\p{L}\p{N}\p{M}\p{Cf}_" + re.escape(JOINERS) + "]+"
 JOINER = f"[{re.escape(JOINERS)}]"
 LETTER_APART = re.compile(r"(?<![\w'’-])([B-HJ-NP-Zb-hj-np-z]) ([^\W\d_]{3,})")
 """A word of one letter, as in `T shirt`, which is often written with the next. `A`, `I` and `o` mostly are not."""
-HAS_LETTER_APART = r"\b[B-HJ-NP-Zb-hj-np-z] \p{L}{3}"
+HAS_LETTER_APART = r"\b[B-HJ-NP-Zb-hj-np-z] [^ -@\[-`{-~]{3}"  # what may have one, for \p{L} takes long to compile
 TRADE_MARKS = "[\u2120\u2122]"
 # Latin, Greek and Cyrillic: one letter a sound. Where a character is a syllable or a word, one edit is another word.
 LETTERS = re.compile("[a-z\u00df-\u024f\u1e00-\u1eff\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f]+")
@@ -79,21 +80,41 @@ def words_of_items(items: Items) -> Vocabulary:
     """The words of all columns of text but the identifier; takes about a second a hundred thousand items."""
     words = Vocabulary()
     adjacent: set[str] = set()
-    for name in items.table.column_names:
-        if name != "item_id":
-            adjacent |= _count_column(items.table[name], words)
+    for column in _columns_of_text(items.table):
+        adjacent |= _count_column(column, words)
     return replace(words, adjacent=_adjacent_words(adjacent))
+
+
+def _columns_of_text(table: pa.Table) -> Iterator[pa.ChunkedArray]:
+    """Those of a small catalog in one: every call with a regular expression compiles its classes of letters anew, which
+    takes longer than the texts of a thousand items."""
+    columns = [table[name] for name in table.column_names if name != "item_id"]
+    kept = [column for column in columns if _is_text(column.type)]
+    if len(kept) * table.num_rows > VALUES_IN_ONE:
+        yield from kept
+        return
+    chunks = [chunk.cast(pa.large_string()) for column in kept for chunk in _texts(column).chunks]
+    yield pa.chunked_array([pa.chunked_array(chunks, pa.large_string()).combine_chunks()])  # else once for each
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What is in it, where a cell may hold several."""
+    return (
+        column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else pc.list_flatten(column)
+    )
 
 
 def _count_column(column: pa.ChunkedArray, words: Vocabulary) -> set[str]:
     """Count the words of a column; returns the joined pairs of its short texts."""
     adjacent: set[str] = set()
     for start in range(0, len(column), ROWS_AT_ONCE):
-        text = column.slice(start, ROWS_AT_ONCE)
-        if pa.types.is_list(text.type) or pa.types.is_large_list(text.type):
-            text = pc.list_flatten(text)
-        if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-            return adjacent
+        text = _texts(column.slice(start, ROWS_AT_ONCE))
         text = pc.replace_substring_regex(pc.replace_substring_regex(text, TRADE_MARKS, " "), f"[{APOSTROPHES}]", "'")
         text = pc.utf8_normalize(text, form="NFKC")
         for entry in pc.value_counts(pc.list_flatten(pc.split_pattern_regex(text, BETWEEN_PIECES))).to_pylist():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -36,6 +37,7 @@ __all__ = ["free_port", "managed_redis", "url_of"]
 log = structlog.get_logger(__name__)
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_000)  # below those that a system gives by itself
 LOCK_SECONDS = 5.0  # in which the Redis of a server that was just killed ends
 START_SECONDS = 120.0  # without any answer; one that answers that it is loading its data may take longer
 STOP_SECONDS = 30.0
@@ -121,9 +123,13 @@ def _take(lock: IO[str], folder: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback address that nobody listens at, which stays free until it is used: the system gives its
+    own to whoever connects meanwhile. Raises OSError where there is none."""
+    for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise OSError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 @dataclass(frozen=True, slots=True)

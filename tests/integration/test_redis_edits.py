@@ -10,9 +10,9 @@ import pytest
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.storage.managed_redis import free_port, managed_redis
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
+from tests.support.redis_server import PassingRedis
 from tests.support.small_shop import make_deployments, publish_names
 
 pytestmark = pytest.mark.integration
@@ -62,33 +62,34 @@ async def test_a_restarted_server_and_another_one_serve_the_same_items(bundles: 
         assert "new/tent 1" in shown
 
 
-async def test_while_redis_is_away_the_bundle_is_served_and_edits_come_later(bundles: Path, tmp_path: Path) -> None:
-    port, data = free_port(), tmp_path / "redis"
-    url = f"redis://127.0.0.1:{port}/0"
-    with managed_redis(data, port):
-        async with open_shop(bundles, url) as shop:
-            await shop.client.put("/items/new", json={"title": "new"})
-    async with open_shop(bundles, url) as shop:
+async def test_while_redis_is_away_the_bundle_is_served_and_edits_come_later(
+    bundles: Path, passing_redis: PassingRedis
+) -> None:
+    passing_redis.come()
+    async with open_shop(bundles, passing_redis.url) as shop:
+        await shop.client.put("/items/new", json={"title": "new"})
+    passing_redis.go()
+    async with open_shop(bundles, passing_redis.url) as shop:
         assert await version(shop) == 0
         assert_problem(await shop.get("/items/new"), 404, "item_not_found")
         assert_problem(await shop.client.put("/items/item-9", json={}), 503, "history_unavailable")
         for method, path in (("GET", "/users/ada/history"), ("DELETE", "/users/ada")):
             assert_problem(await shop.client.request(method, path), 503, "history_unavailable")
-        with managed_redis(data, port):
-            await reaches(shop, 1)
-            assert (await shop.get("/items/new")).json()["title"] == "new"
+        passing_redis.come()
+        await reaches(shop, 1)
+        assert (await shop.get("/items/new")).json()["title"] == "new"
 
 
-async def test_a_redis_that_restarts_empty_costs_no_request(bundles: Path, tmp_path: Path) -> None:
-    port = free_port()
-    async with open_shop(bundles, f"redis://127.0.0.1:{port}/0") as shop:
-        with managed_redis(tmp_path / "first", port):
-            await shop.client.put("/items/new", json={"title": "new"})
-            await shop.saw("ada", "item-9")
-        with managed_redis(tmp_path / "second", port):
-            await reaches(shop, 2)  # brought back under another number
-            assert (await shop.get("/users/ada/history")).json()["total"] == 0
-            assert (await shop.client.post("/users/ada/merge", json={"session": "visit"})).json()["moved"] == 0
-            assert (await shop.client.delete("/users/ada")).json()["events_erased"] == 0
-            assert (await shop.post({"user_id": "ada", "type": "view", "item_id": "new"})).status_code == 202
-            assert (await shop.client.delete("/items/new")).json()["catalog_version"] == 3
+async def test_a_redis_that_restarts_empty_costs_no_request(bundles: Path, passing_redis: PassingRedis) -> None:
+    async with open_shop(bundles, passing_redis.url) as shop:
+        passing_redis.come("first")
+        await shop.client.put("/items/new", json={"title": "new"})
+        await shop.saw("ada", "item-9")
+        passing_redis.go()
+        passing_redis.come("second")
+        await reaches(shop, 2)  # brought back under another number
+        assert (await shop.get("/users/ada/history")).json()["total"] == 0
+        assert (await shop.client.post("/users/ada/merge", json={"session": "visit"})).json()["moved"] == 0
+        assert (await shop.client.delete("/users/ada")).json()["events_erased"] == 0
+        assert (await shop.post({"user_id": "ada", "type": "view", "item_id": "new"})).status_code == 202
+        assert (await shop.client.delete("/items/new")).json()["catalog_version"] == 3

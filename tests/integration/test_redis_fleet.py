@@ -19,11 +19,11 @@ from server.serving.fleet import Fleet, FleetTimes
 from server.serving.fleet.ballot import begun, proposed
 from server.serving.manager import DeploymentManager, ModelControl
 from server.storage.keyspace import KEYS
-from server.storage.managed_redis import free_port, managed_redis
 from server.storage.shared.fleet import RedisFleet
 from server.storage.shared.fleet_state import Ended, FleetState, Member, Routing, Vote
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
+from tests.support.redis_server import PassingRedis
 from tests.support.redis_store import settings
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
@@ -177,17 +177,19 @@ async def test_activation_rollback_and_split_hold_at_every_server_and_after_rest
         assert await status(one) == 200
 
 
-async def test_a_fleet_starts_without_redis_and_is_ready_when_it_has_looked(bundles: Path, tmp_path: Path) -> None:
-    port, data = free_port(), tmp_path / "redis"
-    async with open_shops(bundles, f"redis://127.0.0.1:{port}/0", 1) as (shop,):
+async def test_a_fleet_starts_without_redis_and_is_ready_when_it_has_looked(
+    bundles: Path, passing_redis: PassingRedis
+) -> None:
+    async with open_shops(bundles, passing_redis.url, 1) as (shop,):
         problem = assert_problem(await shop.get("/health/ready"), 503, "not_ready")
         assert "not known yet" in problem["checks"]["fleet"]
         assert_problem(await shop.get("/recommend", user="ada"), 503, "not_ready")
         assert_problem(await shop.client.post(f"/admin/models/{NEW}/activate"), 503, "history_unavailable")
-        with managed_redis(data, port):
-            async with asyncio.timeout(60):
-                while await status(shop) != 200:
-                    await asyncio.sleep(0.05)
-            assert set(await models(shop)) == {OLD}
+        passing_redis.come()
+        async with asyncio.timeout(60):
+            while await status(shop) != 200:
+                await asyncio.sleep(0.05)
+        assert set(await models(shop)) == {OLD}
+        passing_redis.go()
         assert set(await models(shop)) == {OLD}, "what is known holds while Redis is away"
         assert await status(shop) == 200

@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from catalog.priors.words import SynonymSet
 from server.core.errors import HistoryUnavailable
 from server.storage.keyspace import KEYS
-from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSynonyms
 from server.storage.shared.state import RedisSynonyms
 from tests.integration.test_redis_traffic_split import bundles, open_shop
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
+from tests.support.redis_server import PassingRedis
 from tests.support.redis_store import settings
 
 pytestmark = pytest.mark.integration
@@ -54,21 +54,20 @@ async def test_every_server_and_a_restarted_one_reads_them(bundles: Path, redis_
         assert await understood(again, "sofa") == []
 
 
-async def test_while_redis_is_away_they_hold_and_an_empty_one_is_told(bundles: Path, tmp_path: Path) -> None:
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
-    with managed_redis(tmp_path / "redis", port):
-        shop_of = open_shop(bundles, url)
-        shop = await shop_of.__aenter__()
+async def test_while_redis_is_away_they_hold_and_an_empty_one_is_told(
+    bundles: Path, passing_redis: PassingRedis
+) -> None:
+    passing_redis.come()
+    async with open_shop(bundles, passing_redis.url) as shop:
         await put(shop, "seats", "sofa", "couch")
-    assert await understood(shop, "sofa") == ["couch"]
-    refused = await shop.client.put("/synonyms/more", json={"synonyms": ["a", "b"]})
-    assert_problem(refused, 503, "history_unavailable")
-    assert_problem(await shop.client.delete("/synonyms/seats"), 503, "history_unavailable")
-    with managed_redis(tmp_path / "empty", port):
-        async with open_shop(bundles, url) as other:
+        passing_redis.go()
+        assert await understood(shop, "sofa") == ["couch"]
+        refused = await shop.client.put("/synonyms/more", json={"synonyms": ["a", "b"]})
+        assert_problem(refused, 503, "history_unavailable")
+        assert_problem(await shop.client.delete("/synonyms/seats"), 503, "history_unavailable")
+        passing_redis.come("empty")
+        async with open_shop(bundles, passing_redis.url) as other:
             await reaches(other, ["seats"])
-        await shop_of.__aexit__(None, None, None)
 
 
 async def test_they_are_written_only_over_those_that_were_read(redis_url: str) -> None:

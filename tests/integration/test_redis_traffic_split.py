@@ -17,11 +17,11 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from server.storage.keyspace import KEYS
-from server.storage.managed_redis import free_port, managed_redis
 from server.storage.protocol import StoredSplit
 from server.storage.shared.state import RedisSplit
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
+from tests.support.redis_server import PassingRedis
 from tests.support.redis_store import settings
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
@@ -120,21 +120,20 @@ async def becomes(shop: Shop, status: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_while_redis_is_away_the_split_holds_and_cannot_be_changed(bundles: Path, tmp_path: Path) -> None:
-    port, data = free_port(), tmp_path / "redis"
-    url = f"redis://127.0.0.1:{port}/0"
-    with managed_redis(data, port):
-        shop_of = open_shop(bundles, url)
-        shop = await shop_of.__aenter__()
+async def test_while_redis_is_away_the_split_holds_and_cannot_be_changed(
+    bundles: Path, passing_redis: PassingRedis
+) -> None:
+    passing_redis.come()
+    async with open_shop(bundles, passing_redis.url) as shop:
         assert (await put(shop, HALF)).status_code == 200
-    assert await weights(shop) == HALF
-    assert_problem(await put(shop, {OLD: 90, NEW: 10}), 503, "history_unavailable")
-    assert_problem(await shop.client.delete("/admin/traffic"), 503, "history_unavailable")
-    assert await weights(shop) == HALF
-    assert set(await models(shop)) == {OLD, NEW}
-    with managed_redis(data, port):
+        passing_redis.go()
+        assert await weights(shop) == HALF
+        assert_problem(await put(shop, {OLD: 90, NEW: 10}), 503, "history_unavailable")
+        assert_problem(await shop.client.delete("/admin/traffic"), 503, "history_unavailable")
+        assert await weights(shop) == HALF
+        assert set(await models(shop)) == {OLD, NEW}
+        passing_redis.come()
         assert (await put(shop, {OLD: 90, NEW: 10})).status_code == 200
-        await shop_of.__aexit__(None, None, None)
 
 
 async def test_a_split_is_written_only_over_the_one_that_was_read(redis_url: str) -> None:
