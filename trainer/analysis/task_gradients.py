@@ -18,6 +18,7 @@ from catalog.text.prompts import TASKS, Task
 from trainer.analysis.training_setup import TrainingSetup
 from trainer.config.gems import GemsConfig
 from trainer.data.batches import task_loss
+from trainer.gems.layer.null_space import LayerNullSpace
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import generator_for
 from trainer.gems.stats import SubspaceName
@@ -79,12 +80,11 @@ class TaskSubspaces:
     ) -> None:
         rows, columns = next(iter(gradients_MN.values())).shape
         self._transposed = rows > columns
-        protects_short = null_space is not None and (null_space.side == "output") != self._transposed
-        self._short_null_space = null_space if protects_short else None
-        self._long_null_space = None if protects_short else null_space
+        self._null_space = LayerNullSpace(null_space, transposed=self._transposed)
         self._name, self._config = name, config
-        self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
-        shared_rank, self.rank = _ranks(config, self._max_rank)
+        short = self._null_space.short
+        self._room = min(rows, columns) if short is None else short.free
+        shared_rank, self.rank = _ranks(config, self._room)
         shared_SR = None
         if config.complementary and self.rank:
             shared_MN = torch.stack([grad_MN * shares[task] for task, grad_MN in gradients_MN.items()]).sum(0)
@@ -99,8 +99,8 @@ class TaskSubspaces:
         """The projection U·Uᵀ·G of a task's gradient inside the null space, [M, N]."""
         basis_SR = self._bases_SR[task]
         projected_RL = basis_SR.T @ self._short_first(gradient_MN)
-        if self._long_null_space is not None:
-            self._long_null_space.project_(projected_RL.T)
+        if self._null_space.long is not None:
+            self._null_space.long.project_(projected_RL.T)
         full_SL = basis_SR @ projected_RL
         return full_SL.T if self._transposed else full_SL
 
@@ -109,11 +109,11 @@ class TaskSubspaces:
     ) -> Tensor:
         grad_SL = self._short_first(gradient_MN)
         generator = generator_for(self._config.seed, "conflict", self._name, subspace, device=grad_SL.device)
-        columns = min(self._max_rank, rank + self._config.oversampling)
+        columns = min(self._room, rank + self._config.oversampling)
         omega_LC = torch.randn(grad_SL.shape[1], columns, device=generator.device, generator=generator)
-        if self._long_null_space is not None:
-            self._long_null_space.project_(omega_LC)
-        return sketch_basis(grad_SL @ omega_LC, rank, self._short_null_space, outside_SR, generator=generator)
+        if self._null_space.long is not None:
+            self._null_space.long.project_(omega_LC)
+        return sketch_basis(grad_SL @ omega_LC, rank, self._null_space.short, outside_SR, generator=generator)
 
     def _short_first(self, matrix_MN: Tensor) -> Tensor:
         return matrix_MN.T if self._transposed else matrix_MN
@@ -130,12 +130,12 @@ def mean_gradients(batches: Sequence[dict[Task, dict[str, Tensor]]], name: str) 
     return {task: torch.stack([batch[task][name] for batch in batches]).mean(0) for task in TASKS}
 
 
-def _ranks(config: GemsConfig, max_rank: int) -> tuple[int, int]:
+def _ranks(config: GemsConfig, room: int) -> tuple[int, int]:
     """The rank of the shared subspace, and that of each task's own."""
 
     def in_directions(rank: int | float) -> int:
-        return max(1, int(rank * max_rank)) if isinstance(rank, float) else min(rank, max_rank)
+        return max(1, int(rank * room)) if isinstance(rank, float) else min(rank, room)
 
     shared = in_directions(config.rank)
     own = max(1, shared // 2 if config.task_rank is None else in_directions(config.task_rank))
-    return shared, min(own, max_rank - shared) if config.complementary else own
+    return shared, min(own, room - shared) if config.complementary else own

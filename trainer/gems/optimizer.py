@@ -5,7 +5,7 @@ arXiv 2601.09496. One step, with the files beside this one that do its parts:
 
 1. The caller runs `with optimizer.task("search", tokens=n, loss=loss): loss.backward()`, and then the same for
    "recommendation". As soon as backward has completed a weight's gradient, a hook (accumulate.py) projects it on
-   low-rank subspaces and frees it (layer.py, subspace.py), so two layers' complete gradients never exist together.
+   low-rank subspaces and frees it (layer, subspace.py), so two layers' complete gradients never exist together.
    There are three subspaces: one for each task's gradient, and a shared one for the batch's, which is the
    token-weighted mean of the two. Projection is linear, so one pass for each task gives all three projected gradients.
 2. Every `refresh_every` steps the hook also adds up thin sketches of a layer's gradients. At the end of that step the

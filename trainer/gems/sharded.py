@@ -8,7 +8,7 @@ holds some rows of both, there are two cases:
   of the columns only, and the directions' columns are gathered for the update;
 - rows on the longer side (M > N): every rank has its own columns of the projected gradient, moments and directions.
 
-If one process holds the whole weight, the sums and gathers do nothing, so layer.py needs no case of its own for it.
+If one process holds the whole weight, the sums and gathers do nothing, so `layer` needs no case of its own for it.
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank of one or several subspaces; C columns of
 the sketch; m, s, l this rank's part of M, S and L; k those columns of L for which this rank keeps moments.

@@ -130,13 +130,13 @@ def test_layers_that_read_one_input_share_its_null_space():
             estimate_null_spaces(model, batches, side=side, threshold=Energy(0.5)) for side in ("input", "output")
         )
     )
-    kept = {layer.name: layer._null_space for layer in inputs._layers}
+    kept = {layer.name: layer._null_space.space for layer in inputs._layers}
     for block in ("model.layers.0.", "model.layers.1."):
         query, key, value = (kept[f"{block}self_attn.{part}_proj"] for part in "qkv")
         assert query is key is value
         assert kept[f"{block}mlp.gate_proj"] is kept[f"{block}mlp.up_proj"]
     assert len({id(space) for space in kept.values()}) == 2 * 4  # beside these, o_proj's and down_proj's
-    assert len({id(layer._null_space) for layer in outputs._layers}) == len(outputs._layers)
+    assert len({id(layer._null_space.space) for layer in outputs._layers}) == len(outputs._layers)
     for layer in inputs._layers:
         spaces = [subspace.null_space for subspace in layer.subspaces.values()]
-        assert all(space is None or space is layer._null_space for space in spaces)
+        assert all(space is None or space is layer._null_space.space for space in spaces)

@@ -1,14 +1,9 @@
 """One projected weight: reduces its gradients to low-rank projections, and builds its update from low-rank directions.
 
 The bases lie on the weight's shorter side; a weight with more rows than columns is handled through its transpose. A
-null space lies on the side of the weight's rows ("output") or of its columns ("input"). How updates are kept inside it
-depends on whether that is the shorter or the longer side:
-
-- shorter: the bases are chosen inside the null space, so every update made of them lies in it;
-- longer: projected gradients are projected on the null space, and so are Adam's directions, which its elementwise
-  division leads out of it. Both are thin matrices, so this is cheap.
-
-If the weight is sharded, this module works on the rows that this rank holds, and sharded.py sums and gathers.
+null space lies on the side of the weight's rows ("output") or of its columns ("input"); null_space.py says how updates
+are kept inside it. If the weight is sharded, this module works on the rows that this rank holds, and sharded.py sums
+and gathers.
 
 M, N rows and columns of the weight; S, L its shorter and longer side; R rank; C columns of the sketch. Small letters
 are this rank's part of a sharded weight.
@@ -24,9 +19,11 @@ from torch import Tensor, nn
 
 from catalog.text.prompts import TASKS, Task
 from trainer.config.gems import GemsConfig
-from trainer.core.errors import BackboneError, NullSpaceError, SettingsError
+from trainer.core.errors import BackboneError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems.adam import AdamSettings
+from trainer.gems.layer.null_space import LayerNullSpace
+from trainer.gems.layer.ranks import ranks_of
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import add_exactly_, compute_dtype, exact_value, generator_for, make_remainder
 from trainer.gems.sharded import ShardedWeight
@@ -70,19 +67,16 @@ class ProjectedLayer:
         self._config = config
         if weight.dtype not in (torch.float32, torch.float64, torch.bfloat16):
             raise BackboneError(f"{name} is {weight.dtype}: load the model in float32 or bfloat16")
-        rows, columns = weight.shape
         self._dtype = compute_dtype(weight)
         self._remainder_mN = make_remainder(self._shard.weight_mN)
-        self._null_space: NullSpace | None = None
-        if null_space is not None:
-            _check_width(null_space, name, weight)
-            if config.null_factors == "bfloat16" and self._dtype == torch.float32:
-                null_space = null_space.rounded()
-            self._null_space = self._shard.shard_null_space(null_space).to(weight.device, self._dtype)
+        if null_space is not None and config.null_factors == "bfloat16" and self._dtype == torch.float32:
+            null_space = null_space.rounded()
+        self._null_space = LayerNullSpace.of(null_space, name, weight, self._shard, self._dtype)
 
-        self._max_rank = min(rows, columns) if self._short_null_space is None else self._short_null_space.free
-        ranks = self._ranks()
-        self._sketch_columns = min(self._max_rank, max(ranks.values()) + config.oversampling)
+        short = self._null_space.short
+        room = min(weight.shape) if short is None else short.free
+        ranks = ranks_of(config, name, weight.shape, room=room, protected=short is not None)
+        self._sketch_columns = min(room, max(ranks.values()) + config.oversampling)
         self.subspaces: dict[SubspaceName, Subspace] = {}
         for subspace, rank in ranks.items():  # the shared one first
             self.subspaces[subspace] = self._make_subspace(subspace, rank)
@@ -152,7 +146,7 @@ class ProjectedLayer:
         change_mN = self._combine([self.subspaces[name].basis_SR for name in updated], directions, gates)
         change_mN.mul_(-step_size)
         if decay:
-            change_mN.add_(self._decayed_part(), alpha=-decay)
+            change_mN.add_(self._null_space.part_of(self.exact_weight()), alpha=-decay)
         add_exactly_(self._shard.weight_mN, self._remainder_mN, change_mN)
         norm: Tensor = torch.linalg.vector_norm(change_mN)
         return norm
@@ -183,11 +177,10 @@ class ProjectedLayer:
         Layers that read the same input have the same null space of their inputs.
         """
         for other in others:
-            theirs = other._null_space
-            if self._null_space is not None and theirs is not None and self._null_space.equals(theirs):
-                self._null_space = theirs
+            if (shared := self._null_space.shared_with(other._null_space)) is not None:
+                self._null_space = shared
                 for subspace in self.subspaces.values():
-                    subspace.null_space = self._short_null_space
+                    subspace.null_space = shared.short
                 return
 
     def exact_weight(self) -> Tensor:
@@ -239,10 +232,7 @@ class ProjectedLayer:
         for subspace in self.subspaces.values():
             yield from subspace.held()
         yield from (("sketches", sketch_sC) for sketch_sC in self.sketches.values())
-        if self._null_space is not None:
-            yield "null factors", self._null_space.factor_WK
-            if self._null_space.gram_inverse_KK is not None:
-                yield "null factors", self._null_space.gram_inverse_KK
+        yield from self._null_space.held()
         if self._remainder_mN is not None:
             yield "remainders", self._remainder_mN
 
@@ -273,8 +263,8 @@ class ProjectedLayer:
         generator = generator_for(self._config.seed, "sketch", self.name, step, device=self.weight.device)
         shape = (max(self.weight.shape), self._sketch_columns)
         omega_LC = torch.randn(shape, dtype=self._dtype, device=generator.device, generator=generator)
-        if self._long_null_space is not None:
-            omega_LC = self._long_null_space.projected(omega_LC)
+        if self._null_space.long is not None:
+            omega_LC = self._null_space.long.projected(omega_LC)
         return self._shard.local_test_matrix(omega_LC)
 
     def _project(self, names: Sequence[SubspaceName], grad_sl: Tensor) -> dict[SubspaceName, Tensor]:
@@ -308,10 +298,10 @@ class ProjectedLayer:
 
     def _into_long_null_space(self, matrices: dict[_Name, Tensor]) -> dict[_Name, Tensor]:
         """The matrices [R, k] with their rows projected on the longer side's null space, if there is one."""
-        if self._long_null_space is None or not matrices:
+        if self._null_space.long is None or not matrices:
             return matrices
         joint_RL = torch.cat(list(matrices.values()))
-        self._long_null_space.project_(joint_RL.T)
+        self._null_space.long.project_(joint_RL.T)
         return self._split(joint_RL, list(matrices))
 
     def _split(self, joint_RL: Tensor, names: Sequence[_Name]) -> dict[_Name, Tensor]:
@@ -324,55 +314,8 @@ class ProjectedLayer:
         joint_Rl = torch.cat([direction_Rl * gates.of(name) for name, direction_Rl in directions.items()])
         return joint_Rl.T @ joint_sR.T if self._shard.transposed else joint_sR @ joint_Rl
 
-    @property
-    def _short_null_space(self) -> NullSpace | None:
-        """The null space, if it is one of the weight's shorter side."""
-        space = self._null_space
-        on_short_side = space is not None and (space.side == "output") != self._shard.transposed
-        return space if on_short_side else None
-
-    @property
-    def _long_null_space(self) -> NullSpace | None:
-        """The null space, if it is one of the weight's longer side."""
-        return self._null_space if self._short_null_space is None else None
-
     def _was_updated(self, task: Task) -> bool:
         return task in self.subspaces and self.subspaces[task].updated
-
-    def _decayed_part(self) -> Tensor:
-        """A copy [m, N] of the weight's part in the null space, which is all that weight decay may shrink."""
-        weight_mN = self.exact_weight()
-        if self._null_space is None:
-            return weight_mN
-        if self._null_space.side == "output":
-            self._null_space.project_(weight_mN)
-        else:  # this rank holds all columns of its rows
-            self._null_space.gathered().project_(weight_mN.T)
-        return weight_mN
-
-    def _ranks(self) -> dict[SubspaceName, int]:
-        shared = self._rank_of("rank", self._config.rank)
-        if not self._config.decomposition:
-            return {"shared": shared}
-        task_rank = self._config.task_rank
-        own = max(1, shared // 2) if task_rank is None else self._rank_of("task_rank", task_rank)
-        if self._config.complementary:
-            own = min(own, self._max_rank - shared)
-        return {"shared": shared, "search": own, "recommendation": own} if own else {"shared": shared}
-
-    def _rank_of(self, setting: str, rank: int | float) -> int:
-        """A rank setting as a number of directions. Raises SettingsError for more than the layer has."""
-        if isinstance(rank, float):
-            return max(1, int(rank * self._max_rank))
-        if rank > self._max_rank:
-            rows, columns = self.weight.shape
-            on_short_side = self._short_null_space is not None
-            protected = ", less what the null space protects of its shorter side" if on_short_side else ""
-            raise SettingsError(
-                f"gems.{setting} is {rank}, but {self.name} [{rows}, {columns}] has room for {self._max_rank}"
-                f"{protected}: set it to {self._max_rank} or less, or to a share such as 0.5"
-            )
-        return rank
 
     def _basis_to_avoid(self, name: SubspaceName) -> Tensor | None:
         """The shared basis for the next gradients, if this subspace's must be orthogonal to it, and None if not."""
@@ -390,17 +333,8 @@ class ProjectedLayer:
             compact=self._config.moments == "compact" and not wide,
             gradient_dtype=types[self._config.projected_gradients],
             basis_dtype=types[self._config.bases],
-            null_space=self._short_null_space,
+            null_space=self._null_space.short,
             dtype=self._dtype,
             generator=generator_for(self._config.seed, "basis", self.name, name, device=self.weight.device),
             outside_SR=self._basis_to_avoid(name),
-        )
-
-
-def _check_width(null_space: NullSpace, name: str, weight: nn.Parameter) -> None:
-    width = weight.shape[0 if null_space.side == "output" else 1]
-    if null_space.width != width:
-        raise NullSpaceError(
-            f"the null space of {name} is {null_space.width} wide, its {null_space.side} side {width}: "
-            "estimate it on this model"
         )
