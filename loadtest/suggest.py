@@ -35,7 +35,7 @@ from server.engine.protocol import Engine
 from server.query.listing.suggestions import Suggestor
 from server.retrieval.eligibility import EligibleItems
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.priors.source import PriorSource
 from server.retrieval.suggester import Suggester
 from server.serving.router import Router
 

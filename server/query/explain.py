@@ -21,8 +21,8 @@ from catalog.priors.weights import shares_by_source
 from catalog.text.prompts import Interaction
 from server.engine.protocol import Ranking
 from server.query.types import Explanation, LevelProbability, Pinned, Query, Reason, ReasonCode
-from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.priors.guided_by import GuidedBy
 from server.storage.protocol import History
 
 __all__ = ["deed", "explanations_of", "likeness_of", "nearest", "shortened"]

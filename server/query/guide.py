@@ -19,9 +19,9 @@ from catalog.priors.priors import PRIOR_PARTS
 from catalog.priors.words import NO_WORDINGS, Wordings
 from server.core import metrics, tracing
 from server.query.types import Query
-from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.priors.guided_by import GuidedBy
+from server.retrieval.priors.source import PriorSource
 
 __all__ = ["Guide"]
 

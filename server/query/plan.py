@@ -22,8 +22,8 @@ from server.query.explain import explanations_of
 from server.query.reasons import Past, reasons_of
 from server.query.relevance import relevances_of
 from server.query.types import Pinned, Query, Reason, ResultItem
-from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.priors.guided_by import GuidedBy
 from server.storage.protocol import History, interactions_of
 
 __all__ = ["BEAM_WIDTH", "QueryPlan", "guided", "wanted_columns"]

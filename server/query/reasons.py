@@ -27,8 +27,8 @@ from catalog.priors.words import CONTENT_FEATURES, CONTENT_ITEMS
 from catalog.text.prompts import Interaction
 from server.query.explain import deed, likeness_of, shortened
 from server.query.types import Query, Reason, ReasonCode
-from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.priors.guided_by import GuidedBy
 from server.storage.protocol import History
 
 __all__ = ["reasons_of"]

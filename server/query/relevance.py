@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from catalog.search.calibration import TaskCalibration, relevances
-from server.retrieval.guided_by import GuidedBy
+from server.retrieval.priors.guided_by import GuidedBy
 
 __all__ = ["relevances_of"]
 

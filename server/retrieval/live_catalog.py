@@ -28,7 +28,8 @@ from server.engine.protocol import PUBLISHED, Engine
 from server.retrieval.eligibility import EligibleItems
 from server.retrieval.path_agreement import OwnPaths, PathAgreement
 from server.retrieval.price_reader import PriceReader
-from server.retrieval.prior_source import PriorSource, PriorState
+from server.retrieval.priors.source import PriorSource
+from server.retrieval.priors.state import PriorState
 from server.retrieval.spell_checker import SpellChecker
 from server.retrieval.suggester import Suggester
 from server.storage.protocol import LoggedEvent, PathStore

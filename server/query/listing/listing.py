@@ -22,7 +22,7 @@ from server.query.plan import QueryPlan
 from server.query.reading import Reading
 from server.query.types import Counts, Fallback, Group, Query, ResultItem
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.priors.source import PriorSource
 
 __all__ = ["Listing"]
 

@@ -27,8 +27,8 @@ from server.engine.protocol import Ranking, RankRequest
 from server.query.plan import QueryPlan
 from server.query.reading import Reading
 from server.query.types import Query, QueryResult, Reason, ResultItem
-from server.retrieval.guided_by import GuidedBy
 from server.retrieval.live_catalog import Searcher
+from server.retrieval.priors.guided_by import GuidedBy
 
 __all__ = ["Document", "RerankResult", "Reranked", "Reranking", "Scored"]
 

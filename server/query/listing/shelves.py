@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from server.query.types import Fallback, Query, Reason, Shelf
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.priors.source import PriorSource
 
 __all__ = ["Merits", "merits_of"]
 

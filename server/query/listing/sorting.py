@@ -21,7 +21,7 @@ from server.engine.protocol import Ranking, RankRequest
 from server.query.listing.shelves import Merits
 from server.query.types import Query
 from server.retrieval.live_catalog import Searcher
-from server.retrieval.prior_source import PriorSource
+from server.retrieval.priors.source import PriorSource
 
 __all__ = ["Sorting"]
 

@@ -94,7 +94,7 @@ async def test_where_nothing_fits_no_item_is_likelier_than_a_usual_one(shop: Sho
 
 async def test_an_answer_without_its_prior_is_that_of_the_model(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = await relevances(shop, "/search", q="title 7", guidance=False)
-    monkeypatch.setattr("server.retrieval.prior_source._prior", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("server.retrieval.priors.source.make_prior", lambda *_, **__: 1 / 0)
     body = (await shop.get("/search", q="title 7")).json()
     assert body["degraded"] is True
     assert {item["id"]: item["relevance"] for item in body["items"]} == alone

@@ -11,7 +11,7 @@ import pytest
 from catalog.data.tombstones import digest_of
 from catalog.priors.live.recent import HALF_LIFE_MS
 from server.core.settings import Settings
-from server.retrieval import prior_source
+from server.retrieval.priors import trends
 from server.serving.sync import event_sync
 from server.storage.protocol import LoggedEvent
 from tests.server.query.test_sorting import pages
@@ -67,7 +67,7 @@ async def shop(
     settings: Settings, engine: RecordingEngine, log: MemoryLog, history: MemoryHistory, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Shop]:
     monkeypatch.setattr(event_sync, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(prior_source, "TRENDS_SECONDS", 0.0)
+    monkeypatch.setattr(trends, "TRENDS_SECONDS", 0.0)
     app = create_memory_app(settings, lambda s: make_deployments(s, engine), history=history, log=log)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)

@@ -15,7 +15,7 @@ from catalog.priors.weights import PriorWeights
 from catalog.text.prompts import Interaction
 from server.query.reasons import Past, _falls, _rivals, _Strongest
 from server.query.types import Query
-from server.retrieval.guided_by import GuidedBy
+from server.retrieval.priors.guided_by import GuidedBy
 from server.storage.protocol import EMPTY
 
 ITEMS = 1_000

@@ -1,67 +1,40 @@
 """The prior of one bundle's catalog while it serves: what guides the search for a question.
 
-The priors know items by their serial numbers, which stay; their leaves move when items are inserted.
-
-Shapes: N items of a snapshot, S serial numbers, H items of a history.
+Shapes: N items of a snapshot.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import product
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.bundle.bundle import Bundle
-from catalog.data.event_weights import EventWeights
-from catalog.data.events import EventType
-from catalog.data.items import Items
-from catalog.errors import PriorsError
-from catalog.priors.live.events import LIVE_SOURCES, LiveEvents
-from catalog.priors.live.recent import RecentEvents, trends
-from catalog.priors.live.shown import NOTHING_SHOWN, SHOWN, shown
-from catalog.priors.priors import FEATURES, Priors
+from catalog.priors.live.events import LIVE_SOURCES
+from catalog.priors.live.recent import RecentEvents
+from catalog.priors.priors import Priors
 from catalog.priors.weights import PriorWeights
 from catalog.priors.words import NO_WORDINGS, Wordings
 from catalog.snapshot import Snapshot
-from catalog.text.prompts import TASKS, Task
+from catalog.text.prompts import Task
 from server.core import metrics
 from server.engine.protocol import Engine
-from server.retrieval.guided_by import GuidedBy, guided_by
-from server.storage.protocol import Deed, History, LoggedEvent
+from server.retrieval.priors.asking import make_prior, match_words, open_priors, taken_together
+from server.retrieval.priors.counting import count_events
+from server.retrieval.priors.guided_by import GuidedBy
+from server.retrieval.priors.state import PriorState, after_change, by_leaf
+from server.retrieval.priors.trends import Trends
+from server.storage.protocol import LoggedEvent
 
-__all__ = ["PriorSource", "PriorState"]
+__all__ = ["PriorSource"]
 
 THREADS = 2
 """More would take the interpreter's lock in turns; with one, a prior that hangs would keep all others waiting."""
-TRENDS_SECONDS = 1.0
-MAX_WAITING = 1_000
-"""Events with items that are not here yet which are kept until they are."""
-
-SHOWN_COLUMN = FEATURES.index(SHOWN)
-
-Number = TypeVar("Number", np.float64, np.uint8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PriorState:
-    """The priors of one state of the catalog.
-
-    priors: None for those of the bundle as it was published, which may not be read yet.
-    serial_N: the serial number of the item of every leaf, int64.
-    leaf_S: the leaf of every serial number, int64; -1 where there is no such item.
-    """
-
-    priors: Priors | None
-    serial_N: NDArray[np.int64]
-    leaf_S: NDArray[np.int64]
 
 
 class PriorSource:
@@ -89,7 +62,7 @@ class PriorSource:
     async def load(self) -> None:
         """Read what the bundle has, and ask it a few times: first questions are slow. Raises PriorsError."""
         if self.exists:
-            self._loaded = await asyncio.to_thread(_opened, self._bundle)
+            self._loaded = await asyncio.to_thread(open_priors, self._bundle)
 
     def published(self, snapshot: Snapshot) -> PriorState | None:
         """The state of the catalog as it was published; None where the bundle has no priors."""
@@ -106,7 +79,7 @@ class PriorSource:
             return None
         if state.priors is None:
             state = replace(state, priors=(await self._sources())[0])
-        return await asyncio.to_thread(_changed, state, snapshot, ids)
+        return await asyncio.to_thread(after_change, state, snapshot, ids)
 
     async def install(self, state: PriorState | None, installed: int) -> None:
         """Have the engine hold the static prior of an index that it holds under this number.
@@ -154,7 +127,7 @@ class PriorSource:
         """
         priors, (_, weights) = await self._priors_of(state), await self._sources()
         run = asyncio.get_running_loop().run_in_executor
-        make = partial(_prior, prefix=prefix, wordings=wordings, impressions=impressions)
+        make = partial(make_prior, prefix=prefix, wordings=wordings, impressions=impressions)
         return await run(self._threads, make, priors, weights[task], text, history, state)
 
     async def matching(
@@ -166,7 +139,7 @@ class PriorSource:
         """
         priors = await self._priors_of(state)
         run = asyncio.get_running_loop().run_in_executor
-        make = partial(_matching, prefix=prefix, wordings=wordings)
+        make = partial(match_words, prefix=prefix, wordings=wordings)
         return await run(self._threads, make, priors, text, state.serial_N)
 
     async def popularity(self, state: PriorState | None) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
@@ -182,7 +155,7 @@ class PriorSource:
         once a second. Raises PriorsError."""
         live = (await self._priors_of(state)).live
         trend_S = await self._trends.of(live)
-        return await asyncio.to_thread(_of_leaves, trend_S, state.serial_N)
+        return await asyncio.to_thread(by_leaf, trend_S, state.serial_N)
 
     async def together(self, history: Sequence[int], state: PriorState) -> NDArray[np.float64]:
         """How much every item was taken by those who took items of a history, float64 [N]: what item-kNN says.
@@ -191,7 +164,7 @@ class PriorSource:
         Raises PriorsError.
         """
         live = (await self._priors_of(state)).live
-        return await asyncio.to_thread(_together, live, history, state)
+        return await asyncio.to_thread(taken_together, live, history, state)
 
     def published_items(self) -> int:
         """How many items the bundle has: serial numbers from here on are of items that were written since."""
@@ -219,7 +192,7 @@ class PriorSource:
             known = [*self._waiting, *events]
             try:
                 counting = (priors, self._recent, known, erased, snapshot, self._weights)
-                self._waiting = await asyncio.to_thread(_count, *counting)
+                self._waiting = await asyncio.to_thread(count_events, *counting)
             finally:
                 self._renewable = True  # after it is done: what reads popularity meanwhile may miss the rest
                 self._describe(priors)
@@ -255,147 +228,3 @@ class PriorSource:
             await self.load()
         assert self._loaded is not None, "it exists"
         return self._loaded
-
-
-class Trends:
-    """Trends of all items by their serial numbers, counted anew when they are a second old."""
-
-    def __init__(self, recent: RecentEvents, clock: Callable[[], float] = time.time) -> None:
-        """clock: Unix seconds."""
-        self._recent = recent
-        self._clock = clock
-        self._counting = asyncio.Lock()
-        self._counted: tuple[float, LiveEvents, NDArray[np.float64]] | None = None
-
-    async def of(self, live: LiveEvents) -> NDArray[np.float64]:
-        """float64 [S]; items that came within the last second may be missing."""
-        async with self._counting:
-            now = self._clock()
-            counted = self._counted
-            if counted is None or counted[1] is not live or not 0 <= now - counted[0] < TRENDS_SECONDS:
-                counted = now, live, await asyncio.to_thread(self._count, live, int(1_000 * now))
-                self._counted = counted
-            return counted[2]
-
-    def _count(self, live: LiveEvents, now: int) -> NDArray[np.float64]:
-        all_S = live.events_of_all()
-        return trends(self._recent.decayed(now, len(all_S)), all_S)
-
-
-def _of_leaves(value_S: NDArray[Number], serial_N: NDArray[np.int64]) -> NDArray[Number]:
-    """The values of all leaves, by those of serial numbers; an item that came since has 0."""
-    value_N = np.zeros(len(serial_N), value_S.dtype)
-    known_N = serial_N < len(value_S)
-    value_N[known_N] = value_S[serial_N[known_N]]
-    return value_N
-
-
-def _together(live: LiveEvents, history: Sequence[int], state: PriorState) -> NDArray[np.float64]:
-    item_C, value_C = live.taken_together(state.serial_N[np.array(history, np.int64)])
-    value_N = np.zeros(len(state.serial_N))
-    known_C = item_C < len(state.leaf_S)
-    leaf_C = state.leaf_S[item_C[known_C]]
-    value_N[leaf_C[leaf_C >= 0]] = value_C[known_C][leaf_C >= 0]
-    value_N[list(history)] = 0
-    return value_N
-
-
-def _opened(bundle: Bundle) -> tuple[Priors, Mapping[Task, PriorWeights]]:
-    priors, weights = bundle.priors, bundle.prior_weights
-    title, leaf_N = bundle.items.title(0), np.arange(len(bundle.items))
-    state = PriorState(priors, leaf_N, leaf_N)
-    try:
-        for task, history in product(TASKS, ([], [0])):
-            _prior(priors, weights[task], title if task == "search" else None, history, state)
-        _matching(priors, title, leaf_N)
-    except Exception as error:
-        raise PriorsError(f"the priors of {bundle.version} cannot be asked: {error!r}; publish it again") from error
-    return priors, weights
-
-
-def _changed(state: PriorState, snapshot: Snapshot, ids: Iterable[str]) -> PriorState:
-    assert state.priors is not None, "they are read before they are changed"
-    rows = np.array([row for row in map(snapshot.items.row_of, ids) if row is not None], np.int64)
-    present, new = snapshot.present_N[rows], snapshot.serial_N[rows] >= len(state.leaf_S)
-    priors = state.priors
-    if len(rows) > 0:
-        written, gone = rows[present | new], snapshot.serial_N[rows[~present & ~new]]
-        items = Items(snapshot.items.table.take(written))
-        priors = priors.with_items(snapshot.serial_N[written], items, gone.tolist())
-    if (new & ~present).any():  # deleted before they came here: as in catalogs that had them first
-        written, gone = rows[:0], snapshot.serial_N[rows[new & ~present]]
-        priors = priors.with_items(written, Items(snapshot.items.table.slice(0, 0)), gone.tolist())
-    leaf_S = state.leaf_S
-    if snapshot.serial_N is not state.serial_N:
-        leaf_S = np.full(int(snapshot.serial_N.max(initial=-1)) + 1, -1, np.int64)
-        leaf_S[snapshot.serial_N] = np.arange(len(snapshot.serial_N))
-    return PriorState(priors, snapshot.serial_N, leaf_S)
-
-
-def _count(
-    priors: Priors,
-    recent: RecentEvents,
-    events: Sequence[LoggedEvent],
-    erased: Sequence[str],
-    snapshot: Snapshot,
-    weights: EventWeights,
-) -> Sequence[LoggedEvent]:
-    """Returns the events with items that the snapshot does not have."""
-
-    def serial(item_id: str) -> int | None:
-        row = snapshot.items.row_of(item_id)
-        return None if row is None else int(snapshot.serial_N[row])
-
-    def counted(past: Sequence[Deed]) -> list[tuple[int, float]]:
-        own = History.of(past, 0, weights=weights).counted
-        return [(n, weights.of(kind, value)) for item, _, kind, value in own if (n := serial(item)) is not None]
-
-    waiting: list[LoggedEvent] = []
-    past_of: dict[str, tuple[Deed, ...]] = {}  # of users whose first event waits
-    for event in events:
-        past = event.past or past_of.pop(event.user, ())
-        own, weight = serial(event.item_id), weights.of(event.type, event.value)
-        if event.type == EventType.DISLIKE:
-            past = tuple(deed for deed in past if deed.item_id != event.item_id)
-            waiting = [other for other in waiting if (other.user, other.item_id) != (event.user, event.item_id)]
-            if own is not None:
-                priors.live.dislike(event.user, own, counted(past))
-                recent.dislike(event.user, own)
-        elif own is None and weight > 0:
-            waiting.append(event)
-        if own is None or weight == 0:
-            past_of[event.user] = past
-            continue
-        priors.live.add(event.user, own, event.query, counted(past), weight=weight)
-        recent.add(event.user, own, event.timestamp, weight)
-    for user in erased:
-        priors.live.erase(user)
-        recent.erase(user)
-    gone = set(erased)
-    return [event for event in waiting if event.user not in gone][-MAX_WAITING:]
-
-
-def _prior(
-    priors: Priors,
-    weights: PriorWeights,
-    text: str | None,
-    history: Sequence[int],
-    state: PriorState,
-    *,
-    prefix: bool = True,
-    wordings: Wordings = NO_WORDINGS,
-    impressions: Sequence[tuple[int, int]] = (),
-) -> GuidedBy:
-    history_H = state.serial_N[np.array(history, np.int64)]
-    left = NOTHING_SHOWN
-    if weights.feature_F[SHOWN_COLUMN] != 0:  # bundles of before there were impressions answer as they did
-        leaf_I, time_I = np.array(impressions, np.int64).reshape(-1, 2).T
-        left = shown(state.serial_N[leaf_I], time_I, int(1_000 * time.time()))
-    candidates = priors.candidates(text, history_H, prefix=prefix, wordings=wordings, shown=left)
-    return guided_by(priors, weights, candidates, history_H, state.serial_N, state.leaf_S)
-
-
-def _matching(
-    priors: Priors, text: str, serial_N: NDArray[np.int64], *, prefix: bool = True, wordings: Wordings = NO_WORDINGS
-) -> NDArray[np.uint8]:
-    return _of_leaves(priors.matching(text, prefix=prefix, wordings=wordings), serial_N)
