@@ -40,7 +40,6 @@ class Clicks:
     taken_TN: log(1 + n) of the n events with an item after a query, float64.
     number_of: the number of each cleaned query, a row of `taken_TN`.
     word_TV: each query's words weighed by their rarity, rows of length 1, float64.
-    word_VT: the same with a row for each word.
     column_of: the column of each word.
     rarity_V: log(1 + T / n) of the n queries with a word.
     words: what divides a query into distinct words.
@@ -49,7 +48,6 @@ class Clicks:
     taken_TN: sp.csr_matrix
     number_of: dict[str, int]
     word_TV: sp.csr_matrix
-    word_VT: sp.csr_matrix
     column_of: dict[str, int]
     rarity_V: np.ndarray
     words: Words
@@ -91,7 +89,7 @@ def of_counts(queries: Sequence[str], count_TN: sp.csr_matrix, words: Words) -> 
     columns = [[column_of.setdefault(word, len(column_of)) for word in words(text)] for text in number_of]
     rarity_V = np.log1p(len(number_of) / np.maximum(np.bincount(_joined(columns), minlength=len(column_of)), 1))
     word_TV = _unit_rows(columns, rarity_V)
-    return Clicks(taken_TN, number_of, word_TV, sp.csr_matrix(word_TV.T), column_of, rarity_V, words)
+    return Clicks(taken_TN, number_of, word_TV, column_of, rarity_V, words)
 
 
 def score(clicks: Clicks, queries: Sequence[str], settings: ClickSettings) -> sp.csr_matrix:

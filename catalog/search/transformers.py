@@ -152,7 +152,8 @@ class TransformersRanker:
         self, search: BeamSearch, prompts: Sequence[Sequence[int]]
     ) -> Iterator[tuple[Ranked, NDArray[np.float32]]]:
         heads = self._heads()
-        decoder = (_T5 if self._model.config.is_encoder_decoder else _CausalDecoder)(self._model, self._device)
+        kind = _T5 if self._model.config.is_encoder_decoder else _CausalDecoder
+        decoder: _Decoder = kind(self._model, self._device)
 
         def decode(level: int, beams: Beams) -> Tensor:
             token_B = self._tokens[level - 1].index_select(0, beams.code_B)

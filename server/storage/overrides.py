@@ -28,10 +28,6 @@ class Rule:
     filter_by: str | None = None
     tags: tuple[str, ...] = ()
 
-    @property
-    def meets_everything(self) -> bool:
-        return self.query is None and self.filter_by is None and not self.tags
-
 
 @dataclass(frozen=True, slots=True)
 class Include:

@@ -14,7 +14,6 @@ from catalog.priors.kernels.compiled import Array, compiled, compiled_without_lo
 
 __all__ = ["compare_words", "matching_words", "tastes"]
 
-BLOOM = 63
 LAST_BITS = 1_023
 """Of a word's number, by which most words that no query has are told apart at once."""
 

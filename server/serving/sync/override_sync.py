@@ -10,11 +10,11 @@ from server.serving.sync.shared_sync import POLL_SECONDS, SharedSync
 from server.storage.overrides import Override
 from server.storage.protocol import OverrideStore
 
-__all__ = ["MAX_CHARACTERS", "MAX_OVERRIDES", "OverrideSync"]
+__all__ = ["MAX_BYTES", "MAX_OVERRIDES", "OverrideSync"]
 
 MAX_OVERRIDES = 10_000
-MAX_CHARACTERS = 4_000_000
-"""Bytes of all overrides together, as JSON."""
+MAX_BYTES = 4_000_000
+"""Of all overrides together, as JSON."""
 
 
 class OverrideSync(SharedSync[Override]):
@@ -22,7 +22,7 @@ class OverrideSync(SharedSync[Override]):
 
     limits = (
         (MAX_OVERRIDES, f"over {MAX_OVERRIDES:,} overrides"),
-        (MAX_CHARACTERS, f"over {MAX_CHARACTERS:,} characters of overrides"),
+        (MAX_BYTES, f"over {MAX_BYTES:,} bytes of overrides"),
     )
 
     def __init__(self, reader: OverrideReader, store: OverrideStore, *, poll_seconds: float = POLL_SECONDS) -> None:
