@@ -28,6 +28,18 @@ def choices_by(weight_F, count, seed=0):
     return made
 
 
+def choices_with(column, weight, *, share):
+    """Choices of people who also weigh a column, of which a share of the items have some."""
+    true_F = np.r_[0.5, USUAL.feature_F]
+    true_F[column] = weight
+    choices, generator = choices_by(true_F, 200), np.random.default_rng(1)
+    for place, choice in enumerate(choices):
+        choice.value_CF[:, column] = generator.random(20) * (generator.random(20) < share)
+        score_C = choice.value_CF @ true_F + generator.gumbel(size=20)
+        choices[place] = replace(choice, right=int(score_C.argmax()))
+    return choices
+
+
 def test_the_weights_of_a_thousand_choices_are_found():
     true_F = np.zeros(1 + len(FEATURES))
     true_F[[0, EASE, POPULARITY]] = 0.8, 5.0, -2.0
@@ -82,13 +94,7 @@ def test_without_impressions_the_usual_weight_of_what_was_shown_stays():
 
 @pytest.mark.parametrize(("true", "least", "most"), [(-8.0, -10.0, -4.0), (3.0, 0.0, 0.0)])
 def test_how_much_an_impression_lowers_is_learned_and_it_never_raises(true, least, most):
-    true_F = np.r_[0.5, USUAL.feature_F]
-    true_F[SHOWN] = true
-    choices, generator = choices_by(true_F, 200), np.random.default_rng(1)
-    for place, choice in enumerate(choices):
-        choice.value_CF[:, SHOWN] = generator.random(20) * (generator.random(20) < 0.5)
-        score_C = choice.value_CF @ true_F + generator.gumbel(size=20)
-        choices[place] = replace(choice, right=int(score_C.argmax()))
+    choices = choices_with(SHOWN, true, share=0.5)
     assert least <= learn_from(choices, USUAL).weights.feature_F[SHOWN - 1] <= most
 
 
@@ -96,12 +102,7 @@ def test_how_much_an_impression_lowers_is_learned_and_it_never_raises(true, leas
 def test_what_people_took_never_counts_against_an_item(name):
     """Or the next click on an item would lower it for those who ask the same."""
     place = 1 + FEATURES.index(name)
-    true_F = np.r_[0.5, USUAL.feature_F]
-    true_F[place] = -4.0
-    choices, generator = choices_by(true_F, 200), np.random.default_rng(1)
-    for number, choice in enumerate(choices):
-        choice.value_CF[:, place] = generator.random(20)
-        choices[number] = replace(choice, right=int((choice.value_CF @ true_F + generator.gumbel(size=20)).argmax()))
+    choices = choices_with(place, -4.0, share=1.0)
     assert learn_from(choices, USUAL).weights.feature_F[place - 1] == 0.0
 
 
