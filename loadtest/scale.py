@@ -3,18 +3,15 @@
     python -m loadtest.scale --events 50000000 --items 1000000 --json scale.json [--memory-gb 1] [--seed 0]
 
 A synthetic log is written in pieces: 25 events a user in no order, popular items more often, a tenth with a query, a
-hundredth sent twice. Each way works in a process of its own, whose memory is looked at ten times a second: `rss_mb`
-counts the pages of mapped files, which the system takes back when it needs them, `anonymous_mb` does not. Up to
-a million events are also read into memory, and must be the same, bit for bit.
+hundredth sent twice. Each way works in a process of its own, whose memory is looked at (`loadtest/measure/process.py`).
+Up to a million events are also read into memory, and must be the same, bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +27,7 @@ from catalog.data.items import Items, read_items, write_items
 from catalog.data.tombstones import read_kept_events
 from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
+from loadtest.measure.process import in_process
 from loadtest.measure.tables import print_table
 from trainer.data.histories import Histories
 from trainer.data.prepared import open_histories, open_split, prepare_histories, store_draws, store_split
@@ -64,11 +62,11 @@ def measure(folder: Path, events: int, items: int, memory_gb: float, seed: int) 
     """The figures of one log, which is made in an empty folder. Raises LoadtestError where two ways differ."""
     write_log(folder, events, items, seed)
     ways = {
-        "prepare": _in_process(_prepare, folder, memory_gb),
-        "split": _in_process(_split, folder),
+        "prepare": in_process(_prepare, folder, memory_gb),
+        "split": in_process(_split, folder),
     }
     if events <= MAX_COMPARED:
-        ways["read into memory"] = _in_process(_read, folder)
+        ways["read into memory"] = in_process(_read, folder)
         compared(folder)
     return {
         "events": events,
@@ -139,27 +137,6 @@ def _read(folder: Path) -> Histories:
     items = Items(read_items(folder / "items.parquet"))
     events, report = read_kept_events([folder / "events.parquet"], [])
     return Histories.from_events(drop_unknown_items(events, items.table["item_id"], report, fault=False), items)
-
-
-def _in_process(work: Callable[..., object], *arguments: object) -> Figures:
-    """The seconds and the peak memory of a function in a process of its own, what it imports included."""
-    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
-    began, peaks = time.monotonic(), {"VmRSS": 0, "RssAnon": 0}
-    process.start()
-    status = Path(f"/proc/{process.pid}/status")
-    while process.is_alive():
-        for line in status.read_text(encoding="ascii").splitlines() if status.exists() else ():
-            name, _, value = line.partition(":")
-            if name in peaks:
-                peaks[name] = max(peaks[name], int(value.split()[0]))
-        process.join(0.1)
-    if process.exitcode:
-        raise LoadtestError(f"{work.__name__} ended with status {process.exitcode}")
-    return {
-        "seconds": round(time.monotonic() - began, 1),
-        "rss_mb": round(peaks["VmRSS"] / 1000),
-        "anonymous_mb": round(peaks["RssAnon"] / 1000),
-    }
 
 
 def _named(prefix: str, numbers: np.ndarray) -> pa.Array:

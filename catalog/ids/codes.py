@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from catalog.errors import CatalogError
+from catalog.ids import many_items
+from catalog.ids.many_items import fitted, pieces
 
 LEVEL_NAMES = "abcdefgh"
 MINI_BATCH_FROM = 50_000
@@ -58,6 +60,7 @@ def atomic_codes(items: int) -> np.ndarray:
 def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tuple[Codebooks, np.ndarray]:
     """Fit codebooks to vectors float32 [N, D]; returns them and the items' codes int64 [N, L], all different.
 
+    vectors_ND: may be mapped; of more than MAX_FITTED a sample is fitted to, and the codes are assigned in pieces.
     sizes: number of codes of every level.
     Raises CatalogError if there are fewer paths than items.
     """
@@ -70,8 +73,11 @@ def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 
         raise CatalogError(
             f"{items} items do not fit the code sizes {list(sizes)}: enlarge `code_sizes` or add a level"
         )
-    books = _fit(vectors_ND.astype(np.float32), sizes, seed)
-    return books, _unique_codes(vectors_ND.astype(np.float32), books)
+    if items <= many_items.MAX_FITTED:
+        books = _fit(vectors_ND.astype(np.float32), sizes, seed)
+        return books, unique_codes(vectors_ND.astype(np.float32), books)
+    books = _fit(np.asarray(vectors_ND[fitted(items, seed)], np.float32), sizes, seed)
+    return books, codes_in_pieces(vectors_ND, books)
 
 
 def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
@@ -98,7 +104,7 @@ def squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.nd
     return distances
 
 
-def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
+def unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     """Greedy residual codes, int64 [N, L], with no more items below a code than there are paths below it."""
     from scipy.optimize import linear_sum_assignment
 
@@ -109,7 +115,7 @@ def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
         room = int(np.prod(books.sizes[level + 1 :]))
         for members in _groups(codes_NL[:, : level + 1], larger_than=room):
             siblings = (codes_NL[:, :level] == codes_NL[members[0], :level]).all(1)
-            _move_surplus(codes_NL[:, level], members, siblings, distance_NC, room)
+            _move_surplus(codes_NL[:, level], members, siblings, distance_NC[members], room)
         residual_ND -= centroids_CD[codes_NL[:, level]]
     codes_NL[:, -1] = squared_distances(residual_ND, books.centroids[-1]).argmin(1)
     for members in _groups(codes_NL[:, :-1], larger_than=1):
@@ -119,9 +125,25 @@ def _unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     return codes_NL
 
 
+def codes_in_pieces(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
+    """The codes of `unique_codes`, with the distances of a piece of the items, or of one first code, at a time."""
+    codes_NL, first_CD = np.zeros((len(vectors_ND), len(books.sizes)), np.int64), books.centroids[0]
+    for piece in pieces(len(vectors_ND)):
+        codes_NL[piece, 0] = squared_distances(np.asarray(vectors_ND[piece], np.float32), first_CD).argmin(1)
+    room, every_N = int(np.prod(books.sizes[1:])), np.ones(len(vectors_ND), bool)
+    for members in _groups(codes_NL[:, :1], larger_than=room):
+        distance_GC = squared_distances(np.asarray(vectors_ND[members], np.float32), first_CD)
+        _move_surplus(codes_NL[:, 0], members, every_N, distance_GC, room)
+    further = Codebooks(books.centroids[1:])
+    for members in _groups(codes_NL[:, :1], larger_than=0):
+        residual_GD = np.asarray(vectors_ND[members], np.float32) - first_CD[codes_NL[members[0], 0]]
+        codes_NL[members, 1:] = unique_codes(residual_GD, further)
+    return codes_NL
+
+
 def _groups(prefix_NP: np.ndarray, *, larger_than: int) -> Iterator[np.ndarray]:
     """The item numbers of every group of equal prefixes that has more than `larger_than` members."""
-    order = np.lexsort(prefix_NP.T[::-1])
+    order = np.lexsort(prefix_NP.T[::-1]) if prefix_NP.shape[1] else np.arange(len(prefix_NP))
     ordered = prefix_NP[order]
     starts = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(1)])
     for start, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
@@ -130,17 +152,17 @@ def _groups(prefix_NP: np.ndarray, *, larger_than: int) -> Iterator[np.ndarray]:
 
 
 def _move_surplus(
-    code_N: np.ndarray, members: np.ndarray, siblings_N: np.ndarray, distance_NC: np.ndarray, room: int
+    code_N: np.ndarray, members: np.ndarray, siblings_N: np.ndarray, distance_GC: np.ndarray, room: int
 ) -> None:
     """Give the members that are farthest from their code's centroid the nearest code with room.
 
     room: number of paths below a code. The parent has room for all.
     """
-    held_C = np.bincount(code_N[siblings_N], minlength=distance_NC.shape[1])
-    by_fit = members[np.argsort(distance_NC[members, code_N[members[0]]], kind="stable")]
-    for item in by_fit[room:]:
-        choices = np.argsort(distance_NC[item], kind="stable")
+    held_C = np.bincount(code_N[siblings_N], minlength=distance_GC.shape[1])
+    by_fit = np.argsort(distance_GC[:, code_N[members[0]]], kind="stable")
+    for place in by_fit[room:]:
+        choices = np.argsort(distance_GC[place], kind="stable")
         chosen = choices[held_C[choices] < room][0]
-        held_C[code_N[item]] -= 1
+        held_C[code_N[members[place]]] -= 1
         held_C[chosen] += 1
-        code_N[item] = chosen
+        code_N[members[place]] = chosen

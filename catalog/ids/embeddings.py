@@ -22,6 +22,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion
 
 from catalog.errors import CatalogError
+from catalog.ids.many_items import fitted, pieces
 
 WINDOW = 5
 """Greatest distance of two items in a history that count as a co-occurrence."""
@@ -56,8 +57,11 @@ class HashingEmbedder:
     def fit(
         cls, texts: Sequence[str], dimensions: int = 96, *, features: int = 2**14, seed: int = 0
     ) -> HashingEmbedder:
-        """Fit the weights and the SVD to texts. Raises CatalogError if they have no words."""
-        counts_NF = _hashed(texts, features)
+        """Fit the weights and the SVD to texts, to a sample of more than MAX_FITTED.
+
+        Raises CatalogError if they have no words.
+        """
+        counts_NF = _hashed([texts[row] for row in fitted(len(texts), seed)], features)
         if counts_NF.nnz == 0:
             raise CatalogError("no item has any text to embed: give items a title, or use atomic identifiers")
         tfidf = TfidfTransformer(sublinear_tf=True)
@@ -163,15 +167,20 @@ class JoinedEmbedder:
         cls, text: TextEmbedder, texts: Sequence[str], factors_NE: np.ndarray, *, weight: float = 1.0
     ) -> tuple[JoinedEmbedder, np.ndarray]:
         """Fit the prediction of factors; returns the embedder and the vectors of these items, float32 [N, D+E]."""
-        text_ND = text.embed(texts)
         known_N = np.abs(factors_NE).sum(1) > 0
+        factors_NE = factors_NE if known_N.any() else factors_NE[:, :0]
+        vectors_ND, dimensions = _embedded(text, texts, factors_NE.shape[1])
         if not known_N.any():
-            return cls(text, weight, np.zeros((text_ND.shape[1], 0), np.float32)), text_ND
-        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(text_ND[known_N], factors_NE[known_N])
+            return cls(text, weight, np.zeros((dimensions, 0), np.float32)), vectors_ND
+        rows = fitted(len(texts), 0)
+        rows = rows[known_N[rows]]
+        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(vectors_ND[rows, :dimensions], factors_NE[rows])
         ridge_DE = ridge.coef_.T.astype(np.float32)
-        joined = cls(text, weight, ridge_DE)
-        predicted_NE = unit_rows(text_ND @ ridge_DE)
-        return joined, np.hstack([text_ND, weight * np.where(known_N[:, None], factors_NE, predicted_NE)])
+        for piece in pieces(len(texts)):
+            predicted_PE = unit_rows(np.ascontiguousarray(vectors_ND[piece, :dimensions]) @ ridge_DE)
+            own_PE = np.where(known_N[piece, None], factors_NE[piece], predicted_PE)
+            vectors_ND[piece, dimensions:] = weight * own_PE
+        return cls(text, weight, ridge_DE), vectors_ND
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """The vectors of new items, float32 [N, D+E]: their text vectors, and the factors that these predict."""
@@ -198,3 +207,15 @@ class JoinedEmbedder:
                 "insert items while serving"
             )
         return cls(HashingEmbedder.from_arrays(arrays), float(arrays["weight"]), arrays["ridge_DE"])
+
+
+def _embedded(text: TextEmbedder, texts: Sequence[str], further: int) -> tuple[np.ndarray, int]:
+    """The vectors of texts, float32 [N, D + further], of which the last are left to be set, and D."""
+    first, *others = pieces(len(texts))
+    found_PD = text.embed(texts[first])
+    dimensions = found_PD.shape[1]
+    vectors_ND = np.empty((len(texts), dimensions + further), np.float32)
+    vectors_ND[first, :dimensions] = found_PD
+    for piece in others:
+        vectors_ND[piece, :dimensions] = text.embed(texts[piece])
+    return vectors_ND, dimensions

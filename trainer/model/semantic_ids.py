@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from catalog.data.columns.long_text import taken
 from catalog.data.items import Items, write_items
 from catalog.ids.codes import Codebooks, atomic_codes, semantic_codes
 from catalog.ids.embeddings import (
@@ -90,7 +91,7 @@ def _identify(
     else:
         codebooks, codes_NL = semantic_codes(vectors_ND, recipe.code_sizes, seed=seed)
     index, order_N = ItemIndex.build(codes_NL, codebooks.sizes)
-    in_order = Items(items.table.take(order_N))
+    in_order = Items(taken(items.table, order_N))
     return Identifiers(in_order, codes_NL[order_N], index, embedder, codebooks)
 
 

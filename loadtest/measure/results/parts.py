@@ -206,6 +206,12 @@ PARTS: tuple[Part, ...] = (
         ("catalog/data", "trainer/data", "loadtest/scale.py"),
         hours=True,
     ),
+    Part(
+        "many-items",
+        ((PYTHON, "-m", "loadtest.many_items", "--items", "10000000", "--json", "{json}"),),
+        ("catalog/ids", "loadtest/many_items.py"),
+        hours=True,
+    ),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
     _alone("prior", "-m", "loadtest.prior", code="loadtest/prior.py"),
     _alone("facets", "-m", "loadtest.facets", "--items", "10000,100000", code="loadtest/facets.py"),

@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import CatalogError
-from catalog.ids.codes import Codebooks, atomic_codes, semantic_codes, token_name
+from catalog.ids import many_items
+from catalog.ids.codes import (
+    Codebooks,
+    atomic_codes,
+    codes_in_pieces,
+    semantic_codes,
+    token_name,
+    unique_codes,
+)
 
 
 @given(
@@ -24,6 +32,36 @@ def test_every_item_gets_its_own_path_even_among_equal_vectors(items, distinct, 
     assert len(np.unique(codes, axis=0)) == items
     assert (codes >= 0).all()
     assert (codes < np.array(sizes)).all()
+
+
+@given(
+    vectors=st.lists(st.tuples(*[st.integers(-3, 3)] * 2), min_size=1, max_size=60),
+    sizes=st.sampled_from([(2, 40), (3, 5, 5), (64, 2, 2), (2, 3, 4, 5)]),
+    piece=st.sampled_from([1, 7, 1000]),
+    seed=st.integers(0, 3),
+)
+def test_codes_in_pieces_are_those_of_all_at_once(vectors, sizes, piece, seed):
+    """Of whole numbers, which nothing rounds, so that equal distances are equal either way."""
+    vectors_ND = np.array(vectors, np.float32)
+    generator = np.random.default_rng(seed)
+    books = Codebooks(tuple(generator.integers(-3, 4, (size, 2)).astype(np.float32) for size in sizes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many_items, "MAX_FITTED", 0)
+        patch.setattr(many_items, "PIECE", piece)
+        found = codes_in_pieces(vectors_ND, books)
+    np.testing.assert_array_equal(found, unique_codes(vectors_ND, books))
+    assert len(np.unique(found, axis=0)) == len(vectors)
+
+
+def test_codebooks_of_many_items_are_fitted_to_a_sample(monkeypatch):
+    vectors = np.random.default_rng(3).normal(size=(400, 6)).astype(np.float32)
+    monkeypatch.setattr(many_items, "MAX_FITTED", 100)
+    monkeypatch.setattr(many_items, "PIECE", 64)
+    books, codes = semantic_codes(vectors, [8, 16, 16], seed=1)
+    expected, _ = semantic_codes(vectors[many_items.fitted(400, 1)], [8, 16, 16], seed=1)
+    for one, other in zip(books.centroids, expected.centroids, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(np.unique(codes, axis=0)) == 400
 
 
 def test_alike_items_share_their_first_code():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from catalog.errors import CatalogError
+from catalog.ids import many_items
 from catalog.ids.embeddings import FunctionEmbedder, HashingEmbedder, JoinedEmbedder, cooccurrence_factors
 
 TEXTS = [
@@ -70,6 +71,20 @@ def test_an_item_without_history_gets_the_factors_that_its_text_predicts():
     predicted = vectors[5, -2:]
     assert predicted[1] > predicted[0]
     np.testing.assert_allclose(joined.embed([TEXTS[5]])[0], vectors[5], rtol=1e-5, atol=1e-6)
+
+
+def test_many_items_are_embedded_in_pieces_by_what_a_sample_taught(monkeypatch):
+    factors = np.array([[1, 0]] * 3 + [[0, 1]] * 2 + [[0, 0]], dtype=np.float32)
+    monkeypatch.setattr(many_items, "MAX_FITTED", 5)
+    monkeypatch.setattr(many_items, "PIECE", 2)
+    sample = many_items.fitted(6, 0)
+    text = HashingEmbedder.fit(TEXTS, 4)
+    expected = HashingEmbedder.fit([TEXTS[row] for row in sample], 4)
+    np.testing.assert_array_equal(text.components_DF, expected.components_DF)
+    joined, vectors = JoinedEmbedder.fit(text, TEXTS, factors, weight=2.0)
+    np.testing.assert_allclose(vectors[:, :4], text.embed(TEXTS), rtol=1e-6)
+    np.testing.assert_allclose(vectors[:5, 4:], 2 * factors[:5], rtol=1e-6)
+    np.testing.assert_allclose(vectors[5], joined.embed(TEXTS[5:])[0], rtol=1e-5, atol=1e-6)
 
 
 def test_any_function_can_embed():
