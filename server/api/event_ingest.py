@@ -13,12 +13,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from catalog.data.items import Items
-from server.api.schemas.events import EventBody, faults_of
+from server.api.event_check import check_event
 from server.core import metrics
-from server.core.errors import in_words
 from server.retrieval.eligibility import EligibleItems
 from server.serving.router import Router
 from server.storage.protocol import Event, HistoryStore
@@ -26,7 +23,6 @@ from server.storage.protocol import Event, HistoryStore
 __all__ = ["Accepted", "EventIngestor", "Receipt", "Rejected"]
 
 FEW = 10  # events that are checked in the event loop: each may hold a thousand characters of any kind
-FUTURE_MS = 86_400_000  # how far a client's clock may run ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +120,5 @@ def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems
 
 
 def _check(index: int, row: object, now: int, idempotency_key: str | None) -> Event | Rejected:
-    if not isinstance(row, dict):
-        return Rejected(index, None, "not_an_object", "an event is a JSON object with user_id, item_id, type and more")
-    try:
-        body = EventBody.model_validate(row)
-    except ValidationError as error:
-        faults = faults_of(error, row)
-        return Rejected(index, faults[0]["field"], faults[0]["code"], in_words(faults))
-    timestamp = now if body.timestamp is None else body.timestamp
-    if timestamp > now + FUTURE_MS:
-        reason = "timestamp: is more than a day ahead of the server's clock"
-        return Rejected(index, "timestamp", "timestamp_in_future", reason)
-    return Event(
-        user_id=body.user_id,
-        item_id=body.item_id,
-        timestamp=timestamp,
-        type=body.type,
-        event_id=body.event_id or _event_id(idempotency_key, index),
-        query=body.query,
-        request_id=body.request_id,
-        value=body.value,
-    )
+    checked = check_event(row, event_id=_event_id(idempotency_key, index), happened=now, now=now)
+    return checked if isinstance(checked, Event) else Rejected(index, checked.field, checked.code, checked.reason)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from pydantic import ValidationError, create_model
 
 from server.core.errors import SettingsError
 from server.core.settings import Settings, StorageSettings
@@ -21,7 +22,23 @@ from server.storage.keyspace import check_namespace
 from server.storage.managed_redis import url_of
 from server.storage.primary import PrimaryUnknown
 
-__all__ = ["add_redis_argument", "server_namespace", "server_redis", "where_redis_may_be"]
+__all__ = ["add_redis_argument", "server_namespace", "server_redis", "server_storage", "where_redis_may_be"]
+
+LIKE_THE_SERVERS = (
+    "redis_read_timeout_ms",
+    "redis_write_timeout_ms",
+    "redis_connections",
+    "history_length",
+    "history_days",
+    "event_ids",
+    "event_id_days",
+    "event_log_length",
+)
+FIELDS: dict[str, Any] = {
+    name: (field.annotation, field) for name, field in Settings.model_fields.items() if name in LIKE_THE_SERVERS
+}
+BOUNDS = create_model("Bounds", **FIELDS)
+"""The settings of a server that say how much is kept, and how long Redis is waited for."""
 
 
 def add_redis_argument(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +101,22 @@ def server_namespace(given: str | None = None, environment: Mapping[str, str] = 
         return None if found is None else check_namespace(found)
     except ValueError as error:
         raise SettingsError(f"--namespace: {error}") from error
+
+
+def server_storage(
+    redis: str | None = None, namespace: str | None = None, environment: Mapping[str, str] = os.environ
+) -> StorageSettings:
+    """All settings of the storage, as a server in this environment has them, so that what is written keeps to the
+    server's bounds. redis, namespace: that were given. Raises as `server_redis` and `server_namespace` do."""
+    url, name = server_redis(redis, environment), server_namespace(namespace, environment)
+    variables, file = _sources(environment)
+    given = {name: value for name, value in {**file, **variables}.items() if name in BOUNDS.model_fields}
+    try:
+        bounds = BOUNDS.model_validate(given).model_dump()
+    except ValidationError as error:
+        faults = [f"--{str(e['loc'][0]).replace('_', '-')}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("; ".join(faults)) from error
+    return Settings.model_construct(**bounds, redis=url, namespace=name).storage
 
 
 def _sources(environment: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:

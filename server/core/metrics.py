@@ -34,6 +34,8 @@ __all__ = [
     "HISTORY_EVENTS",
     "HISTORY_SECONDS",
     "IN_FLIGHT",
+    "KAFKA_FAILURES",
+    "KAFKA_LAG",
     "LIVE_PRIOR_BYTES",
     "MODEL",
     "OVERRIDES",
@@ -195,6 +197,17 @@ UNKNOWN_ITEM_EVENTS = Counter(
     "gemserve_unknown_item_events", "Events accepted whose item the catalog did not have when they came"
 )
 REJECTED_EVENTS = Counter("gemserve_rejected_events", "Events rejected, by the code of the reason", ["code"])
+KAFKA_LAG = Gauge(
+    "gemserve_kafka_lag",
+    "Messages of the partitions that `gemserve consume` has and whose events are not written yet, all topics together",
+)
+KAFKA_FAILURES = Counter(
+    "gemserve_kafka_failures",
+    "What `gemserve consume` has to try again, by reason (redis, dead_letters: it reads again; commit; broker)",
+    ["reason"],
+)
+for reason in ("redis", "dead_letters", "commit", "broker"):
+    KAFKA_FAILURES.labels(reason)
 
 MODEL = Gauge("gemserve_model_info", "1 for every model that answers requests", ["version", "engine", "identifiers"])
 TRAFFIC_WEIGHT = Gauge(

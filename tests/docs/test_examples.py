@@ -19,6 +19,7 @@ NEVER_RUN = [  # by document, in order: another one belongs here, and needs a go
     ("README.md", "minutes each"),
     ("README.md", "trains for minutes"),
     ("clients/python/README.md", "changes the environment"),
+    ("docs/data.md", "needs brokers; tests/integration/test_kafka.py runs it with some"),
     ("docs/data.md", "trains for minutes"),
     ("docs/data.md", "trains for minutes"),
     ("docs/first-day.md", "trains for minutes"),

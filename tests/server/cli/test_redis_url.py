@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from server.cli import export_events
-from server.cli.redis_url import server_redis, where_redis_may_be
+from server.cli.redis_url import server_redis, server_storage, where_redis_may_be
 from server.core.errors import SettingsError, StartupError
+from server.core.settings import StorageSettings
 from server.storage.managed_redis import managed_redis
 
 NAMED = "redis://:secret@shop:6379/2"
@@ -114,3 +115,13 @@ def test_where_nobody_answers_the_way_to_a_managed_redis_is_told(
     assert "set GEMSERVE_MANAGED_REDIS=FOLDER" in said
     assert "var/redis" in said
     assert where_redis_may_be(ValueError("no URL")) == ""
+
+
+def test_what_is_kept_is_as_the_server_in_this_environment_has_it(file: Path) -> None:
+    assert server_storage(None, None, {}) == StorageSettings()
+    file.write_text(f"redis: {NAMED}\nhistory_length: 300\nevent_id_days: 30\nport: 9000\n")
+    environment = {"GEMSERVE_CONFIG": str(file), "GEMSERVE_HISTORY_LENGTH": "500", "GEMSERVE_NAMESPACE": "shoes"}
+    told = server_storage(None, None, environment)
+    assert told == StorageSettings(url=NAMED, namespace="shoes", history_length=500, event_id_days=30)
+    with pytest.raises(SettingsError, match="--history-length: Input should be greater than or equal to 1"):
+        server_storage(None, None, {"GEMSERVE_HISTORY_LENGTH": "0"})
