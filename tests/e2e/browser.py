@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -86,9 +90,9 @@ class Page:
         """Waits until it is there and can be seen."""
         return self.wait(lambda: next((found for found in self.all(css) if found.is_displayed()), None))
 
-    def wait(self, condition: Callable[[], T | None]) -> T:
-        """Until it is true; an element that was replaced meanwhile is looked for again."""
-        waiting = WebDriverWait(self.driver, WAIT_SECONDS, 0.03, [StaleElementReferenceException])
+    def wait(self, condition: Callable[[], T | None], *passing: type[WebDriverException]) -> T:
+        """Until it is true; an element that was replaced meanwhile is looked for again, and after `passing` too."""
+        waiting = WebDriverWait(self.driver, WAIT_SECONDS, 0.03, [StaleElementReferenceException, *passing])
         return waiting.until(lambda _: condition())
 
     def text(self, css: str) -> str:
@@ -145,9 +149,16 @@ class Page:
         )
 
     def click(self, css: str) -> None:
-        """In the middle of the window: WebDriver itself would leave it under the bar on top."""
-        self.script("arguments[0].scrollIntoView({block: 'center'})", self.one(css))
-        self.one(css).click()
+        """In the middle of the window: WebDriver itself would leave it under the bar on top. Once more where it was
+        drawn anew, or something moved in front of it, before it was clicked."""
+
+        def clicked() -> bool:
+            element = self.one(css)
+            self.script("arguments[0].scrollIntoView({block: 'center'})", element)
+            element.click()
+            return True
+
+        self.wait(clicked, ElementClickInterceptedException)
 
     def close_dialog(self) -> None:
         self.click("dialog[open] [data-close]")

@@ -16,7 +16,7 @@ def test_keys_alone_reach_search_results_an_item_and_back(page: Page) -> None:
     page.press("/")
     assert page.focused().startswith("Search the shop")
     page.press("tent")
-    page.wait(lambda: page.is_settled("#results") and len(page.ids("#results")) == 12)
+    page.wait(lambda: page.text("#results-heading") == "Results for “tent”" and page.is_settled("#results"))
     titles = page.titles("#results")
     page.one("#suggestions")
     page.press(Keys.ESCAPE)

@@ -25,6 +25,9 @@ from tests.support.node_clients import INSTANTSEARCH, TYPESCRIPT, build
 pytestmark = pytest.mark.integration
 
 
+TYPED_AT_ONCE = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
+
+
 class Clients(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
@@ -133,7 +136,8 @@ def test_values_are_searched(widgets: Page) -> None:
 def test_what_is_done_with_hits_becomes_events_of_the_answer(
     widgets: Page, open_shop: ServedShop, settings: Settings, tmp_path: Path
 ) -> None:
-    widgets.one("#searchbox input").send_keys("tent")
+    # At once: an answer to a part of the word may have the same hits, and be replaced once more.
+    widgets.script(TYPED_AT_ONCE, widgets.one("#searchbox input"), "tent")
     wanted = expected(open_shop, q="tent", k=6)
     widgets.wait(lambda: hits(widgets) == wanted)
     answer = widgets.script("return document.querySelector('#hits article').dataset.query")

@@ -1,5 +1,7 @@
 """Suggestions below the search box, as a combobox for keyboard, pointer and screen reader."""
 
+from urllib.parse import urlencode
+
 import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -10,6 +12,7 @@ from tests.e2e.test_access_for_all import AXE, assert_fits, breaches
 
 pytestmark = pytest.mark.integration
 
+ANSWERED = "return performance.getEntriesByType('resource').some(({name}) => name.includes(arguments[0]))"
 GROUPS = ("Searches", "Categories and brands", "Items")
 
 
@@ -34,11 +37,14 @@ def is_open(page: Page) -> bool:
 
 
 def type_for(page: Page, typed: str) -> list[str]:
-    """Types it and waits for what the server suggests. Which items are popular may change meanwhile."""
+    """Types it and waits for what the server suggests, for the whole of it. Which items are popular may change
+    meanwhile."""
+    page.script("performance.clearResourceTimings()")
     page.type(typed)
     found = httpx.get(f"{page.url}/suggest", params={"q": typed, "k": 4}).raise_for_status().json()
     first = [query["text"] for query in found["queries"]] + [value["value"] for value in found["categories"]]
     wanted = first, len(first) + len(found["items"])
+    page.wait(lambda: page.script(ANSWERED, f"/suggest?{urlencode({'q': typed, 'k': 4})}"))
     page.wait(lambda: ((shown := options(page))[: len(first)], len(shown)) == wanted)
     return options(page)
 
@@ -97,6 +103,18 @@ def test_only_the_newest_suggestions_are_shown_and_none_where_there_are_none(pag
     page.wait(lambda: page.is_settled("#results") and page.ids("#results"))
     page.press(Keys.ARROW_DOWN)
     assert page.focused().strip() == page.titles("#results")[0]
+
+
+def test_escape_takes_back_what_is_still_to_come(page: Page, shop: ServedShop) -> None:
+    type_for(page, "te")
+    shop.delays["q=ten&k=4"] = 0.5
+    page.press("n")
+    page.wait(lambda: page.text("#results-heading") == "Results for “ten”")  # suggestions are asked for before results
+    assert is_open(page)
+    page.press(Keys.ESCAPE)
+    asked_later = "const done = arguments[0]; fetch('./suggest?q=ten&k=4').then(() => done())"
+    page.driver.execute_async_script(asked_later)
+    assert not is_open(page)
 
 
 def test_nobody_is_kept_out_and_nothing_is_cut_off(page: Page) -> None:

@@ -80,6 +80,7 @@ export function startSuggestions({ store, api, refinements, onOpen }) {
     else timer = setTimeout(ask, PAUSE_MS);
   });
   input.addEventListener("blur", stop);
+  input.addEventListener("keydown", (/** @type {KeyboardEvent} */ { key }) => key === "Escape" && stop()); // they would open again after it
   form.addEventListener("submit", () => {
     stop();
     box.close();
