@@ -25,6 +25,13 @@ from tests.support.redis_store import connect, raw
 __all__ = ["connect", "raw"]
 
 WORDS = 400
+LARGE = "test_schemathesis_model.py"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Of a file that is all large, and takes seconds to collect, unless large tests are asked for."""
+    without = any(words in config.getoption("markexpr") for words in ("not slow", "not large"))
+    return True if collection_path.name == LARGE and without else None
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,8 @@ import schemathesis
 from schemathesis import Case
 from schemathesis.config import SchemathesisConfig
 
-from server.storage.managed_redis import managed_redis
-from tests.clients.conftest import make_key
 from tests.docs.serving import Store, locked_store
-from tests.support import world
 from tests.support.paths import ROOT
-from tests.support.server_process import ServerProcess
-from trainer.config.recipe import load_recipe
-from trainer.pipeline import run
 
 pytestmark = pytest.mark.integration
 
@@ -68,22 +62,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         assert_the_key_is_good(store.url, store.key)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """With nothing fake: a trained bundle, in vLLM."""
-    folder = tmp_path_factory.mktemp("shop")
-    run(*world.write_world(folder), folder / "bundles", load_recipe("small", [*world.TINY]), resume=False)
-    key, small = make_key(folder / "keys.json"), ("--engine.kv-cache-bytes", str(64 << 20))
-    with managed_redis(folder / "redis") as redis:
-        flags = ("--bundles", folder / "bundles", "--redis", redis, "--keys", folder / "keys.json", "--port", "0")
-        server = ServerProcess(*flags, "--redis-write-timeout-ms", "20000", "--log-level", "warning", *small)
-        try:
-            yield Store(server.url, redis, folder / "redis", key)
-            assert_the_key_is_good(server.url, key)
-        finally:
-            assert server.stop() == 0
-
-
 def assert_the_key_is_good(url: str, key: str) -> None:
     """Else what came after its revocation was a row of 401."""
     assert httpx.get(f"{url}/admin/keys", headers=bearer(key)).status_code == 200
@@ -96,10 +74,3 @@ def bearer(key: str) -> dict[str, str]:
 @schema_of(10, quick=True).parametrize()
 def test_the_document_is_kept(case: Case, store: Store) -> None:
     case.call_and_validate(base_url=store.url, headers=bearer(store.key))
-
-
-@pytest.mark.slow
-@pytest.mark.large
-@schema_of(30).parametrize()
-def test_the_document_is_kept_by_a_server_with_a_real_model(case: Case, shop: Store) -> None:
-    case.call_and_validate(base_url=shop.url, headers=bearer(shop.key))
