@@ -1,8 +1,10 @@
 # docker build -t gemserve .                       CPU
 # docker build -t gemserve:gpu --build-arg DEVICE=gpu .   CUDA (run with --gpus all)
+# docker build -t gemserve --build-arg STORES=s3fs .      with what bundles in S3 need (gcsfs for Google's)
 # The same lock files and Makefile steps as on a machine without Docker.
 FROM python:3.11-slim-bookworm
 ARG DEVICE=cpu
+ARG STORES=
 ENV VENV=/opt/venv DEVICE=${DEVICE} PYTHONUNBUFFERED=1 UV_COMPILE_BYTECODE=1 \
     HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=ERROR DO_NOT_TRACK=1
 RUN apt-get update \
@@ -11,7 +13,9 @@ RUN apt-get update \
 WORKDIR /app
 COPY Makefile ./
 COPY requirements requirements
-RUN make deps PYTHON=python3 && rm -rf /root/.cache
+RUN make deps PYTHON=python3 \
+ && { test -z "$STORES" || /opt/venv/bin/uv pip install --python /opt/venv/bin/python -c requirements/$DEVICE.txt $STORES; } \
+ && rm -rf /root/.cache
 COPY . .
 RUN make setup PYTHON=python3 \
  && useradd --create-home gemserve && mkdir /bundles && chown gemserve /bundles

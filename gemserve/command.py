@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, Command] = {
     "evaluate": Command("trainer.evaluation.__main__", "measure a bundle on held-out events, beside simple baselines"),
     "serve": Command("server.__main__", "answer /search and /recommend over HTTP with the current bundle"),
     "consume": Command("server.cli.kafka.consume", "take events from topics of Kafka"),
+    "fetch": Command("catalog.bundle.fetch", "have the bundle of an object store here before a server needs it"),
     "keys": Command("server.cli.keys", "make, list and revoke the API keys of a server"),
     "export events": Command("server.cli.export_events", "write the events that a server has recorded, for training"),
     "export items": Command("server.cli.export_items", "write the catalog as it is served, for training"),

@@ -13,13 +13,14 @@ from hypothesis import settings
 
 from tests.e2e.chromium_driver import chromium_driver
 from tests.support import workers
+from tests.support.object_store import s3_server, s3_store
 from tests.support.redis_server import passing_redis, redis_server, redis_url
 
 if TYPE_CHECKING:
     from tests.support.trained import Trained
     from tests.support.vllm_server import VllmServers
 
-__all__ = ["chromium_driver", "passing_redis", "redis_server", "redis_url"]
+__all__ = ["chromium_driver", "passing_redis", "redis_server", "redis_url", "s3_server", "s3_store"]
 
 # Machines here are shared and slow: no test asserts a time. `--hypothesis-profile ci` is for thoroughness.
 settings.register_profile("quick", deadline=None, max_examples=25)

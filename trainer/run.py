@@ -45,7 +45,12 @@ def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -
         metavar="FILE",
         help="events.parquet or events.jsonl; may be given again for more files, which are merged",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of bundles; the new one becomes `current`")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FOLDER|URL",
+        help="folder of bundles, or s3://, gs://, hf:// or file:// of one; the new one becomes `current`",
+    )
     parser.add_argument(
         "--recipe", help="a recipe's name or a YAML file (default: small; with --warm-start, the bundle's own settings)"
     )
@@ -113,9 +118,11 @@ def _train(options: argparse.Namespace) -> None:
     from trainer.distributed.group import init_process_group
     from trainer.model.warm_start import open_start, settings_of
     from trainer.pipeline import run
+    from trainer.runtime.destination import Destination
 
     disable_progress_bar()  # of transformers, which has one for every file
-    start = None if options.warm_start is None else open_start(options.warm_start, options.out)
+    out = Destination.of(options.out)
+    start = None if options.warm_start is None else open_start(out.start(options.warm_start), out.folder)
     if recipe is None:
         assert start is not None
         recipe = settings_of(start, options.settings)
@@ -123,15 +130,16 @@ def _train(options: argparse.Namespace) -> None:
         result = run(
             options.items,
             options.events,
-            options.out,
+            out.folder,
             recipe,
             resume=options.resume,
             group=group,
             start=start,
-            make_current=not options.no_activate,
+            make_current=out.store is None and not options.no_activate,
             erased=options.erased,
         )
-        print(f"{result} took {time.monotonic() - began:.0f} s")
+        delivered = group.on_rank0(lambda: out.deliver(result, make_current=not options.no_activate))
+        print(f"{delivered} took {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A bundle is written as a draft under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. Its
 `manifest.json` holds the SHA-256 of every file and of itself; `open_bundle` refuses files that do not match and files
-that are not listed. `current` is a symlink to the active bundle. A publishing process holds a lock on its draft's
-manifest; a draft that is not locked was left by a process that died, and the next one that publishes removes it.
+that are not listed. `current` is a symlink to the active bundle. A draft that a dead process left is removed by the
+next one that publishes (drafts.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,13 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from catalog.bundle.disk import follow_umask, fsync, fsync_tree, is_locked, lock, remedy
+from catalog.bundle.disk import follow_umask, fsync, fsync_tree, remedy
+from catalog.bundle.drafts import draft_folder, remove_abandoned
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
 from catalog.data.event_weights import EventWeights
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from catalog.priors.weights import PriorWeights
 
 CURRENT = "current"
-_DRAFT = ".draft-"
 _POINT_CURRENT = "point it at one (ln -sfn VERSION current, in that folder)"
 _CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
 
@@ -272,9 +271,11 @@ def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, 
     Raises VersionTaken, before `fill` is called, if a bundle has this version or another process is publishing it.
     """
     bundles.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(bundles)
+    remove_abandoned(bundles)
     final = bundles / manifest.version
-    with _draft(bundles, manifest.version) as (draft, stream):
+    with draft_folder(bundles, manifest.version) as (draft, stream):
+        if final.exists():  # checked here, where no other process can publish this version
+            raise VersionTaken(f"{final} exists already and bundles are immutable: choose another name")
         fill(draft)
         paths = sorted(path for path in draft.rglob("*") if path.is_file())
         files = {str(file.relative_to(draft)): sha256_of(file) for file in paths if file != draft / MANIFEST}
@@ -306,37 +307,6 @@ def activate(bundles: Path, version: str) -> None:
         ) from error
     finally:
         link.unlink(missing_ok=True)
-
-
-@contextmanager
-def _draft(bundles: Path, version: str) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A draft directory and its manifest, open and locked. The block must rename the draft; it is removed on errors."""
-    hidden = bundles / f".new-{uuid.uuid4().hex}"
-    draft = bundles / f"{_DRAFT}{version}"
-    hidden.mkdir()
-    at = hidden
-    try:
-        with (hidden / MANIFEST).open("wb") as stream:
-            lock(stream)
-            try:
-                hidden.rename(draft)  # locked before, so that no draft is ever visible without a lock
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise VersionTaken(f"{draft} is being written by another process: wait for it") from None
-                raise
-            at = draft
-            if (bundles / version).exists():  # checked here, where no other process can publish this version
-                raise VersionTaken(f"{bundles / version} exists already and bundles are immutable: choose another name")
-            yield draft, stream
-    except BaseException:
-        shutil.rmtree(at, ignore_errors=True)
-        raise
-
-
-def _remove_abandoned(bundles: Path) -> None:
-    for draft in bundles.glob(f"{_DRAFT}*"):
-        if not is_locked(draft / MANIFEST):
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _refuse_unlisted(path: Path, manifest: Manifest) -> None:

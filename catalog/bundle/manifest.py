@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from catalog.bundle.disk import remedy
 from catalog.errors import BundleError
 
-__all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "read_manifest"]
+__all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "parse_manifest", "read_manifest"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -78,11 +78,18 @@ def read_manifest(file: Path, *, verify: bool) -> Manifest:
     Raises BundleError that says what is wrong with it and what to do.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_bytes()
     except FileNotFoundError:
         raise BundleError(f"{file} does not exist: {file.parent} is not a bundle") from None
     except OSError as error:
         raise BundleError(f"{file} cannot be read ({error.strerror}): {remedy(error)}") from error
+    return parse_manifest(text, str(file), verify=verify)
+
+
+def parse_manifest(text: bytes, file: str, *, verify: bool) -> Manifest:
+    """Read a manifest's text. file: where it is from, for errors, which are those of `read_manifest`."""
+    try:
+        values = json.loads(text)
     except ValueError as error:
         raise BundleError(f"{file} is not valid JSON ({error}): it is damaged; restore it or publish again") from error
     if not isinstance(values, dict) or values.get("schema_version") != SCHEMA:

@@ -12,7 +12,11 @@ from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
 from catalog.errors import BundleError
 
-__all__ = ["BundleFacts", "Measures", "Report", "read_facts"]
+__all__ = ["FACTS", "BundleFacts", "Measures", "Report", "read_facts"]
+
+REPORT, GOLDEN = "report.json", "catalog/golden.json"
+FACTS = (REPORT, GOLDEN)
+"""The files beside the manifest that `read_facts` reads, where they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ class BundleFacts:
 def read_facts(bundle: Path) -> BundleFacts:
     """For threads. Raises BundleError that says which file is damaged."""
     manifest = read_manifest(bundle / MANIFEST, verify=True)
-    golden = bundle / "catalog" / "golden.json"
+    golden = bundle / GOLDEN
     return BundleFacts(
-        manifest, _read_report(bundle / "report.json"), GoldenQueries.open(golden) if golden.is_file() else None
+        manifest, _read_report(bundle / REPORT), GoldenQueries.open(golden) if golden.is_file() else None
     )
 
 

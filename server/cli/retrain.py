@@ -33,8 +33,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.bundle.bundle import current_bundle, open_bundle, published_versions, sha256_of
+from catalog.bundle.bundle import sha256_of
 from catalog.bundle.disk import access_reason
+from catalog.bundle.source import BundleSource, bundle_source, folder_or_url, working_folder
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis
@@ -57,12 +58,13 @@ class RetrainingFailed(ServerError):
 class Plan:
     """What the operator asked for.
 
+    bundles: the server's folder of bundles, or the address of its store.
     events: files of what happened before the log begins.
     items: None for those that are served.
     recipe: None for the served model's own settings.
     """
 
-    bundles: Path
+    bundles: Path | str
     redis: str
     namespace: str | None
     server: str
@@ -77,20 +79,24 @@ class Plan:
 
 def retrain(plan: Plan, folder: Path, run: Run) -> int:
     """The exit status. folder: for files in between. Raises RetrainingFailed and CatalogError."""
-    old = current_bundle(plan.bundles)
+    bundles = bundle_source(plan.bundles)
+    old = bundles.current()
+    served = bundles.path(old)
     events = [*plan.events, _recorded(plan, folder, run)]
-    items = plan.items or _items(plan, old, folder, run)
-    new = _trained(plan, old, items, events, run)
-    compare = ["--old", str(old), "--new", str(new), *_flags(events)]
+    items = plan.items or _items(plan, served, folder, run)
+    new = _trained(plan, bundles, served, items, events, run)
+    compare = ["--old", str(served), "--new", str(bundles.path(new)), *_flags(events)]
     compare += ["--metric", plan.metric, "--tolerance", str(plan.tolerance)]
     status = run(["trainer.evaluation.compare", *compare], {})
     if status == NOT_BETTER:
-        print(f"{new.name} is published and not activated; {old.name} is served as before")
+        print(f"{new} is published and not activated; {old} is served as before")
         return NOT_BETTER
     if status != 0:
-        raise RetrainingFailed(f"the comparison ended with status {status}: {new.name} is published and not activated")
-    _activate(plan, new.name)
-    print(f"{new.name} is served; POST /admin/models/rollback brings {old.name} back")
+        raise RetrainingFailed(f"the comparison ended with status {status}: {new} is published and not activated")
+    if (now := bundles.current()) != old:
+        raise RetrainingFailed(f"{now} was activated meanwhile: {new} is published and not activated; retrain again")
+    _activate(plan, new)
+    print(f"{new} is served; POST /admin/models/rollback brings {old} back")
     return ACTIVATED
 
 
@@ -125,25 +131,24 @@ def _flags(events: Sequence[Path]) -> list[str]:
     return [word for file in events for word in ("--events", str(file))]
 
 
-def _items(plan: Plan, old: Path, folder: Path, run: Run) -> Path:
+def _items(plan: Plan, served: Path, folder: Path, run: Run) -> Path:
     items = folder / "items.parquet"
-    command = ["server.cli.export_items", "--bundle", str(old), "--out", str(items)]
+    command = ["server.cli.export_items", "--bundle", str(served), "--out", str(items)]
     _must(run(command, _storage(plan)), "the export of items")
     return items
 
 
-def _trained(plan: Plan, old: Path, items: Path, events: Sequence[Path], run: Run) -> Path:
-    """The new bundle, which is not `current` yet."""
-    before = set(published_versions(plan.bundles))
+def _trained(plan: Plan, bundles: BundleSource, served: Path, items: Path, events: Sequence[Path], run: Run) -> str:
+    """The version of the new bundle, which is not `current` yet."""
+    before = set(bundles.versions())
     command = ["trainer.run", "--items", str(items), *_flags(events), "--out", str(plan.bundles)]
-    command += ["--warm-start", str(old), "--no-activate"]
+    command += ["--warm-start", str(served), "--no-activate"]
     command += [] if plan.recipe is None else ["--recipe", plan.recipe]
     _must(run([*command, *plan.settings], {}), "training")
     trained_on = {sha256_of(file) for file in events}
-    for version in set(published_versions(plan.bundles)) - before:
-        bundle = open_bundle(plan.bundles / version, verify=False)
-        if bundle.manifest.events_sha256 == trained_on:
-            return bundle.path
+    for version in set(bundles.versions()) - before:
+        if bundles.facts(version).manifest.events_sha256 == trained_on:
+            return version
     raise RetrainingFailed(f"training ended well and left no bundle in {plan.bundles}: does its method publish one?")
 
 
@@ -180,11 +185,17 @@ def _must(status: int, what: str) -> None:
 
 
 @contextmanager
-def _alone(bundles: Path) -> Iterator[None]:
-    """Two at a time would compare with a model that the other one replaces. Raises RetrainingFailed."""
-    if not bundles.is_dir():
+def _alone(bundles: Path | str) -> Iterator[None]:
+    """Two at a time would compare with a model that the other one replaces. Raises RetrainingFailed.
+
+    Two machines with one store have no lock in common: the later one finds another current model, and activates none.
+    """
+    folder = working_folder(bundles)
+    if folder != bundles:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
         raise RetrainingFailed(f"--bundles {bundles} is no folder")
-    with (bundles / ".retrain.lock").open("w") as lock:
+    with (folder / ".retrain.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -194,7 +205,7 @@ def _alone(bundles: Path) -> Iterator[None]:
 
 def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundles", type=Path, required=True, help="the server's --bundles")
+    parser.add_argument("--bundles", type=folder_or_url, required=True, help="the server's --bundles")
     add_redis_argument(parser)
     parser.add_argument("--server", required=True, help="such as http://127.0.0.1:8000")
     parser.add_argument("--key", default=os.environ.get("RETRAIN_KEY"), help="of an admin (default: RETRAIN_KEY)")

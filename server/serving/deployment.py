@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.manifest import Manifest
+from catalog.bundle.source import bundle_source
 from catalog.errors import CatalogError, FilterError
 from catalog.text.prompts import Task
 from server.core import metrics, tracing
@@ -114,7 +115,7 @@ def open_served_bundle(settings: Settings, version: str) -> Bundle:
     Raises CatalogError that names the file where one is missing, incomplete or damaged, and StartupError where the
     bundle does not fit the settings.
     """
-    bundle = open_bundle(settings.bundles / version)
+    bundle = open_bundle(bundle_source(settings.bundles, settings.bundle_cache).path(version))
     if bundle.prompts.max_tokens > settings.engine.max_prompt_tokens:
         raise StartupError(
             f"prompts of {bundle.path} have up to {bundle.prompts.max_tokens} tokens and the engine takes "

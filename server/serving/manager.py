@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
-from catalog.bundle.bundle import Bundle, activate, current_bundle, published_versions
-from catalog.bundle.report import BundleFacts, read_facts
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.report import BundleFacts
+from catalog.bundle.source import bundle_source
 from server.core.errors import RolloutFailed, RolloutInProgress
 from server.core.settings import EngineSettings, Settings
 from server.core.tasks import Tasks
@@ -91,9 +92,9 @@ class DeploymentManager:
         self.router = Router()
         self.previous: str | None = None
         self.activations = 0
-        self._bundles = settings.bundles
+        self._bundles = bundle_source(settings.bundles, settings.bundle_cache)
         self._loader = Loader(settings, open_bundle, make_engine)
-        self._rollout = Rollout(settings, self._loader, self.router)
+        self._rollout = Rollout(settings, self._loader, self.router, self._bundles)
         self._supervisor = Supervisor(self.router, self._rollout)
         self._tasks = Tasks()
         self._busy = False
@@ -113,20 +114,21 @@ class DeploymentManager:
 
     def facts(self, version: str) -> BundleFacts:
         """What a published bundle says of itself; for threads. Raises BundleError."""
-        return read_facts(self._bundles / version)
+        return self._bundles.facts(version)
 
     def versions(self) -> list[str]:
-        """The published bundles, the newest last."""
-        return published_versions(self._bundles)
+        """The published bundles, the newest last; for threads. Raises BundleError."""
+        return self._bundles.versions()
 
     async def start(self, version: str | None = None) -> None:
         """Serve this bundle, or the current one where none is named. Raises CatalogError, StartupError, EngineError."""
-        await self._rollout.start(version or (await asyncio.to_thread(current_bundle, self._bundles)).name)
+        first = await asyncio.to_thread(self._bundles.current) if version is None else version
+        await self._rollout.start(first)
         self._supervisor.start()
 
     def make_current(self, version: str) -> None:
         """Point `current` to a version. Raises CatalogError."""
-        activate(self._bundles, version)
+        self._bundles.activate(version)
 
     async def stop(self) -> None:
         """Give up the change under way, and stop every engine."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from catalog.bundle.bundle import activate
+from catalog.bundle.source import BundleSource
 from server.core import metrics
 from server.core.errors import HistoryUnavailable, RolloutFailed
 from server.core.process import gc_deferred
@@ -62,8 +62,9 @@ class Rollout:
     catch_up: awaited for the catalog of a deployment that has all items and answers nobody yet; it counts events.
     """
 
-    def __init__(self, settings: Settings, loader: Loader, router: Router) -> None:
+    def __init__(self, settings: Settings, loader: Loader, router: Router, bundles: BundleSource) -> None:
         self._settings = settings
+        self._bundles = bundles
         self._loader = loader
         self._router = router
         self._lock = asyncio.Lock()
@@ -221,7 +222,7 @@ class Rollout:
 
     async def _make_current(self, version: str) -> None:
         """Point `current` to a version, before anybody is answered by it, so that a failure leaves all as it was."""
-        await asyncio.to_thread(activate, self._settings.bundles, version)
+        await asyncio.to_thread(self._bundles.activate, version)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

@@ -14,13 +14,18 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from catalog.bundle import fetch
+from catalog.bundle.store import is_url
+from gemserve.command import COMMANDS
 from server.cli import retrain
 from server.core import metrics
 from server.core.settings import Settings
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
-KINDS = ("base", "overlays/autoscaled", "overlays/gpu")
+SCALED = ("overlays/autoscaled", "overlays/gpu")
+STORED, STORE = "overlays/object-store", "gemserve-store"
+KINDS = ("base", *SCALED, STORED)
 VERSION = "1.32"  # of Kubernetes, whose schemas kubernetes-validate has
 OURS = yaml.safe_load(Path(__file__).with_name("crd_schemas.yaml").read_text())
 FREE = {"labels", "matchLabels", "annotations", "data", "limits", "requests"}
@@ -40,7 +45,8 @@ def rendered(kind: str) -> tuple[Manifest, ...]:
 
 
 def of(kind: str, name: str) -> Manifest:
-    [found] = [manifest for manifest in rendered(kind) if manifest["kind"] == name]
+    """The one of its kind, but for what is of the store and stands beside the base's."""
+    [found] = [one for one in rendered(kind) if one["kind"] == name and one["metadata"]["name"] != STORE]
     return found
 
 
@@ -130,7 +136,7 @@ def test_selectors_and_ports_meet_the_servers(kind: str) -> None:
         *(spread["labelSelector"]["matchLabels"] for spread in template["spec"]["topologySpreadConstraints"]),
     ]
     named = {port["targetPort"] for port in of(kind, "Service")["spec"]["ports"]}
-    if kind != "base":
+    if kind in SCALED:
         monitor = of(kind, "PodMonitor")["spec"]
         selectors.append(monitor["selector"]["matchLabels"])
         named |= {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]}
@@ -171,14 +177,24 @@ def test_servers_are_added_by_a_metric_that_they_have() -> None:
     assert "replicas" not in of("overlays/autoscaled", "Deployment")["spec"], "they are the ScaledObject's"
 
 
+def retraining(kind: str) -> Manifest:
+    spec: Manifest = of(kind, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return spec
+
+
+def values_of(container: Manifest) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+
+
 def test_retraining_is_a_command_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [container] = of("base", "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    [container] = retraining("base")["containers"]
+    assert values_of(container)["GEMSERVE_BUNDLES"] == "/bundles"
     program, command, *words = shlex.split(container["args"][0].split("||")[0])
     assert (Path(program).name, command) == ("gemserve", "retrain")
     monkeypatch.setenv("GEMSERVE_REDIS", "redis://redis:6379/0")
     asked = []
     monkeypatch.setattr(retrain, "retrain", lambda plan, *_, **__: asked.append(plan) or retrain.NOT_BETTER)
-    here = [str(tmp_path) if word == "/bundles" else word for word in words]
+    here = [str(tmp_path) if word == "$GEMSERVE_BUNDLES" else word for word in words]
     assert retrain.main(here) == retrain.NOT_BETTER == 3
     assert asked[0].bundles == tmp_path
 
@@ -187,3 +203,35 @@ def test_the_graphics_overlay_asks_for_a_card_and_its_image() -> None:
     pod = of("overlays/gpu", "Deployment")["spec"]["template"]["spec"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert pod["containers"][0]["image"] == "gemserve:gpu"
+
+
+def test_every_pod_of_the_store_s_overlay_has_bundles_from_one_address_on_a_disk_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "PersistentVolumeClaim" not in {manifest["kind"] for manifest in rendered(STORED)}
+    pods = of(STORED, "Deployment")["spec"]["template"]["spec"], retraining(STORED)
+    for pod in pods:
+        [volume] = [volume for volume in pod["volumes"] if volume["name"] == "bundles"]
+        assert set(volume) == {"name", "emptyDir"}
+    [first], [server], [trainer] = pods[0]["initContainers"], pods[0]["containers"], pods[1]["containers"]
+    for container in (first, server, trainer):
+        assert container["envFrom"] == [{"secretRef": {"name": STORE}}]
+        [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "bundles"]
+        assert (mount["mountPath"], mount.get("readOnly", False)) == ("/bundles", False)
+    for name, value in values_of(server).items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert is_url(str(settings.bundles))
+    assert values_of(trainer) | {"GEMSERVE_BUNDLES": settings.bundles, "XDG_CACHE_HOME": "/bundles"} == values_of(
+        trainer
+    )
+    program, command, *words = first["command"]
+    assert (Path(program).name, COMMANDS[command].module) == ("gemserve", fetch.__name__)
+    assert (words[words.index("--bundles") + 1], words[words.index("--bundle-cache") + 1]) == (
+        settings.bundles,
+        str(settings.bundle_cache),
+    )
+    here = {str(settings.bundles): f"file://{tmp_path}/remote", "/bundles": str(tmp_path / "cache")}
+    assert fetch.main([here.get(word, word) for word in words if word != "--wait"]) == 2
+    assert "has no active bundle" in capsys.readouterr().err
+    assert "--wait" in words

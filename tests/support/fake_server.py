@@ -1,6 +1,7 @@
 """`python -m server` as it is, but for its bundle: the small shop and an engine that takes a second where k is 13.
 
-Where the folder of bundles is there, its versions are small shops, each with an engine of its own.
+Where the folder of bundles is there, its versions are small shops, each with an engine of its own; those of a store are
+downloaded and verified first.
 
 python -m tests.support.fake_server --bundles unused --redis URL --port 0
 """
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import cast
 
 import server.__main__ as program
-from catalog.bundle.bundle import Bundle
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.source import bundle_source
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
@@ -38,11 +40,15 @@ class SlowEngine(RecordingEngine):
         print("engine: stopped", flush=True)
 
 
+def open_shop(settings: Settings, version: str) -> Bundle:
+    if isinstance(settings.bundles, str):
+        open_bundle(bundle_source(settings.bundles, settings.bundle_cache).path(version))
+    return cast(Bundle, ShopBundle(version))
+
+
 def deploy(settings: Settings) -> DeploymentManager:
-    if settings.bundles.is_dir():
-        return DeploymentManager(
-            settings, lambda _, version: cast(Bundle, ShopBundle(version)), lambda *_: SlowEngine()
-        )
+    if isinstance(settings.bundles, str) or settings.bundles.is_dir():
+        return DeploymentManager(settings, open_shop, lambda *_: SlowEngine())
     bundles = Path(tempfile.mkdtemp())
     publish_names(bundles, "2025-11-20-a")
     return make_deployments(settings.model_copy(update={"bundles": bundles}), SlowEngine())

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from catalog.bundle.source import folder_or_url
 from server.core.settings.addresses import (
     check_origins,
     check_proxies,
@@ -45,6 +46,10 @@ def split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _folder_or_url(value: object) -> object:
+    return folder_or_url(value) if isinstance(value, str) and value.strip() else value
+
+
 def split_secrets(value: object) -> object:
     """As `split`, but nothing between two commas stays a part, to be refused: it was to be a secret."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
@@ -70,7 +75,12 @@ class Settings(BaseSettings):
     )
 
     config: Path | None = Field(None, description="YAML file of settings, named as here with _ for -")
-    bundles: Path = Field(description="folder of published bundles; the one that `current` points to is served")
+    bundles: Annotated[Path | str, BeforeValidator(_folder_or_url)] = Field(
+        description="folder of published bundles, or s3://, gs://, hf:// or file:// of one; the `current` one is served"
+    )
+    bundle_cache: Path | None = Field(
+        None, description="folder for copies of bundles from a store; as a rule ~/.cache/gemserve/bundles"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     root_path: str | None = Field(

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from catalog.bundle.bundle import activate, sha256_of
-from catalog.bundle.manifest import Manifest, events_names
+from catalog.bundle.manifest import MANIFEST, Manifest, events_names, read_manifest
+from catalog.bundle.store import BundleStore
 from catalog.data.events import EVENTS_SCHEMA, write_events
 from catalog.data.tombstones import (
     digest_of,
@@ -23,6 +24,7 @@ from catalog.data.tombstones import (
 )
 from server.cli.retrain import main
 from tests.support.small_shop import make_manifest
+from trainer.runtime.destination import Destination
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
@@ -49,6 +51,7 @@ class Steps:
         self.variables: list[dict[str, str]] = []
         self.trained_on: list[tuple[str, str]] = []
         self.tombstones: dict[str, int] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
         self.recorded = events(("ada", "item-9", 2_000), ("erased", "item-9", 2_000))
 
     def __call__(self, command: Sequence[str], variables: Mapping[str, str]) -> int:
@@ -68,6 +71,7 @@ class Steps:
         Path(arguments[arguments.index("--out") + 1]).write_bytes(b"items")
 
     def run(self, arguments: Sequence[str]) -> None:
+        self.meanwhile()
         files = [Path(word) for flag, word in pairwise(arguments) if flag == "--events"]
         kept, _ = read_kept_events(files, tombstone_files(files))
         self.trained_on = [(row["user_id"], row["item_id"]) for row in kept.to_pylist()]
@@ -238,6 +242,44 @@ def test_one_at_a_time(bundles: Path, server: ThreadingHTTPServer, capsys: pytes
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(command(bundles, server), Steps(bundles)) == 2
     assert "another retraining" in capsys.readouterr().err
+
+
+def test_a_model_that_was_activated_while_it_trained_stays(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(bundles, "2025-11-20-b")
+    steps = Steps(bundles)
+    steps.meanwhile = lambda: activate(bundles, "2025-11-20-b")
+    assert main(command(bundles, server), steps) == 2
+    assert f"2025-11-20-b was activated meanwhile: {NEW} is published and not activated" in capsys.readouterr().err
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+def test_a_store_is_trained_from_its_copies_and_gets_the_new_bundle(
+    bundles: Path, server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = BundleStore(f"file://{tmp_path}/remote", tmp_path / "other")
+    store.push(bundles / OLD)
+    store.activate(OLD)
+    steps, run = Steps(bundles), Steps.run
+
+    def trains(arguments: Sequence[str]) -> None:
+        run(steps, arguments)
+        Destination.of(arguments[arguments.index("--out") + 1]).deliver(bundles / NEW, make_current=False)
+
+    steps.run = trains  # type: ignore[method-assign]
+    words = command(bundles, server)
+    words[words.index(str(bundles))] = store.url
+    assert main(words, steps) == 0
+    trained, compared = steps.commands[2:]
+    assert trained[trained.index("--out") + 1] == store.url
+    old, new = (Path(compared[compared.index(flag) + 1]) for flag in ("--old", "--new"))
+    assert trained[trained.index("--warm-start") + 1] == str(old)
+    assert [read_manifest(path / MANIFEST, verify=True).version for path in (old, new)] == [OLD, NEW]
+    assert old.parent == new.parent == tmp_path / "cache" / "gemserve" / "bundles"
+    assert server.asked == [(f"/admin/models/{NEW}/activate", None)]  # type: ignore[attr-defined]
+    assert store.current() == OLD, "the server moves the pointer"
 
 
 def test_a_folder_without_a_model(

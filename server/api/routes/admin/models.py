@@ -35,7 +35,7 @@ async def list_models(deployments: DeploymentsDep, models: ModelsDep) -> Respons
         {
             "current": table.current.value.version,
             "previous": models.previous,
-            "versions": deployments.versions(),
+            "versions": await published(deployments),
             "traffic": table.weights,
         }
     )
@@ -46,7 +46,7 @@ async def get_model(
     version: Annotated[str, Path(max_length=256)], deployments: DeploymentsDep, models: ModelsDep
 ) -> Response:
     """One bundle: how it was evaluated beside the baselines, and how far it is where it is about to be served."""
-    _check_published(version, deployments)
+    await _check_published(version, deployments)
     try:
         facts = await asyncio.to_thread(deployments.facts, version)
     except BundleError as error:
@@ -72,7 +72,7 @@ async def activate(
     request_id: RequestIdDep,
 ) -> Response:
     """Serves another bundle alone, without a failed request; answers when it does. After a restart it is served too."""
-    _check_published(version, deployments)
+    await _check_published(version, deployments)
     return _activated(await models.activate(version), request_id)
 
 
@@ -89,8 +89,16 @@ def _activated(result: RolloutResult, request_id: str) -> Response:
     )
 
 
-def _check_published(version: str, deployments: DeploymentManager) -> None:
-    if version not in deployments.versions():
+async def published(deployments: DeploymentManager) -> list[str]:
+    """The versions of the published bundles. Raises Problem where their folder or store cannot be looked at."""
+    try:
+        return await asyncio.to_thread(deployments.versions)
+    except BundleError as error:
+        raise Problem(errors.BUNDLE_UNREADABLE, str(error)) from error
+
+
+async def _check_published(version: str, deployments: DeploymentManager) -> None:
+    if version not in await published(deployments):
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {version!r}: GET /admin/models lists them")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Request, Response
 
 from server.api.dependencies import DeploymentsDep, ModelsDep, RequestIdDep, require
+from server.api.routes.admin.models import published
 from server.api.schemas.admin.models import TrafficBody, TrafficParameters
 from server.api.schemas.requests import body_of, no_parameters, read_model
 from server.api.schemas.responses import json_response, problems
@@ -35,7 +36,7 @@ async def share_requests(
     restart, until it is changed or a version is activated.
     """
     weights = (await read_model(request, TrafficParameters)).weights
-    unknown = sorted(weights.keys() - set(deployments.versions()))
+    unknown = sorted(weights.keys() - set(await published(deployments)))
     if unknown:
         raise Problem(errors.MODEL_NOT_FOUND, f"no bundle is named {unknown[0]!r}: GET /admin/models lists them")
     return await _changed(deployments, models.share(weights), request_id)

@@ -1,0 +1,35 @@
+"""A bundle that is on the machine before a server needs it."""
+
+from pathlib import Path
+
+import pytest
+
+from catalog.bundle.bundle import open_bundle, publish
+from catalog.bundle.fetch import main
+from catalog.bundle.store import BundleStore
+from tests.catalog.bundle.test_bundle import fill, manifest
+
+
+def test_it_waits_for_the_first_bundle_and_prints_where_its_copy_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = BundleStore(f"file://{tmp_path}/remote", tmp_path / "other")
+    words = ["--bundles", store.url, "--bundle-cache", str(tmp_path / "cache")]
+    assert main(words) == 2
+    assert "has no active bundle" in capsys.readouterr().err
+
+    def somebody_publishes(seconds: float) -> None:
+        assert seconds > 0
+        store.push(publish(tmp_path / "local", manifest(), fill))
+        store.activate(manifest().version)
+
+    assert main([*words, "--wait"], sleep=somebody_publishes) == 0
+    printed = capsys.readouterr()
+    assert open_bundle(Path(printed.out.strip())).version == manifest().version
+    assert "no active bundle yet" in printed.err
+
+
+def test_a_folder_is_not_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--bundles", str(tmp_path)])
+    assert "is no address" in capsys.readouterr().err
