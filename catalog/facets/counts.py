@@ -99,8 +99,8 @@ def _stats(values: pa.Array, count_V: NDArray[np.int64]) -> Stats:
         return Stats(low, high, exact / total, exact if abs(exact) < EXACT else float(exact))
     value_V = values.to_numpy()
     with np.errstate(over="ignore"):
-        added = float(value_V @ count_V)
-    mean = added / total if math.isfinite(added) else float(value_V @ (count_V / total))
+        added = float((value_V * count_V).sum())  # by `@` threads of BLAS would wait for one another, for milliseconds
+    mean = added / total if math.isfinite(added) else float((value_V * (count_V / total)).sum())
     mean = min(max(mean, low), high)  # where rounding may take it
     return Stats(low, high, mean, added if math.isfinite(added) else None)
 

@@ -9,11 +9,13 @@ Shapes: N items of a snapshot, V values of a column.
 from __future__ import annotations
 
 import asyncio
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nsmallest
+from itertools import islice, pairwise
 from threading import Lock
 from typing import TypeAlias
 
@@ -31,11 +33,21 @@ from catalog.text.compounds import words_in
 from server.retrieval.eligibility import EligibleItems
 from server.storage.protocol import LoggedEvent
 
-__all__ = ["COLUMNS", "MAX_NEAREST", "SuggestedItem", "SuggestedValue", "Suggester", "best_items", "shown_within"]
+__all__ = [
+    "COLUMNS",
+    "MAX_NEAREST",
+    "SuggestedItem",
+    "SuggestedValue",
+    "Suggester",
+    "best_items",
+    "shown_within",
+    "typed_from",
+]
 
 COLUMNS = ("categories", "brand")
 """Whose values are suggested."""
 LAST = chr(0x10FFFF)
+ASCII_WORD = re.compile(r"\w+", re.ASCII)
 MAX_NEAREST = 200
 """Items with the words, the most popular, of which those whose title begins with them come first."""
 
@@ -152,7 +164,7 @@ def best_items(
         return [SuggestedItem(leaf, 0, 0) for leaf in leaf_K[:most].tolist()]
     ranked = []
     for place, leaf in enumerate(leaf_K.tolist()):
-        start = _typed_from(titles(leaf), beginning)
+        start = typed_from(titles(leaf), beginning)
         ranked.append((start is None, start != 0, place, leaf, start))
     ranked.sort()
     return [
@@ -187,11 +199,15 @@ def _begun(beginnings: Sequence[Beginning], beginning: str) -> list[tuple[int, i
     return [*found.items()]
 
 
-def _typed_from(title: str, beginning: str) -> int | None:
+def typed_from(title: str, beginning: str) -> int | None:
     """Where the first word of a title is from which on it begins with what was typed; None where there is none."""
-    if beginning not in _key_of_title(title):
+    key = _key_of_title(title)
+    if title.isascii():  # its words are those of its key
+        place = f" {key}".find(f" {beginning}")
+        return None if place < 0 else next(islice(ASCII_WORD.finditer(title), key.count(" ", 0, place), None)).start()
+    if beginning not in key:
         return None
-    return next((start for start, key in _words_of_title(title) if key.startswith(beginning)), None)
+    return next((start for start, own in _words_of_title(title) if own.startswith(beginning)), None)
 
 
 @lru_cache(maxsize=20_000)  # some 5 MB: the popular ones come again and again
@@ -202,7 +218,11 @@ def _key_of_title(title: str) -> str:
 @lru_cache(maxsize=5_000)
 def _words_of_title(title: str) -> Sequence[tuple[int, str]]:
     """Where each word of a title begins, and the key of the title from there on."""
-    return [(word.start, key_of(title[word.start :])) for word in words_in(title)]
+    starts = [word.start for word in words_in(title)]
+    keys = [key_of(title[start:end]) for start, end in pairwise([*starts, len(title)])]
+    if starts and " ".join(filter(None, keys)) != key_of(title[starts[0] :]):  # as signs become letters, such as №
+        return [(start, key_of(title[start:])) for start in starts]
+    return [(start, " ".join(filter(None, keys[place:]))) for place, start in enumerate(starts)]
 
 
 def _end_of(text: str, start: int, beginning: str) -> int:

@@ -6,9 +6,10 @@ first priors are made: vLLM's engine process does not start once numba is import
 
 from catalog.priors.kernels.clicks import alike_texts, sum_of_clicks
 from catalog.priors.kernels.content import compare_content, content_of_items
-from catalog.priors.kernels.items import compare_words, matching_words, tastes
+from catalog.priors.kernels.items import compare_words, tastes
 from catalog.priors.kernels.join import join
 from catalog.priors.kernels.kinds import kind_evidence
+from catalog.priors.kernels.postings import list_states, matching_words
 from catalog.priors.kernels.sums import strongest, sum_of_rows
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "content_of_items",
     "join",
     "kind_evidence",
+    "list_states",
     "matching_words",
     "strongest",
     "sum_of_clicks",

@@ -6,13 +6,11 @@ states of items, B bounds of the fields of one, W words of all states.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from catalog.priors.kernels.compiled import Array, compiled, compiled_without_lock
+from catalog.priors.kernels.compiled import Array, compiled
 
-__all__ = ["compare_words", "matching_words", "tastes"]
+__all__ = ["compare_words", "tastes"]
 
 LAST_BITS = 1_023
 """Of a word's number, by which most words that no query has are told apart at once."""
@@ -119,23 +117,6 @@ def compare_words(
                 value_CF[place, 5] = covered
             else:
                 value_CF[place, 6] = covered
-
-
-@compiled_without_lock
-def matching_words(slot_N: Array, bounds_SB: Array, word_W: Array, bits_V: Array, every: Any) -> Any:
-    """Of every item 2 where it has a reading of each word of a query in some field, 1 where it has some, uint8 [N].
-
-    bits_V: of each word that items have, a bit for every word of the query that it is a reading of, unsigned.
-    every: all of these bits, of the same type. The others: as in `compare_words`.
-    """
-    match_N = np.zeros(len(slot_N), np.uint8)
-    for item in range(len(slot_N)):
-        slot, has = slot_N[item], every ^ every
-        for entry in range(bounds_SB[slot, 0], bounds_SB[slot, -1]):
-            has |= bits_V[word_W[entry]]  # without a branch, which would be foretold wrongly for every common word
-        if has != 0:
-            match_N[item] = 2 if has == every else 1
-    return match_N
 
 
 @compiled

@@ -22,6 +22,7 @@ class LivePopularity:
         self._kernels = kernels
         self._items = len(events_N)
         self._events_N = np.array(events_N, np.float64)
+        self._log_N = np.log1p(self._events_N)  # kept, as it is asked of all items while somebody types
         self._greatest = self._events_N.max(initial=0)
         self._best: NDArray[np.int64] | None = None
 
@@ -29,12 +30,14 @@ class LivePopularity:
         """Know at least so many items."""
         self._items = max(self._items, items)
         self._events_N = grown(self._events_N, items, 0)
+        self._log_N = grown(self._log_N, items, 0)
 
     def add(self, item: int, amount: float) -> None:
         """Count events with an item; a negative amount takes back."""
         before = self._events_N[item]
         after = before + amount
         self._events_N[item] = after if abs(after) > NOTHING else 0.0
+        self._log_N[item] = np.log1p(self._events_N[item])
         if amount > 0:
             self._greatest = max(self._greatest, before + amount)
             if self._best is not None and item not in self._best:
@@ -47,7 +50,7 @@ class LivePopularity:
     @property
     def nbytes(self) -> int:
         """How many bytes it takes."""
-        return self._events_N.nbytes + (0 if self._best is None else self._best.nbytes)
+        return self._events_N.nbytes + self._log_N.nbytes + (0 if self._best is None else self._best.nbytes)
 
     def best(self, count: int) -> NDArray[np.int64]:
         """The most popular items, so many, in any order; of equally popular ones the first."""
@@ -60,7 +63,7 @@ class LivePopularity:
 
     def of(self, item_C: NDArray[np.int64]) -> NDArray[np.float64]:
         """log(1 + n) of the n events of items, divided by the greatest of all."""
-        return np.asarray(np.log1p(self._events_N[item_C]) / max(np.log1p(self._greatest), 1))
+        return np.asarray(self._log_N[item_C] / max(np.log1p(self._greatest), 1))
 
     def of_all(self) -> NDArray[np.float32]:
         """The same of every item."""

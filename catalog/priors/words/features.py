@@ -88,7 +88,7 @@ class WordFeatures:
         """
         from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
 
-        self._compare_words, self._matching_words = kernels.compare_words, kernels.matching_words
+        self._compare_words = kernels.compare_words
         # also fields that no item has yet
         self._attributes = attribute_columns(items)
         fields = {**dict.fromkeys((*FIELDS, "attributes"), [""] * len(items)), **self._fields(items, further)}
@@ -154,11 +154,9 @@ class WordFeatures:
         prefix, kept: as in `Readings.of`.
         """
         found = self.find(query, 0, prefix=prefix, kept=kept)
-        match_N = self._matching_words(
-            *(self._words.slot_N, self._words.bounds_SB, self._words.word_W), *self._words.bits(found.words)
-        )
+        match_N = self._words.matching(found.words)
         match_N[[*found.titled, *found.named, *found.begun]] = 2
-        return match_N  # type: ignore[no-any-return]
+        return match_N
 
     def content(self, history_H: NDArray[np.int64]) -> Content | None:
         """The words of a history; see `content_of`."""
@@ -257,6 +255,8 @@ class WordFeatures:
 
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best items by BM25, the best first, and their scores."""
+        if most == 0:
+            return np.empty(0, np.int64), np.empty(0)
         terms = [
             self._term(name, reading, weight * sure)
             for readings in words
@@ -298,7 +298,7 @@ def _found(
     index: WordIndex, terms: Sequence[tantivy.Query], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The best items that any of these terms finds, the best first, and their scores."""
-    if not terms or most == 0:
+    if not terms:
         return np.empty(0, np.int64), np.empty(0)
     query = tantivy.Query.boolean_query([(tantivy.Occur.Should, term) for term in terms])
     hits = index.searcher.search(query, most, count=False).hits

@@ -7,7 +7,7 @@ import { facts } from "./section.js";
 export async function showHealth(api) {
   const [live, ready, version] = await Promise.all([api.request("GET", "/health/live"), readiness(api), api.request("GET", "/version")]);
   return [
-    facts([["Process", live.status], ["Server", ready.status], ...ready.checks]),
+    facts([["Process", live.status], ["Readiness", ready.status], ...ready.checks]),
     facts([
       ["Model", version.model],
       ["Engine", version.engine],

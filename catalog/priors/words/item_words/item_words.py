@@ -19,8 +19,9 @@ import tantivy
 from numpy.typing import NDArray
 
 from catalog.priors.events import places_within
-from catalog.priors.words.growing import Growing
 from catalog.priors.words.index import words_of
+from catalog.priors.words.item_words.growing import Growing
+from catalog.priors.words.item_words.postings import Postings
 
 __all__ = ["MATCHED", "ItemWords", "QueryWords"]
 
@@ -72,6 +73,7 @@ class ItemWords:
         self.items = 0
         self._bounds_SB = Growing(np.zeros((1, len(MATCHED) + 1), np.int64))
         self._word_W = Growing(np.empty(0, np.int32))
+        self._postings: Postings | None = None
         self._write(np.arange(len(next(iter(fields.values()), ()))), fields)
         self.rarity_V = self._rarities()
 
@@ -105,6 +107,9 @@ class ItemWords:
         changed._write(item_K, fields)
         if len(changed.bounds_SB) > MAX_STATES * len(changed.slot_N) + 1:
             changed._drop_old_states()
+        listed = changed._postings
+        if self._postings is not None and (listed is None or not listed.reaches(len(changed.bounds_SB))):
+            changed._postings = changed._list()  # here, rather than while a query waits
         changed.rarity_V = changed._rarities()
         return changed
 
@@ -142,15 +147,30 @@ class ItemWords:
             digit_P=np.array([any(map(str.isdigit, chain.from_iterable(readings))) for readings in words], np.bool_),
         )
 
-    def bits(self, words: Sequence[Mapping[str, float]]) -> tuple[NDArray[np.unsignedinteger], np.unsignedinteger]:
-        """Of each word that items have, a bit for every word of a query that it is a reading of, [V], and all bits.
+    def matching(self, words: Sequence[Mapping[str, float]]) -> NDArray[np.uint8]:
+        """Of every item 2 where it has a reading of each word of a query in some field, 1 where it has some, else 0:
+        uint8 [N].
 
-        words: at most 64, as in `read`. Of up to eight they are bytes, which stay in the processor's cache.
+        words: at most 64, as in `read`.
         """
-        asked, kind = self.read(words), np.uint8 if len(words) <= 8 else np.uint64
+        from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
+
+        asked, kind = (
+            self.read(words),
+            np.uint8 if len(words) <= 8 else np.uint64,
+        )  # bytes stay in the processor's cache
         bits_V: NDArray[np.unsignedinteger] = np.zeros(len(self.items_of_word), kind)
         np.bitwise_or.at(bits_V, asked.number_Q, np.left_shift(1, asked.place_Q, dtype=kind, casting="unsafe"))
-        return bits_V, kind((1 << len(words)) - 1)
+        listed = self._postings = self._postings or self._list()
+        match_N: NDArray[np.uint8] = kernels.matching_words(
+            *(self.slot_N, self.bounds_SB, self.word_W),
+            *(listed.first_V1, listed.state_E, listed.states),
+            *(np.unique(asked.number_Q), bits_V, kind((1 << len(words)) - 1)),
+        )
+        return match_N
+
+    def _list(self) -> Postings:
+        return Postings.of(self.bounds_SB, self.word_W, len(self.items_of_word))
 
     def _write(self, item_K: NDArray[np.int64], fields: Mapping[str, Sequence[str]]) -> None:
         """Append states of these items, which have none."""
@@ -193,6 +213,7 @@ class ItemWords:
         self.slot_N = np.where(self.slot_N > 0, np.searchsorted(kept_S, self.slot_N), 0).astype(np.int32)
         self._word_W = Growing(self.word_W[place])
         self._bounds_SB = Growing(bounds_SB + moved_S[:, None])
+        self._postings = None  # which know the states by their former numbers
 
     def _rarities(self) -> NDArray[np.float32]:
         shared_V = np.where(self.items_of_word > 1, self.items_of_word, max(self.items, 1))
