@@ -175,8 +175,8 @@ class Service:
 
     async def _execute(self, given: Query, page: Page, served: Served) -> QueryResult:
         deployment, searcher, quality = served.deployment, served.searcher, served.quality
-        reading = await read_text(given, deployment.catalog, self._synonyms)
-        ruled = overridden(given, reading, searcher.items, self._overrides, self._clock())
+        read = partial(read_text, catalog=deployment.catalog, known=self._synonyms)
+        ruled = await overridden(given, await read(given), searcher.items, self._overrides, self._clock(), read)
         query, reading = ruled.query, ruled.reading
         plan = QueryPlan(query, reading.text, served.history, page.shown, searcher, model_text=reading.model_text)
         seconds, wordings = self._guidance_seconds, reading.wordings
@@ -188,7 +188,8 @@ class Service:
             quality.degraded |= query.shelf != "popular" and deployment.catalog.priors.behind
             groups = await listing.groups(items)
             said = {"counts": counts, "groups": groups, "fallback": fallback, "degraded": quality.degraded}
-            return self._result(given, page, deployment, plan, items, overrides=ruled.ids, **said)
+            ruling = {"overrides": ruled.ids, "replaced_query": ruled.replaced, "understood": reading.understood}
+            return self._result(given, page, deployment, plan, items, **said, **ruling)
         async with (
             guide.beside(plan.past, plan.impressions) as asked,
             listing.beside(),
@@ -216,6 +217,7 @@ class Service:
             plan,
             items,
             overrides=ruled.ids,
+            replaced_query=ruled.replaced,
             corrected_query=reading.corrected,
             understood=reading.understood,
             fit=None if guided_by is None else guided_by.fit,

@@ -293,6 +293,7 @@ class QueryResult:
     pinned: ids of the items that stand where they do as they are pinned; None where the query has no pins.
     pins_missing: ids of items that the query itself pins and that are not in the catalog.
     overrides: ids of the overrides that applied, in their order; None where none did.
+    replaced_query: the text that they put in the place of what was typed, empty for all items; None for none.
     model: version of the bundle that answered.
     degraded: whether something is missing that it should build on: the user's history, which could not be read, the
         prior, which took too long or failed, or the events of the log, which the priors lack.
@@ -309,6 +310,7 @@ class QueryResult:
     pinned: Sequence[str] | None = None
     pins_missing: Sequence[str] = ()
     overrides: Sequence[str] | None = None
+    replaced_query: str | None = None
     model: str
     catalog_version: int
     degraded: bool

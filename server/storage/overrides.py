@@ -1,7 +1,7 @@
 """Overrides: what a shop does to answers of its own choice, and to which. Here they are as they are stored.
 
-An override does something (pins, hides, filters, boosts) where its rule meets a query and its time has come. Those that
-meet a query apply in the order of `order`; the first has the first word.
+An override does something (pins, hides, filters, boosts, writes another query) where its rule meets a query and its
+time has come. Those that meet a query apply in the order of `order`; the first has the first word.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ class Override:
     includes: items at places of their own. excludes: ids of items that are left out.
     filter_by: which items come at all.
     boost: of which the likelihoods are multiplied.
+    replace_query: what is searched in the place of what was typed.
+    remove_matched_tokens: the words of the rule's query are not searched.
+    stop_processing: those that come after it do not apply.
     priority: those with a greater one apply first, of equals in the order of their ids.
     starts_at, ends_at: from when on and until when it applies, Unix seconds; None for ever.
     """
@@ -64,6 +67,9 @@ class Override:
     priority: int = 0
     starts_at: float | None = None
     ends_at: float | None = None
+    replace_query: str | None = None
+    remove_matched_tokens: bool = False
+    stop_processing: bool = False
 
     @property
     def order(self) -> tuple[int, str]:

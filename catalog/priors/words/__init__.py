@@ -25,6 +25,7 @@ from catalog.priors.words.synonyms import (
     Wording,
     Wordings,
     fault_of,
+    without_words,
     words_in_order,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "queries_of_items",
     "score",
     "weighted",
+    "without_words",
     "words_in_order",
     "words_of",
 ]

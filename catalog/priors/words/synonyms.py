@@ -25,6 +25,7 @@ __all__ = [
     "Wording",
     "Wordings",
     "fault_of",
+    "without_words",
     "words_in_order",
 ]
 
@@ -180,6 +181,27 @@ def words_in_order(text: str) -> tuple[str, ...]:
     """The words of a text as they stand in it, without case, accents and punctuation."""
     surface = analyzer(None)
     return tuple(word for piece in pieces(text) for word in words_of(surface, piece[0]))
+
+
+def without_words(text: str, words: Sequence[str]) -> str | None:
+    """A text without some words, wherever they stand in it one behind the other; None where they do not.
+
+    words: at least one, as `words_in_order` gives them.
+    """
+    found = list(pieces(text))
+    owners = [(place, word) for place, piece in enumerate(found) for word in words_in_order(piece[0])]
+    in_order, size = [word for _, word in owners], len(words)
+    gone: set[int] = set()
+    at = 0
+    while at + size <= len(in_order):
+        met = in_order[at : at + size] == [*words]
+        gone.update(place for place, _ in owners[at : at + size] if met)
+        at += size if met else 1
+    if not gone:
+        return None
+    cuts = [0, *(end for place in sorted(gone) for end in found[place].span()), len(text)]
+    left = " ".join(text[begin:end] for begin, end in zip(cuts[::2], cuts[1::2], strict=True))
+    return " ".join(part for part in left.split() if any(map(str.isalnum, part)))  # without signs that stood between
 
 
 def fault_of(phrases: Sequence[str]) -> tuple[int, str, str] | None:

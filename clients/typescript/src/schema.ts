@@ -1095,6 +1095,11 @@ export interface components {
              */
             overrides?: string[] | null;
             /**
+             * Replaced Query
+             * @description what overrides put in the place of the words that were typed, empty for all items; null where they put nothing
+             */
+            replaced_query?: string | null;
+            /**
              * Model
              * @description version of the bundle that answered
              */
@@ -1913,6 +1918,12 @@ export interface components {
             filter_by: string | null;
             /** Boost */
             boost: components["schemas"]["BoostBody"][];
+            /** Replace Query */
+            replace_query: string | null;
+            /** Remove Matched Tokens */
+            remove_matched_tokens: boolean;
+            /** Stop Processing */
+            stop_processing: boolean;
             /** Priority */
             priority: number;
             /**
@@ -1946,6 +1957,12 @@ export interface components {
             filter_by: string | null;
             /** Boost */
             boost: components["schemas"]["BoostBody"][];
+            /** Replace Query */
+            replace_query: string | null;
+            /** Remove Matched Tokens */
+            remove_matched_tokens: boolean;
+            /** Stop Processing */
+            stop_processing: boolean;
             /** Priority */
             priority: number;
             /**
@@ -9104,6 +9121,9 @@ export interface operations {
                      *               "factor": 2
                      *             }
                      *           ],
+                     *           "replace_query": null,
+                     *           "remove_matched_tokens": false,
+                     *           "stop_processing": false,
                      *           "priority": 0,
                      *           "starts_at": "2026-06-01T00:00:00Z",
                      *           "ends_at": "2026-09-01T00:00:00Z"
@@ -9225,6 +9245,9 @@ export interface operations {
                      *           "factor": 2
                      *         }
                      *       ],
+                     *       "replace_query": null,
+                     *       "remove_matched_tokens": false,
+                     *       "stop_processing": false,
                      *       "priority": 0,
                      *       "starts_at": "2026-06-01T00:00:00Z",
                      *       "ends_at": "2026-09-01T00:00:00Z"
@@ -9418,6 +9441,23 @@ export interface operations {
                         factor: number;
                     }[];
                     /**
+                     * Replace Query
+                     * @description what is searched in the place of what was typed; `*`: everything that is allowed
+                     */
+                    replace_query?: string | null;
+                    /**
+                     * Remove Matched Tokens
+                     * @description the words of the rule's `query` are not searched; where no others are left, everything comes
+                     * @default false
+                     */
+                    remove_matched_tokens?: boolean;
+                    /**
+                     * Stop Processing
+                     * @description where this override applies, none that comes after it does
+                     * @default false
+                     */
+                    stop_processing?: boolean;
+                    /**
                      * Priority
                      * @description of several overrides for one query the greatest applies first, of equals in the order of their ids
                      * @default 0
@@ -9472,6 +9512,9 @@ export interface operations {
                      *           "factor": 2
                      *         }
                      *       ],
+                     *       "replace_query": null,
+                     *       "remove_matched_tokens": false,
+                     *       "stop_processing": false,
                      *       "priority": 0,
                      *       "starts_at": "2026-06-01T00:00:00Z",
                      *       "ends_at": "2026-09-01T00:00:00Z",

@@ -1,13 +1,15 @@
-"""What overrides make of a query: further pins, hidden items and conditions, which no cursor knows of.
+"""What overrides make of a query: further pins, hidden items, conditions, and another text, of which no cursor knows.
 
 What the query itself names comes first, then the overrides in their order. An item is pinned once; where two want one
-place, the first has it and the other stands behind. What anybody hides is hidden, pinned or not.
+place, the first has it and the other stands behind. What anybody hides is hidden, pinned or not. The first that
+replaces the text has it replaced; where none does, the words of the rules that say so are taken out. Rules are met by
+what was typed, not by what an override has made of it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,6 +18,7 @@ import structlog
 from catalog.data.items import Items
 from catalog.errors import FilterError
 from catalog.filters import Filter, parse
+from catalog.priors.words import without_words, words_in_order
 from server.core import metrics
 from server.query.listing.pins import MAX_PINS
 from server.query.reading import Reading
@@ -29,6 +32,7 @@ MAX_APPLIED = 20
 """Overrides that one query is under: the first."""
 MAX_PARSED = 1_024
 """Filters of overrides whose trees are remembered."""
+EVERYTHING = "*"
 
 log = structlog.get_logger(__name__)
 
@@ -39,23 +43,33 @@ class Overridden:
 
     applied: the overrides, in their order; None where the query is under none.
     boosts: of all of them.
+    replaced: the text in the place of what was typed, empty for all items; None where that is searched.
     """
 
     query: Query
     reading: Reading
     applied: Sequence[Override] | None = None
     boosts: Sequence[Boost] = ()
+    replaced: str | None = None
 
     @property
     def ids(self) -> list[str] | None:
         return None if self.applied is None else [one.id for one in self.applied]
 
 
-def overridden(query: Query, reading: Reading, items: Items, known: OverrideReader, now: float) -> Overridden:
+async def overridden(
+    query: Query,
+    reading: Reading,
+    items: Items,
+    known: OverrideReader,
+    now: float,
+    read: Callable[[Query], Awaitable[Reading]],
+) -> Overridden:
     """The query as its overrides want it.
 
     items: of the catalog; an override with a filter that does not fit them is passed over.
     now: Unix seconds.
+    read: how the text of a query is read.
     """
     if not query.overrides:
         return Overridden(query, reading)
@@ -64,6 +78,10 @@ def overridden(query: Query, reading: Reading, items: Items, known: OverrideRead
     fitting, filter_ = _fitting(meeting, reading.filter, items)
     if not fitting:
         return Overridden(query, reading)
+    typed = query.text
+    if (text := _replaced(query, reading, fitting)) is not None:
+        query, reading = await _read_anew(query, reading, text, read)
+        fitting, filter_ = _fitting(fitting, reading.filter, items)
     metrics.OVERRIDES_APPLIED.inc(len(fitting))
     hidden = dict.fromkeys((*query.hidden, *(item_id for one in fitting for item_id in one.excludes)))
     own = [f"({one.filter_by})" for one in fitting if one.filter_by is not None]
@@ -72,7 +90,54 @@ def overridden(query: Query, reading: Reading, items: Items, known: OverrideRead
         replace(reading, filter=filter_, overrides_filter=" and ".join(own) or None),
         fitting,
         [boost for one in fitting for boost in one.boost],
+        None if query.text == typed else query.text or "",
     )
+
+
+def _replaced(query: Query, reading: Reading, overrides: Sequence[Override]) -> str | None:
+    """What is searched in the place of what was typed, perhaps nothing; None where that is searched.
+
+    Words are taken out of what was typed, or, where they do not stand there, out of how it was read.
+    """
+    if query.text is None or reading.text is None:
+        return None
+    if (whole := next((one.replace_query for one in overrides if one.replace_query is not None), None)) is not None:
+        return "" if whole.strip() == EVERYTHING else whole
+    rules = [
+        words_in_order(one.rule.query) for one in overrides if one.remove_matched_tokens and one.rule.query is not None
+    ]
+    if not rules:
+        return None
+    of_typed = _without(query.text, rules)
+    return _without(reading.text, rules) if of_typed is None else of_typed
+
+
+def _without(text: str, rules: Iterable[Sequence[str]]) -> str | None:
+    """A text without the words of some rules; None where those of one do not stand in it."""
+    left = text
+    for words in rules:
+        if without_words(text, words) is None:
+            return None
+        shorter = without_words(left, words)  # None where another has taken some of them
+        left = left if shorter is None else shorter
+    return left
+
+
+async def _read_anew(
+    query: Query, before: Reading, text: str, read: Callable[[Query], Awaitable[Reading]]
+) -> tuple[Query, Reading]:
+    """The query with another text, and how it is read. A price that was typed holds, unless the other text has one."""
+    reading = await read(replace(query, text=text)) if text else Reading(None, query.filter)
+    price, own = before.understood, reading.understood
+    nothing_left = not text or (own is not None and own.filter is not None and not own.query.strip())
+    if price is not None and price.filter is not None and (own is None or own.filter is None):
+        synonyms = () if own is None else own.synonyms
+        reading = replace(reading, filter=before.filter, understood=replace(price, synonyms=synonyms))
+    if not nothing_left:
+        return replace(query, text=text), reading
+    if query.min_score is not None or query.diversity > 0:  # which mean nothing where there are no words
+        return query, before
+    return replace(query, kind="browse", text=None), Reading(None, reading.filter, understood=reading.understood)
 
 
 def _fitting(meeting: Sequence[Override], filter_: str | None, items: Items) -> tuple[list[Override], str | None]:
@@ -84,6 +149,8 @@ def _fitting(meeting: Sequence[Override], filter_: str | None, items: Items) -> 
     first = meeting[:MAX_APPLIED]
     suiting = [one for one in first if _suits(one, items)]
     metrics.OVERRIDES_PASSED_OVER.labels("filter").inc(len(first) - len(suiting))
+    last = next((place for place, one in enumerate(suiting) if one.stop_processing), len(suiting))
+    suiting = suiting[: last + 1]
     filtering = [one for one in suiting if one.filter_by is not None]
     if not filtering or not _is_filter(filter_):  # one that is none is answered as such
         return suiting, filter_

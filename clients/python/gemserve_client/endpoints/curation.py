@@ -54,8 +54,9 @@ def delete_synonyms(set_id: str | int) -> Call[responses.SynonymsDeleted]:
 def put_override(override_id: str | int, override: Mapping[str, Any]) -> Call[responses.OverrideWritten]:
     """Pins, hides, filters or boosts items in the answers to queries that meet a rule, in every server.
 
-    override: `rule`, and of `includes`, `excludes`, `filter_by`, `boost`, `priority`, `starts_at`, `ends_at` what is
-    wanted, as in {"rule": {"query": "tent"}, "includes": [{"id": "CAM-0011", "position": 1}]}.
+    override: `rule`, and of `includes`, `excludes`, `filter_by`, `boost`, `replace_query`, `remove_matched_tokens`,
+    `stop_processing`, `priority`, `starts_at`, `ends_at` what is wanted, as in
+    {"rule": {"query": "tent"}, "includes": [{"id": "CAM-0011", "position": 1}]}.
     """
     path = f"/overrides/{quoted(override_id, 'override_id')}"
     return Call("PUT", path, reading(responses.OverrideWritten), body=plain_record(override, "override"))

@@ -152,7 +152,8 @@ class Answer(Body):
     `groups`: where `group_by` asks for them.
 
     Where the question has pins, `pinned` has the ids of those on this page, and `pins_missing` of those that are in no
-    catalog. `overrides`: ids of the shop's overrides that applied, None where none did.
+    catalog. `overrides`: ids of the shop's overrides that applied, None where none did;
+    `replaced_query`: what they put in the place of the words that were typed, empty for all items.
     """
 
     request_id: str
@@ -175,3 +176,4 @@ class Answer(Body):
     pinned: tuple[str, ...] | None = None
     pins_missing: tuple[str, ...] | None = None
     overrides: tuple[str, ...] | None = None
+    replaced_query: str | None = None

@@ -97,6 +97,9 @@ class Override(Body):
     excludes: tuple[Exclude, ...] = ()
     filter_by: str | None = None
     boost: tuple[Boost, ...] = ()
+    replace_query: str | None = None
+    remove_matched_tokens: bool = False
+    stop_processing: bool = False
     priority: int = 0
     starts_at: str | None = None
     ends_at: str | None = None

@@ -74,6 +74,13 @@ def check_words(query: str) -> str:
     return query
 
 
+def check_replacement(query: str) -> str:
+    if query.strip() != "*" and not words_in_order(query):
+        text = "has no letter and no digit: give words, or * for everything"
+        raise PydanticCustomError("no_word", text)
+    return query
+
+
 Tag = Annotated[str, AfterValidator(check_tag)]
 FilterText = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
 MOMENT_SCHEMA = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}, {"type": "null"}]}
@@ -171,6 +178,20 @@ class OverrideParameters(RequestModel):
         ),
         at_most(MAX_BOOSTS),
     ] = NONE
+    replace_query: Annotated[
+        QueryText | None,
+        AfterValidator(lambda query: None if query is None else check_replacement(query)),
+        Field(description="what is searched in the place of what was typed; `*`: everything that is allowed"),
+    ] = None
+    remove_matched_tokens: Annotated[
+        bool,
+        Field(
+            description="the words of the rule's `query` are not searched; where no others are left, everything comes"
+        ),
+    ] = False
+    stop_processing: Annotated[
+        bool, Field(description="where this override applies, none that comes after it does")
+    ] = False
     priority: Annotated[
         WholeNumber,
         Field(
@@ -194,8 +215,18 @@ class OverrideParameters(RequestModel):
             if one.id in pinned:
                 text = "is pinned and left out: take {id} out of `includes` or `excludes`"
                 raise PydanticCustomError("pinned_and_excluded", text, {"field": f"excludes.{place}", "id": one.id})
-        if not (self.includes or self.excludes or self.filter_by or self.boost):
-            text = "does nothing: give `includes`, `excludes`, `filter_by` or `boost`"
+        if self.remove_matched_tokens and self.replace_query is not None:
+            text = "goes without `replace_query`, which is searched as it is: leave out one of them"
+            raise PydanticCustomError("two_texts", text, {"field": "remove_matched_tokens"})
+        if self.remove_matched_tokens and self.rule.query is None:
+            text = "is about the words of the rule: give `rule.query`"
+            raise PydanticCustomError("no_word", text, {"field": "remove_matched_tokens"})
+        of_text = self.replace_query is not None or self.remove_matched_tokens
+        if not (self.includes or self.excludes or self.filter_by or self.boost or of_text or self.stop_processing):
+            text = (
+                "does nothing: give `includes`, `excludes`, `filter_by`, `boost`, `replace_query`,"
+                " `remove_matched_tokens` or `stop_processing`"
+            )
             raise PydanticCustomError("no_effect", text)
         if self.starts_at is not None and self.ends_at is not None and self.ends_at <= self.starts_at:
             text = "is not after `starts_at`: it would never apply"
@@ -213,6 +244,9 @@ class OverrideParameters(RequestModel):
             self.priority,
             self.starts_at,
             self.ends_at,
+            self.replace_query,
+            self.remove_matched_tokens,
+            self.stop_processing,
         )
 
 
@@ -244,6 +278,9 @@ class OverrideBody(BaseModel):
     excludes: list[ExcludeBody]
     filter_by: str | None
     boost: list[BoostBody]
+    replace_query: str | None
+    remove_matched_tokens: bool
+    stop_processing: bool
     priority: int
     starts_at: str | None = Field(description="ISO 8601, in UTC; null: it applies at once")
     ends_at: str | None = Field(description="ISO 8601, in UTC; null: for ever")
@@ -277,6 +314,9 @@ def shown_override(one: Override) -> dict[str, Any]:
         "excludes": [{"id": item_id} for item_id in one.excludes],
         "filter_by": one.filter_by,
         "boost": one.boost,
+        "replace_query": one.replace_query,
+        "remove_matched_tokens": one.remove_matched_tokens,
+        "stop_processing": one.stop_processing,
         "priority": one.priority,
         "starts_at": _iso(one.starts_at),
         "ends_at": _iso(one.ends_at),
@@ -284,9 +324,9 @@ def shown_override(one: Override) -> dict[str, Any]:
 
 
 def texts_of_override(one: Override) -> Iterator[str]:
-    """In which a search of the list looks: its id and rule, and the items that it names."""
+    """In which a search of the list looks: its id and rule, the query that it writes, and the items that it names."""
     yield one.id
-    for text in (one.rule.query, one.rule.filter_by):
+    for text in (one.rule.query, one.rule.filter_by, one.replace_query):
         if text is not None:
             yield text
     yield from one.rule.tags

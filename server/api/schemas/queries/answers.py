@@ -175,6 +175,11 @@ class AnswerBody(BaseModel):
     overrides: list[str] | None = Field(
         None, description="ids of the overrides that applied to the query, in their order; null where none did"
     )
+    replaced_query: str | None = Field(
+        None,
+        description="what overrides put in the place of the words that were typed, empty for all items; null where they"
+        " put nothing",
+    )
     model: str = Field(description="version of the bundle that answered")
     catalog_version: int = Field(description="of that bundle's items: 0 as published, one more after every change")
     took_ms: float
@@ -207,6 +212,8 @@ def answer_body(query: Query, result: QueryResult, seconds: float) -> dict[str, 
         body |= {"pinned": result.pinned, "pins_missing": result.pins_missing}
     if result.overrides is not None:
         body["overrides"] = result.overrides
+    if result.replaced_query is not None:
+        body["replaced_query"] = result.replaced_query
     if query.kind == "search":
         body["corrected_query"] = result.corrected_query
         body["understood"] = result.understood

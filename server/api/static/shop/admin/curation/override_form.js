@@ -7,7 +7,7 @@ const PIN = /^(\d+)[\s:]+(\S.*)$/;
 const BOOST = /^(\d*\.?\d+)\s*[×x*:\s]\s*(\S.*)$/;
 
 export function overrideForm() {
-  const match = element("select", {}, element("option", { value: "contains" }, "They stand in the search"), element("option", { value: "exact" }, "They are the whole search"));
+  const match = select([["contains", "They stand in the search"], ["exact", "They are the whole search"]]);
   const moment = () => input({ type: "datetime-local", step: 1 });
   const id = field("overrides-id", "Name", input(), "For you alone; 1 to 256 characters.");
   const query = field("overrides-query", "Words of the search", input());
@@ -18,6 +18,9 @@ export function overrideForm() {
   const hidden = field("overrides-hidden", "Items that are left out, one id a line", area(3));
   const only = field("overrides-filter", "Only items that meet", input(), "An expression, as in price < 100.");
   const boosts = field("overrides-boosts", "Boosts, one a line", area(3), "The factor and which items, as in 2 brand = \"Norvik\". Below 1 they come later. Up to three.");
+  const replacing = field("overrides-replace", "Search for this instead", input(), "It is searched in the place of what was typed; * for all items.");
+  const removing = field("overrides-remove", "The words of the search", select([["", "Are searched"], ["remove", "Are not searched"]]), "The rest of what was typed is.");
+  const stopping = field("overrides-stop", "Overrides after this one", select([["", "Apply too"], ["stop", "Do not apply"]]));
   const priority = field("overrides-priority", "Priority", input({ type: "number", min: -1000, max: 1000, step: 1 }), "The greatest applies first.");
   const starts = field("overrides-starts", "Begins (UTC)", moment());
   const ends = field("overrides-ends", "Ends (UTC)", moment());
@@ -34,6 +37,9 @@ export function overrideForm() {
       excludes: hidden,
       filter_by: only,
       boost: boosts,
+      replace_query: replacing,
+      remove_matched_tokens: removing,
+      stop_processing: stopping,
       priority,
       starts_at: starts,
       ends_at: ends,
@@ -55,6 +61,9 @@ export function overrideForm() {
     hidden.control.value = entry?.excludes.map((/** @type {any} */ one) => one.id).join("\n") ?? "";
     only.control.value = entry?.filter_by ?? "";
     boosts.control.value = entry?.boost.map((/** @type {any} */ one) => `${one.factor} ${one.condition}`).join("\n") ?? "";
+    replacing.control.value = entry?.replace_query ?? "";
+    removing.control.value = entry?.remove_matched_tokens ? "remove" : "";
+    stopping.control.value = entry?.stop_processing ? "stop" : "";
     priority.control.value = entry?.priority ?? 0;
     starts.control.value = entry?.starts_at?.slice(0, 19) ?? "";
     ends.control.value = entry?.ends_at?.slice(0, 19) ?? "";
@@ -80,6 +89,9 @@ export function overrideForm() {
         tags: tags.control.value.split(",").map((/** @type {string} */ tag) => tag.trim()).filter(Boolean),
       },
       ...{ includes, excludes, filter_by: given(only), boost },
+      replace_query: given(replacing),
+      remove_matched_tokens: removing.control.value !== "",
+      stop_processing: stopping.control.value !== "",
       priority: Number(priority.control.value || 0),
       starts_at: momentOf(starts, before?.starts_at),
       ends_at: momentOf(ends, before?.ends_at),
@@ -92,11 +104,14 @@ export function overrideForm() {
   const content = [
     id.node,
     group("For queries in which all of this holds", rule, pair(query.node, matched.node), pair(filter.node, tags.node)),
-    group("What happens", pins.node, hidden.node, only.node, boosts.node),
-    group("When", pair(starts.node, ends.node), priority.node),
+    group("What happens", pins.node, hidden.node, only.node, boosts.node, pair(replacing.node, removing.node)),
+    group("When", pair(starts.node, ends.node), pair(priority.node, stopping.node)),
   ];
   return { content, fields, fill, draft };
 }
+
+/** @param {[string, string][]} options */
+const select = (options) => element("select", {}, ...options.map(([value, text]) => element("option", { value }, text)));
 
 /** @param {import("./fields.js").Field} from */
 const given = ({ control }) => control.value.trim() || null;

@@ -1,4 +1,4 @@
-/** What the shop does to the answers of certain queries: pins, hides, filters, boosts. */
+/** What the shop does to the answers of certain queries: pins, hides, filters, boosts, and what is searched instead. */
 
 import { element } from "../../element.js";
 import { notify } from "../../notice.js";
@@ -51,12 +51,15 @@ function ruleInWords({ query, match, filter_by, tags }) {
 }
 
 /** @param {any} entry */
-function doneInWords({ includes, excludes, filter_by, boost }) {
+function doneInWords({ includes, excludes, filter_by, boost, replace_query, remove_matched_tokens, stop_processing }) {
   const parts = [
     includes.length === 0 ? null : `${includes.length} pinned`,
     excludes.length === 0 ? null : `${excludes.length} left out`,
     filter_by === null ? null : `only ${filter_by}`,
     ...boost.map((/** @type {any} */ one) => `${one.factor} × ${one.condition}`),
+    replace_query === null ? null : `searches “${replace_query}”`,
+    remove_matched_tokens ? "without these words" : null,
+    stop_processing ? "and no other after it" : null,
   ];
   return parts.filter((part) => part !== null).join(", ");
 }
