@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from catalog.priors.words import SynonymSet
 from server.core.process import FROZEN, gc_freeze
 from server.core.settings import Settings
-from server.serving.sync.override_sync import MAX_CHARACTERS, MAX_OVERRIDES
+from server.serving.sync.override_sync import MAX_BYTES, MAX_OVERRIDES
 from server.serving.sync.synonym_sync import MAX_PHRASES
 from server.storage.overrides import Include, Override, Rule
 from server.storage.protocol import StoredOverrides, StoredSynonyms
@@ -169,7 +169,7 @@ async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path)
         )
         for at in range(MAX_OVERRIDES - 1)
     }
-    assert MAX_CHARACTERS / 2 < len(orjson.dumps(list(many.values()))) < MAX_CHARACTERS
+    assert MAX_BYTES / 2 < len(orjson.dumps(list(many.values()))) < MAX_BYTES
     app = create_memory_app(settings, make_deployments, overrides=overrides)
     body = orjson.dumps({"rule": {"query": "tent"}, "excludes": ["item-9"]})
     put = Call("PUT", "/overrides/more", body=body)

@@ -186,7 +186,7 @@ async def test_a_model_that_cannot_be_made_current_is_not_served(
     def refuse(bundles: Path, version: str) -> None:
         raise BundleError(f"{bundles} cannot be written")
 
-    monkeypatch.setattr("server.serving.rollout.activate", refuse)
+    monkeypatch.setattr("catalog.bundle.source.activate", refuse)
     body = assert_problem(await shop.client.post(f"/admin/models/{NEW}/activate"), 409, "activation_failed")
     assert "cannot be written" in str(body["detail"])
     assert f"{OLD} still is" in str(body["detail"])
