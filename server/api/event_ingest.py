@@ -73,7 +73,7 @@ class EventIngestor:
         part = await searcher.eligible.within(within)
         now = time.time_ns() // 1_000_000
         few = len(rows) <= FEW
-        arguments = rows, now, idempotency_key
+        arguments = rows, now, uuid.uuid4().hex if idempotency_key is None else idempotency_key
         checked = _check_all(*arguments) if few else await asyncio.to_thread(_check_all, *arguments)
         if within is not None:
             checked = [_inside(index, row, searcher.items, part) for index, row in enumerate(checked)]
@@ -98,15 +98,17 @@ class EventIngestor:
         return row is not None and bool(snapshot.present_N[row])
 
 
-def _check_all(rows: Sequence[object], now: int, idempotency_key: str | None) -> list[Event | Rejected]:
-    return [_check(index, row, now, idempotency_key) for index, row in enumerate(rows)]
+def _check_all(rows: Sequence[object], now: int, request_key: str) -> list[Event | Rejected]:
+    return [_check(index, row, now, request_key) for index, row in enumerate(rows)]
 
 
-def _event_id(idempotency_key: str | None, index: int) -> str:
-    """The id of an event that came without one: by its request's key and its place there, else one of its own."""
-    if idempotency_key is None:
-        return uuid.uuid4().hex
-    return hashlib.sha256(f"{index}\0{idempotency_key}".encode()).hexdigest()[:32]
+def _event_id(request_key: str, index: int) -> str:
+    """The id of an event that came without one, by its request's key and its place there.
+
+    Random bytes for each event would give the interpreter's lock away each time and take it at once again, so that the
+    event loop's wait for it began anew and never ended before the last event.
+    """
+    return hashlib.sha256(f"{index}\0{request_key}".encode()).hexdigest()[:32]
 
 
 def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems) -> Event | Rejected:
@@ -119,6 +121,6 @@ def _inside(index: int, row: Event | Rejected, items: Items, part: EligibleItems
     return row
 
 
-def _check(index: int, row: object, now: int, idempotency_key: str | None) -> Event | Rejected:
-    checked = check_event(row, event_id=_event_id(idempotency_key, index), happened=now, now=now)
+def _check(index: int, row: object, now: int, request_key: str) -> Event | Rejected:
+    checked = check_event(row, event_id=_event_id(request_key, index), happened=now, now=now)
     return checked if isinstance(checked, Event) else Rejected(index, checked.field, checked.code, checked.reason)

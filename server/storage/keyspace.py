@@ -50,7 +50,7 @@ For the synonyms, of which there are at most 10,000 words and phrases:
 
     gemserve:{synonyms}:sets        hash of the number of its last change, and of all sets, as JSON
 
-For the overrides, of which there are at most 10,000 and 4,000,000 characters:
+For the overrides, of which there are at most 10,000 and 5,000,000 bytes:
 
     gemserve:{overrides}:rules      hash of the number of its last change, and of all overrides, as JSON
 

@@ -181,6 +181,9 @@ def _writes() -> Iterator[Named]:
             {"user_id": "bo", "item_id": IDENTIFIER, "type": "view", "event_id": f"{n}", "query": MARKS}
             for n in range(700)
         ],
+        "long strings without ids": [
+            {"user_id": "bo", "item_id": IDENTIFIER, "type": "view", "query": MARKS} for _ in range(700)
+        ],
         "wrong ones": [{"user_id": [], "item_id": {}, "type": n} for n in range(1_000)],
         "no objects": list(range(1_000)),
         "times": [

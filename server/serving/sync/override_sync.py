@@ -13,7 +13,7 @@ from server.storage.protocol import OverrideStore
 __all__ = ["MAX_BYTES", "MAX_OVERRIDES", "OverrideSync"]
 
 MAX_OVERRIDES = 10_000
-MAX_BYTES = 4_000_000
+MAX_BYTES = 5_000_000
 """Of all overrides together, as JSON."""
 
 
