@@ -5,6 +5,7 @@ from enum import Enum
 
 import pyarrow as pa
 
+from catalog.data.columns.types import is_text
 from catalog.data.items import ITEMS_SCHEMA
 from catalog.data.schema import in_words
 from catalog.filters.ast import Column
@@ -67,7 +68,7 @@ def _unknown(name: str, names: list[str]) -> str:
 
 def holding_of(kind: pa.DataType) -> Holding | None:
     kinds = pa.types
-    if _is_text(kind):
+    if is_text(kind):
         return Holding.STRINGS
     if kinds.is_integer(kind) or kinds.is_floating(kind):
         return Holding.NUMBERS
@@ -78,7 +79,3 @@ def holding_of(kind: pa.DataType) -> Holding | None:
     if kinds.is_timestamp(kind) or kinds.is_date(kind):
         return Holding.MOMENTS
     return None
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -89,7 +89,7 @@ def _columns_of_text(table: pa.Table) -> Iterator[pa.ChunkedArray]:
     """Those of a small catalog in one: every call with a regular expression compiles its classes of letters anew, which
     takes longer than the texts of a thousand items."""
     columns = [table[name] for name in table.column_names if name != "item_id"]
-    kept = [column for column in columns if _is_text(column.type)]
+    kept = [column for column in columns if _holds_text(column.type)]
     if len(kept) * table.num_rows > VALUES_IN_ONE:
         yield from kept
         return
@@ -97,17 +97,18 @@ def _columns_of_text(table: pa.Table) -> Iterator[pa.ChunkedArray]:
     yield pa.chunked_array([pa.chunked_array(chunks, pa.large_string()).combine_chunks()])  # else once for each
 
 
+def _holds_text(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return _is_text(kind.value_type if is_list else kind)
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """What is in it, where a cell may hold several."""
-    return (
-        column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else pc.list_flatten(column)
-    )
+    return column if _is_text(column.type) else pc.list_flatten(column)
 
 
 def _count_column(column: pa.ChunkedArray, words: Vocabulary) -> set[str]:
