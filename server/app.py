@@ -36,7 +36,7 @@ from server.api.transport.request_body import RequestBodyMiddleware
 from server.auth.authorizer import Authorizer
 from server.auth.keyring import Keyring
 from server.auth.rate_limit import RateLimit, RateLimiter
-from server.core.errors import HistoryUnavailable, StartupError
+from server.core.errors import HistoryUnavailable, StartupError, WrongRedis
 from server.core.settings import Settings
 from server.core.tracing import TracingMiddleware, otlp_provider
 from server.query.admission import AdmissionQueue
@@ -320,8 +320,11 @@ def _authorizer(keyring: Keyring, tokens: TokenStore | None, settings: Settings)
 
 
 async def _warn_about_redis(history: HistoryStore) -> None:
+    """Raises StartupError where it is of another kind than its URL says."""
     try:
         await history.check()
+    except WrongRedis as error:
+        raise StartupError(f"--redis: {error}") from error
     except HistoryUnavailable as error:
         log.warning("starting_without_redis", error=str(error))
         return

@@ -33,7 +33,6 @@ from typing import NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from redis import Redis
 from redis.exceptions import RedisError
 
 from catalog.bundle.disk import access_reason
@@ -51,7 +50,7 @@ from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.core.errors import ServerError
 from server.storage.keyspace import BUCKETS, KEYS, BucketKey, Keyspace
-from server.storage.primary import open_redis
+from server.storage.primary import BlockingRedis, open_redis
 
 __all__ = ["Counts", "export_events", "main"]
 
@@ -104,7 +103,7 @@ class Counts:
 
 
 def export_events(
-    redis: Redis, out: Path, *, since: int = 0, until: int | None = None, keys: Keyspace = KEYS
+    redis: BlockingRedis, out: Path, *, since: int = 0, until: int | None = None, keys: Keyspace = KEYS
 ) -> Counts:
     """Writes `out` and its tombstones, each whole or not at all, the tombstones first.
 
@@ -209,7 +208,7 @@ def _kept(rows: Iterable[Row], people: _People, repeated: frozenset[int], counts
             yield row if user == row.user_id else row._replace(user_id=user, recorded_as=row.user_id)
 
 
-def _log(redis: Redis, keys: Keyspace) -> Iterator[Row]:
+def _log(redis: BlockingRedis, keys: Keyspace) -> Iterator[Row]:
     for log in keys.logs:
         start = "-"
         while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, log, start)):
@@ -231,11 +230,11 @@ def _log(redis: Redis, keys: Keyspace) -> Iterator[Row]:
             start = f"({entries[-1][0].decode()}"
 
 
-def _piece(redis: Redis, log: str, start: str) -> object:
+def _piece(redis: BlockingRedis, log: str, start: str) -> object:
     return redis.xrange(log, start, "+", count=PIECE)
 
 
-def _all(redis: Redis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
+def _all(redis: BlockingRedis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
     """The hashes of all buckets together."""
     found: dict[str, str] = {}
     for bucket in range(BUCKETS):

@@ -20,7 +20,7 @@ from server.core.settings.variables import PREFIX, refuse_misspelt_variables
 from server.core.settings.yaml_file import settings_in
 from server.storage.keyspace import check_namespace
 from server.storage.managed_redis import url_of
-from server.storage.primary import PrimaryUnknown
+from server.storage.primary import ClusterUnknown, PrimaryUnknown
 
 __all__ = ["add_redis_argument", "server_namespace", "server_redis", "server_storage", "where_redis_may_be"]
 
@@ -63,7 +63,7 @@ def where_redis_may_be(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ConnectionError | redis.ConnectionError):
         cause = cause.__cause__
-    if cause is None or isinstance(cause, PrimaryUnknown):
+    if cause is None or isinstance(cause, PrimaryUnknown | ClusterUnknown):
         return ""
     return (
         ". A server that runs its own Redis (--managed-redis FOLDER; `make serve`: var/redis) has it at another port"

@@ -4,6 +4,7 @@ ServerError
 ├── SettingsError           flags, variables or a file that cannot be accepted
 ├── StartupError            the server cannot start: a port in use, a managed Redis that does not run
 ├── HistoryUnavailable      Redis is away or slow
+│   └── WrongRedis          of a cluster where one without was named, or the other way round
 ├── SessionTaken            a session that cannot become a user's, because it is another's
 ├── RolloutFailed           a model that cannot be served; the one before still is
 │   └── RolloutInProgress   another rollout is under way
@@ -28,6 +29,7 @@ __all__ = [
     "SessionTaken",
     "SettingsError",
     "StartupError",
+    "WrongRedis",
     "describe",
     "in_words",
     "invalid_request",
@@ -48,6 +50,10 @@ class StartupError(ServerError):
 
 class HistoryUnavailable(ServerError):
     """Redis did not answer, or not in time."""
+
+
+class WrongRedis(HistoryUnavailable):
+    """Redis is one of a cluster where the settings name one without, or the other way round."""
 
 
 class SessionTaken(ServerError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from ast import literal_eval
@@ -23,12 +22,15 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from server.core.errors import HistoryUnavailable
+from server.core.errors import HistoryUnavailable, WrongRedis
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
 from server.core.settings import StorageSettings
 from server.storage.keyspace import KEYS, Keyspace
-from server.storage.primary import make_pool
+from server.storage.primary import IS_CLUSTER, WrongKind, connect
+from server.storage.primary.cluster import ClusterCommands, ClusterPipeline
+from server.storage.primary.time_limit import time_limit
 
 __all__ = ["Call", "RedisClient", "Script"]
 
@@ -37,8 +39,6 @@ WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError, MovedError, Cl
 IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ", "-MOVED ", "-CLUSTERDOWN ")  # as Redis 6 quotes them
 CUT_OFF = "NOREPLICAS "
 """A primary says so that lost its replicas, and another may have taken its place."""
-CLUSTER = "this Redis is a node of a cluster: give the address of a Redis without cluster mode, or of a proxy before it"
-STEPS = 10  # of a time limit: a busy event loop looks at least so often for an answer before it gives Redis up
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +76,27 @@ class RedisClient:
         self, url: str, connections: int, beside: Sequence[RedisClient] = (), *, keys: Keyspace = KEYS
     ) -> None:
         """
-        url: `redis://`, `rediss://`, `unix://` or, with Sentinels, `redis+sentinel://`, `rediss+sentinel://`.
-        connections: at most so many at a time; other operations wait for one to become free.
+        url: `redis://`, `rediss://`, `unix://`; with Sentinels `redis+sentinel://`, `rediss+sentinel://`; of a cluster
+            `redis+cluster://`, `rediss+cluster://`.
+        connections: at most so many at a time, to each node of a cluster; other operations wait for one to become free.
         keys: of the catalog whose client it is.
         beside: clients of the same URL, which lose their connections when this one finds the wrong server: a former
             primary would go on answering their reads.
         """
         self.keys = keys
         self._beside = tuple(beside)
-        self._free = asyncio.Semaphore(connections)
         self._answered = 0.0
-        self._pool = make_pool(url, connections)  # `limit` is the only clock
-        self.redis = Redis.from_pool(self._pool)
+        self.connections = connect(url, connections)  # `limit` is the only clock
 
     @classmethod
     def of(cls, settings: StorageSettings, connections: int, beside: Sequence[RedisClient] = ()) -> RedisClient:
         """A client of a server's Redis and catalog."""
         return cls(settings.url, connections, beside, keys=Keyspace(settings.namespace))
+
+    @property
+    def redis(self) -> Redis | ClusterCommands:
+        """The commands of redis-py, one at a time."""
+        return self.connections.commands
 
     @asynccontextmanager
     async def limit(self, operation: str, seconds: float) -> AsyncIterator[None]:
@@ -103,27 +107,27 @@ class RedisClient:
         began, connected = time.monotonic(), False
         with HISTORY_SECONDS.labels(operation).time():
             try:
-                async with _timeout(seconds), self._free:
+                async with time_limit(seconds), self.connections.free:
                     connected = True
                     yield
                 self._answered = time.monotonic()
             except TimeoutError as error:
                 REDIS_ERRORS.labels(operation).inc()
-                if self._answered < began:
-                    # Not one answer meanwhile: the network may have forgotten the idle connections too, and each of
-                    # them would cost somebody as long again.
-                    await self._pool.drop_idle()
+                silent = ", ".join(await self.connections.give_up(began, self._answered))
                 what = "Redis did not answer" if connected else "no connection to Redis became free"
-                raise HistoryUnavailable(f"{what} within {seconds:g} s") from error
+                raise HistoryUnavailable(f"{what} within {seconds:g} s{silent and f' ({silent})'}") from error
+            except WrongKind as error:
+                REDIS_ERRORS.labels(operation).inc()
+                raise WrongRedis(str(error)) from error
             except (RedisError, OSError) as error:
                 REDIS_ERRORS.labels(operation).inc()
                 if _is_wrong_server(error):
                     await self.reconnect()
                 raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
 
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> Pipeline | ClusterPipeline:
         """Commands of one round trip; not a transaction, so their keys may lie in different slots."""
-        return self.redis.pipeline(transaction=False)
+        return self.connections.pipeline()
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int | float) -> Any:
         """What the script returns; Redis is given its text again when it has forgotten it."""
@@ -132,40 +136,55 @@ class RedisClient:
     async def run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Every call atomically, all in one round trip. If it raises, any of them may have been run.
 
-        Once more on a new connection where the server was the wrong one, which has then run none of them.
+        Those that were not run are tried once more where the script was missing, and on a new connection where the
+        server was the wrong one.
         """
-        try:
-            return await self._run_on_right_server(script, calls)
-        except NoScriptError:
-            await self.redis.script_load(script.text)
-            return await self._run_all(script, calls)
+        answers = await self._run_on_right_server(script, calls)
+        if missing := [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]:
+            for server in (await self.connections.servers()).values():
+                with suppress(RedisConnectionError):  # of a node that is away
+                    await server.script_load(script.text)
+            again = await self._run_all(script, [calls[place] for place in missing])
+            for place, answer in zip(missing, again, strict=True):
+                answers[place] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
     async def _run_on_right_server(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         try:
-            return await self._run_all(script, calls)
+            answers = await self._run_all(script, calls)
         except RedisError as error:
             if not _is_wrong_server(error):
                 raise
-        await self.reconnect()
-        return await self._run_all(script, calls)
+            answers = [error] * len(calls)
+        wrong = [place for place, answer in enumerate(answers) if _is_wrong_server(answer)]
+        if wrong:
+            await self.reconnect()
+            again = await self._run_all(script, [calls[place] for place in wrong])
+            for place, answer in zip(wrong, again, strict=True):
+                answers[place] = answer
+        return answers
 
     async def reconnect(self) -> None:
         """Closes the connections that nobody uses, so that what comes next asks again where the server is."""
         for client in (self, *self._beside):
-            await client._pool.drop_idle()
+            await client.connections.drop_idle()
 
     async def close(self) -> None:
-        await self.redis.aclose()
-        await self._pool.aclose()
+        await self.connections.close()
 
     async def _run_all(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         async with self.pipeline() as pipeline:
             for call in calls:
                 pipeline.evalsha(script.sha, len(call.keys), *call.keys, *call.arguments)
-            return list(await pipeline.execute())
+            return list(await pipeline.execute(raise_on_error=False))
 
 
-def _is_wrong_server(error: Exception) -> bool:
+def _is_wrong_server(error: object) -> bool:
+    if not isinstance(error, Exception):
+        return False
     return isinstance(error, WRONG_SERVER) or any(word in str(error) for word in (*IN_SCRIPTS, CUT_OFF))
 
 
@@ -175,29 +194,4 @@ def _reason(error: Exception) -> str:
     if quoted:
         with suppress(ValueError, SyntaxError):
             said = " ".join(map(str, literal_eval(said)))
-    return f"{said} ({CLUSTER})" if isinstance(error, MovedError) else said
-
-
-@asynccontextmanager
-async def _timeout(seconds: float) -> AsyncIterator[None]:
-    """As asyncio.timeout, but Redis is not blamed for a busy event loop.
-
-    A busy loop comes late to its timers, and just as late to an answer that is there. So the time is counted in STEPS
-    timers one after another, and one that comes late still counts as one.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as timeout:
-        timer: asyncio.TimerHandle
-
-        def count(steps: int) -> None:
-            nonlocal timer
-            if steps == STEPS:
-                timeout.reschedule(loop.time())
-            else:
-                timer = loop.call_later(seconds / STEPS, count, steps + 1)
-
-        count(0)
-        try:
-            yield
-        finally:
-            timer.cancel()
+    return f"{said} ({IS_CLUSTER})" if isinstance(error, MovedError) else said

@@ -65,7 +65,9 @@ For analytics, until they are written to files:
 
 For readiness:
 
-    gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute
+    gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute. To each
+                                    node of a cluster one of that name is written, with the tag of another key there,
+                                    such as gemserve:{07}:write
 
 Another namespace than the usual one stands behind `gemserve`, as in `gemserve:shoes:{07}:log`: several catalogs may so
 share one Redis, each with events, changes, synonyms, overrides and a traffic split of its own.
@@ -97,6 +99,7 @@ __all__ = [
     "check_namespace",
 ]
 
+SHARED_TAGS = ("catalog", "traffic", "synonyms", "overrides", "audit", "analytics", "erased")
 BUCKETS = 64  # part of the key layout: another number would lose every history
 ANSWERS_LENGTH = 100_000  # some 50 MB, where nobody writes them to files
 AUDIT_LENGTH = 10_000
@@ -188,8 +191,10 @@ class Keyspace:
         return self._key("analytics", "writer")
 
     @property
-    def check(self) -> str:
-        return self._key("check", "write")
+    def checks(self) -> list[str]:
+        """One of each hash tag that all catalogs have; every node of a cluster that matters has one of them."""
+        tags = ["check", *(f"{bucket:02}" for bucket in range(BUCKETS)), *SHARED_TAGS]
+        return [self._key(tag, "write") for tag in tags]
 
     @property
     def erased(self) -> str:

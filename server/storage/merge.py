@@ -65,11 +65,11 @@ async def _refuse_circle(client: RedisClient, user: str, session: str) -> None:
 
 async def _claim(client: RedisClient, user: str, session: str) -> None:
     aliases, sessions = client.keys.bucket_key("aliases", bucket_of(session)), client.keys.user_key("sessions", user)
+    await client.redis.sadd(sessions, session)  # first: an erasure of the user must find it
     async with client.pipeline() as pipeline:
-        pipeline.sadd(sessions, session)
         pipeline.hsetnx(aliases, session, user)
         pipeline.hget(aliases, session)
-        _, _, owner = await pipeline.execute()
+        _, owner = await pipeline.execute()
     if owner is None:  # an erasure came in between
         await _claim(client, user, session)
     elif owner != user.encode():

@@ -21,6 +21,7 @@ from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
 from server.storage.keyspace import BUCKETS, UserKey, bucket_of
 from server.storage.merge import merge
+from server.storage.primary import NodeAway
 from server.storage.protocol import EMPTY, Deed, Event, History, Impression, PastEvent, PastEvents
 
 __all__ = ["RedisHistory", "deeds_of", "durability_warnings"]
@@ -28,6 +29,7 @@ __all__ = ["RedisHistory", "deeds_of", "durability_warnings"]
 CHECK_SECONDS = 60
 RUN_DIGITS = 10
 BATCH = 100  # events in a round trip; packing a thousand at once would hold up the event loop
+CONFIGURATION = ("append*", "maxmemory-policy", "cluster-enabled", "cluster-require-full-coverage")
 MARKS: tuple[UserKey, ...] = ("dislikes", "shown")
 RECORD_EVENT = Script.named("record_event")
 
@@ -46,6 +48,7 @@ class RedisHistory:
         self._reads = RedisClient.of(settings, max(1, settings.connections - writers))
         self._writes = RedisClient.of(settings, writers, beside=[self._reads])
         self._keys = self._reads.keys
+        self._right_kind = False
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
@@ -86,17 +89,31 @@ class RedisHistory:
         return await erase(self._writes, user, self._write_timeout)
 
     async def check(self) -> None:
-        """Writes on a connection of the reads, which slow writes do not hold up and a replica would go on answering."""
+        """Writes on a connection of the reads, which slow writes do not hold up and a replica would go on answering.
+
+        To every node of a cluster; those that fail stand in the message.
+        """
         async with self._reads.limit("check", self._read_timeout):
-            await self._reads.redis.set(self._keys.check, 1, ex=CHECK_SECONDS)
+            if not self._right_kind:
+                await self._reads.connections.refuse_other_kind()
+                self._right_kind = True
+            keys = await self._reads.connections.one_for_each_server(self._keys.checks)
+            async with self._reads.pipeline() as pipeline:
+                for key in keys.values():
+                    pipeline.set(key, 1, ex=CHECK_SECONDS)
+                answers = await pipeline.execute(raise_on_error=False)
+            _raise_failures(dict(zip(keys, answers, strict=True)))
 
     async def warnings(self) -> list[str]:
+        found: list[str] = []
         try:
             async with self._writes.limit("check", self._write_timeout):
-                found = await self._writes.redis.config_get("append*", "maxmemory-policy")
+                for name, server in (await self._writes.connections.servers()).items():
+                    configuration = await server.config_get(*CONFIGURATION)
+                    found += [f"{name and f'{name}: '}{warning}" for warning in durability_warnings(configuration)]
         except HistoryUnavailable:
-            return []  # managed services do not tell their configuration
-        return durability_warnings(found)
+            pass  # managed services do not tell their configuration
+        return found
 
     async def close(self) -> None:
         await self._reads.close()
@@ -126,7 +143,7 @@ class RedisHistory:
 def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:
     """What in a configuration may lose acknowledged events.
 
-    configuration: what CONFIG GET answers for `append*` and `maxmemory-policy`.
+    configuration: what CONFIG GET answers for CONFIGURATION.
     """
     warnings = []
     if configuration.get("appendonly") == "no":
@@ -135,7 +152,18 @@ def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[
         warnings.append("Redis has appendfsync no: a crash may lose acknowledged events; set appendfsync everysec")
     if configuration.get("maxmemory-policy", "noeviction") != "noeviction":
         warnings.append("Redis evicts keys when memory is short, histories among them; set maxmemory-policy noeviction")
+    if [configuration.get(f"cluster-{name}") for name in ("enabled", "require-full-coverage")] == ["yes", "yes"]:
+        warnings.append("one shard that is away stops all shards of the cluster; set cluster-require-full-coverage no")
     return warnings
+
+
+def _raise_failures(answers: Mapping[str, object]) -> None:
+    """answers: by server. Raises the one error there is, or one that names each server and what it says."""
+    failures = {name: answer for name, answer in answers.items() if isinstance(answer, Exception)}
+    if len(failures) == 1 and "" in failures:
+        raise failures[""]
+    if failures:
+        raise NodeAway("; ".join(f"{name}: {str(error).removeprefix(f'{name}: ')}" for name, error in failures.items()))
 
 
 def _now() -> int:

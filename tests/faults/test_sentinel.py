@@ -205,7 +205,7 @@ async def test_passwords_of_redis_and_of_sentinels_are_apart(
                 with pytest.raises(HistoryUnavailable, match=told) as raised:
                     await history.check()
             assert export_events.main(["--redis", url, "--out", str(out)]) == 2
-            printed = f"{raised.value!r} {capsys.readouterr()} {settings(url)!r} {history._reads._pool!r}"
+            printed = f"{raised.value!r} {capsys.readouterr()} {settings(url)!r} {history._reads.connections._pool!r}"
             for secret in (PASSWORD, SENTINEL_PASSWORD, "hunter", "sentinel%2F", "sentinel/"):
                 assert secret not in printed
 

@@ -20,7 +20,7 @@ TAG = re.compile(r"[^{]*\{([^}]+)\}")  # what Redis Cluster hashes
 
 
 def all_of(keys: Keyspace, user: str) -> list[str]:
-    shared = [keys.changes, keys.order, keys.number, keys.split, keys.synonyms, keys.audit, keys.check, keys.erased]
+    shared = [keys.changes, keys.order, keys.number, keys.split, keys.synonyms, keys.audit, keys.erased, *keys.checks]
     return [*shared, *keys.logs, *(keys.user_key(kind, user) for kind in KINDS)]
 
 

@@ -3,19 +3,16 @@
 import asyncio
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from catalog.data.events import EventType
 from server.core.errors import HistoryUnavailable
-from server.storage import managed_redis as module
 from server.storage.keyspace import BUCKETS, KEYS, bucket_of
 from server.storage.protocol import EMPTY, Event
 from server.storage.redis_history import RedisHistory, durability_warnings
-from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
+from tests.support.redis_store import START, Connect, event, items_of, log_of
 
 pytestmark = pytest.mark.integration
 
@@ -263,22 +260,6 @@ async def test_our_own_redis_keeps_events_and_a_careless_one_is_told(connect: Co
     careless = {"appendonly": "no", "appendfsync": "everysec", "maxmemory-policy": "allkeys-lru"}
     assert len(durability_warnings(careless)) == 2
     assert len(durability_warnings({"appendonly": "yes", "appendfsync": "no"})) == 1
+    for mode, told in {"yes": 1, "no": 0}.items():
+        assert len(durability_warnings({"cluster-enabled": mode, "cluster-require-full-coverage": "yes"})) == told
     assert durability_warnings({}) == []
-
-
-async def test_keys_of_one_script_share_a_slot_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster of one node refuses a script whose keys lie in different slots."""
-    monkeypatch.setitem(module.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(module.CONFIGURATION, "cluster-port", str(module.free_port()))
-    with module.managed_redis(tmp_path) as url:
-        async with Redis.from_url(url) as node:
-            await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-            while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):
-                await asyncio.sleep(0.05)
-            with pytest.raises(ResponseError, match="same slot"):
-                await node.eval("return 1", 2, KEYS.user_key("history", "ada"), KEYS.user_key("history", "bob"))
-        history = RedisHistory(settings(url))
-        users = [*HOSTILE, *(f"user-{number}" for number in range(50))]
-        assert all(await history.append([event(n, user=user) for n, user in enumerate(users)]))
-        assert [await items_of(history, user) for user in users] == [[f"i{n}"] for n in range(len(users))]
-        await history.close()

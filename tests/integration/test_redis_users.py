@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -14,12 +12,10 @@ from redis.exceptions import ConnectionError as RedisGone
 from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.errors import HistoryUnavailable, SessionTaken
-from server.storage import managed_redis as module
 from server.storage.client import RedisClient
 from server.storage.keyspace import KEYS, bucket_of
 from server.storage.protocol import Event
-from server.storage.redis_history import RedisHistory
-from tests.support.redis_store import START, Connect, event, items_of, log_of, settings
+from tests.support.redis_store import START, Connect, event, items_of, log_of
 
 pytestmark = pytest.mark.integration
 
@@ -301,22 +297,3 @@ async def test_events_recorded_during_an_erasure_are_kept_or_gone_as_a_whole(con
     kept = [fields["item_id"] for fields in await log_of(raw)]
     assert await items_of(writers[0]) == kept[-200:]
     assert kept == [f"i{n}" for n in range(300 - len(kept), 300)]
-
-
-async def test_merging_and_erasing_stay_within_the_slots_of_a_cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(module.CONFIGURATION, "cluster-enabled", "yes")
-    monkeypatch.setitem(module.CONFIGURATION, "cluster-port", str(module.free_port()))
-    with module.managed_redis(tmp_path) as url:
-        async with Redis.from_url(url) as node:
-            await node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-            while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):
-                await asyncio.sleep(0.05)
-        history = RedisHistory(settings(url))
-        sessions = [f"visit-{n}" for n in range(8)]
-        await history.append([replace(event(n), user_id=session) for n, session in enumerate(sessions)])
-        assert [await history.merge("ada", session) for session in sessions] == [1] * 8
-        assert await items_of(history) == [f"i{n}" for n in range(8)]
-        assert await history.erase("ada") == 8
-        await history.close()

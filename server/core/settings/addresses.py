@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
 
+from server.core.settings.cluster_url import CLUSTER_SCHEMES, is_cluster_url, read_cluster_url
 from server.core.settings.sentinel_url import SCHEMES, is_sentinel_url, read_sentinel_url
 
 __all__ = ["MAX_SOCKET_BYTES", "check_origins", "check_proxies", "check_redis_url", "check_root_path", "is_loopback"]
@@ -47,13 +48,15 @@ def check_redis_url(url: str) -> None:
 def _fault_of_redis_url(url: str) -> str | None:
     if is_sentinel_url(url):
         return _fault_of_sentinel_url(url)
+    if is_cluster_url(url):
+        return _fault_of_cluster_url(url)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return f"its port is no number up to {MAX_PORT}; {ESCAPES}"
     if url != url.strip() or parts.scheme not in {"redis", "rediss", "unix"}:
-        return f"it must begin with redis://, rediss://, unix://, {':// or '.join(SCHEMES)}://"
+        return f"it must begin with redis://, rediss://, unix://, {':// or '.join([*SCHEMES, *CLUSTER_SCHEMES])}://"
     if parts.fragment or "#" in url:
         return f"what stands behind # would be passed over; {ESCAPES}"
     where = parts.netloc.rpartition("@")[2]
@@ -77,6 +80,14 @@ def _fault_of_sentinel_url(url: str) -> str | None:
         return f"{error}; with Sentinels it is redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/0"
     faults = (_fault_of_redis_url(each) for each in (found.redis, *found.sentinels))
     return next((fault for fault in faults if fault), None)
+
+
+def _fault_of_cluster_url(url: str) -> str | None:
+    try:
+        found = read_cluster_url(url)
+    except ValueError as error:
+        return f"{error}; of a cluster it is redis+cluster://HOST:PORT,HOST:PORT"
+    return next((fault for fault in map(_fault_of_redis_url, found.seeds) if fault), None)
 
 
 def _fault_of_socket(parts: SplitResult, where: str) -> str | None:

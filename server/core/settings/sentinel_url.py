@@ -11,7 +11,16 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-__all__ = ["SCHEMES", "SentinelUrl", "is_sentinel_url", "read_sentinel_url"]
+__all__ = [
+    "ESCAPES",
+    "SCHEMES",
+    "SentinelUrl",
+    "is_sentinel_url",
+    "options_in",
+    "query_of",
+    "read_host",
+    "read_sentinel_url",
+]
 
 SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 """The scheme of a connection by the scheme of a URL."""
@@ -51,7 +60,7 @@ def read_sentinel_url(url: str) -> SentinelUrl:
     before, _, query = rest.partition("?")
     where, _, path = before.partition("/")
     user, at, hosts = where.rpartition("@")
-    names = tuple(_host(number, text) for number, text in enumerate(hosts.split(","), start=1))
+    names = tuple(read_host(f"Sentinel {number}", text, PORT) for number, text in enumerate(hosts.split(","), start=1))
     if len(set(names)) < len(names):
         raise ValueError("it names a Sentinel twice")
     service, database = _service(path)
@@ -60,15 +69,16 @@ def read_sentinel_url(url: str) -> SentinelUrl:
         raise ValueError(f"write the number of the database behind the service: /{quote(service, safe='')}/NUMBER")
     scheme = SCHEMES[scheme]
     tls = [(name, value) for name, value in others if name.startswith("ssl_")]
-    sentinels = tuple(f"{scheme}://{own}{name}{_query(tls)}" for name in names)
-    return SentinelUrl(sentinels, names, service, f"{scheme}://{user}{at}primary/{database}{_query(others)}")
+    sentinels = tuple(f"{scheme}://{own}{name}{query_of(tls)}" for name in names)
+    return SentinelUrl(sentinels, names, service, f"{scheme}://{user}{at}primary/{database}{query_of(others)}")
 
 
-def _host(number: int, text: str) -> str:
+def read_host(what: str, text: str, port: int) -> str:
+    """HOST:PORT. what: it is, for the error. port: where none is said. Raises ValueError."""
     found = HOST.fullmatch(text)
-    if found is None or not 0 < int(found["port"] or PORT) <= MAX_PORT:
-        raise ValueError(f"its Sentinel {number} is no HOST:PORT; name one or several with commas between, {ESCAPES}")
-    return f"{found['host']}:{found['port'] or PORT}"
+    if found is None or not 0 < int(found["port"] or port) <= MAX_PORT:
+        raise ValueError(f"its {what} is no HOST:PORT; name one or several with commas between, {ESCAPES}")
+    return f"{found['host']}:{found['port'] or port}"
 
 
 def _service(path: str) -> tuple[str, str]:
@@ -83,14 +93,7 @@ def _service(path: str) -> tuple[str, str]:
 
 def _options(query: str) -> tuple[str, list[tuple[str, str]]]:
     """USER:PASSWORD@ of the Sentinels, or nothing, and the other options."""
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    except ValueError:
-        pairs = [("", "")]
-    if not all(name and value for name, value in pairs):
-        raise ValueError(f"behind its ? an option is not NAME=VALUE; {ESCAPES}")
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("an option stands in it twice")
+    pairs = options_in(query)
     user, password = (dict(pairs).get(name) for name in CREDENTIALS)
     if user and not password:
         raise ValueError("sentinel_username needs sentinel_password")
@@ -100,5 +103,18 @@ def _options(query: str) -> tuple[str, list[tuple[str, str]]]:
     return (f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""), others
 
 
-def _query(options: list[tuple[str, str]]) -> str:
+def options_in(query: str) -> list[tuple[str, str]]:
+    """Names and values of what stands behind the ? of a URL. Raises ValueError."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError:
+        pairs = [("", "")]
+    if not all(name and value for name, value in pairs):
+        raise ValueError(f"behind its ? an option is not NAME=VALUE; {ESCAPES}")
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("an option stands in it twice")
+    return pairs
+
+
+def query_of(options: list[tuple[str, str]]) -> str:
     return f"?{urlencode(options)}" if options else ""

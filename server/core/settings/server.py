@@ -88,7 +88,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="info: one line a request")
 
-    redis: str = Field(STORAGE.url, repr=False, description="where histories and events are kept")
+    redis: str = Field(
+        STORAGE.url,
+        repr=False,
+        description="where histories and events are kept: redis://, rediss://, unix://, or redis+sentinel://,"
+        " redis+cluster:// with several hosts",
+    )
     namespace: str | None = Field(
         None,
         pattern=NAME,

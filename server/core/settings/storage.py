@@ -12,7 +12,7 @@ class StorageSettings:
     """The server's `Settings.storage`. A command that only reads Redis makes one itself, from a URL."""
 
     url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
-    """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; not printed, as it may hold a password."""
+    """`redis://`, `unix://`, `redis+sentinel://`, `redis+cluster://`; not printed, as it may hold a password."""
     namespace: str | None = None
     """Of the catalog's keys (`server/storage/keyspace.py`), where several share a Redis."""
     read_timeout_ms: int = 150

@@ -8,30 +8,21 @@ Sentinels also where they name another server.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import redis as blocking
 from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry as BlockingRetry
 
 from server.core.dependency_checks import require_members
 from server.core.settings.sentinel_url import is_sentinel_url, read_sentinel_url
-from server.storage.primary.address import (
-    LOOK_SECONDS,
-    PrimaryAddress,
-    PrimaryUnknown,
-    find_primary,
-    is_replica,
-)
+from server.storage.primary.address import LOOK_SECONDS, PrimaryAddress, PrimaryUnknown, is_replica
 
-__all__ = ["Pool", "check_redis", "make_pool", "open_redis"]
+__all__ = ["Pool", "check_redis", "make_pool"]
 
 NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 
@@ -52,6 +43,16 @@ class Pool(ConnectionPool):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._looked = WeakKeyDictionary()
+
+    @staticmethod
+    def common(connections: int) -> dict[str, Any]:
+        """Options of every pool.
+
+        Its connections have no time limits: with one of its own redis-py makes a task of every command it sends. They
+        are tried once more, at once: for one that Redis closed while it was idle. Writing twice is harmless.
+        """
+        endless = {"socket_timeout": None, "socket_connect_timeout": None}
+        return {"max_connections": connections, "retry": Retry(NoBackoff(), 1), **endless}
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         """Connected, and not to a server that is known to be a replica now, as far as a name or Sentinels lead on."""
@@ -115,14 +116,11 @@ class _ToPrimaryWithTls(_ToPrimary, SSLConnection):
 
 
 def make_pool(url: str, connections: int) -> Pool:
-    """Its connections have no time limits: with one of its own redis-py makes a task of every command it sends."""
-    # Once, at once: for a connection that Redis closed while it was idle. Writing twice is harmless.
-    common = {"max_connections": connections, "retry": Retry(NoBackoff(), 1)}
-    endless = {"socket_timeout": None, "socket_connect_timeout": None}
+    """For one Redis, or the primary that Sentinels name."""
     if not is_sentinel_url(url):
-        return Pool.from_url(url, **common, **endless)
+        return Pool.from_url(url, **Pool.common(connections))
     found = read_sentinel_url(url)
-    options: dict[str, Any] = {**common, **endless, **parse_url(found.redis)}
+    options: dict[str, Any] = {**Pool.common(connections), **parse_url(found.redis)}
     tls = options.pop("connection_class", None) is SSLConnection
     primary = PrimaryAddress(found)
     pool = Pool(
@@ -144,18 +142,3 @@ async def _greet_primary(connection: _ToPrimary) -> None:
         raise PrimaryUnknown(
             f"{connection.host}:{connection.port}, which the Sentinels name, says that it is a replica"
         )
-
-
-def open_redis(url: str, seconds: float) -> AbstractContextManager[blocking.Redis]:
-    """A client for programs without an event loop, whose every step is given up after `seconds`, twice.
-
-    Raises PrimaryUnknown where Sentinels name no primary.
-    """
-    times = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": BlockingRetry(NoBackoff(), 1)}
-    if not is_sentinel_url(url):
-        return blocking.Redis.from_url(url, **times)
-    found = read_sentinel_url(url)
-    host, port = find_primary(found)
-    client = blocking.Redis.from_url(found.redis, **times)
-    client.connection_pool.connection_kwargs |= {"host": host, "port": port}
-    return client
