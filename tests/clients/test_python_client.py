@@ -438,11 +438,13 @@ def test_a_fleet_has_its_servers():
     member = {"name": "a-1", "address": "a:80", "here": True, "live": True, "epoch": 2, "versions": ["v"]}
     change = {"current": "w", "traffic": {"w": 100}, "waits_for": ["a:80"]}
     told = {"name": "shop", "epoch": 2, "current": "v", "previous": "u", "traffic": {"v": 100}, "passing": False}
+    told |= {"configured": {"version": "w", "problem": None}}
     server = mock_server(told | {"change": change, "members": [member | {"problem": None, "lease_ms": 9}]})
     fleet = server.client().fleet()
     assert server.requests[0].url.raw_path == b"/api/admin/fleet"
     assert (fleet.current, fleet.change.waits_for, fleet.members[0].versions) == ("v", ("a:80",), ("v",))
     assert fleet.members[0].lease_ms == 9
+    assert fleet.configured.version == "w"
 
 
 def test_a_models_report():

@@ -20,7 +20,7 @@ from server.serving.fleet.ballot import begun, proposed
 from server.serving.manager import DeploymentManager, ModelControl
 from server.storage.keyspace import KEYS
 from server.storage.shared.fleet import RedisFleet
-from server.storage.shared.fleet_state import Ended, FleetState, Member, Routing, Vote
+from server.storage.shared.fleet_state import Configured, Ended, FleetState, Member, Routing, Vote
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.redis_server import PassingRedis
@@ -53,6 +53,7 @@ async def test_a_state_is_written_only_over_the_one_that_was_read(store: RedisFl
     assert look.members == {}
     proposal = proposed(look.state, Routing(OLD, HALF), name="p", voters=("a", "b"), until=5)
     second = replace(proposal, ended=(Ended("o", "broken"), Ended("n")), before=Routing(NEW), previous=NEW)
+    second = replace(second, configured=Configured(NEW, "p", "broken"))
     assert await other.write(second, expected=1, flips=False)
     assert (await store.look(None, MEMBER, 1_000)).state == second, "flipped_at too"
     await other.close()
@@ -141,7 +142,7 @@ async def shows_all(shop: Shop) -> None:
             fleet = (await shop.get("/admin/fleet")).json()
     members = fleet.pop("members")
     told = {"name": "shop", "epoch": 2, "current": NEW, "previous": OLD, "traffic": {NEW: 100}}
-    assert fleet == told | {"passing": False, "change": None}
+    assert fleet == told | {"passing": False, "change": None, "configured": None}
     assert sorted(member["here"] for member in members) == [False, True]
     for member in members:
         assert (member["address"], member["live"], member["problem"]) == ("test:8000", True, None)

@@ -17,6 +17,7 @@ from typing import cast
 import server.__main__ as program
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.source import bundle_source
+from catalog.errors import BundleError
 from server.app import create_app
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
@@ -41,7 +42,10 @@ class SlowEngine(RecordingEngine):
 
 
 def open_shop(settings: Settings, version: str) -> Bundle:
-    if isinstance(settings.bundles, str):
+    if isinstance(settings.bundles, Path):
+        if not (settings.bundles / version).is_dir():
+            raise BundleError(f"there is no bundle {settings.bundles / version}")
+    else:
         open_bundle(bundle_source(settings.bundles, settings.bundle_cache).path(version))
     return cast(Bundle, ShopBundle(version))
 

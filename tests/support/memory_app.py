@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from server.app import create_app
 from server.core.settings import Settings
-from server.serving.manager import DeploymentManager
+from server.serving.manager import DeploymentManager, ModelControl
 from server.serving.sync.traffic_sync import TrafficSync
 from server.storage.protocol import EventLog
 from tests.support.memory_answers import MemoryAnswers
@@ -17,6 +17,10 @@ from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.memory_shared import MemoryOverrides, MemorySynonyms
 from tests.support.memory_split import MemorySplit
+
+
+def without_fleet(deployments: DeploymentManager, _: Settings) -> ModelControl:
+    return TrafficSync(deployments, MemorySplit())
 
 
 def create_memory_app(
@@ -30,6 +34,7 @@ def create_memory_app(
     answers: MemoryAnswers | None = None,
     audit_log: MemoryAuditLog | None = None,
     log: EventLog | None = None,
+    control: Callable[[DeploymentManager, Settings], ModelControl] = without_fleet,
     **options: Any,
 ) -> FastAPI:
     """options: further ones of `create_app`."""
@@ -38,7 +43,7 @@ def create_memory_app(
         deploy=deploy,
         connect=lambda _: MemoryHistory() if history is None else history,
         keep=lambda _: MemoryChanges() if changes is None else changes,
-        control=lambda deployments, _: TrafficSync(deployments, MemorySplit()),
+        control=control,
         keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
         keep_overrides=lambda _: MemoryOverrides() if overrides is None else overrides,
         keep_answers=lambda _: MemoryAnswers() if answers is None else answers,

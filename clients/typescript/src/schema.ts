@@ -1439,6 +1439,8 @@ export interface components {
             passing: boolean;
             /** @description what is being loaded everywhere; null for nothing */
             change: components["schemas"]["FleetChangeBody"] | null;
+            /** @description what `user_config` of Ray Serve named last, whatever was activated since; null where nothing did */
+            configured: components["schemas"]["FleetConfigurationBody"] | null;
             /**
              * Members
              * @description by address; one that was lost is kept for ten minutes
@@ -1461,6 +1463,16 @@ export interface components {
              * @description addresses of the servers that have yet to load them
              */
             waits_for: string[];
+        };
+        /** FleetConfigurationBody */
+        FleetConfigurationBody: {
+            /** Version */
+            version: string;
+            /**
+             * Problem
+             * @description why it is not served; null where it was, or is being loaded
+             */
+            problem: string | null;
         };
         /** FleetMemberBody */
         FleetMemberBody: {
@@ -10692,6 +10704,7 @@ export interface operations {
                      *           "shop-2:8000"
                      *         ]
                      *       },
+                     *       "configured": null,
                      *       "members": [
                      *         {
                      *           "name": "shop-1-7c2a91d0",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server.storage.shared.fleet_state import Ended, FleetState, Look, Proposal, Routing
+from server.storage.shared.fleet_state import Configured, Ended, FleetState, Look, Proposal, Routing
 
-__all__ = ["begun", "decided", "proposed", "restored"]
+__all__ = ["begun", "configured", "decided", "proposed", "restored"]
 
 REMEMBERED = 5
 """Proposals of which `ended` tells."""
@@ -34,6 +34,12 @@ def proposed(
     previous = state.previous if routing.current == state.routing.current else state.routing.current
     made = Proposal(name, routing, previous, tuple(voters), until)
     return replace(state, number=state.number + 1, next=made)
+
+
+def configured(state: FleetState, version: str) -> FleetState:
+    """The state in which a configuration outside has named this version, of which something may be proposed."""
+    proposal = None if state.next is None else state.next.id
+    return replace(state, configured=Configured(version, proposal))
 
 
 def decided(look: Look) -> FleetState | None:
@@ -65,7 +71,10 @@ def restored(known: FleetState, found: FleetState) -> FleetState | None:
 
 def _over(state: FleetState, proposal: Proposal, fault: str | None) -> FleetState:
     ended = (*state.ended, Ended(proposal.id, fault))[-REMEMBERED:]
-    after = replace(state, number=state.number + 1, next=None, ended=ended)
+    named = state.configured
+    if named is not None and named.proposal == proposal.id:
+        named = replace(named, fault=fault)
+    after = replace(state, number=state.number + 1, next=None, ended=ended, configured=named)
     if fault is not None:
         return after
     return replace(

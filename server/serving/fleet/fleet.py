@@ -12,11 +12,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 
 from server.core import metrics
 from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgress
 from server.core.tasks import Tasks
-from server.serving.fleet.ballot import proposed
+from server.serving.fleet.ballot import configured, proposed
 from server.serving.fleet.member import FleetMember
 from server.serving.fleet.times import USUAL, FleetTimes
 from server.serving.manager import DeploymentManager
@@ -80,6 +81,17 @@ class Fleet:
         metrics.ROLLOUT_SECONDS.labels("ok").observe(seconds)
         return RolloutResult(version, old.current, seconds)
 
+    async def configure(self, version: str) -> None:
+        """Have the fleet serve what a configuration outside of it names, where that names another than before.
+
+        The fleet decides what is served, not the configuration: whoever names the same again, at another server or
+        after a restart, changes nothing, so what was activated since stands. Raises as `activate`.
+        """
+        await self._routing()
+        named = self.member.view.state.configured
+        if named is None or named.version != version:
+            await self._tasks.shield(self._change(Routing(version), by_configuration=True))
+
     async def roll_back(self) -> RolloutResult:
         await self._routing()
         if self.previous is None:
@@ -111,19 +123,24 @@ class Fleet:
             raise RolloutInProgress(f"this server has not joined the fleet yet: {self.blocked or 'try again'}")
         return routing
 
-    async def _change(self, routing: Routing) -> None:
-        """Have the fleet serve by this routing. Raises what `activate` does."""
+    async def _change(self, routing: Routing, *, by_configuration: bool = False) -> None:
+        """Have the fleet serve by this routing. by_configuration: as `configure` asks. Raises what `activate` does."""
         look = await self.member.look()
         state = look.state
         if state.next is not None or self.member.flipping:
             raise RolloutInProgress("another change of the fleet is under way: wait until GET /admin/fleet shows none")
-        if routing == state.routing:
-            return
         name, until = uuid.uuid4().hex, round(look.now_ms) + self._times.load
-        new = proposed(state, routing, name=name, voters=sorted(look.live), until=until)
+        if routing != state.routing:
+            new = proposed(state, routing, name=name, voters=sorted(look.live), until=until)
+        elif by_configuration:
+            new = replace(state, number=state.number + 1)
+        else:
+            return
+        if by_configuration:
+            new = configured(new, routing.current)
         if not await self._store.write(new, expected=state.number, flips=False):
             raise RolloutInProgress("another server has changed the fleet meanwhile: look at GET /admin/fleet")
-        while not self._is_over(self.member.view.state, new):
+        while new.next is not None and not self._is_over(self.member.view.state, new):
             news = self.member.news
             if (away := self.member.away_since) is not None and time.monotonic() > away + MAX_AWAY_SECONDS:
                 what = "Redis went away while the fleet was changing, and the change may still come into effect"

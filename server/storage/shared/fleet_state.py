@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Ended", "FleetState", "FleetStore", "Look", "Member", "Proposal", "Routing", "SeenMember", "Vote"]
+__all__ = [
+    "Configured",
+    "Ended",
+    "FleetState",
+    "FleetStore",
+    "Look",
+    "Member",
+    "Proposal",
+    "Routing",
+    "SeenMember",
+    "Vote",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,19 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Configured:
+    """The version that a configuration outside of the fleet names, as `user_config` of Ray Serve.
+
+    proposal: the id of what came of it; None where the fleet served it already.
+    fault: why that was given up; None where it came into effect, or may yet.
+    """
+
+    version: str
+    proposal: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FleetState:
     """What all members serve. A write replaces it as a whole, under the next number.
 
@@ -64,6 +88,7 @@ class FleetState:
     flipped_at: when the epoch was written, Unix ms by the store's clock.
     next: the change that is under way.
     ended: the last few proposals that are over, the newest last.
+    configured: what a configuration outside named last, whatever was activated since; None where there is none.
     """
 
     number: int = 0
@@ -74,6 +99,7 @@ class FleetState:
     flipped_at: int = 0
     next: Proposal | None = None
     ended: tuple[Ended, ...] = ()
+    configured: Configured | None = None
 
 
 @dataclass(frozen=True, slots=True)

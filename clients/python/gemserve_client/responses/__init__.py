@@ -60,7 +60,7 @@ from gemserve_client.responses.models import (
     Traffic,
 )
 from gemserve_client.responses.reranking import Reranked, RerankedDocument, Reranking, Usage
-from gemserve_client.responses.server import Fleet, FleetChange, FleetMember, Readiness, Version
+from gemserve_client.responses.server import Fleet, FleetChange, FleetConfiguration, FleetMember, Readiness, Version
 from gemserve_client.responses.suggestions import SuggestedQuery, SuggestedValue, Suggestions
 from gemserve_client.responses.users import Erasure, History, Merge, PastEvent
 
@@ -84,6 +84,7 @@ __all__ = [
     "FacetStats",
     "Fleet",
     "FleetChange",
+    "FleetConfiguration",
     "FleetMember",
     "Golden",
     "Group",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gemserve_client.responses.body import Body
 
-__all__ = ["Fleet", "FleetChange", "FleetMember", "Readiness", "Version"]
+__all__ = ["Fleet", "FleetChange", "FleetConfiguration", "FleetMember", "Readiness", "Version"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,14 @@ class FleetMember(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConfiguration(Body):
+    """A version that `user_config` of Ray Serve names. `problem`: why it is not served."""
+
+    version: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet(Body):
     """What a fleet serves. `passing`: whether users are passing from the models before to these."""
 
@@ -45,6 +53,7 @@ class Fleet(Body):
     traffic: Mapping[str, int] = field(default_factory=dict)
     passing: bool
     change: FleetChange | None = None
+    configured: FleetConfiguration | None = None
     members: tuple[FleetMember, ...] = ()
 
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from server.serving.fleet import Fleet
-from server.storage.shared.fleet_state import Look, Proposal
+from server.storage.shared.fleet_state import Configured, Look, Proposal
 
 __all__ = ["FleetBody", "fleet_body"]
 
@@ -25,6 +25,11 @@ class FleetMemberBody(BaseModel):
     problem: str | None = Field(description="why it does not serve all that it should; null while it does")
 
 
+class FleetConfigurationBody(BaseModel):
+    version: str
+    problem: str | None = Field(description="why it is not served; null where it was, or is being loaded")
+
+
 class FleetBody(BaseModel):
     name: str
     epoch: int = Field(description="how many times another model or split has come into effect; 0 before the first")
@@ -33,6 +38,9 @@ class FleetBody(BaseModel):
     traffic: dict[str, int] = Field(description="weights of the versions that answer")
     passing: bool = Field(description="whether users are passing from the models before to these")
     change: FleetChangeBody | None = Field(description="what is being loaded everywhere; null for nothing")
+    configured: FleetConfigurationBody | None = Field(
+        description="what `user_config` of Ray Serve named last, whatever was activated since; null where nothing did"
+    )
     members: list[FleetMemberBody] = Field(description="by address; one that was lost is kept for ten minutes")
 
 
@@ -47,6 +55,7 @@ def fleet_body(fleet: Fleet, look: Look) -> dict[str, object]:
         "traffic": {} if state.routing is None else state.routing.shares,
         "passing": fleet.member.flipping,
         "change": None if state.next is None else _change(state.next, look),
+        "configured": None if state.configured is None else _configured(state.configured),
         "members": [
             {
                 "name": name,
@@ -68,3 +77,7 @@ def _change(proposal: Proposal, look: Look) -> dict[str, object]:
     late = [voter.address for voter in voters if voter.vote is None or voter.vote.proposal != proposal.id]
     routing = proposal.routing
     return {"current": routing.current, "traffic": routing.shares, "waits_for": sorted(late)}
+
+
+def _configured(named: Configured) -> dict[str, object]:
+    return {"version": named.version, "problem": named.fault}

@@ -17,7 +17,7 @@ from server.core.settings import Settings
 from server.serving.fleet import Fleet, FleetTimes
 from server.serving.manager import DeploymentManager
 from server.serving.router import TrafficSplit
-from server.storage.shared.fleet_state import FleetState
+from server.storage.shared.fleet_state import Configured, FleetState
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
@@ -278,6 +278,54 @@ async def test_what_cannot_be_meant_is_refused(server: Run) -> None:
             await one.fleet.roll_back()
         with pytest.raises(RolloutFailed, match=f"{OLD} is current and must have a weight"):
             await one.fleet.share({NEW: 1, THIRD: 1})
+
+
+async def test_what_a_configuration_names_is_served_once_and_what_is_activated_later_stands(
+    server: Run, store: MemoryFleet
+) -> None:
+    """Each replica is told its configuration, when it starts too."""
+    async with server("one") as one, server("two") as two:
+        await one.fleet.configure(NEW)
+        assert await two.models() == {NEW}
+        await two.fleet.configure(NEW)
+        assert (store.state.epoch, store.state.configured) == (2, Configured(NEW, store.state.ended[-1].proposal))
+        await two.fleet.activate(THIRD)
+    async with server("three") as three:
+        await three.fleet.configure(NEW)
+        assert await three.models() == {THIRD}
+        await three.fleet.configure(OLD)
+        assert await three.models() == {OLD}
+
+
+async def test_what_a_configuration_names_may_be_served_already(server: Run, store: MemoryFleet) -> None:
+    async with server("one") as one:
+        await one.fleet.configure(OLD)
+        assert (store.state.epoch, store.state.configured) == (1, Configured(OLD))
+        await one.fleet.activate(NEW)
+        await one.fleet.configure(OLD)
+        assert await one.models() == {NEW}
+
+
+async def test_a_configuration_that_cannot_be_served_leaves_all_as_it_was_and_is_not_tried_again(
+    server: Run, broken: set[tuple[str, str]], store: MemoryFleet
+) -> None:
+    broken.add(("two", NEW))
+    async with server("one") as one, server("two") as two:
+        with pytest.raises(RolloutFailed, match=r"model\.safetensors"):
+            await one.fleet.configure(NEW)
+        await two.fleet.configure(NEW)
+        assert await one.models() == await two.models() == {OLD}
+        assert store.state.configured is not None
+        assert store.state.configured.fault == f"server two: model.safetensors of {NEW} is missing"
+
+
+async def test_servers_that_are_told_a_configuration_at_once_change_once(server: Run, store: MemoryFleet) -> None:
+    async with server("one") as one, server("two") as two:
+        told = await asyncio.gather(*(each.fleet.configure(NEW) for each in (one, two)), return_exceptions=True)
+        assert any(result is None for result in told)
+        assert all(result is None or isinstance(result, RolloutInProgress) for result in told)
+        assert await one.models() == await two.models() == {NEW}
+        assert store.state.epoch == 2
 
 
 async def test_without_the_store_all_answer_as_before_and_nothing_changes(server: Run, store: MemoryFleet) -> None:

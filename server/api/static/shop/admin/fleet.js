@@ -17,7 +17,7 @@ export async function showFleet(api) {
 }
 
 /** @param {any} fleet @returns {[string, string | number][]} */
-function served({ name, epoch, current, previous, traffic, passing, change }) {
+function served({ name, epoch, current, previous, traffic, passing, change, configured }) {
   const next = change && `${shares(change.traffic)}; ${change.waits_for.length > 0 ? `waits for ${change.waits_for.join(", ")}` : "all have loaded it"}`;
   return [
     ["Fleet", name],
@@ -26,6 +26,7 @@ function served({ name, epoch, current, previous, traffic, passing, change }) {
     ["Previous model", previous ?? "none"],
     ["Answers", shares(traffic)],
     ["Under way", next ?? (passing ? "users are passing to these models" : "nothing")],
+    ...(configured ? [/** @type {[string, string]} */ (["Configured", configured.problem ? `${configured.version}: ${configured.problem}` : configured.version])] : []),
   ];
 }
 
