@@ -10,7 +10,7 @@ Shapes: N items, L levels, P levels of a prefix, D embedding dimensions, C codes
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from catalog.errors import CatalogError
 from catalog.ids import many_items
+from catalog.ids.assignment import least_total, nearly_least_total
 from catalog.ids.many_items import fitted, pieces
 
 LEVEL_NAMES = "abcdefgh"
@@ -104,10 +105,13 @@ def squared_distances(vectors_ND: np.ndarray, centroids_CD: np.ndarray) -> np.nd
     return distances
 
 
-def unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
-    """Greedy residual codes, int64 [N, L], with no more items below a code than there are paths below it."""
-    from scipy.optimize import linear_sum_assignment
+def unique_codes(
+    vectors_ND: np.ndarray, books: Codebooks, assign: Callable[[np.ndarray], np.ndarray] = least_total
+) -> np.ndarray:
+    """Greedy residual codes, int64 [N, L], with no more items below a code than there are paths below it.
 
+    assign: of the squared distances [G, C] of items that share all codes but the last, a last code for each.
+    """
     residual_ND, codes_NL = vectors_ND.copy(), np.zeros((len(vectors_ND), len(books.sizes)), dtype=np.int64)
     for level, centroids_CD in enumerate(books.centroids[:-1]):
         distance_NC = squared_distances(residual_ND, centroids_CD)
@@ -120,13 +124,15 @@ def unique_codes(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     codes_NL[:, -1] = squared_distances(residual_ND, books.centroids[-1]).argmin(1)
     for members in _groups(codes_NL[:, :-1], larger_than=1):
         if len(np.unique(codes_NL[members, -1])) < len(members):
-            cost_GC = squared_distances(residual_ND[members], books.centroids[-1])
-            codes_NL[members, -1] = linear_sum_assignment(cost_GC)[1]  # a code for each, with the least total distance
+            codes_NL[members, -1] = assign(squared_distances(residual_ND[members], books.centroids[-1]))
     return codes_NL
 
 
 def codes_in_pieces(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
-    """The codes of `unique_codes`, with the distances of a piece of the items, or of one first code, at a time."""
+    """The codes of `unique_codes`, with the distances of a piece of the items, or of one first code, at a time.
+
+    Of many items that share all codes but the last, the total of their distances may not quite be the least.
+    """
     codes_NL, first_CD = np.zeros((len(vectors_ND), len(books.sizes)), np.int64), books.centroids[0]
     for piece in pieces(len(vectors_ND)):
         codes_NL[piece, 0] = squared_distances(np.asarray(vectors_ND[piece], np.float32), first_CD).argmin(1)
@@ -137,7 +143,7 @@ def codes_in_pieces(vectors_ND: np.ndarray, books: Codebooks) -> np.ndarray:
     further = Codebooks(books.centroids[1:])
     for members in _groups(codes_NL[:, :1], larger_than=0):
         residual_GD = np.asarray(vectors_ND[members], np.float32) - first_CD[codes_NL[members[0], 0]]
-        codes_NL[members, 1:] = unique_codes(residual_GD, further)
+        codes_NL[members, 1:] = unique_codes(residual_GD, further, nearly_least_total)
     return codes_NL
 
 
@@ -161,8 +167,7 @@ def _move_surplus(
     held_C = np.bincount(code_N[siblings_N], minlength=distance_GC.shape[1])
     by_fit = np.argsort(distance_GC[:, code_N[members[0]]], kind="stable")
     for place in by_fit[room:]:
-        choices = np.argsort(distance_GC[place], kind="stable")
-        chosen = choices[held_C[choices] < room][0]
+        chosen = np.where(held_C < room, distance_GC[place], np.inf).argmin()
         held_C[code_N[members[place]]] -= 1
         held_C[chosen] += 1
         code_N[members[place]] = chosen
