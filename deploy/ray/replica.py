@@ -8,6 +8,8 @@ or a retraining, stands, though Ray tells every replica its configuration again 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -21,7 +23,7 @@ from server.core.settings import Settings, read_settings
 from server.core.tasks import Tasks
 from server.serving.fleet import Fleet
 
-__all__ = ["Replica", "fleet_settings", "server"]
+__all__ = ["Replica", "believe", "fleet_settings", "server"]
 
 RETRY_SECONDS = 1.0
 """After which a wish is uttered again that met another change of the fleet, or a Redis that was away."""
@@ -40,11 +42,18 @@ def fleet_settings() -> Settings:
     return settings
 
 
-def server() -> FastAPI:
-    """What each replica serves. Raises SettingsError."""
+def server(make_app: Callable[[Settings], FastAPI] = create_app) -> FastAPI:
+    """What each replica serves. make_app: tests have another. Raises SettingsError."""
     settings = fleet_settings()
     configure_logging(settings.log_level)
-    return create_app(settings)
+    believe(settings.trusted_proxies)
+    return make_app(settings)
+
+
+def believe(proxies: Sequence[str]) -> None:
+    """Has Ray's uvicorn believe the X-Forwarded-For of these alone. Its own default is whoever calls from the same
+    node, which Ray's HAProxy does, and that passes on what callers claim."""
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(proxies)
 
 
 class Replica:

@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
+import uvicorn
 import yaml
 from structlog.testing import capture_logs
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from catalog.bundle.bundle import Bundle
 from catalog.errors import BundleError
@@ -156,6 +158,16 @@ def test_replicas_are_a_fleet_with_keys(monkeypatch: pytest.MonkeyPatch) -> None
         replica.fleet_settings()
     monkeypatch.setenv("GEMSERVE_FLEET", "shop")
     assert replica.fleet_settings().fleet == "shop"
+
+
+def test_callers_do_not_say_where_they_call_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's uvicorn asks the environment whom to believe."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    replica.believe([])
+    assert uvicorn.Config("app").forwarded_allow_ips == ""
+    replica.believe(["127.0.0.1", "10.0.0.0/8"])
+    trusted = uvicorn.Config("app").forwarded_allow_ips
+    assert "10.1.2.3" in ProxyHeadersMiddleware(replica.server, trusted_hosts=trusted).trusted_hosts
 
 
 def manifests() -> list[Manifest]:

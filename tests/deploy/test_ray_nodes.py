@@ -89,6 +89,17 @@ async def test_another_version_is_served_by_the_same_processes_and_no_question_f
     print(f"\nversion: {asked} asked meanwhile, 0 failed")
 
 
+def test_nobody_says_himself_where_he_calls_from(cluster: RayCluster) -> None:
+    """Ray's HAProxy passes on what callers claim, from an address that uvicorn would believe."""
+    claim = {"X-Forwarded-For": "203.0.113.7"}
+    with httpx.Client(base_url=cluster.head.url, timeout=60, headers=claim) as client:
+        for number in range(12):
+            changed = client.put(f"/synonyms/seats-{number}", json={"synonyms": ["sofa", "couch"]})
+            assert changed.is_success, changed.text
+        changes = client.get("/admin/audit").json()["changes"]
+    assert {change["address"] for change in changes} == {"127.0.0.1", cluster.head.address}
+
+
 def test_who_has_no_token_reaches_no_cluster(cluster: RayCluster, tmp_path: Path) -> None:
     wrong = tmp_path / "token"
     wrong.write_text("0" * 64)

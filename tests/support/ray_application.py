@@ -5,15 +5,16 @@
 It needs Ray and, in PYTHONPATH, deploy/ray. Answers name the node that gave them.
 """
 
+from functools import partial
+
 import ray
 from application import application_of
 from fastapi import FastAPI
-from replica import fleet_settings
+from replica import server as server_of
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.app import create_app
-from server.core.logging import configure_logging
 from tests.support.fake_server import deploy
 from tests.support.haproxy import SERVED_BY
 
@@ -33,9 +34,7 @@ class Signed:
 
 
 def server() -> FastAPI:
-    settings = fleet_settings()
-    configure_logging(settings.log_level)
-    app = create_app(settings, deploy=deploy)
+    app = server_of(partial(create_app, deploy=deploy))
     app.add_middleware(Signed, name=ray.util.get_node_ip_address())
     return app
 
