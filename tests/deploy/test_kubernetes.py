@@ -1,9 +1,6 @@
 """The manifests of deploy/kubernetes, as kubectl renders them: what the API takes, and what the server has."""
 
 import shlex
-import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,22 +12,11 @@ from gemserve.command import COMMANDS
 from server.cli import retrain
 from server.core import metrics
 from server.core.settings import Settings
-from tests.support.manifests import REFUSED, Manifest, objects_in, validate, with_key
-from tests.support.paths import ROOT
+from tests.support.manifests import REFUSED, Manifest, objects_in, rendered, validate, with_key
 
-FOLDER = ROOT / "deploy/kubernetes"
 SCALED = ("overlays/autoscaled", "overlays/gpu")
 STORED, STORE = "overlays/object-store", "gemserve-store"
 KINDS = ("base", *SCALED, STORED)
-
-
-@cache
-def rendered(kind: str) -> tuple[Manifest, ...]:
-    kubectl = shutil.which("kubectl")
-    assert kubectl is not None, "there is no kubectl: apt-get install kubernetes-client, or a newer one"
-    made = subprocess.run([kubectl, "kustomize", FOLDER / kind], check=False, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return tuple(yaml.safe_load_all(made.stdout))
 
 
 def of(kind: str, name: str) -> Manifest:

@@ -26,6 +26,7 @@ NEVER_RUN = [  # by document, in order: another one belongs here, and needs a go
     ("docs/method.md", "hours"),
     ("docs/method.md", "two hours, on data that is not in the repository"),
     ("docs/operations.md", "a Redis and a secret of several machines"),
+    ("docs/operations.md", "a cluster of Kubernetes"),
     ("docs/operations.md", "Ray and several machines"),
     ("docs/operations.md", "a bucket and its keys"),
     ("docs/operations.md", "trains for minutes"),

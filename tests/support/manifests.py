@@ -1,7 +1,10 @@
 """What Kubernetes' API takes, and manifests with one key too many, which it must not take."""
 
 import copy
+import shutil
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import jsonschema
@@ -18,6 +21,18 @@ FREE = {"labels", "matchLabels", "annotations", "data", "limits", "requests", "r
 
 Manifest = dict[str, Any]
 Place = tuple[str | int, ...]
+
+
+@cache
+def rendered(kind: str) -> tuple[Manifest, ...]:
+    """What kubectl makes of a folder of deploy/kubernetes: the base, or an overlay."""
+    kubectl = shutil.which("kubectl")
+    assert kubectl is not None, "there is no kubectl: apt-get install kubernetes-client, or a newer one"
+    made = subprocess.run(
+        [kubectl, "kustomize", ROOT / "deploy/kubernetes" / kind], check=False, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    return tuple(yaml.safe_load_all(made.stdout))
 
 
 def validate(manifest: Manifest) -> None:
