@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.balanced import ask_through
-from tests.support.ray_cluster import HASTE, HERE, RAY, RayCluster, ray_cluster, why_not
+from tests.support.ray_cluster import HASTE, HERE, RAY, Node, RayCluster, ray_cluster, why_not
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.small_shop import publish_names
 from tests.support.vllm_server import OPTIONS
@@ -50,10 +50,15 @@ def cluster(bundles: Path) -> Iterator[RayCluster]:
     }
     with ray_cluster({f"GEMSERVE_{name}": value for name, value in settings.items()}) as cluster:
         cluster.deploy(OLD)
-        for node in cluster.nodes:
-            cluster.until(lambda node=node: httpx.get(f"{node.url}/health/ready").status_code == 200, node.name)  # type: ignore[misc]
-        cluster.until(lambda: len(members(cluster)) == 2, "two replicas")
+        wait_until_all_serve(cluster)
         yield cluster
+
+
+def wait_until_all_serve(cluster: RayCluster) -> None:
+    for node in cluster.nodes:
+        ready = f"{node.url}/health/ready"
+        cluster.until(lambda ready=ready: httpx.get(ready).status_code == 200, ready)  # type: ignore[misc]
+    cluster.until(lambda: len(members(cluster)) == 2, "two replicas")
 
 
 def fleet(cluster: RayCluster) -> dict[str, Any]:
@@ -130,10 +135,31 @@ def test_it_is_measured_beside_a_server_that_is_asked_directly(cluster: RayClust
 
 
 async def test_a_killed_node_loses_no_question(cluster: RayCluster) -> None:
-    """The last of these tests: one node is gone."""
-    victim = cluster.nodes[1]
-    before, after = await ask_through(cluster.head.url, {}, 4_500, victim.kill, kill_after=1_000)
+    await kill(cluster.nodes[1], cluster.head)
+
+
+async def test_a_node_that_comes_again_serves_what_the_fleet_does_and_not_what_ray_tells_it(
+    cluster: RayCluster,
+) -> None:
+    """Its configuration names NEW, as it did when OLD was activated."""
+    activated = httpx.post(f"{cluster.head.url}/admin/models/{OLD}/activate", timeout=120)
+    assert activated.is_success, activated.text
+    cluster.start(cluster.nodes[1])
+    wait_until_all_serve(cluster)
+    told = fleet(cluster)
+    assert (told["current"], told["configured"]["version"]) == (OLD, NEW)
+
+
+async def test_a_killed_head_loses_no_question_either_and_comes_again(cluster: RayCluster) -> None:
+    """Ray's own state is in Redis."""
+    await kill(cluster.head, cluster.nodes[1])
+    cluster.start(cluster.head)
+    wait_until_all_serve(cluster)
+
+
+async def kill(victim: Node, asked: Node) -> None:
+    before, after = await ask_through(asked.url, {}, 4_500, victim.kill, kill_after=1_000)
     print(f"\nkilled: {before.by} before, {after.by} after, {len(before.failed + after.failed)} failed")
     assert before.failed == after.failed == []
     assert before.by[victim.address] > 0
-    assert after.by[cluster.head.address] >= 3_000
+    assert after.by[asked.address] >= 3_000

@@ -134,6 +134,7 @@ class Node:
     def kill(self) -> None:
         """As a machine that loses its power, but for its connections, which are reset."""
         end_all(self.name)
+        (self._own / "ray_current_cluster").unlink(missing_ok=True)  # or Ray takes the head for one that runs
 
     def said(self) -> str:
         """The ends of what Serve, its replicas and we logged."""
@@ -157,6 +158,7 @@ class RayCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_REDIS_ADDRESS": redis,
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
         }
         self.folder = folder
         self.nodes = [Node(number, folder, {**os.environ, **ours, **settings}) for number in (1, 2)]
@@ -169,11 +171,11 @@ class RayCluster:
     def gcs(self) -> str:
         return f"{self.head.address}:{GCS_PORT}"
 
-    def start(self) -> None:
+    def start(self, node: Node) -> None:
+        """The head first."""
         seen = str(self.folder / "ray")
-        for node in self.nodes:
-            head = ("--head", "--port", str(GCS_PORT), "--include-dashboard", "false", "--temp-dir", seen)
-            node.start(*(head if node is self.head else ("--address", self.gcs)))
+        head = ("--head", "--port", str(GCS_PORT), "--include-dashboard", "false", "--temp-dir", seen)
+        node.start(*(head if node is self.head else ("--address", self.gcs)))
 
     def deploy(self, version: str) -> None:
         """Have Serve run deploy/ray/serve.yaml, with the application of the tests and this version."""
@@ -208,7 +210,8 @@ def ray_cluster(settings: Mapping[str, str]) -> Iterator[RayCluster]:
         with bridged(names), redis_for_all(folder) as redis:
             url = {"GEMSERVE_REDIS": f"redis://{redis}/0"}
             cluster = RayCluster(folder, redis, {**settings, **url})
-            cluster.start()
+            for node in cluster.nodes:
+                cluster.start(node)
             yield cluster
 
 
