@@ -58,11 +58,15 @@ def atomic_codes(items: int) -> np.ndarray:
     return np.arange(items, dtype=np.int64)[:, None]
 
 
-def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 0) -> tuple[Codebooks, np.ndarray]:
+def semantic_codes(
+    vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 0, first_CD: np.ndarray | None = None
+) -> tuple[Codebooks, np.ndarray]:
     """Fit codebooks to vectors float32 [N, D]; returns them and the items' codes int64 [N, L], all different.
 
     vectors_ND: may be mapped; of more than MAX_FITTED a sample is fitted to, and the codes are assigned in pieces.
     sizes: number of codes of every level.
+    first_CD: the first level's centroids, if `fit_level` has found them in the vectors' first dimensions. Then further
+        levels are of the other dimensions alone, the details.
     Raises CatalogError if there are fewer paths than items.
     """
     items = len(vectors_ND)
@@ -75,27 +79,40 @@ def semantic_codes(vectors_ND: np.ndarray, sizes: Sequence[int], *, seed: int = 
             f"{items} items do not fit the code sizes {list(sizes)}: enlarge `code_sizes` or add a level"
         )
     if items <= many_items.MAX_FITTED:
-        books = _fit(vectors_ND.astype(np.float32), sizes, seed)
+        books = _fit(vectors_ND.astype(np.float32), sizes, seed, first_CD)
         return books, unique_codes(vectors_ND.astype(np.float32), books)
-    books = _fit(np.asarray(vectors_ND[fitted(items, seed)], np.float32), sizes, seed)
+    books = _fit(np.asarray(vectors_ND[fitted(items, seed)], np.float32), sizes, seed, first_CD)
     return books, codes_in_pieces(vectors_ND, books)
 
 
-def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int) -> Codebooks:
+def fit_level(vectors_ND: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The centroids of a level's codes, float32 [size, D], and the code of every vector, int64 [N]."""
     from sklearn.cluster import KMeans, MiniBatchKMeans  # here, because it takes seconds and a server only reads codes
     from sklearn.exceptions import ConvergenceWarning
 
+    clusters = min(size, len(vectors_ND))
+    batched = len(vectors_ND) >= MINI_BATCH_FROM
+    kmeans = (MiniBatchKMeans if batched else KMeans)(clusters, n_init=1, max_iter=50, random_state=seed)
+    with warnings.catch_warnings():  # where residuals are fewer than codes, some centroids repeat
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        label_N = kmeans.fit_predict(vectors_ND)
+    return kmeans.cluster_centers_.astype(np.float32)[np.arange(size) % clusters], label_N.astype(np.int64)
+
+
+def _fit(vectors_ND: np.ndarray, sizes: Sequence[int], seed: int, first_CD: np.ndarray | None) -> Codebooks:
+    """Codebooks of residuals, from the first level's centroids on, if they are given.
+
+    Centroids are 0 in the dimensions that their level leaves out. In these an item is equally far from all of them, and
+    its residual is what it was.
+    """
     residual_ND, centroids = vectors_ND.copy(), []
-    for level, size in enumerate(sizes):
-        clusters = min(size, len(residual_ND))
-        batched = len(vectors_ND) >= MINI_BATCH_FROM
-        kmeans = (MiniBatchKMeans if batched else KMeans)(clusters, n_init=1, max_iter=50, random_state=seed + level)
-        with warnings.catch_warnings():  # where residuals are fewer than codes, some centroids repeat
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            labels = kmeans.fit_predict(residual_ND)
-        found_CD = kmeans.cluster_centers_.astype(np.float32)
-        centroids.append(found_CD[np.arange(size) % clusters])
-        residual_ND = residual_ND - found_CD[labels]
+    left_out = 0 if first_CD is None else first_CD.shape[1]
+    if first_CD is not None:
+        centroids.append(np.pad(first_CD, ((0, 0), (0, vectors_ND.shape[1] - left_out))))
+    for level, size in list(enumerate(sizes))[len(centroids) :]:
+        found_CD, label_N = fit_level(residual_ND[:, left_out:], size, seed + level)
+        centroids.append(np.pad(found_CD, ((0, 0), (left_out, 0))))
+        residual_ND = residual_ND - centroids[-1][label_N]
     return Codebooks(tuple(centroids))
 
 

@@ -10,7 +10,7 @@ Shapes: N items, F hashed features, D text dimensions, E co-occurrence dimension
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ from catalog.ids.many_items import fitted, pieces
 
 WINDOW = 5
 """Greatest distance of two items in a history that count as a co-occurrence."""
+DETAIL = "detail_"
+"""What the names of the arrays of details begin with in a file."""
 
 
 class TextEmbedder(Protocol):
@@ -61,7 +63,7 @@ class HashingEmbedder:
 
         Raises CatalogError if they have no words.
         """
-        counts_NF = _hashed([texts[row] for row in fitted(len(texts), seed)], features)
+        counts_NF = hashed_features([texts[row] for row in fitted(len(texts), seed)], features)
         if counts_NF.nnz == 0:
             raise CatalogError("no item has any text to embed: give items a title, or use atomic identifiers")
         tfidf = TfidfTransformer(sublinear_tf=True)
@@ -76,7 +78,7 @@ class HashingEmbedder:
         return cls(arrays["idf_F"], arrays["components_DF"])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        counts_NF = _hashed(texts, len(self.idf_F))
+        counts_NF = hashed_features(texts, len(self.idf_F))
         counts_NF.data = 1 + np.log(counts_NF.data)
         weighted_NF = counts_NF.multiply(self.idf_F).tocsr()
         return unit_rows(weighted_NF @ self.components_DF.T)
@@ -108,7 +110,8 @@ def sentence_transformer(name_or_path: str) -> FunctionEmbedder:
     return FunctionEmbedder(lambda texts: np.asarray(model.encode(list(texts))))
 
 
-def _hashed(texts: Sequence[str], features: int) -> Any:
+def hashed_features(texts: Sequence[str], features: int) -> Any:
+    """How often each text has every hashed word, word pair and letter group: a sparse matrix [N, features]."""
     words = HashingVectorizer(n_features=features // 2, ngram_range=(1, 2), norm=None, alternate_sign=False)
     letters = HashingVectorizer(
         n_features=features // 2, analyzer="char_wb", ngram_range=(3, 4), norm=None, alternate_sign=False
@@ -152,15 +155,17 @@ def _near(user_B: np.ndarray, item_B: np.ndarray, items: int) -> sp.csr_matrix:
 
 @dataclass(frozen=True, slots=True)
 class JoinedEmbedder:
-    """Text vectors joined with co-occurrence factors.
+    """Text vectors joined with co-occurrence factors, and with details if there are any (`catalog/ids/details.py`).
 
     weight: of the factors, where that of the text is 1.
     ridge_DE: predicts the factors of an item in no history from its text.
+    details: embeds what tells items of one first code apart.
     """
 
     text: TextEmbedder
     weight: float
     ridge_DE: np.ndarray
+    details: HashingEmbedder | None = None
 
     @classmethod
     def fit(
@@ -183,9 +188,20 @@ class JoinedEmbedder:
         return cls(text, weight, ridge_DE), vectors_ND
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """The vectors of new items, float32 [N, D+E]: their text vectors, and the factors that these predict."""
+        """The vectors of new items, float32 [N, D+E]: their texts, the factors that these predict, and the details."""
         text_ND = self.text.embed(texts)
-        return np.hstack([text_ND, self.weight * unit_rows(text_ND @ self.ridge_DE)])
+        details = [] if self.details is None else [self.details.embed(texts)]
+        return np.hstack([text_ND, self.weight * unit_rows(text_ND @ self.ridge_DE), *details])
+
+    def with_details(
+        self, details: HashingEmbedder, texts: Sequence[str], vectors_ND: np.ndarray
+    ) -> tuple[JoinedEmbedder, np.ndarray]:
+        """The embedder with these details, and the vectors of items with theirs behind, float32 [N, D+E].
+
+        vectors_ND: what `fit` returned for these texts.
+        """
+        of_details = [details.embed(texts[piece]) for piece in pieces(len(texts))]
+        return replace(self, details=details), np.hstack([vectors_ND, np.concatenate(of_details)])
 
     def save(self, path: Path) -> None:
         np.savez(
@@ -194,6 +210,7 @@ class JoinedEmbedder:
             weight=np.float32(self.weight),
             ridge_DE=self.ridge_DE,
             **self.text.arrays(),
+            **({} if self.details is None else {DETAIL + name: a for name, a in self.details.arrays().items()}),
         )
 
     @classmethod
@@ -206,7 +223,9 @@ class JoinedEmbedder:
                 f"{path} cannot embed the text of new items: train again with identifiers.text=hashing, or do not "
                 "insert items while serving"
             )
-        return cls(HashingEmbedder.from_arrays(arrays), float(arrays["weight"]), arrays["ridge_DE"])
+        of_details = {name.removeprefix(DETAIL): a for name, a in arrays.items() if name.startswith(DETAIL)}
+        details = HashingEmbedder.from_arrays(of_details) if of_details else None
+        return cls(HashingEmbedder.from_arrays(arrays), float(arrays["weight"]), arrays["ridge_DE"], details)
 
 
 def _embedded(text: TextEmbedder, texts: Sequence[str], further: int) -> tuple[np.ndarray, int]:

@@ -53,6 +53,9 @@ class IdentifierRecipe(Section):
     text_dimensions: int = Field(96, ge=2)  # of the text's part of an item's vector
     history_dimensions: int = Field(64, ge=0)  # of the part that tells which items occur together in histories
     history_weight: float = Field(1.0, ge=0)  # of that part, against 1 for the text
+    detail_dimensions: int = Field(
+        0, ge=0
+    )  # of the searched words that the codes after the first are of; 0: as the first
 
 
 class PromptRecipe(Section):

@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from catalog.data.columns.long_text import taken
 from catalog.data.items import Items, write_items
-from catalog.ids.codes import Codebooks, atomic_codes, semantic_codes
+from catalog.ids.codes import Codebooks, atomic_codes, fit_level, semantic_codes
+from catalog.ids.details import fit_details
 from catalog.ids.embeddings import (
     FunctionEmbedder,
     HashingEmbedder,
@@ -24,6 +25,7 @@ from catalog.ids.embeddings import (
     sentence_transformer,
 )
 from catalog.ids.index import ItemIndex
+from catalog.ids.many_items import fitted
 from trainer.config.recipe import IdentifierRecipe
 from trainer.data.histories import MAX_COUNTED, Histories
 
@@ -89,7 +91,14 @@ def _identify(
     if recipe.scheme == "atomic":
         codebooks, codes_NL = Codebooks((vectors_ND,)), atomic_codes(len(items))
     else:
-        codebooks, codes_NL = semantic_codes(vectors_ND, recipe.code_sizes, seed=seed)
+        first_CD = None
+        if recipe.detail_dimensions:
+            rows = fitted(len(texts), seed)
+            first_CD, code_R = fit_level(vectors_ND[rows], recipe.code_sizes[0], seed)
+            sample = [texts[row] for row in rows]
+            details = fit_details(sample, code_R, train.texts, recipe.detail_dimensions, seed=seed)
+            embedder, vectors_ND = embedder.with_details(details, texts, vectors_ND)
+        codebooks, codes_NL = semantic_codes(vectors_ND, recipe.code_sizes, seed=seed, first_CD=first_CD)
     index, order_N = ItemIndex.build(codes_NL, codebooks.sizes)
     in_order = Items(taken(items.table, order_N))
     return Identifiers(in_order, codes_NL[order_N], index, embedder, codebooks)

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from catalog.ids.code_assigner import CodeAssigner
+from catalog.ids.codes import Codebooks
+from catalog.ids.embeddings import JoinedEmbedder
+from catalog.ids.index import ItemIndex
 from tests.support import world
 from trainer.config.recipe import IdentifierRecipe
 from trainer.data.histories import Histories
@@ -19,3 +23,17 @@ def test_of_many_events_those_of_a_sample_are_learned_from(monkeypatch):
     found = identify(world.items(), train, RECIPE, seed=0)
     assert found.items.ids == expected.items.ids
     np.testing.assert_array_equal(found.codes_NL, expected.codes_NL)
+
+
+def test_details_give_items_the_same_first_codes_and_new_items_codes(tmp_path):
+    train = Histories.from_events(world.event_table(40), world.items())
+    without = identify(world.items(), train, RECIPE, seed=0)
+    found = identify(world.items(), train, RECIPE.model_copy(update={"detail_dimensions": 3}), seed=0)
+    first = dict(zip(without.items.ids, without.codes_NL[:, 0], strict=True))
+    assert [first[item] for item in found.items.ids] == found.codes_NL[:, 0].tolist()
+    assert len(np.unique(found.codes_NL, axis=0)) == len(found.items)
+
+    found.save(tmp_path)
+    assigner = CodeAssigner(JoinedEmbedder.open(tmp_path / "embedder.npz"), Codebooks.open(tmp_path / "codebooks.npz"))
+    (codes,) = assigner.assign(["a text that nobody knows yet"], ItemIndex.open(tmp_path / "index"))
+    assert codes.tolist() not in found.codes_NL.tolist()
