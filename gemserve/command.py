@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "consume": Command("server.cli.kafka.consume", "take events from topics of Kafka"),
     "fetch": Command("catalog.bundle.fetch", "have the bundle of an object store here before a server needs it"),
     "keys": Command("server.cli.keys", "make, list and revoke the API keys of a server"),
+    "buckets": Command("server.cli.buckets", "move a server's users to more parts, for more shards of Redis"),
     "export events": Command("server.cli.export_events", "write the events that a server has recorded, for training"),
     "export items": Command("server.cli.export_items", "write the catalog as it is served, for training"),
     "retrain": Command(

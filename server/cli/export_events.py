@@ -13,8 +13,8 @@ Events of users who were erased, up to then, are left out, and the tombstones ar
 (`catalog/data/tombstones.py`), where training looks for them. Those that stand there already count too and are kept: a
 Redis that was lost, or put back from an older copy, does not undo an erasure.
 
-The log's 64 parts are read in pieces; sorted runs of them go to a temporary folder beside the file and are merged from
-there. So memory does not grow with the log, but for eight bytes an event. Status 2: nothing was written.
+The log's parts, one a bucket, are read in pieces; sorted runs of them go to a temporary folder beside the file and are
+merged from there. So memory does not grow with the log, but for eight bytes an event. Status 2: nothing was written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.core.errors import ServerError
-from server.storage.keyspace import BUCKETS, KEYS, BucketKey, Keyspace
+from server.storage.keyspace import KEYS, BucketKey, Keyspace, read_keyspace
 from server.storage.primary import BlockingRedis, open_redis
 
 __all__ = ["Counts", "export_events", "main"]
@@ -122,9 +122,10 @@ def export_events(
             else:
                 counts.outside += 1
         # After the log, and sessions before erasures, so that what was merged or erased meanwhile is so in the file.
-        aliases, tombstones = _all(redis, keys, "aliases"), _all(redis, keys, "tombstones")
+        aliases = {name: user for part in _all(redis, keys, "aliases") for name, user in part.items()}
+        erased = [{sha: int(at) for sha, at in part.items()} for part in _all(redis, keys, "tombstones")]
         there = map(read_tombstones, tombstone_files([out]))
-        people = _People(aliases, latest_tombstones(*there, {sha: int(at) for sha, at in tombstones.items()}))
+        people = _People(aliases, latest_tombstones(*there, *erased))
         counts.tombstones = len(people.tombstones)
         draft = Path(folder) / "events.parquet"
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
@@ -234,13 +235,10 @@ def _piece(redis: BlockingRedis, log: str, start: str) -> object:
     return redis.xrange(log, start, "+", count=PIECE)
 
 
-def _all(redis: BlockingRedis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
-    """The hashes of all buckets together."""
-    found: dict[str, str] = {}
-    for bucket in range(BUCKETS):
-        for name, value in redis.hscan_iter(keys.bucket_key(kind, bucket), count=PIECE):
-            found[name.decode()] = value.decode()
-    return found
+def _all(redis: BlockingRedis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
+    """The hash of each bucket; a user who was erased before and after buckets changed may be in two."""
+    parts = (redis.hscan_iter(key, count=PIECE) for key in keys.of_all(kind))
+    return [{name.decode(): value.decode() for name, value in part} for part in parts]
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
@@ -278,8 +276,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     """The process's exit status. program: how it is called, for its help."""
     options = parse(arguments, program)
     try:
-        keys = Keyspace(server_namespace(options.namespace))
+        namespace = server_namespace(options.namespace)
         with open_redis(server_redis(options.redis), REDIS_SECONDS) as redis:
+            keys = read_keyspace(redis, namespace)
             counts = export_events(redis, options.out, since=options.since, until=options.until, keys=keys)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
         reason = access_reason(error) or error

@@ -28,6 +28,7 @@ LIKE_THE_SERVERS = (
     "redis_read_timeout_ms",
     "redis_write_timeout_ms",
     "redis_connections",
+    "redis_buckets",
     "history_length",
     "history_days",
     "event_ids",

@@ -4,7 +4,7 @@ ServerError
 ├── SettingsError           flags, variables or a file that cannot be accepted
 ├── StartupError            the server cannot start: a port in use, a managed Redis that does not run
 ├── HistoryUnavailable      Redis is away or slow
-│   └── WrongRedis          of a cluster where one without was named, or the other way round
+│   └── WrongRedis          of a cluster where one without was named, or with another number of buckets
 ├── SessionTaken            a session that cannot become a user's, because it is another's
 ├── RolloutFailed           a model that cannot be served; the one before still is
 │   └── RolloutInProgress   another rollout is under way
@@ -53,7 +53,7 @@ class HistoryUnavailable(ServerError):
 
 
 class WrongRedis(HistoryUnavailable):
-    """Redis is one of a cluster where the settings name one without, or the other way round."""
+    """Redis is not the one that the settings name: one of a cluster, or none, or one with another number of buckets."""
 
 
 class SessionTaken(ServerError):

@@ -27,7 +27,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from server.core.errors import HistoryUnavailable, WrongRedis
 from server.core.metrics import HISTORY_SECONDS, REDIS_ERRORS
 from server.core.settings import StorageSettings
-from server.storage.keyspace import KEYS, Keyspace
+from server.storage.keyspace import Buckets, Keyspace, SharedKeys
 from server.storage.primary import IS_CLUSTER, WrongKind, connect
 from server.storage.primary.cluster import ClusterCommands, ClusterPipeline
 from server.storage.primary.time_limit import time_limit
@@ -73,25 +73,34 @@ class RedisClient:
     """
 
     def __init__(
-        self, url: str, connections: int, beside: Sequence[RedisClient] = (), *, keys: Keyspace = KEYS
+        self,
+        url: str,
+        connections: int,
+        beside: Sequence[RedisClient] = (),
+        *,
+        keys: SharedKeys | None = None,
+        buckets: int | None = None,
     ) -> None:
         """
         url: `redis://`, `rediss://`, `unix://`; with Sentinels `redis+sentinel://`, `rediss+sentinel://`; of a cluster
             `redis+cluster://`, `rediss+cluster://`.
         connections: at most so many at a time, to each node of a cluster; other operations wait for one to become free.
         keys: of the catalog whose client it is.
+        buckets: the only number of them with which it works; None takes what Redis has.
         beside: clients of the same URL, which lose their connections when this one finds the wrong server: a former
             primary would go on answering their reads.
         """
-        self.keys = keys
+        self.keys = keys or SharedKeys()
         self._beside = tuple(beside)
+        self.buckets: Buckets = beside[0].buckets if beside else Buckets(self.keys, buckets)
         self._answered = 0.0
         self.connections = connect(url, connections)  # `limit` is the only clock
 
     @classmethod
     def of(cls, settings: StorageSettings, connections: int, beside: Sequence[RedisClient] = ()) -> RedisClient:
         """A client of a server's Redis and catalog."""
-        return cls(settings.url, connections, beside, keys=Keyspace(settings.namespace))
+        keys = SharedKeys(settings.namespace)
+        return cls(settings.url, connections, beside, keys=keys, buckets=settings.buckets)
 
     @property
     def redis(self) -> Redis | ClusterCommands:
@@ -124,6 +133,10 @@ class RedisClient:
                 if _is_wrong_server(error):
                     await self.reconnect()
                 raise HistoryUnavailable(f"Redis failed: {_reason(error)}") from error
+
+    async def user_keys(self) -> Keyspace:
+        """Where users are, within `limit`. Raises WrongRedis where Redis has not the number of buckets that it must."""
+        return await self.buckets.keys(self.redis, self.pipeline)
 
     def pipeline(self) -> Pipeline | ClusterPipeline:
         """Commands of one round trip; not a transaction, so their keys may lie in different slots."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from catalog.data.tombstones import digest_of
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import ERASED_LENGTH, UserKey, bucket_of
+from server.storage.keyspace import ERASED_LENGTH, UserKey
 from server.storage.merge import owner_of
 
 __all__ = ["erase"]
@@ -66,7 +66,8 @@ class _Erasure:
             owner = await owner_of(self._client, user)
             if owner is not None:
                 await self._delete_alias(user, owner)
-                await self._client.redis.srem(self._client.keys.user_key("sessions", owner), user)
+                keys = await self._client.user_keys()
+                await self._client.redis.srem(keys.user_key("sessions", owner), user)
 
     async def _erase_session(self, user: str, session: str) -> None:
         async with self._client.limit("erase", self._step_timeout):
@@ -77,20 +78,18 @@ class _Erasure:
                 await self._delete_alias(session, user)
 
     async def _delete_alias(self, session: str, owner: str) -> None:
-        await self._client.run(
-            DELETE_ALIAS, [self._client.keys.bucket_key("aliases", bucket_of(session))], session, owner
-        )
+        keys = await self._client.user_keys()
+        aliases = keys.bucket_key("aliases", keys.bucket_of(session))
+        await self._client.run(DELETE_ALIAS, [aliases], session, owner)
 
     async def _write_tombstone(self, user: str, sessions_done: list[str]) -> tuple[int, list[str]]:
         """Returns when the user was erased, Unix ms, and the user's sessions that remain to be erased."""
-        bucket = bucket_of(user)
-        keys = [self._client.keys.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
-        keys += [
-            self._client.keys.bucket_key("tombstones", bucket),
-            self._client.keys.bucket_key("log", bucket),
-            *(self._client.keys.user_key(kind, user) for kind in MARKS),
-        ]
         async with self._client.limit("erase", self._step_timeout):
+            known = await self._client.user_keys()
+            bucket = known.bucket_of(user)
+            keys = [known.user_key(kind, user) for kind in ("history", "runs", "event_ids", "sessions")]
+            keys += [known.bucket_key("tombstones", bucket), known.bucket_key("log", bucket)]
+            keys += [known.user_key(kind, user) for kind in MARKS]
             erased_at, remaining, events = await self._client.run(ERASE_USER, keys, digest_of(user), *sessions_done)
             told: dict[Any, Any] = {"user": digest_of(user)}
             await self._client.redis.xadd(self._client.keys.erased, told, maxlen=ERASED_LENGTH, approximate=True)
@@ -98,9 +97,11 @@ class _Erasure:
         return int(erased_at), [session.decode() for session in remaining]
 
     async def _erase_from_log(self, user: str, until: int) -> None:
-        log, start = self._client.keys.bucket_key("log", bucket_of(user)), "-"
+        start = "-"
         while True:
             async with self._client.limit("erase", self._step_timeout):
+                keys = await self._client.user_keys()
+                log = keys.bucket_key("log", keys.bucket_of(user))
                 last, events = await self._client.run(ERASE_EVENTS, [log], user, start, until, BATCH)
             self.events.update(events)
             if not last:

@@ -14,7 +14,6 @@ from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import BUCKETS
 from server.storage.protocol import Deed, LogBatch, LoggedEvent
 from server.storage.redis_history import deeds_of
 
@@ -38,23 +37,25 @@ class RedisEventLog:
 
     def __init__(self, settings: StorageSettings) -> None:
         self._client = RedisClient.of(settings, CONNECTIONS)
-        self._logs = self._client.keys.logs
         self._timeout = settings.write_timeout
 
     async def begin(self, after: int, limit: int) -> LogBatch:
         async with self._client.limit("begin_log", self._timeout):
-            erased: Any = await self._client.redis.xrevrange(self._client.keys.erased, count=1)
+            keys = await self._client.user_keys()
+            erased: Any = await self._client.redis.xrevrange(keys.erased, count=1)
         found: list[Any] = []
-        for log in self._logs:  # one by one: together they could take longer than any time limit
+        share = max(1, limit // keys.buckets)
+        for log in keys.logs:  # one by one: together they could take longer than any time limit
             async with self._client.limit("begin_log", self._timeout):
-                entries: Any = await self._client.redis.xrevrange(log, "+", str(after), count=max(1, limit // BUCKETS))
+                entries: Any = await self._client.redis.xrevrange(log, "+", str(after), count=share)
             found.append(entries[::-1])
-        first = (*(str(after) for _ in self._logs), "0")
+        first = (*(str(after) for _ in keys.logs), "0")
         return await self._batch(first, [*found, erased], after, erased=())
 
     async def since(self, position: tuple[str, ...], after: int) -> LogBatch:
         async with self._client.limit("read_log", self._timeout), self._client.pipeline() as pipeline:
-            for key, last in zip([*self._logs, self._client.keys.erased], position, strict=True):
+            keys = await self._client.user_keys()
+            for key, last in zip([*keys.logs, keys.erased], position, strict=True):
                 pipeline.xrange(key, f"({last}", "+", count=PIECE)
             *found, erased = await pipeline.execute()
         users = tuple(fields[b"user"].decode() for _, fields in erased)
@@ -80,8 +81,9 @@ class RedisEventLog:
         for start in range(0, len(users), USERS):
             some = users[start : start + USERS]
             async with self._client.limit("read_past", self._timeout), self._client.pipeline() as pipeline:
+                keys = await self._client.user_keys()
                 for user in some:
-                    pipeline.zrevrangebyscore(self._client.keys.user_key("history", user), until, "-inf", 0, PAST)
+                    pipeline.zrevrangebyscore(keys.user_key("history", user), until, "-inf", 0, PAST)
                 found = await pipeline.execute()
             past |= {user: tuple(deeds_of(members[::-1])) for user, members in zip(some, found, strict=True)}
         return past

@@ -21,7 +21,7 @@ from typing import cast
 
 from server.core.errors import SessionTaken
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import UserKey, bucket_of
+from server.storage.keyspace import UserKey
 
 __all__ = ["merge", "owner_of"]
 
@@ -42,14 +42,16 @@ async def merge(client: RedisClient, user: str, session: str, bounds: tuple[int,
     while moved < 0:
         await _claim(client, user, session)
         members, shown, dislikes, moved = await _copy(client, user, session, bounds)
-    keys = [client.keys.user_key(kind, session) for kind in ("history", "runs", "dislikes", "shown")]
+    known = await client.user_keys()
+    keys = [known.user_key(kind, session) for kind in ("history", "runs", "dislikes", "shown")]
     await client.run(DELETE_EVENTS, keys, len(members), *members, len(shown), *shown, *dislikes)
     return moved
 
 
 async def owner_of(client: RedisClient, session: str) -> str | None:
     """The user whom the session was merged into, or None."""
-    command = client.redis.hget(client.keys.bucket_key("aliases", bucket_of(session)), session)
+    keys = await client.user_keys()
+    command = client.redis.hget(keys.bucket_key("aliases", keys.bucket_of(session)), session)
     owner = await cast("Awaitable[bytes | None]", command)
     return None if owner is None else owner.decode()
 
@@ -64,7 +66,8 @@ async def _refuse_circle(client: RedisClient, user: str, session: str) -> None:
 
 
 async def _claim(client: RedisClient, user: str, session: str) -> None:
-    aliases, sessions = client.keys.bucket_key("aliases", bucket_of(session)), client.keys.user_key("sessions", user)
+    keys = await client.user_keys()
+    aliases, sessions = keys.bucket_key("aliases", keys.bucket_of(session)), keys.user_key("sessions", user)
     await client.redis.sadd(sessions, session)  # first: an erasure of the user must find it
     async with client.pipeline() as pipeline:
         pipeline.hsetnx(aliases, session, user)
@@ -84,14 +87,15 @@ async def _copy(
 ) -> tuple[list[bytes], list[bytes], list[bytes | int], int]:
     """The members of the session's history, its impressions, and its dislikes, each an item and its time, which the
     user's have now, and the number of new events; -1 if refused."""
+    known = await client.user_keys()
     async with client.pipeline() as pipeline:
-        pipeline.zrange(client.keys.user_key("history", session), 0, -1, withscores=True)
-        pipeline.zrange(client.keys.user_key("event_ids", session), 0, -1, withscores=True)
-        pipeline.zrange(client.keys.user_key("dislikes", session), 0, -1, withscores=True)
-        pipeline.zrange(client.keys.user_key("shown", session), 0, -1)
+        pipeline.zrange(known.user_key("history", session), 0, -1, withscores=True)
+        pipeline.zrange(known.user_key("event_ids", session), 0, -1, withscores=True)
+        pipeline.zrange(known.user_key("dislikes", session), 0, -1, withscores=True)
+        pipeline.zrange(known.user_key("shown", session), 0, -1)
         events, event_ids, disliked, shown = await pipeline.execute()
     members = [member for member, _ in events]
-    keys = [client.keys.user_key(kind, user) for kind in USER_KEYS]
+    keys = [known.user_key(kind, user) for kind in USER_KEYS]
     visits = [part for member, at in events for part in (int(at), member[RUN_DIGITS:])]
     ids = [part for event_id, at in event_ids for part in (event_id, int(at))]
     now = time.time_ns() // 1_000_000

@@ -19,7 +19,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.settings import StorageSettings
 from server.storage.client import Call, RedisClient, Script
 from server.storage.erase_user import erase
-from server.storage.keyspace import BUCKETS, UserKey, bucket_of
+from server.storage.keyspace import Keyspace, UserKey
 from server.storage.merge import merge
 from server.storage.primary import NodeAway
 from server.storage.protocol import EMPTY, Deed, Event, History, Impression, PastEvent, PastEvents
@@ -31,6 +31,7 @@ RUN_DIGITS = 10
 BATCH = 100  # events in a round trip; packing a thousand at once would hold up the event loop
 CONFIGURATION = ("append*", "maxmemory-policy", "cluster-enabled", "cluster-require-full-coverage")
 MARKS: tuple[UserKey, ...] = ("dislikes", "shown")
+READ: tuple[UserKey, ...] = ("history", *MARKS)
 RECORD_EVENT = Script.named("record_event")
 
 Scored = list[tuple[bytes, float]]
@@ -47,35 +48,35 @@ class RedisHistory:
         writers = max(1, settings.connections // 2)
         self._reads = RedisClient.of(settings, max(1, settings.connections - writers))
         self._writes = RedisClient.of(settings, writers, beside=[self._reads])
-        self._keys = self._reads.keys
         self._right_kind = False
         self._read_timeout = settings.read_timeout
         self._write_timeout = settings.write_timeout
         self._bounds = (settings.history_length, settings.history_ms, settings.event_ids, settings.event_id_ms)
-        self._log_length = max(1, settings.event_log_length // BUCKETS)
+        self._log_length = settings.event_log_length
 
     async def read(self, user: str, session: str | None = None) -> History:
         if session is not None and session != user:
             return await self._read_both(user, session)
         async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
-            pipeline.zrange(self._keys.user_key("history", user), 0, -1)
-            pipeline.zrange(self._keys.user_key("dislikes", user), 0, -1)
-            pipeline.zrange(self._keys.user_key("shown", user), 0, -1)
+            keys = await self._reads.user_keys()
+            for kind in READ:
+                pipeline.zrange(keys.user_key(kind, user), 0, -1)
             return _history_of(*await pipeline.execute())
 
     async def append(self, events: Sequence[Event]) -> list[bool]:
         """Writes each event atomically, BATCH in a round trip. If it raises, any of them may have been written."""
         new: list[bool] = []
         async with self._writes.limit("append", self._write_timeout):
+            keys = await self._writes.user_keys()
             for start in range(0, len(events), BATCH):
                 now = _now()
-                calls = [self._recording(event, now) for event in events[start : start + BATCH]]
+                calls = [self._recording(keys, event, now) for event in events[start : start + BATCH]]
                 new += [result == 1 for result in await self._writes.run_all(RECORD_EVENT, calls)]
         return new
 
     async def past_events(self, user: str, limit: int) -> PastEvents:
-        key = self._keys.user_key("history", user)
         async with self._reads.limit("past", self._read_timeout), self._reads.pipeline() as pipeline:
+            key = (await self._reads.user_keys()).user_key("history", user)
             pipeline.zrange(key, 0, limit - 1, desc=True, withscores=True)
             pipeline.zcard(key)
             found, total = await pipeline.execute()
@@ -97,7 +98,9 @@ class RedisHistory:
             if not self._right_kind:
                 await self._reads.connections.refuse_other_kind()
                 self._right_kind = True
-            keys = await self._reads.connections.one_for_each_server(self._keys.checks)
+            self._reads.buckets.doubt()
+            checks = (await self._reads.user_keys()).checks
+            keys = await self._reads.connections.one_for_each_server(checks)
             async with self._reads.pipeline() as pipeline:
                 for key in keys.values():
                     pipeline.set(key, 1, ex=CHECK_SECONDS)
@@ -121,23 +124,24 @@ class RedisHistory:
 
     async def _read_both(self, user: str, session: str) -> History:
         async with self._reads.limit("read", self._read_timeout), self._reads.pipeline() as pipeline:
+            keys = await self._reads.user_keys()
             for name in (user, session):
-                pipeline.zrange(self._keys.user_key("history", name), 0, -1, withscores=True)
-                pipeline.zrange(self._keys.user_key("dislikes", name), 0, -1, withscores=True)
-                pipeline.zrange(self._keys.user_key("shown", name), 0, -1)
+                pipeline.zrange(keys.user_key("history", name), 0, -1, withscores=True)
+                pipeline.zrange(keys.user_key("dislikes", name), 0, -1, withscores=True)
+                pipeline.zrange(keys.user_key("shown", name), 0, -1)
             of_user, disliked, shown, of_session, disliked_too, shown_too = await pipeline.execute()
         dislikes = sorted([*disliked, *disliked_too], key=lambda one: one[1])
         return _merged(of_user, of_session, dislikes, _impressions(sorted({*shown, *shown_too}, key=_place)))
 
-    def _recording(self, event: Event, now: int) -> Call:
+    def _recording(self, known: Keyspace, event: Event, now: int) -> Call:
         user = event.user_id
-        keys = [self._keys.user_key(kind, user) for kind in ("history", "runs", "event_ids")]
+        keys = [known.user_key(kind, user) for kind in ("history", "runs", "event_ids")]
         fields = (event.query or "", event.event_id, event.request_id or "")
         value = "" if event.value is None else repr(float(event.value))
         values = (user, event.item_id, event.timestamp, event.type.value, *fields, value)
-        keys += [self._keys.bucket_key("log", bucket_of(user))]
-        keys += [self._keys.user_key(kind, user) for kind in MARKS]
-        return Call(keys, [now, *self._bounds, self._log_length, *values])
+        keys += [known.bucket_key("log", known.bucket_of(user))]
+        keys += [known.user_key(kind, user) for kind in MARKS]
+        return Call(keys, [now, *self._bounds, max(1, self._log_length // known.buckets), *values])
 
 
 def durability_warnings(configuration: Mapping[str | None, str | None]) -> list[str]:

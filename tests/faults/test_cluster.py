@@ -18,7 +18,7 @@ from server.storage.keyspace import KEYS, bucket_of
 from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from tests.support.certificates import make_certificate
-from tests.support.every_store import use_every_store
+from tests.support.every_store import use_buckets, use_every_store
 from tests.support.redis_acl import give_rights
 from tests.support.redis_cluster import RedisCluster, redis_cluster
 
@@ -62,6 +62,7 @@ def event(user: str, number: int) -> Event:
 async def test_every_store_works_on_it(redis: RedisCluster, tmp_path: Path) -> None:
     """With a node that is away in front of those that are there."""
     await use_every_store(settings(redis.url(away=1)), tmp_path)
+    await asyncio.to_thread(use_buckets, settings(redis.url(away=1)), tmp_path / "moved.parquet")
 
 
 async def test_a_url_of_one_redis_is_refused(

@@ -130,7 +130,9 @@ def test_what_was_acknowledged_outlives_a_killed_server_exactly_once(
             threads = [threading.Thread(target=one.write, args=(client,)) for one in [*writers, *editors]]
             for thread in threads:
                 thread.start()
-            while sum(len(writer.acknowledged) for writer in writers) < before + 50:
+            while sum(len(writer.acknowledged) for writer in writers) < before + 50 or not all(
+                editor.acknowledged for editor in editors
+            ):
                 time.sleep(0.01)
             time.sleep(chance.uniform(0.0, 0.5))
             os.kill(process.pid, signal.SIGKILL)

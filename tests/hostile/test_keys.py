@@ -1,6 +1,7 @@
 """Names cannot reach other names' keys in Redis."""
 
 import re
+from fnmatch import fnmatchcase
 from itertools import combinations, product
 from typing import get_args
 
@@ -8,13 +9,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from server.storage.keyspace import KEYS, BucketKey, Keyspace, UserKey, bucket_of, check_namespace
+from server.storage.keyspace import KEYS, BucketKey, Keyspace, UserKey, bucket_of, buckets_in, check_namespace
 from tests.hostile.texts import IDS, ids
 
 KINDS = get_args(UserKey)
 SHARED = {KEYS.changes, KEYS.order, KEYS.number} | {
     KEYS.bucket_key(kind, bucket) for kind in get_args(BucketKey) for bucket in range(64)
 }
+NUMBERS = st.sampled_from([1, 3, 10, 25, 64, 100, 256])
 NAMESPACES = st.none() | st.from_regex(r"[a-z0-9][a-z0-9_-]{0,39}", fullmatch=True)
 TAG = re.compile(r"[^{]*\{([^}]+)\}")  # what Redis Cluster hashes
 
@@ -42,6 +44,22 @@ def test_different_namespaces_have_different_keys(
     assume(namespace != another)
     mine, theirs = ({*all_of(Keyspace(space), name)} for space, name in ((namespace, user), (another, other)))
     assert not mine & theirs
+
+
+@given(user=ids, numbers=st.tuples(NUMBERS, NUMBERS), namespace=NAMESPACES)
+def test_keys_of_different_numbers_of_buckets_differ(
+    user: str, numbers: tuple[int, int], namespace: str | None
+) -> None:
+    """A move can tell which keys are still where they were."""
+    assume(numbers[0] != numbers[1])
+    one, other = (Keyspace(namespace, number) for number in numbers)
+    for kind in KINDS:
+        assert one.user_key(kind, user) != other.user_key(kind, user)
+    assert not {*one.logs} & {*other.logs}
+    for keys in (one, other):
+        assert {buckets_in(log) for log in keys.logs} == {keys.buckets}
+        assert fnmatchcase(keys.user_key("history", user), keys.pattern)
+    assert not fnmatchcase(one.user_key("history", user), other.pattern)
 
 
 @pytest.mark.parametrize("name", ["", "A", "a:b", "{a}", "a b", "-a", "a" * 41, "ä", "a\n", "*"])

@@ -197,7 +197,7 @@ async def test_an_erasure_during_an_export_is_heeded(
         if step == "log":
             erase()
 
-    def read_all(of: Redis, keys: Keyspace, kind: BucketKey) -> dict[str, str]:
+    def read_all(of: Redis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
         found = _all(of, keys, kind)
         if step == kind:
             erase()

@@ -15,20 +15,22 @@ from hypothesis import settings as profile
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from server.cli import export_events
+from server.cli import buckets, export_events
 from server.core.errors import HistoryUnavailable, WrongRedis
 from server.storage import managed_redis as module
 from server.storage.keyspace import KEYS
 from server.storage.redis_history import RedisHistory
 from tests.hostile.texts import ids
-from tests.support.every_store import use_every_store
-from tests.support.redis_acl import SECRET, USER, commands, give_rights
+from tests.support.every_store import use_buckets, use_every_store
+from tests.support.redis_acl import MOVER, SECRET, USER, commands, give_rights
 from tests.support.redis_store import event, items_of, settings
 from tests.support.sentinels import until
 
 pytestmark = pytest.mark.integration
 CONNECTING = {"client|setname", "select", "ping", "role"}
 """What only some connections say, or at some times."""
+JOINING = {"zadd", "zrange", "sadd", "smembers"}
+"""What is asked of a key that was copied before."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ async def test_every_store_works_on_a_cluster(node: str, tmp_path: Path) -> None
         with pytest.raises(ResponseError, match="same slot"):
             client.eval("return 1", 2, KEYS.user_key("history", "ada"), KEYS.user_key("history", "bob"))
     await use_every_store(settings(f"redis+cluster://{node}"), tmp_path)
+    use_buckets(settings(f"redis+cluster://{node}"), tmp_path / "moved.parquet")
 
 
 async def test_the_documented_rights_are_enough_and_none_is_idle(node: str, tmp_path: Path) -> None:
@@ -63,6 +66,11 @@ async def test_the_documented_rights_are_enough_and_none_is_idle(node: str, tmp_
         used = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
         assert commands() - used <= CONNECTING
         assert client.info("commandstats").get("cmdstat_acl|setuser") is None
+        give_rights(client, MOVER)
+        client.config_resetstat()
+        assert buckets.main(["9", "--redis", f"redis+cluster://{MOVER}:{quote(SECRET, safe='')}@{node}"]) == 0
+        used = {name.removeprefix("cmdstat_") for name in client.info("commandstats")}
+        assert commands(MOVER) - used <= CONNECTING | JOINING
     with Redis.from_url(f"redis://{USER}:{quote(SECRET, safe='')}@{node}") as allowed:
         for refused in (["FLUSHALL"], ["KEYS", "*"], ["GET", "other"], ["ACL", "WHOAMI"], ["SUBSCRIBE", "gemserve:a"]):
             with pytest.raises(NoPermissionError):

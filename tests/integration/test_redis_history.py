@@ -156,6 +156,7 @@ async def test_every_key_has_a_bound_and_a_lifetime(connect: Connect, raw: Redis
         KEYS.user_key("runs", "ada"),
         KEYS.user_key("event_ids", "ada"),
         KEYS.bucket_key("log", bucket_of("ada")),
+        KEYS.buckets_number,
     }
     assert 2 * day - 60_000 < lifetimes[KEYS.user_key("history", "ada")] <= 2 * day
     assert 2 * day - 60_000 < lifetimes[KEYS.user_key("runs", "ada")] <= 2 * day

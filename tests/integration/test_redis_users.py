@@ -153,7 +153,7 @@ async def test_a_merged_history_keeps_its_bounds_and_lifetimes(connect: Connect,
 
 async def test_merging_an_empty_session_leaves_no_keys_without_an_end(connect: Connect, raw: Redis) -> None:
     assert await connect().merge("ada", "visit") == 0
-    kept = {KEYS.bucket_key("aliases", bucket_of("visit")), KEYS.user_key("sessions", "ada")}
+    kept = {KEYS.bucket_key("aliases", bucket_of("visit")), KEYS.user_key("sessions", "ada"), KEYS.buckets_number}
     assert set(await raw.keys("*")) == kept
 
 

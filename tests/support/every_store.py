@@ -10,7 +10,7 @@ from catalog.data.changes import Delete
 from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from catalog.priors.words import SynonymSet
-from server.cli import export_events
+from server.cli import buckets, export_events
 from server.core.settings import StorageSettings
 from server.storage.event_log import RedisEventLog
 from server.storage.overrides import Override, Rule
@@ -24,7 +24,7 @@ from server.storage.shared.fleet_state import FleetState, Member
 from server.storage.shared.state import RedisOverrides, RedisSplit, RedisSynonyms
 from server.storage.shared.tokens import RedisTokens
 
-__all__ = ["USERS", "use_every_store", "use_histories"]
+__all__ = ["USERS", "use_buckets", "use_every_store", "use_histories"]
 
 USERS = [f"user-{number}" for number in range(30)]
 SESSIONS = [f"visit-{number}" for number in range(6)]
@@ -48,7 +48,7 @@ def seen(user: str, item: str, kind: EventType = EventType.VIEW) -> Event:
 
 
 async def use_histories(storage: StorageSettings) -> None:
-    """Leaves an event of each user, and of an erased one a tombstone."""
+    """Leaves an event of each user, of an erased one a tombstone, and of a session an alias."""
     history = RedisHistory(storage)
     await history.check()
     await history.warnings()
@@ -66,6 +66,7 @@ async def use_histories(storage: StorageSettings) -> None:
     assert await history.merge(USERS[0], "tab") == 1
     assert await history.erase("tab") == 1
     assert await history.append([seen(USERS[0], "rope")]) == [True]
+    assert await history.merge(USERS[1], "desk") == 0
     for user in USERS[1:]:
         assert [item for item, _ in (await history.read(user)).visits] == ["boot"]
     await history.close()
@@ -128,6 +129,12 @@ async def use_logs(storage: StorageSettings) -> None:
     assert len((await audit.latest(5)).changes) == 1
     await answers.close()
     await audit.close()
+
+
+def use_buckets(storage: StorageSettings, out: Path) -> None:
+    """Moves all users, and reads their events again."""
+    assert buckets.main(["100", "--redis", storage.url]) == 0
+    use_export(storage, out)
 
 
 def use_export(storage: StorageSettings, out: Path) -> None:

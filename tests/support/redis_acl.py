@@ -6,25 +6,24 @@ from redis import Redis
 
 from tests.support.paths import ROOT
 
-__all__ = ["SECRET", "USER", "commands", "give_rights"]
+__all__ = ["MOVER", "SECRET", "USER", "commands", "give_rights"]
 
-USER, SECRET = "gemserve", "shop/7"
+USER, MOVER, SECRET = "gemserve", "gemserve-buckets", "shop/7"
+"""MOVER: who may run `gemserve buckets`."""
 
 
-def rights() -> list[str]:
-    """The words behind the user's name."""
-    found = re.search(
-        r"^ACL SETUSER gemserve (.+)$", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE
-    )
+def rights(user: str) -> list[str]:
+    """The words behind a user's name."""
+    found = re.search(rf"^ACL SETUSER {user} (.+)$", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE)
     assert found is not None
     return found[1].split()
 
 
-def commands() -> set[str]:
-    """Those that the user may call, as `INFO commandstats` names them."""
-    return {word.removeprefix("+") for word in rights() if word.startswith("+")}
+def commands(user: str = USER) -> set[str]:
+    """Those that a user may call, as `INFO commandstats` names them."""
+    return {word.removeprefix("+") for word in rights(user) if word.startswith("+")}
 
 
-def give_rights(client: Redis) -> None:
-    words = [f">{SECRET}" if word == ">PASSWORD" else word for word in rights()]
-    client.execute_command("ACL", "SETUSER", USER, *words)
+def give_rights(client: Redis, user: str = USER) -> None:
+    words = [f">{SECRET}" if word == ">PASSWORD" else word for word in rights(user)]
+    client.execute_command("ACL", "SETUSER", user, *words)

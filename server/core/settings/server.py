@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     suggest_blocked: Path | None = Field(
         None, description="file of words that no suggested query has, one a line, in the place of the usual rude ones"
     )
+    redis_buckets: int | None = Field(
+        None,
+        ge=1,
+        le=4_096,
+        description="parts that users are divided into, at least some for each shard; left out, what Redis has, or 64",
+    )
     managed_redis: Path | None = Field(
         None, description="start a redis-server that keeps its data in this folder, and stop it with the server"
     )
@@ -333,6 +339,7 @@ class Settings(BaseSettings):
             write_timeout_ms=self.redis_write_timeout_ms,
             connections=self.redis_connections,
             namespace=self.namespace,
+            buckets=self.redis_buckets,
             history_length=self.history_length,
             history_days=self.history_days,
             event_ids=self.event_ids,

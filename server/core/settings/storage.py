@@ -14,7 +14,9 @@ class StorageSettings:
     url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
     """`redis://`, `unix://`, `redis+sentinel://`, `redis+cluster://`; not printed, as it may hold a password."""
     namespace: str | None = None
-    """Of the catalog's keys (`server/storage/keyspace.py`), where several share a Redis."""
+    """Of the catalog's keys (`server/storage/keyspace`), where several share a Redis."""
+    buckets: int | None = None
+    """The number of buckets that Redis must have, or gets if it is empty; None takes what it has."""
     read_timeout_ms: int = 150
     """Longest wait for a history."""
     write_timeout_ms: int = 1_000

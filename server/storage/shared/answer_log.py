@@ -10,7 +10,7 @@ import orjson
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import ANSWERS_LENGTH
+from server.storage.keyspace import ANSWERS_LENGTH, Keyspace, buckets_in
 from server.storage.protocol import AnalyticsBatch
 
 __all__ = ["RedisAnswerLog"]
@@ -48,19 +48,24 @@ class RedisAnswerLog:
             return True
 
     async def since(self, position: Mapping[str, str]) -> AnalyticsBatch:
-        names = [self._keys.answers, self._keys.erased, *self._keys.logs]
         async with self._client.limit("read_answers", self._timeout), self._client.pipeline() as pipeline:
+            keys = await self._client.user_keys()
+            names = [keys.answers, keys.erased, *keys.logs]
             for name in names:
                 pipeline.xrange(name, f"({position.get(name, BEFORE_ALL)}", "+", count=PIECE)
             found: Sequence[Sequence[Entry]] = await pipeline.execute()
         reached = {name: entries[-1][0].decode() for name, entries in zip(names, found, strict=True) if entries}
+        whole = all(len(entries) < PIECE for entries in found)
+        former = _former(keys, position)
+        gone = set() if former is None else set(former.logs)
         answers, erased, *logs = found
+        new = [_new(entries, former, position) for entries in logs]
         return AnalyticsBatch(
-            position={**position, **reached},
+            position={name: place for name, place in {**position, **reached}.items() if not (whole and name in gone)},
             answers=[{"place": place.decode(), **orjson.loads(fields[b"answer"])} for place, fields in answers],
-            events=[event for bucket, entries in enumerate(logs) for event in _events(bucket, entries)],
+            events=[event for bucket, entries in enumerate(new) for event in _events(keys.tag(bucket), entries)],
             erased=tuple(fields[b"user"].decode() for _, fields in erased),
-            whole=all(len(entries) < PIECE for entries in found),
+            whole=whole,
         )
 
     async def trim(self, position: Mapping[str, str]) -> None:
@@ -75,14 +80,37 @@ class RedisAnswerLog:
         await self._client.close()
 
 
-def _events(bucket: int, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+def _former(keys: Keyspace, position: Mapping[str, str]) -> Keyspace | None:
+    """Where users were when a position was written, if their buckets have changed since."""
+    numbers = {number for name in position if (number := buckets_in(name)) is not None} - {keys.buckets}
+    return Keyspace(keys.namespace, min(numbers)) if numbers else None
+
+
+def _new(entries: Sequence[Entry], former: Keyspace | None, position: Mapping[str, str]) -> Sequence[Entry]:
+    """Without those that were read when they were in the log of their user's former bucket."""
+    if former is None:
+        return entries
+
+    def is_new(place: bytes, user: bytes) -> bool:
+        log = former.bucket_key("log", former.bucket_of(user.decode()))
+        return _order(place.decode()) > _order(position.get(log, BEFORE_ALL))
+
+    return [(place, fields) for place, fields in entries if is_new(place, fields.get(b"user_id", b""))]
+
+
+def _order(place: str) -> tuple[int, int]:
+    moment, _, number = place.partition("-")
+    return int(moment), int(number or 0)
+
+
+def _events(tag: str, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
     for place, fields in entries:
         if b"user_id" not in fields:  # erased from the log meanwhile
             continue
         text = {name.decode(): value.decode() for name, value in fields.items()}
         value = text.get("value")
         yield {
-            "place": f"{bucket:02}/{place.decode()}",
+            "place": f"{tag}/{place.decode()}",
             "at": int(text["timestamp"]),
             "recorded_at": int(place.partition(b"-")[0]),
             "user": digest_of(text["user_id"]),

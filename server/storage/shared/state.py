@@ -14,7 +14,7 @@ from server.core.errors import HistoryUnavailable
 from server.core.per_entry import PerEntry
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient, Script
-from server.storage.keyspace import Keyspace
+from server.storage.keyspace import SharedKeys
 from server.storage.overrides import Override
 from server.storage.protocol import Stored, StoredSplit
 
@@ -42,7 +42,7 @@ class RedisSplit:
     """A SplitStore. It connects when first used, and again by itself after Redis was away."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._state = _State(settings, Keyspace(settings.namespace).split, "split", "weights")
+        self._state = _State(settings, SharedKeys(settings.namespace).split, "split", "weights")
 
     async def read(self) -> StoredSplit:
         number, weights = await self._state.read()
@@ -109,14 +109,14 @@ class RedisSynonyms(_RedisEntries[SynonymSet]):
     """A SynonymStore."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        super().__init__(_State(settings, Keyspace(settings.namespace).synonyms, "synonyms", "sets"), SYNONYMS)
+        super().__init__(_State(settings, SharedKeys(settings.namespace).synonyms, "synonyms", "sets"), SYNONYMS)
 
 
 class RedisOverrides(_RedisEntries[Override]):
     """An OverrideStore."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        super().__init__(_State(settings, Keyspace(settings.namespace).overrides, "overrides", "rules"), OVERRIDES)
+        super().__init__(_State(settings, SharedKeys(settings.namespace).overrides, "overrides", "rules"), OVERRIDES)
 
 
 class _State:

@@ -1,6 +1,6 @@
 """The keys that the server writes in Redis.
 
-For a user in bucket 07 of 64:
+For a user in bucket 07 of the usual 64; of another number of buckets, such as 256, the tag is {256.7}:
 
     gemserve:{07}:history:<user>    sorted set of at most `history_length` events by time; expires `history_days` after
                                     the last write
@@ -15,6 +15,16 @@ For a user in bucket 07 of 64:
     gemserve:{07}:log               stream of about `event_log_length` / 64 events; never expires
     gemserve:{07}:aliases           hash of session → user for merged sessions, until one of the two is erased
     gemserve:{07}:tombstones        hash of SHA-256 of an erased user's id → when, Unix ms; never expires
+
+    gemserve:{07}:old_log, old_aliases, old_tombstones
+                                    what the last three were before `gemserve buckets`, until it is done. In their
+                                    place is a string, for good: a server that still counts by the former number can
+                                    record, merge and erase nothing
+
+For the number of buckets:
+
+    gemserve:{buckets}:number       hash of the number; the one to which keys are being moved (goal), if they are; and
+                                    the one before (former), until what was set aside is deleted
 
 For changes of the catalog, each bounded by the number of items that were ever changed:
 
@@ -74,7 +84,7 @@ share one Redis, each with events, changes, synonyms, overrides and a traffic sp
 
 A bucket is a hash of the user's id, and the braces make it the key's hash tag. A script may only touch keys of one slot
 of a Redis Cluster, so the log is split into one stream per bucket, which lies in the slot of its users' keys. Readers
-of the log merge the 64 streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
+of the log merge the streams by the events' own time. Users' ids are percent-encoded, so that no id can name another
 user's keys. A session is a user without an account, with an id of the same kind.
 """
 
@@ -88,19 +98,25 @@ __all__ = [
     "ANSWERS_LENGTH",
     "AUDIT_LENGTH",
     "BUCKETS",
+    "BUCKET_KEYS",
     "ERASED_LENGTH",
     "KEYS",
     "LOST_MEMBER_SECONDS",
+    "MAX_BUCKETS",
     "PATH_DAYS",
     "BucketKey",
     "Keyspace",
+    "SharedKeys",
     "UserKey",
     "bucket_of",
+    "buckets_in",
     "check_namespace",
 ]
 
-SHARED_TAGS = ("catalog", "traffic", "synonyms", "overrides", "audit", "analytics", "erased")
-BUCKETS = 64  # part of the key layout: another number would lose every history
+SHARED_TAGS = ("catalog", "traffic", "synonyms", "overrides", "audit", "analytics", "erased", "buckets")
+BUCKETS = 64
+"""Of a Redis for which no other number was chosen."""
+MAX_BUCKETS = 4_096  # followers of the log read as many streams
 ANSWERS_LENGTH = 100_000  # some 50 MB, where nobody writes them to files
 AUDIT_LENGTH = 10_000
 LOST_MEMBER_SECONDS = 600  # in which GET /admin/fleet shows whom it has lost
@@ -108,14 +124,29 @@ PATH_DAYS = 90  # a bundle that is activated again later has its new items coded
 ERASED_LENGTH = 10_000  # whoever follows the log is behind by a second, or begins anew
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 
+LOG = re.compile(r"\{(?:(?P<buckets>[0-9]+)\.)?[0-9]+\}:log$", re.ASCII)
+
 FleetKey = Literal["state", "members", "leases"]
 UserKey = Literal["history", "runs", "event_ids", "dislikes", "shown", "sessions"]
-BucketKey = Literal["log", "aliases", "tombstones"]
+BucketKey = Literal["log", "aliases", "tombstones", "old_log", "old_aliases", "old_tombstones"]
+BUCKET_KEYS: dict[BucketKey, BucketKey] = {
+    "log": "old_log",
+    "aliases": "old_aliases",
+    "tombstones": "old_tombstones",
+}
+"""With the key under which each is set aside while buckets change."""
 
 
-def bucket_of(user: str) -> int:
-    """From 0 to BUCKETS - 1."""
-    return hashlib.blake2b(user.encode(), digest_size=1).digest()[0] % BUCKETS
+def bucket_of(user: str, buckets: int = BUCKETS) -> int:
+    """From 0 to `buckets` - 1."""
+    size = 1 if buckets == BUCKETS else 8  # as it was when there was no other number
+    return int.from_bytes(hashlib.blake2b(user.encode(), digest_size=size).digest()) % buckets
+
+
+def buckets_in(log: str) -> int | None:
+    """The number of buckets by which the key of a log is named; None for other keys."""
+    found = LOG.search(log)
+    return found and int(found["buckets"] or BUCKETS)
 
 
 def check_namespace(name: str) -> str:
@@ -126,21 +157,11 @@ def check_namespace(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyspace:
-    """The keys of one catalog. namespace: as `check_namespace` takes it; None for the usual one."""
+class SharedKeys:
+    """The keys of one catalog but for those of its users. namespace: as `check_namespace` takes it; None for the usual
+    one."""
 
     namespace: str | None = None
-
-    def user_key(self, kind: UserKey, user: str) -> str:
-        return self._key(f"{bucket_of(user):02}", f"{kind}:{quote(user, safe='')}")
-
-    def bucket_key(self, kind: BucketKey, bucket: int) -> str:
-        return self._key(f"{bucket:02}", kind)
-
-    @property
-    def logs(self) -> list[str]:
-        """The event log, by bucket."""
-        return [self.bucket_key("log", bucket) for bucket in range(BUCKETS)]
 
     @property
     def changes(self) -> str:
@@ -191,10 +212,8 @@ class Keyspace:
         return self._key("analytics", "writer")
 
     @property
-    def checks(self) -> list[str]:
-        """One of each hash tag that all catalogs have; every node of a cluster that matters has one of them."""
-        tags = ["check", *(f"{bucket:02}" for bucket in range(BUCKETS)), *SHARED_TAGS]
-        return [self._key(tag, "write") for tag in tags]
+    def buckets_number(self) -> str:
+        return self._key("buckets", "number")
 
     @property
     def erased(self) -> str:
@@ -203,6 +222,46 @@ class Keyspace:
     def _key(self, tag: str, rest: str) -> str:
         between = "" if self.namespace is None else f"{self.namespace}:"
         return f"gemserve:{between}{{{tag}}}:{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace(SharedKeys):
+    """The keys of one catalog, whose users are in so many buckets (`server/storage/keyspace/buckets.py` asks Redis)."""
+
+    buckets: int = BUCKETS
+
+    def bucket_of(self, user: str) -> int:
+        return bucket_of(user, self.buckets)
+
+    def user_key(self, kind: UserKey, user: str) -> str:
+        return self._key(self.tag(self.bucket_of(user)), f"{kind}:{quote(user, safe='')}")
+
+    def bucket_key(self, kind: BucketKey, bucket: int) -> str:
+        return self._key(self.tag(bucket), kind)
+
+    @property
+    def logs(self) -> list[str]:
+        """The event log, by bucket."""
+        return self.of_all("log")
+
+    def of_all(self, kind: BucketKey) -> list[str]:
+        """By bucket."""
+        return [self.bucket_key(kind, bucket) for bucket in range(self.buckets)]
+
+    @property
+    def checks(self) -> list[str]:
+        """One of each hash tag that all catalogs have; every node of a cluster that matters has one of them."""
+        tags = ["check", *map(self.tag, range(self.buckets)), *SHARED_TAGS]
+        return [self._key(tag, "write") for tag in tags]
+
+    @property
+    def pattern(self) -> str:
+        """What Redis matches the keys of all buckets by."""
+        return self._key("[0-9][0-9]" if self.buckets == BUCKETS else f"{self.buckets}.*", "*")
+
+    def tag(self, bucket: int) -> str:
+        """No tag of one number of buckets is one of another, so that keys of both never mix."""
+        return f"{bucket:02}" if self.buckets == BUCKETS else f"{self.buckets}.{bucket}"
 
 
 KEYS = Keyspace()
