@@ -39,7 +39,7 @@ class GemsConfig:
     refresh_every: int = 200  # steps from one choice of the subspaces to the next
     refresh_turns: int = 8  # the layers choose in so many steps, one after another, so that few sketches exist at once
     oversampling: int = 32  # columns of a gradient's sketch beyond the shared rank
-    moments: MomentForm = "compact"  # a quarter of the size of "full" ones, see trainer/gems/adam.py
+    moments: MomentForm = "compact"  # an eighth of the size of "full" ones, see trainer/gems/adam/compact.py
     moments_at_refresh: MomentsAtRefresh = "rotate"
     decomposition: bool = True  # False: the shared subspace only (for ablations)
     complementary: bool = True  # the tasks' subspaces are orthogonal to the shared one; False: they may overlap it

@@ -37,7 +37,7 @@ def restore_remainder_(target: Tensor | None, saved: Tensor | None, name: str) -
 
 
 def check_moments(saved: Collection[str], expected: Collection[str], name: str) -> None:
-    """Raises CheckpointError where saved moments are compact and the expected ones full, or the other way round.
+    """Raises CheckpointError where saved moments are of another form than the expected ones.
 
     name: what the moments belong to, for the message.
     """
@@ -45,6 +45,11 @@ def check_moments(saved: Collection[str], expected: Collection[str], name: str) 
         had, has = ("compact", "full") if "row" in saved else ("full", "compact")
         raise CheckpointError(
             f"the moments of {name} were saved in {had} form, here they are {has}: resume with gems.moments={had}"
+        )
+    if set(saved) != set(expected):
+        raise CheckpointError(
+            f"the moments of {name} were saved by another release, which kept them otherwise: finish the run with that "
+            "one, or start it again"
         )
 
 

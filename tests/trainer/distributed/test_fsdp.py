@@ -182,7 +182,7 @@ def test_two_shards_reach_the_weights_of_one_model(case, both):
     first, second = (result["every_case"][case] for result in both)
     start = weights_of(model_of(case))
     assert first["weights"].keys() == alone["weights"].keys()
-    atol = 5e-5 if case == "compact" else 1e-5  # 6 steps of 1e-3, in which a bfloat16 rounded otherwise is 2**-8
+    atol = 2e-4 if case == "compact" else 1e-5  # 6 steps of 1e-3, in which a moment rounded otherwise is a 22nd
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(first["weights"][name], weight, rtol=0, atol=atol)
     assert max((weight - start[name]).abs().max() for name, weight in alone["weights"].items()) > 1e-3

@@ -82,7 +82,7 @@ def test_two_processes_reach_the_weights_of_one(side, shared):
     with one_thread():
         alone = tuned(side, SINGLE_PROCESS)
     start = weights_of(qwen2())
-    atol = 2e-4 if side == "compact" else 1e-5  # 7 steps of 3e-3, in which a bfloat16 rounded otherwise is 2**-8
+    atol = 6e-4 if side == "compact" else 1e-5  # 7 steps of 3e-3, in which a moment rounded otherwise is a 22nd
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(shared[0][side]["weights"][name], weight, rtol=0, atol=atol)
         if name != "model.embed_tokens.weight":

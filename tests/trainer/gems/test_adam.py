@@ -92,7 +92,8 @@ def test_compact_moments_are_adams_where_a_row_and_a_column_say_everything():
     size = torch.linspace(0.1, 3, 6).unsqueeze(1) * torch.linspace(0.5, 2, 9)
     grads = [size * torch.randint(0, 2, size.shape, generator=draw).mul(2).sub(1) for _ in range(30)]
     full, compact = _after([grad.double() for grad in grads], adam), _compact_after(grads, adam)
-    torch.testing.assert_close(compact.direction(adam).double(), full.direction(adam), rtol=0.02, atol=0.005)
+    # Codes are a 22nd apart.
+    torch.testing.assert_close(compact.direction(adam).double(), full.direction(adam), rtol=0.05, atol=0.02)
 
 
 def test_compact_moments_are_right_on_average():
@@ -142,3 +143,29 @@ def test_moments_of_the_other_form_are_refused():
         compact.load_state_dict(full.state_dict(), "q_proj")
     with pytest.raises(CheckpointError, match=r"were saved in compact form.*gems\.moments=compact"):
         full.load_state_dict(compact.state_dict(), "q_proj")
+
+
+def test_compact_moments_fade_when_gradients_have_ended():
+    """Codes lie so close that a step's decay reaches the next one, down to a hundredth of what is usual."""
+    moments = _compact_after([grad * 100 for grad in _grads(30)], AdamSettings())
+    largest = moments.direction(AdamSettings()).abs().max()
+    for _ in range(80):
+        moments.update(torch.zeros(6, 9), AdamSettings())
+    assert largest > 0.2
+    assert moments.direction(AdamSettings()).abs().max() < 0.01
+
+
+def test_compact_moments_of_a_single_outlier_stay_bounded():
+    grads = [torch.full((6, 9), 1e-3) for _ in range(20)]
+    grads[-1][2, 3] = 1e6
+    direction = _compact_after(grads, AdamSettings()).direction(AdamSettings())
+    assert direction.isfinite().all()
+    assert 0 < direction[2, 3] <= 9.2
+
+
+def test_compact_moments_of_another_release_are_refused():
+    moments = _compact_after(_grads(2), AdamSettings())
+    before = moments.state_dict() | {"first": torch.zeros(6, 9, dtype=torch.bfloat16)}
+    del before["code"]
+    with pytest.raises(CheckpointError, match=r"q_proj were saved by another release"):
+        moments.load_state_dict(before, "q_proj")

@@ -76,5 +76,5 @@ class LayerNullSpace:
         """Its tensors, each with the name of the part of memory it belongs to."""
         if self.space is not None:
             yield "null factors", self.space.factor_WK
-            if self.space.gram_inverse_KK is not None:
-                yield "null factors", self.space.gram_inverse_KK
+            if self.space.gram_correction_KK is not None:
+                yield "null factors", self.space.gram_correction_KK

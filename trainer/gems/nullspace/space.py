@@ -10,8 +10,9 @@ and U is kept. A layer has two sides:
   then mapped to what they were mapped to before.
 
 The factor may be kept in bfloat16. Its columns are then no longer orthonormal, so products go through the inverse of
-its Gram matrix, F·(FᵀF)⁻¹·Fᵀ, which is the exact projector on the span of the rounded factor. What is protected is that
-span: it differs from the estimated one by a thousandth, and updates stay out of it as exactly as in float32.
+its Gram matrix, F·(FᵀF)⁻¹·Fᵀ, which is the projector on the span of the rounded factor. What is protected is that span,
+which differs from the estimated one by a thousandth. So little does the inverse differ from the identity, and only the
+difference is kept, in float16: updates stay out of the span to a millionth.
 
 W width of the side, K directions kept, X any number of columns.
 """
@@ -67,8 +68,8 @@ class NullSpace:
     side: whether it is a space of the layer's outputs or of its inputs.
     spans: whether the factor's columns span the protected directions or the free ones.
     factor_WK: the factor, or this rank's rows of it.
-    gram_inverse_KK: the inverse of the complete factor's Gram matrix, in float32 or wider; None for a factor whose
-        columns are orthonormal.
+    gram_correction_KK: the inverse of the complete factor's Gram matrix less the identity, in float16 or wider; None
+        for a factor whose columns are orthonormal.
     rows: which rows of the factor this rank holds; None for a complete factor.
     """
 
@@ -76,7 +77,7 @@ class NullSpace:
     spans: Literal["protected", "free"]
     factor_WK: Tensor
     rows: ShardRange | None = None
-    gram_inverse_KK: Tensor | None = None
+    gram_correction_KK: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -98,8 +99,8 @@ class NullSpace:
         coefficients_KX = factor_WK.T @ matrix_WX
         if self.rows is not None:
             self.rows.all_reduce([coefficients_KX])
-        if self.gram_inverse_KK is not None:
-            coefficients_KX = self.gram_inverse_KK @ coefficients_KX
+        if self.gram_correction_KK is not None:
+            coefficients_KX = coefficients_KX + self.gram_correction_KK.to(matrix_WX.dtype) @ coefficients_KX
         if self.spans == "protected":
             return matrix_WX.addmm_(factor_WK, coefficients_KX, alpha=-1)
         return matrix_WX.copy_(factor_WK @ coefficients_KX)
@@ -126,20 +127,21 @@ class NullSpace:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> NullSpace:
         """The same null space on another device, in another type; a bfloat16 factor stays one beside float32."""
-        if self.gram_inverse_KK is None:
+        if self.gram_correction_KK is None:
             return replace(self, factor_WK=self.factor_WK.to(device, dtype))
         kept = self.factor_WK.dtype if dtype == torch.float32 else dtype
-        inverse_KK = self.gram_inverse_KK.to(device, dtype)
-        return replace(self, factor_WK=self.factor_WK.to(device, kept), gram_inverse_KK=inverse_KK)
+        correction_KK = self.gram_correction_KK.to(device, torch.float16 if dtype == torch.float32 else dtype)
+        return replace(self, factor_WK=self.factor_WK.to(device, kept), gram_correction_KK=correction_KK)
 
     def rounded(self) -> NullSpace:
         """The null space with its complete factor rounded to bfloat16, which takes half of the memory."""
-        if self.gram_inverse_KK is not None:
+        if self.gram_correction_KK is not None:
             return self
         factor_WK = self.factor_WK.to(torch.bfloat16)
         double_WK = factor_WK.double()
-        inverse_KK = torch.cholesky_inverse(torch.linalg.cholesky(double_WK.T @ double_WK)).float()
-        return replace(self, factor_WK=factor_WK, gram_inverse_KK=inverse_KK)
+        correction_KK = torch.cholesky_inverse(torch.linalg.cholesky(double_WK.T @ double_WK))
+        correction_KK.diagonal().sub_(1)
+        return replace(self, factor_WK=factor_WK, gram_correction_KK=correction_KK.half())
 
     def equals(self, other: NullSpace) -> bool:
         """Whether both are the same space in the same memory layout, to the bit, on this rank."""
