@@ -106,7 +106,7 @@ def tuned(case: str, group: ProcessGroup):
         "weights": gather_weights(model, group),
         "figures": torch.tensor(figures, dtype=torch.float64),
         "moments": sum(
-            subspace["moments"]["first"].numel()
+            subspace["moments"]["code" if case == "compact" else "first"].numel()
             for layer in optimizer.state_dict()["layers"].values()
             for subspace in layer["subspaces"].values()
         ),

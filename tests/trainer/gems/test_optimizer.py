@@ -115,7 +115,7 @@ def test_a_batch_of_one_task_leaves_the_other_tasks_subspace_alone():
     for name, layer in optimizer.state_dict()["layers"].items():
         old, new = before[name]["subspaces"], layer["subspaces"]
         assert_same(old["recommendation"]["moments"], new["recommendation"]["moments"])
-        assert not torch.equal(old["search"]["moments"]["first"], new["search"]["moments"]["first"])
+        assert not torch.equal(old["search"]["moments"]["code"], new["search"]["moments"]["code"])
     assert one_step(optimizer, model, 3, rows=(0, 4)).applied
     assert one_step(optimizer, model, 4).applied
 
