@@ -26,10 +26,11 @@ from trainer.methods import create_method
 from trainer.model.backbone import Backbone, load_backbone
 from trainer.model.warm_start import check_fits
 from trainer.runtime.loop import train
+from trainer.runtime.nodes import join_nodes
 from trainer.runtime.prepare import InputFiles, TrainingData, general_text, prepare_backbone, prepare_data
 from trainer.runtime.publish import keep_reports, publish_run
 from trainer.runtime.step_log import read_step_log, summary
-from trainer.runtime.workspace import Workspace, open_workspace
+from trainer.runtime.workspace import Workspace, open_workspace, workspaces_folder
 
 __all__ = ["run"]
 
@@ -52,7 +53,7 @@ def run(
 
     items: the file of items.
     events: the file of events, or several files that are merged.
-    out: the folder of bundles, which also holds the run's workspace.
+    out: the folder of bundles, which also holds the run's workspace; of several nodes the first gets the bundle.
     recipe: all settings of the run.
     resume: whether to continue an interrupted run of the same recipe and files.
     group: the ranks of the run. Rank 0 prepares what the others then read from the workspace; all of them train; rank 0
@@ -64,13 +65,15 @@ def run(
     Raises TrainerError for settings and files that do not fit, and CatalogError for damaged files.
     """
     check_sharding(recipe, group)
-    files = InputFiles.of(items, events, erased)
+    files = group.on_every_rank(lambda: InputFiles.of(items, events, erased))
     if start is not None:
         check_fits(recipe, start)
     with ExitStack() as stack:
-        opened = open_workspace(out, recipe, files.all(start), resume=resume, first=group.rank == 0)
-        workspace = group.rank0_first(lambda: stack.enter_context(opened))
-        data = group.rank0_first(lambda: prepare_data(files, recipe, workspace, start, group.device))
+        group = group.with_disks(group.on_every_rank(lambda: workspaces_folder(out)))
+        opened = open_workspace(out, recipe, files.all(start), resume=resume, owner=group.disks.owned)
+        workspace = group.on_every_rank(lambda: stack.enter_context(opened))
+        join_nodes(workspace, recipe, group)
+        data = group.rank0_first(lambda: prepare_data(files, recipe, workspace, start, group.device), workspace.root)
         return _train_and_publish(workspace, data, files, out, recipe, group, start, make_current)
 
 
@@ -86,7 +89,9 @@ def _train_and_publish(
 ) -> Path:
     documents = general_text(recipe, data.items)
     device = CPU if recipe.training.shard else group.device
-    backbone = group.rank0_first(lambda: prepare_backbone(recipe, data, documents, workspace, device, start))
+    backbone = group.rank0_first(
+        lambda: prepare_backbone(recipe, data, documents, workspace, device, start), workspace.base
+    )
     if recipe.training.shard:
         shard_model(backbone.model, group)
     tokens = level_token_ids(backbone.text_tokenizer, data.index.sizes)
@@ -137,10 +142,12 @@ def _train_and_publish(
             reports = {"report": report("full"), "report-candidates": report("candidates")}
             result = keep_reports(out, reports, workspace.step_log, recipe)
             print_line(f"no bundle is published: {recipe.method} cannot be served. Its reports are in {result}")
-        workspace.remove()
         return result
 
-    return group.on_rank0(evaluate_and_publish)
+    result = group.on_rank0(evaluate_and_publish)
+    if group.disks.owned:
+        workspace.remove()
+    return result
 
 
 def _prompt_settings(recipe: Recipe, backbone: Backbone) -> PromptSettings:

@@ -10,8 +10,8 @@ left out, as the `.erased.json` beside each file of events and `--erased` name t
 A run gives the items identifiers, loads or builds the backbone, estimates null spaces, trains with GEMS, evaluates, and
 publishes the bundle, to which the link `current` then points. `method=` takes full, lora, lora_moe or single_subspace
 in place of gems, to compare with it. `torchrun --nproc-per-node N trainer/run.py …` shares every batch among N
-processes, and with `training.shard=true` the weights too. `python trainer/run.py` is the same as `gemserve train`.
-Read on in docs/training.md.
+processes, of several nodes too, and with `training.shard=true` the weights. `python trainer/run.py` is the same as
+`gemserve train`. Read on in docs/training.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # run as a file, Python puts trainer/ first on the path; the repository root belongs there
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -32,6 +33,9 @@ from catalog.terminal_escapes import printable
 from gemserve.caches import provided
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import TrainerError
+
+if TYPE_CHECKING:
+    from catalog.bundle.bundle import Bundle
 
 
 def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -> argparse.Namespace:
@@ -121,12 +125,16 @@ def _train(options: argparse.Namespace) -> None:
     from trainer.runtime.destination import Destination
 
     disable_progress_bar()  # of transformers, which has one for every file
-    out = Destination.of(options.out)
-    start = None if options.warm_start is None else open_start(out.start(options.warm_start), out.folder)
-    if recipe is None:
-        assert start is not None
-        recipe = settings_of(start, options.settings)
+
+    def open_files() -> tuple[Destination, Bundle | None]:
+        out = Destination.of(options.out)
+        return out, None if options.warm_start is None else open_start(out.start(options.warm_start), out.folder)
+
     with init_process_group() as group:
+        out, start = group.on_every_rank(open_files)
+        if recipe is None:
+            assert start is not None
+            recipe = settings_of(start, options.settings)
         result = run(
             options.items,
             options.events,

@@ -5,7 +5,7 @@
 By default training is data parallel: every rank holds the same weights and trains on its slice of each batch, the
 accumulated gradients are summed over the ranks, and all ranks make the same step. A run therefore ends in the weights
 that a single process reaches, up to the rounding of floating-point sums. With `training.shard=true` every rank holds
-only some rows of each weight (fsdp.py). All ranks must see the same folders: one machine, or a shared file system.
+only some rows of each weight (fsdp.py). What rank 0 prepares gets to ranks that do not see its disk (disks.py).
 
 `torch.distributed` needs an initialised group even for one process. `ProcessGroup` makes every collective a no-op
 there, so that the code which calls it is written once.
@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, distributed
 
 from trainer.core.errors import TrainerError
+from trainer.distributed.disks import ONE_DISK, Disks, find_disks
 
 __all__ = ["SINGLE_PROCESS", "ProcessGroup", "init_process_group"]
 
@@ -42,15 +43,21 @@ class ProcessGroup:
 
     rank: the number of this process, from 0.
     world_size: how many ranks there are.
+    disks: where their files are: on one disk, unless `with_disks` has found several.
     """
 
     rank: int = 0
     world_size: int = 1
+    disks: Disks = ONE_DISK
 
     @property
     def device(self) -> torch.device:
         """The device on which this rank keeps its model."""
         return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
+
+    def with_disks(self, folder: Path) -> ProcessGroup:
+        """The same ranks, with the disks on which they see the folder. It exists on all of them."""
+        return self if self.world_size == 1 else replace(self, disks=find_disks(folder, TIMEOUT))
 
     def local_slice(self, values: Sequence[T]) -> Sequence[T]:
         """This rank's slice of the values: every `world_size`-th one, from number `rank` on.
@@ -135,13 +142,32 @@ class ProcessGroup:
             raise TrainerError(f"process {self.rank} stops because process 0 failed: {fault}")
         return value  # type: ignore[return-value]  # without a fault it is what `make` returned
 
-    def rank0_first(self, make: Callable[[], T]) -> T:
+    def on_every_rank(self, make: Callable[[], T]) -> T:
+        """All ranks call `make` and wait for each other; each returns its own result.
+
+        Where `make` fails on a rank, those on which it does not raise TrainerError with its message.
+        """
+        try:
+            made = make()
+        except Exception as error:
+            self.all_gather_object(str(error) or type(error).__name__)
+            raise
+        for rank, fault in enumerate(self.all_gather_object("")):
+            if fault:
+                raise TrainerError(f"process {self.rank} stops because process {rank} failed: {fault}")
+        return made
+
+    def rank0_first(self, make: Callable[[], T], wrote: Path | None = None) -> T:
         """Rank 0 calls `make`, and then all other ranks do. They find on disk what rank 0 has written.
+
+        wrote: the folder to which `make` writes, which then holds the same on every disk.
 
         Where `make` fails on rank 0, the other ranks raise TrainerError with the same message.
         """
         made: list[T] = []
         self.on_rank0(lambda: made.append(make()))
+        if wrote is not None:
+            self.disks.mirror(wrote)
         return made[0] if made else make()
 
     def barrier(self) -> None:

@@ -53,7 +53,7 @@ class GemsTuning:
         null_spaces = None
         if config.null_space:  # replicas read what rank 0 has estimated; shards estimate together
             null_spaces = replica_group.rank0_first(
-                lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config, self._shard_group)
+                lambda: _null_spaces(backbone, recipe.null_space, documents, cache, config, self._shard_group), cache
             )
         self._optimizer = GemsOptimizer(
             backbone.model,

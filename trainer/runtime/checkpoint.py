@@ -1,7 +1,8 @@
 """Training state on disk, without pickle: tensors as safetensors, everything else as JSON.
 
 A checkpoint is written beside the old one, fsynced and renamed, so an interruption leaves the old one in place. If the
-model is sharded, every rank writes its own part: two files with the rank in their names.
+model is sharded, every rank writes its own part: two files with the rank in their names. Parts that were written to
+other nodes' disks then move to rank 0's, so that one rename replaces the whole.
 
 `torch.distributed.checkpoint` could write shards too. But it pickles its metadata and everything that is no tensor,
 while a checkpoint must be safe to read wherever it comes from.
@@ -34,6 +35,7 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: Process
     """
     draft = directory.with_name(f".{directory.name}-draft")
     shard_group.on_rank0(lambda: _make_empty(draft))
+    draft.mkdir(parents=True, exist_ok=True)  # on another disk
     tensors: dict[str, torch.Tensor] = {}
     structure = _flatten(state, tensors)
     try:
@@ -44,6 +46,7 @@ def save_checkpoint(directory: Path, state: dict[str, Any], shard_group: Process
         shutil.rmtree(draft, ignore_errors=True)  # a full disk needs the space
         raise
     shard_group.barrier()
+    shard_group.disks.collect(draft)
     shard_group.on_rank0(lambda: _replace(directory, draft))
 
 
@@ -66,6 +69,16 @@ def load_checkpoint(directory: Path, shard_group: ProcessGroup = SINGLE_PROCESS)
     except Exception as error:
         raise TrainerError(f"{directory} is damaged ({error}): delete it, or start again without --resume") from error
     return state
+
+
+def saved_step(directory: Path) -> int:
+    """The step at which the checkpoint in a folder continues; -1 where none is there, or a damaged one."""
+    _undo_half_replacement(directory)
+    try:
+        structure = json.loads((directory / _structure_file(0)).read_text(encoding="utf-8"))
+        return int(dict(structure[PAIRS])["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
 
 
 def world_size_mismatch(directory: Path, saved: int, present: int) -> CheckpointError:

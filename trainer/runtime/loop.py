@@ -169,7 +169,7 @@ def _resume(
 
     Raises CheckpointError for a checkpoint of another number of ranks or another version of the trainer.
     """
-    state = group.rank0_first(lambda: load_checkpoint(directory, shard_group))
+    state = group.rank0_first(lambda: load_checkpoint(directory, shard_group), directory)
     if state is None:
         return 0
     try:

@@ -97,16 +97,30 @@ class Workspace:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+def workspaces_folder(out: Path) -> Path:
+    """The folder of the workspaces of all runs into `out`, which is made. Raises TrainerError where it cannot be."""
+    folder = out / ".training"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if disk_full_reason(error) is not None:
+            raise
+        raise TrainerError(
+            f"--out {out}: no folder can be made there ({error.strerror}): name one to write to"
+        ) from error
+    return folder
+
+
 @contextmanager
 def open_workspace(
-    out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, first: bool = True
+    out: Path, recipe: Recipe, inputs: Sequence[Path], *, resume: bool, owner: bool = True
 ) -> Iterator[Workspace]:
     """A context with the workspace of exactly this recipe and these input files, locked while it is open.
 
     out: the folder of bundles.
     inputs: every file on which the result depends.
     resume: whether to keep what an earlier run has left; otherwise the workspace is emptied.
-    first: whether this is rank 0, which takes the lock for all ranks.
+    owner: whether this rank takes the lock, for all that use its disk.
 
     Raises TrainerError, naming it, for an input file that does not exist; if no folder can be made in `out`; and if
     another run holds the lock.
@@ -118,18 +132,11 @@ def open_workspace(
     digest = hashlib.sha256(recipe.model_dump_json().encode())
     for of_file in digests.values():
         digest.update(of_file.encode())
-    workspace = Workspace(out / ".training" / digest.hexdigest()[:16], digests)
-    if not first:
+    workspace = Workspace(workspaces_folder(out) / digest.hexdigest()[:16], digests)
+    if not owner:
         yield workspace
         return
-    try:
-        workspace.root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if disk_full_reason(error) is not None:
-            raise
-        raise TrainerError(
-            f"--out {out}: no folder can be made there ({error.strerror}): name one to write to"
-        ) from error
+    workspace.root.mkdir(exist_ok=True)
     with (workspace.root / LOCK).open("wb") as stream:
         if not lock(stream):
             raise TrainerError(

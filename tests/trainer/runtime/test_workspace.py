@@ -32,7 +32,7 @@ def test_a_second_run_of_the_same_is_refused_while_the_first_is_at_work(files, r
         ):
             pass
         assert (workspace.base / "file").is_file()
-        with open_workspace(tmp_path, recipe, files, resume=False, first=False) as joined:
+        with open_workspace(tmp_path, recipe, files, resume=False, owner=False) as joined:
             assert joined.base.is_dir()
     with open_workspace(tmp_path, recipe, files, resume=True) as workspace:
         assert workspace.base.is_dir()

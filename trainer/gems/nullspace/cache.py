@@ -44,10 +44,10 @@ def cached_null_spaces(
     """
     key = json.dumps([_model_hash(model), _corpus_hash(batches), side, repr(threshold), sorted(modules)])
     file = directory / f"null-spaces-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-    if shard_group.on_rank0(file.exists):
-        return load_null_spaces(file)
-    spaces = estimate_null_spaces(model, batches, side=side, threshold=threshold, modules=modules)
-    shard_group.on_rank0(lambda: save_null_spaces(spaces, file))
+    if not shard_group.on_rank0(file.exists):
+        spaces = estimate_null_spaces(model, batches, side=side, threshold=threshold, modules=modules)
+        shard_group.on_rank0(lambda: save_null_spaces(spaces, file))
+    shard_group.disks.mirror(directory)
     return load_null_spaces(file)  # memory laid out as a later run will have it, so that both round alike
 
 
