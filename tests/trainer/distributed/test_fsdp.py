@@ -20,7 +20,7 @@ from tests.trainer.gems.small_models import (
     t5,
     weights_of,
 )
-from tests.trainer.methods.small_world import make_backbone, small_world
+from tests.trainer.methods.small_world import FULL_PRECISION, make_backbone, small_world
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import CheckpointError, SettingsError
 from trainer.distributed.fsdp import gather_weights, global_mean_loss, shard_model
@@ -160,7 +160,9 @@ def resumed(group, folder):
 
 def published(group, folder):
     files = world.write_world(folder / f"files-{group.rank}")
-    return str(run(*files, folder / "out", load_recipe("small", [*RUN, SHARD]), resume=False, group=group))
+    return str(
+        run(*files, folder / "out", load_recipe("small", [*RUN, *FULL_PRECISION, SHARD]), resume=False, group=group)
+    )
 
 
 def everything(group, folder):
@@ -186,7 +188,10 @@ def test_two_shards_reach_the_weights_of_one_model(case, both):
     for name, weight in alone["weights"].items():
         torch.testing.assert_close(first["weights"][name], weight, rtol=0, atol=atol)
     assert max((weight - start[name]).abs().max() for name, weight in alone["weights"].items()) > 1e-3
-    torch.testing.assert_close(first["figures"], alone["figures"], rtol=10 * atol, atol=atol, equal_nan=True)
+    rtol = (
+        5e-3 if case == "compact" else 1e-4
+    )  # the gate learns from all directions, and so from moments rounded otherwise
+    torch.testing.assert_close(first["figures"], alone["figures"], rtol=rtol, atol=atol, equal_nan=True)
     assert torch.equal(first["figures"].nan_to_num(), second["figures"].nan_to_num())
     assert first["figures"][:, 0].tolist() == [step != BROKEN for step in range(STEPS)]
     assert first["moments"] + second["moments"] == alone["moments"]
@@ -208,7 +213,9 @@ def test_a_resumed_run_ends_in_the_same_bits(dtype, both):
 @pytest.mark.large
 def test_the_bundle_is_the_plain_checkpoint_of_one_process(both, tmp_path):
     with one_thread():
-        alone = run(*world.write_world(tmp_path), tmp_path / "out", load_recipe("small", RUN), resume=False)
+        alone = run(
+            *world.write_world(tmp_path), tmp_path / "out", load_recipe("small", [*RUN, *FULL_PRECISION]), resume=False
+        )
     bundle = Path(both[0]["published"])
     assert both[1]["published"] == str(bundle)
     for file in ("config.json", "tokenizer.json"):
