@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from server.core.settings.sentinel_url import ESCAPES, options_in, query_of, read_host
+from server.core.settings.sentinel_url import ESCAPES, options_in, query_of, split_url
 
 __all__ = ["CLUSTER_SCHEMES", "ClusterUrl", "is_cluster_url", "read_cluster_url"]
 
@@ -45,18 +45,8 @@ def is_cluster_url(url: str) -> bool:
 
 def read_cluster_url(url: str) -> ClusterUrl:
     """Raises ValueError, whose message holds no part of the URL in which a password may stand."""
-    scheme, _, rest = url.partition("://")
-    if url != url.strip() or scheme not in CLUSTER_SCHEMES:
-        raise ValueError("it must begin with redis+cluster:// or rediss+cluster://")
-    if "#" in rest:
-        raise ValueError(f"what stands behind # would be passed over; {ESCAPES}")
-    before, _, query = rest.partition("?")
-    where, _, path = before.partition("/")
-    user, at, hosts = where.rpartition("@")
-    names = tuple(read_host(f"node {number}", text, PORT) for number, text in enumerate(hosts.split(","), start=1))
-    if len(set(names)) < len(names):
-        raise ValueError("it names a node twice")
+    scheme, login, names, path, query = split_url(url, CLUSTER_SCHEMES, "node", PORT)
     options = options_in(query)
     if path not in {"", "0", "0/"} or "db" in dict(options):
         raise ValueError(f"a cluster has no database but 0: leave its number out, or end the URL in /0; {ESCAPES}")
-    return ClusterUrl(names, f"{CLUSTER_SCHEMES[scheme]}://{user}{at}", f"/0{query_of(options)}")
+    return ClusterUrl(names, f"{scheme}://{login}", f"/0{query_of(options)}")

@@ -8,7 +8,9 @@ are those of a redis:// URL.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 __all__ = [
@@ -18,8 +20,8 @@ __all__ = [
     "is_sentinel_url",
     "options_in",
     "query_of",
-    "read_host",
     "read_sentinel_url",
+    "split_url",
 ]
 
 SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
@@ -52,28 +54,47 @@ def is_sentinel_url(url: str) -> bool:
 
 def read_sentinel_url(url: str) -> SentinelUrl:
     """Raises ValueError, whose message holds no part of the URL in which a password may stand."""
+    scheme, login, names, path, query = split_url(url, SCHEMES, "Sentinel", PORT)
+    service, database = _service(path)
+    own, others = _options(query)
+    if "db" in dict(others):
+        raise ValueError(f"write the number of the database behind the service: /{quote(service, safe='')}/NUMBER")
+    tls = [(name, value) for name, value in others if name.startswith("ssl_")]
+    sentinels = tuple(f"{scheme}://{own}{name}{query_of(tls)}" for name in names)
+    return SentinelUrl(sentinels, names, service, f"{scheme}://{login}primary/{database}{query_of(others)}")
+
+
+class UrlParts(NamedTuple):
+    """The parts of a URL that names several hosts.
+
+    scheme: that of a connection. login: USER:PASSWORD@, or nothing. names: HOST:PORT of each. path: what stands behind
+    the first / after them. query: what stands behind the ?.
+    """
+
+    scheme: str
+    login: str
+    names: tuple[str, ...]
+    path: str
+    query: str
+
+
+def split_url(url: str, schemes: Mapping[str, str], what: str, port: int) -> UrlParts:
+    """what: the hosts are, for errors. port: where none is said. Raises ValueError without a part of the URL."""
     scheme, _, rest = url.partition("://")
-    if url != url.strip() or scheme not in SCHEMES:
-        raise ValueError("it must begin with redis+sentinel:// or rediss+sentinel://")
+    if url != url.strip() or scheme not in schemes:
+        raise ValueError(f"it must begin with {' or '.join(f'{one}://' for one in schemes)}")
     if "#" in rest:
         raise ValueError(f"what stands behind # would be passed over; {ESCAPES}")
     before, _, query = rest.partition("?")
     where, _, path = before.partition("/")
     user, at, hosts = where.rpartition("@")
-    names = tuple(read_host(f"Sentinel {number}", text, PORT) for number, text in enumerate(hosts.split(","), start=1))
+    names = tuple(_read_host(f"{what} {number}", text, port) for number, text in enumerate(hosts.split(","), start=1))
     if len(set(names)) < len(names):
-        raise ValueError("it names a Sentinel twice")
-    service, database = _service(path)
-    own, others = _options(query)
-    if "db" in dict(others):
-        raise ValueError(f"write the number of the database behind the service: /{quote(service, safe='')}/NUMBER")
-    scheme = SCHEMES[scheme]
-    tls = [(name, value) for name, value in others if name.startswith("ssl_")]
-    sentinels = tuple(f"{scheme}://{own}{name}{query_of(tls)}" for name in names)
-    return SentinelUrl(sentinels, names, service, f"{scheme}://{user}{at}primary/{database}{query_of(others)}")
+        raise ValueError(f"it names a {what} twice")
+    return UrlParts(schemes[scheme], f"{user}{at}", names, path, query)
 
 
-def read_host(what: str, text: str, port: int) -> str:
+def _read_host(what: str, text: str, port: int) -> str:
     """HOST:PORT. what: it is, for the error. port: where none is said. Raises ValueError."""
     found = HOST.fullmatch(text)
     if found is None or not 0 < int(found["port"] or port) <= MAX_PORT:

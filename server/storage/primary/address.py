@@ -20,13 +20,13 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry as BlockingRetry
 
 from server.core.settings.sentinel_url import SentinelUrl
+from server.storage.primary.asking import ask_all
 
 __all__ = ["LOOK_SECONDS", "Address", "PrimaryAddress", "PrimaryUnknown", "find_primary", "is_replica"]
 
 LOOK_SECONDS = 5.0
 """In which a connection to a server that is no primary any more, and used, is found and given up."""
 ANSWER_SECONDS = 0.5  # of one Sentinel
-GRACE_SECONDS = 0.05  # after the first answer: a Sentinel that was cut off may be the quickest, and know an old primary
 PATIENCE_SECONDS = 0.1  # with an address that is known and did not fail
 
 
@@ -105,22 +105,9 @@ class PrimaryAddress:
                 self.known = asked.result()
 
     async def _ask_all(self) -> Address:
-        answers: list[Answer] = [TimeoutError("no answer in time")] * len(self._sentinels)
-        places = {asyncio.create_task(_states(one)): place for place, one in enumerate(self._sentinels)}
-        waiting, grace = set(places), None
-        try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    break
-                for task in done:
-                    answers[places[task]] = task.result()
-                if any(_is_up(answer, self._url.service) for answer in answers):
-                    grace = GRACE_SECONDS
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        questions = [_states(one) for one in self._sentinels]
+        found = await ask_all(questions, lambda answer: _is_up(answer, self._url.service))
+        answers = [TimeoutError("no answer in time") if answer is None else answer for answer in found]
         return _newest(self._url, answers)
 
 

@@ -20,13 +20,13 @@ from redis.exceptions import RedisError
 
 from server.core.settings.cluster_url import ClusterUrl
 from server.storage.primary.address import Address
+from server.storage.primary.asking import ask_all
 from server.storage.primary.time_limit import time_limit
 
 __all__ = ["IS_CLUSTER", "SLOTS", "ClusterUnknown", "Topology", "WrongKind", "merged", "unknown"]
 
 SLOTS = 16_384
 ANSWER_SECONDS = 2.0  # of one node
-GRACE_SECONDS = 0.05  # after the first answer: the node that answers first may be one that was cut off
 PAUSE_SECONDS = 0.1  # between two times of asking
 PATIENCE_SECONDS = 0.1  # of a caller, after nobody answered
 ASKED = 5  # of the nodes that are known, beside those of the URL
@@ -120,27 +120,10 @@ class Topology:
         self._asked = loop.time()
         some = random.sample(sorted(self.nodes), min(ASKED, len(self.nodes)))
         urls = dict.fromkeys([*(self._url.of(*node) for node in some), *self._url.seeds])
-        waiting, grace = {asyncio.create_task(_view(url)) for url in urls}, None
-        views: list[View] = []
-        failures: list[Exception] = []
-        try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    break
-                for task in done:
-                    answer = task.result()
-                    if isinstance(answer, Exception):
-                        failures.append(answer)
-                    else:
-                        views.append(answer)
-                        grace = GRACE_SECONDS
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        answers = await ask_all([_view(url) for url in urls], lambda answer: not isinstance(answer, Exception))
+        views = [answer for answer in answers if answer is not None and not isinstance(answer, Exception)]
         if not any(views):
-            raise unknown(failures)
+            raise unknown([answer for answer in answers if isinstance(answer, Exception)])
         return merged(views)
 
 
