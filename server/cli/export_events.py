@@ -49,7 +49,7 @@ from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.core.errors import ServerError
-from server.storage.keyspace import KEYS, BucketKey, Keyspace, read_keyspace
+from server.storage.keyspace import KEYS, BucketKey, Keyspace, StreamPlace, read_keyspace
 from server.storage.primary import BlockingRedis, open_redis
 
 __all__ = ["Counts", "export_events", "main"]
@@ -214,12 +214,12 @@ def _log(redis: BlockingRedis, keys: Keyspace) -> Iterator[Row]:
         start = "-"
         while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, log, start)):
             for entry, fields in entries:
-                recorded_at, place = entry.split(b"-")
+                place = StreamPlace.of(entry)
                 text = {name.decode(): value.decode() for name, value in fields.items()}
                 yield Row(
                     int(text["timestamp"]),
-                    int(recorded_at),
-                    int(place),
+                    place.moment,
+                    place.number,
                     text["user_id"],
                     text["item_id"],
                     text["type"],

@@ -14,6 +14,7 @@ from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
+from server.storage.keyspace import StreamPlace
 from server.storage.protocol import Deed, LogBatch, LoggedEvent
 from server.storage.redis_history import deeds_of
 
@@ -72,7 +73,7 @@ class RedisEventLog:
         )
         newer = await asyncio.to_thread(_newer, found[:-1], after)
         past = await self._past(list(dict.fromkeys(user for user, *_ in newer)), after)
-        oldest = min((int(entries[0][0].partition(b"-")[0]) for entries in found[:-1] if entries), default=None)
+        oldest = min((StreamPlace.of(entries[0][0]).moment for entries in found[:-1] if entries), default=None)
         return LogBatch(position, await asyncio.to_thread(_events, newer, past), erased, oldest)
 
     async def _past(self, users: Sequence[str], until: int) -> dict[str, tuple[Deed, ...]]:
@@ -91,7 +92,7 @@ class RedisEventLog:
 
 def _newer(logs: Sequence[Sequence[Entry]], after: int) -> list[tuple[str, Deed, int]]:
     """Users, what they did and when, of the events that are newer than a time, in the order in which they came."""
-    entries = sorted((entry for log in logs for entry in log), key=lambda entry: _place(entry[0]))
+    entries = sorted((entry for log in logs for entry in log), key=lambda entry: StreamPlace.of(entry[0]))
     fields = [fields for _, fields in entries if b"user_id" in fields and int(fields[b"timestamp"]) > after]
     own = [f for f in fields if f[b"type"] != IMPRESSION]
     return [(f[b"user_id"].decode(), _deed(f), int(f[b"timestamp"])) for f in own]
@@ -108,8 +109,3 @@ def _events(newer: Sequence[tuple[str, Deed, int]], past: dict[str, tuple[Deed, 
         LoggedEvent(digest_of(user), deed.item_id, deed.query, past.pop(user, ()), deed.type, deed.value, at)
         for user, deed, at in newer
     )
-
-
-def _place(stream_id: bytes) -> tuple[int, int]:
-    moment, _, place = stream_id.partition(b"-")
-    return int(moment), int(place)

@@ -19,6 +19,7 @@ from server.storage.keyspace.keys import (
     buckets_in,
     check_namespace,
 )
+from server.storage.keyspace.stream_place import StreamPlace
 
 __all__ = [
     "ANSWERS_LENGTH",
@@ -34,6 +35,7 @@ __all__ = [
     "Buckets",
     "Keyspace",
     "SharedKeys",
+    "StreamPlace",
     "UserKey",
     "bucket_of",
     "buckets_in",

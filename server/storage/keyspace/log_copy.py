@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 
 from server.storage.keyspace.keys import Keyspace
+from server.storage.keyspace.stream_place import StreamPlace
 from server.storage.primary import BlockingRedis
 
 __all__ = ["AT_ONCE", "batches", "copy_log"]
@@ -18,9 +19,7 @@ LOOKED_AT = 20_000
 """Entries of all logs together that are in memory at a time."""
 
 T = TypeVar("T")
-Place = tuple[int, int]
-"""Milliseconds, and which of those that came in one."""
-Entry = tuple[Place, dict[bytes, bytes]]
+Entry = tuple[StreamPlace, dict[bytes, bytes]]
 
 
 def copy_log(redis: BlockingRedis, old: Keyspace, new: Keyspace) -> int:
@@ -33,19 +32,19 @@ def copy_log(redis: BlockingRedis, old: Keyspace, new: Keyspace) -> int:
         redis.delete(log)
     aside = old.of_all("old_log")
     clocks = [clock for log in aside if (clock := _clock(redis, log)) is not None]
-    last: dict[str, Place] = {}
+    last: dict[str, StreamPlace] = {}
     copied = 0
     pieces = max(10, LOOKED_AT // old.buckets)
     for some in batches(heapq.merge(*(_entries(redis, log, pieces) for log in aside), key=lambda entry: entry[0])):
         write = redis.pipeline(transaction=False)
         for place, fields in some:
             log = new.bucket_key("log", new.bucket_of(fields[b"user_id"].decode()))
-            last[log] = max(place, _next(last[log])) if log in last else place
-            write.xadd(log, cast("Any", fields), id=_text(last[log]))
+            last[log] = max(place, last[log].next) if log in last else place
+            write.xadd(log, cast("Any", fields), id=last[log].stream_id)
         write.execute()
         copied += len(some)
     for log in new.logs if clocks else []:
-        moment = _text(_next(max([*clocks, *([last[log]] if log in last else [])])))
+        moment = max([*clocks, *([last[log]] if log in last else [])]).next.stream_id
         redis.xadd(log, {"moved": ""}, id=moment)
         redis.xdel(log, moment)
     return copied
@@ -58,28 +57,15 @@ def batches(things: Iterable[T]) -> Iterator[list[T]]:
         yield some
 
 
-def _clock(redis: BlockingRedis, log: str) -> Place | None:
+def _clock(redis: BlockingRedis, log: str) -> StreamPlace | None:
     if not redis.exists(log):
         return None
     told = cast("Mapping[str, Any]", redis.xinfo_stream(log))
-    return _place(told["last-generated-id"])
+    return StreamPlace.of(told["last-generated-id"])
 
 
 def _entries(redis: BlockingRedis, log: str, pieces: int) -> Iterator[Entry]:
     start = "-"
     while found := cast("list[tuple[bytes, dict[bytes, bytes]]]", redis.xrange(log, start, "+", pieces)):
-        yield from ((_place(place), fields) for place, fields in found if b"user_id" in fields)
+        yield from ((StreamPlace.of(place), fields) for place, fields in found if b"user_id" in fields)
         start = f"({found[-1][0].decode()}"
-
-
-def _place(text: bytes) -> Place:
-    moment, _, number = text.partition(b"-")
-    return int(moment), int(number)
-
-
-def _next(place: Place) -> Place:
-    return place[0], place[1] + 1
-
-
-def _text(place: Place) -> str:
-    return f"{place[0]}-{place[1]}"

@@ -10,7 +10,7 @@ import orjson
 from catalog.data.tombstones import digest_of
 from server.core.settings import StorageSettings
 from server.storage.client import RedisClient
-from server.storage.keyspace import ANSWERS_LENGTH, Keyspace, buckets_in
+from server.storage.keyspace import ANSWERS_LENGTH, Keyspace, StreamPlace, buckets_in
 from server.storage.protocol import AnalyticsBatch
 
 __all__ = ["RedisAnswerLog"]
@@ -72,9 +72,10 @@ class RedisAnswerLog:
         reached = position.get(self._keys.answers)
         if reached is None:
             return
-        moment, _, place = reached.partition("-")
         async with self._client.limit("trim_answers", self._timeout):
-            await self._client.redis.xtrim(self._keys.answers, minid=f"{moment}-{int(place) + 1}", approximate=False)
+            await self._client.redis.xtrim(
+                self._keys.answers, minid=StreamPlace.of(reached).next.stream_id, approximate=False
+            )
 
     async def close(self) -> None:
         await self._client.close()
@@ -93,14 +94,9 @@ def _new(entries: Sequence[Entry], former: Keyspace | None, position: Mapping[st
 
     def is_new(place: bytes, user: bytes) -> bool:
         log = former.bucket_key("log", former.bucket_of(user.decode()))
-        return _order(place.decode()) > _order(position.get(log, BEFORE_ALL))
+        return StreamPlace.of(place) > StreamPlace.of(position.get(log, BEFORE_ALL))
 
     return [(place, fields) for place, fields in entries if is_new(place, fields.get(b"user_id", b""))]
-
-
-def _order(place: str) -> tuple[int, int]:
-    moment, _, number = place.partition("-")
-    return int(moment), int(number or 0)
 
 
 def _events(tag: str, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
@@ -112,7 +108,7 @@ def _events(tag: str, entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
         yield {
             "place": f"{tag}/{place.decode()}",
             "at": int(text["timestamp"]),
-            "recorded_at": int(place.partition(b"-")[0]),
+            "recorded_at": StreamPlace.of(place).moment,
             "user": digest_of(text["user_id"]),
             "event_id": text["event_id"],
             "item": text["item_id"],
