@@ -186,9 +186,8 @@ def _unsharded(
 def _opponents(
     backbone: Backbone, data: TrainingData, tokens: Sequence[np.ndarray], prompts: PromptFormat, recipe: Recipe
 ) -> tuple[TunedBaselines | None, LearnedGuidance | None]:
-    """The baselines and the guidance, which are the same under all protocols; None where validation questions are asked
-    of the model alone."""
-    if recipe.evaluation.questions != "test":
+    """The baselines and the guidance, which are the same under all protocols; None where the model alone is asked."""
+    if recipe.evaluation.of_model_alone:
         return None, None
     seen = recipe.evaluation.exclude_seen
     ranker = TransformersRanker(backbone.model, data.index, tokens, normalize=recipe.training.normalize)

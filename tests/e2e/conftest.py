@@ -1,4 +1,4 @@
-"""One Chromium and one shop for all tests; each begins as a new visitor."""
+"""One Chromium for all tests and one shop for those of a module; each begins as a new visitor."""
 
 from collections.abc import Iterator
 
@@ -22,8 +22,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield Settings(bundles=bundles, redis=url, port=0, **patience)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_shop(settings: Settings) -> Iterator[ServedShop]:
+    """It ends before tests of other modules begin: they read metrics of this process, to which what it follows adds."""
     with served(settings) as shop:
         yield shop
 

@@ -136,11 +136,17 @@ class EvaluationRecipe(Section):
 
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
     questions: Literal["validation", "test"] = "test"  # "validation" where settings are chosen by the report
+    alone: bool = False  # ask the model alone: no baselines, and no guidance is learned for the bundle
     max_questions: int = Field(100_000, ge=1)  # of each task that are asked; of more so many are drawn
     width: int = Field(50, ge=20)  # of the beam
     batch: int = Field(64, ge=1)  # questions of one forward pass
     exclude_seen: bool = True  # recommendations leave out what the user has, as the server does
     bootstrap: int = Field(1000, ge=0)  # samples for the confidence intervals
+
+    @property
+    def of_model_alone(self) -> bool:
+        """Whether nothing but the model is asked: on validation questions the others are tuned."""
+        return self.alone or self.questions == "validation"
 
 
 class AdamWRecipe(Section):

@@ -58,6 +58,7 @@ def evaluate(
     """The metrics of both tasks for the model, its prior, both joined, and the baselines, with bootstrap 95% intervals.
 
     Validation questions are asked of the model alone: baselines are tuned on them, and guidance is learned from them.
+    So are all where `recipe.alone` says so.
     Where more questions of a task are held out than are asked, `held_out` says how many there are of both tasks.
 
     model: the model, on any device.
@@ -74,7 +75,7 @@ def evaluate(
     progress: called with the number of questions that have been answered since its last call.
     """
     ranker = TransformersRanker(model, index, level_tokens, normalize=normalize)
-    if recipe.questions == "validation":
+    if recipe.of_model_alone:
         baselines = guidance = None
     else:
         baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)

@@ -9,6 +9,8 @@
 Before rows are compared, the learning rate of each is chosen on the validation questions (learning_rate.py), with the
 first seed; the seeds are then trained at that rate, and asked the test questions.
 
+All runs ask the model alone; the baselines, which depend on no run, are measured once in the end.
+
 `--base` is the checkpoint that every run starts from (`python -m trainer.analysis.pretrain_base` makes one). Runs that
 `--out` already holds are not repeated, so the same command continues a table that was interrupted. The table is printed
 as Markdown. A mixture of LoRA experts leaves no checkpoint, so its row does not tell what it has kept of the base.
@@ -31,6 +33,7 @@ from trainer.config.recipe import load_recipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line
+from trainer.evaluation.baselines.__main__ import measure_files
 
 ROWS: dict[str, tuple[str, ...]] = {
     "gems": (),
@@ -101,7 +104,7 @@ def _compare(options: argparse.Namespace) -> None:
         "rows": {
             row: summarize_row(of_row) | {"learning_rate": tunings[row].as_json()} for row, of_row in results.items()
         },
-        "baselines": baselines_of(all_results[0]),
+        "baselines": _baselines(options),
         "base": retentions[0]["before"] if retentions else None,
     }
     table["markdown"] = markdown(table)
@@ -119,6 +122,14 @@ def _check(options: argparse.Namespace) -> None:
         if not file.is_file():
             raise TrainerError(f"{file} does not exist")
     _check_different(options)  # and all settings are read before the first run begins
+
+
+def _baselines(options: argparse.Namespace) -> dict[str, Any]:
+    evaluation = load_recipe(options.recipe, options.settings).evaluation
+    print_line("baselines")
+    return baselines_of(
+        measure_files(options.items, [options.events], split=evaluation.split, exclude_seen=evaluation.exclude_seen)
+    )
 
 
 def _tuned(options: argparse.Namespace, row: str) -> Tuning:
@@ -142,7 +153,9 @@ def _run(options: argparse.Namespace, row: str, seed: int, rate: float, *more: s
         row,
         f"seed-{seed}",
         seed,
-        load_recipe(options.recipe, [*settings, *rate_settings(method, rate), f"seed={seed}", *more]),
+        load_recipe(
+            options.recipe, [*settings, *rate_settings(method, rate), f"seed={seed}", "evaluation.alone=true", *more]
+        ),
         options.items,
         options.events,
         options.out,

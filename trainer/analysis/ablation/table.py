@@ -17,8 +17,6 @@ __all__ = ["across_seeds", "baselines_of", "draw_table", "markdown", "summarize_
 METRICS = ("recall@10", "ndcg@10")
 NORMAL_95 = 1.96  # standard errors to either side of the mean, for an interval of 95%
 MODEL = "model"
-OF_MODEL = (MODEL, "prior", "guided")
-"""Methods of a report that depend on its model, as the weights of its prior are learned for it."""
 
 Figures = dict[str, Any]
 Column = tuple[str, str, str, str]
@@ -88,16 +86,16 @@ def markdown(table: Figures) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def baselines_of(run: Figures) -> Figures:
-    """The figures of popularity and the other baselines in a run's report, which do not depend on the seed."""
-    names = {name for task in run["tasks"].values() for name in task if name not in OF_MODEL}
+def baselines_of(measured: Figures) -> Figures:
+    """The figures of popularity and the other baselines as `trainer.evaluation.baselines` measures them."""
+    names = {name for task in measured["tasks"].values() for name in task}
     return {
         name: {
             task: {metric: across_seeds([own[name]], metric) for metric in METRICS}
-            for task, own in run["tasks"].items()
+            for task, own in measured["tasks"].items()
             if name in own
         }
-        | {"search_kinds": _search_kinds([run["tasks"].get("search", {}).get(name, {})])}
+        | {"search_kinds": _search_kinds([measured["tasks"].get("search", {}).get(name, {})])}
         for name in sorted(names)
     }
 

@@ -64,15 +64,30 @@ def _figures(tuned: TunedBaselines, split: Split, task: Task, exclude_seen: bool
     return {name: summarize_questions(found, questions) for name, found in rankings.items()}
 
 
+def measure_files(
+    items_file: Path,
+    events_files: Sequence[Path],
+    *,
+    split: str = "leave_one_out",
+    exclude_seen: bool = True,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """As `measure`, of files, and the `protocol`.
+
+    split: a name of SPLITS.
+
+    Raises TrainerError where the split holds out no question, and CatalogError for damaged files.
+    """
+    items = Items(read_items(items_file))
+    events, report = read_kept_events(events_files, tombstone_files(events_files))
+    divided = SPLITS[split](Histories.from_events(drop_unknown_items(events, items.table["item_id"], report), items))
+    if not divided.test:
+        raise TrainerError(f"the split {split} holds out no question; users have too few events")
+    return {"protocol": f"{split}/full", **measure(items, divided, exclude_seen=exclude_seen, seed=seed)}
+
+
 def _measure(options: argparse.Namespace) -> int:
-    items = Items(read_items(options.items))
-    events, report = read_kept_events(options.events, tombstone_files(options.events))
-    split = SPLITS[options.split](
-        Histories.from_events(drop_unknown_items(events, items.table["item_id"], report), items)
-    )
-    if not split.test:
-        raise TrainerError(f"the split {options.split} holds out no question; users have too few events")
-    result = {"protocol": f"{options.split}/full", **measure(items, split, seed=options.seed)}
+    result = measure_files(options.items, options.events, split=options.split, seed=options.seed)
     print_line(f"{table(result)}\n\n{_tuned(result)}")
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -28,7 +28,9 @@ def test_a_trained_bundle_becomes_a_table(tmp_path: Path, monkeypatch: pytest.Mo
     report = read_measurement(tmp_path / "measurements/quality-tiny.json")
     data, out = tmp_path / "var/data/tiny", tmp_path / "var/bundles/tiny"
     files = f"--items {data}/items.parquet --events {data}/events.parquet"
-    assert report["made"]["steps"] == [f"python trainer/run.py {files} --out {out} --recipe {recipe}"]
+    assert report["made"]["steps"] == [
+        f"python trainer/run.py {files} --out {out} --recipe {recipe} training.minutes=60"
+    ]
     table = quality(report)
     assert all(f"| {name} |" in table for name in METHODS.values())
     assert "**" not in table, "all questions are few"
