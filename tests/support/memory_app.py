@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from server.app import create_app
+from server.app import Stores, create_app
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager, ModelControl
 from server.serving.sync.traffic_sync import TrafficSync
@@ -41,13 +41,15 @@ def create_memory_app(
     return create_app(
         settings,
         deploy=deploy,
-        connect=lambda _: MemoryHistory() if history is None else history,
-        keep=lambda _: MemoryChanges() if changes is None else changes,
+        stores=Stores(
+            history=lambda _: MemoryHistory() if history is None else history,
+            events=lambda _: MemoryLog() if log is None else log,
+            changes=lambda _: MemoryChanges() if changes is None else changes,
+            synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
+            overrides=lambda _: MemoryOverrides() if overrides is None else overrides,
+            answers=lambda _: MemoryAnswers() if answers is None else answers,
+            audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,
+        ),
         control=control,
-        keep_synonyms=lambda _: MemorySynonyms() if synonyms is None else synonyms,
-        keep_overrides=lambda _: MemoryOverrides() if overrides is None else overrides,
-        keep_answers=lambda _: MemoryAnswers() if answers is None else answers,
-        keep_audit=lambda _: MemoryAuditLog() if audit_log is None else audit_log,
-        follow=lambda _: MemoryLog() if log is None else log,
         **options,
     )

@@ -215,7 +215,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The limits' time, which passes only where a test says so."""
     clock = Clock()
-    monkeypatch.setattr("server.app.RateLimiter", lambda default, shared: RateLimiter(default, clock))
+    monkeypatch.setattr("server.app.parts.RateLimiter", lambda default, shared: RateLimiter(default, clock))
     return clock
 
 
