@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from catalog.text.prompts import PromptFormat, PromptSettings, level_token_ids
 from trainer.config.recipe import Recipe
 from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches
-from trainer.data.questions import count_questions
+from trainer.data.questions import Part, count_questions
 from trainer.distributed.fsdp import check_sharding, evaluation_device, gather_weights, shard_model
 from trainer.distributed.group import CPU, SINGLE_PROCESS, ProcessGroup
 from trainer.evaluation.baselines import TunedBaselines
@@ -119,7 +120,10 @@ def _train_and_publish(
         opponents = _opponents(tuned, data, tokens, prompts, recipe)
 
         def report(protocol: Protocol) -> Report:
-            found = _evaluate(tuned, data, tokens, prompts, recipe, protocol, *opponents)
+            evaluated = partial(_evaluate, tuned, data, tokens, prompts, recipe, protocol)
+            found = evaluated(recipe.evaluation.part, *opponents)
+            if recipe.evaluation.questions == "both":
+                found["validation"] = evaluated("validation", None, None)["tasks"]
             return found | {"training": summary(read_step_log(workspace.step_log))}
 
         if method.unservable_reason is None:
@@ -204,11 +208,12 @@ def _evaluate(
     prompts: PromptFormat,
     recipe: Recipe,
     protocol: Protocol,
+    part: Part,
     baselines: TunedBaselines | None,
     guidance: LearnedGuidance | None,
 ) -> Report:
-    questions = data.split.questions(recipe.evaluation.questions)
-    with progress("evaluating", count_questions(questions, recipe.evaluation.max_questions)) as shown:
+    asked = recipe.evaluation.model_copy(update={"questions": part})
+    with progress("evaluating", count_questions(data.split.questions(part), asked.max_questions)) as shown:
         return evaluate(
             backbone.model,
             data.index,
@@ -216,7 +221,7 @@ def _evaluate(
             prompts,
             data.items,
             data.split,
-            with_protocol(recipe.evaluation, protocol),
+            with_protocol(asked, protocol),
             protocol=protocol,
             baselines=baselines,
             guidance=guidance,

@@ -135,13 +135,18 @@ class EvaluationRecipe(Section):
     """How a model and its baselines are evaluated."""
 
     split: Literal["leave_one_out", "time_cut"] = "leave_one_out"
-    questions: Literal["validation", "test"] = "test"  # "validation" where settings are chosen by the report
+    questions: Literal["validation", "test", "both"] = "test"  # "validation" where settings are chosen by the report
     alone: bool = False  # ask the model alone: no baselines, and no guidance is learned for the bundle
     max_questions: int = Field(100_000, ge=1)  # of each task that are asked; of more so many are drawn
     width: int = Field(50, ge=20)  # of the beam
     batch: int = Field(64, ge=1)  # questions of one forward pass
     exclude_seen: bool = True  # recommendations leave out what the user has, as the server does
     bootstrap: int = Field(1000, ge=0)  # samples for the confidence intervals
+
+    @property
+    def part(self) -> Literal["validation", "test"]:
+        """The questions that a report is of; of "both" those of the test, as the others stand beside it."""
+        return "validation" if self.questions == "validation" else "test"
 
     @property
     def of_model_alone(self) -> bool:

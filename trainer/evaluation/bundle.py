@@ -37,7 +37,7 @@ def evaluate_bundle(
     Raises TrainerError where no question is held out, CatalogError for a file that cannot be read.
     """
     split, kept = held_out(bundle, events, recipe)
-    if not split.questions(recipe.questions):
+    if not split.questions(recipe.part):
         raise TrainerError(
             f"{in_words(events)}: the split {recipe.split} holds out no question; users have too few events"
         )
@@ -45,7 +45,7 @@ def evaluate_bundle(
     if not same:
         files = "is not the file" if len(events) == 1 else "are not the files"
         print_line(f"{in_words(events)} {files} the bundle was trained on: it may have learned from what is asked here")
-    with progress("evaluating", count_questions(split.questions(recipe.questions), recipe.max_questions)) as shown:
+    with progress("evaluating", count_questions(split.questions(recipe.part), recipe.max_questions)) as shown:
         report = evaluate(
             load_model(bundle),
             bundle.index,

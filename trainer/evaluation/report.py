@@ -80,7 +80,7 @@ def evaluate(
     else:
         baselines = baselines or TunedBaselines(items, split, exclude_seen=recipe.exclude_seen)
         guidance = guidance or learn_guidance(ranker, prompts, items, split, exclude_seen=recipe.exclude_seen)
-    held_out = split.questions(recipe.questions)
+    held_out = split.questions(recipe.part)
     tasks: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     calibration: dict[str, Any] = {}
@@ -111,7 +111,7 @@ def evaluate(
         }
     report: Report = {
         "protocol": f"{recipe.split}/{protocol}",
-        "questions": recipe.questions,
+        "questions": recipe.part,
         "catalog_size": len(items),
         "exclude_seen": recipe.exclude_seen,
         "beam_width": recipe.width,

@@ -81,7 +81,7 @@ def test_the_table_says_what_the_runs_reported(finished):
 def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, corpus, capsys):
     out, options = finished
     before = json.loads((out / "table.json").read_text())
-    shutil.rmtree(out / "gems" / "seed-1")
+    shutil.rmtree(out / "gems" / "seed-1-rate-0.001")
     assert compare(files, base, corpus, out, *options) == 0
     after = json.loads((out / "table.json").read_text())
     for one, other in zip(before["runs"], after["runs"], strict=True):
@@ -98,7 +98,7 @@ def test_an_interrupted_table_makes_only_what_is_missing(finished, files, base, 
 def test_runs_of_other_settings_are_not_mixed_in(finished, files, base, corpus, capsys):
     out, _ = finished
     assert compare(files, base, corpus, out, "--rows", "gems", "--seeds", "0", "gems.gate_lr=0.1") == 2
-    assert "gems/seed-0/run.json is of other settings or files" in capsys.readouterr().err
+    assert "gems/seed-0-rate-0.001/run.json is of other settings or files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

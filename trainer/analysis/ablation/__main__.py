@@ -7,7 +7,8 @@
         [null_space.corpus=../shared/data/general-corpus/wikipedia_en_sample.txt.gz …]
 
 Before rows are compared, the learning rate of each is chosen on the validation questions (learning_rate.py), with the
-first seed; the seeds are then trained at that rate, and asked the test questions.
+first seed; the other seeds are then trained at that rate, and the table says what all of them answered to the test
+questions.
 
 All runs ask the model alone; the baselines, which depend on no run, are measured once in the end.
 
@@ -21,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,27 +135,23 @@ def _baselines(options: argparse.Namespace) -> dict[str, Any]:
 def _tuned(options: argparse.Namespace, row: str) -> Tuning:
     def tasks_at(rate: float) -> dict[str, Any]:
         print_line(f"{row}: learning rate {rate:g}")
-        run = _run(options, row, options.seeds[0], rate, "evaluation.questions=validation")
-        tasks: dict[str, Any] = result_of(replace(run, name=f"rate-{rate:g}", held_out=None))["tasks"]
+        tasks: dict[str, Any] = result_of(_run(options, row, options.seeds[0], rate))["validation"]
         return tasks
 
     return tune_rate(row, options.rates, tasks_at)
 
 
-def _run(options: argparse.Namespace, row: str, seed: int, rate: float, *more: str) -> Run:
-    """A run of a row at a learning rate.
-
-    more: further settings.
-    """
+def _run(options: argparse.Namespace, row: str, seed: int, rate: float) -> Run:
+    """A run of a row at a learning rate. Those of the first seed, by which rates are chosen, are asked all."""
     settings = _settings_of(options, row)
     method = load_recipe(options.recipe, settings).method
+    questions = "both" if seed == options.seeds[0] and len(options.rates) > 1 else "test"
+    asked = (f"evaluation.questions={questions}", "evaluation.alone=true")
     return Run(
         row,
-        f"seed-{seed}",
+        f"seed-{seed}-rate-{rate:g}",
         seed,
-        load_recipe(
-            options.recipe, [*settings, *rate_settings(method, rate), f"seed={seed}", "evaluation.alone=true", *more]
-        ),
+        load_recipe(options.recipe, [*settings, *rate_settings(method, rate), f"seed={seed}", *asked]),
         options.items,
         options.events,
         options.out,

@@ -1,8 +1,8 @@
 """One run of the ablation table: training, evaluation and retention, in a process of its own.
 
-A run's folder is `<out>/<row>/<name>/`: `seed-0` for one that is compared, `rate-0.001` for one with which a learning
-rate was tried. Its `run.json` appears when everything is done, so a table that was interrupted goes on with the runs
-that lack this file. A run whose training was interrupted goes on from its checkpoint.
+A run's folder is `<out>/<row>/<name>/`, such as `seed-0-rate-0.001`. Its `run.json` appears when everything is done,
+so a table that was interrupted goes on with the runs that lack this file. A run whose training was interrupted goes on
+from its checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Run:
     """The settings and files of one run.
 
     row: the row of the table that the run belongs to.
-    name: what the run is called in its row, such as seed-0.
+    name: what the run is called in its row, such as seed-0-rate-0.001.
     seed: the seed of the run, which is also in the recipe.
     recipe: all settings of the run.
     items, events: the files to train and evaluate on.
@@ -100,6 +100,7 @@ def _perform(run: Run) -> dict[str, Any]:
         "seconds": seconds,
         "peak_bytes": peak,
         "tasks": report["tasks"],
+        "validation": report.get("validation"),
         "retention": _retention(run, published),
     }
     draft = run.result.with_suffix(".draft")
