@@ -58,34 +58,40 @@ def test_rates_are_chosen_on_validation_and_compared_on_the_test(files, tmp_path
 
     def result_of(run):
         runs.append(run)
-        method, asked = run.recipe.method, run.recipe.evaluation.questions
+        method, asked = run.recipe.method, run.recipe.evaluation
+        assert asked.alone, "baselines are measured once"
         rate = {"gems": run.recipe.gems.lr, "full": run.recipe.full.lr}[method]
-        # the test questions would choose another rate
-        value = score(method, rate) if asked == "validation" else 0.9 if rate == 4e-3 else 0.1
-        figures = {"recall@10": value, "ndcg@10": value, "intervals": {"recall@10": [0, 1], "ndcg@10": [0, 1]}}
+
+        def tasks(value):
+            figures = {"recall@10": value, "ndcg@10": value, "intervals": {"recall@10": [0, 1], "ndcg@10": [0, 1]}}
+            return {"search": {"model": figures | {"few": True}}, "recommendation": {"model": figures}}
+
         return {
             "row": run.row,
             "seed": run.seed,
             "seconds": 1.0,
             "peak_bytes": 1,
             "retention": None,
-            "tasks": {"search": {"model": figures | {"few": True}}, "recommendation": {"model": figures}},
+            "tasks": tasks(0.9 if rate == 4e-3 else 0.1),  # the test questions would choose another rate
+            "validation": tasks(score(method, rate)) if asked.questions == "both" else None,
         }
 
     monkeypatch.setattr(ablation, "result_of", result_of)
     out = tmp_path / "table.json"
     options = ["--items", str(files[0]), "--events", str(files[1]), "--out", str(tmp_path), "--json", str(out)]
     assert ablation.main([*options, "--rows", "gems,full", "--seeds", "5,6"]) == 0
-    compared = [run for run in runs if run.recipe.evaluation.questions == "test"]
+    compared = runs[-4:]
     assert [(run.row, run.name) for run in compared] == [
-        (row, seed) for seed in ("seed-5", "seed-6") for row in ("gems", "full")
+        ("gems", "seed-5-rate-0.002"),
+        ("full", "seed-5-rate-0.00025"),
+        ("gems", "seed-6-rate-0.002"),
+        ("full", "seed-6-rate-0.00025"),
     ]
-    assert [run.recipe.gems.lr for run in compared if run.row == "gems"] == [2e-3, 2e-3]
-    assert [run.recipe.full.lr for run in compared if run.row == "full"] == pytest.approx([2.5e-4, 2.5e-4])
-    tuning = [run for run in runs if run not in compared]
+    tuning = runs[:-4]
     assert {run.seed for run in tuning} == {5}
-    assert len({run.folder for run in runs}) == len(runs)
-    assert not {run.folder for run in tuning} & {run.folder for run in compared}
+    assert all(run in tuning for run in compared if run.seed == 5), "what chose a rate is not trained again"
+    assert [run.recipe.evaluation.questions for run in compared] == ["both", "both", "test", "test"]
+    assert len({run.folder for run in runs}) == len(tuning) + 2
     table = json.loads(out.read_text())
     assert table["rows"]["gems"]["learning_rate"]["rate"] == 2e-3
     assert len(table["rows"]["full"]["learning_rate"]["scores"]) == 5
