@@ -27,6 +27,7 @@ from torch import Tensor, distributed
 
 from trainer.core.errors import TrainerError
 from trainer.distributed.disks import ONE_DISK, Disks, find_disks
+from trainer.distributed.heartbeats import SILENCE, heartbeats
 
 __all__ = ["SINGLE_PROCESS", "ProcessGroup", "init_process_group"]
 
@@ -179,10 +180,12 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 @contextmanager
-def init_process_group() -> Iterator[ProcessGroup]:
+def init_process_group(silence: float = SILENCE) -> Iterator[ProcessGroup]:
     """A context with the group that torchrun's environment variables describe; without torchrun, SINGLE_PROCESS.
 
     Inside the context only rank 0 prints. Tensors on CPUs are sent by gloo, those on GPUs by nccl.
+
+    silence: after how many seconds in which another rank was not heard of the process ends (heartbeats.py).
 
     Raises TrainerError if there are more processes than GPUs, or if several GPUs are there and torch lacks nccl.
     """
@@ -194,7 +197,7 @@ def init_process_group() -> Iterator[ProcessGroup]:
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
         group = ProcessGroup(distributed.get_rank(), world_size)
-        with _silence(group.rank > 0):
+        with heartbeats(group.rank, world_size, silence), _mute(group.rank > 0):
             yield group
     finally:
         distributed.destroy_process_group()
@@ -216,7 +219,7 @@ def _select_backend(local_rank: int, local_world_size: int) -> str:
 
 
 @contextmanager
-def _silence(wanted: bool) -> Iterator[None]:
+def _mute(wanted: bool) -> Iterator[None]:
     with ExitStack() as stack:
         if wanted:
             devnull = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
