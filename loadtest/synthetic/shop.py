@@ -19,10 +19,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from catalog.data.items import Items
-from catalog.priors import taste
 from catalog.priors.learned import Learned
 
-__all__ = ["Shop"]
+__all__ = ["Shop", "tables", "taught", "words_of_shop"]
 
 ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "ch", "sh", "st", "tr")
 SYLLABLES = [onset + rest for onset in ONSETS for rest in ("a", "e", "i", "o", "u", "an", "er")]
@@ -56,13 +55,10 @@ class Shop:
     def of(cls, items: int, seed: int) -> Shop:
         """A shop of so many items."""
         draw = np.random.default_rng(seed)
-        vocabulary = _vocabulary(int(120 * items**0.5))
+        vocabulary = words_of_shop(items)
         table = _table(items, vocabulary, draw)
-        queries_typed = min(MAX_QUERIES, max(1, int(items * QUERIES_AN_ITEM)))
-        titles = table["title"].take(pa.array(_zipf(items, queries_typed, draw))).to_pylist()
-        queries = tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
-        kinds = taste.fit(Items(table))
-        return cls(Items(table), _learned(kinds, queries, vocabulary, draw), queries, vocabulary)
+        learned = taught(Items(table), vocabulary, items, draw)
+        return cls(Items(table), learned, learned.queries, vocabulary)
 
     def records(self, seed: int) -> Iterator[dict[str, Any]]:
         """New items, without end."""
@@ -81,8 +77,32 @@ class Shop:
             yield (None if place % 3 == 2 else text), history
 
 
-def _table(items: int, vocabulary: Sequence[str], draw: np.random.Generator) -> pa.Table:
-    """So many items, as `record` makes them."""
+def words_of_shop(items: int) -> list[str]:
+    """The words of a shop of so many items."""
+    return _vocabulary(int(120 * items**0.5))
+
+
+def tables(items: int, seed: int) -> Iterator[pa.Table]:
+    """The items of a shop in pieces, which are never in memory together. They are others than those of `Shop.of`."""
+    vocabulary = words_of_shop(items)
+    for begin in range(0, items, PIECE):
+        yield _table(min(PIECE, items - begin), vocabulary, np.random.default_rng([seed, begin]), begin)
+
+
+def taught(items: Items, vocabulary: Sequence[str], known: int, draw: np.random.Generator) -> Learned:
+    """What events teach of these items.
+
+    vocabulary: the words of their titles.
+    known: how many of them, the first, have neighbours and were followed by any.
+    """
+    queries_typed = min(MAX_QUERIES, max(1, int(len(items) * QUERIES_AN_ITEM)))
+    titles = items.table["title"].take(pa.array(_zipf(len(items), queries_typed, draw))).to_pylist()
+    queries = tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
+    return _learned(items, known, queries, vocabulary, draw)
+
+
+def _table(items: int, vocabulary: Sequence[str], draw: np.random.Generator, first: int = 0) -> pa.Table:
+    """So many items, as `record` makes them. first: the number of the first."""
     words = pa.array(vocabulary)
     brand_N = len(vocabulary) - 1 - draw.integers(min(len(vocabulary) // 2, 300), size=items)
     category_N = len(vocabulary) - 301 - draw.integers(min(len(vocabulary) // 4, 50), size=items)
@@ -90,7 +110,7 @@ def _table(items: int, vocabulary: Sequence[str], draw: np.random.Generator) -> 
     length_N = pa.array(draw.integers(1, 500, size=items).astype(str))
     return pa.table(
         {
-            "item_id": [f"SKU-{number:07}" for number in range(items)],
+            "item_id": [f"SKU-{number:07}" for number in range(first, first + items)],
             "title": _titles(words, length_N, draw),
             "description": _phrases(words, DESCRIPTION_WORDS, items, draw),
             "brand": words.take(pa.array(brand_N)),
@@ -157,10 +177,11 @@ def _zipf(size: int, count: int, draw: np.random.Generator) -> NDArray[np.int32]
 
 
 def _learned(
-    kinds: taste.Taste, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator
+    shop: Items, known: int, queries: Sequence[str], vocabulary: Sequence[str], draw: np.random.Generator
 ) -> Learned:
-    items = len(kinds.brand_N)
-    categories, brands = len(kinds.number_of_category) + 1, len(kinds.number_of_brand) + 1  # one more for none
+    items = len(shop)
+    categories = len(_narrowest(shop).unique()) + 1  # one more for none
+    brands = len(shop.table["brand"].unique()) + 1
     clicks = len(queries) * CLICKS_A_QUERY
     asked, taken = draw.integers(len(queries), size=clicks), _zipf(items, clicks, draw)
     count_TN = sp.csr_matrix((np.ones(clicks, np.float32), (asked, taken)), shape=(len(queries), items))
@@ -173,14 +194,19 @@ def _learned(
         intent_words=words,
         evidence_VG=draw.normal(size=(len(words), categories)).astype(np.float32),
         ease_NN=_neighbours(items, min(items, EASE_ITEMS), EASE_NEIGHBOURS, draw),
-        transitions_NN=_neighbours(items, items, FOLLOWERS, draw),
-        item_knn_NN=_neighbours(items, items, NEIGHBOURS, draw),
-        next_category_NG=_neighbours(items, items, FOLLOWERS, draw, categories),
-        next_brand_NB=_neighbours(items, items, FOLLOWERS, draw, brands),
+        transitions_NN=_neighbours(items, known, FOLLOWERS, draw),
+        item_knn_NN=_neighbours(items, known, NEIGHBOURS, draw),
+        next_category_NG=_neighbours(items, known, FOLLOWERS, draw, categories),
+        next_brand_NB=_neighbours(items, known, FOLLOWERS, draw, brands),
         events_N=events_N,
         steps_N=events_N,
         takers_N=events_N,
     )
+
+
+def _narrowest(items: Items) -> pa.ChunkedArray:
+    """The last category of each item, all of which have two."""
+    return pc.list_element(items.table["categories"], 1)
 
 
 def _neighbours(

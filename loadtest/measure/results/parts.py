@@ -216,7 +216,7 @@ PARTS: tuple[Part, ...] = (
     Part(
         "many-items",
         ((PYTHON, "-m", "loadtest.many_items", "--items", "10000000", "--json", "{json}"),),
-        ("catalog/ids", "loadtest/many_items.py"),
+        ("catalog", "server/retrieval", "loadtest/many_items"),
         hours=True,
     ),
     _alone("live", "-m", "loadtest.live", code="loadtest/live.py"),
