@@ -17,7 +17,7 @@ import numpy as np
 
 from catalog.data.changes import Change, Delete, Upsert
 from catalog.suggestions import Screen
-from catalog.text.prompts import Interaction
+from catalog.text.prompts import Interaction, Task
 from loadtest.measure.errors import LoadtestError
 from loadtest.synthetic.shop import Shop
 from server.engine.protocol import Engine, RankRequest
@@ -79,7 +79,7 @@ class Asking:
                 with self._timed("spelling"):
                     await self._catalog.spelling.correct(text)
             with self._timed("prior"):
-                task = "recommendation" if text is None else "search"
+                task: Task = "recommendation" if text is None else "search"
                 assert searcher.priors is not None, "the bundle has them"
                 guided = await self._catalog.priors.prior(task, text, history, searcher.priors)
             for part, seconds in guided.seconds.items():
