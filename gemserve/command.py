@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "fetch": Command("catalog.bundle.fetch", "have the bundle of an object store here before a server needs it"),
     "keys": Command("server.cli.keys", "make, list and revoke the API keys of a server"),
     "buckets": Command("server.cli.buckets", "move a server's users to more parts, for more shards of Redis"),
+    "drain": Command("server.cli.drain.drain", "have events go on from the log into files by day, for training"),
     "export events": Command("server.cli.export_events", "write the events that a server has recorded, for training"),
     "export items": Command("server.cli.export_items", "write the catalog as it is served, for training"),
     "retrain": Command(

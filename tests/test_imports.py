@@ -24,7 +24,7 @@ FORBIDDEN = {
 LAYERS = {
     "catalog": (
         "errors terminal_escapes nearest data filters facets ids text suggestions search"
-        " priors snapshot bundle importers"
+        " priors snapshot bundle drained importers"
     ),
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
     "server": "core storage engine retrieval serving query analytics auth api app cli __main__",

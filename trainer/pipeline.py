@@ -26,6 +26,7 @@ from trainer.evaluation.report import Protocol, Report, evaluate, with_protocol
 from trainer.methods import create_method
 from trainer.model.backbone import Backbone, load_backbone
 from trainer.model.warm_start import check_fits
+from trainer.runtime.joined_events import joined_events
 from trainer.runtime.loop import train
 from trainer.runtime.nodes import join_nodes
 from trainer.runtime.prepare import InputFiles, TrainingData, general_text, prepare_backbone, prepare_data
@@ -53,7 +54,7 @@ def run(
     That is the published bundle, or a folder of reports if the method leaves no model that can be served.
 
     items: the file of items.
-    events: the file of events, or several files that are merged.
+    events: the file of events, or several that are merged; drained folders and patterns too (`catalog/drained`).
     out: the folder of bundles, which also holds the run's workspace; of several nodes the first gets the bundle.
     recipe: all settings of the run.
     resume: whether to continue an interrupted run of the same recipe and files.
@@ -66,11 +67,12 @@ def run(
     Raises TrainerError for settings and files that do not fit, and CatalogError for damaged files.
     """
     check_sharding(recipe, group)
-    files = group.on_every_rank(lambda: InputFiles.of(items, events, erased))
     if start is not None:
         check_fits(recipe, start)
     with ExitStack() as stack:
         group = group.with_disks(group.on_every_rank(lambda: workspaces_folder(out)))
+        named = stack.enter_context(joined_events(events, out, group))
+        files = group.on_every_rank(lambda: InputFiles.of(items, named, erased))
         opened = open_workspace(out, recipe, files.all(start), resume=resume, owner=group.disks.owned)
         workspace = group.on_every_rank(lambda: stack.enter_context(opened))
         join_nodes(workspace, recipe, group)

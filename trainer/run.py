@@ -47,7 +47,8 @@ def parse(arguments: list[str] | None = None, program: str = "trainer/run.py") -
         required=True,
         action="append",
         metavar="FILE",
-        help="events.parquet or events.jsonl; may be given again for more files, which are merged",
+        help="events.parquet or events.jsonl, a folder that `gemserve drain` writes, or a quoted pattern of its days;"
+        " may be given again for more, which are merged",
     )
     parser.add_argument(
         "--out",

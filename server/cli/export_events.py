@@ -45,6 +45,7 @@ from catalog.data.tombstones import (
     tombstones_beside,
     write_tombstones,
 )
+from catalog.drained import owner_of
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
@@ -52,7 +53,7 @@ from server.core.errors import ServerError
 from server.storage.keyspace import KEYS, BucketKey, Keyspace, StreamPlace, read_keyspace
 from server.storage.primary import BlockingRedis, open_redis
 
-__all__ = ["Counts", "export_events", "main"]
+__all__ = ["Counts", "People", "Row", "export_events", "main", "read_hash", "read_hashes", "row_of"]
 
 PIECE = 2_000  # entries of the log in one round trip
 RUN = 100_000  # events sorted in memory at a time: about 80 MB
@@ -122,10 +123,10 @@ def export_events(
             else:
                 counts.outside += 1
         # After the log, and sessions before erasures, so that what was merged or erased meanwhile is so in the file.
-        aliases = {name: user for part in _all(redis, keys, "aliases") for name, user in part.items()}
-        erased = [{sha: int(at) for sha, at in part.items()} for part in _all(redis, keys, "tombstones")]
+        aliases = {name: user for part in read_hashes(redis, keys, "aliases") for name, user in part.items()}
+        erased = [{sha: int(at) for sha, at in part.items()} for part in read_hashes(redis, keys, "tombstones")]
         there = map(read_tombstones, tombstone_files([out]))
-        people = _People(aliases, latest_tombstones(*there, *erased))
+        people = People(aliases, latest_tombstones(*there, *erased))
         counts.tombstones = len(people.tombstones)
         draft = Path(folder) / "events.parquet"
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
@@ -139,21 +140,20 @@ def export_events(
 
 
 @dataclass(frozen=True, slots=True)
-class _People:
+class People:
     """aliases: of each merged session its user. tombstones: SHA-256 of an erased user's id → when."""
 
     aliases: Mapping[str, str]
     tombstones: Mapping[str, int]
 
     def user_of(self, name: str) -> str:
-        """Whose events those of `name` are: an account may itself have been merged into another."""
-        seen = [name]
-        while (owner := self.aliases.get(seen[-1])) is not None and owner not in seen:
-            seen.append(owner)
-        return seen[-1]
+        return owner_of(name, self.aliases)
 
-    def erased(self, name: str, recorded_at: int) -> bool:
-        return bool(self.tombstones) and self.tombstones.get(digest_of(name), -1) >= recorded_at
+    def erased_at(self, name: str) -> int:
+        """Up to when nothing counts that came under a name, Unix ms: it was erased then, or who it was merged into."""
+        if not self.tombstones:
+            return -1
+        return max(self.tombstones.get(digest_of(one), -1) for one in {name, self.user_of(name)})
 
 
 @dataclass(slots=True)
@@ -194,11 +194,11 @@ class _Runs:
         self._rows = []
 
 
-def _kept(rows: Iterable[Row], people: _People, repeated: frozenset[int], counts: Counts) -> Iterator[Row]:
+def _kept(rows: Iterable[Row], people: People, repeated: frozenset[int], counts: Counts) -> Iterator[Row]:
     seen: set[tuple[str, str]] = set()
     for row in rows:
         user = people.user_of(row.user_id)
-        if people.erased(row.user_id, row.recorded_at) or people.erased(user, row.recorded_at):
+        if row.recorded_at <= people.erased_at(row.user_id):
             counts.erased += 1
         elif (user, row.event_id) in seen:
             counts.repeated += 1
@@ -213,32 +213,39 @@ def _log(redis: BlockingRedis, keys: Keyspace) -> Iterator[Row]:
     for log in keys.logs:
         start = "-"
         while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, log, start)):
-            for entry, fields in entries:
-                place = StreamPlace.of(entry)
-                text = {name.decode(): value.decode() for name, value in fields.items()}
-                yield Row(
-                    int(text["timestamp"]),
-                    place.moment,
-                    place.number,
-                    text["user_id"],
-                    text["item_id"],
-                    text["type"],
-                    text["query"] or None,
-                    text["event_id"],
-                    text["request_id"] or None,
-                    value=float(text["value"]) if text.get("value") else None,
-                )
+            yield from (row_of(entry, fields) for entry, fields in entries)
             start = f"({entries[-1][0].decode()}"
+
+
+def row_of(entry: bytes, fields: Mapping[bytes, bytes]) -> Row:
+    """Raises ValueError for what is no event."""
+    place = StreamPlace.of(entry)
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    return Row(
+        int(text["timestamp"]),
+        place.moment,
+        place.number,
+        text["user_id"],
+        text["item_id"],
+        text["type"],
+        text["query"] or None,
+        text["event_id"],
+        text["request_id"] or None,
+        value=float(text["value"]) if text.get("value") else None,
+    )
 
 
 def _piece(redis: BlockingRedis, log: str, start: str) -> object:
     return redis.xrange(log, start, "+", count=PIECE)
 
 
-def _all(redis: BlockingRedis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
+def read_hashes(redis: BlockingRedis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
     """The hash of each bucket; a user who was erased before and after buckets changed may be in two."""
-    parts = (redis.hscan_iter(key, count=PIECE) for key in keys.of_all(kind))
-    return [{name.decode(): value.decode() for name, value in part} for part in parts]
+    return [read_hash(redis, key) for key in keys.of_all(kind)]
+
+
+def read_hash(redis: BlockingRedis, key: str) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in redis.hscan_iter(key, count=PIECE)}
 
 
 def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

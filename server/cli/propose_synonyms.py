@@ -34,6 +34,7 @@ import pyarrow.compute as pc
 
 from catalog.bundle.disk import access_reason
 from catalog.data.tombstones import read_kept_events, tombstone_files
+from catalog.drained import event_files
 from catalog.errors import CatalogError
 from catalog.priors.words.proposals import MIN_PEOPLE, ProposalSettings, Proposed, proposals
 from catalog.terminal_escapes import printable
@@ -51,7 +52,8 @@ class ProposalError(ServerError):
 
 def proposed(events: Sequence[Path], erased: Path | None, settings: ProposalSettings) -> list[Proposed]:
     """What files of events propose. Raises EventsError, and ValueError for a language without a stemmer."""
-    table, _ = read_kept_events(events, tombstone_files(events, erased))
+    with event_files(events) as files:
+        table, _ = read_kept_events(files, tombstone_files(files, erased))
     searched = table.filter(pc.is_valid(table["query"]))
     users, items, queries = (searched[name].to_pylist() for name in ("user_id", "item_id", "query"))
     return proposals(users, items, queries, settings)

@@ -36,6 +36,7 @@ from pathlib import Path
 from catalog.bundle.bundle import sha256_of
 from catalog.bundle.disk import access_reason
 from catalog.bundle.source import BundleSource, bundle_source, folder_or_url, working_folder
+from catalog.drained import joined_files
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis
@@ -82,7 +83,7 @@ def retrain(plan: Plan, folder: Path, run: Run) -> int:
     bundles = bundle_source(plan.bundles)
     old = bundles.current()
     served = bundles.path(old)
-    events = [*plan.events, _recorded(plan, folder, run)]
+    events = [*joined_files(plan.events, folder), _recorded(plan, folder, run)]
     items = plan.items or _items(plan, served, folder, run)
     new = _trained(plan, bundles, served, items, events, run)
     compare = ["--old", str(served), "--new", str(bundles.path(new)), *_flags(events)]
@@ -215,7 +216,8 @@ def _plan(arguments: Sequence[str] | None, program: str) -> Plan:
         action="append",
         default=[],
         metavar="FILE",
-        help="events of before the log, such as the first training's file; may be given again for more files",
+        help="events of before the log, such as the first training's file, or a folder of `gemserve drain`;"
+        " may be given again for more",
     )
     parser.add_argument("--items", type=Path, help="items to train with (default: the catalog that is served)")
     parser.add_argument("--recipe", help="default: the served model's own settings")

@@ -15,6 +15,10 @@ __all__ = [
     "CATALOG_ITEMS",
     "CATALOG_VERSION",
     "DEGRADED",
+    "DRAINED_EVENTS",
+    "DRAIN_FAILURES",
+    "DRAIN_LOST_EVENTS",
+    "DRAIN_READ",
     "ENGINE_REQUESTS",
     "ENGINE_RESTARTS",
     "ENGINE_SECONDS",
@@ -208,6 +212,19 @@ KAFKA_FAILURES = Counter(
 )
 for reason in ("redis", "dead_letters", "commit", "broker"):
     KAFKA_FAILURES.labels(reason)
+
+DRAINED_EVENTS = Counter("gemserve_drained_events", "Events that `gemserve drain` has written to files")
+DRAIN_LOST_EVENTS = Counter(
+    "gemserve_drain_lost_events", "Events, at most, that the log had dropped before `gemserve drain` came to them"
+)
+DRAIN_READ = Gauge(
+    "gemserve_drain_read_timestamp_seconds", "When `gemserve drain` last had all of the log in its files"
+)
+DRAIN_FAILURES = Counter(
+    "gemserve_drain_failures", "What `gemserve drain` has to try again, by reason (redis, disk)", ["reason"]
+)
+for reason in ("redis", "disk"):
+    DRAIN_FAILURES.labels(reason)
 
 MODEL = Gauge("gemserve_model_info", "1 for every model that answers requests", ["version", "engine", "identifiers"])
 TRAFFIC_WEIGHT = Gauge(

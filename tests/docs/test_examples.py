@@ -21,6 +21,8 @@ NEVER_RUN = [  # by document, in order: another one belongs here, and needs a go
     ("clients/python/README.md", "changes the environment"),
     ("docs/data.md", "needs brokers; tests/integration/test_kafka.py runs it with some"),
     ("docs/data.md", "trains for minutes"),
+    ("docs/data.md", "goes on until it is stopped; tests/integration/test_drain.py runs it"),
+    ("docs/data.md", "trains for minutes"),
     ("docs/data.md", "trains for minutes"),
     ("docs/first-day.md", "trains for minutes"),
     ("docs/method.md", "hours"),

@@ -24,7 +24,7 @@ from catalog.data.tombstones import (
     tombstone_files,
     write_tombstones,
 )
-from server.cli.export_events import Row, _all, _log, export_events, main
+from server.cli.export_events import Row, _log, export_events, main, read_hashes
 from server.storage.keyspace import BUCKETS, KEYS, BucketKey, Keyspace, bucket_of
 from server.storage.managed_redis import free_port
 from server.storage.protocol import Event
@@ -197,14 +197,14 @@ async def test_an_erasure_during_an_export_is_heeded(
         if step == "log":
             erase()
 
-    def read_all(of: Redis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
-        found = _all(of, keys, kind)
+    def read_then_erase(of: Redis, keys: Keyspace, kind: BucketKey) -> list[dict[str, str]]:
+        found = read_hashes(of, keys, kind)
         if step == kind:
             erase()
         return found
 
     monkeypatch.setattr("server.cli.export_events._log", read_log)
-    monkeypatch.setattr("server.cli.export_events._all", read_all)
+    monkeypatch.setattr("server.cli.export_events.read_hashes", read_then_erase)
     export_events(redis, tmp_path / "during.parquet")
     monkeypatch.undo()
     export_events(redis, tmp_path / "after.parquet")

@@ -137,7 +137,7 @@ async def test_all_there_is_moves_whenever_it_is_killed(
     fences = {old.bucket_key(kind, bucket) for kind in BUCKET_KEYS for bucket in range(4)}
     assert {name for name in names if "{7." not in name} == {*fences, number, KEYS.erased}
     assert {plain.type(name) for name in fences} == {b"string"}
-    assert plain.hgetall(number) == {b"number": b"7"}
+    assert plain.hgetall(number) == {b"number": b"7", b"moves": b"1"}
     await _goes_on(connect(), redis_url, tmp_path)
 
 

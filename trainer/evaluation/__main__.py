@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str] | None = None, program: str = "python -m trai
         required=True,
         action="append",
         metavar="FILE",
-        help="events.parquet or events.jsonl, once for each file",
+        help="events.parquet or events.jsonl, or a folder of `gemserve drain`, once for each",
     )
     parser.add_argument(
         "--protocol",

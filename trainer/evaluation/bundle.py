@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from catalog.bundle.bundle import Bundle, sha256_of
 from catalog.data.events import drop_unknown_items
 from catalog.data.tombstones import read_kept_events, tombstone_files
+from catalog.drained import event_files
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line, progress
@@ -79,11 +80,17 @@ def load_model(bundle: Bundle) -> PreTrainedModel:
 def held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
     """The split of the events, and how many were `read` and how many of these name `unknown_items`.
 
+    events: files, and what else `catalog.drained.joined_files` takes.
     More events than memory holds are prepared in a temporary folder. Those of erased users and of items that the bundle
     does not have are left out.
 
     Raises TrainerError for a file that does not exist or cannot be prepared, CatalogError for one that cannot be read.
     """
+    with event_files(events) as files:
+        return _held_out(bundle, files, recipe)
+
+
+def _held_out(bundle: Bundle, events: Sequence[Path], recipe: EvaluationRecipe) -> tuple[Split, dict[str, int]]:
     for file in events:
         if not file.is_file():
             raise TrainerError(f"{file} does not exist: `gemserve import` writes items and events files")

@@ -148,7 +148,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         action="append",
         metavar="FILE",
-        help="events.parquet or events.jsonl, once for each file",
+        help="events.parquet or events.jsonl, or a folder of `gemserve drain`, once for each",
     )
     parser.add_argument("--metric", choices=NAMES, default="ndcg@10", metavar="NAME@K", help="default: ndcg@10")
     parser.add_argument("--tolerance", type=float, default=0.02, help="how much worse is still accepted (0.02)")

@@ -23,8 +23,9 @@ For a user in bucket 07 of the usual 64; of another number of buckets, such as 2
 
 For the number of buckets:
 
-    gemserve:{buckets}:number       hash of the number; the one to which keys are being moved (goal), if they are; and
-                                    the one before (former), until what was set aside is deleted
+    gemserve:{buckets}:number       hash of the number; the one to which keys are being moved (goal), if they are; the
+                                    one before (former), until what was set aside is deleted; and how often they were
+                                    moved (moves), which followers that keep their place in the log ask for
 
 For changes of the catalog, each bounded by the number of items that were ever changed:
 

@@ -57,8 +57,8 @@ def move_users(
 ) -> Moved:
     """tell: is told each step. Raises WrongRedis where a move to another number was begun, and RedisError."""
     key = SharedKeys(namespace).buckets_number
-    found = cast("list[Any]", redis.hmget(key, ["number", "goal", "former"]))
-    number, begun, former = (None if value is None else int(value) for value in found)
+    found = cast("list[Any]", redis.hmget(key, ["number", "goal", "former", "moves"]))
+    number, begun, former, moves = (None if value is None else int(value) for value in found)
     number = number or BUCKETS
     if begun not in {None, goal, number}:
         raise WrongRedis(f"a move to {begun} buckets was begun: finish it first, by `gemserve buckets {begun}`")
@@ -68,7 +68,7 @@ def move_users(
             _delete_set_aside(redis, Keyspace(namespace, former))
         redis.hset(key, mapping={"number": str(number), "goal": str(goal)})
         moved = _Move(redis, Keyspace(namespace, number), Keyspace(namespace, goal), tell).run()
-        redis.hset(key, mapping={"number": str(goal), "former": str(number)})
+        redis.hset(key, mapping={"number": str(goal), "former": str(number), "moves": str((moves or 0) + 1)})
         former = number
     redis.hdel(key, "goal")
     if former is not None:

@@ -22,6 +22,7 @@ import numpy as np
 from catalog.data.events import drop_unknown_items
 from catalog.data.items import Items, read_items
 from catalog.data.tombstones import read_kept_events, tombstone_files
+from catalog.drained import event_files
 from catalog.text.prompts import TASKS, Task
 from trainer.config.recipe import EvaluationRecipe
 from trainer.core.command import exit_status
@@ -79,7 +80,8 @@ def measure_files(
     Raises TrainerError where the split holds out no question, and CatalogError for damaged files.
     """
     items = Items(read_items(items_file))
-    events, report = read_kept_events(events_files, tombstone_files(events_files))
+    with event_files(events_files) as files:
+        events, report = read_kept_events(files, tombstone_files(files))
     divided = SPLITS[split](Histories.from_events(drop_unknown_items(events, items.table["item_id"], report), items))
     if not divided.test:
         raise TrainerError(f"the split {split} holds out no question; users have too few events")
