@@ -39,6 +39,21 @@ def test_a_split_without_validation_questions_is_explained():
         tune_rate("gems", (1e-3, 2e-3), lambda rate: {})
 
 
+def test_a_task_with_few_questions_has_a_say_only_where_no_other_has_more():
+    searches, recommendations = {1e-3: 0.2, 2e-3: 0.1, 4e-3: 0.1}, {1e-3: 0.01, 2e-3: 0.02, 4e-3: 0.01}
+
+    def tasks_at(rate, few):
+        return {
+            "search": {"model": {"ndcg@10": searches[rate], "few": True}},
+            "recommendation": {"model": {"ndcg@10": recommendations[rate]} | few},
+        }
+
+    assert tune_rate("gems", tuple(searches), lambda rate: tasks_at(rate, {})).rate == 2e-3
+    searches |= {5e-4: 0.1, 2.5e-4: 0.1}
+    recommendations |= {5e-4: 0.01, 2.5e-4: 0.01}
+    assert tune_rate("gems", (1e-3, 2e-3, 4e-3), lambda rate: tasks_at(rate, {"few": True})).rate == 1e-3
+
+
 def test_one_rate_is_taken_as_it_is():
     assert tune_rate("gems", (3e-3,), lambda rate: pytest.fail("nothing is to be trained")).rate == 3e-3
 

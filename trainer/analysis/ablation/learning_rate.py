@@ -1,8 +1,9 @@
 """Chooses the learning rate of every row of the ablation table, on the validation questions, before rows are compared.
 
 A method that runs at another one's rate is handicapped. So each row is trained with one seed at every rate of a grid,
-and the rate with the best mean over the tasks of NDCG@10 on the validation questions is the row's, for all seeds. While
-the best rate is the lowest or the highest tried, the grid grows by one beyond it, up to MAX_FURTHER times.
+and the rate with the best mean over the tasks of NDCG@10 on the validation questions is the row's, for all seeds. A
+task with few questions has no say where another has more. While the best rate is the lowest or the highest tried, the
+grid grows by one beyond it, up to MAX_FURTHER times.
 
 A method has one rate: that of its own weights is also that of the others, which AdamW trains.
 """
@@ -69,7 +70,9 @@ def tune_rate(row: str, rates: Sequence[float], report_at: Callable[[float], dic
         tasks = report_at(rate)
         if not tasks:
             raise TrainerError("the split has no validation question to choose a learning rate by: name one in --rates")
-        scores[rate] = statistics.mean(float(figures["model"][METRIC]) for figures in tasks.values())
+        models = [figures["model"] for figures in tasks.values()]
+        trusted = [figures for figures in models if not figures.get("few")] or models
+        scores[rate] = statistics.mean(float(figures[METRIC]) for figures in trusted)
 
     for rate in rates:
         score(rate)
