@@ -50,8 +50,8 @@ class Progress:
             left = (now - self._began) / max(1, self._done - self._start) * (self._total - self._done)
             print_line(f"{self._name}: {self._done}/{self._total} {text} ({left:.0f} s left)".replace("  ", " "))
 
-    def shorten(self, total: int) -> None:
-        """Sets a smaller count at which the work is done."""
+    def end_at(self, total: int) -> None:
+        """Sets another count at which the work is done."""
         self._total = total
         if self._bar is not None:
             self._bar.total = total

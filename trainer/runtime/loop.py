@@ -85,11 +85,12 @@ def train(
                 log.add(record)
             shown.advance(1, **losses, **result.figures, **record.speed)
             step += 1
-            fixed = schedule.measuring and schedule.add_step(_of_rank0(record.seconds, group))
-            if fixed and schedule.steps < recipe.steps:
-                shown.shorten(schedule.steps)
+            was = schedule.steps
+            planned = schedule.timing and schedule.add_step(_of_rank0(record.seconds, group))
+            if schedule.steps != was:
+                shown.end_at(schedule.steps)
                 print_line(f"{recipe.minutes:g} minutes are enough for {schedule.steps} of {recipe.steps} steps")
-            if fixed or step % recipe.checkpoint_every == 0 or step == schedule.steps:
+            if planned or step % recipe.checkpoint_every == 0 or step == schedule.steps:
                 if log is not None:
                     log.flush()
                 _save(checkpoint, backbone, method, schedule, step, group, shard_group)

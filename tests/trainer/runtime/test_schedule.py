@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,9 +45,28 @@ def test_the_course_goes_on_where_it_was_and_comes_to_its_end():
     assert shares[peak:] == sorted(shares[peak:], reverse=True)
 
 
+@pytest.mark.parametrize(("before", "then"), [(6.0, 0.4), (0.3, 1.2)])
+def test_it_is_planned_again_where_the_machine_becomes_faster_or_slower(before, then):
+    schedule = Schedule(TrainingRecipe(steps=350, minutes=3, warmup=0.03, final_lr=0.05))
+    spent, shares = 0.0, []
+    while len(shares) < schedule.steps:
+        shares.append(schedule.learning_rate_share(len(shares)))
+        seconds = before if len(shares) <= 10 or (then > before and len(shares) <= 100) else then
+        spent += seconds
+        if schedule.timing:
+            schedule.add_step(seconds)
+    assert 150 < spent <= 180, "the time is used, and no more of it"
+    assert len(shares) > 200 if then < before else len(shares) < 350
+    assert shares[-1] == pytest.approx(0.05, abs=0.01), "the course comes to its end"
+    peak = shares.index(max(shares))
+    assert shares[peak:] == sorted(shares[peak:], reverse=True)
+    assert max(a - b for a, b in pairwise(shares[peak:])) < 0.1, "it never jumps"
+
+
 def test_without_a_budget_nothing_is_timed():
     schedule = Schedule(TrainingRecipe(steps=7))
     assert not schedule.measuring
+    assert not schedule.timing
     assert schedule.steps == 7
 
 
