@@ -164,7 +164,7 @@ test test-slow: WANT_BROWSER := yes
 test test-slow: WANT_CURL := yes
 test test-slow: WANT_HAPROXY := yes
 test test-slow: WANT_KUBECTL := yes
-test-slow: WANT_NGINX := yes
+test test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) --timeout $(TIMEOUT)
 
