@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,11 @@ class Writer:
             self.sent += size
             self.unsure = events
             try:
-                response = client.post("/events", json=events)
+                response = taken(partial(client.post, "/events", json=events))
             except httpx.TransportError:
                 return
-            if response.status_code == 202:
-                self.took(events)
+            assert response.status_code == 202, response.text
+            self.took(events)
 
     def took(self, events: list[dict[str, str]]) -> None:
         self.acknowledged += [event["event_id"] for event in events]
@@ -70,7 +71,8 @@ class Editor:
         while self.sent == self.acknowledged:
             self.sent += 1
             try:
-                response = client.put(f"/items/{self.item}", json={"title": "Edited", "price": float(self.sent)})
+                edited = {"title": "Edited", "price": float(self.sent)}
+                response = taken(partial(client.put, f"/items/{self.item}", json=edited))
             except httpx.TransportError:
                 return
             assert response.status_code == 200, response.text
@@ -116,10 +118,16 @@ def start(tmp_path: Path) -> Iterator[Callable[[int], ServerProcess]]:
         process.stop()
 
 
-def history_of(client: httpx.Client, user: str) -> dict[str, Any]:
-    """The answer's body, asked for again while a busy machine's Redis takes longer than its limit."""
-    while (answer := client.get(f"/users/{user}/history")).status_code == 503:
+def taken(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer, asked for again while a busy machine's Redis takes longer than its limit."""
+    while (answer := ask()).status_code == 503:
         time.sleep(0.1)
+    return answer
+
+
+def history_of(client: httpx.Client, user: str) -> dict[str, Any]:
+    """The answer's body."""
+    answer = taken(partial(client.get, f"/users/{user}/history"))
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
@@ -143,6 +151,7 @@ def test_what_was_acknowledged_outlives_a_killed_server_exactly_once(
             while sum(len(writer.acknowledged) for writer in writers) < before + 50 or not all(
                 editor.acknowledged for editor in editors
             ):
+                assert all(thread.is_alive() for thread in threads), "one of them was refused"
                 time.sleep(0.01)
             time.sleep(chance.uniform(0.0, 0.5))
             os.kill(process.pid, signal.SIGKILL)
@@ -158,7 +167,7 @@ def test_what_was_acknowledged_outlives_a_killed_server_exactly_once(
                 assert acknowledged <= set(found)
                 assert set(found.values()) == {1}
             for writer in writers:
-                assert client.post("/events", json=writer.unsure).status_code == 202
+                assert taken(partial(client.post, "/events", json=writer.unsure)).status_code == 202
                 writer.took(writer.unsure)
             everything = Counter(event_id for writer in writers for event_id in writer.acknowledged)
             assert in_the_log(port) == in_histories(port, writers) == everything
