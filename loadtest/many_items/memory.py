@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from loadtest.measure.process import forget_peak, memory_kb
 
 __all__ = ["Parts", "now_mb"]
 
@@ -21,7 +22,7 @@ class Parts:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Make a part inside."""
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+        forget_peak()
         before, began = now_mb(), time.monotonic()
         yield
         after = now_mb()
@@ -36,6 +37,5 @@ class Parts:
 def now_mb() -> Figures:
     """The memory of this process, without mapped files, with them, and the greatest since the last part began."""
     names = {"RssAnon": "anonymous", "VmRSS": "rss", "VmHWM": "peak"}
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    values = (line.partition(":")[::2] for line in lines)
-    return {names[name]: int(value.split()[0]) / 1000 for name, value in values if name in names}
+    held = memory_kb()
+    return {shown: held[name] / 1000 for name, shown in names.items()}

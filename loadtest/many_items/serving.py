@@ -60,7 +60,7 @@ async def _served(bundle: ManyItems, questions: int, changes: int, seed: int) ->
         catalog = await _loaded(parts, bundle, engine)
         loaded = now_mb()
         with parts.part("the rest"):
-            await catalog.load()  # all is loaded, so it gives back what loading left behind
+            await catalog.load()  # what codes new items, as all else is loaded
     ready = now_mb()
     shop = Shop(bundle.items, bundle.priors.learned, bundle.priors.learned.queries, words_of_shop(len(bundle.items)))
     warm_up = Asking(catalog, engine, shop)

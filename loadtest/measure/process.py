@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtest.measure.errors import LoadtestError
 
-__all__ = ["in_process"]
+__all__ = ["forget_peak", "in_process", "memory_kb"]
 
 
 def in_process(work: Callable[..., object], *arguments: object) -> dict[str, float]:
@@ -22,12 +22,9 @@ def in_process(work: Callable[..., object], *arguments: object) -> dict[str, flo
     process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
     began, peaks = time.monotonic(), {"VmRSS": 0, "RssAnon": 0}
     process.start()
-    status = Path(f"/proc/{process.pid}/status")
     while process.is_alive():
-        for line in status.read_text(encoding="ascii").splitlines() if status.exists() else ():
-            name, _, value = line.partition(":")
-            if name in peaks:
-                peaks[name] = max(peaks[name], int(value.split()[0]))
+        held = memory_kb(process.pid)
+        peaks = {name: max(peak, held.get(name, 0)) for name, peak in peaks.items()}
         process.join(0.1)
     if process.exitcode:
         raise LoadtestError(f"{work.__name__} ended with status {process.exitcode}")
@@ -36,3 +33,16 @@ def in_process(work: Callable[..., object], *arguments: object) -> dict[str, flo
         "rss_mb": round(peaks["VmRSS"] / 1000),
         "anonymous_mb": round(peaks["RssAnon"] / 1000),
     }
+
+
+def memory_kb(process: int | str | None = "self") -> dict[str, int]:
+    """What Linux says of a process's memory, such as VmRSS, RssAnon and VmHWM, in KiB; nothing where it has ended."""
+    status = Path(f"/proc/{process}/status")
+    lines = status.read_text(encoding="ascii").splitlines() if status.exists() else ()
+    fields = (line.partition(":")[::2] for line in lines)
+    return {name: int(value.split()[0]) for name, value in fields if value.endswith(" kB")}
+
+
+def forget_peak() -> None:
+    """Have VmHWM of this process begin anew."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

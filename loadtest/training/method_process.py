@@ -17,6 +17,7 @@ import torch
 
 from catalog.text.prompts import Task
 from loadtest.measure.errors import LoadtestError
+from loadtest.measure.process import forget_peak, memory_kb
 from loadtest.training.released_gems import Part, ReleasedGems
 from loadtest.training.setup import Setup, draw_batches, draw_null_spaces, make_backbone, recipe_of
 from trainer.config.recipe import Recipe
@@ -230,7 +231,7 @@ class _Memory:
         self._libc = ctypes.CDLL("libc.so.6")
         self.be_frugal(True)
         gc.collect()
-        self._before = 0 if self._cuda else _status("VmRSS")
+        self._before = 0 if self._cuda else 1024 * memory_kb()["VmRSS"]
         self._peak = 0
 
     def be_frugal(self, frugal: bool) -> None:
@@ -244,17 +245,12 @@ class _Memory:
             torch.cuda.reset_peak_memory_stats()
         else:
             self._libc.malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")
+            forget_peak()
 
     def peak(self) -> int:
         """The peak so far, in bytes."""
         if self._cuda:
             return torch.cuda.max_memory_allocated()
         if self._frugal:
-            self._peak = _status("VmHWM") - self._before
+            self._peak = 1024 * memory_kb()["VmHWM"] - self._before
         return self._peak
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))

@@ -32,6 +32,7 @@ from server.cli.drain.state import read_state
 from server.cli.export_events import _log, export_events
 from server.storage.keyspace import KEYS, Keyspace, bucket_of, read_keyspace
 from server.storage.protocol import Event
+from tests.support.killed import Killed
 from tests.support.redis_server import PassingRedis
 from tests.support.redis_store import Connect, event
 from trainer.data.prepared import prepare_histories
@@ -40,10 +41,6 @@ pytestmark = pytest.mark.integration
 
 COLUMNS = ("user_id", "item_id", "timestamp", "type", "query", "event_id", "request_id", "value", "recorded_at")
 DAY_MS = 86_400_000
-
-
-class Killed(BaseException):
-    """As if the process had been killed."""
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from server.storage.protocol import Event
 from server.storage.redis_history import RedisHistory
 from server.storage.shared.answer_log import RedisAnswerLog
 from tests.integration.test_redis_faults import open_shop
+from tests.support.killed import Killed
 from tests.support.redis_store import Connect, settings
 from tests.support.small_shop import make_deployments
 
@@ -32,10 +33,6 @@ pytestmark = pytest.mark.integration
 USERS = [f"user-{number}" for number in range(40)]
 READS = {"HMGET", "HGET", "HSCAN", "SCAN", "TYPE", "EXISTS", "XRANGE", "XINFO STREAM"}
 DAY_MS = 86_400_000
-
-
-class Killed(BaseException):
-    """As if the program had been killed."""
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import prometheus_client
 import structlog
 from redis.exceptions import RedisError
 
@@ -33,6 +32,7 @@ from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
 from server.cli.drain.drainer import Drainer
 from server.cli.drain.folder import open_folder
+from server.cli.metrics_port import add_metrics_arguments, show_metrics
 from server.cli.redis_url import add_redis_argument, server_storage, where_redis_may_be
 from server.core import metrics
 from server.core.errors import ServerError
@@ -60,8 +60,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
                 _round(drainer, storage.url)
                 drainer.tidy(whole=True)
             else:
-                if options.metrics_port is not None:
-                    prometheus_client.start_http_server(options.metrics_port, options.metrics_host)
+                show_metrics(options)
                 print(f"gemserve: drains events to {options.out}", flush=True)
                 _follow(drainer, storage.url, options.every, stopping)
     except (RedisError, OSError, CatalogError, ServerError, ValueError) as error:  # ValueError: a damaged log
@@ -116,8 +115,7 @@ def parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
         "--every", type=float, default=60.0, metavar="SECONDS", help="between two writes (60), each a part a bucket"
     )
     parser.add_argument("--once", action="store_true", help="drain what is new, and end")
-    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="of GET /metrics (default: there is none)")
-    parser.add_argument("--metrics-host", default="127.0.0.1", metavar="HOST", help="its address (default: 127.0.0.1)")
+    add_metrics_arguments(parser)
     options = parser.parse_args(arguments)
     if not 0 < options.every <= 86_400:
         parser.error(f"--every {options.every}: give more than 0 and at most 86400 seconds")

@@ -25,7 +25,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import prometheus_client
 import structlog
 
 from catalog.bundle.disk import access_reason
@@ -33,6 +32,7 @@ from catalog.terminal_escapes import printable
 from server.cli.kafka.consumer import EventConsumer
 from server.cli.kafka.dead_letters import DeadLetters
 from server.cli.kafka.records import MAX_TOPIC
+from server.cli.metrics_port import add_metrics_arguments, show_metrics
 from server.cli.redis_url import add_redis_argument, server_storage
 from server.core.errors import ServerError, SettingsError, StartupError
 from server.core.logging import configure_logging
@@ -68,8 +68,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
         group = options.group or "-".join(filter(None, ("gemserve", storage.namespace)))
         consumer, producer = connect(options, group)
         check_topics(consumer, [*options.topic, options.dead_letters], options.bootstrap_servers)
-        if options.metrics_port is not None:
-            prometheus_client.start_http_server(options.metrics_port, options.metrics_host)
+        show_metrics(options)
         consumer.subscribe(options.topic)
         return asyncio.run(consume(consumer, DeadLetters(producer, options.dead_letters), storage, group))
     except (ServerError, OSError) as error:
@@ -158,8 +157,7 @@ def parse(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
         "--kafka-config", type=Path, metavar="FILE", help="further settings of librdkafka, such as sasl.password=…"
     )
     add_redis_argument(parser)
-    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="of GET /metrics (default: there is none)")
-    parser.add_argument("--metrics-host", default="127.0.0.1", metavar="HOST", help="its address (default: 127.0.0.1)")
+    add_metrics_arguments(parser)
     options = parser.parse_args(arguments)
     if options.dead_letters in options.topic:
         parser.error("--dead-letters: is one of the topics that events are taken from; name another")

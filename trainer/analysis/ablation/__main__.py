@@ -33,7 +33,7 @@ from trainer.config.recipe import load_recipe
 from trainer.core.command import exit_status
 from trainer.core.errors import TrainerError
 from trainer.core.progress import print_line
-from trainer.evaluation.baselines.__main__ import measure_files
+from trainer.evaluation.baselines.measured import measure_files
 
 ROWS: dict[str, tuple[str, ...]] = {
     "gems": (),

@@ -17,13 +17,10 @@ from server.cli.kafka.records import Record
 from server.core.errors import HistoryUnavailable
 from server.storage.protocol import Event
 from tests.support.kafka import MemoryConsumer, Topics
+from tests.support.killed import Killed
 from tests.support.memory_history import MemoryHistory
 
 GOOD, BAD = b'{"user_id": "ada", "item_id": "tent", "type": "view"}', b"no event"
-
-
-class Killed(BaseException):
-    """The process ends here, without another step."""
 
 
 class FailingHistory(MemoryHistory):
