@@ -18,6 +18,7 @@ import httpx
 from selenium.webdriver.support.ui import Select
 
 from tests.e2e.browser import Page, chromium
+from tests.e2e.test_admin import reload
 
 QUERY = "warm sleeping bag"
 READ, NONSENSE = "norvik sleeping bag under 150", "qwrtzpl"  # a slip and a price; nothing
@@ -87,7 +88,7 @@ def take_admin(page: Page, folder: Path) -> None:
     save(page, folder / "admin.png")
     with curated(page.url):
         page.resize(*SIDE)
-        page.click("#reload")
+        reload(page)
         page.click("[aria-label='Preview sleeping bags']")
         page.wait(lambda: page.all(".beside-column"))
         height = page.script("return document.getElementById('overrides').parentElement.offsetHeight")

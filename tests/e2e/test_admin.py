@@ -32,6 +32,12 @@ def opened(chromium_driver, url: str) -> Page:
     return page
 
 
+def reload(page: Page) -> None:
+    """Loads all sections again and waits for the last of them: what is found before is thrown away."""
+    page.click("#reload")
+    page.wait(lambda: page.is_settled("main"))
+
+
 def opened_with(chromium_driver, url: str, key: str) -> Page:
     """The page after somebody has given this key."""
     page = opened(chromium_driver, url)
@@ -122,9 +128,33 @@ def test_checks_of_a_server_that_is_not_ready_are_shown(chromium_driver, admin_s
             "window.fetch = (address, options) => address.endsWith('/health/ready')"
             " ? Promise.resolve(new Response(body, {status: 503})) : fetched(address, options)"
         )
-        page.click("#reload")
-        page.wait(lambda: "not ready: no engine" in page.text("#health"))
+        reload(page)
+        assert "not ready: no engine" in page.text("#health")
         assert "it died" in page.text("#health")
+
+
+FIRST_IS_LATE = """
+const fetched = window.fetch;
+window.fetch = async (address, options) => {
+  const response = await fetched(address, options);
+  if (!address.endsWith("/health/ready") || window.release !== undefined) return response;
+  await new Promise((go) => { window.release = go; });
+  return response;
+};
+"""
+
+
+def test_an_older_answer_does_not_take_the_place_of_a_newer_one(chromium_driver, admin_settings: Settings) -> None:
+    with served(admin_settings) as shop:
+        page = opened(chromium_driver, shop.url)
+        page.script(FIRST_IS_LATE)
+        page.click("#reload")
+        page.wait(lambda: page.script("return window.release !== undefined"))
+        page.click("#reload")
+        page.wait(lambda: page.is_settled("main"))
+        newer = page.one("#health > *")
+        page.driver.execute_async_script("window.release(); setTimeout(arguments[0], 100)")
+        assert newer.is_displayed()
 
 
 HELD_BACK = """

@@ -18,7 +18,7 @@ import { fill } from "./section.js";
 import { showTraffic } from "./traffic.js";
 
 const api = new Api({ onAnswer: () => undefined, askForKey: keyQuestion("This server asks for a key of scope admin") });
-/** @type {[string, Parameters<typeof fill>[2]][]} what each section shows, in the order of the page */
+/** @type {[string, Parameters<typeof fill>[2]][]} what each section shows of the server, in the order of the page */
 const SECTIONS = [
   ["health", showHealth],
   ["models", showModels],
@@ -27,9 +27,12 @@ const SECTIONS = [
   ["analytics", showAnalytics],
   ["synonyms", showSynonyms],
   ["overrides", showOverrides],
+  ["audit", showAudit],
+];
+/** @type {typeof SECTIONS} what somebody writes in, which loading again must not take away */
+const FORMS = [
   ["lookup", showLookup],
   ["import", showImport],
-  ["audit", showAudit],
 ];
 
 function load() {
@@ -39,4 +42,5 @@ function load() {
 startTheme();
 startOffline();
 byId("reload").addEventListener("click", load);
+for (const [id, show] of FORMS) fill(byId(id), api, show);
 load();

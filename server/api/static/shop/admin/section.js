@@ -3,7 +3,11 @@
 import { ApiProblem, Unreachable } from "../api.js";
 import { element } from "../element.js";
 
+/** @type {WeakMap<HTMLElement, symbol>} the last time each place was asked to be filled */
+const filling = new WeakMap();
+
 /**
+ * Fills it once more whenever it is asked again: an older answer that comes late does not take the place of a newer one.
  * @param {HTMLElement} place
  * @param {import("../api.js").Api} api
  * @param {(api: import("../api.js").Api, again: () => Promise<void>) => Promise<Node[]>} content
@@ -11,14 +15,17 @@ import { element } from "../element.js";
  */
 export async function fill(place, api, content) {
   const again = () => fill(place, api, content);
+  const time = Symbol();
+  filling.set(place, time);
   place.setAttribute("aria-busy", "true");
   try {
-    place.replaceChildren(...(await content(api, again)));
-  } catch (error) {
-    if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
-    place.replaceChildren(trouble(error, api, again));
+    const nodes = await content(api, again).catch((error) => {
+      if (!(error instanceof ApiProblem || error instanceof Unreachable)) throw error;
+      return [trouble(error, api, again)];
+    });
+    if (filling.get(place) === time) place.replaceChildren(...nodes);
   } finally {
-    place.removeAttribute("aria-busy");
+    if (filling.get(place) === time) place.removeAttribute("aria-busy");
   }
 }
 
