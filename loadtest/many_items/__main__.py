@@ -1,6 +1,7 @@
 """Measures how many items are coded, indexed and served, from vectors that are mapped into memory to answers:
 
-    python -m loadtest.many_items --items 10000000 --json many_items.json [--folder DIR] [--seed 0] [--only serve]
+    python -m loadtest.many_items --items 10000000 --json many_items.json [--folder DIR] [--seed 0] \
+        [--only serve] [--unguided]
 
 Vectors, items and what events teach are synthetic (`coding.py`, `bundle.py`). Each step works in a process of its own,
 whose memory is looked at (`loadtest/measure/process.py`); `serving.py` says of the last what each part of it holds.
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report |= coding.measure(Path(folder), options.items, options.seed)
         if options.only != "code":
             steps = report.get("steps", {})
-            report |= serving.measure(Path(folder), options.items, options.questions, options.changes, options.seed)
+            report |= serving.measure(
+                Path(folder), options.items, options.questions, options.changes, options.seed, not options.unguided
+            )
             report["steps"] = steps | report["steps"]
     for title, rows in (("steps", report["steps"]), ("parts of what serves", report.get("parts", {}))):
         if rows:
@@ -52,6 +55,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     parser.add_argument("--folder", type=Path, help="where files are made and stay; 1,500 bytes an item must fit")
     parser.add_argument("--only", choices=("code", "serve"), help="one half; to serve what is in the folder already")
+    parser.add_argument("--unguided", action="store_true", help="make a bundle without what guides searches")
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--changes", type=int, default=3, help="of every kind")
     parser.add_argument("--seed", type=int, default=0)

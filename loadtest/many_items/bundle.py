@@ -1,7 +1,8 @@
 """A bundle around the index of many items: made-up items and what events teach of some, and a tiny random model.
 
 The items are written in pieces and are never in memory together. Where there are more than a million, events teach
-something of the first million alone, as most items of so large a catalog have few events.
+something of the first million alone, as most items of so large a catalog have few events. Without what guides searches,
+events teach nothing, and the bundle is one that was published without priors.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from catalog.priors.learned import save_learned
 from catalog.suggestions import MIN_PEOPLE, TypedQueries, TypedQuery, key_of
 from catalog.text.prompts import MARKERS, PROMPT_VERSION, PromptSettings
 from loadtest.many_items.coding import CODEBOOKS, DIMENSIONS, INDEX
-from loadtest.synthetic.shop import tables, taught, words_of_shop
+from loadtest.synthetic.shop import asked_before, tables, taught, words_of_shop
 
 __all__ = ["MAX_KNOWN", "ManyItems", "write_bundle"]
 
@@ -70,8 +71,8 @@ class RandomVectors:
         return np.asarray(vector_KD / np.linalg.norm(vector_KD, axis=1, keepdims=True))
 
 
-def write_bundle(folder: Path, items: int, seed: int) -> None:
-    """Write the bundle around the index and the codebooks in a folder."""
+def write_bundle(folder: Path, items: int, seed: int, guided: bool) -> None:
+    """Write the bundle around the index and the codebooks in a folder. guided: whether it has priors."""
     catalog = folder / "catalog"
     catalog.mkdir()
     for name in (INDEX, CODEBOOKS):
@@ -80,10 +81,15 @@ def write_bundle(folder: Path, items: int, seed: int) -> None:
     np.save(catalog / "codes.npy", index.paths(np.arange(items)).astype(np.int64))
     _write_items(catalog / "items.parquet", items, seed)
     PromptSettings().save(catalog / "prompt.json")
-    shop = Items(pq.read_table(catalog / "items.parquet", columns=["item_id", "title", "brand", "categories"]))
-    learned = taught(shop, words_of_shop(items), min(items, MAX_KNOWN), np.random.default_rng(seed))
-    save_learned(learned, catalog / "priors")
-    _write_typed(catalog / "typed_queries.json", learned.queries, seed)
+    draw = np.random.default_rng(seed)
+    if guided:
+        shop = Items(pq.read_table(catalog / "items.parquet", columns=["item_id", "title", "brand", "categories"]))
+        learned = taught(shop, words_of_shop(items), min(items, MAX_KNOWN), draw)
+        save_learned(learned, catalog / "priors")
+        asked = learned.queries
+    else:
+        asked = asked_before(Items(pq.read_table(catalog / "items.parquet", columns=["item_id", "title"])), draw)
+    _write_typed(catalog / "typed_queries.json", asked, seed)
     _write_model(folder / "model", index.sizes, seed)
 
 

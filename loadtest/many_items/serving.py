@@ -15,7 +15,7 @@ from loadtest.many_items.bundle import MAX_KNOWN, ManyItems, write_bundle
 from loadtest.many_items.memory import Parts, now_mb
 from loadtest.many_items.questions import Asking, percentiles
 from loadtest.measure.process import in_process
-from loadtest.synthetic.shop import Shop, words_of_shop
+from loadtest.synthetic.shop import UntaughtShop, words_of_shop
 from server.core.process import gc_deferred, gc_freeze
 from server.core.settings import EngineSettings
 from server.engine.transformers import TransformersEngine
@@ -29,19 +29,21 @@ LIMIT_MB = 24_000
 """Of memory, within which ten million items shall be served."""
 
 
-def measure(folder: Path, items: int, questions: int, changes: int, seed: int) -> dict[str, Any]:
+def measure(folder: Path, items: int, questions: int, changes: int, seed: int, guided: bool) -> dict[str, Any]:
     """The figures of serving the index in a folder, around which a bundle is made where there is none.
 
-    `within_24_gb`: whether no step has had more memory, without mapped files. `bytes_an_item`: what each part holds,
-    the largest first, which says what stands in the way of more items.
+    guided: whether a bundle that is made has priors. `within_24_gb`: whether no step has had more memory, without
+    mapped files. `bytes_an_item`: what each part holds, the largest first, which says what stands in the way of more
+    items.
     """
     steps = {}
     if not (folder / "catalog").is_dir():
-        steps["bundle"] = in_process(write_bundle, folder, items, seed)
+        steps["bundle"] = in_process(write_bundle, folder, items, seed, guided)
     steps["serve"] = in_process(serve, folder, items, questions, changes, seed)
     served = json.loads((folder / SERVED).read_text(encoding="utf-8"))
     peak = max(step["anonymous_mb"] for step in steps.values())
-    return {**served, "items_with_events": min(items, MAX_KNOWN), "within_24_gb": peak < LIMIT_MB, "steps": steps}
+    known = min(items, MAX_KNOWN) if served["guided"] else 0
+    return {**served, "items_with_events": known, "within_24_gb": peak < LIMIT_MB, "steps": steps}
 
 
 def serve(folder: Path, items: int, questions: int, changes: int, seed: int) -> None:
@@ -62,7 +64,8 @@ async def _served(bundle: ManyItems, questions: int, changes: int, seed: int) ->
         with parts.part("the rest"):
             await catalog.load()  # what codes new items, as all else is loaded
     ready = now_mb()
-    shop = Shop(bundle.items, bundle.priors.learned, bundle.priors.learned.queries, words_of_shop(len(bundle.items)))
+    asked = [query.text for query in bundle.typed_queries.queries]
+    shop = UntaughtShop(bundle.items, asked, words_of_shop(len(bundle.items)))
     warm_up = Asking(catalog, engine, shop)
     await warm_up.questions(WARM_UP, seed + 1)
     asking = Asking(catalog, engine, shop)
@@ -75,6 +78,7 @@ async def _served(bundle: ManyItems, questions: int, changes: int, seed: int) ->
     opened = {name: row for name, row in parts.rows.items() if name not in ("questions", "changes")}
     held = {name: round(1e6 * row["anonymous_mb"] / len(bundle.items), 1) for name, row in opened.items()}
     return {
+        "guided": bundle.has_priors,
         "seconds_to_ready": round(sum(row["seconds"] for row in opened.values()), 1),
         "bytes_an_item": dict(sorted(held.items(), key=lambda one: -one[1])),
         "loaded_mb": loaded,

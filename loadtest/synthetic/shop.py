@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from catalog.data.items import Items
 from catalog.priors.learned import Learned
 
-__all__ = ["Shop", "tables", "taught", "words_of_shop"]
+__all__ = ["Shop", "UntaughtShop", "asked_before", "tables", "taught", "words_of_shop"]
 
 ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "ch", "sh", "st", "tr")
 SYLLABLES = [onset + rest for onset in ONSETS for rest in ("a", "e", "i", "o", "u", "an", "er")]
@@ -39,26 +39,16 @@ PIECE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    """A catalog and what its events teach.
+class UntaughtShop:
+    """A catalog, of which no events need to teach anything.
 
     asked: texts of queries that people typed before.
     words: that titles are made of.
     """
 
     items: Items
-    learned: Learned
     asked: Sequence[str]
     words: Sequence[str]
-
-    @classmethod
-    def of(cls, items: int, seed: int) -> Shop:
-        """A shop of so many items."""
-        draw = np.random.default_rng(seed)
-        vocabulary = words_of_shop(items)
-        table = _table(items, vocabulary, draw)
-        learned = taught(Items(table), vocabulary, items, draw)
-        return cls(Items(table), learned, learned.queries, vocabulary)
 
     def records(self, seed: int) -> Iterator[dict[str, Any]]:
         """New items, without end."""
@@ -75,6 +65,22 @@ class Shop:
             text = self.asked[int(draw.integers(len(self.asked)))] if known else _part_of(titles[row].as_py(), draw)
             history = _zipf(len(self.items), HISTORY if place % 3 != 1 else 0, draw).astype(np.int64)
             yield (None if place % 3 == 2 else text), history
+
+
+@dataclass(frozen=True, slots=True)
+class Shop(UntaughtShop):
+    """A catalog and what its events teach."""
+
+    learned: Learned
+
+    @classmethod
+    def of(cls, items: int, seed: int) -> Shop:
+        """A shop of so many items."""
+        draw = np.random.default_rng(seed)
+        vocabulary = words_of_shop(items)
+        table = _table(items, vocabulary, draw)
+        learned = taught(Items(table), vocabulary, items, draw)
+        return cls(Items(table), learned.queries, vocabulary, learned)
 
 
 def words_of_shop(items: int) -> list[str]:
@@ -95,10 +101,14 @@ def taught(items: Items, vocabulary: Sequence[str], known: int, draw: np.random.
     vocabulary: the words of their titles.
     known: how many of them, the first, have neighbours and were followed by any.
     """
+    return _learned(items, known, asked_before(items, draw), vocabulary, draw)
+
+
+def asked_before(items: Items, draw: np.random.Generator) -> tuple[str, ...]:
+    """Distinct queries that people typed for these items."""
     queries_typed = min(MAX_QUERIES, max(1, int(len(items) * QUERIES_AN_ITEM)))
     titles = items.table["title"].take(pa.array(_zipf(len(items), queries_typed, draw))).to_pylist()
-    queries = tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
-    return _learned(items, known, queries, vocabulary, draw)
+    return tuple(dict.fromkeys(_part_of(title, draw) for title in titles))
 
 
 def _table(items: int, vocabulary: Sequence[str], draw: np.random.Generator, first: int = 0) -> pa.Table:

@@ -25,7 +25,10 @@ def same_threads():
 
 
 @pytest.mark.usefixtures("same_threads")
-def test_a_catalog_is_coded_indexed_served_and_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("guided", [True, False])
+def test_a_catalog_is_coded_indexed_served_and_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guided: bool
+) -> None:
     monkeypatch.setattr(coding, "SIZES", (16, 16, 16))
     monkeypatch.setattr(shop, "PIECE", 700)
     monkeypatch.setattr(serving, "WARM_UP", 3)
@@ -39,15 +42,16 @@ def test_a_catalog_is_coded_indexed_served_and_changed(tmp_path: Path, monkeypat
     monkeypatch.setattr(serving, "gc_freeze", lambda: None)  # this process goes on
     folder, file = tmp_path / "made", tmp_path / "many.json"
     how = ["--items", str(ITEMS), "--json", str(file), "--folder", str(folder), "--questions", "6", "--changes", "1"]
-    command.main(how)
+    command.main([*how, *([] if guided else ["--unguided"])])
     report = json.loads(file.read_text(encoding="utf-8"))
     assert list(report["steps"]) == ["codes", "index", "bundle", "serve"]
     opened = {"items", "snapshot", "priors", "engine", "spelling"}
     assert opened <= report["bytes_an_item"].keys() == report["parts"].keys() - {"questions", "changes"}
-    asked = {"answer", "prior", "engine", "facets", "suggestions", "filter", "insert", "replace", "delete"}
+    asked = {"answer", "engine", "facets", "suggestions", "filter", "insert", "replace", "delete"}
     assert asked <= report["questions"].keys()
+    assert ("prior" in report["questions"]) == report["guided"] == guided
     assert report["questions"]["answer"]["times"] == 6
-    assert report["items_with_events"] == ITEMS
+    assert report["items_with_events"] == (ITEMS if guided else 0)
     bundle = ManyItems(folder, ITEMS)
     assert len(set(bundle.items.ids)) == ITEMS
     np.testing.assert_array_equal(bundle.codes_NL, bundle.index.paths(np.arange(ITEMS)))
