@@ -1,10 +1,12 @@
-"""The process's own limits: garbage collections that do not stop everybody, and enough open files.
+"""The process's own limits: garbage collections that do not stop everybody, memory that is given back, and enough open
+files.
 
 A full collection looks at every tracked object and stops every thread meanwhile: 0.37 s for the 700,000 of a server,
 nearly all of them modules of vLLM and torch. So what lives as long as the model does is frozen (`gc.freeze`), which
 takes no time, and collections look at the rest only. A server's process freezes, not whoever imports the application.
 """
 
+import ctypes
 import gc
 import resource
 import threading
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 
 from server.core.errors import StartupError
 
-__all__ = ["FROZEN", "OWN_FILES", "gc_deferred", "gc_freeze", "raise_fd_limit"]
+__all__ = ["FROZEN", "OWN_FILES", "gc_deferred", "gc_freeze", "give_memory_back", "raise_fd_limit"]
 
 NEVER = 2**31 - 1  # collections of the middle generation before an automatic full one
 FROZEN = threading.Event()  # set once this process has frozen: gc.get_freeze_count() takes 80 ms to count
@@ -53,6 +55,17 @@ def gc_deferred() -> Iterator[None]:
         gc.collect(1)  # the youngest objects only: some thousands
         gc.freeze()
         gc.collect()
+
+
+def give_memory_back() -> None:
+    """Give the system back what was freed. Without a malloc that has `malloc_trim`, as glibc's has, this does nothing.
+
+    Loading leaves much that is free between what lives on: the guidance of 100,000 items grew the heap by 412 MB, of
+    which 177 were in use. It may wait for the system, and others for their memory: to be called in a thread.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def raise_fd_limit(connections: int) -> None:

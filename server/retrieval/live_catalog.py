@@ -21,6 +21,7 @@ from catalog.ids.agreed_paths import NO_PATHS, AgreedPaths
 from catalog.snapshot import Snapshot
 from catalog.text.prompts import PromptFormat
 from server.core import metrics
+from server.core.process import give_memory_back
 from server.core.refcount import RefCounted, Swappable
 from server.core.tasks import Tasks
 from server.engine.errors import EngineError, EngineUnavailable
@@ -101,10 +102,12 @@ class LiveCatalog:
         codes new items, and the priors. Raises PriorsError."""
         await self.spelling.load()
         await self.prices.load()
+        await asyncio.to_thread(give_memory_back)  # else what comes next adds to what is free
         await self.priors.load()
         await self.suggester.load(self.searcher.facets)
         with suppress(CatalogError):  # whoever writes a new item is told
             await asyncio.to_thread(getattr, self._bundle, "code_assigner")
+        await asyncio.to_thread(give_memory_back)
 
     async def install_prior(self) -> None:
         """Have the engine, which has loaded this bundle, hold the static prior of its index.

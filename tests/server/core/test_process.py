@@ -1,5 +1,6 @@
-"""Frozen objects, in processes of their own; and the limit of open files."""
+"""Frozen objects and freed memory, in processes of their own; and the limit of open files."""
 
+import ctypes
 import resource
 import subprocess
 import sys
@@ -24,6 +25,27 @@ def load():
 
 gc.callbacks.append(note)
 thresholds = gc.get_threshold()
+"""
+
+HEAP = """
+import threading
+from loadtest.measure.process import memory_kb
+from server.core.process import give_memory_back
+
+kept = []
+
+def load():
+    texts = [f"{number:01000}" for number in range(60_000)]  # longer than what Python has pools of its own for
+    kept.extend(texts[::100])
+
+thread = threading.Thread(target=load)
+thread.start()
+thread.join()
+before = memory_kb()["RssAnon"]
+give_memory_back()
+after = memory_kb()["RssAnon"]
+assert after < before - 30_000, (before, after)
+assert kept[7] == f"{700:01000}"
 """
 
 SERVER = """
@@ -62,9 +84,17 @@ assert gc.get_freeze_count() == 0, "frozen where nobody asked for it"
 
 @pytest.mark.parametrize("program", [SERVER, LEAVES, IS_NO_SERVER], ids=["a server", "a model leaves", "no server"])
 def test_what_is_frozen(program: str) -> None:
-    command = [sys.executable, "-c", COLLECTIONS + program]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    succeeds(COLLECTIONS + program)
+
+
+def succeeds(program: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc's malloc gives back when asked")
+def test_what_was_freed_between_what_lives_on_is_given_back() -> None:
+    succeeds(HEAP)
 
 
 INFINITY = resource.RLIM_INFINITY
