@@ -11,7 +11,7 @@ The columns of an items file (Parquet or JSONL):
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ ITEMS_SCHEMA = TableSchema(
     error=ItemsError,
     reserved=RESERVED_NAMES,
 )
+
+PIECE = 50_000
+"""Items whose texts are Python's objects at a time."""
 
 
 class Items:
@@ -85,6 +88,14 @@ class Items:
         """The `item_text` of every row."""
         columns = [self.table[name].to_pylist() for name in _TEXT_COLUMNS]
         return [_text(*values) for values in zip(*columns, strict=True)]
+
+    def pieces(self) -> Iterator["Items"]:
+        """The same items, PIECE at a time, for whoever makes Python's objects of them."""
+        return (Items(self.table.slice(begin, PIECE)) for begin in range(0, len(self), PIECE))
+
+    def texts_in_pieces(self) -> Iterator[str]:
+        """The same as `texts`, of which few are in memory at a time."""
+        return (text for piece in self.pieces() for text in piece.texts())
 
     def _check(self, row: int) -> None:
         if not 0 <= row < len(self):

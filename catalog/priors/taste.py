@@ -78,6 +78,16 @@ def _values(
     items: Items, brands: dict[str, int], categories: dict[str, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The brand, category and logarithm of the price of every item."""
+    of_pieces = [_values_of_piece(piece, brands, categories) for piece in items.pieces()]
+    if not of_pieces:
+        return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0)
+    brand_N, category_N, log_price_N = map(np.concatenate, zip(*of_pieces, strict=True))
+    return brand_N, category_N, log_price_N
+
+
+def _values_of_piece(
+    items: Items, brands: dict[str, int], categories: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     narrowest = [(names or [None])[-1] for names in items.table["categories"].to_pylist()]
     price_N = np.array([np.nan if p is None or p <= 0 else p for p in items.table["price"].to_pylist()], np.float64)
     return _numbered(items.table["brand"].to_pylist(), brands), _numbered(narrowest, categories), np.log(price_N)

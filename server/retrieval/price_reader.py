@@ -58,7 +58,7 @@ class PriceReader:
         """What numbers count in this catalog, where it has prices. Learned when first asked for."""
         async with self._loading:
             if self._units is None and self._has_prices:
-                self._units = await asyncio.to_thread(lambda: units_of(self._items.texts()))
+                self._units = await asyncio.to_thread(lambda: units_of(self._items.texts_in_pieces()))
             return self._units or frozenset()
 
     async def read(self, query: str) -> Understanding | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 __all__ = ["Beginnings"]
 
@@ -26,7 +26,7 @@ class Beginnings:
         self._typed: list[tuple[str, int]] = []
         self._title_of: dict[int, str] = {}
 
-    def add(self, items: Sequence[int], titles: Sequence[str]) -> None:
+    def add(self, items: Iterable[int], titles: Iterable[str]) -> None:
         """Add titles, or give items others."""
         new = []
         for item, title in zip(items, titles, strict=False):

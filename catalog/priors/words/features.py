@@ -6,7 +6,7 @@ C candidates, T texts, W features of words.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -20,7 +20,16 @@ from catalog.data.attributes import attribute_columns, attribute_texts
 from catalog.data.items import Items
 from catalog.priors.words.beginnings import Beginnings
 from catalog.priors.words.content import Content, content_of, rarest_words
-from catalog.priors.words.index import FIELDS, WordIndex, WordSettings, fit, folded, item_fields, with_items, words_of
+from catalog.priors.words.index import (
+    FIELDS,
+    WordIndex,
+    WordSettings,
+    fit_pieces,
+    folded,
+    item_fields,
+    with_items,
+    words_of,
+)
 from catalog.priors.words.item_words import ItemWords, QueryWords
 from catalog.priors.words.matches import Match, matches, unknown_characters
 from catalog.priors.words.named_categories import NamedCategories
@@ -89,21 +98,21 @@ class WordFeatures:
         from catalog.priors import kernels  # not above: it loads numba, before which vLLM's process must have started
 
         self._compare_words = kernels.compare_words
-        # also fields that no item has yet
         self._attributes = attribute_columns(items)
-        fields = {**dict.fromkeys((*FIELDS, "attributes"), [""] * len(items)), **self._fields(items, further)}
-        self._weights = {name: settings.weights.get(name, 1.0) for name in fields}
-        self._readings = Readings(fields["text"], settings.language, prefix=settings.prefix)
-        self._index: WordIndex = fit(fields, settings)
-        self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
-        self._words = ItemWords(fields, self._readings.analyzer)
+        names = (*FIELDS, "attributes", "text", *(further or {}))  # also fields that no item has yet
+        self._weights = {name: settings.weights.get(name, 1.0) for name in names}
+        texts = (text for piece in items.pieces() for text in self._fields(piece, None)["text"])
+        self._readings = Readings(texts, settings.language, prefix=settings.prefix)
+        self._words = ItemWords({}, self._readings.analyzer)
         self._text_places = TextPlaces(self._readings.analyzer)
         self._categories = NamedCategories(partial(words_of, self._readings.analyzer))
-        self._categories = self._categories.with_items(np.arange(len(items)), items.table["categories"].to_pylist())
         self._titles = _Places()
         self._ids = _Places()
+        self._index: WordIndex = fit_pieces(names, self._read(items, further or {}), settings)
+        self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._beginnings = Beginnings()
-        self._name(np.arange(len(items)), items, fields)
+        titles = (title for piece in items.pieces() for title in piece.table["title"].to_pylist())
+        self._beginnings.add(range(len(items)), (title or "" for title in titles))  # at once, as they are sorted
         self._alike = _remembered(self._words, self._index)
 
     def with_items(
@@ -127,6 +136,7 @@ class WordFeatures:
         changed._index = with_items(self._index, item_K.tolist(), fields, gone)
         changed._categories = self._categories.with_items(item_K, items.table["categories"].to_pylist())
         changed._name(item_K, items, fields)
+        changed._beginnings.add(item_K.tolist(), fields.get("title", ()))
         changed._alike = _remembered(changed._words, changed._index)
         return changed
 
@@ -244,14 +254,25 @@ class WordFeatures:
             fields["text"] = [f"{text}. {more}" if more else text for text, more in both]
         return fields
 
+    def _read(self, items: Items, further: Mapping[str, Sequence[str]]) -> Iterator[Mapping[str, Sequence[str]]]:
+        """The texts of all items, a piece at a time, whose words, categories, ids and titles are kept."""
+        end = 0
+        for piece in items.pieces():
+            begin, end = end, end + len(piece)
+            own = self._fields(piece, {name: texts[begin:end] for name, texts in further.items()})
+            fields = {**dict.fromkeys((*FIELDS, "attributes"), [""] * len(piece)), **own}
+            self._words.append(fields)
+            item_K, categories = np.arange(begin, end), piece.table["categories"].to_pylist()
+            self._categories = self._categories.with_items(item_K, categories)
+            self._name(item_K, piece, fields)
+            yield fields
+
     def _name(self, item_K: NDArray[np.int64], items: Items, fields: Mapping[str, Sequence[str]]) -> None:
         """Have items found by their ids and titles."""
         for item, item_id in zip(item_K.tolist(), items.table["item_id"].to_pylist(), strict=True):
             self._ids.add(item, folded(item_id))
-        titles = fields.get("title", ())
-        for item, title in zip(item_K.tolist(), titles, strict=False):
+        for item, title in zip(item_K.tolist(), fields.get("title", ()), strict=False):
             self._titles.add(item, " ".join(words_of(self._readings.analyzer, title)))
-        self._beginnings.add(item_K.tolist(), titles)
 
     def _search(self, words: Sequence[Mapping[str, float]], most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best items by BM25, the best first, and their scores."""

@@ -12,8 +12,8 @@ V words of the vocabulary.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
 from itertools import pairwise
@@ -65,15 +65,15 @@ class Readings:
     """
 
     def __init__(self, texts: Iterable[str], language: str | None, *, prefix: bool = False) -> None:
-        """texts: of all items."""
+        """texts: of all items, each of which is read once."""
         self._prefix = prefix
         self._surface, self._stemmed = analyzer(None), analyzer(language)
         self._stem = lru_cache(MAX_STEMS)(self._stem_of)
         self._units = Units(self._stem)
-        texts = list(texts)
-        self._units.learn(map(self._in_order, texts))
-        self._texts = len(texts)
-        self._items = Counter(word for text in texts for word in words_of(self._surface, text))
+        self._texts, self._items = 0, Counter[str]()
+        counted = self._counted(texts)
+        self._units.learn(map(self._in_order, counted))
+        deque(counted, maxlen=0)  # units are learned from the first texts alone
         self._stems = {self._stem_of(word) for word in self._items}
         self._near = [DeleteIndex([word for word in self._items if _may_be_meant(word)])]
         self._sorted = sorted(word for word in self._items if word.isalpha())
@@ -131,6 +131,13 @@ class Readings:
             completed: dict[str, float] = {self._stem(word): COMPLETED for word in self._completions(words[-1])}
             readings[-1] = {**completed, **readings[-1]}
         return [*readings, *(read for sign, read in units.items() if sign not in words)]
+
+    def _counted(self, texts: Iterable[str]) -> Iterator[str]:
+        """The same texts, whose words are counted as they pass."""
+        for text in texts:
+            self._texts += 1
+            self._items.update(words_of(self._surface, text))
+            yield text
 
     def _in_order(self, text: str) -> list[str]:
         """All words of a text, with the signs that may be units."""

@@ -126,6 +126,22 @@ def test_priors_say_what_numpy_says(learned, steps, query, history, listed):
     np.testing.assert_allclose(said.value_CF, value_CF, atol=1e-6)
 
 
+@pytest.mark.parametrize("piece", [1, 7, 29])
+def test_a_catalog_that_is_read_in_pieces_answers_as_one_that_is_read_at_once(learned, fitted, piece, monkeypatch):
+    monkeypatch.setattr("catalog.data.items.PIECE", piece)
+    one, other = fitted, Priors(shop(), learned)
+    new = np.array([30, 4]), items_of([record("new", "red tent"), record(shop().ids[4], "red tent")])
+    for _ in range(2):
+        for query in (*QUERIES, None, *shop().ids[:3], shop().title(2), shop().title(2)[:4]):
+            said, again = (priors.candidates(query, np.array([1, 5])) for priors in (one, other))
+            assert said.item_C.tolist() == again.item_C.tolist()
+            np.testing.assert_array_equal(said.value_CF, again.value_CF)
+            assert said.words == again.words
+            if query is not None:
+                np.testing.assert_array_equal(one.matching(query), other.matching(query))
+        one, other = (priors.with_items(*new, [2]) for priors in (one, other))
+
+
 def items_of(records):
     return Items(pa.Table.from_pylist(records, shop().table.schema))
 

@@ -74,8 +74,7 @@ class ItemWords:
         self._bounds_SB = Growing(np.zeros((1, len(MATCHED) + 1), np.int64))
         self._word_W = Growing(np.empty(0, np.int32))
         self._postings: Postings | None = None
-        self._write(np.arange(len(next(iter(fields.values()), ()))), fields)
-        self.rarity_V = self._rarities()
+        self.append(fields)
 
     @property
     def bounds_SB(self) -> NDArray[np.int64]:
@@ -86,6 +85,12 @@ class ItemWords:
     def word_W(self) -> NDArray[np.int32]:
         """The distinct words of every field of every state, in their order."""
         return self._word_W.values  # type: ignore[return-value]
+
+    def append(self, fields: Mapping[str, Sequence[str]]) -> None:
+        """Add items behind the others, before anybody asks. fields: their texts."""
+        begin = len(self.slot_N)
+        self._write(np.arange(begin, begin + len(next(iter(fields.values()), ()))), fields)
+        self.rarity_V = self._rarities()
 
     def __contains__(self, item: int) -> bool:
         """Whether it has the words of an item, which is not deleted."""

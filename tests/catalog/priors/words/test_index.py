@@ -1,5 +1,6 @@
 """BM25 of the word index against its formula, and that queries have no syntax."""
 
+import re
 from collections import Counter
 from math import log
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.priors import words
-from catalog.priors.words import WordSettings
+from catalog.priors.words import WordSettings, divided
+from catalog.text.normalization import normalized
 from tests.support import world
 
 ALPHABET = ("tent", "tents", "rope", "lamp", "boot", "and")
@@ -99,3 +101,9 @@ def test_an_item_has_the_fields_that_any_item_has():
     assert set(fields) == {"text", "title", "brand", "categories", "description"}
     assert fields["brand"][:2] == ["", "Alpina"]
     assert fields["categories"][0] == "outdoor, tent"
+
+
+@given(st.text(alphabet="aZé日_-9٣² .ﬁ\u0301", max_size=12))
+def test_letters_and_digits_are_divided_wherever_one_stands_beside_the_other(text):
+    everywhere = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
+    assert divided(text) == everywhere.sub(" ", normalized(text))
