@@ -53,7 +53,7 @@ from server.core.errors import ServerError
 from server.storage.keyspace import KEYS, BucketKey, Keyspace, StreamPlace, read_keyspace
 from server.storage.primary import BlockingRedis, open_redis
 
-__all__ = ["Counts", "People", "Row", "export_events", "main", "read_hash", "read_hashes", "row_of"]
+__all__ = ["Counts", "Entry", "People", "Row", "export_events", "main", "read_hash", "read_hashes", "rows_of"]
 
 PIECE = 2_000  # entries of the log in one round trip
 RUN = 100_000  # events sorted in memory at a time: about 80 MB
@@ -61,6 +61,8 @@ GROUP = 50_000  # events of a row group
 REDIS_SECONDS = 30.0  # for one piece: a Redis that falls silent ends the export
 
 SCHEMA = pa.schema([*EVENTS_SCHEMA.columns, *EVENTS_SCHEMA.optional])
+
+Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 
 class Row(NamedTuple):
@@ -79,6 +81,7 @@ class Row(NamedTuple):
     value: float | None = None
 
 
+NEEDED = {"timestamp", "user_id", "item_id", "type", "query", "event_id", "request_id"}  # older entries have no value
 KINDS = {**dict.fromkeys(("timestamp", "recorded_at", "place"), pa.int64()), "value": pa.float64()}
 RUN_SCHEMA = pa.schema([(name, KINDS.get(name, pa.string())) for name in Row._fields])
 
@@ -212,15 +215,24 @@ def _kept(rows: Iterable[Row], people: People, repeated: frozenset[int], counts:
 def _log(redis: BlockingRedis, keys: Keyspace) -> Iterator[Row]:
     for log in keys.logs:
         start = "-"
-        while entries := cast("list[tuple[bytes, dict[bytes, bytes]]]", _piece(redis, log, start)):
-            yield from (row_of(entry, fields) for entry, fields in entries)
+        while entries := cast("list[Entry]", _piece(redis, log, start)):
+            yield from rows_of(entries)
             start = f"({entries[-1][0].decode()}"
 
 
-def row_of(entry: bytes, fields: Mapping[bytes, bytes]) -> Row:
-    """Raises ValueError for what is no event."""
+def rows_of(entries: Sequence[Entry]) -> list[Row]:
+    """The events of a log, without the mark that a move of the users leaves there for a moment.
+
+    Raises ValueError for what is neither.
+    """
+    return [_row(place, fields) for place, fields in entries if b"user_id" in fields]
+
+
+def _row(entry: bytes, fields: Mapping[bytes, bytes]) -> Row:
     place = StreamPlace.of(entry)
     text = {name.decode(): value.decode() for name, value in fields.items()}
+    if missing := NEEDED - text.keys():
+        raise ValueError(f"the entry {entry.decode()} of the log is damaged: it has no {', '.join(sorted(missing))}")
     return Row(
         int(text["timestamp"]),
         place.moment,

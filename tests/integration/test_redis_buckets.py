@@ -14,8 +14,10 @@ from redis.client import Pipeline
 
 from catalog.data.events import EventType
 from catalog.data.tombstones import digest_of, read_tombstones, tombstones_beside
+from catalog.drained import event_files
 from server.app import create_app
 from server.cli import buckets, export_events
+from server.cli.drain import drain
 from server.core.errors import HistoryUnavailable, StartupError, WrongRedis
 from server.core.settings import Settings
 from server.storage.event_log import RedisEventLog
@@ -220,6 +222,39 @@ async def test_followers_of_the_log_read_it_in_order(connect: Connect, redis_url
     assert await connect().append([seen("ada", "boot", 60)]) == [True]
     assert [event.item_id for event in (await log.since(began.position, 0)).events] == ["boot"]
     await log.close()
+
+
+async def test_the_mark_that_a_move_leaves_in_a_log_for_a_moment_is_no_event(
+    connect: Connect, plain: Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here it stays, for whoever reads the log, be it alone in it or behind events."""
+    await fill(connect())
+    there = exported(redis_url, tmp_path)
+    monkeypatch.setattr(Redis, "xdel", lambda *_: 0)
+    assert buckets.main(["256", "--redis", redis_url]) == 0
+    assert [b"moved" in plain.xrevrange(log, count=1)[0][1] for log in Keyspace(buckets=256).logs] == [True] * 256
+    assert {plain.xlen(log) for log in Keyspace(buckets=256).logs} >= {1, 6}
+    assert exported(redis_url, tmp_path) == there
+    assert drain.main(["--redis", redis_url, "--out", str(tmp_path / "drained"), "--once"]) == 0
+    with event_files([tmp_path / "drained"]) as (joined,):
+        assert len(pq.read_table(joined)) == len(there[0])
+    log, answers = RedisEventLog(settings(redis_url)), RedisAnswerLog(settings(redis_url))
+    began = await log.begin(0, 256 * 100)
+    followed = sum(event["type"] != "impression" for event in there[0])
+    assert len(began.events) == followed
+    assert len((await log.since(("0",) * len(began.position), 0)).events) == followed
+    assert len((await answers.since({})).events) == len(there[0])
+    await log.close()
+    await answers.close()
+
+
+def test_an_entry_that_is_damaged_ends_an_export(
+    plain: Redis, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain.xadd(KEYS.bucket_key("log", 7), {"user_id": "ada", "item_id": "boot"}, id="5-1")
+    assert export_events.main(["--redis", redis_url, "--out", str(tmp_path / "e.parquet")]) == 2
+    said = "the entry 5-1 of the log is damaged: it has no event_id, query, request_id, timestamp, type"
+    assert said in capsys.readouterr().err
 
 
 async def test_an_empty_redis_has_the_number_that_its_first_server_wants(connect: Connect, redis_url: str) -> None:

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from server.cli.drain.folder import DrainedFolder
 from server.cli.drain.people import KnownPeople
 from server.cli.drain.state import BEGINNING, State
-from server.cli.export_events import Row, row_of
+from server.cli.export_events import Entry, Row, rows_of
 from server.core import metrics
 from server.core.errors import StartupError
 from server.storage.keyspace import Keyspace, StreamPlace, read_keyspace
@@ -151,11 +151,8 @@ class Drainer:
         if look is None:
             return
         while StreamPlace.of(place) < StreamPlace.of(look.last) and not self._stopping():
-            found = cast(
-                "Sequence[tuple[bytes, Mapping[bytes, bytes]]]",
-                redis.xrange(keys.logs[bucket], f"({place}", look.last, count=PIECE),
-            )
-            rows = [row_of(entry, fields) for entry, fields in found if b"user_id" in fields]
+            found = cast("Sequence[Entry]", redis.xrange(keys.logs[bucket], f"({place}", look.last, count=PIECE))
+            rows = rows_of(found)
             added = state.added[bucket]
             if added is not None:
                 added += len(found)
