@@ -64,7 +64,7 @@ COMMANDS: Mapping[str, Command] = {
     "export events": Command("server.cli.export_events", "write the events that a server has recorded, for training"),
     "export items": Command("server.cli.export_items", "write the catalog as it is served, for training"),
     "retrain": Command(
-        "server.cli.retrain", "train on what users did since, and activate the model unless it is worse"
+        "server.cli.retrain.__main__", "train on what users did since, and activate the model unless it is worse"
     ),
     "synonyms propose": Command("server.cli.propose_synonyms", "find words that lead to the same clicks, to look at"),
     "openapi": Command("server.cli.openapi", "write the OpenAPI document of the server"),

@@ -9,7 +9,8 @@ import yaml
 from catalog.bundle import fetch
 from catalog.bundle.store import is_url
 from gemserve.command import COMMANDS
-from server.cli import retrain
+from server.cli.retrain import __main__ as retrain
+from server.cli.retrain.steps import NOT_BETTER
 from server.core import metrics
 from server.core.settings import Settings
 from tests.support.manifests import REFUSED, Manifest, objects_in, rendered, validate, with_key
@@ -129,16 +130,17 @@ def values_of(container: Manifest) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
-def test_retraining_is_a_command_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.integration
+def test_retraining_is_a_command_that_there_is(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [container] = retraining("base")["containers"]
     assert values_of(container)["GEMSERVE_BUNDLES"] == "/bundles"
     program, command, *words = shlex.split(container["args"][0].split("||")[0])
     assert (Path(program).name, command) == ("gemserve", "retrain")
-    monkeypatch.setenv("GEMSERVE_REDIS", "redis://redis:6379/0")
+    monkeypatch.setenv("GEMSERVE_REDIS", redis_url)
     asked = []
-    monkeypatch.setattr(retrain, "retrain", lambda plan, *_, **__: asked.append(plan) or retrain.NOT_BETTER)
+    monkeypatch.setattr(retrain, "retrain", lambda plan, *_, **__: asked.append(plan) or NOT_BETTER)
     here = [str(tmp_path) if word == "$GEMSERVE_BUNDLES" else word for word in words]
-    assert retrain.main(here) == retrain.NOT_BETTER == 3
+    assert retrain.main(here) == NOT_BETTER == 3
     assert asked[0].bundles == tmp_path
 
 

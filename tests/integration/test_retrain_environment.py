@@ -11,7 +11,8 @@ import pytest
 from catalog.bundle.bundle import activate
 from catalog.data.changes import Upsert
 from catalog.data.items import write_items
-from server.cli import retrain
+from server.cli.retrain import __main__ as retrain
+from server.cli.retrain.steps import run_module
 from server.core.settings import StorageSettings, read_settings
 from server.storage.managed_redis import managed_redis
 from server.storage.redis_history import RedisHistory
@@ -54,7 +55,7 @@ def test_the_log_and_the_catalog_of_the_server_are_trained_on(
 
     def run(command: Sequence[str], variables: Mapping[str, str]) -> int:
         if command[0].startswith("server.cli."):
-            return retrain._run(command, variables)
+            return run_module(command, variables)
         trained.update({"items": Path(command[command.index("--items") + 1])})
         trained.update({"events": Path(command[command.index("--events") + 1])})
         for name, file in trained.items():

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from catalog.data.changes import Delete
 from catalog.data.events import EventType
@@ -13,6 +14,7 @@ from catalog.drained import event_files
 from catalog.priors.words import SynonymSet
 from server.cli import buckets, export_events
 from server.cli.drain import drain
+from server.cli.retrain.lock import AlreadyRetraining, RetrainLock
 from server.core.settings import StorageSettings
 from server.storage.event_log import RedisEventLog
 from server.storage.overrides import Override, Rule
@@ -43,6 +45,7 @@ async def use_every_store(storage: StorageSettings, folder: Path) -> None:
         use_logs(storage),
     )
     await asyncio.to_thread(use_export, storage, folder / "events.parquet")
+    await asyncio.to_thread(use_lock, storage)
 
 
 def seen(user: str, item: str, kind: EventType = EventType.VIEW) -> Event:
@@ -131,6 +134,16 @@ async def use_logs(storage: StorageSettings) -> None:
     assert len((await audit.latest(5)).changes) == 1
     await answers.close()
     await audit.close()
+
+
+def use_lock(storage: StorageSettings) -> None:
+    """Of retraining."""
+    with RetrainLock(lambda: storage.url, storage.namespace) as held:
+        held.confirm()
+        with pytest.raises(AlreadyRetraining):
+            RetrainLock(lambda: storage.url, storage.namespace).__enter__()
+    with RetrainLock(lambda: storage.url, storage.namespace) as next_one:
+        next_one.confirm()
 
 
 def use_buckets(storage: StorageSettings, out: Path) -> None:

@@ -74,6 +74,11 @@ For analytics, until they are written to files:
     gemserve:{analytics}:answers    stream of about ANSWERS_LENGTH answers at most
     gemserve:{analytics}:writer     which server writes the files; expires after a minute
 
+For `gemserve retrain`:
+
+    gemserve:{retraining}:lock      who retrains now: host, process, since when, and a mark of its own; expires a minute
+                                    after it was renewed last
+
 For readiness:
 
     gemserve:{check}:write          written by every look whether Redis takes writes; expires after a minute. To each
@@ -215,6 +220,10 @@ class SharedKeys:
     @property
     def buckets_number(self) -> str:
         return self._key("buckets", "number")
+
+    @property
+    def retraining(self) -> str:
+        return self._key("retraining", "lock")
 
     @property
     def erased(self) -> str:

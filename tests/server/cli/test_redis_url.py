@@ -92,7 +92,7 @@ def test_a_url_that_is_given_and_none_is_refused(url: str) -> None:
         server_redis(url, {})
 
 
-@pytest.mark.parametrize("command", ["export_events", "export_items", "retrain"])
+@pytest.mark.parametrize("command", ["export_events", "export_items", "retrain.__main__"])
 def test_no_command_reads_another_redis_than_was_meant(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +100,7 @@ def test_no_command_reads_another_redis_than_was_meant(
     flags = {
         "export_events": ["--out", str(tmp_path / "e.parquet")],
         "export_items": ["--bundle", str(tmp_path), "--out", str(tmp_path / "i.parquet")],
-        "retrain": ["--bundles", str(tmp_path), "--server", "http://127.0.0.1:1"],
+        "retrain.__main__": ["--bundles", str(tmp_path), "--server", "http://127.0.0.1:1"],
     }
     assert importlib.import_module(f"server.cli.{command}").main(flags[command]) == 2
     assert "no setting is named GEMSERVE_REDSI (did you mean GEMSERVE_REDIS?)" in capsys.readouterr().err

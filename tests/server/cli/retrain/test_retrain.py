@@ -1,15 +1,17 @@
 """The retraining command with every step but the HTTP request played: what is run with what, and what comes of it."""
 
-import fcntl
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
+from redis import Redis
 
 from catalog.bundle.bundle import activate, sha256_of
 from catalog.bundle.manifest import MANIFEST, Manifest, events_names, read_manifest
@@ -22,9 +24,16 @@ from catalog.data.tombstones import (
     tombstones_beside,
     write_tombstones,
 )
-from server.cli.retrain import main
+from server.cli.retrain import lock
+from server.cli.retrain.__main__ import main
+from server.storage.keyspace import KEYS
+from tests.server.cli.retrain.conftest import Hold
+from tests.support.redis_acl import SECRET, USER, give_rights
+from tests.support.redis_server import PassingRedis
 from tests.support.small_shop import make_manifest
 from trainer.runtime.destination import Destination
+
+pytestmark = pytest.mark.integration
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
@@ -82,6 +91,13 @@ class Steps:
         return [command[0] for command in self.commands]
 
 
+@pytest.fixture(autouse=True)
+def redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    monkeypatch.setenv("GEMSERVE_REDIS", redis_url)
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
 @pytest.fixture
 def bundles(tmp_path: Path) -> Path:
     publish(tmp_path / "bundles", OLD)
@@ -115,7 +131,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 def command(bundles: Path, server: ThreadingHTTPServer, *more: str) -> list[str]:
     address = f"http://127.0.0.1:{server.server_address[1]}/"
-    return ["--bundles", str(bundles), "--redis", "redis://:secret@shop:6379/0", "--server", address, *more]
+    return ["--bundles", str(bundles), "--server", address, *more]
 
 
 def test_a_model_that_is_not_worse_is_activated(bundles: Path, server: ThreadingHTTPServer) -> None:
@@ -134,11 +150,16 @@ def test_a_model_that_is_not_worse_is_activated(bundles: Path, server: Threading
     assert server.asked == [(f"/admin/models/{NEW}/activate", "Bearer gsk_1_2")]  # type: ignore[attr-defined]
 
 
-def test_passwords_are_in_no_command_line(bundles: Path, server: ThreadingHTTPServer) -> None:
+def test_passwords_are_in_no_command_line(
+    bundles: Path, server: ThreadingHTTPServer, redis: Redis, redis_url: str
+) -> None:
+    """With the least rights that an operator gives."""
+    give_rights(redis)
+    url = redis_url.replace("//", f"//{USER}:{quote(SECRET, safe='')}@")
     steps = Steps(bundles)
-    main(command(bundles, server, "--key", "gsk_1_2"), steps)
-    assert not [word for line in steps.commands for word in line if "secret" in word or "gsk_" in word]
-    assert steps.variables[0] == steps.variables[1] == {"GEMSERVE_REDIS": "redis://:secret@shop:6379/0"}
+    assert main(command(bundles, server, "--redis", url, "--key", "gsk_1_2"), steps) == 0
+    assert not [word for line in steps.commands for word in line if f"{USER}:" in word or "gsk_" in word]
+    assert steps.variables[0] == steps.variables[1] == {"GEMSERVE_REDIS": url}
 
 
 def test_a_model_that_may_be_worse_is_left_alone(
@@ -237,11 +258,52 @@ def test_a_method_without_a_bundle_is_told(
     assert "left no bundle" in capsys.readouterr().err
 
 
-def test_one_at_a_time(bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    with (bundles / ".retrain.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert main(command(bundles, server), Steps(bundles)) == 2
-    assert "another retraining" in capsys.readouterr().err
+def test_one_at_a_time_whatever_machine_the_other_is_on(
+    bundles: Path, server: ThreadingHTTPServer, hold: Hold, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, steps = hold(60), Steps(bundles)
+    assert main(command(bundles, server), steps) == 2
+    told = capsys.readouterr().err
+    assert f"another retraining of this catalog is under way, on {socket.gethostname()} since 2" in told
+    assert f"(process {other.pid}). If that machine died, the lock ends within 60 s: try again then" in told
+    assert steps.commands == []
+    other.communicate()
+    assert main(command(bundles, server), steps) == 0
+
+
+def test_a_retraining_that_lost_its_lock_activates_nothing(
+    bundles: Path, server: ThreadingHTTPServer, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = Steps(bundles)
+    steps.meanwhile = lambda: redis.set(KEYS.retraining, "another 7 2026-01-01T00:00:00Z 1")
+    assert main(command(bundles, server), steps) == 2
+    assert f"lost the lock of this retraining, and another may have begun: {NEW} is" in capsys.readouterr().err
+    assert server.asked == []  # type: ignore[attr-defined]
+    assert (bundles / NEW / MANIFEST).is_file()
+
+
+def test_without_redis_nothing_begins_and_nothing_is_activated(
+    bundles: Path,
+    server: ThreadingHTTPServer,
+    passing_redis: PassingRedis,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(lock, "PAUSE_SECONDS", 0.05)
+    steps = Steps(bundles)
+    steps.meanwhile = passing_redis.go
+    words = command(bundles, server, "--redis", passing_redis.url)
+    assert main(words, steps) == 2
+    told = capsys.readouterr().err
+    assert "nothing was trained: " in told
+    assert "set GEMSERVE_MANAGED_REDIS=FOLDER" in told
+    assert steps.commands == []
+    passing_redis.come()
+    assert main(words, steps) == 2
+    assert "another retraining has begun (" in (told := capsys.readouterr().err)
+    assert f"{NEW} is published and not activated" in told
+    assert server.asked == []  # type: ignore[attr-defined]
 
 
 def test_a_model_that_was_activated_while_it_trained_stays(
@@ -288,4 +350,4 @@ def test_a_folder_without_a_model(
     assert main(command(tmp_path, server), Steps(tmp_path)) == 2
     assert "publish a bundle first" in capsys.readouterr().err
     assert main(command(tmp_path / "nowhere", server), Steps(tmp_path)) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "nowhere/current does not exist: publish a bundle first" in capsys.readouterr().err
