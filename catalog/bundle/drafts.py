@@ -1,4 +1,4 @@
-"""Folders that appear when they are whole: written under another name, locked meanwhile, and renamed.
+"""Folders that appear when they are whole: written under another name, locked meanwhile, and renamed. They go likewise.
 
 A writing process holds a lock on its draft's manifest; a draft that is not locked was left by a process that died.
 """
@@ -17,7 +17,7 @@ from catalog.bundle.disk import is_locked, lock
 from catalog.bundle.manifest import MANIFEST
 from catalog.errors import VersionTaken
 
-__all__ = ["draft_folder", "remove_abandoned"]
+__all__ = ["discard", "draft_folder", "remove_abandoned"]
 
 _DRAFT = ".draft-"
 
@@ -53,3 +53,11 @@ def remove_abandoned(folder: Path) -> None:
     for draft in folder.glob(f"{_DRAFT}*"):
         if not is_locked(draft / MANIFEST):
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def discard(whole: Path) -> None:
+    """Remove a whole folder, whose manifest is locked: under a draft's name first, so that nobody finds a part of it,
+    and `remove_abandoned` completes what is cut off. Raises OSError."""
+    draft = whole.with_name(f"{_DRAFT}{whole.name}-{uuid.uuid4().hex}")
+    whole.rename(draft)
+    shutil.rmtree(draft)

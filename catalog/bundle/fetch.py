@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from catalog.bundle.disk import access_reason
-from catalog.bundle.source import default_cache
+from catalog.bundle.source import copies_of, default_cache
 from catalog.bundle.store import BundleStore, is_url
 from catalog.errors import BundleError
 from catalog.terminal_escapes import printable
@@ -36,12 +36,13 @@ def main(
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundles", required=True, metavar="URL", help="the server's --bundles, an address of a store")
     parser.add_argument("--bundle-cache", type=Path, default=default_cache(), help="the server's --bundle-cache")
+    parser.add_argument("--bundle-copies", metavar="N", help="the server's --bundle-copies; others are removed")
     parser.add_argument("--wait", action="store_true", help="until a first bundle is published")
     options = parser.parse_args(arguments)
     if not is_url(options.bundles):
         parser.error(f"--bundles {options.bundles} is no address: from a folder nothing is to be fetched")
-    store = BundleStore(options.bundles, options.bundle_cache)
     try:
+        store = BundleStore(options.bundles, options.bundle_cache, copies_of(options.bundle_copies))
         while options.wait and store.pointer() is None:
             print(f"{store.url} has no active bundle yet", file=sys.stderr, flush=True)
             sleep(PAUSE_SECONDS)

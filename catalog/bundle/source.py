@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 from catalog.bundle.bundle import activate, current_bundle, published_versions
 from catalog.bundle.report import BundleFacts, read_facts
-from catalog.bundle.store import BundleStore, is_url
+from catalog.bundle.store import DEFAULT_COPIES, BundleStore, is_url
+from catalog.errors import BundleError
 
-__all__ = ["BundleFolder", "BundleSource", "bundle_source", "default_cache", "folder_or_url", "working_folder"]
+__all__ = [
+    "BundleFolder",
+    "BundleSource",
+    "bundle_source",
+    "copies_of",
+    "default_cache",
+    "folder_or_url",
+    "working_folder",
+]
+
+COPIES = "GEMSERVE_BUNDLE_COPIES"
 
 
 class BundleSource(Protocol):
@@ -24,7 +36,10 @@ class BundleSource(Protocol):
         """The version of the active one."""
 
     def path(self, version: str) -> Path:
-        """The directory of a bundle, on a disk of this machine."""
+        """The directory of a bundle, on a disk of this machine, where it stays until `use_only` leaves it out."""
+
+    def use_only(self, versions: Collection[str]) -> None:
+        """Whatever is not of these versions may go, where the directories are copies."""
 
     def facts(self, version: str) -> BundleFacts:
         """What a bundle says of itself."""
@@ -48,6 +63,9 @@ class BundleFolder:
     def path(self, version: str) -> Path:
         return self._folder / version
 
+    def use_only(self, versions: Collection[str]) -> None:
+        """The bundles of a folder are the operator's."""
+
     def facts(self, version: str) -> BundleFacts:
         return read_facts(self._folder / version)
 
@@ -60,14 +78,28 @@ def folder_or_url(named: str) -> Path | str:
     return named if is_url(named) else Path(named)
 
 
-def bundle_source(where: Path | str, cache: Path | None = None) -> BundleSource:
-    """where: as of `folder_or_url`. cache: for the copies of a store's bundles; None for `default_cache`."""
-    return BundleFolder(where) if isinstance(where, Path) else BundleStore(where, cache or default_cache())
+def bundle_source(where: Path | str, cache: Path | None = None, copies: int | None = None) -> BundleSource:
+    """where: as of `folder_or_url`. cache, copies: for the copies of a store's bundles, and how many of them stay
+    there; None for `default_cache` and `copies_of`. Raises BundleError."""
+    if isinstance(where, Path):
+        return BundleFolder(where)
+    return BundleStore(where, cache or default_cache(), copies_of() if copies is None else copies)
 
 
 def default_cache() -> Path:
     """The user's own folder for what can be fetched again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gemserve" / "bundles"
+
+
+def copies_of(given: str | None = None) -> int:
+    """How many copies stay beside those in use: as was given, or else as a server in this environment has it.
+
+    Raises BundleError for what is no number of them.
+    """
+    text = os.environ.get(COPIES, str(DEFAULT_COPIES)) if given is None else given
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise BundleError(f"--bundle-copies ({COPIES}) is {text!r}: give the number of copies to keep, from 1 on")
+    return int(text)
 
 
 def working_folder(where: Path | str) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.manifest import Manifest
-from catalog.bundle.source import bundle_source
+from catalog.bundle.source import BundleSource
 from catalog.errors import CatalogError, FilterError
 from catalog.text.prompts import Task
 from server.core import metrics, tracing
@@ -109,13 +109,14 @@ class Deployment:
         await self.engine.stop()
 
 
-def open_served_bundle(settings: Settings, version: str) -> Bundle:
+def open_served_bundle(settings: Settings, version: str, bundles: BundleSource) -> Bundle:
     """Open a bundle by its version and check every file.
 
+    bundles: where it is found, and stays.
     Raises CatalogError that names the file where one is missing, incomplete or damaged, and StartupError where the
     bundle does not fit the settings.
     """
-    bundle = open_bundle(bundle_source(settings.bundles, settings.bundle_cache).path(version))
+    bundle = open_bundle(bundles.path(version))
     if bundle.prompts.max_tokens > settings.engine.max_prompt_tokens:
         raise StartupError(
             f"prompts of {bundle.path} have up to {bundle.prompts.max_tokens} tokens and the engine takes "

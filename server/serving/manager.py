@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Protocol, TypeVar
 
 from catalog.bundle.bundle import Bundle
@@ -77,7 +78,6 @@ class DeploymentManager:
     """Everything that serves models.
 
     router: gives queries their deployments, and knows which there are.
-    previous: the version that `roll_back` would activate.
     activations: how many there have been since the start; each ended the split of before.
 
     `open_bundle` and `make_engine` are as in `Loader`; tests have their own.
@@ -86,14 +86,13 @@ class DeploymentManager:
     def __init__(
         self,
         settings: Settings,
-        open_bundle: Callable[[Settings, str], Bundle] = open_served_bundle,
+        open_bundle: Callable[[Settings, str], Bundle] | None = None,
         make_engine: Callable[[Bundle, EngineSettings], Engine] = make_engine,
     ) -> None:
         self.router = Router()
-        self.previous: str | None = None
         self.activations = 0
-        self._bundles = bundle_source(settings.bundles, settings.bundle_cache)
-        self._loader = Loader(settings, open_bundle, make_engine)
+        self._bundles = bundle_source(settings.bundles, settings.bundle_cache, settings.bundle_copies)
+        self._loader = Loader(settings, open_bundle or partial(open_served_bundle, bundles=self._bundles), make_engine)
         self._rollout = Rollout(settings, self._loader, self.router, self._bundles)
         self._supervisor = Supervisor(self.router, self._rollout)
         self._tasks = Tasks()
@@ -106,6 +105,11 @@ class DeploymentManager:
     def agree_on_paths(self, store: PathStore) -> None:
         """Have every model's new items get the paths that they have in all servers on this store."""
         self._loader.paths = store
+
+    @property
+    def previous(self) -> str | None:
+        """The version that `roll_back` would activate; None if there is none."""
+        return self._rollout.previous
 
     @property
     def log(self) -> RolloutLog:
@@ -168,15 +172,13 @@ class DeploymentManager:
         """Have versions ready beside those that answer; see `Rollout.hold`, also for what it raises."""
         await self._rollout.hold(versions)
 
-    async def route(self, routing: Routing, keep: Collection[str] = ()) -> None:
+    async def route(self, routing: Routing, keep: Collection[str] = (), previous: str | None = None) -> None:
         """Answer by another routing of what is held; see `Rollout.route`."""
-        await self._rollout.route(routing, keep)
+        await self._rollout.route(routing, keep, previous)
 
     async def _activate(self, version: str) -> RolloutResult:
         result = await self._rollout.activate(version)
         self.activations += 1
-        if result.version != result.previous:
-            self.previous = result.previous
         return result
 
     async def _one_at_a_time(self, change: Callable[[], Awaitable[Result]]) -> Result:

@@ -60,6 +60,7 @@ class Rollout:
     """Changes which deployments answer, one change at a time: each may take all of the machine's memory.
 
     catch_up: awaited for the catalog of a deployment that has all items and answers nobody yet; it counts events.
+    previous: the version that was served before the last activation; None if there is none.
     """
 
     def __init__(self, settings: Settings, loader: Loader, router: Router, bundles: BundleSource) -> None:
@@ -68,6 +69,7 @@ class Rollout:
         self._loader = loader
         self._router = router
         self._lock = asyncio.Lock()
+        self.previous: str | None = None
         self.catch_up: Callable[[LiveCatalog], Awaitable[None]] = _nothing_to_catch_up_with
 
     async def start(self, version: str) -> None:
@@ -91,6 +93,8 @@ class Rollout:
                 raise RolloutFailed(f"{version} is not served, {served} still is: {error}") from error
             seconds = time.perf_counter() - started
             metrics.ROLLOUT_SECONDS.labels("ok").observe(seconds)
+            if version != old:
+                self.previous = old
             log.info("activated", version=version, previous=old, seconds=round(seconds, 3))
             return RolloutResult(version, old, seconds)
 
@@ -149,9 +153,13 @@ class Rollout:
                     self._loader.log.failed(version, str(error))
                 raise RolloutFailed(str(error)) from error
 
-    async def route(self, routing: Routing, keep: Collection[str]) -> None:
-        """Answer by another routing of what is held, and keep these versions beside; the others are stopped."""
+    async def route(self, routing: Routing, keep: Collection[str], previous: str | None) -> None:
+        """Answer by another routing of what is held, and keep these versions beside; the others are stopped.
+
+        previous: the version that was served before, by the store that says what is.
+        """
         async with self._alone(), self._router.changing:
+            self.previous = previous
             self._router.switch(self._router.table.routed(routing, keep))
 
     async def replace(self, dead: DeploymentRef) -> bool:
@@ -232,6 +240,8 @@ class Rollout:
                     yield
             finally:
                 self._loader.log.end()
+                used = {*self._router.held, *([] if self.previous is None else [self.previous])}
+                await asyncio.to_thread(self._bundles.use_only, used)
 
     @asynccontextmanager
     async def _loaded(self, versions: Iterable[str]) -> AsyncIterator[dict[str, DeploymentRef]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.bundle.manifest import MANIFEST
-from catalog.bundle.source import default_cache, folder_or_url, working_folder
+from catalog.bundle.source import copies_of, default_cache, folder_or_url, working_folder
 from catalog.bundle.store import BundleStore, Pointer
 from catalog.errors import BundleError
 from trainer.core.progress import print_line
@@ -35,7 +35,7 @@ class Destination:
         where = folder_or_url(named)
         if isinstance(where, Path):
             return cls(where)
-        store = BundleStore(where, default_cache())
+        store = BundleStore(where, default_cache(), copies_of())
         return cls(working_folder(where), store, store.pointer())
 
     def start(self, named: str) -> str:

@@ -8,9 +8,12 @@ A bundle of other content has another seal, so a copy is never out of date. It t
 SHA-256, so a download that was cut off is never opened. Of two who point `current.json` elsewhere at the same time one
 is refused where the store writes on a condition, as S3 does; in others the pointer is compared and then written, with a
 moment in between.
+
+Copies that nobody uses are removed, the least recently used first, where there are more than a number of them.
 """
 
 from catalog.bundle.store.bundles import BundleStore, Pointer, StalePointer
+from catalog.bundle.store.copies import DEFAULT_COPIES
 from catalog.bundle.store.files import is_url
 
-__all__ = ["BundleStore", "Pointer", "StalePointer", "is_url"]
+__all__ = ["DEFAULT_COPIES", "BundleStore", "Pointer", "StalePointer", "is_url"]

@@ -7,15 +7,16 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from catalog.bundle.bundle import CURRENT, open_bundle, sha256_of
 from catalog.bundle.disk import fsync, fsync_tree
 from catalog.bundle.drafts import draft_folder, remove_abandoned
-from catalog.bundle.manifest import MANIFEST, Manifest, parse_manifest, read_manifest
+from catalog.bundle.manifest import MANIFEST, Manifest, parse_manifest
 from catalog.bundle.report import FACTS, BundleFacts, read_facts
+from catalog.bundle.store.copies import DEFAULT_COPIES, Copies
 from catalog.bundle.store.files import StoredFile, StoreFiles, StoreUnavailable
 from catalog.errors import BundleError, VersionTaken
 
@@ -41,13 +42,15 @@ class BundleStore:
 
     url: such as `s3://bucket/folder`; it is reached at the first use.
     cache: a folder for copies, which processes may share.
+    copies: so many stay there, beside those that some process uses; whenever one is added, the others are removed.
 
     Every method raises BundleError where the store is away or what it has is damaged.
     """
 
-    def __init__(self, url: str, cache: Path) -> None:
+    def __init__(self, url: str, cache: Path, copies: int = DEFAULT_COPIES) -> None:
         self._files = StoreFiles(url)
         self._cache = cache
+        self._copies = Copies(cache, copies)
 
     @property
     def url(self) -> str:
@@ -101,40 +104,37 @@ class BundleStore:
     def path(self, version: str) -> Path:
         """A whole copy of a bundle, which is downloaded where there is none yet.
 
-        While the store is away, the one copy that says it has this version.
+        While the store is away, the one copy that says it has this version. It stays for as long as this object lives,
+        or until `use_only` leaves it out.
         """
         try:
             text, manifest = self._manifest(version)
         except StoreUnavailable:
-            copies = [file.parent for file in self._cache.glob(f"[!.]*/{MANIFEST}") if _version_of(file) == version]
-            if len(copies) != 1:
+            names = self._copies.of_version(version)
+            copy = self._copies.use(names[0]) if len(names) == 1 else None
+            if copy is None:
                 raise
-            return copies[0]
-        copy = self._copy_of(text, manifest)
-        if copy.is_dir():
             return copy
-        self._cache.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self._cache)
-        with draft_folder(self._cache, f"{copy.name}-{uuid.uuid4().hex}") as (draft, stream):
-            stream.write(text)
-            stream.flush()
-            self._download(manifest, manifest.files, draft)
-            fsync_tree(draft)
-            try:
-                draft.rename(copy)
-            except OSError:
-                if not copy.is_dir():  # else another process was faster
-                    raise
-                shutil.rmtree(draft)
-        fsync(self._cache)
+        name = _name_of_copy(text, manifest)
+        copy = self._copies.use(name)
+        if copy is None:
+            self._make_copy(name, text, manifest)
+            copy = self._copies.use(name)
+            if copy is None:
+                raise BundleError(f"{self._cache / name} has no {MANIFEST}: remove the folder, and try again")
+            self._copies.remove_oldest()
         return copy
+
+    def use_only(self, versions: Collection[str]) -> None:
+        """Have the copies of these versions stay, if there are any, and no others for this process's sake."""
+        self._copies.use_only(versions)
 
     def facts(self, version: str) -> BundleFacts:
         """What a bundle says of itself, for which its model is not downloaded."""
         text, manifest = self._manifest(version)
-        copy = self._copy_of(text, manifest)
-        if copy.is_dir():
-            return read_facts(copy)
+        with self._copies.look_at(_name_of_copy(text, manifest)) as copy:
+            if copy is not None:
+                return read_facts(copy)
         with tempfile.TemporaryDirectory(prefix="gemserve-facts-") as folder:
             (Path(folder) / MANIFEST).write_bytes(text)
             self._download(manifest, [name for name in FACTS if name in manifest.files], Path(folder))
@@ -160,8 +160,22 @@ class BundleStore:
             raise BundleError(f"{self.url}/{version} says that it is {manifest.version}: publish it again")
         return stored.content, manifest
 
-    def _copy_of(self, text: bytes, manifest: Manifest) -> Path:
-        return self._cache / (manifest.seal or hashlib.sha256(text).hexdigest())
+    def _make_copy(self, name: str, text: bytes, manifest: Manifest) -> None:
+        copy = self._cache / name
+        self._cache.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self._cache)
+        with draft_folder(self._cache, f"{name}-{uuid.uuid4().hex}") as (draft, stream):
+            stream.write(text)
+            stream.flush()
+            self._download(manifest, manifest.files, draft)
+            fsync_tree(draft)
+            try:
+                draft.rename(copy)
+            except OSError:
+                if not copy.is_dir():  # else another process was faster
+                    raise
+                shutil.rmtree(draft)
+        fsync(self._cache)
 
     def _download(self, manifest: Manifest, names: Iterable[str], folder: Path) -> None:
         """Some files of a bundle. Raises BundleError for the first that is not as the manifest says."""
@@ -180,5 +194,5 @@ class BundleStore:
                 )
 
 
-def _version_of(manifest: Path) -> str:
-    return read_manifest(manifest, verify=True).version
+def _name_of_copy(text: bytes, manifest: Manifest) -> str:
+    return manifest.seal or hashlib.sha256(text).hexdigest()

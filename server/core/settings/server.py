@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from catalog.bundle.source import folder_or_url
+from catalog.bundle.store import DEFAULT_COPIES
 from server.core.settings.addresses import (
     check_origins,
     check_proxies,
@@ -80,6 +81,11 @@ class Settings(BaseSettings):
     )
     bundle_cache: Path | None = Field(
         None, description="folder for copies of bundles from a store; as a rule ~/.cache/gemserve/bundles"
+    )
+    bundle_copies: int = Field(
+        DEFAULT_COPIES,
+        ge=1,
+        description="copies kept there, and those in use; as one is added, those that were not used for longest go",
     )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")

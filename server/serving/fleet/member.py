@@ -187,7 +187,7 @@ class FleetMember:
         if state.routing.shares.keys() - held and self._backoff.due:
             return self._apply(state.epoch, state.routing)
         if self._applied == state.epoch and held - self._kept():
-            return self._manager.route(state.routing, self._kept())
+            return self._manager.route(state.routing, self._kept(), state.previous)
         return None
 
     def _voted(self, proposal: Proposal) -> bool:
@@ -211,7 +211,7 @@ class FleetMember:
             log.error("fleet_not_applied", epoch=epoch, reason=fault)
         self.fault = fault
         if routing.current in self._manager.router.held:
-            await self._manager.route(routing, self._kept())
+            await self._manager.route(routing, self._kept(), self.view.state.previous)
             self._applied = epoch
             await self._point_current(routing.current)
 

@@ -33,3 +33,16 @@ def test_a_folder_is_not_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main(["--bundles", str(tmp_path)])
     assert "is no address" in capsys.readouterr().err
+
+
+def test_it_keeps_as_many_copies_as_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, cache = BundleStore(f"file://{tmp_path}/remote", tmp_path / "other"), tmp_path / "cache"
+    words = ["--bundles", store.url, "--bundle-cache", str(cache), "--bundle-copies"]
+    for version in ("v1", "v2", "v3"):
+        store.push(publish(tmp_path / "local", manifest(version), fill))
+        store.activate(version)
+        assert main([*words, "2"]) == 0
+    assert {open_bundle(copy).version for copy in cache.iterdir()} == {"v2", "v3"}
+    for wrong in ("0", "-1", "many", ""):
+        assert main([*words, wrong]) == 2
+        assert f"--bundle-copies (GEMSERVE_BUNDLE_COPIES) is {wrong!r}: give" in capsys.readouterr().err

@@ -3,17 +3,20 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from catalog.bundle.bundle import open_bundle
 from catalog.bundle.store import BundleStore
 from catalog.bundle.store.files import StoreFiles, StoreUnavailable
 from server.core.settings import Settings
 from server.serving.deployment import open_served_bundle
+from server.serving.manager import DeploymentManager
+from server.storage.shared.fleet_state import Routing
 from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
-from tests.support.small_shop import publish_names
+from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
 
-FIRST, SECOND, THIRD = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a"
+FIRST, SECOND, THIRD, FOURTH = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a", "2025-11-23-a"
 
 
 @pytest.fixture
@@ -75,10 +78,61 @@ def test_a_bundle_is_opened_from_its_copy(
 ) -> None:
     opened: list[Path] = []
     monkeypatch.setattr("server.serving.deployment.open_bundle", lambda path: opened.append(path) or _Room())
-    open_served_bundle(settings, SECOND)
+    open_served_bundle(settings, SECOND, store)
     (copy,) = opened
     assert copy.parent == tmp_path / "cache"
     assert open_bundle(copy).version == SECOND
+
+
+async def test_what_is_served_or_was_before_stays_and_older_copies_go(
+    settings: Settings, store: BundleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_names(tmp_path / "local", FOURTH)
+    store.push(tmp_path / "local" / FOURTH)
+    shop_of = lambda path: ShopBundle(open_bundle(path).version)  # noqa: E731
+    monkeypatch.setattr("server.serving.deployment.open_bundle", shop_of)
+
+    def here() -> set[str]:
+        return {open_bundle(copy).version for copy in (tmp_path / "cache").iterdir()}
+
+    one = settings.model_copy(update={"bundle_copies": 1})
+    manager = DeploymentManager(one, make_engine=lambda *_: RecordingEngine())
+    await manager.start()
+    for version in (SECOND, THIRD):
+        await manager.activate(version)
+    assert here() == {FIRST, SECOND, THIRD}, "the first was to be rolled back to while the third came"
+    await manager.activate(FOURTH)
+    assert here() == {SECOND, THIRD, FOURTH}
+    monkeypatch.setattr(StoreFiles, "download", lambda *_: pytest.fail("it is there"))
+    assert (await manager.roll_back()).version == THIRD
+    await manager.share({THIRD: 1, FOURTH: 1})
+    monkeypatch.undo()
+    monkeypatch.setattr("server.serving.deployment.open_bundle", shop_of)
+    await manager.hold([FIRST])
+    assert here() == {FIRST, THIRD, FOURTH}
+    await manager.stop()
+
+
+async def test_what_a_fleet_would_roll_back_to_stays_after_a_restart(
+    settings: Settings, store: BundleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.serving.deployment.open_bundle", lambda path: ShopBundle(open_bundle(path).version))
+    for version in (SECOND, FIRST):
+        BundleStore(store.url, tmp_path / "cache").path(version)
+    one = settings.model_copy(update={"bundle_copies": 1})
+    manager = DeploymentManager(one, make_engine=lambda *_: RecordingEngine())
+    await manager.start(FIRST)
+    await manager.route(Routing(FIRST), previous=SECOND)
+    BundleStore(store.url, tmp_path / "cache", 1).path(THIRD)
+    assert {open_bundle(copy).version for copy in (tmp_path / "cache").iterdir()} == {FIRST, SECOND, THIRD}
+    await manager.stop()
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many", ""])
+def test_a_number_of_copies_that_is_none_is_refused(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMSERVE_BUNDLE_COPIES", number)
+    with pytest.raises(ValidationError, match="bundle_copies"):
+        Settings(bundles="s3://bucket/shops")
 
 
 class _Room:

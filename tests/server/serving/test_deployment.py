@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from catalog.bundle.bundle import publish
+from catalog.bundle.source import BundleFolder
 from catalog.data.items import write_items
 from catalog.errors import CatalogError
 from catalog.ids.index import ItemIndex
@@ -31,7 +32,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_a_bundle_is_opened_by_name(bundle: Path) -> None:
-    opened = open_served_bundle(Settings(bundles=bundle.parent), bundle.name)
+    opened = open_served_bundle(Settings(bundles=bundle.parent), bundle.name, BundleFolder(bundle.parent))
     assert opened.version == bundle.name
     assert list(opened.items.ids) == NAMES
     assert opened.prompts.render([])
@@ -48,10 +49,10 @@ def test_a_damaged_file_is_named(bundle: Path, name: str, damage: str) -> None:
     else:
         (bundle / name).write_bytes((bundle / name).read_bytes()[:-2] + b"?!")
     with pytest.raises(CatalogError, match=name.rpartition("/")[2]):
-        open_served_bundle(Settings(bundles=bundle.parent), bundle.name)
+        open_served_bundle(Settings(bundles=bundle.parent), bundle.name, BundleFolder(bundle.parent))
 
 
 def test_prompts_that_the_engine_cannot_take_are_refused_at_the_start(bundle: Path) -> None:
     settings = Settings(bundles=bundle.parent, engine={"max_prompt_tokens": 20})
     with pytest.raises(StartupError, match=r"raise --engine\.max-prompt-tokens"):
-        open_served_bundle(settings, bundle.name)
+        open_served_bundle(settings, bundle.name, BundleFolder(bundle.parent))
