@@ -79,7 +79,7 @@ class Rollout:
 
     async def activate(self, version: str) -> RolloutResult:
         """Serve another version alone, after a restart too. Raises RolloutFailed: then all is as before."""
-        async with self._alone():
+        async with self._alone_with_copies():
             started, old = time.perf_counter(), self._router.current.version
             try:
                 if self._settings.rollout == "recreate" and self._router.current.engine.alive:
@@ -105,7 +105,7 @@ class Rollout:
 
         Raises RolloutFailed: then all is as before.
         """
-        async with self._alone():
+        async with self._alone_with_copies():
             if self._settings.rollout == "recreate":
                 raise RolloutFailed(
                     "this server has one engine, which holds one model: start it with --rollout surge and memory for as"
@@ -131,7 +131,7 @@ class Rollout:
 
     async def end_share(self, commit: Callable[[], Awaitable[None]] = nothing_to_commit) -> None:
         """Have the current version answer alone. commit: as in `share`."""
-        async with self._alone():
+        async with self._alone_with_copies():
             await commit()
             self._router.switch(RoutingTable(self._router.table.current))
 
@@ -140,7 +140,7 @@ class Rollout:
 
         Raises RolloutFailed: then all is as before.
         """
-        async with self._alone():
+        async with self._alone_with_copies():
             missing = sorted(set(versions) - self._router.table.held.keys())
             try:
                 async with self._loaded(missing) as loaded, self._router.changing:
@@ -158,7 +158,7 @@ class Rollout:
 
         previous: the version that was served before, by the store that says what is.
         """
-        async with self._alone(), self._router.changing:
+        async with self._alone_with_copies(), self._router.changing:
             self.previous = previous
             self._router.switch(self._router.table.routed(routing, keep))
 
@@ -240,6 +240,14 @@ class Rollout:
                     yield
             finally:
                 self._loader.log.end()
+
+    @asynccontextmanager
+    async def _alone_with_copies(self) -> AsyncIterator[None]:
+        """As `_alone`, for what changes the versions that are in use: other copies may go afterwards."""
+        async with self._alone():
+            try:
+                yield
+            finally:
                 used = {*self._router.held, *([] if self.previous is None else [self.previous])}
                 await asyncio.to_thread(self._bundles.use_only, used)
 
