@@ -89,6 +89,7 @@ class TrainingRecipe(Section):
     pass_tokens: int = Field(512, ge=0)  # what a pass costs beside its tokens, so that few are made of few sequences
     warmup: float = Field(0.03, ge=0, le=1)  # share of the steps in which the learning rate rises
     final_lr: float = Field(0.05, ge=0, le=1)  # share of the peak learning rate that the cosine ends at
+    average: float = Field(0.0, ge=0, le=1)  # share of the steps, the last ones, whose weights are averaged at the end
     dropout: float = Field(0.2, ge=0, lt=1)  # on embeddings and block outputs
     item_dropout: float = Field(0.3, ge=0, lt=1)  # share of a history's items that is left out of a sequence
     user_sampling: UserSampling = "events"  # what a user's share of the sequences grows with

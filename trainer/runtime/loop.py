@@ -20,6 +20,7 @@ from trainer.distributed.fsdp import call_gathered
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.protocol import Method, StepResult
 from trainer.model.backbone import Backbone, dropout
+from trainer.model.weight_average import WeightAverage
 from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint, world_size_mismatch
 from trainer.runtime.schedule import Schedule
 from trainer.runtime.step_log import StepLog, StepRecord
@@ -59,7 +60,8 @@ def train(
     torch.manual_seed(seed + group.rank)
     shard_group = group if recipe.shard else SINGLE_PROCESS
     schedule = Schedule(recipe)
-    start = _resume(checkpoint, backbone, method, schedule, group, shard_group)
+    average = WeightAverage(backbone.model, recipe.average)
+    start = _resume(checkpoint, backbone, method, schedule, average, group, shard_group)
     if not recipe.shard:
         group.broadcast([weight.detach() for weight in backbone.model.parameters()])
     backbone.model.train()
@@ -86,6 +88,7 @@ def train(
             shown.advance(1, **losses, **result.figures, **record.speed)
             step += 1
             was = schedule.steps
+            average.add(step, schedule.steps)
             planned = schedule.timing and schedule.add_step(_of_rank0(record.seconds, group))
             if schedule.steps != was:
                 shown.end_at(schedule.steps)
@@ -93,7 +96,8 @@ def train(
             if planned or step % recipe.checkpoint_every == 0 or step == schedule.steps:
                 if log is not None:
                     log.flush()
-                _save(checkpoint, backbone, method, schedule, step, group, shard_group)
+                _save(checkpoint, backbone, method, schedule, average, step, group, shard_group)
+    average.write()
     backbone.model.eval()
 
 
@@ -137,6 +141,7 @@ def _save(
     backbone: Backbone,
     method: Method,
     schedule: Schedule,
+    average: WeightAverage,
     step: int,
     group: ProcessGroup,
     shard_group: ProcessGroup = SINGLE_PROCESS,
@@ -148,6 +153,7 @@ def _save(
         "weights": weights,
         "method": method.state_dict(),
         "schedule": schedule.state_dict(),
+        "average": average.state_dict(),
         "random": group.all_gather_object(torch.get_rng_state()),
     }
     if torch.cuda.is_available():
@@ -163,6 +169,7 @@ def _resume(
     backbone: Backbone,
     method: Method,
     schedule: Schedule,
+    average: WeightAverage,
     group: ProcessGroup,
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> int:
@@ -182,6 +189,7 @@ def _resume(
                 local_tensor(parameter).copy_(state["weights"][name])
         method.load_state_dict(state["method"])
         schedule.load_state_dict(state["schedule"])
+        average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"][group.rank])
         if "cuda_random" in state and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["cuda_random"][group.rank])

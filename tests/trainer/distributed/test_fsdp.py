@@ -52,6 +52,7 @@ RUN = (
     "training.steps=4",
     "training.micro_batch=1",
     "training.search_sequences=3",  # process 1 has one of them fewer
+    "training.average=0.5",
     "gems.lr=1e-4",
     "gems.adamw_lr=1e-4",
 )

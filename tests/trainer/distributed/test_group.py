@@ -20,6 +20,7 @@ from tests.trainer.methods.small_world import FULL_PRECISION, small_world
 from trainer.config.recipe import load_recipe
 from trainer.core.errors import SettingsError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup, init_process_group
+from trainer.model.weight_average import WeightAverage
 from trainer.pipeline import run
 from trainer.runtime import loop
 from trainer.runtime.schedule import Schedule
@@ -209,11 +210,12 @@ def test_the_command_trains_in_two_processes(launch, bundle_of_one, tmp_path):
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
     shop = small_world(tmp_path, "method=full")
-    loop._save(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), 1, SINGLE_PROCESS)
+    parts = shop.backbone, shop.method, Schedule(shop.recipe.training), WeightAverage(shop.backbone.model, 0)
+    loop._save(tmp_path / "c", *parts, 1, SINGLE_PROCESS)
     state = loop.load_checkpoint(tmp_path / "c")
     loop.save_checkpoint(tmp_path / "c", state | {"random": state["random"] * 2})
     with pytest.raises(TrainerError, match="saved by 2 processes, here are 1: resume with --nproc-per-node 2"):
-        loop._resume(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), SINGLE_PROCESS)
+        loop._resume(tmp_path / "c", *parts, SINGLE_PROCESS)
 
 
 def test_more_processes_than_sequences_are_refused(tmp_path):

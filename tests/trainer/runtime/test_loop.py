@@ -8,6 +8,7 @@ import torch
 from tests.trainer.methods.small_world import small_world
 from trainer.core.errors import CheckpointError, TrainerError
 from trainer.distributed.group import SINGLE_PROCESS
+from trainer.model.weight_average import WeightAverage
 from trainer.runtime import loop
 from trainer.runtime.checkpoint import load_checkpoint, save_checkpoint
 from trainer.runtime.schedule import Schedule
@@ -32,17 +33,7 @@ def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path,
     monkeypatch.setattr(loop, "_step", step)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(TrainerError, match=r"not finite for 11 steps .*gems\.lr.* last sound state is in .*checkpoint"):
-        loop.train(
-            shop.backbone,
-            shop.method,
-            shop.batches,
-            shop.level_tokens,
-            shop.recipe.training,
-            checkpoint,
-            tmp_path / "record.jsonl",
-            seed=0,
-            group=SINGLE_PROCESS,
-        )
+        train(shop, checkpoint)
     saved = load_checkpoint(checkpoint)
     assert saved["step"] > SOUND, "it went on being saved"
     assert saved["method"]["steps"] == SOUND
@@ -53,12 +44,67 @@ def test_a_loss_that_stops_being_a_number_never_reaches_the_checkpoint(tmp_path,
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path):
     shop = small_world(tmp_path, "method=full")
-    loop._save(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), 1, SINGLE_PROCESS)
+    parts = state_parts(shop)
+    loop._save(tmp_path / "c", *parts, 1, SINGLE_PROCESS)
     state = load_checkpoint(tmp_path / "c")
     state["method"]["beside"] = state["method"].pop("plain")
     save_checkpoint(tmp_path / "c", state)
     with pytest.raises(CheckpointError, match=r"saved by another version .* no 'plain'.* without --resume"):
-        loop._resume(tmp_path / "c", shop.backbone, shop.method, Schedule(shop.recipe.training), SINGLE_PROCESS)
+        loop._resume(tmp_path / "c", *parts, SINGLE_PROCESS)
+
+
+AVERAGED = ("training.steps=10", "training.average=0.3", "training.checkpoint_every=1", "null_space.energy=0.5")
+
+
+@pytest.mark.parametrize("method", ["gems", "full"])
+def test_the_last_weights_are_averaged_also_by_a_run_that_was_interrupted(tmp_path, monkeypatch, method):
+    after, stops = [], []
+    one_step = loop._step
+
+    def step(*args):
+        if len(after) in stops:
+            raise KeyboardInterrupt
+        result = one_step(*args)
+        after.append(shop.weights())
+        return result
+
+    monkeypatch.setattr(loop, "_step", step)
+    shop = small_world(tmp_path, f"method={method}", *AVERAGED)
+    train(shop, tmp_path / "whole")
+    averaged = shop.weights()
+    for name, weight in averaged.items():
+        mean = torch.stack([weights[name] for weights in after[-3:]]).mean(0)
+        torch.testing.assert_close(weight, mean)
+    assert any(not torch.equal(weight, after[-1][name]) for name, weight in averaged.items())
+    assert all(torch.equal(weight, after[-1][name]) for name, weight in saved_weights(tmp_path / "whole").items())
+
+    for done in (7, 9):  # before the first of the three, and between them
+        stops, checkpoint = [done], tmp_path / str(done)
+        after.clear()
+        shop = small_world(tmp_path, f"method={method}", *AVERAGED)
+        with pytest.raises(KeyboardInterrupt):
+            train(shop, checkpoint)
+        stops = []
+        shop = small_world(tmp_path, f"method={method}", *AVERAGED)
+        train(shop, checkpoint)
+        assert all(torch.equal(weight, averaged[name]) for name, weight in shop.weights().items())
+
+
+def train(shop, checkpoint):
+    loop.train(
+        *(shop.backbone, shop.method, shop.batches, shop.level_tokens, shop.recipe.training),
+        *(checkpoint, checkpoint.with_suffix(".jsonl")),
+        seed=0,
+        group=SINGLE_PROCESS,
+    )
+
+
+def saved_weights(checkpoint):
+    return load_checkpoint(checkpoint)["weights"]
+
+
+def state_parts(shop):
+    return shop.backbone, shop.method, Schedule(shop.recipe.training), WeightAverage(shop.backbone.model, 0)
 
 
 @pytest.mark.parametrize("texts", [1, 2])
