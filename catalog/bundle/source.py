@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -36,10 +35,7 @@ class BundleSource(Protocol):
         """The version of the active one."""
 
     def path(self, version: str) -> Path:
-        """The directory of a bundle, on a disk of this machine, where it stays until `use_only` leaves it out."""
-
-    def use_only(self, versions: Collection[str]) -> None:
-        """Whatever is not of these versions may go, where the directories are copies."""
+        """The directory of a bundle, on a disk of this machine."""
 
     def facts(self, version: str) -> BundleFacts:
         """What a bundle says of itself."""
@@ -62,9 +58,6 @@ class BundleFolder:
 
     def path(self, version: str) -> Path:
         return self._folder / version
-
-    def use_only(self, versions: Collection[str]) -> None:
-        """The bundles of a folder are the operator's."""
 
     def facts(self, version: str) -> BundleFacts:
         return read_facts(self._folder / version)

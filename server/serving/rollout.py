@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from catalog.bundle.source import BundleSource
+from catalog.bundle.store import BundleStore
 from server.core import metrics
 from server.core.errors import HistoryUnavailable, RolloutFailed
 from server.core.process import gc_deferred
@@ -243,13 +244,14 @@ class Rollout:
 
     @asynccontextmanager
     async def _alone_with_copies(self) -> AsyncIterator[None]:
-        """As `_alone`, for what changes the versions that are in use: other copies may go afterwards."""
+        """As `_alone`, for what changes the versions that are in use: other copies of a store's may go afterwards."""
         async with self._alone():
             try:
                 yield
             finally:
-                used = {*self._router.held, *([] if self.previous is None else [self.previous])}
-                await asyncio.to_thread(self._bundles.use_only, used)
+                if isinstance(self._bundles, BundleStore):
+                    used = {*self._router.held, *([] if self.previous is None else [self.previous])}
+                    await asyncio.to_thread(self._bundles.use_only, used)
 
     @asynccontextmanager
     async def _loaded(self, versions: Iterable[str]) -> AsyncIterator[dict[str, DeploymentRef]]:
