@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from trainer.distributed.dtensor import local_tensor
+from trainer.distributed.dtensor import local_weights
 
 __all__ = ["WeightAverage"]
 
@@ -28,22 +27,20 @@ class WeightAverage:
         self._mean: dict[str, Tensor] = {}
         self._steps = 0
 
-    @torch.no_grad()
     def add(self, step: int, steps: int) -> None:
         """Counts the weights as they are after `step` of so many steps, if it is one of the last."""
         if step <= (1 - self._share) * steps:
             return
         self._steps += 1
-        for name, weight in self._weights():
+        for name, weight in local_weights(self._model).items():
             if name in self._mean:
                 self._mean[name].lerp_(weight.float(), 1 / self._steps)
             else:
                 self._mean[name] = weight.float().clone()
 
-    @torch.no_grad()
     def write(self) -> None:
         """Gives the model the mean in place of its weights, if any step has counted."""
-        for name, weight in self._weights():
+        for name, weight in local_weights(self._model).items():
             if name in self._mean:
                 weight.copy_(self._mean[name])
 
@@ -55,8 +52,5 @@ class WeightAverage:
         """Goes on from what `state_dict` returned."""
         self._steps = int(state["steps"])
         mean: Mapping[str, Tensor] = state["mean"]
-        self._mean = {name: mean[name].to(weight.device) for name, weight in self._weights() if name in mean}
-
-    def _weights(self) -> list[tuple[str, Tensor]]:
-        """This rank's part of all weights; tied ones once."""
-        return [(name, local_tensor(weight)) for name, weight in self._model.named_parameters()]
+        weights = local_weights(self._model)
+        self._mean = {name: part.to(weights[name].device) for name, part in mean.items()}

@@ -15,7 +15,7 @@ from trainer.config.recipe import TrainingRecipe
 from trainer.core.errors import CheckpointError, TrainerError
 from trainer.core.progress import print_line, progress
 from trainer.data.batches import Batches, TaskBatch, task_loss
-from trainer.distributed.dtensor import local_tensor
+from trainer.distributed.dtensor import local_weights
 from trainer.distributed.fsdp import call_gathered
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.methods.protocol import Method, StepResult
@@ -147,10 +147,9 @@ def _save(
     shard_group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
     """Saves the state: that of rank 0, which all ranks have alike, or with a `shard_group` that of every rank."""
-    weights = {name: local_tensor(weight) for name, weight in backbone.model.named_parameters()}  # tied ones once
     state: dict[str, Any] = {
         "step": step,
-        "weights": weights,
+        "weights": local_weights(backbone.model),
         "method": method.state_dict(),
         "schedule": schedule.state_dict(),
         "average": average.state_dict(),
@@ -185,8 +184,8 @@ def _resume(
         if saved != group.world_size:
             raise world_size_mismatch(directory, saved, group.world_size)
         with torch.no_grad():
-            for name, parameter in backbone.model.named_parameters():
-                local_tensor(parameter).copy_(state["weights"][name])
+            for name, weight in local_weights(backbone.model).items():
+                weight.copy_(state["weights"][name])
         method.load_state_dict(state["method"])
         schedule.load_state_dict(state["schedule"])
         average.load_state_dict(state["average"])

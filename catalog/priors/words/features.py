@@ -111,8 +111,8 @@ class WordFeatures:
         self._index: WordIndex = fit_pieces(names, self._read(items, further or {}), settings)
         self._term = lru_cache(MAX_TERMS)(partial(_term, self._index.schema))
         self._beginnings = Beginnings()
-        titles = (title for piece in items.pieces() for title in piece.table["title"].to_pylist())
-        self._beginnings.add(range(len(items)), (title or "" for title in titles))  # at once, as they are sorted
+        titles = (title or "" for piece in items.pieces() for title in piece.table["title"].to_pylist())
+        self._beginnings.add(range(len(items)), titles)  # at once, as they are sorted
         self._alike = _remembered(self._words, self._index)
 
     def with_items(
