@@ -13,23 +13,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 
 from catalog.priors.live.shown import SHOWN
 from catalog.priors.priors import CLICK_FEATURES, FEATURES, NEIGHBOUR_FEATURES
 from catalog.priors.weights import PriorWeights
+from trainer.evaluation.guidance.likelihood import Likelihood
+from trainer.evaluation.guidance.newton import Bounds, Local, least
 
 __all__ = ["MIN_QUESTIONS", "Choice", "LearnedWeights", "among_shown", "cross_fitted", "folds", "learn_from"]
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0)
+"""In this order, as the weights of one are near those of the next."""
 FOLDS = 5
-FREE = (None, None)
+FREE = (-np.inf, np.inf)
 EVIDENCE = (*CLICK_FEATURES, *NEIGHBOUR_FEATURES)
 """Features that are what people took after such words or such items."""
-BOUNDS = {SHOWN: (None, 0.0), **dict.fromkeys(EVIDENCE, (0.0, None))}
+BOUNDS = {SHOWN: (-np.inf, 0.0), **dict.fromkeys(EVIDENCE, (0.0, np.inf))}
 """What is shown again and again because it fits is taken more: an impression raises nothing all the same. And what
 somebody takes lowers nothing: features that say much the same get weights of both signs, with which the next person's
 click on an item would count against it."""
+WITHIN = Bounds(*np.array([(0.0, np.inf), *(BOUNDS.get(name, FREE) for name in FEATURES)]).T)
+"""What each weight may be, the model's first."""
 MIN_QUESTIONS = 50
 """Validation questions below which the usual weights are taken."""
 
@@ -84,8 +88,9 @@ def learn_from(
     start_F = np.r_[usual.model, usual.feature_F]
     if not with_model:
         choices = [replace(choice, value_CF=choice.value_CF * (np.arange(len(start_F)) > 0)) for choice in choices]
-    penalty = max(PENALTIES, key=lambda value: _cross_validated(choices, start_F, value, seed))
-    weight_F = _fitted(choices, start_F, penalty)
+    likely_P = _cross_validated(choices, start_F, seed)
+    penalty = PENALTIES[int(np.argmax(likely_P))]
+    weight_F = _fitted(_likelihood(choices), start_F, penalty, start_F)
     return LearnedWeights(PriorWeights(max(0.0, float(weight_F[0])), weight_F[1:]), questions, penalty)
 
 
@@ -109,10 +114,12 @@ def cross_fitted(
     """
     assert learned.penalty is not None, "usual weights are not learned from any choice"
     fold_Q = folds(choices, seed)
-    start_F = np.r_[usual.model, usual.feature_F]
+    usual_F = np.r_[usual.model, usual.feature_F]
+    near_F = np.r_[learned.weights.model, learned.weights.feature_F]
     for fold in range(FOLDS):
         others = _answerable([choices[i] for i in np.flatnonzero(fold_Q != fold)])
-        yield np.flatnonzero(fold_Q == fold).tolist(), _fitted(others, start_F, learned.penalty)
+        weight_F = _fitted(_likelihood(others), usual_F, learned.penalty, near_F)
+        yield np.flatnonzero(fold_Q == fold).tolist(), weight_F
 
 
 def _answerable(choices: Sequence[Choice]) -> list[Choice]:
@@ -120,14 +127,18 @@ def _answerable(choices: Sequence[Choice]) -> list[Choice]:
     return [choice for choice in choices if choice.right is not None]
 
 
-def _cross_validated(choices: Sequence[Choice], start_F: np.ndarray, penalty: float, seed: int) -> float:
-    """The mean log-likelihood of the folds that were left out."""
+def _cross_validated(choices: Sequence[Choice], usual_F: np.ndarray, seed: int) -> np.ndarray:
+    """The mean log-likelihood of the folds that were left out by each penalty."""
     fold_Q = folds(choices, seed)
-    total = 0.0
+    total_P = np.zeros(len(PENALTIES))
     for fold in range(FOLDS):
-        weight_F = _fitted([choices[i] for i in np.flatnonzero(fold_Q != fold)], start_F, penalty)
-        total -= _Likelihood([choices[i] for i in np.flatnonzero(fold_Q == fold)])(weight_F)[0]
-    return total / len(choices)
+        others = _likelihood([choices[i] for i in np.flatnonzero(fold_Q != fold)])
+        left_out = _likelihood([choices[i] for i in np.flatnonzero(fold_Q == fold)])
+        weight_F = usual_F
+        for place, penalty in enumerate(PENALTIES):
+            weight_F = _fitted(others, usual_F, penalty, weight_F)
+            total_P[place] -= left_out.value(weight_F)
+    return total_P / len(choices)
 
 
 def folds(choices: Sequence[Choice], seed: int) -> np.ndarray:
@@ -146,33 +157,17 @@ def _names(choices: Sequence[Choice]) -> list[tuple[str, int]]:
     ]
 
 
-def _fitted(choices: Sequence[Choice], start_F: np.ndarray, penalty: float) -> np.ndarray:
-    loss = _Likelihood(choices)
-
-    def penalized(weight_F: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope_F = loss(weight_F)
-        away_F = weight_F - start_F
-        return value + penalty * float(away_F @ away_F) / 2, slope_F + penalty * away_F
-
-    bounds = [(0, None), *(BOUNDS.get(name, FREE) for name in FEATURES)]
-    found = minimize(penalized, start_F, jac=True, method="L-BFGS-B", bounds=bounds)
-    return np.asarray(found.x)
+def _likelihood(choices: Sequence[Choice]) -> Likelihood:
+    return Likelihood([one.value_CF for one in choices], [one.right for one in choices if one.right is not None])
 
 
-class _Likelihood:
-    """The negative log-likelihood of some choices as a function of the weights, with its gradient."""
+def _fitted(likelihood: Likelihood, usual_F: np.ndarray, penalty: float, start_F: np.ndarray) -> np.ndarray:
+    """The likeliest weights that are drawn towards the usual ones. start_F: weights that may be near."""
 
-    def __init__(self, choices: Sequence[Choice]) -> None:
-        sizes = np.array([len(choice.value_CF) for choice in choices])
-        self._value_AF = np.concatenate([choice.value_CF for choice in choices])
-        self._start_Q = np.cumsum(sizes) - sizes
-        self._right_Q = self._start_Q + np.array([choice.right for choice in choices], np.int64)
-        self._question_A = np.repeat(np.arange(len(sizes)), sizes)
+    def penalized(weight_F: np.ndarray) -> Local:
+        value, slope_F, curvature_FF = likelihood.around(weight_F)
+        away_F = weight_F - usual_F
+        curvature_FF[np.diag_indices_from(curvature_FF)] += penalty
+        return Local(value + penalty * float(away_F @ away_F) / 2, slope_F + penalty * away_F, curvature_FF)
 
-    def __call__(self, weight_F: np.ndarray) -> tuple[float, np.ndarray]:
-        score_A = self._value_AF @ weight_F
-        score_A -= np.maximum.reduceat(score_A, self._start_Q)[self._question_A]
-        total_Q = np.add.reduceat(np.exp(score_A), self._start_Q)
-        share_A = np.exp(score_A) / total_Q[self._question_A]
-        loss = float((np.log(total_Q) - score_A[self._right_Q]).sum())
-        return loss, self._value_AF.T @ share_A - self._value_AF[self._right_Q].sum(0)
+    return least(penalized, start_F, WITHIN)
