@@ -4,6 +4,7 @@ Records follow the schema of items files (`catalog/data/items.py`) and have the 
 Another column is refused, and one that a record leaves out is null; `available` is then true and `categories` empty.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +141,12 @@ def records_table(records: Mapping[int, Mapping[str, Any]], schema: pa.Schema) -
 
 
 def _refuse_unknown(records: Mapping[int, Mapping[str, Any]], known: Sequence[str]) -> None:
+    """A record may have a hundred thousand names, which one sort would keep all other threads waiting for."""
+    columns = set(known)
     for place, record in records.items():
-        unknown = sorted(record.keys() - set(known))
+        unknown = [name for name in record if name not in columns]
         if unknown:
-            named = ", ".join(_hinted(name, known) for name in unknown[:MAX_NAMES])
+            named = ", ".join(_hinted(name, known) for name in heapq.nsmallest(MAX_NAMES, unknown))
             more = f" and {len(unknown) - MAX_NAMES:,} more" if len(unknown) > MAX_NAMES else ""
             raise ItemsError(
                 f"change {place} (item {shortened(record['item_id'])}) has columns that this catalog does not have: "

@@ -211,9 +211,9 @@ class LiveCatalog:
     async def _apply(self, changes: Sequence[Change], number: int | None, write: Write | None) -> Outcome:
         async with self._changing:
             old = self.searcher.snapshot
-            last = {item_id: self._kept(change) for item_id, (_, change) in last_changes(changes).items()}
             written = _written(changes)
             snapshot = await self._paths.make(old, written, lambda agreed: self._changed(old, changes, agreed))
+            last = await asyncio.to_thread(self._kept, changes)  # which the catalog can take
             if write is not None:
                 await write(last)
             await self._learn(changes)
@@ -275,9 +275,13 @@ class LiveCatalog:
             raise
         self.describe_in_metrics()
 
-    def _kept(self, change: Change) -> Change:
-        """The change as it is written: records fit also when columns that are empty in them have been dropped, and a
-        deletion has the last record, so that whoever replays it has the row too."""
+    def _kept(self, changes: Sequence[Change]) -> dict[str, Change]:
+        """Of each item its last change as it is written."""
+        return {item_id: self._kept_of(change) for item_id, (_, change) in last_changes(changes).items()}
+
+    def _kept_of(self, change: Change) -> Change:
+        """Records fit also when columns that are empty in them have been dropped, and a deletion has the last record,
+        so that whoever replays it has the row too."""
         if isinstance(change, Upsert):
             return Upsert({name: value for name, value in change.record.items() if value is not None})
         before = self.changes.get(change.item_id)

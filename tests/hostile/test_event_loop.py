@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -19,7 +21,7 @@ from server.storage.overrides import Include, Override, Rule
 from server.storage.protocol import StoredOverrides, StoredSynonyms
 from tests.hostile.calls import hostile_calls
 from tests.support.asgi import Call, send
-from tests.support.event_loop import watched_turns
+from tests.support.event_loop import Turns, watched_turns
 from tests.support.large_shop import make_large_deployments, make_words
 from tests.support.memory_app import create_memory_app
 from tests.support.memory_shared import MemoryOverrides, MemorySynonyms
@@ -29,6 +31,27 @@ pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of it
 
 LONGEST_TURN = 0.05  # seconds that the loop's thread works
 LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one turn it may have to wait three times
+ATTEMPTS = 3
+
+Start = Callable[[], AbstractAsyncContextManager[FastAPI]]  # a server that was just started
+Held = AsyncIterator[tuple[str, Turns]]  # of each call its name, and how long it kept the loop
+
+
+async def assert_none_holds(start: Start, ask: Callable[[FastAPI], Held]) -> None:
+    """What held the loop is asked again of a server that was just started, and with it all that comes before it: a
+    machine that reads memory back or runs something else holds it now and then, a request does each time."""
+    held: dict[str, Turns] | None = None
+    for _ in range(ATTEMPTS):
+        async with start() as app, frozen():
+            now = {name: turns async for name, turns in ask(app) if is_held(turns)}
+        held = now if held is None else {name: turns for name, turns in now.items() if name in held}
+        if not held:
+            return
+    pytest.fail(f"in each of {ATTEMPTS} servers the loop was held by {held}")
+
+
+def is_held(turns: Turns) -> bool:
+    return turns.longest >= LONGEST_TURN or turns.longest_blocked >= LONGEST_BLOCKED
 
 
 @asynccontextmanager
@@ -43,35 +66,60 @@ async def frozen() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
+def start_large(tmp_path: Path) -> Start:
     publish_names(tmp_path, "2025-11-20-a", "2025-11-21-a")
-    app = create_memory_app(Settings(bundles=tmp_path, open_admin=True), make_large_deployments)
-    async with app.router.lifespan_context(app), frozen():
+    return lambda: started(create_memory_app(Settings(bundles=tmp_path, open_admin=True), make_large_deployments))
+
+
+@asynccontextmanager
+async def started(app: FastAPI) -> AsyncIterator[FastAPI]:
+    async with app.router.lifespan_context(app):
         yield app
 
 
-async def test_no_request_holds_the_event_loop(app: FastAPI) -> None:
-    for name, call in hostile_calls():
-        async with watched_turns() as turns:
-            reply = await send(app, call)
-        assert 200 <= reply.status < 500, f"{name}: {reply.body[:200]!r}"
-        assert turns.longest < LONGEST_TURN, name
-        assert turns.longest_blocked < LONGEST_BLOCKED, name
+async def test_what_holds_the_loop_each_time_is_told_and_what_held_it_once_is_not() -> None:
+    times = 0
+
+    async def ask(_: FastAPI) -> Held:
+        nonlocal times
+        times += 1
+        yield "always", Turns(longest=LONGEST_TURN)
+        yield "once", Turns(longest_blocked=LONGEST_BLOCKED if times == 1 else 0.0)
+
+    with pytest.raises(pytest.fail.Exception) as failure:
+        await assert_none_holds(lambda: started(FastAPI()), ask)
+    assert times == ATTEMPTS
+    assert "always" in str(failure.value)
+    assert "once" not in str(failure.value)
 
 
-async def test_no_page_holds_the_event_loop(app: FastAPI) -> None:
-    cursor, pages = None, 0
-    while pages == 0 or cursor is not None:
-        body = orjson.dumps({"q": "tent", "k": 200, "cursor": cursor})
-        async with watched_turns() as turns:
-            reply = await send(app, Call("POST", "/search", body=body))
-        assert reply.status == 200
-        assert turns.longest < LONGEST_TURN, f"page {pages}"
-        cursor, pages = orjson.loads(reply.body)["next_cursor"], pages + 1
-    assert pages == 5
+async def test_no_request_holds_the_event_loop(start_large: Start) -> None:
+    async def ask(app: FastAPI) -> Held:
+        for name, call in hostile_calls():
+            async with watched_turns() as turns:
+                reply = await send(app, call)
+            assert 200 <= reply.status < 500, f"{name}: {reply.body[:200]!r}"
+            yield name, turns
+
+    await assert_none_holds(start_large, ask)
 
 
-async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
+async def test_no_page_holds_the_event_loop(start_large: Start) -> None:
+    async def ask(app: FastAPI) -> Held:
+        cursor, pages = None, 0
+        while pages == 0 or cursor is not None:
+            body = orjson.dumps({"q": "tent", "k": 200, "cursor": cursor})
+            async with watched_turns() as turns:
+                reply = await send(app, Call("POST", "/search", body=body))
+            assert reply.status == 200
+            yield f"page {pages}", turns
+            cursor, pages = orjson.loads(reply.body)["next_cursor"], pages + 1
+        assert pages == 5
+
+    await assert_none_holds(start_large, ask)
+
+
+async def test_no_change_of_models_holds_the_event_loop(start_large: Start) -> None:
     """While queries are answered."""
     query = Call("POST", "/search", body=b'{"q": "tent"}')
     changes = [
@@ -80,11 +128,15 @@ async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
         Call("POST", "/admin/models/2025-11-21-a/activate"),
         Call("POST", "/admin/models/rollback"),
     ]
-    for change in changes:
-        async with watched_turns() as turns:
-            replies = await asyncio.gather(send(app, change), *(send(app, query) for _ in range(4)))
-        assert [reply.status for reply in replies] == [200] * 5, change.path
-        assert turns.longest < LONGEST_TURN, change.path
+
+    async def ask(app: FastAPI) -> Held:
+        for change in changes:
+            async with watched_turns() as turns:
+                replies = await asyncio.gather(send(app, change), *(send(app, query) for _ in range(4)))
+            assert [reply.status for reply in replies] == [200] * 5, change.path
+            yield f"{change.method} {change.path}", replace(turns, longest_blocked=0.0)
+
+    await assert_none_holds(start_large, ask)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +144,10 @@ async def test_no_change_of_models_holds_the_event_loop(app: FastAPI) -> None:
 )
 async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(tmp_path: Path, text: str) -> None:
     """In a guided shop, all of whose items have as much text as is looked at."""
-    app = create_memory_app(patient_settings(tmp_path).model_copy(update={"open_admin": True}), make_deployments)
     rows = [{"id": name, "title": text, "brand": text, "categories": [text] * 3, "description": text} for name in NAMES]
     query = orjson.dumps({"q": text[:900], "k": 200, "explain": True})
-    async with app.router.lifespan_context(app), frozen():
+
+    async def ask(app: FastAPI) -> Held:
         for row in rows:
             assert (await send(app, Call("POST", "/items", body=orjson.dumps([row])))).status == 200
         for _ in range(3):  # the first is slow
@@ -103,8 +155,15 @@ async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(
                 reply = await send(app, Call("POST", "/search", body=query))
             assert reply.status == 200
         assert any(item["matched"] for item in orjson.loads(reply.body)["items"])
-        assert turns.longest < LONGEST_TURN
-        assert turns.longest_blocked < LONGEST_BLOCKED
+        yield "the last", turns
+
+    await assert_none_holds(lambda: started_small(tmp_path), ask)
+
+
+def started_small(folder: Path, **shared: Any) -> AbstractAsyncContextManager[FastAPI]:
+    """A guided shop. shared: what it shares with other servers."""
+    settings = patient_settings(folder).model_copy(update={"open_admin": True})
+    return started(create_memory_app(settings, make_deployments, **shared))
 
 
 async def followed(app: FastAPI, listed: Call, entries: int) -> None:
@@ -114,24 +173,21 @@ async def followed(app: FastAPI, listed: Call, entries: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def assert_none_holds(app: FastAPI, calls: Sequence[Call]) -> None:
-    """Each of these calls, one after the other, is answered and leaves the event loop to others."""
-    for call in calls:
+async def asked(app: FastAPI, calls: Sequence[Call]) -> Held:
+    """Each of these calls, one after the other, is answered."""
+    for place, call in enumerate(calls):
         async with watched_turns() as turns:
             reply = await send(app, call)
-        named = f"{call.method} {call.path} {call.body[:40]!r}"
+        named = f"{place}: {call.method} {call.path} {call.body[:40]!r}"
         assert reply.status == 200, f"{named}: {reply.body[:200]!r}"
-        assert turns.longest < LONGEST_TURN, named
-        assert turns.longest_blocked < LONGEST_BLOCKED, named
+        yield named, turns
 
 
 async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) -> None:
     """In a guided shop: they are written, listed, followed and read in queries of as many of them as there is room."""
-    settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
     synonyms = MemorySynonyms()
     words = [f"{word} {place}" for place, word in enumerate(make_words(MAX_PHRASES - 10))]
     sets = {f"set {at}": SynonymSet(f"set {at}", tuple(words[at : at + 5])) for at in range(0, len(words), 5)}
-    app = create_memory_app(settings, make_deployments, synonyms=synonyms)
     put = Call("PUT", "/synonyms/more", body=orjson.dumps({"synonyms": ["tent", "bivouac", "tipi", "yurt", "wigwam"]}))
     listed = Call("GET", "/synonyms", "limit=1")
     queries = ["tent", " ".join(words[:50]), "tent " * 190, " ".join(words[::700])]
@@ -143,20 +199,26 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
         Call("DELETE", "/synonyms/more"),
         put,
     ]
-    async with app.router.lifespan_context(app), frozen():
+
+    def start() -> AbstractAsyncContextManager[FastAPI]:
+        synonyms.stored = StoredSynonyms(0, {})
+        return started_small(tmp_path, synonyms=synonyms)
+
+    async def ask(app: FastAPI) -> Held:
         for call in calls[:2]:  # so that the language of the words is known
             assert (await send(app, call)).status == 200
         async with watched_turns() as turns:
             synonyms.stored = StoredSynonyms(9, sets)  # another server has written them
             await followed(app, listed, len(sets))
-        assert turns.longest < LONGEST_TURN, "taken up"
-        assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
-        await assert_none_holds(app, calls)
+        yield "taken up", turns
+        async for call in asked(app, calls):
+            yield call
+
+    await assert_none_holds(start, ask)
 
 
 async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path) -> None:
     """As large as they may be: they are written, listed and followed, and thousands are for one query."""
-    settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
     overrides = MemoryOverrides()
     words = make_words(MAX_OVERRIDES)
     includes = tuple(Include(name, 2 * place + 1) for place, name in enumerate(NAMES[:8]))
@@ -170,7 +232,6 @@ async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path)
         for at in range(MAX_OVERRIDES - 1)
     }
     assert MAX_BYTES / 2 < len(orjson.dumps(list(many.values()))) < MAX_BYTES
-    app = create_memory_app(settings, make_deployments, overrides=overrides)
     body = orjson.dumps({"rule": {"query": "tent"}, "excludes": ["item-9"]})
     put = Call("PUT", "/overrides/more", body=body)
     listed = Call("GET", "/overrides", "limit=1")
@@ -183,12 +244,19 @@ async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path)
         Call("DELETE", "/overrides/more"),
         put,
     ]
-    async with app.router.lifespan_context(app), frozen():
+
+    def start() -> AbstractAsyncContextManager[FastAPI]:
+        overrides.stored = StoredOverrides(0, {})
+        return started_small(tmp_path, overrides=overrides)
+
+    async def ask(app: FastAPI) -> Held:
         for call in calls[:2]:
             assert (await send(app, call)).status == 200
         async with watched_turns() as turns:
             overrides.stored = StoredOverrides(9, many)  # another server has written them
             await followed(app, listed, len(many))
-        assert turns.longest < LONGEST_TURN, "taken up"
-        assert turns.longest_blocked < LONGEST_BLOCKED, "taken up"
-        await assert_none_holds(app, calls)
+        yield "taken up", turns
+        async for call in asked(app, calls):
+            yield call
+
+    await assert_none_holds(start, ask)

@@ -36,11 +36,12 @@ class MemoryChanges:
     async def claim(self, version: str, paths: Mapping[str, Path]) -> PathClaim:
         self._check()
         known, taken = self.path_of.setdefault(version, {}), set()
+        owned = set(known.values())
         for item_id, path in paths.items():
-            if item_id not in known and path in known.values():
+            if item_id not in known and path in owned:
                 taken.add(path)
             else:
-                known.setdefault(item_id, path)
+                owned.add(known.setdefault(item_id, path))
         return PathClaim({item_id: known[item_id] for item_id in paths if item_id in known}, frozenset(taken))
 
     async def close(self) -> None:

@@ -1,6 +1,5 @@
 """POST /events: what users did."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -62,11 +61,10 @@ async def post_events(
         check_page(request, origins)
     rows = await read_json(request, _rows, *BEACON_TYPES)
     receipt = await ingestor.record(rows, within=admission.filter_by, idempotency_key=idempotency_key)
-    rejected = [asdict(row) for row in receipt.rejected]
     if not receipt.accepted:
-        raise Problem(errors.INVALID_EVENT, rejected[0]["reason"], rejected=rejected)
-    accepted = [asdict(row) for row in receipt.accepted]
-    return json_response({"request_id": request_id, "accepted": accepted, "rejected": rejected}, status=202)
+        raise Problem(errors.INVALID_EVENT, receipt.rejected[0].reason, rejected=receipt.rejected)
+    body = {"request_id": request_id, "accepted": receipt.accepted, "rejected": receipt.rejected}
+    return json_response(body, status=202)
 
 
 def _rows(body: object) -> list[object]:

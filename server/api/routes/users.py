@@ -1,8 +1,9 @@
 """Users: what is in their history, a visitor's session that becomes theirs, and their erasure."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Annotated
 
+import pyarrow as pa
 from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import AdmissionDep, DeploymentsDep, HistoryDep, RequestIdDep, require
@@ -19,11 +20,13 @@ from server.api.schemas.users import (
 )
 from server.core import errors
 from server.core.errors import Problem
+from server.storage.protocol import PastEvent
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/users", tags=["users"], responses=problems(422, 500, 503))
 
+EVENT_FIELDS = [field.name for field in fields(PastEvent)]
 UserId = Annotated[Identifier, Path(description="slashes are fine")]
 
 
@@ -53,8 +56,12 @@ async def get_user_history(
     if admission.filter_by is not None:
         seen = [(event, row) for event, row in seen if row is not None and part.has(row)]
         total = len(seen)
-    titles = searcher.items.table["title"]
-    events = [asdict(event) | {"title": None if row is None else titles[row].as_py()} for event, row in seen[:limit]]
+    shown = seen[:limit]
+    known = pa.array([row for _, row in shown if row is not None], pa.int64())
+    title_of = dict(zip(known.to_pylist(), searcher.items.table["title"].take(known).to_pylist(), strict=True))
+    events = [
+        {name: getattr(event, name) for name in EVENT_FIELDS} | {"title": title_of.get(row)} for event, row in shown
+    ]
     return json_response({"request_id": request_id, "user": user, "events": events, "total": total})
 
 
