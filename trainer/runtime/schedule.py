@@ -3,7 +3,8 @@
 With a time budget (`training.minutes`) the first steps are timed, and the number of steps is then planned: the
 recipe's, or as many as fit. What is left of the learning rate's course is passed in the steps that are left, so it ends
 as it would without a budget. Later steps are timed too, and it is planned again where the machine has become faster or
-slower, as one does that was busy with something else in the beginning. So long sequences cost steps and no time. The
+slower, as one does that was busy with something else in the beginning; where more steps fit than were planned,
+the course is taken back to the share of them that was made, as a few slow steps had passed much of it. So long sequences cost steps and no time. The
 number is part of the checkpoint: a resumed run keeps what was planned, however fast the machine is by then.
 """
 
@@ -18,7 +19,8 @@ from trainer.config.recipe import TrainingRecipe
 __all__ = ["Schedule"]
 
 MEASURED_STEPS = 20
-"""Steps that are timed before their number is planned, and planned again."""
+"""Steps that are timed before their number is planned, and planned again; half of those that are left, where they are
+fewer: a machine that was busy in the beginning would else end a run after a handful."""
 MEASURED_SHARE = 0.1
 """Share of the budget after which their number is planned for the first time, even if fewer steps were timed."""
 NOISE = 0.05
@@ -59,7 +61,7 @@ class Schedule:
         assert self._recipe.minutes is not None
         self._done, self._spent = self._done + 1, self._spent + seconds
         self._seconds.append(seconds)
-        budget, enough = 60 * self._recipe.minutes, len(self._seconds) >= MEASURED_STEPS
+        budget, enough = 60 * self._recipe.minutes, len(self._seconds) >= self._measured_steps
         if not enough and not (self.measuring and self._spent >= MEASURED_SHARE * budget):
             return False
         typical = self._seconds[min(WARM_UP_STEPS, self._done - 1) :] if self.measuring else self._seconds
@@ -70,9 +72,19 @@ class Schedule:
         self._seconds = []
         if not self.measuring and abs(steps - self.steps) <= NOISE * self.steps:
             return False
-        self._place = self._place_of(self._done)
-        self._planned_at, self.steps = self._done, steps
+        place = self._place_of(self._done)
+        if not self.measuring and steps > self.steps:
+            place = min(place, self._done / steps * self._recipe.steps)
+        self._place, self._planned_at, self.steps = place, self._done, steps
         return True
+
+    @property
+    def _measured_steps(self) -> int:
+        """How many steps are timed before their number is planned, or planned again."""
+        if self.measuring:
+            return MEASURED_STEPS
+        left = self.steps - (self._done - len(self._seconds))  # when it was planned
+        return min(MEASURED_STEPS, max(1, left // 2))
 
     def _place_of(self, step: int) -> float:
         """Where in the recipe's course a step is."""
