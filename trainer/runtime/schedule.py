@@ -3,9 +3,10 @@
 With a time budget (`training.minutes`) the first steps are timed, and the number of steps is then planned: the
 recipe's, or as many as fit. What is left of the learning rate's course is passed in the steps that are left, so it ends
 as it would without a budget. Later steps are timed too, and it is planned again where the machine has become faster or
-slower, as one does that was busy with something else in the beginning; where more steps fit than were planned,
-the course is taken back to the share of them that was made, as a few slow steps had passed much of it. So long sequences cost steps and no time. The
-number is part of the checkpoint: a resumed run keeps what was planned, however fast the machine is by then.
+slower, as one does that was busy with something else in the beginning. Where more steps fit than were planned, the
+course is taken back to the share of them that was made, as a few slow steps had passed much of it. So long sequences
+cost steps and no time. The number is part of the checkpoint: a resumed run keeps what was planned, however fast the
+machine is by then.
 """
 
 from __future__ import annotations
