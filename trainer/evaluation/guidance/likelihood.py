@@ -78,6 +78,6 @@ class _Piece:
 
     def _below_best(self, weight_F: np.ndarray) -> np.ndarray:
         """The candidates' scores less the best of their questions."""
-        score_A = self._value_AF @ weight_F
+        score_A: np.ndarray = self._value_AF @ weight_F
         score_A -= np.maximum.reduceat(score_A, self._start_Q)[self._question_A]
         return score_A

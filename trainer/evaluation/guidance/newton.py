@@ -49,16 +49,16 @@ def least(function: Callable[[np.ndarray], Local], start_F: np.ndarray, bounds: 
 
     start_F: within the bounds; the nearer, the fewer steps.
     """
-    place_F = np.clip(start_F, bounds.low_F, bounds.high_F)
+    place_F = _within(bounds, start_F)
     here = function(place_F)
     for _ in range(MAX_STEPS):
         step_F = _step(here, bounds.low_F - place_F, bounds.high_F - place_F)
         slope = float(here.slope_F @ step_F)
         if -(slope + float(step_F @ here.curvature_FF @ step_F) / 2) < TOLERANCE:
-            return np.clip(place_F + step_F, bounds.low_F, bounds.high_F)
+            return _within(bounds, place_F + step_F)
         for halvings in range(MAX_HALVINGS):
             part = 0.5**halvings
-            there_F = np.clip(place_F + part * step_F, bounds.low_F, bounds.high_F)
+            there_F = _within(bounds, place_F + part * step_F)
             there = function(there_F)
             if there.value <= here.value + ENOUGH * part * slope:
                 break
@@ -66,6 +66,11 @@ def least(function: Callable[[np.ndarray], Local], start_F: np.ndarray, bounds: 
             break  # rounding is larger than what is left
         place_F, here = there_F, there
     return place_F
+
+
+def _within(bounds: Bounds, place_F: np.ndarray) -> np.ndarray:
+    within_F: np.ndarray = np.clip(place_F, bounds.low_F, bounds.high_F)
+    return within_F
 
 
 def _step(here: Local, low_F: np.ndarray, high_F: np.ndarray) -> np.ndarray:
