@@ -1,9 +1,8 @@
 """The files of deploy/ray, as far as they need no Ray: what a replica does when Ray asks it, and its manifests."""
 
-import asyncio
 import importlib.util
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +27,7 @@ from tests.support.memory_app import create_memory_app
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.paths import ROOT
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.waiting import until
 
 FOLDER = ROOT / "deploy/ray"
 OLD, NEW, BROKEN = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a"
@@ -78,12 +78,6 @@ async def started(tmp_path: Path, store: MemoryFleet, monkeypatch: pytest.Monkey
 async def shop(started: Any) -> AsyncIterator[Shop]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=started.app), base_url="http://shop") as client:
         yield Shop(client)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_version_that_is_named_is_served(started: Any, shop: Shop, store: MemoryFleet) -> None:

@@ -1,8 +1,7 @@
 """What one person does changes what another finds, on every server of one Redis; and an erasure takes it back."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from server.core.settings import Settings
 from tests.support import small_shop
 from tests.support.http_shop import Shop
 from tests.support.small_shop import NAMES, make_deployments, make_manifest, patient_settings, publish_names
+from tests.support.waiting import until
 
 EVENT = ("user_id", "type", "item_id")
 
@@ -41,12 +41,6 @@ async def score(shop: Shop, item_id: str) -> float:
     assert response.status_code == 200, response.text
     (item,) = response.json()["items"]
     return float(item["score"])
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def test_an_event_counts_for_everybody_until_its_user_is_erased(settings: Settings) -> None:

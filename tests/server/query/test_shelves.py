@@ -22,6 +22,7 @@ from tests.support.memory_history import MemoryHistory
 from tests.support.memory_log import MemoryLog
 from tests.support.problems import assert_problem
 from tests.support.small_shop import NAMES, RecordingEngine, make_deployments
+from tests.support.waiting import PATIENCE_SECONDS
 
 SHELVES = ["/popular", "/trending", "/latest", f"/items/{NAMES[8]}/bought-together"]
 OFTEN = {8: 40, 9: 20, 10: 10}
@@ -78,7 +79,7 @@ async def shop(
 
 
 async def until(condition: Callable[[list[str]], bool], shop: Shop, path: str) -> list[str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition(found := await shop.ids(path, k=200)):
             await asyncio.sleep(0.01)
     return found

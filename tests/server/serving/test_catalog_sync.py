@@ -23,6 +23,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem
 from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle
+from tests.support.waiting import until
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 SOON = 0.01
@@ -53,12 +54,6 @@ def shown(deployments: DeploymentManager) -> dict[str, object]:
 
 def number(deployments: DeploymentManager) -> int:
     return deployments.router.current.catalog.searcher.snapshot.number
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(SOON)
 
 
 async def test_a_change_outlives_the_server(settings: Settings, changes: MemoryChanges) -> None:

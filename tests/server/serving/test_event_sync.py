@@ -1,6 +1,5 @@
 """Events of the log reach the priors of every server. The log is in memory here."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from server.storage.protocol import Deed, LoggedEvent
 from tests.support import small_shop
 from tests.support.memory_log import START, MemoryLog
 from tests.support.small_shop import NAMES, RecordingEngine, ShopBundle, make_deployments, make_manifest
+from tests.support.waiting import until
 
 SOON, NEVER = 0.01, 1_000
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
@@ -80,12 +80,6 @@ def said(
     found = priors.candidates(query, state.serial_N[np.array([] if past is None else [past], np.int64)])
     here = found.value_CF[found.item_C == state.serial_N[row], FEATURES.index(feature)]
     return float(here.sum())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(SOON)
 
 
 async def test_every_server_counts_an_event_and_takes_it_back_when_its_user_is_erased(settings: Settings) -> None:

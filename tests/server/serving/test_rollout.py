@@ -13,6 +13,7 @@ from server.core.settings import Settings
 from server.engine.protocol import RankableBundle
 from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 OLD, NEW, THIRD = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a"
 
@@ -78,15 +79,9 @@ def make(tmp_path: Path, engines: list[SlowEngine], slow: set[str]) -> Callable[
     return make
 
 
-async def until(happens: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not happens():
-            await asyncio.sleep(0.001)
-
-
 async def given_up(change: asyncio.Task[object], deployments: DeploymentManager) -> None:
     """Stop the server while a change is under way."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await deployments.stop()
         with pytest.raises(asyncio.CancelledError):
             await change

@@ -1,7 +1,7 @@
 """Engines die, in the server's own process, and come back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 
@@ -104,20 +105,15 @@ async def either(
     await deployments.stop()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 def restarted_since(count: float) -> bool:
     return restarts(OLD) == count + 1
 
 
 async def ready(shop: Shop) -> None:
-    async with asyncio.timeout(10):
-        while (await shop.get("/health/ready")).json().get("status") != "ready":
-            await asyncio.sleep(0.005)
+    async def is_ready() -> bool:
+        return bool((await shop.get("/health/ready")).json().get("status") == "ready")
+
+    await until(is_ready)
 
 
 def restarts(version: str) -> float:
@@ -191,7 +187,7 @@ async def test_changes_that_others_wrote_meanwhile_are_taken_over(
         await asyncio.sleep(0.6)  # it looks twice a second
     assert "remote_changes_not_applied" not in {entry["event"] for entry in logs}
     MortalEngine.starts.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await shop.get("/version")).json()["catalog_version"] != 2:
             await asyncio.sleep(0.05)
     assert not {"item-8", "item-9"} & set(await shop.ids("/search", q="tent", k=200))
@@ -353,7 +349,7 @@ async def test_a_shutdown_gives_up_an_engine_that_is_being_started(
     MortalEngine.starts.clear()
     engines[0].die()
     await until(lambda: len(engines) == 2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await deployments.stop()
     assert MortalEngine.running == 0
     assert not any(engine.alive for engine in engines)
@@ -368,6 +364,6 @@ async def test_a_shutdown_does_not_wait_for_the_next_attempt(
     MortalEngine.fault = EngineError("no memory")
     engines[0].die()
     await until(lambda: len(engines) == 2 and engines[1].stops > 0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await deployments.stop()
     assert MortalEngine.running == 0

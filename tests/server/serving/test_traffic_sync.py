@@ -20,6 +20,7 @@ from server.serving.sync.traffic_sync import TrafficSync
 from server.storage.protocol import StoredSplit
 from tests.support.memory_split import MemorySplit
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.waiting import until
 
 OLD, NEW, THIRD = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a"
 HALF = {OLD: 50, NEW: 50}
@@ -91,12 +92,6 @@ def server(bundles: Path, store: MemorySplit, unreadable: set[str]) -> Run:
         await manager.stop()
 
     return run
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(SOON)
 
 
 async def test_a_split_holds_in_every_server_and_ends_in_every_one(server: Run, store: MemorySplit) -> None:

@@ -16,6 +16,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_app import create_memory_app
 from tests.support.problems import assert_problem
 from tests.support.small_shop import RecordingEngine, patient_settings
+from tests.support.waiting import PATIENCE_SECONDS
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -224,7 +225,7 @@ async def test_what_goes_wrong_outside_of_a_line_is_a_problem_of_that_line_and_n
 
     monkeypatch.setattr(Admission, "pace", fail)
     with structlog.testing.capture_logs() as logs:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             first, *others = await ask(shop, *[{"kind": "search", "q": "tent", "id": "mine"}] * 40)
     assert [entry["exc_info"] for entry in logs if entry["event"] == "internal_error"] == [failure] * 39
     assert "answer" in first
@@ -241,7 +242,7 @@ async def test_what_waits_for_something_that_is_cancelled_is_a_problem_of_its_li
 
     monkeypatch.setattr(Admission, "pace", fail)
     with structlog.testing.capture_logs():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             first, *others = await ask(shop, *[{"kind": "search", "q": "tent"}] * 40)
     assert "answer" in first
     assert {line["problem"]["code"] for line in others} == {"internal_error"}  # type: ignore[index]
@@ -260,6 +261,6 @@ async def test_an_engine_that_gives_up_a_question_spoils_no_other_line(
 
     monkeypatch.setattr(engine, "rank", give_up)
     with structlog.testing.capture_logs():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             lines = await ask(shop, *[{"kind": "search", "q": "tent", "k": 13 if n == place else 1} for n in range(40)])
     assert [n for n, line in enumerate(lines) if "problem" in line] == [place]

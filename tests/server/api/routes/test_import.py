@@ -20,6 +20,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem
 from tests.support.small_shop import patient_settings
+from tests.support.waiting import PATIENCE_SECONDS
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -310,7 +311,7 @@ class Sender:
         self.parts.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
     async def until(self, lines: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.lines) < lines:
                 await asyncio.sleep(0.01)
 
@@ -327,7 +328,7 @@ async def test_lines_are_answered_while_others_are_still_sent(shop: Shop, small_
     assert await price(shop, 3) == 103.0
     assert not sender.task.done()
     sender.give(6, 10, more=False)
-    await asyncio.wait_for(sender.task, 20)
+    await asyncio.wait_for(sender.task, PATIENCE_SECONDS)
     assert [line["index"] for line in sender.lines] == list(range(10))
 
 
@@ -337,13 +338,13 @@ async def test_a_client_that_reads_nothing_before_it_has_sent_all_is_read(
     sender = Sender(shop)
     sender.taking.clear()
     sender.give(0, 12)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while changes.number < 3:
             await asyncio.sleep(0.01)
     assert sender.lines == []
     sender.taking.set()
     sender.give(12, 13, more=False)
-    await asyncio.wait_for(sender.task, 20)
+    await asyncio.wait_for(sender.task, PATIENCE_SECONDS)
     assert len(sender.lines) == 13
 
 
@@ -352,7 +353,7 @@ async def test_an_import_stops_with_its_client(shop: Shop, small_chunks: None, c
     sender.give(0, 6)
     await sender.until(4)
     sender.parts.put_nowait({"type": "http.disconnect"})
-    await asyncio.wait_for(sender.task, 20)
+    await asyncio.wait_for(sender.task, PATIENCE_SECONDS)
     assert changes.number == 1
     assert await price(shop, 4) < 100
 
@@ -369,8 +370,8 @@ async def test_a_client_that_leaves_while_a_chunk_is_applied_has_it_kept_whole(
 
     monkeypatch.setattr(changes, "write", leave)
     sender.give(0, 10, more=False)
-    await asyncio.wait_for(sender.task, 20)
-    async with asyncio.timeout(20):
+    await asyncio.wait_for(sender.task, PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await price(shop, 3) != 103.0:
             await asyncio.sleep(0.01)
     assert changes.number == 1

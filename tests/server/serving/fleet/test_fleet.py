@@ -20,6 +20,7 @@ from server.serving.router import TrafficSplit
 from server.storage.shared.fleet_state import Configured, FleetState
 from tests.support.memory_fleet import MemoryFleet
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
+from tests.support.waiting import until
 
 OLD, NEW, THIRD = "2025-11-20-a", "2025-11-21-a", "2025-11-22-a"
 HALF = {OLD: 50, NEW: 50}
@@ -117,12 +118,6 @@ def server(
             await manager.stop()
 
     return run
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_what_is_activated_at_one_is_served_by_all_and_after_all_were_restarted(
