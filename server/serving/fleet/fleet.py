@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping
@@ -126,6 +127,9 @@ class Fleet:
     async def _change(self, routing: Routing, *, by_configuration: bool = False) -> None:
         """Have the fleet serve by this routing. by_configuration: as `configure` asks. Raises what `activate` does."""
         look = await self.member.look()
+        while (ms := self.member.unsettled_ms) > 0:  # else members that live would be no voters
+            await asyncio.sleep(ms / 1_000)
+            look = await self.member.look()
         state = look.state
         if state.next is not None or self.member.flipping:
             raise RolloutInProgress("another change of the fleet is under way: wait until GET /admin/fleet shows none")

@@ -50,6 +50,7 @@ class FleetMember:
         self._address = address
         self._vote: Vote | None = None
         self._applied = 0
+        self._followed_since = float("-inf")  # ms of the own clock
         self._backoff, self._backoff_of = Backoff(), 0
         self._looking = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
@@ -66,6 +67,14 @@ class FleetMember:
     def flipping(self) -> bool:
         """Whether some user may still be answered by the models of the epoch before."""
         return self.view.flipping(_now())
+
+    @property
+    def unsettled_ms(self) -> float:
+        """For how long leases that are over may be of members that live; 0 or less where they tell who has gone.
+
+        Nobody can renew one while the store is away, so all have the time of a lease for it when it is back.
+        """
+        return self._followed_since + self.view.times.lease - _now()
 
     @property
     def blocked(self) -> str | None:
@@ -135,6 +144,8 @@ class FleetMember:
         except HistoryUnavailable:
             self.away_since = self.away_since or time.monotonic()
             raise
+        if self.away_since is not None or self.view.lapsed(asked):
+            self._followed_since = _now()
         self.away_since = None
         self.view.take(look, asked, _now())
         gauges.show(look, applied=self._applied, flipping=self.flipping)
@@ -149,7 +160,7 @@ class FleetMember:
         elif found.routing is None:
             own = Routing(self._manager.router.current.version)
             await self._store.write(begun(found, own), expected=found.number, flips=True)
-        elif (decision := decided(look)) is not None:
+        elif self.unsettled_ms <= 0 and (decision := decided(look)) is not None:
             if await self._store.write(decision, expected=found.number, flips=decision.epoch > found.epoch):
                 log.info("fleet_decided", epoch=decision.epoch, fault=decision.ended[-1].fault)
         else:

@@ -336,6 +336,45 @@ async def test_without_the_store_all_answer_as_before_and_nothing_changes(server
         await one.fleet.activate(NEW)
 
 
+async def test_whoever_sees_the_store_first_after_it_was_away_waits_for_the_others_to_come_back(
+    server: Run, gates: dict[tuple[str, str], asyncio.Event], store: MemoryFleet
+) -> None:
+    """Nobody could renew a lease meanwhile, so leases that are over say nothing of who lives."""
+    gates["two", NEW] = asyncio.Event()
+    async with server("one") as one, server("two") as two:
+        activation = asyncio.create_task(one.fleet.activate(NEW))
+        await until(lambda: any(member.vote for member, _ in store.members.values()))
+        await two.fleet.member._poller.stop()  # it looks later than the first
+        store.away = True
+        await asyncio.sleep(1.2 * TIMES.lease / 1_000)
+        store.away = False
+        await one.fleet.member.follow()
+        assert (store.state.epoch, store.state.ended) == (1, ())
+        two.fleet.member._poller.start()
+        await asyncio.sleep(3 * TIMES.lease / 1_000)
+        assert not activation.done(), "two lives, and has not loaded it yet"
+        gates["two", NEW].set()
+        await activation
+        assert await one.models() == await two.models() == {NEW}
+
+
+async def test_a_change_that_is_asked_for_when_the_store_is_back_has_all_as_voters(
+    server: Run, broken: set[tuple[str, str]], store: MemoryFleet
+) -> None:
+    broken.add(("two", NEW))
+    async with server("one") as one, server("two") as two:
+        await two.fleet.member._poller.stop()
+        store.away = True
+        await asyncio.sleep(1.2 * TIMES.lease / 1_000)
+        store.away = False
+        activation = asyncio.create_task(one.fleet.activate(NEW))
+        await asyncio.sleep(2 * TIMES.look / 1_000)
+        two.fleet.member._poller.start()
+        with pytest.raises(RolloutFailed, match=r"server two: model\.safetensors"):
+            await activation
+        assert store.state.epoch == 1
+
+
 async def test_a_server_that_starts_without_the_store_answers_nobody_until_it_has_looked(
     server: Run, store: MemoryFleet
 ) -> None:
