@@ -154,7 +154,9 @@ class TestFleet:
 
     async def test_what_only_operators_read_is_not_there(self, fleet: Fleet) -> None:
         async with fleet.client(headers=fleet.headers) as client:
-            assert (await client.get("/metrics")).status_code == 404
+            assert httpx.get(f"{fleet.servers[0].url}/%6Detrics").status_code == 200, "to a server it is the same"
+            for path in ("/metrics", "/%6Detrics", "/metric%73?a=1"):
+                assert (await client.get(path)).status_code == 404, path
             assert (await client.get("/health/ready")).status_code == 200
 
     async def test_a_503_is_asked_elsewhere_unless_it_is_of_a_change(self, fleet: Fleet, tmp_path: Path) -> None:
