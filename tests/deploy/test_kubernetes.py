@@ -13,6 +13,7 @@ from server.cli.retrain import __main__ as retrain
 from server.cli.retrain.steps import NOT_BETTER
 from server.core import metrics
 from server.core.settings import Settings
+from server.core.settings.sentinel_url import read_sentinel_url
 from tests.support.manifests import REFUSED, Manifest, objects_in, rendered, validate, with_key
 
 SCALED = ("overlays/autoscaled", "overlays/gpu")
@@ -90,6 +91,14 @@ def test_selectors_and_ports_meet_the_servers(kind: str) -> None:
     retraining = of(kind, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
     serving = [selector for selector in selectors[:3] if selector.items() <= retraining.items()]
     assert not serving, "nobody asks the pod that retrains, and it is no server of the budget"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_servers_and_retraining_reach_redis_and_its_sentinels(kind: str) -> None:
+    """At their usual ports, as of a `redis+sentinel://` URL without any."""
+    reached = {port["port"] for rule in of(kind, "NetworkPolicy")["spec"]["egress"] for port in rule["ports"]}
+    [sentinel] = read_sentinel_url("redis+sentinel://redis/shop/0").names
+    assert {6379, int(sentinel.rpartition(":")[2])} <= reached
 
 
 def test_the_server_takes_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
