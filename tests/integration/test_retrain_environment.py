@@ -12,6 +12,7 @@ from catalog.bundle.bundle import activate
 from catalog.data.changes import Upsert
 from catalog.data.items import write_items
 from server.cli.retrain import __main__ as retrain
+from server.cli.retrain import steps
 from server.cli.retrain.steps import run_module
 from server.core.settings import StorageSettings, read_settings
 from server.storage.managed_redis import managed_redis
@@ -76,6 +77,7 @@ def test_the_log_and_the_catalog_of_the_server_are_trained_on(
         for name, value in [*settings.items(), where]:
             monkeypatch.setenv(f"GEMSERVE_{name}", value)
         read_settings([])  # a server starts with these
+        monkeypatch.setattr(steps, "_served_version", lambda _: VERSION)
         assert retrain.main(["--bundles", str(bundles), "--server", "http://127.0.0.1:9"], run) == 2
     assert pq.read_table(tmp_path / "events.parquet")["item_id"].to_pylist() == ["inserted"]
     assert "inserted" in pq.read_table(tmp_path / "items.parquet")["item_id"].to_pylist()

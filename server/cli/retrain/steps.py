@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -22,7 +23,11 @@ from server.core.errors import ServerError
 __all__ = ["FAILED", "Plan", "Run", "retrain", "run_module"]
 
 ACTIVATED, FAILED, NOT_BETTER = 0, 2, 3
-ACTIVATION_SECONDS = 900.0
+ANSWER_SECONDS = 60.0
+ACTIVATION_SECONDS = 1_900.0
+"""More than a fleet gives its servers to load a model."""
+FIRST_OF_SERVERS = 500
+"""Of the statuses that tell of a server's trouble, or of a balancer's that waited no longer."""
 
 Run = Callable[[Sequence[str], Mapping[str, str]], int]
 """Runs a module with arguments, and with variables beside those of this process; its exit status."""
@@ -59,7 +64,9 @@ class Plan:
 def retrain(plan: Plan, folder: Path, run: Run, lock: RetrainLock) -> int:
     """The exit status. folder: for files in between. lock: is held. Raises ServerError and CatalogError."""
     bundles = bundle_source(plan.bundles)
-    old = bundles.current()
+    pointed, old = bundles.current(), _served_version(plan)
+    if old not in bundles.versions():
+        raise RetrainingFailed(f"{plan.server} serves {old}, which is not in {plan.bundles}: name its own --bundles")
     served = bundles.path(old)
     events = [*joined_files(plan.events, folder), _recorded(plan, folder, run)]
     items = plan.items or _items(plan, served, folder, run)
@@ -76,7 +83,8 @@ def retrain(plan: Plan, folder: Path, run: Run, lock: RetrainLock) -> int:
         lock.confirm()
     except LockLost as error:
         raise RetrainingFailed(f"{error}: {new} is published and not activated; retrain again") from error
-    if (now := bundles.current()) != old:
+    now = bundles.current()
+    if now != pointed or (now := _served_version(plan)) != old:
         raise RetrainingFailed(f"{now} was activated meanwhile: {new} is published and not activated; retrain again")
     _activate(plan, new)
     print(f"{new} is served; POST /admin/models/rollback brings {old} back")
@@ -122,19 +130,36 @@ def _trained(plan: Plan, bundles: BundleSource, served: Path, items: Path, event
     raise RetrainingFailed(f"training ended well and left no bundle in {plan.bundles}: does its method publish one?")
 
 
-def _activate(plan: Plan, version: str) -> None:
-    """Over HTTP. Raises RetrainingFailed with what the server answered."""
-    url = f"{plan.server.rstrip('/')}/admin/models/{version}/activate"
-    headers = {} if plan.key is None else {"Authorization": f"Bearer {plan.key}"}
-    request = urllib.request.Request(url, method="POST", headers=headers)
+def _served_version(plan: Plan) -> str:
+    """The current model. `current` of the bundles may be another: of a fleet that cannot write there, for one."""
+    answer = _asked(plan, "GET", "/admin/models", ANSWER_SECONDS)
     try:
-        with urllib.request.urlopen(request, timeout=ACTIVATION_SECONDS):
-            return
+        return str(json.loads(answer)["current"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise RetrainingFailed(f"{plan.server} does not say which model it serves: is it a gemserve?") from error
+
+
+def _activate(plan: Plan, version: str) -> None:
+    _asked(plan, "POST", f"/admin/models/{version}/activate", ACTIVATION_SECONDS)
+
+
+def _asked(plan: Plan, method: str, path: str, seconds: float) -> bytes:
+    """What the server answers. Raises RetrainingFailed with its words where it refuses."""
+    url = f"{plan.server.rstrip('/')}{path}"
+    headers = {} if plan.key is None else {"Authorization": f"Bearer {plan.key}"}
+    request = urllib.request.Request(url, method=method, headers=headers)
+    unclear = "" if method == "GET" else "; it may come into effect yet, as GET /admin/models then shows"
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            raise RetrainingFailed(f"{url} answered {error.code}: {_detail(error.read())}") from error
-    except OSError as error:
+            said = f"{url} answered {error.code}: {_detail(error.read())}"
+        raise RetrainingFailed(said + (unclear if error.code >= FIRST_OF_SERVERS else "")) from error
+    except urllib.error.URLError as error:  # before it was sent
         raise RetrainingFailed(f"{url} could not be reached: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise RetrainingFailed(f"{url} did not answer: {error!r}{unclear}") from error
 
 
 def _detail(body: bytes) -> str:

@@ -106,10 +106,19 @@ def bundles(tmp_path: Path) -> Path:
 
 
 class Rollouts(BaseHTTPRequestHandler):
-    """Notes what it is asked in the server's `asked`, and answers its `status`."""
+    """Notes what it is asked to activate in the server's `asked`, and answers its `status`, or not at all with 0. It
+    serves `current`."""
+
+    def do_GET(self) -> None:
+        assert self.path == "/admin/models"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"current": self.server.current}).encode())  # type: ignore[attr-defined]
 
     def do_POST(self) -> None:
         self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        if self.server.status == 0:  # type: ignore[attr-defined]
+            return
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.end_headers()
         self.wfile.write(json.dumps({"detail": "golden query 3: scores are off"}).encode())
@@ -121,7 +130,7 @@ class Rollouts(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Rollouts) as server:
-        server.asked, server.status = [], 200  # type: ignore[attr-defined]
+        server.asked, server.status, server.current = [], 200, OLD  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -196,9 +205,53 @@ def test_a_server_that_refuses_is_quoted(
 
 
 def test_a_server_that_is_away_is_named(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    away = ["--bundles", str(bundles), "--server", "http://127.0.0.1:9"]
-    assert main(away, Steps(bundles)) == 2
-    assert "http://127.0.0.1:9/admin/models/2025-11-21-a/activate could not be reached" in capsys.readouterr().err
+    away, steps = ["--bundles", str(bundles), "--server", "http://127.0.0.1:9"], Steps(bundles)
+    assert main(away, steps) == 2
+    assert "http://127.0.0.1:9/admin/models could not be reached" in capsys.readouterr().err
+    assert steps.commands == [], "before hours of training"
+
+
+@pytest.mark.parametrize(("status", "told"), [(0, "did not answer"), (504, "answered 504"), (503, "answered 503")])
+def test_an_activation_that_may_go_on_is_not_told_as_one_that_failed(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str], status: int, told: str
+) -> None:
+    server.status = status  # type: ignore[attr-defined]
+    assert main(command(bundles, server), Steps(bundles)) == 2
+    said = capsys.readouterr().err
+    assert f"/admin/models/{NEW}/activate {told}" in said
+    assert "it may come into effect yet, as GET /admin/models then shows" in said
+
+
+def test_the_model_that_is_served_counts_and_not_the_pointer(bundles: Path, server: ThreadingHTTPServer) -> None:
+    """A fleet keeps what it serves in Redis, and may have no right to write `current`."""
+    server.current = "2025-11-20-b"  # type: ignore[attr-defined]
+    publish(bundles, "2025-11-20-b")
+    steps = Steps(bundles)
+    assert main(command(bundles, server), steps) == 0
+    trained, compared = steps.commands[2:]
+    assert trained[trained.index("--warm-start") + 1] == str(bundles / "2025-11-20-b")
+    assert compared[compared.index("--old") + 1] == str(bundles / "2025-11-20-b")
+
+
+def test_a_model_that_the_server_took_up_while_it_trained_stays(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def changes() -> None:
+        server.current = "2025-11-20-b"  # type: ignore[attr-defined]
+
+    steps = Steps(bundles)
+    steps.meanwhile = changes
+    assert main(command(bundles, server), steps) == 2
+    assert f"2025-11-20-b was activated meanwhile: {NEW} is published and not activated" in capsys.readouterr().err
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+def test_bundles_that_are_not_the_server_s_are_told(
+    bundles: Path, server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.current = "2025-11-20-b"  # type: ignore[attr-defined]
+    assert main(command(bundles, server), Steps(bundles)) == 2
+    assert "serves 2025-11-20-b, which" in capsys.readouterr().err
 
 
 def test_older_events_are_trained_on_beside_the_log(bundles: Path, server: ThreadingHTTPServer, tmp_path: Path) -> None:
