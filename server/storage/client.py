@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from ast import literal_eval
@@ -37,6 +38,8 @@ __all__ = ["Call", "RedisClient", "Script"]
 WRONG_SERVER = (ReadOnlyError, MasterDownError, BusyLoadingError, MovedError, ClusterDownError)
 """A demoted server says MOVED where it is one of a cluster, which a name for its primary leads to."""
 IN_SCRIPTS = ("-READONLY ", "-MASTERDOWN ", "-LOADING ", "-MOVED ", "-CLUSTERDOWN ")  # as Redis 6 quotes them
+OTHERS_SECONDS = 0.05
+"""For servers that have none of the keys to take a script."""
 CUT_OFF = "NOREPLICAS "
 """A primary says so that lost its replicas, and another may have taken its place."""
 
@@ -154,9 +157,7 @@ class RedisClient:
         """
         answers = await self._run_on_right_server(script, calls)
         if missing := [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]:
-            for server in (await self.connections.servers()).values():
-                with suppress(RedisConnectionError):  # of a node that is away
-                    await server.script_load(script.text)
+            await self._load(script, [calls[place].keys[0] for place in missing])
             again = await self._run_all(script, [calls[place] for place in missing])
             for place, answer in zip(missing, again, strict=True):
                 answers[place] = answer
@@ -179,6 +180,27 @@ class RedisClient:
             for place, answer in zip(wrong, again, strict=True):
                 answers[place] = answer
         return answers
+
+    async def _load(self, script: Script, keys: Sequence[str]) -> None:
+        """Gives the script to every server: those that have these keys, and others as far as they answer soon, since a
+        slot may be moving to one of them, and one of them may hang."""
+
+        async def load(server: Redis) -> None:
+            with suppress(RedisConnectionError):  # of a node that is away
+                await server.script_load(script.text)
+
+        waited_for = await self.connections.one_for_each_server(keys)
+        servers = await self.connections.servers()
+        loading = {name: asyncio.create_task(load(server)) for name, server in servers.items()}
+        others = [task for name, task in loading.items() if name not in waited_for]
+        try:
+            await asyncio.gather(*(task for name, task in loading.items() if name in waited_for))
+            if others:
+                await asyncio.wait(others, timeout=OTHERS_SECONDS)
+        finally:
+            for task in loading.values():
+                task.cancel()
+            await asyncio.gather(*loading.values(), return_exceptions=True)
 
     async def reconnect(self) -> None:
         """Closes the connections that nobody uses, so that what comes next asks again where the server is."""

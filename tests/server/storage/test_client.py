@@ -94,3 +94,46 @@ async def test_any_other_error_costs_no_connection(said: str, told: str) -> None
                 await run(client)
             assert str(raised.value) == f"Redis failed: {told}"
         assert commands == [2]
+
+
+async def test_a_shard_that_hangs_keeps_no_script_from_the_others() -> None:
+    """As after a failover: the replica that took over has no scripts, and its users are not the hanging shard's."""
+    loaded: list[bytes] = []
+    ports: list[int] = []
+
+    def shard(first: int, last: int, port: int) -> str:
+        return f"*3\r\n:{first}\r\n:{last}\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$1\r\na\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hangs = writer.get_extra_info("sockname")[1] == ports[0]
+        while line := await reader.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2])
+            if words[:2] == [b"CLUSTER", b"SLOTS"]:
+                answer = f"*2\r\n{shard(0, 8_191, ports[0])}{shard(8_192, 16_383, ports[1])}".encode()
+            elif words[0] in {b"HELLO", b"CLUSTER"}:
+                answer = GREETING if words[0] == b"HELLO" else b"$0\r\n\r\n"
+            elif words[0] == b"EVALSHA":
+                answer = b":7\r\n" if loaded else b"-NOSCRIPT No matching script.\r\n"
+            else:
+                answer = b"+OK\r\n"
+            if words[0] == b"SCRIPT":
+                if hangs:
+                    continue
+                loaded.append(words[2])
+            writer.write(answer)
+        writer.close()
+
+    servers = [await asyncio.start_server(serve, "127.0.0.1", 0) for _ in range(2)]
+    ports += sorted(server.sockets[0].getsockname()[1] for server in servers)  # the client takes them in this order
+    client = RedisClient(f"redis+cluster://127.0.0.1:{ports[1]}", 2)
+    try:
+        async with client.limit("test", 5.0):
+            assert await client.run(SCRIPT, ["foo"]) == 7  # of slot 12182
+        assert loaded == [SCRIPT.text.encode()]
+    finally:
+        await client.close()
+        for server in servers:
+            server.close()
