@@ -28,7 +28,7 @@ LAYERS = {
     ),
     "trainer": "core config distributed data model gems methods evaluation runtime pipeline run analysis",
     "server": "core storage engine retrieval serving query analytics auth api app cli __main__",
-    "gemserve": "caches command __main__",
+    "gemserve": "caches child command __main__",
 }
 """The parts of each package, the lowest first: a part imports only those before it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gemserve.child import run_child
 from loadtest.measure.errors import LoadtestError
 from loadtest.measure.results.made import commit_of, inputs_digest, is_current, write_measurement
 from loadtest.measure.results.parts import PYTHON, DataSet, Part
@@ -114,7 +114,7 @@ class Runner:
     def _call(self, words: Sequence[str], name: str) -> None:
         print(f"results: {' '.join(words)}", flush=True)
         command = [sys.executable if word == PYTHON else word for word in words]
-        status = subprocess.run(command, cwd=self._places.root, check=False).returncode
+        status = run_child(command, cwd=self._places.root)
         if status:
             raise LoadtestError(f"{name}: `{' '.join(words)}` ended with status {status}")
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from gemserve.child import run_child
 from loadtest.load.server_process import start_server
 from loadtest.measure.errors import LoadtestError
 from loadtest.measure.machine import Machine
@@ -119,10 +119,10 @@ def _run(command: Sequence[str], folder: Path) -> None:
     """Raises LoadtestError, with the last lines that the command wrote, if it fails."""
     log = folder / "stage.log"
     with log.open("wb") as output:
-        ended = subprocess.run(command, stdout=output, stderr=output, check=False)
-    if ended.returncode:
+        status = run_child(command, output=output)
+    if status:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        raise LoadtestError(f"{' '.join(command[:3])} ended with status {ended.returncode}:\n" + "\n".join(lines))
+        raise LoadtestError(f"{' '.join(command[:3])} ended with status {status}:\n" + "\n".join(lines))
 
 
 def _what_was_published(bundle: Path) -> dict[str, Any]:

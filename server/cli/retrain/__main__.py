@@ -33,6 +33,7 @@ from catalog.bundle.disk import access_reason
 from catalog.bundle.source import folder_or_url
 from catalog.errors import CatalogError
 from catalog.terminal_escapes import printable
+from gemserve.child import exits_on_sigterm
 from server.cli.redis_url import add_redis_argument, server_namespace, server_redis, where_redis_may_be
 from server.cli.retrain.lock import RetrainLock
 from server.cli.retrain.steps import FAILED, Plan, Run, retrain, run_module
@@ -48,6 +49,7 @@ def main(
     try:
         plan = _plan(arguments, program)
         with (
+            exits_on_sigterm(),  # so that what it runs ends with it, and the lock is given back
             RetrainLock(lambda: server_redis(plan.redis), plan.namespace) as lock,
             tempfile.TemporaryDirectory(prefix="gemserve-retrain-") as folder,
         ):

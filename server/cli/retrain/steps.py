@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from catalog.bundle.bundle import sha256_of
 from catalog.bundle.source import BundleSource, bundle_source
 from catalog.drained import joined_files
+from gemserve.child import run_child
 from server.cli.redis_url import server_redis
 from server.cli.retrain.lock import LockLost, RetrainLock
 from server.core.errors import ServerError
@@ -172,7 +172,7 @@ def _detail(body: bytes) -> str:
 def run_module(command: Sequence[str], variables: Mapping[str, str]) -> int:
     """A Run in a process of its own."""
     print(f"→ python -m {' '.join(command)}", flush=True)
-    return subprocess.run([sys.executable, "-m", *command], env={**os.environ, **variables}, check=False).returncode
+    return run_child([sys.executable, "-m", *command], env={**os.environ, **variables})
 
 
 def _must(status: int, what: str) -> None:

@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gemserve.child import exits_on_sigterm
 from trainer.analysis.ablation.learning_rate import DEFAULT_RATES, Tuning, rate_settings, tune_rate
 from trainer.analysis.ablation.run import Run, result_of
 from trainer.analysis.ablation.table import baselines_of, draw_table, markdown, summarize_row
@@ -81,7 +82,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table. The exit status is 0, 2 if a run is impossible, or 130 after an interruption."""
     try:
-        return exit_status("trainer.analysis.ablation", partial(_compare, parse(arguments)))
+        with exits_on_sigterm():
+            return exit_status("trainer.analysis.ablation", partial(_compare, parse(arguments)))
     except KeyboardInterrupt:
         print("trainer.analysis.ablation: interrupted; the same command continues the table", flush=True)
         return 130

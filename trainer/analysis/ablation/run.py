@@ -84,7 +84,12 @@ def result_of(run: Run) -> dict[str, Any]:
             raise TrainerError(f"{run.result} is of other settings or files: delete it, or name another --out")
         return found
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # to measure its peak memory alone
-        return process.submit(_perform, run).result()
+        try:
+            return process.submit(_perform, run).result()
+        except (KeyboardInterrupt, SystemExit):  # else it would be waited for, or go on alone
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
 
 
 def _perform(run: Run) -> dict[str, Any]:

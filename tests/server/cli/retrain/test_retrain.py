@@ -1,6 +1,8 @@
 """The retraining command with every step but the HTTP request played: what is run with what, and what comes of it."""
 
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -322,6 +324,16 @@ def test_one_at_a_time_whatever_machine_the_other_is_on(
     assert steps.commands == []
     other.communicate()
     assert main(command(bundles, server), steps) == 0
+
+
+def test_one_that_is_ended_leaves_the_lock_to_the_next(bundles: Path, server: ThreadingHTTPServer) -> None:
+    """As a CronJob's deadline or a shutdown ends it, by SIGTERM."""
+    steps = Steps(bundles)
+    steps.meanwhile = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main(command(bundles, server), steps)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert main(command(bundles, server), Steps(bundles)) == 0
 
 
 def test_a_retraining_that_lost_its_lock_activates_nothing(
