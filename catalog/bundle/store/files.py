@@ -18,8 +18,8 @@ __all__ = ["StoreFiles", "StoreUnavailable", "StoredFile", "is_url"]
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}
 """What fsspec needs for an address, by its beginning."""
-REFUSED = {"PreconditionFailed", "ConditionalRequestConflict"}
-"""S3's codes of a write whose condition did not hold."""
+REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
+"""S3's codes of a write whose condition did not hold; the last where the file is gone that should be as it was."""
 
 
 class StoreUnavailable(BundleError):

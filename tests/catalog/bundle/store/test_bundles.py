@@ -86,6 +86,10 @@ def test_of_two_who_have_looked_before_either_wrote_the_store_takes_one(remote: 
     for stale in (None, before):
         assert not files.replace("current.json", b"third", stale)
     assert remote.read("current.json") == b"second"
+    before = files.read("current.json")
+    remote.remove("current.json")
+    assert not files.replace("current.json", b"third", before)
+    assert files.read("current.json") is None
 
 
 @pytest.mark.parametrize(
