@@ -16,11 +16,13 @@ from tests.support.paths import ROOT
 from tests.support.waiting import PATIENCE_SECONDS
 
 PARENT = """
-import sys
+import signal, sys
 from pathlib import Path
-from gemserve.child import run_child
+import gemserve.child
+gemserve.child.GRACE_SECONDS = 1.0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 try:
-    run_child([sys.executable, "-c", Path(sys.argv[1]).read_text(), sys.argv[2]])
+    gemserve.child.run_child([sys.executable, "-c", Path(sys.argv[1]).read_text(), sys.argv[2]])
 finally:
     Path(sys.argv[2], "tidied").touch()
 """
@@ -53,12 +55,14 @@ def waits_for(path: Path) -> str:
 )
 def test_what_ends_a_program_ends_what_it_runs(tmp_path: Path, asked: int, child: str, status: int) -> None:
     (tmp_path / "child.py").write_text(child, encoding="utf-8")
-    program = PARENT.replace("run_child\n", "run_child\nimport gemserve.child\ngemserve.child.GRACE_SECONDS = 1.0\n", 1)
-    parent = subprocess.Popen([sys.executable, "-c", program, tmp_path / "child.py", tmp_path], cwd=ROOT)
-    pid = int(waits_for(tmp_path / "pid"))
-    parent.send_signal(asked)
-    assert parent.wait(PATIENCE_SECONDS) == status
-    assert not psutil.pid_exists(pid)
+    with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path / "child.py", tmp_path], cwd=ROOT) as parent:
+        try:
+            pid = int(waits_for(tmp_path / "pid"))
+            parent.send_signal(asked)
+            assert parent.wait(PATIENCE_SECONDS) == status
+            assert not psutil.pid_exists(pid)
+        finally:
+            parent.kill()
     assert (tmp_path / "tidied").exists()
 
 

@@ -41,7 +41,6 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(
         bundles=tmp_path,
         max_body_bytes=1 << 20,
-        answer_timeout_seconds=2,
         open_admin=True,
         guidance_timeout_ms=60_000,
     )
