@@ -26,7 +26,7 @@ from tests.support.large_shop import make_large_deployments, make_words
 from tests.support.memory_app import create_memory_app
 from tests.support.memory_shared import MemoryOverrides, MemorySynonyms
 from tests.support.small_shop import NAMES, make_deployments, patient_settings, publish_names
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow  # a bound in seconds, which wants a machine of its own
 
@@ -169,9 +169,11 @@ def started_small(folder: Path, **shared: Any) -> AbstractAsyncContextManager[Fa
 
 async def followed(app: FastAPI, listed: Call, entries: int) -> None:
     """Returns when so many are listed."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while orjson.loads((await send(app, listed)).body)["total"] != entries:
-            await asyncio.sleep(0.05)
+
+    async def are_listed() -> bool:
+        return bool(orjson.loads((await send(app, listed)).body)["total"] == entries)
+
+    await until(are_listed, pause=0.05)
 
 
 async def asked(app: FastAPI, calls: Sequence[Call]) -> Held:

@@ -20,7 +20,7 @@ from tests.support.http_shop import Shop
 from tests.support.problems import assert_problem
 from tests.support.redis_server import PassingRedis
 from tests.support.redis_store import settings
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 __all__ = ["bundles"]
@@ -52,9 +52,11 @@ async def applied(shop: Shop) -> list[str]:
 async def reaches(shop: Shop, names: list[str]) -> float:
     """How long it takes until these apply, in seconds."""
     started = time.monotonic()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while await applied(shop) != names:
-            await asyncio.sleep(0.02)
+
+    async def do_apply() -> bool:
+        return await applied(shop) == names
+
+    await until(do_apply, pause=0.02)
     return time.monotonic() - started
 
 
@@ -137,9 +139,7 @@ async def test_imports_at_two_servers_lose_nothing(redis_url: str) -> None:
     written = await asyncio.gather(*((one, other)[n % 2].put_all(part) for n, part in enumerate(parts)))
     assert written == [["inserted"] * 20] * 8
     names = {entry.id for part in parts for entry in part}
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not one.entries.keys() == other.entries.keys() == names:
-            await asyncio.sleep(0.02)
+    await until(lambda: one.entries.keys() == other.entries.keys() == names, pause=0.02)
     await one.stop()
     await other.stop()
 

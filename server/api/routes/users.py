@@ -1,6 +1,5 @@
 """Users: what is in their history, a visitor's session that becomes theirs, and their erasure."""
 
-from dataclasses import fields
 from typing import Annotated
 
 import pyarrow as pa
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from server.api.dependencies import AdmissionDep, DeploymentsDep, HistoryDep, RequestIdDep, require
 from server.api.schemas.requests import body_of, no_parameters, query_of, read_model, read_query
-from server.api.schemas.responses import json_response, problems
+from server.api.schemas.responses import fields_of, json_response, problems
 from server.api.schemas.types import Identifier
 from server.api.schemas.users import (
     MAX_HISTORY_EVENTS,
@@ -20,13 +19,11 @@ from server.api.schemas.users import (
 )
 from server.core import errors
 from server.core.errors import Problem
-from server.storage.protocol import PastEvent
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/users", tags=["users"], responses=problems(422, 500, 503))
 
-EVENT_FIELDS = [field.name for field in fields(PastEvent)]
 UserId = Annotated[Identifier, Path(description="slashes are fine")]
 
 
@@ -59,9 +56,7 @@ async def get_user_history(
     shown = seen[:limit]
     known = pa.array([row for _, row in shown if row is not None], pa.int64())
     title_of = dict(zip(known.to_pylist(), searcher.items.table["title"].take(known).to_pylist(), strict=True))
-    events = [
-        {name: getattr(event, name) for name in EVENT_FIELDS} | {"title": title_of.get(row)} for event, row in shown
-    ]
+    events = [fields_of(event) | {"title": title_of.get(row)} for event, row in shown]
     return json_response({"request_id": request_id, "user": user, "events": events, "total": total})
 
 

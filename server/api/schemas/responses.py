@@ -1,6 +1,7 @@
 """How answers are written, and how problems are documented."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -9,7 +10,7 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ProblemBody", "json_response", "page_of_names", "problems"]
+__all__ = ["ProblemBody", "fields_of", "json_response", "page_of_names", "problems"]
 
 
 class ProblemBody(BaseModel):
@@ -27,6 +28,11 @@ class ProblemBody(BaseModel):
 
 def json_response(body: dict[str, Any] | list[Any], status: int = 200) -> Response:
     return Response(orjson.dumps(body, default=str), status, media_type="application/json")
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass as they are; `dataclasses.asdict` copies each value, which takes ten times as long."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def page_of_names(names: Iterable[str], limit: int, cursor: str | None) -> tuple[list[str], str | None]:

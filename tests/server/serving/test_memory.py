@@ -18,7 +18,7 @@ from server.retrieval.live_catalog import Searcher
 from server.serving.deployment import Deployment
 from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import until
 
 OLD, NEW = "2025-11-20-a", "2025-11-21-a"
 MAX_HOLD_SECONDS = 0.05
@@ -110,9 +110,7 @@ async def test_the_former_model_is_freed_without_a_collection(settings: Settings
     gc.disable()
     try:
         await deployments.activate(NEW)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while any(ref() is not None for ref in gone):
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(ref() is not None for ref in gone), pause=0.01)
     finally:
         gc.enable()
     await deployments.stop()

@@ -187,9 +187,11 @@ async def test_changes_that_others_wrote_meanwhile_are_taken_over(
         await asyncio.sleep(0.6)  # it looks twice a second
     assert "remote_changes_not_applied" not in {entry["event"] for entry in logs}
     MortalEngine.starts.set()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await shop.get("/version")).json()["catalog_version"] != 2:
-            await asyncio.sleep(0.05)
+
+    async def has_followed() -> bool:
+        return bool((await shop.get("/version")).json()["catalog_version"] == 2)
+
+    await until(has_followed, pause=0.05)
     assert not {"item-8", "item-9"} & set(await shop.ids("/search", q="tent", k=200))
 
 

@@ -85,7 +85,7 @@ def learn_from(
     questions = len(set(_names(choices)))
     if questions < MIN_QUESTIONS:
         return LearnedWeights(usual, 0, None)
-    start_F = np.r_[usual.model, usual.feature_F]
+    start_F = _row_of(usual)
     if not with_model:
         choices = [replace(choice, value_CF=choice.value_CF * (np.arange(len(start_F)) > 0)) for choice in choices]
     likely_P = _cross_validated(choices, start_F, seed)
@@ -114,8 +114,7 @@ def cross_fitted(
     """
     assert learned.penalty is not None, "usual weights are not learned from any choice"
     fold_Q = folds(choices, seed)
-    usual_F = np.r_[usual.model, usual.feature_F]
-    near_F = np.r_[learned.weights.model, learned.weights.feature_F]
+    usual_F, near_F = _row_of(usual), _row_of(learned.weights)
     for fold in range(FOLDS):
         others = _answerable([choices[i] for i in np.flatnonzero(fold_Q != fold)])
         weight_F = _fitted(_likelihood(others), usual_F, learned.penalty, near_F)
@@ -155,6 +154,12 @@ def _names(choices: Sequence[Choice]) -> list[tuple[str, int]]:
         ("place", place) if choice.question is None else ("question", choice.question)
         for place, choice in enumerate(choices)
     ]
+
+
+def _row_of(weights: PriorWeights) -> np.ndarray:
+    """The model's weight and those of the features, float64 [F]."""
+    row_F: np.ndarray = np.r_[weights.model, weights.feature_F]
+    return row_F
 
 
 def _likelihood(choices: Sequence[Choice]) -> Likelihood:

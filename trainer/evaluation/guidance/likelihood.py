@@ -58,17 +58,11 @@ class _Piece:
         self._question_A = np.repeat(np.arange(len(sizes)), sizes)
 
     def value(self, weight_F: np.ndarray) -> float:
-        below_A = self._below_best(weight_F)
-        total_Q = np.add.reduceat(np.exp(below_A), self._start_Q)
-        return float((np.log(total_Q) - below_A[self._right_Q]).sum())
+        return self._at(weight_F)[0]
 
     def around(self, weight_F: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        below_A = self._below_best(weight_F)
+        value, below_A, share_A = self._at(weight_F)
         kept_K = np.flatnonzero(below_A > NEGLIGIBLE)  # of each question its best at least
-        share_A = np.exp(below_A)
-        total_Q = np.add.reduceat(share_A, self._start_Q)
-        share_A /= total_Q[self._question_A]
-        value = float((np.log(total_Q) - below_A[self._right_Q]).sum())
         slope_F = share_A @ self._value_AF - self._value_AF[self._right_Q].sum(0)
         value_KF, share_K = self._value_AF[kept_K], share_A[kept_K]
         starts = np.append(np.searchsorted(kept_K, self._start_Q), len(kept_K))
@@ -76,8 +70,11 @@ class _Piece:
         value_KF *= np.sqrt(share_K)[:, None]
         return value, slope_F, value_KF.T @ value_KF - mean_QF.T @ mean_QF
 
-    def _below_best(self, weight_F: np.ndarray) -> np.ndarray:
-        """The candidates' scores less the best of their questions."""
-        score_A: np.ndarray = self._value_AF @ weight_F
-        score_A -= np.maximum.reduceat(score_A, self._start_Q)[self._question_A]
-        return score_A
+    def _at(self, weight_F: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The value, the candidates' scores less the best of their questions, and their probabilities, both [A]."""
+        below_A = self._value_AF @ weight_F
+        below_A -= np.maximum.reduceat(below_A, self._start_Q)[self._question_A]
+        share_A = np.exp(below_A)
+        total_Q = np.add.reduceat(share_A, self._start_Q)
+        share_A /= total_Q[self._question_A]
+        return float((np.log(total_Q) - below_A[self._right_Q]).sum()), below_A, share_A

@@ -20,7 +20,7 @@ from tests.support.http_shop import Shop
 from tests.support.memory_changes import MemoryChanges
 from tests.support.problems import assert_problem
 from tests.support.small_shop import patient_settings
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -311,9 +311,7 @@ class Sender:
         self.parts.put_nowait({"type": "http.request", "body": body, "more_body": more})
 
     async def until(self, lines: int) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(self.lines) < lines:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.lines) >= lines)
 
 
 async def price(shop: Shop, at: int) -> float:
@@ -338,9 +336,7 @@ async def test_a_client_that_reads_nothing_before_it_has_sent_all_is_read(
     sender = Sender(shop)
     sender.taking.clear()
     sender.give(0, 12)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while changes.number < 3:
-            await asyncio.sleep(0.01)
+    await until(lambda: changes.number >= 3)
     assert sender.lines == []
     sender.taking.set()
     sender.give(12, 13, more=False)
@@ -371,8 +367,10 @@ async def test_a_client_that_leaves_while_a_chunk_is_applied_has_it_kept_whole(
     monkeypatch.setattr(changes, "write", leave)
     sender.give(0, 10, more=False)
     await asyncio.wait_for(sender.task, PATIENCE_SECONDS)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while await price(shop, 3) != 103.0:
-            await asyncio.sleep(0.01)
+
+    async def is_kept() -> bool:
+        return await price(shop, 3) == 103.0
+
+    await until(is_kept, pause=0.01)
     assert changes.number == 1
     assert await price(shop, 4) < 100
