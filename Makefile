@@ -62,7 +62,8 @@ packages:
 	$(if $(WANT_NGINX),test -x /usr/sbin/nginx || command -v nginx >/dev/null || missing="$$missing nginx-light";) \
 	$(if $(WANT_KUBECTL),command -v kubectl >/dev/null || missing="$$missing kubernetes-client";) \
 	$(if $(WANT_HAPROXY),test -x /usr/sbin/haproxy || command -v haproxy >/dev/null || missing="$$missing haproxy";) \
-	$(if $(WANT_BROWSER),command -v chromedriver >/dev/null || missing="$$missing chromium chromium-driver";) \
+	$(if $(WANT_BROWSER),command -v chromedriver >/dev/null && { command -v chromium-headless-shell || command -v chromium; } >/dev/null \
+	  || missing="$$missing chromium-headless-shell chromium-driver";) \
 	test -z "$$missing" || { echo "installing$$missing"; $(SUDO) sh -c "apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null"; }
 
