@@ -13,10 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from server.api.openapi.document import text_of
-from server.app import create_app
-from server.core.settings import Settings
-
 __all__ = ["main"]
 
 REFUSED = 2
@@ -27,6 +23,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m serve
     parser = argparse.ArgumentParser(program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="the JSON file to write")
     path: Path = parser.parse_args(arguments).file
+
+    # The application takes seconds to import, for which help should not wait.
+    from server.api.openapi.document import text_of
+    from server.app import create_app
+    from server.core.settings import Settings
+
     document = text_of(create_app(Settings.model_construct(bundles=Path())).openapi())  # no variable has a say in it
     try:
         path.write_text(document, encoding="utf-8")

@@ -9,11 +9,11 @@ from typing import cast
 
 import pyarrow as pa
 
-import server.__main__ as program
+import server.app
 from catalog.bundle.bundle import Bundle
 from catalog.data.items import Items
 from catalog.snapshot import Snapshot
-from server.app import create_app
+from server.__main__ import main
 from server.core.settings import Settings
 from server.serving.manager import DeploymentManager
 from tests.support.small_shop import RecordingEngine, ShopBundle, publish_names
@@ -41,5 +41,5 @@ def deploy(settings: Settings) -> DeploymentManager:
 
 
 if __name__ == "__main__":
-    program.create_app = functools.partial(create_app, deploy=deploy)
-    sys.exit(program.main())
+    server.app.create_app = functools.partial(server.app.create_app, deploy=deploy)
+    sys.exit(main())

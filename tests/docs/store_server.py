@@ -6,10 +6,10 @@ python -m tests.docs.store_server --bundles FOLDER --redis URL --port 0
 import functools
 import sys
 
-import server.__main__ as program
-from server.app import create_app
+import server.app
+from server.__main__ import main
 from tests.docs.store import deploy
 
 if __name__ == "__main__":
-    program.create_app = functools.partial(create_app, deploy=deploy)
-    sys.exit(program.main())
+    server.app.create_app = functools.partial(server.app.create_app, deploy=deploy)
+    sys.exit(main())

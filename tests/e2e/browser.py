@@ -21,8 +21,8 @@ DESKTOP = (1440, 900)
 PHONE = (360, 760)
 WAIT_SECONDS = 40  # machines here are shared; what is awaited comes in milliseconds
 HEADLESS_SHELL = "/usr/lib/chromium/chromium-headless-shell"
-"""Chromium without what draws windows, in which tests take half the time. Debian's script of this name in PATH starts it
-as a child that outlives the script, and so the driver's `quit`."""
+"""Chromium without what draws windows, in which tests take half the time. Debian's script of this name in PATH starts
+it as a child that outlives the script, and so the driver's `quit`."""
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.__main__ import bind, runner, uvicorn_config
 from server.app import create_app
+from server.app.uvicorn_server import bind, runner, uvicorn_config
 from server.core.settings import Settings
 from tests.e2e.shop import BreakableEngine, deploy
 

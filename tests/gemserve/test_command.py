@@ -103,6 +103,21 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & (heavy | {"server", "trainer", "catalog"})
 
 
+def test_help_of_no_command_waits_for_torch() -> None:
+    """Nor do settings that are refused: PyTorch, transformers and what answers take seconds to import."""
+    code = """
+import contextlib, sys
+from gemserve.command import COMMANDS, main
+for name in COMMANDS:
+    with contextlib.suppress(SystemExit):
+        main([*name.split(), "--help"])
+    for heavy in {"torch", "transformers", "vllm", "server.app"} & sys.modules.keys():
+        sys.exit(f"{name} has imported {heavy}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_installed_command_is_this_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     module, _, function = project["project"]["scripts"]["gemserve"].partition(":")

@@ -14,11 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-import server.__main__ as program
+import server.app
 from catalog.bundle.bundle import Bundle, open_bundle
 from catalog.bundle.source import bundle_source
 from catalog.errors import BundleError
-from server.app import create_app
+from server.__main__ import main
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
@@ -59,5 +59,5 @@ def deploy(settings: Settings) -> DeploymentManager:
 
 
 if __name__ == "__main__":
-    program.create_app = functools.partial(create_app, deploy=deploy)
-    sys.exit(program.main())
+    server.app.create_app = functools.partial(server.app.create_app, deploy=deploy)
+    sys.exit(main())

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from catalog.facets import Facet
 from catalog.suggestions import completions
-from server.__main__ import Server, bind, uvicorn_config
+from server.app.uvicorn_server import Server, bind, uvicorn_config
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.query.listing import counting

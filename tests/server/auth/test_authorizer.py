@@ -11,8 +11,8 @@ import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from server.__main__ import uvicorn_config
 from server.app import create_app
+from server.app.uvicorn_server import uvicorn_config
 from server.auth import key_file
 from server.auth.api_key import Scope, mint
 from server.auth.authorizer import Admission

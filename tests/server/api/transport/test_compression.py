@@ -10,8 +10,8 @@ import orjson
 import pytest
 import uvicorn
 
-from server.__main__ import bind, uvicorn_config
 from server.api.transport.compression import MIN_BYTES, CompressionMiddleware, accepts_gzip
+from server.app.uvicorn_server import bind, uvicorn_config
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager

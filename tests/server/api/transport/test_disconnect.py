@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from prometheus_client import REGISTRY
 
-from server.__main__ import bind, uvicorn_config
+from server.app.uvicorn_server import bind, uvicorn_config
 from server.core.settings import Settings
 from server.engine.protocol import Ranking, RankRequest
 from server.serving.manager import DeploymentManager
