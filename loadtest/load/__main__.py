@@ -13,7 +13,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import httpx
 
+from gemserve.child import exits_on_sigterm
 from loadtest.load.html_report import page
 from loadtest.load.metrics_check import Mismatch, compare, settle
 from loadtest.load.plots import draw
@@ -174,5 +174,5 @@ def _setup(options: argparse.Namespace, server: ServerUnderTest) -> dict[str, An
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that server, Redis and Locust end with us
-    sys.exit(main())
+    with exits_on_sigterm():  # so that server, Redis and Locust end with us
+        sys.exit(main())

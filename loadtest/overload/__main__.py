@@ -13,7 +13,6 @@ Client, server, Redis and engine share the processors. The table says what the c
 import argparse
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import httpx
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
+from gemserve.child import exits_on_sigterm
 from loadtest.load.process_monitor import ProcessMonitor
 from loadtest.load.server_process import ServerUnderTest, published_items, start_server
 from loadtest.measure.errors import LoadtestError
@@ -240,5 +240,5 @@ def _show(stages: Sequence[Stage], capacity: float, deadline_ms: float) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that server, Redis and the client end with us
-    sys.exit(main())
+    with exits_on_sigterm():  # so that server, Redis and the client end with us
+        sys.exit(main())
