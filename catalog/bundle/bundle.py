@@ -1,18 +1,14 @@
 """Bundles: immutable directories with weights, tokenizer, items, codes and index.
 
-A bundle is written as a draft under a temporary name, fsynced and renamed, so a reader sees a whole bundle or none. Its
-`manifest.json` holds the SHA-256 of every file and of itself; `open_bundle` refuses files that do not match and files
-that are not listed. `current` is a symlink to the active bundle. A draft that a dead process left is removed by the
-next one that publishes (drafts.py).
+A bundle's `manifest.json` holds the SHA-256 of every file and of itself; `open_bundle` refuses files that do not match
+and files that are not listed. How a folder of bundles is written is in folder.py.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -23,13 +19,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from catalog.bundle.disk import follow_umask, fsync, fsync_tree, remedy
-from catalog.bundle.drafts import draft_folder, remove_abandoned
+from catalog.bundle.disk import remedy
 from catalog.bundle.golden import GoldenQueries
-from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest
+from catalog.bundle.manifest import MANIFEST, Manifest, read_manifest, sha256_of
 from catalog.data.event_weights import EventWeights
 from catalog.data.items import Items, read_items
-from catalog.errors import BundleError, CatalogError, VersionTaken
+from catalog.errors import BundleError, CatalogError
 from catalog.ids.code_assigner import CodeAssigner
 from catalog.ids.codes import Codebooks
 from catalog.ids.index import ItemIndex
@@ -44,8 +39,6 @@ if TYPE_CHECKING:
     from catalog.priors.priors import Priors
     from catalog.priors.weights import PriorWeights
 
-CURRENT = "current"
-_POINT_CURRENT = "point it at one (ln -sfn VERSION current, in that folder)"
 _CODE_NEW_ITEMS = "train again with identifiers.scheme=semantic and identifiers.text=hashing"
 
 
@@ -207,7 +200,7 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     verify: compare every file with its SHA-256. Changes after that go unnoticed, because parts are loaded later.
     Raises BundleError that names the file that is missing, changed, not readable, or not the bundle's.
     """
-    with _readable(path):
+    with readable(path):
         return _open(Path(os.path.realpath(path)), verify=verify)  # which takes a link to itself as it is
 
 
@@ -229,7 +222,7 @@ def _open(path: Path, *, verify: bool) -> Bundle:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Raises BundleError, naming the file, where one cannot be read inside. path: what is read."""
     try:
         yield
@@ -238,85 +231,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise BundleError(f"{file} cannot be read ({error.strerror}): {remedy(error)}") from error
 
 
-def current_bundle(bundles: Path) -> Path:
-    """The directory that `current` points to. Raises BundleError if there is none, or it cannot be looked at."""
-    with _readable(bundles):
-        return _target(bundles, bundles / CURRENT)
-
-
-def _target(bundles: Path, link: Path) -> Path:
-    if link.is_symlink() and not link.exists():
-        raise BundleError(f"{link} points to {link.readlink()}, which does not exist: {_POINT_CURRENT}")
-    if not link.exists():
-        raise BundleError(f"{link} does not exist: publish a bundle first (gemserve train … --out {bundles})")
-    target = link.resolve()
-    if target.parent != bundles.resolve() or not link.is_symlink():
-        raise BundleError(f"{link} must be a link to a bundle in {bundles}, and is {target}: {_POINT_CURRENT}")
-    return target
-
-
-def published_versions(bundles: Path) -> list[str]:
-    """The versions of the bundles in a folder, sorted. Versions begin with their time."""
-    return sorted(
-        manifest.parent.name for manifest in bundles.glob(f"[!.]*/{MANIFEST}") if not manifest.parent.is_symlink()
-    )
-
-
-def publish(bundles: Path, manifest: Manifest, fill: Callable[[Path], None], *, make_current: bool = True) -> Path:
-    """Publish a bundle and return its path. Whatever fails, no partial bundle is ever visible under `bundles`.
-
-    manifest: without the files' SHA-256, which are computed here.
-    fill: writes all other files into the directory that it is given.
-    make_current: point `current` at the new bundle.
-    Raises VersionTaken, before `fill` is called, if a bundle has this version or another process is publishing it.
-    """
-    bundles.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(bundles)
-    final = bundles / manifest.version
-    with draft_folder(bundles, manifest.version) as (draft, stream):
-        if final.exists():  # checked here, where no other process can publish this version
-            raise VersionTaken(f"{final} exists already and bundles are immutable: choose another name")
-        fill(draft)
-        paths = sorted(path for path in draft.rglob("*") if path.is_file())
-        files = {str(file.relative_to(draft)): sha256_of(file) for file in paths if file != draft / MANIFEST}
-        complete = manifest.model_copy(update={"files": files}).sealed()
-        stream.write(complete.model_dump_json(indent=2).encode() + b"\n")
-        stream.flush()
-        follow_umask(draft, like=draft / MANIFEST)
-        fsync_tree(draft)
-        draft.rename(final)
-    fsync(bundles)
-    if make_current:
-        activate(bundles, manifest.version)
-    return final
-
-
-def activate(bundles: Path, version: str) -> None:
-    """Point `current` at a version, atomically. Raises BundleError if that is impossible."""
-    if not (bundles / version / MANIFEST).is_file():
-        raise BundleError(f"{bundles} has no bundle named {version}")
-    link = bundles / f".{CURRENT}-{uuid.uuid4().hex}"
-    try:
-        link.symlink_to(version)
-        link.replace(bundles / CURRENT)
-        fsync(bundles)
-    except OSError as error:
-        raise BundleError(
-            f"{bundles / CURRENT} cannot be pointed at {version} ({error.strerror}): see that the folder can be "
-            "written and has space, then activate it again"
-        ) from error
-    finally:
-        link.unlink(missing_ok=True)
-
-
 def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
     for file in path.rglob("*"):
         name = str(file.relative_to(path))
         if not file.is_dir() and name != MANIFEST and name not in manifest.files:
             raise BundleError(f"{file} is not in the manifest: bundles are immutable; remove it")
-
-
-def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from catalog.bundle.disk import remedy
 from catalog.errors import BundleError
 
-__all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "parse_manifest", "read_manifest"]
+__all__ = ["MANIFEST", "SCHEMA", "Manifest", "events_names", "parse_manifest", "read_manifest", "sha256_of"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -112,3 +112,9 @@ def _seal_of(values: Mapping[str, Any]) -> str:
     """The seal of a manifest as its file has it, so that fields which later code adds do not break older seals."""
     content = {name: value for name, value in values.items() if name != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

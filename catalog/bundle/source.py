@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from catalog.bundle.bundle import activate, current_bundle, published_versions
+from catalog.bundle.folder import activate, current_bundle, published_versions
 from catalog.bundle.report import BundleFacts, read_facts
 from catalog.bundle.store import DEFAULT_COPIES, BundleStore, is_url
 from catalog.errors import BundleError

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from catalog.bundle.bundle import publish
+from catalog.bundle.folder import publish
 from catalog.bundle.manifest import Manifest
 
 OLD, NEW = "20260101-000000", "20260102-000000"

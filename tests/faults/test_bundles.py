@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from catalog.bundle.bundle import activate, current_bundle, open_bundle, publish, published_versions
+from catalog.bundle.bundle import open_bundle
 from catalog.bundle.disk import disk_full_reason
+from catalog.bundle.folder import activate, current_bundle, publish, published_versions
 from catalog.data.events import read_events
 from catalog.errors import BundleError, VersionTaken
 from tests.faults.file_system import NEW, OLD, at, fill, manifest, watched
@@ -188,7 +189,7 @@ def test_a_current_that_leads_nowhere_or_outside_is_refused(bundles: Path, tmp_p
 def test_processes_that_activate_at_once_leave_current_whole_at_every_moment(tmp_path: Path) -> None:
     for version in (OLD, NEW):
         publish(tmp_path, manifest(version), fill)
-    code = "import sys, pathlib; from catalog.bundle.bundle import activate\n"
+    code = "import sys, pathlib; from catalog.bundle.folder import activate\n"
     code += f"for _ in range({ACTIVATIONS}): [activate(pathlib.Path(sys.argv[1]), v) for v in sys.argv[2:]]"
     orders = [(OLD, NEW), (NEW, OLD), (OLD, NEW)]
     processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *order]) for order in orders]
@@ -203,7 +204,7 @@ def test_processes_that_activate_at_once_leave_current_whole_at_every_moment(tmp
 
 def test_a_name_that_another_process_is_publishing_is_taken_until_it_dies(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib, time; from catalog.bundle.bundle import publish; from tests.faults.file_system import *\n"
+        "import sys, pathlib, time; from catalog.bundle.folder import publish; from tests.faults.file_system import *\n"
     )
     code += "def slow(draft): fill(draft); print('filled', flush=True); time.sleep(600)\n"
     code += "publish(pathlib.Path(sys.argv[1]), manifest(NEW), slow)"

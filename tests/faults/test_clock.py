@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from catalog.bundle.bundle import current_bundle, publish, published_versions
+from catalog.bundle.folder import current_bundle, publish, published_versions
 from server.query.cursor import CursorCodec
 from server.query.types import Query
 from server.storage import redis_history as store

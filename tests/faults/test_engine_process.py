@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from catalog.bundle.bundle import published_versions
+from catalog.bundle.folder import published_versions
 from tests.support.engine_processes import engines_of
 from tests.support.server_process import ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServers

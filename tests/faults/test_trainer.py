@@ -17,7 +17,8 @@ import psutil
 import pytest
 import torch
 
-from catalog.bundle.bundle import current_bundle, open_bundle, published_versions
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle, published_versions
 from catalog.data.events import write_events
 from catalog.data.tombstones import read_kept_events
 from tests.support import world

@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import Bundle, current_bundle, open_bundle, publish
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.folder import current_bundle, publish
 from catalog.filters import compile_filter
 from catalog.priors.priors import FEATURES
 from catalog.priors.weights import prior_of

@@ -7,7 +7,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from catalog.bundle.bundle import current_bundle, published_versions
+from catalog.bundle.folder import current_bundle, published_versions
 from tests.support import world
 from tests.support.server_process import PATIENT, ServerProcess
 from tests.support.vllm_server import OPTIONS, VllmServer

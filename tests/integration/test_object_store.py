@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.bundle.bundle import open_bundle, publish
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import publish
 from catalog.bundle.store import BundleStore
 from tests.support.object_store import S3Store
 from tests.support.problems import assert_problem

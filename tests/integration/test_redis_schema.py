@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from catalog.bundle.bundle import activate
+from catalog.bundle.folder import activate
 from catalog.data.changes import AddedColumns
 from catalog.data.items import Items, read_items, write_items
 from catalog.snapshot import Snapshot

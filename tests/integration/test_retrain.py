@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle
 from tests.support import world
 from tests.support.server_process import ServerProcess
 from trainer.config.recipe import load_recipe

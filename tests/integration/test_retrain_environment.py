@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from catalog.bundle.bundle import activate
+from catalog.bundle.folder import activate
 from catalog.data.changes import Upsert
 from catalog.data.items import write_items
 from server.cli.retrain import __main__ as retrain

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.folder import current_bundle
 from catalog.search.transformers import TransformersRanker
 from catalog.text.prompts import Interaction
 from tests.e2e.browser import Page

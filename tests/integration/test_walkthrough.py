@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bundle.bundle import current_bundle, published_versions
+from catalog.bundle.folder import current_bundle, published_versions
 from catalog.data.events import read_events, write_events
 from catalog.data.items import write_items
 from catalog.data.tombstones import digest_of, read_tombstones, tombstones_beside

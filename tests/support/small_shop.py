@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from catalog.bundle.bundle import Bundle, activate
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.folder import activate
 from catalog.bundle.golden import GoldenQueries, GoldenQuery
 from catalog.bundle.manifest import Manifest
 from catalog.data.event_weights import EventWeights

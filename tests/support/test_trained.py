@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog.bundle.bundle import current_bundle, published_versions
+from catalog.bundle.folder import current_bundle, published_versions
 from tests.support import trained
 from tests.support.trained import KEPT, Trained
 

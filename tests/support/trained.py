@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from catalog.bundle.bundle import Bundle, activate, current_bundle, open_bundle, published_versions
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.folder import activate, current_bundle, published_versions
 from catalog.errors import CatalogError
 from loadtest.measure.machine import Machine
 from tests.support import base_models, world

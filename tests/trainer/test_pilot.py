@@ -6,7 +6,8 @@ import httpx
 import numpy as np
 import pytest
 
-from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle
 from server.core.settings import Settings
 from server.engine.transformers import TransformersEngine
 from server.serving.manager import DeploymentManager

@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle
 from catalog.priors.priors import FEATURES
 from catalog.search.transformers import TransformersRanker
 from tests.support import world

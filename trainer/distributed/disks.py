@@ -22,7 +22,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
-from catalog.bundle.bundle import sha256_of
+from catalog.bundle.manifest import sha256_of
 from trainer.core.errors import TrainerError
 
 __all__ = ["ONE_DISK", "Disks", "find_disks"]

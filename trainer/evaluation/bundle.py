@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 from transformers import PreTrainedModel
 
-from catalog.bundle.bundle import Bundle, sha256_of
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.manifest import sha256_of
 from catalog.data.events import drop_unknown_items
 from catalog.data.tombstones import read_kept_events, tombstone_files
 from catalog.drained import event_files

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from catalog.bundle.bundle import Bundle, current_bundle, open_bundle
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.folder import current_bundle
 from catalog.data.items import Items, write_items
 from catalog.ids.index import ItemIndex
 from catalog.text.prompts import MARKERS

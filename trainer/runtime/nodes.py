@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from catalog.bundle.bundle import sha256_of
+from catalog.bundle.manifest import sha256_of
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.distributed.group import ProcessGroup

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from catalog.bundle.bundle import Bundle, publish
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.folder import publish
 from catalog.bundle.golden import GoldenQueries
 from catalog.bundle.manifest import Manifest
 from catalog.errors import VersionTaken

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from catalog.bundle.bundle import sha256_of
 from catalog.bundle.disk import disk_full_reason, fsync, fsync_tree, lock
+from catalog.bundle.manifest import sha256_of
 from trainer.config.recipe import Recipe
 from trainer.core.errors import TrainerError
 from trainer.runtime.step_log import FILE_NAME

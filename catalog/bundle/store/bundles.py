@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from catalog.bundle.bundle import CURRENT, open_bundle, sha256_of
+from catalog.bundle.bundle import open_bundle
 from catalog.bundle.disk import fsync, fsync_tree
 from catalog.bundle.drafts import draft_folder, remove_abandoned
-from catalog.bundle.manifest import MANIFEST, Manifest, parse_manifest
+from catalog.bundle.folder import CURRENT
+from catalog.bundle.manifest import MANIFEST, Manifest, parse_manifest, sha256_of
 from catalog.bundle.report import FACTS, BundleFacts, read_facts
 from catalog.bundle.store.copies import DEFAULT_COPIES, Copies
 from catalog.bundle.store.files import StoredFile, StoreFiles, StoreUnavailable

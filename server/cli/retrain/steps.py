@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.bundle.bundle import sha256_of
+from catalog.bundle.manifest import sha256_of
 from catalog.bundle.source import BundleSource, bundle_source
 from catalog.drained import joined_files
 from gemserve.child import run_child

@@ -6,7 +6,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from catalog.bundle.bundle import Bundle, activate, current_bundle, open_bundle, publish
+from catalog.bundle.bundle import Bundle, open_bundle
+from catalog.bundle.folder import activate, current_bundle, publish
 from catalog.bundle.manifest import Manifest
 from catalog.data.items import Items, write_items
 from catalog.errors import BundleError, CatalogError

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bundle.bundle import open_bundle, publish
+from catalog.bundle.bundle import open_bundle
 from catalog.bundle.fetch import main
+from catalog.bundle.folder import publish
 from catalog.bundle.store import BundleStore
 from tests.catalog.bundle.test_bundle import fill, manifest
 

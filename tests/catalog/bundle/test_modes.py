@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from catalog.bundle.bundle import publish
 from catalog.bundle.disk import follow_umask, plain_mode
+from catalog.bundle.folder import publish
 from tests.catalog.bundle.test_bundle import manifest
 from trainer.gems.nullspace.cache import save_null_spaces
 from trainer.runtime.checkpoint import save_checkpoint
@@ -98,7 +98,8 @@ def test_a_plain_mode_is_that_of_a_new_file_though_a_library_replaces_it(tmp_pat
 NAMES = """
 import catalog.data.items, catalog.data.tombstones, catalog.importers.__main__, catalog.importers.shop.store
 import server.auth.key_file, server.core.settings.yaml_file
-from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle
 from catalog.errors import CatalogError
 from server.core.errors import ServerError
 from server.core.settings.server import Settings

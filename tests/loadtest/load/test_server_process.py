@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from catalog.bundle.bundle import activate, current_bundle, published_versions
+from catalog.bundle.folder import activate, current_bundle, published_versions
 from loadtest.load import __main__ as load
 from loadtest.load.redis_size import RedisSize
 from loadtest.load.server_process import copy_bundle_twice

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.bundle.bundle import publish
+from catalog.bundle.folder import publish
 from catalog.bundle.source import BundleFolder
 from catalog.data.items import write_items
 from catalog.errors import CatalogError

@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 import structlog
 
-from catalog.bundle.bundle import Bundle, activate
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.folder import activate
 from catalog.errors import BundleError
 from server.core.errors import HistoryUnavailable, RolloutFailed, RolloutInProgress
 from server.core.settings import Settings

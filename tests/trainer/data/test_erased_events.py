@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from catalog.bundle.bundle import current_bundle, open_bundle
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle
 from catalog.data.events import write_events
 from catalog.data.tombstones import digest_of, tombstones_beside, write_tombstones
 from catalog.importers.__main__ import main as import_data

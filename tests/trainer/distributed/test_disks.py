@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import current_bundle
+from catalog.bundle.folder import current_bundle
 from tests.support import world
 from tests.trainer.distributed.two_processes import in_two_processes
 from tests.trainer.methods.small_world import FULL_PRECISION

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import current_bundle
+from catalog.bundle.folder import current_bundle
 from tests.support import world
 from tests.support.paths import ROOT
 from tests.trainer.distributed.two_processes import in_two_processes, run_by_two

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import current_bundle
+from catalog.bundle.folder import current_bundle
 from tests.support import world
 from tests.support.network_nodes import INTERFACE, can_make_nodes, two_nodes
 from tests.support.paths import ROOT

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from catalog.bundle.bundle import current_bundle, open_bundle, published_versions
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import current_bundle, published_versions
 from catalog.data.events import write_events
 from catalog.data.items import Items, read_items, write_items
 from catalog.errors import CatalogError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bundle.bundle import open_bundle, publish
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import publish
 from catalog.bundle.store import BundleStore
 from catalog.errors import BundleError
 from tests.catalog.bundle.test_bundle import fill, manifest

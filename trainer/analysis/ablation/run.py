@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from catalog.bundle.bundle import sha256_of
+from catalog.bundle.manifest import sha256_of
 from catalog.data.tombstones import tombstone_files
 from trainer.analysis.retention import TextRetention
 from trainer.config.recipe import Recipe

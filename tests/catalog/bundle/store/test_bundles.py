@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from catalog.bundle.bundle import open_bundle, publish
+from catalog.bundle.bundle import open_bundle
+from catalog.bundle.folder import publish
 from catalog.bundle.report import read_facts
 from catalog.bundle.source import bundle_source
 from catalog.bundle.store import BundleStore, StalePointer

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from catalog.bundle.bundle import Bundle, current_bundle
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.folder import current_bundle
 from catalog.data.changes import Change
 from server.core.settings import Settings
 from server.engine.errors import EngineError

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from catalog.bundle.bundle import activate, sha256_of
-from catalog.bundle.manifest import MANIFEST, Manifest, events_names, read_manifest
+from catalog.bundle.folder import activate
+from catalog.bundle.manifest import MANIFEST, Manifest, events_names, read_manifest, sha256_of
 from catalog.bundle.store import BundleStore
 from catalog.data.events import EVENTS_SCHEMA, write_events
 from catalog.data.tombstones import (

@@ -10,7 +10,8 @@ from typing import cast
 
 import pytest
 
-from catalog.bundle.bundle import Bundle, current_bundle
+from catalog.bundle.bundle import Bundle
+from catalog.bundle.folder import current_bundle
 from catalog.errors import BundleError
 from server.core.errors import HistoryUnavailable, Problem, RolloutFailed, RolloutInProgress
 from server.core.settings import Settings
