@@ -18,7 +18,8 @@ DATA    ?= $(VAR)/shop
 BUNDLES ?= $(VAR)/bundles/$(notdir $(patsubst %/,%,$(DATA)))
 PROFILE ?= smoke
 TIMEOUT ?= 30
-WORKERS ?= 2
+# Processes that test: one more than there are cores, as tests wait too, but each with 4 GiB for what it starts.
+WORKERS ?= $(shell awk -v cores="$$(nproc)" '/MemTotal/ { n = int($$2 / 4194304); if (n > cores) n = cores + 1; print n < 2 ? 2 : n }' /proc/meminfo)
 EXAMPLES ?= quick
 SLOW    ?= slow or hypothesis
 RECIPE  ?= $(if $(filter $(VAR)/shop,$(DATA)),demo,small)

@@ -4,11 +4,13 @@ import re
 import tomllib
 
 import pytest
+import uvicorn
 from packaging.requirements import Requirement
 from redis.asyncio import ConnectionPool
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server import __main__ as server_main
+from server.__main__ import REFUSED, main
+from server.app.uvicorn_server import check_libraries
 from server.core import dependency_checks
 from server.core.dependency_checks import require_members
 from server.core.errors import StartupError
@@ -59,7 +61,7 @@ def test_every_member_that_is_missing_or_other_is_named_with_the_version() -> No
 
 
 def test_what_is_installed_has_what_the_server_uses() -> None:
-    server_main.check_libraries()
+    check_libraries()
 
 
 @pytest.mark.parametrize(
@@ -68,14 +70,14 @@ def test_what_is_installed_has_what_the_server_uses() -> None:
         (HttpToolsProtocol, "_start_asgi_task"),
         (HttpToolsProtocol, "on_header"),
         (HttpToolsProtocol, "_unset_keepalive_if_required"),
-        (server_main.uvicorn.Server, "capture_signals"),
+        (uvicorn.Server, "capture_signals"),
     ],
 )
 def test_the_server_does_not_start_with_a_library_that_lacks_a_method(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(owner, name)
-    assert server_main.main(["--bundles", "nowhere", "--port", "0"]) == server_main.REFUSED
+    assert main(["--bundles", "nowhere", "--port", "0"]) == REFUSED
     printed = capsys.readouterr().err
     assert re.search(rf"gemserve: uvicorn \d[\d.]+ is not one .*it has no method {name}", printed)
 
@@ -87,7 +89,7 @@ def test_the_server_does_not_start_with_a_library_that_lacks_an_attribute(
     def renamed(self: object) -> None: ...
 
     monkeypatch.setattr(owner, "__init__", renamed)
-    assert server_main.main(["--bundles", "nowhere", "--port", "0"]) == server_main.REFUSED
+    assert main(["--bundles", "nowhere", "--port", "0"]) == REFUSED
     assert "it has no attribute" in capsys.readouterr().err
 
 
