@@ -104,15 +104,20 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_of_no_command_waits_for_torch() -> None:
-    """Nor do settings that are refused: PyTorch, transformers and what answers take seconds to import."""
+    """Nor do settings of a server that are refused: PyTorch, transformers and what answers take seconds to import."""
     code = """
-import contextlib, sys
+import sys
 from gemserve.command import COMMANDS, main
-for name in COMMANDS:
-    with contextlib.suppress(SystemExit):
-        main([*name.split(), "--help"])
+helps = [[*name.split(), "--help"] for name in COMMANDS]
+refused = [["serve", "--bundels", "nowhere"], ["serve", "--bundles", "nowhere", "--port", "tent"]]
+for words in [*helps, *refused]:
+    try:
+        status = main(words)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == (2 if words in refused else 0), words
     for heavy in {"torch", "transformers", "vllm", "server.app"} & sys.modules.keys():
-        sys.exit(f"{name} has imported {heavy}")
+        sys.exit(f"{words} has imported {heavy}")
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
