@@ -33,6 +33,7 @@ from loadtest.measure.timing import Spread
 from loadtest.synthetic.qwen import QWEN_SHAPES
 from loadtest.training.method_process import NAMES, RELEASED, MethodProcess, StepCost
 from loadtest.training.setup import Setup
+from trainer.config.gems import GemsConfig
 
 OURS = "gems"
 LIMITS: dict[str, dict[str, float]] = {
@@ -53,6 +54,9 @@ REFRESH = 2
 one chooses."""
 WARM_UP = REFRESH + 1
 """Number of rounds before time is measured: one more, in which the allocator collects memory to use again."""
+SETTLED = {name: GemsConfig().refresh_turns + 1 for name in ("gems", "single_subspace")}
+"""After how many steps all layers of a method have chosen their subspaces and taken them over, which they do in turns.
+Real runs choose again after hundreds of steps."""
 MEMORY_SHARE = 0.7
 """Share of the free memory that all processes at once may need."""
 
@@ -138,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: float) -> dict[str, Costs]:
     """The costs of methods that take turns, another one first every round.
 
-    Each makes WARM_UP untimed steps and then up to `steps` timed ones, at least one. No further round begins that would
-    end after `end`, a time of `time.monotonic`.
+    Each makes WARM_UP untimed steps, and as many more as it takes to be SETTLED; then up to `steps` timed ones, at
+    least one. No further round begins that would end after `end`, a time of `time.monotonic`.
     """
     costs = {name: Costs() for name in names}
     with ExitStack() as stack:
@@ -150,6 +154,10 @@ def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: f
             process.wait_until_ready()
         took = 0.0
         for turn in range(WARM_UP + steps):
+            if turn == WARM_UP:
+                for name in SETTLED.keys() & set(names):
+                    for _ in range(WARM_UP, SETTLED[name]):
+                        processes[name].step()
             began = time.monotonic()
             if turn > WARM_UP and began + took > end:
                 break

@@ -1,4 +1,7 @@
-"""Accumulation of a batch's gradients: over micro-batches by hooks on the weights, then over ranks by one sum.
+"""Accumulation of a batch's gradients: over micro-batches during the backward passes, then over ranks by one sum.
+
+A projected layer hands over what its gradient is a product of (layer/linear.py). Other weights, and sharded ones, have
+hooks that run when their gradient has been computed.
 
 Projected gradients, sketches and the gradients of plain weights are linear in the gradient, so their token-weighted
 sums over micro-batches and ranks are those of the whole batch. The complete gradient of a projected weight [S, L] is
@@ -11,21 +14,21 @@ The hooks run in the same order on all ranks, so they may call collectives.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from catalog.text.prompts import TASKS, Task
 from trainer.core.errors import OptimizerUseError
 from trainer.distributed.group import ProcessGroup
 from trainer.gems.adam import AdamSettings, PlainWeight
-from trainer.gems.layer import ProjectedLayer
+from trainer.gems.layer import Gradient, InterceptedLinear, ProjectedLayer
 from trainer.gems.stats import SUBSPACES, PerTask
 
 __all__ = [
@@ -145,17 +148,23 @@ class BatchTotals:
 
 
 class GradientAccumulator:
-    """Hooks that take the gradient of every trained weight as soon as a backward pass has completed it.
+    """Takes the gradient of every trained weight as soon as a backward pass comes to it.
 
-    weights: the projected and the plain weights, which accumulate what the hooks hand to them.
+    weights: the projected and the plain weights, which accumulate what is handed to them.
+    modules: layers by name; the gradients of projected ones among them are taken before they are computed.
 
-    Outside of `micro_batch` the hooks do nothing, so other code may use gradients as usual.
+    Outside of `micro_batch` nothing is taken, so other code may use gradients as usual.
     """
 
-    def __init__(self, weights: Sequence[TrainedWeight]) -> None:
+    def __init__(self, weights: Sequence[TrainedWeight], modules: Mapping[str, nn.Linear]) -> None:
         self.weights = weights
         self.batch = BatchTotals()
         self._current: MicroBatch | None = None
+        self._intercepted = [
+            InterceptedLinear(modules[trained.name], partial(self._take_factors, trained))
+            for trained in weights
+            if isinstance(trained, ProjectedLayer) and trained.name in modules
+        ]
         self._handles = [
             trained.weight.register_post_accumulate_grad_hook(partial(self._hook, trained))  # type: ignore[no-untyped-call]
             for trained in weights
@@ -210,6 +219,8 @@ class GradientAccumulator:
         """Removes the hooks."""
         for handle in self._handles:
             handle.remove()
+        for intercepted in self._intercepted:
+            intercepted.release()
 
     def _check_entry(self, micro_batch: MicroBatch) -> None:
         task, tokens = micro_batch.task, micro_batch.tokens
@@ -228,14 +239,25 @@ class GradientAccumulator:
 
     @torch.no_grad()
     def _hook(self, trained: TrainedWeight, _weight: Tensor) -> None:
-        current = self._current
-        if current is None:
+        if self._current is None or trained.weight.grad is None:  # its factors were taken
             return
-        self.batch.gradients += 1
         if isinstance(trained, PlainWeight):
-            trained.accumulate(tokens=current.tokens)
-            return
-        derivatives = trained.accumulate(current.task, tokens=current.tokens, step=current.step, adam=current.adam)
+            self.batch.gradients += 1
+            trained.accumulate(tokens=self._current.tokens)
+        else:
+            self._accumulate(trained, trained.take_gradient(), self._current)
+
+    def _take_factors(self, layer: ProjectedLayer, outputs_TM: Tensor, inputs_TN: Tensor) -> bool:
+        if self._current is None:
+            return False
+        self._accumulate(layer, layer.gradient_of(outputs_TM, inputs_TN), self._current)
+        return True
+
+    def _accumulate(self, layer: ProjectedLayer, gradient: Gradient, current: MicroBatch) -> None:
+        self.batch.gradients += 1
+        derivatives = layer.accumulate(
+            current.task, gradient, tokens=current.tokens, step=current.step, adam=current.adam
+        )
         for task, derivative in derivatives.items():
             self.batch.add_derivative(task, derivative * current.tokens)
 

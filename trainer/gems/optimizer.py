@@ -4,11 +4,13 @@ After Zhao, Wang, Pan, Verberne, Ren, "Unifying Search and Recommendation in LLM
 arXiv 2601.09496. One step, with the files beside this one that do its parts:
 
 1. The caller runs `with optimizer.task("search", tokens=n, loss=loss): loss.backward()`, and then the same for
-   "recommendation". As soon as backward has completed a weight's gradient, a hook (accumulate.py) projects it on
-   low-rank subspaces and frees it (layer, subspace.py), so two layers' complete gradients never exist together.
+   "recommendation". When backward comes to a linear layer, its weight's gradient is projected on low-rank subspaces
+   (accumulate.py, layer, subspace.py), in most models without being computed: the gradient is the product of the
+   gradients of the layer's outputs and of its inputs, and so products with the bases need those two only. Where it is
+   computed it is freed at once, so two layers' complete gradients never exist together.
    There are three subspaces: one for each task's gradient, and a shared one for the batch's, which is the
    token-weighted mean of the two. Projection is linear, so one pass for each task gives all three projected gradients.
-2. Every `refresh_every` steps the hook also adds up thin sketches of a layer's gradients. At the end of that step the
+2. Every `refresh_every` steps thin sketches of a layer's gradients are added up too. At the end of that step the
    layer's next bases are chosen from them (subspace.py). The layers take turns in `refresh_turns` consecutive steps, so
    that few sketches exist at once. The first step has the first turn; until its turn a layer's subspaces are random.
 3. `step()` checks that losses and gradients are finite. The gate learns from how well the last update served this
@@ -24,9 +26,10 @@ bfloat16, 2·r·S of bases, and a row and a column of the second moment (adam.py
 step there are also 2·r·L numbers of projected gradients. A bfloat16 weight has a remainder of 16 bits (numerics.py)
 beside every number. `GemsOptimizer.memory` says how many bytes there are.
 
-If FSDP2 shards a weight over P ranks (sharded.py), each rank has 1/P of the weight, its gradient, its moments, its null
-space and AdamW's state, and complete bases. Projected gradients and directions are sharded if S is the columns; if S is
-the rows they are complete on each rank, because every row of the weight contributes to them.
+If FSDP2 shards a weight over P ranks (sharded.py), its gradient is computed, and each rank has 1/P of the weight, its
+gradient, its moments, its null space and AdamW's state, and complete bases. Projected gradients and directions are
+sharded if S is the columns; if S is the rows they are complete on each rank, because every row of the weight
+contributes to them.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ from trainer.gems.accumulate import (
 )
 from trainer.gems.adam import AdamSettings, PlainWeight
 from trainer.gems.gate import Gate
-from trainer.gems.layer import ProjectedLayer
+from trainer.gems.layer import InterceptedLinear, ProjectedLayer
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import full_precision
 from trainer.gems.parameters import parameter_groups, plain_weights, projected_layers
@@ -117,7 +120,8 @@ class GemsOptimizer(Optimizer):
             self._layers = projected_layers(model, config, null_spaces, shard_group)
         self._plain = plain_weights(model, {layer.weight for layer in self._layers}, config, shard_group)
         super().__init__(parameter_groups(self._layers, self._plain, config), {})
-        self._accumulator = GradientAccumulator([*self._layers, *self._plain])
+        modules = {name: module for name, module in model.named_modules() if InterceptedLinear.possible(module)}
+        self._accumulator = GradientAccumulator([*self._layers, *self._plain], modules)
         self._broadcast_bases(self._layers)
         self._gate = Gate(config)
         self._steps = 0  # applied so far

@@ -1,5 +1,7 @@
-"""One projected weight: its subspaces and their ranks, its null space, and what a batch accumulates for it."""
+"""One projected weight: its gradients, subspaces and ranks, its null space, and what a batch accumulates for it."""
 
+from trainer.gems.layer.gradient import Gradient
+from trainer.gems.layer.linear import InterceptedLinear
 from trainer.gems.layer.projected import ProjectedLayer
 
-__all__ = ["ProjectedLayer"]
+__all__ = ["Gradient", "InterceptedLinear", "ProjectedLayer"]

@@ -22,6 +22,7 @@ from trainer.config.gems import GemsConfig
 from trainer.core.errors import BackboneError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
 from trainer.gems.adam import AdamSettings
+from trainer.gems.layer.gradient import CompleteGradient, FactoredGradient, Gradient, factors_are_cheaper
 from trainer.gems.layer.null_space import LayerNullSpace
 from trainer.gems.layer.ranks import ranks_of
 from trainer.gems.nullspace.space import NullSpace
@@ -82,8 +83,22 @@ class ProjectedLayer:
             self.subspaces[subspace] = self._make_subspace(subspace, rank)
         self.sketches: dict[Task, Tensor] = {}  # in refresh steps: tokens · gradient · Ω, summed over micro-batches
 
-    def accumulate(self, task: Task, *, tokens: int, step: int, adam: AdamSettings | None) -> dict[Task, Tensor]:
-        """Projects the weight's `.grad`, adds the projections to the batch's, and frees the gradient.
+    def take_gradient(self) -> Gradient:
+        """This rank's part of the weight's `.grad`, which is removed from the weight."""
+        return CompleteGradient(self._shard.take_gradient())
+
+    def gradient_of(self, outputs_TM: Tensor, inputs_TN: Tensor) -> Gradient:
+        """The gradient of a whole weight from the gradients of the layer's outputs and from its inputs."""
+        short_TS, long_TL = (inputs_TN, outputs_TM) if self._shard.transposed else (outputs_TM, inputs_TN)
+        columns = sum(subspace.rank for subspace in self.subspaces.values())
+        if factors_are_cheaper(len(inputs_TN), short_TS.shape[1], long_TL.shape[1], columns):
+            return FactoredGradient(short_TS, long_TL)
+        return CompleteGradient(short_TS.T @ long_TL)
+
+    def accumulate(
+        self, task: Task, gradient: Gradient, *, tokens: int, step: int, adam: AdamSettings | None
+    ) -> dict[Task, Tensor]:
+        """Projects a gradient of the weight, and adds the projections to the batch's.
 
         task: the task whose loss the gradient is of.
         tokens: how many target tokens that loss is a mean over; the projections are weighted by it.
@@ -93,18 +108,17 @@ class ProjectedLayer:
         Returns the directional derivative ⟨gradient, last direction⟩, a scalar, for each task whose subspace the last
         step updated; an empty dictionary without `adam`.
         """
-        grad_sl = self._shard.take_gradient()
         own = self._names_of(task)
         updated = [] if adam is None else [other for other in TASKS if self._was_updated(other)]
-        projected = self._project([*own, *(other for other in updated if other not in own)], grad_sl)
+        projected = self._project([*own, *(other for other in updated if other not in own)], gradient)
         for name in own:
             self.subspaces[name].accumulate(projected[name], tokens=tokens)
         derivatives: dict[Task, Tensor] = {}
         if adam is not None:
             for other, direction_Rl in self._last_directions(updated, adam).items():
-                derivatives[other] = self._directional_derivative(other, projected[other], grad_sl, direction_Rl)
+                derivatives[other] = self._directional_derivative(other, projected[other], gradient, direction_Rl)
         if self._refresh_due(task, step):
-            sketch_sC = (grad_sl @ self._test_matrix(step).to(grad_sl.dtype)).to(self._dtype).mul_(tokens)
+            sketch_sC = gradient.times(self._test_matrix(step).to(gradient.dtype)).to(self._dtype).mul_(tokens)
             self.sketches[task] = self.sketches[task] + sketch_sC if task in self.sketches else sketch_sC
         return derivatives
 
@@ -267,24 +281,24 @@ class ProjectedLayer:
             omega_LC = self._null_space.long.projected(omega_LC)
         return self._shard.local_test_matrix(omega_LC)
 
-    def _project(self, names: Sequence[SubspaceName], grad_sl: Tensor) -> dict[SubspaceName, Tensor]:
+    def _project(self, names: Sequence[SubspaceName], gradient: Gradient) -> dict[SubspaceName, Tensor]:
         """The products basisᵀ · gradient [R, l] of several subspaces, computed as one."""
         joint_SR = torch.cat([self.subspaces[name].projection_basis_SR for name in names], 1)
-        return self._split(self._project_on(joint_SR, grad_sl), names)
+        return self._split(self._project_on(joint_SR, gradient), names)
 
-    def _project_on(self, basis_SR: Tensor, grad_sl: Tensor) -> Tensor:
+    def _project_on(self, basis_SR: Tensor, gradient: Gradient) -> Tensor:
         """The product basisᵀ · gradient [R, l] in the compute type.
 
         It is multiplied in the gradient's own type, which is faster for bfloat16.
         """
-        return (self._shard.local_basis(basis_SR).to(grad_sl.dtype).T @ grad_sl).to(self._dtype)
+        return gradient.projected(self._shard.local_basis(basis_SR).to(gradient.dtype)).to(self._dtype)
 
     def _directional_derivative(
-        self, task: Task, projected_RL: Tensor, grad_sl: Tensor, direction_Rl: Tensor
+        self, task: Task, projected_RL: Tensor, gradient: Gradient, direction_Rl: Tensor
     ) -> Tensor:
         """⟨gradient, the task's last direction⟩, a scalar, computed in the basis that the direction was made in."""
         if self.subspaces[task].has_next_basis:
-            projected_RL = self._project_on(self.subspaces[task].basis_SR, grad_sl)
+            projected_RL = self._project_on(self.subspaces[task].basis_SR, gradient)
         return torch.vdot(direction_Rl.flatten(), projected_RL.flatten())
 
     def _last_directions(self, names: Sequence[_Name], adam: AdamSettings) -> dict[_Name, Tensor]:
