@@ -168,12 +168,12 @@ test test-slow: WANT_HAPROXY := yes
 test test-slow: WANT_KUBECTL := yes
 test test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
-	$(PYTEST) --timeout $(TIMEOUT)
+	$(PYTEST) --timeout $(TIMEOUT) $(TESTS)
 
 # What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). SLOW says which of
-# these, by their marks; ONLY=--last-failed runs what failed the last time.
+# these, by their marks; ONLY=--last-failed runs what failed the last time. TESTS names files, of `make test` too.
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
-	$(PYTEST) $(ONLY) -m "$(SLOW)" --timeout 600 -o faulthandler_timeout=1800
+	$(PYTEST) $(ONLY) -m "$(SLOW)" --timeout 600 -o faulthandler_timeout=1800 $(TESTS)
 
 lint: setup-dev
 	$(BIN)/ruff format --check
