@@ -1,5 +1,8 @@
 """The gradient of a projected weight is not computed where its two factors say the same in less time."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -145,3 +148,22 @@ def test_a_checkpointed_part_of_a_model_is_computed_again_and_taken_once():
     with optimizer.task("search", tokens=8, loss=loss):
         loss.backward()
     assert sorted(taken) == ["down_proj", "o_proj", "up_proj"]
+
+
+def test_a_copy_of_the_model_computes_with_its_own_weights_and_is_not_tuned():
+    model = Pair()
+    optimizer = GemsOptimizer(model, GemsConfig(rank=2, null_space=False))
+    inputs, targets = vectors(8, 0)
+    twin, loaded = copy.deepcopy(model), pickle.loads(pickle.dumps(model))  # noqa: S301
+    for other in (twin, loaded):
+        torch.testing.assert_close(other(inputs), model(inputs))
+        with torch.no_grad():
+            other.up_proj.weight.zero_()
+        assert not torch.equal(other(inputs), model(inputs))
+        with optimizer.task("search", tokens=8):
+            pair_loss(model, (inputs, targets)).backward()
+            before = optimizer._accumulator.batch.gradients
+            pair_loss(other, (inputs, targets)).backward()
+            assert optimizer._accumulator.batch.gradients == before
+        assert all(weight.grad is not None for weight in other.parameters())
+        optimizer.zero_grad()

@@ -6,6 +6,7 @@ M, N outputs and inputs of the layer; T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -17,25 +18,26 @@ __all__ = ["InterceptedLinear", "TakeFactors"]
 
 TakeFactors: TypeAlias = Callable[[Tensor, Tensor], bool]
 """Gets the gradients of the outputs [T, M] and the inputs [T, N], whose product is the gradient of the weight, and
-returns whether that is all that is to be done with it; if not, the gradient is computed and goes where it usually
-would."""
+returns whether that is all that is to be done with it; if not, the gradient is computed and goes where it usually goes.
+"""
 
 
 class InterceptedLinear:
     """Has a linear layer offer its factors to `take`, until `release`.
 
-    Its forward pass and the gradients of inputs and bias are what they were.
+    Its forward pass and the gradients of inputs and bias are what they were. A copy of the layer computes with its own
+    weights, and offers nothing.
     """
 
     def __init__(self, module: nn.Linear, take: TakeFactors) -> None:
-        self._module = module
-
-        def forward(inputs: Tensor) -> Tensor:
-            result: Tensor = _LinearFunction.apply(inputs, module.weight, module.bias, take)  # type: ignore[no-untyped-call]
+        def forward(self: nn.Linear, inputs: Tensor) -> Tensor:
+            taken = take if self is module else _take_nothing
+            result: Tensor = _LinearFunction.apply(inputs, self.weight, self.bias, taken)  # type: ignore[no-untyped-call]
             return result
 
-        self._forward = forward
-        module.forward = forward  # type: ignore[method-assign,assignment]
+        self._module = module
+        self._forward = MethodType(forward, module)  # which copies and pickles of the module bind to themselves
+        module.forward = self._forward  # type: ignore[method-assign]
 
     @staticmethod
     def possible(module: nn.Module) -> bool:
@@ -46,6 +48,10 @@ class InterceptedLinear:
     def release(self) -> None:
         if self._module.__dict__.get("forward") is self._forward:  # nobody else has put theirs there
             del self._module.forward
+
+
+def _take_nothing(outputs_TM: Tensor, inputs_TN: Tensor) -> bool:
+    return False
 
 
 class _LinearFunction(Function):
