@@ -55,6 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     repeated = [node_id for node_id, times in Counter(item.nodeid for item in items).items() if times > 1]
     if repeated:
         raise pytest.UsageError(f"several tests have one node id, so that some would not run: {repeated[:3]}")
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    if unnamed := [str(file) for file in slow if "mark.slow" not in file.read_text(encoding="utf-8")]:
+        raise pytest.UsageError(f"CI finds files of slow tests by the words mark.slow, which are not in {unnamed}")
     if hasattr(config, "workerinput"):
         workers.order(items)
 

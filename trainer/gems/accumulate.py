@@ -67,7 +67,7 @@ class BatchTotals:
     """Sums over the micro-batches of a batch, in which each micro-batch is weighted by its tokens.
 
     tokens: how many target tokens each task has.
-    gradients: how many gradients the hooks have taken.
+    gradients: how many gradients were taken.
     derivatives: the sum of tokens · ⟨gradient, the task's last direction⟩, a scalar, for each task whose subspace the
         last step updated.
     """
@@ -216,7 +216,7 @@ class GradientAccumulator:
             trained.discard()
 
     def close(self) -> None:
-        """Removes the hooks."""
+        """Takes no more gradients: the layers and weights are left as they were before."""
         for handle in self._handles:
             handle.remove()
         for intercepted in self._intercepted:
@@ -247,6 +247,7 @@ class GradientAccumulator:
         else:
             self._accumulate(trained, trained.take_gradient(), self._current)
 
+    @torch.no_grad()
     def _take_factors(self, layer: ProjectedLayer, outputs_TM: Tensor, inputs_TN: Tensor) -> bool:
         if self._current is None:
             return False

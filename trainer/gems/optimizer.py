@@ -89,8 +89,8 @@ class GemsOptimizer(Optimizer):
         its part of that mean backward. Pass `replica_group` or `shard_group`, not both.
 
     Gradient accumulation: before `step`, open one context for each micro-batch of either task. If a batch lacks one
-    task, that task's subspaces stay as they are. Outside of a context the hooks do nothing, so other code may use
-    gradients as usual.
+    task, that task's subspaces stay as they are. Outside of a context nothing is taken, so other code may use
+    gradients as usual. Inside, every backward pass counts as one for all weights.
 
     Parameter groups: "projected" with the learning rate `lr`, "matrices" and "vectors" with `adamw_lr`. Learning-rate
     schedulers work on them. Weight decay is decoupled, and vectors do not decay. A projected weight decays only in its
@@ -194,7 +194,7 @@ class GemsOptimizer(Optimizer):
         return {part: sum(sizes.values()) for part, sizes in parts.items()}
 
     def close(self) -> None:
-        """Removes the hooks from the model."""
+        """Takes no more gradients from the model, whose layers are what they were before."""
         self._accumulator.close()
 
     def state_dict(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Li
 
     names: the last parts of their names, such as "q_proj".
 
-    Raises BackboneError, listing the linear layers that there are, if no layer matches, and SettingsError for a name
-    that matches none and is not one of PROJECTED_MODULES.
+    Raises BackboneError, listing the linear layers that there are, if no layer matches, and for two that have one
+    weight; SettingsError for a name that matches none and is not one of PROJECTED_MODULES.
     """
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     matching = {
@@ -38,6 +38,10 @@ def projected_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Li
             f"{type(model).__name__} has no trainable linear layer named {', '.join(names)}; "
             f"it has: {present}. Name those to project in gems.modules"
         )
+    owners: dict[Tensor, str] = {}
+    for name, module in matching.items():
+        if (first := owners.setdefault(module.weight, name)) != name:
+            raise BackboneError(f"{first} and {name} have one weight, which cannot be projected for two layers")
     missing = set(names) - {name.rpartition(".")[2] for name in matching} - set(PROJECTED_MODULES)
     if missing:
         raise SettingsError(f"gems.modules: no layer is named {', '.join(sorted(missing))}; there are: {present}")

@@ -81,7 +81,7 @@ class GemsTuning:
         return self._optimizer.memory()
 
     def finish(self) -> None:
-        """Removes the hooks; the weights are the tuned ones already."""
+        """Takes no more gradients; the weights are the tuned ones already."""
         self._optimizer.close()
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 A linear layer's gradient is itself a product, of the gradients of its outputs and of its inputs, summed over the T
 tokens. Multiplied from the thin side, it need not be computed: with K columns asked for, T·K·(S + L) multiplications
-take the place of the T·S·L of the complete gradient and the K·S·L of its projections. That is a third of them for the
-MLP of a real model, and more than them for a tiny one, or where tokens are few.
+take the place of the T·S·L of the complete gradient and the K·S·L of its projections. For the MLP of Qwen2.5-0.5B
+(896×4,864) and K = 256 that is a third of them; for wide subspaces of a tiny model and many tokens it is more.
 
 S, L shorter and longer side of the weight; s, l this rank's part of them; R rank; C columns of a sketch; T tokens.
 """
