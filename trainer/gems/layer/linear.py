@@ -57,11 +57,9 @@ class InterceptedLinear:
 
     def offers(self, module: nn.Linear, inputs: Tensor) -> bool:
         """Whether the pass that begins is to end in an offer."""
-        return (
-            torch.is_grad_enabled()
-            and module.weight is self._weight
-            and not torch.is_autocast_enabled(inputs.device.type)
-        )
+        device = inputs.device.type
+        mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        return torch.is_grad_enabled() and module.weight is self._weight and not mixed
 
 
 class _OfferingLinear(nn.Linear):
