@@ -155,8 +155,8 @@ def measure(names: Sequence[str], setup: Setup, threads: int, steps: int, end: f
         took = 0.0
         for turn in range(WARM_UP + steps):
             if turn == WARM_UP:
-                for name in SETTLED.keys() & set(names):
-                    for _ in range(WARM_UP, SETTLED[name]):
+                for name in names:
+                    for _ in range(WARM_UP, SETTLED.get(name, WARM_UP)):
                         processes[name].step()
             began = time.monotonic()
             if turn > WARM_UP and began + took > end:

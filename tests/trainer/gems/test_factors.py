@@ -12,8 +12,17 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
-from tests.trainer.gems.small_models import PRECISE, Pair, language_loss, pair_loss, qwen2, random_null_spaces, vectors
-from tests.trainer.gems.small_models import ids as token_ids
+from tests.trainer.gems.small_models import (
+    PRECISE,
+    Pair,
+    ids,
+    language_loss,
+    one_step,
+    pair_loss,
+    qwen2,
+    random_null_spaces,
+    vectors,
+)
 from trainer.core.errors import BackboneError, OptimizerUseError
 from trainer.gems import GemsConfig, GemsOptimizer
 from trainer.gems.layer import projected
@@ -47,7 +56,7 @@ def tuned(monkeypatch, side, *, intercepted, passes=1, checkpointed=False):
     for step in range(6):
         for task, shift in TASKS:
             for part in range(passes):
-                batch = token_ids(4 // passes, step + shift + 50 * part)
+                batch = ids(4 // passes, step + shift + 50 * part)
                 loss = language_loss(model, batch)
                 with optimizer.task(task, tokens=batch.numel(), loss=loss):
                     loss.backward()
@@ -146,11 +155,7 @@ def test_hooks_of_others_get_the_gradient_and_may_change_it():
     before, seen = model.up_proj.weight.detach().clone(), []
     model.up_proj.weight.register_hook(torch.zeros_like)
     model.down_proj.weight.register_post_accumulate_grad_hook(lambda weight: seen.append(weight.grad))
-    for task, seed in TASKS:
-        loss = pair_loss(model, vectors(8, seed))
-        with optimizer.task(task, tokens=8, loss=loss):
-            loss.backward()
-    assert optimizer.step().applied
+    assert one_step(optimizer, model, 0).applied
     assert torch.equal(model.up_proj.weight, before)
     assert len(seen) == 2
 

@@ -37,8 +37,7 @@ class InterceptedLinear:
 
     @staticmethod
     def possible(module: nn.Module) -> bool:
-        """Whether it is an `nn.Linear` of torch's that offers its factors to nobody, with its weight whole in this
-        process."""
+        """Whether it is torch's own `nn.Linear`, with a weight that is whole in this process, and offers to nobody."""
         known = type(module) is nn.Linear or (type(module) is _OfferingLinear and _interception_of(module) is None)
         return known and not isinstance(module.weight, DTensor)
 
@@ -105,6 +104,7 @@ class _LinearFunction(Function):
         weight_grad = None
         if of_weight:
             inputs_TN = inputs.reshape(-1, inputs.shape[-1])
-            weight_grad = None if ctx.offer(outputs_TM, inputs_TN) else outputs_TM.T @ inputs_TN
+            if not ctx.offer(outputs_TM, inputs_TN):
+                weight_grad = outputs_TM.T @ inputs_TN
         inputs_grad = outputs_grad @ weight_MN if of_inputs else None
         return inputs_grad, weight_grad, outputs_TM.sum(0) if of_bias else None, None
