@@ -1,21 +1,25 @@
-"""Starts of vLLM that are given up or fail leave nothing behind, and neither does a server that is killed."""
+"""vLLM's process is forked; starts that are given up or fail leave nothing behind, and neither does a killed server."""
 
 import asyncio
 import gc
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from server.core.settings import EngineSettings
+from server.engine.errors import EngineUnavailable
 from server.engine.protocol import RankRequest
 from server.engine.vllm.frontend.client import VllmEngine
+from server.engine.vllm.frontend.environment import engine_environment, prepare_openmp
+from server.engine.vllm.frontend.fork_server import FORK_SERVER
 from tests.integration.conftest import SmallBundle
 from tests.support import world
 from tests.support.engine_processes import engines_of
@@ -98,6 +102,70 @@ async def test_a_start_that_is_given_up_before_its_process_begins(small_bundle: 
         await starting
     await asyncio.sleep(1)
     assert engines() == []
+
+
+@pytest.fixture
+async def engine(small_bundle: SmallBundle) -> AsyncIterator[VllmEngine]:
+    running = VllmEngine(small_bundle, SETTINGS)
+    await running.start()
+    yield running
+    await running.stop()
+    assert engines() == []
+
+
+async def answers(engine: VllmEngine) -> bool:
+    return len((await engine.rank(RankRequest([1], 5, 5, "any"))).leaves) == 5
+
+
+async def test_an_engine_is_forked_from_a_process_that_does_nothing_else(engine: VllmEngine) -> None:
+    (process,) = map(psutil.Process, engines())
+    fork_server = process.parent()
+    assert fork_server is not None
+    assert fork_server.name().startswith("gemserve")
+    assert fork_server.num_threads() == 1
+    assert fork_server.parent() == psutil.Process()
+    if libraries := prepared().get("LD_PRELOAD"):
+        assert libraries in {mapped.path for mapped in process.memory_maps()}
+
+
+def prepared() -> dict[str, str]:
+    with engine_environment():
+        prepare_openmp(1)
+        return dict(os.environ)
+
+
+async def test_an_engine_whose_fork_server_is_killed_is_given_up_and_the_next_one_starts(
+    engine: VllmEngine, small_bundle: SmallBundle
+) -> None:
+    (process,) = map(psutil.Process, engines())
+    fork_server = process.parent()
+    assert fork_server is not None
+    fork_server.kill()
+    await until(lambda: not engine.alive)
+    with pytest.raises(EngineUnavailable):
+        await answers(engine)
+    await engine.stop()
+    await until(lambda: not process.is_running())
+    after = VllmEngine(small_bundle, SETTINGS)
+    await after.start()
+    assert await answers(after)
+    await after.stop()
+
+
+async def test_where_other_libraries_are_asked_for_an_engine_is_spawned(
+    small_bundle: SmallBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the fork server are loaded: it cannot have others."""
+    with engine_environment():
+        prepare_openmp(1)
+        FORK_SERVER.begin()
+    monkeypatch.setenv("KMP_BLOCKTIME", "2")
+    spawned = VllmEngine(small_bundle, SETTINGS)
+    await spawned.start()
+    assert await answers(spawned)
+    (process,) = map(psutil.Process, engines())
+    assert process.parent() == psutil.Process()
+    await spawned.stop()
 
 
 async def test_an_engine_ends_with_a_server_that_is_killed(trained: Trained, tmp_path: Path) -> None:

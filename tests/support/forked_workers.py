@@ -6,6 +6,7 @@ What runs in a process of its own still does, with memory and time of its own; i
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
 
 import pytest
 
@@ -16,9 +17,11 @@ IMPORTED = ["trainer.pipeline", "trainer.analysis.ablation.run", "loadtest.train
 
 @contextmanager
 def forked_workers() -> Iterator[None]:
-    """`multiprocessing.get_context("spawn")` gives the context of a fork server meanwhile."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED)
+    """`multiprocessing.get_context("spawn")` gives the context of a fork server meanwhile, which no engine shares."""
+    context, server = multiprocessing.get_context("forkserver"), forkserver.ForkServer()
+    server.set_forkserver_preload(IMPORTED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multiprocessing, "get_context", lambda method: context)
+        patch.setattr(forkserver, "connect_to_new_process", server.connect_to_new_process)
         yield
+    server._stop()

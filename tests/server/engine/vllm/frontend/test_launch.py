@@ -13,6 +13,7 @@ class EngineProcess:
     """One that tidies up until it is killed, or until somebody has looked often enough."""
 
     def __init__(self, patience: int) -> None:
+        self.exitcode: int | None = None
         self.killed = False
         self.tidied = False
         self._patience = patience
