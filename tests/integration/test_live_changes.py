@@ -25,7 +25,8 @@ def server(request, vllm_servers, trained, tmp_path_factory):
     recipes = [("training.dropout=0", f"seed={seed}") for seed in (0, 1)]
     bundles = shutil.copytree(trained.folder(*recipes), folder / "bundles", symlinks=True)
     redis = folder / "redis"
-    process = ServerProcess("--bundles", bundles, "--managed-redis", redis, "--rollout", "surge", *OPTIONS, *PATIENT)
+    flags = ("--bundles", bundles, "--managed-redis", redis, "--rollout", "surge", *OPTIONS, *PATIENT)
+    process = ServerProcess(*flags, imported="vllm")
     yield VllmServer(process, bundles)
     assert process.stop() == 0
 

@@ -25,6 +25,7 @@ __all__ = ["Process", "run"]
 
 IMPORTED = {
     "server": ("server.app", "tests.support.small_shop", "tests.support.fake_engine", "uvicorn.protocols.http.auto"),
+    "vllm": ("server.app", "uvicorn.protocols.http.auto", "vllm.engine.arg_utils", "vllm.v1.engine.async_llm"),
     "trainer": ("server.app", "trainer.pipeline", "trainer.model.warm_start", "tests.support.world"),
 }
 

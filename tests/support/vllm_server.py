@@ -76,4 +76,4 @@ class VllmServers:
             *HANGS,
             *PATIENT,
         )
-        return VllmServer(ServerProcess(*flags), bundles)
+        return VllmServer(ServerProcess(*flags, imported="vllm"), bundles)
