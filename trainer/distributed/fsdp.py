@@ -2,10 +2,10 @@
 
     torchrun --nproc-per-node 8 trainer/run.py … training.shard=true
 
-Every rank holds some rows of each weight, of its gradient and of the optimiser's state (`gems/sharded.py`). A block's
-weights are gathered while the block computes, forward and backward, so a device holds one complete block at a time.
-Gathering is a collective, so all ranks must run the same number of passes in the same order: `data/batches.py` gives
-them equally many micro-batches.
+Every rank holds some rows of each weight, of its gradient and of the optimiser's state (`gems/layer/sharded.py`).
+A block's weights are gathered while the block computes, forward and backward, so a device holds one complete block at a
+time. Gathering is a collective, so all ranks must run the same number of passes in the same order: `data/batches.py`
+gives them equally many micro-batches.
 
 Two things are not sharded. At the start each rank reads the complete checkpoint into main memory. At the end rank 0
 gathers the tuned weights in main memory, evaluates them and publishes them as a plain checkpoint.

@@ -46,15 +46,9 @@ from catalog.text.prompts import Task
 from trainer.config.gems import GemsConfig
 from trainer.core.errors import OptimizerUseError
 from trainer.distributed.group import SINGLE_PROCESS, ProcessGroup
-from trainer.gems.accumulate import (
-    BatchMetrics,
-    BatchTotals,
-    GradientAccumulator,
-    MicroBatch,
-    measure_batch,
-    total_norms,
-)
+from trainer.gems.accumulate import GradientAccumulator, MicroBatch
 from trainer.gems.adam import AdamSettings, PlainWeight
+from trainer.gems.batch import BatchMetrics, BatchTotals, measure_batch, total_norms
 from trainer.gems.gate import Gate
 from trainer.gems.layer import InterceptedLinear, ProjectedLayer
 from trainer.gems.nullspace.space import NullSpace

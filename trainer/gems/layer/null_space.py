@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core.errors import NullSpaceError
+from trainer.gems.layer.sharded import ShardedWeight
 from trainer.gems.nullspace.space import NullSpace
-from trainer.gems.sharded import ShardedWeight
 
 __all__ = ["LayerNullSpace"]
 

@@ -25,9 +25,9 @@ from trainer.gems.adam import AdamSettings
 from trainer.gems.layer.gradient import CompleteGradient, FactoredGradient, Gradient, factors_are_cheaper
 from trainer.gems.layer.null_space import LayerNullSpace
 from trainer.gems.layer.ranks import ranks_of
+from trainer.gems.layer.sharded import ShardedWeight
 from trainer.gems.nullspace.space import NullSpace
 from trainer.gems.numerics import add_exactly_, compute_dtype, exact_value, generator_for, make_remainder
-from trainer.gems.sharded import ShardedWeight
 from trainer.gems.state import check_names, restore_remainder_
 from trainer.gems.stats import Gates, PerTask, SubspaceName
 from trainer.gems.subspace import Subspace

