@@ -168,11 +168,10 @@ test test-slow: WANT_HAPROXY := yes
 test test-slow: WANT_KUBECTL := yes
 test test-slow: WANT_NGINX := yes
 test: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
-	$(PYTEST) $(ONLY) --timeout $(TIMEOUT) $(if $(MARKS),-m "$(MARKS)" -o faulthandler_timeout=1800) $(TESTS)
+	$(PYTEST) --timeout $(TIMEOUT) $(TESTS)
 
 # What takes minutes, and every property once more with the examples of EXAMPLES (quick: 25, ci: 100). SLOW says which of
-# these, by their marks. For both: TESTS names files, ONLY=--last-failed runs what failed the last time; MARKS of
-# `make test` says what it runs instead of all that is not slow.
+# these, by their marks; ONLY=--last-failed runs what failed the last time. TESTS names files, of `make test` too.
 test-slow: packages setup-dev $(NODE_MODULES)/.ready $(INSTANTSEARCH)/.ready $(AXE)/.ready
 	$(PYTEST) $(ONLY) -m "$(SLOW)" --timeout 600 -o faulthandler_timeout=1800 $(TESTS)
 
