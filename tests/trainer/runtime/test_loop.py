@@ -157,7 +157,7 @@ def train_for(folder, monkeypatch, clock, *settings, stop_at=None):
 def test_a_budget_of_time_ends_the_run_and_the_learning_rates_course(tmp_path, monkeypatch):
     shares, share = [], Schedule.learning_rate_share
     monkeypatch.setattr(Schedule, "learning_rate_share", lambda *args: shares.append(share(*args)) or shares[-1])
-    train_for(tmp_path, monkeypatch, Clock(2.0), "training.minutes=1")
+    train_for(tmp_path, monkeypatch, Clock(2.0), "training.minutes=1", "training.final_lr=0.05")
     records = read_step_log(tmp_path / "training.jsonl")
     assert len(records) == 28  # of 2 s each: a minute, less the reserve
     assert [record.seconds for record in records] == [2.0] * 28
