@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -104,12 +105,18 @@ async def test_a_start_that_is_given_up_before_its_process_begins(small_bundle: 
     assert engines() == []
 
 
-@pytest.fixture
-async def engine(small_bundle: SmallBundle) -> AsyncIterator[VllmEngine]:
-    running = VllmEngine(small_bundle, SETTINGS)
-    await running.start()
-    yield running
-    await running.stop()
+@asynccontextmanager
+async def running(bundle: SmallBundle) -> AsyncIterator[tuple[VllmEngine, psutil.Process, psutil.Process]]:
+    """A started engine, its process and the one which that was started by."""
+    engine = VllmEngine(bundle, SETTINGS)
+    await engine.start()
+    try:
+        (process,) = map(psutil.Process, engines())
+        parent = process.parent()
+        assert parent is not None
+        yield engine, process, parent
+    finally:
+        await engine.stop()
     assert engines() == []
 
 
@@ -117,15 +124,13 @@ async def answers(engine: VllmEngine) -> bool:
     return len((await engine.rank(RankRequest([1], 5, 5, "any"))).leaves) == 5
 
 
-async def test_an_engine_is_forked_from_a_process_that_does_nothing_else(engine: VllmEngine) -> None:
-    (process,) = map(psutil.Process, engines())
-    fork_server = process.parent()
-    assert fork_server is not None
-    assert fork_server.name().startswith("gemserve")
-    assert fork_server.num_threads() == 1
-    assert fork_server.parent() == psutil.Process()
-    if libraries := prepared().get("LD_PRELOAD"):
-        assert libraries in {mapped.path for mapped in process.memory_maps()}
+async def test_an_engine_is_forked_from_a_process_that_does_nothing_else(small_bundle: SmallBundle) -> None:
+    async with running(small_bundle) as (_, process, fork_server):
+        assert fork_server.name().startswith("gemserve")
+        assert fork_server.num_threads() == 1
+        assert fork_server.parent() == psutil.Process()
+        if libraries := prepared().get("LD_PRELOAD"):
+            assert libraries in {mapped.path for mapped in process.memory_maps()}
 
 
 def prepared() -> dict[str, str]:
@@ -135,21 +140,16 @@ def prepared() -> dict[str, str]:
 
 
 async def test_an_engine_whose_fork_server_is_killed_is_given_up_and_the_next_one_starts(
-    engine: VllmEngine, small_bundle: SmallBundle
+    small_bundle: SmallBundle,
 ) -> None:
-    (process,) = map(psutil.Process, engines())
-    fork_server = process.parent()
-    assert fork_server is not None
-    fork_server.kill()
-    await until(lambda: not engine.alive)
-    with pytest.raises(EngineUnavailable):
-        await answers(engine)
-    await engine.stop()
+    async with running(small_bundle) as (engine, process, fork_server):
+        fork_server.kill()
+        await until(lambda: not engine.alive)
+        with pytest.raises(EngineUnavailable):
+            await answers(engine)
     await until(lambda: not process.is_running())
-    after = VllmEngine(small_bundle, SETTINGS)
-    await after.start()
-    assert await answers(after)
-    await after.stop()
+    async with running(small_bundle) as (after, _, _):
+        assert await answers(after)
 
 
 async def test_where_other_libraries_are_asked_for_an_engine_is_spawned(
@@ -160,12 +160,9 @@ async def test_where_other_libraries_are_asked_for_an_engine_is_spawned(
         prepare_openmp(1)
         FORK_SERVER.begin()
     monkeypatch.setenv("KMP_BLOCKTIME", "2")
-    spawned = VllmEngine(small_bundle, SETTINGS)
-    await spawned.start()
-    assert await answers(spawned)
-    (process,) = map(psutil.Process, engines())
-    assert process.parent() == psutil.Process()
-    await spawned.stop()
+    async with running(small_bundle) as (spawned, _, parent):
+        assert await answers(spawned)
+        assert parent == psutil.Process()
 
 
 async def test_an_engine_ends_with_a_server_that_is_killed(trained: Trained, tmp_path: Path) -> None:

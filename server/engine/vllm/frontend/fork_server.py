@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
-from unittest.mock import patch
 
 import structlog
 
-__all__ = ["FORK_SERVER", "LOST", "ForkServer"]
+__all__ = ["FORK_SERVER", "LOST"]
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +86,11 @@ class ForkServer:
                 return usual()
             return Context()
 
-        with patch.object(utils, "get_mp_context", get_mp_context):
+        utils.get_mp_context = get_mp_context
+        try:
             yield
+        finally:
+            utils.get_mp_context = usual
 
 
 def fixed_variables() -> dict[str, str]:
