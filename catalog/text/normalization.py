@@ -5,7 +5,7 @@ characters that cannot be seen. So full-width letters, ligatures, decomposed acc
 letters that they stand for, and soft hyphens and zero-width joiners divide no word.
 
 `unicodedata.normalize` sorts the marks behind a letter in the square of their number: 100,000 of them take 9 s, during
-which no other thread runs. So words are normalised one by one, and one of more than PART characters in parts.
+which no other thread runs. So a few words are normalised at a time, and one of more than PART characters in parts.
 """
 
 import re
@@ -39,7 +39,9 @@ _BARE = str.maketrans(
 )
 _TRANSCRIBED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _SHORT_I = "\u0438\u0306"  # й, which is no и with an accent
-WORD_OR_SPACE = re.compile(rf"\S{{1,{PART}}}|\s+")
+_WORDS_OR_SPACE = re.compile(
+    rf"\S{{1,{PART}}}(?:[ \n]\S{{1,{PART}}}){{0,31}}|\s+"
+)  # NFKC keeps a space and an end of line
 
 
 def nfkc(text: str) -> str:
@@ -48,8 +50,8 @@ def nfkc(text: str) -> str:
 
 
 def nfkc_parts(text: str) -> Iterator[str]:
-    """What `nfkc` returns, word by word, for those who need only its beginning."""
-    for part in WORD_OR_SPACE.finditer(text):
+    """What `nfkc` returns, some words at a time, for those who need only its beginning."""
+    for part in _WORDS_OR_SPACE.finditer(text):
         yield unicodedata.normalize("NFKC", part[0]) if not part[0].isspace() else part[0]
 
 

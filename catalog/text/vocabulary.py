@@ -153,8 +153,8 @@ def words_of_records(records: Iterable[Mapping[str, Any]]) -> Vocabulary:
             for text in value if isinstance(value, list) else [value]:
                 if name != "item_id" and isinstance(text, str):
                     pieces = [piece[0] for piece in PIECE.finditer(composed(text))]
-                    for piece in pieces:
-                        words.add(piece, 1)
+                    for piece, count in Counter(pieces).items():
+                        words.add(piece, count)
                     for pair in _pairs_apart([text]):
                         words.add_apart(*pair)
                     if len(text) <= MAX_LINE:

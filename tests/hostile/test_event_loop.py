@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -35,6 +34,7 @@ LONGEST_BLOCKED = 0.1  # seconds that it waits for another, in C code; in one tu
 ATTEMPTS = 3
 
 Start = Callable[[], AbstractAsyncContextManager[FastAPI]]  # a server that was just started
+StartSharing = Callable[..., AbstractAsyncContextManager[FastAPI]]  # with what it shares with other servers
 Held = AsyncIterator[tuple[str, Turns]]  # of each call its name, and how long it kept the loop
 
 
@@ -78,7 +78,14 @@ async def started(app: FastAPI) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_what_holds_the_loop_each_time_is_told_and_what_held_it_once_is_not() -> None:
+@pytest.fixture
+def start_small(tmp_path: Path) -> StartSharing:
+    """A guided shop, whose bundle is published once."""
+    settings = patient_settings(tmp_path).model_copy(update={"open_admin": True})
+    return lambda **shared: started(create_memory_app(settings, make_deployments, **shared))
+
+
+async def test_what_holds_the_loop_each_time_is_told_and_what_held_it_once_is_not(start_small: Start) -> None:
     times = 0
 
     async def ask(_: FastAPI) -> Held:
@@ -88,7 +95,7 @@ async def test_what_holds_the_loop_each_time_is_told_and_what_held_it_once_is_no
         yield "once", Turns(longest_blocked=LONGEST_BLOCKED if times == 1 else 0.0)
 
     with pytest.raises(pytest.fail.Exception) as failure:
-        await assert_none_holds(lambda: started(FastAPI()), ask)
+        await assert_none_holds(start_small, ask)
     assert times == ATTEMPTS
     assert "always" in str(failure.value)
     assert "once" not in str(failure.value)
@@ -143,7 +150,7 @@ async def test_no_change_of_models_holds_the_event_loop(start_large: Start) -> N
 @pytest.mark.parametrize(
     "text", ["tent rope " * 3_000, "e\u0301 " * 15_000, "a1" * 15_000], ids=["words", "marks", "digits"]
 )
-async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(tmp_path: Path, text: str) -> None:
+async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(start_small: Start, text: str) -> None:
     """In a guided shop, all of whose items have as much text as is looked at."""
     rows = [{"id": name, "title": text, "brand": text, "categories": [text] * 3, "description": text} for name in NAMES]
     query = orjson.dumps({"q": text[:900], "k": 200, "explain": True})
@@ -158,13 +165,7 @@ async def test_telling_which_words_long_texts_have_does_not_hold_the_event_loop(
         assert any(item["matched"] for item in orjson.loads(reply.body)["items"])
         yield "the last", turns
 
-    await assert_none_holds(lambda: started_small(tmp_path), ask)
-
-
-def started_small(folder: Path, **shared: Any) -> AbstractAsyncContextManager[FastAPI]:
-    """A guided shop. shared: what it shares with other servers."""
-    settings = patient_settings(folder).model_copy(update={"open_admin": True})
-    return started(create_memory_app(settings, make_deployments, **shared))
+    await assert_none_holds(start_small, ask)
 
 
 async def followed(app: FastAPI, listed: Call, entries: int) -> None:
@@ -186,7 +187,7 @@ async def asked(app: FastAPI, calls: Sequence[Call]) -> Held:
         yield named, turns
 
 
-async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(start_small: StartSharing) -> None:
     """In a guided shop: they are written, listed, followed and read in queries of as many of them as there is room."""
     synonyms = MemorySynonyms()
     words = [f"{word} {place}" for place, word in enumerate(make_words(MAX_PHRASES - 10))]
@@ -205,7 +206,7 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
 
     def start() -> AbstractAsyncContextManager[FastAPI]:
         synonyms.stored = StoredSynonyms(0, {})
-        return started_small(tmp_path, synonyms=synonyms)
+        return start_small(synonyms=synonyms)
 
     async def ask(app: FastAPI) -> Held:
         for call in calls[:2]:  # so that the language of the words is known
@@ -220,7 +221,7 @@ async def test_ten_thousand_synonyms_do_not_hold_the_event_loop(tmp_path: Path) 
     await assert_none_holds(start, ask)
 
 
-async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+async def test_ten_thousand_overrides_do_not_hold_the_event_loop(start_small: StartSharing) -> None:
     """As large as they may be: they are written, listed and followed, and thousands are for one query."""
     overrides = MemoryOverrides()
     words = make_words(MAX_OVERRIDES)
@@ -250,7 +251,7 @@ async def test_ten_thousand_overrides_do_not_hold_the_event_loop(tmp_path: Path)
 
     def start() -> AbstractAsyncContextManager[FastAPI]:
         overrides.stored = StoredOverrides(0, {})
-        return started_small(tmp_path, overrides=overrides)
+        return start_small(overrides=overrides)
 
     async def ask(app: FastAPI) -> Held:
         for call in calls[:2]:

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCHEDULER = Path("/proc/thread-self/schedstat")  # nanoseconds on a processor, and ready but without one; Linux alone
+TICK = 0.002  # seconds, after which the loop wants to go on
 
 
 @dataclass
 class Turns:
-    """Of a task that waits for nothing, the longest times between two of its turns. Both count processor time, and so
-    are the same on a busy machine as on an idle one.
+    """The longest turns of the loop, in each of which it does what is ready. Both count processor time, and so are the
+    same on a busy machine as on an idle one.
 
     longest: seconds that the loop's thread worked.
     longest_blocked: seconds that it waited for the interpreter's lock, which another thread held: as long as that runs
-        C code, no other thread can take the lock. 0 where the system does not tell.
+        C code, no other thread can take the lock. TICK more where others worked while nothing was ready.
     """
 
     longest: float = 0.0
@@ -38,30 +39,43 @@ class Clocks:
 
 @asynccontextmanager
 async def watched_turns() -> AsyncIterator[Turns]:
-    """Measures the turns of what runs inside."""
-    turns = Turns()
+    """Measures the turns of what runs inside.
 
-    async def watch() -> None:
-        before = _read_clocks(scheduler)
-        while True:
-            await asyncio.sleep(0)
-            now = _read_clocks(scheduler)
-            worked = now.thread - before.thread
-            slept = now.wall - before.wall - worked - (now.queued - before.queued)
-            others = now.process - before.process - worked
-            turns.longest = max(turns.longest, worked)
-            turns.longest_blocked = max(turns.longest_blocked, min(slept, others))
-            before = now
-
+    The loop is measured, and woken by ticks, since a task that waits for nothing would keep a processor busy, and take
+    the interpreter's lock from the threads that do the work.
+    """
+    loop, turns = asyncio.get_running_loop(), Turns()
+    assert isinstance(loop, asyncio.BaseEventLoop)
+    run_once = loop._run_once  # type: ignore[attr-defined]
     scheduler = os.open(SCHEDULER, os.O_RDONLY) if SCHEDULER.exists() else None
-    task = asyncio.create_task(watch())
-    await asyncio.sleep(0)  # it has begun
+    before: Clocks
+
+    def watched() -> None:
+        nonlocal before
+        run_once()
+        now = _read_clocks(scheduler)
+        worked = now.thread - before.thread
+        slept = now.wall - before.wall - worked - (now.queued - before.queued)
+        others = now.process - before.process - worked
+        turns.longest = max(turns.longest, worked)
+        turns.longest_blocked = max(turns.longest_blocked, min(slept, others))
+        before = now
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(TICK)
+
+    vars(loop)["_run_once"] = watched
+    task = asyncio.create_task(tick())
+    await asyncio.sleep(0)  # the turn that goes on now was not seen from its beginning
+    before = _read_clocks(scheduler)
     try:
         yield turns
     finally:
-        await asyncio.sleep(0)  # it has seen the last turn
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the last turn ends
+        del vars(loop)["_run_once"]
         task.cancel()
+        await asyncio.sleep(0)  # and so does this one, which is still measured
         if scheduler is not None:
             os.close(scheduler)
 

@@ -21,6 +21,7 @@ GROUPS: dict[str, str] = {
     "tests/integration/test_engine.py": "engine",
     "tests/integration/test_engine_changes.py": "engine",
     "tests/integration/test_engine_statistics.py": "engine",
+    "tests/hostile/test_event_loop.py": "event loop",
     "tests/e2e": "browser",
     "tests/docs": "docs",
     "tests/clients/test_typescript.py": "docs",  # both build the TypeScript client

@@ -1,5 +1,6 @@
 """Unicode normalisation, against that of the standard library."""
 
+import re
 import unicodedata
 
 import pytest
@@ -15,6 +16,13 @@ MARKS = "\u0301\u0316\u0344"
 def test_words_of_usual_length_are_normalised_as_the_whole_text_is(words: list[str]) -> None:
     text = " ".join(words)
     assert nfkc(text).split() == unicodedata.normalize("NFKC", text).split()
+
+
+@given(st.lists(st.sampled_from(["e\u0301", "ﬁ", "\u0301", "a", " ", "\n", "\u00a0", "\u2003", "\x1c"]), max_size=200))
+def test_white_space_is_kept_and_words_are_normalised_as_each_is_by_itself(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    apart = re.split(r"(\s+)", text)
+    assert nfkc(text) == "".join(part if part.isspace() else unicodedata.normalize("NFKC", part) for part in apart)
 
 
 def test_a_million_marks_take_no_time_to_speak_of() -> None:
