@@ -5,14 +5,18 @@ minute of every start, rollout and recovery. Python's fork server imports it mea
 computes nothing, so what is forked from it is as good as new, and it ends with this process.
 
 Some variables count when a program or a library is loaded (`FIXED`). Where vLLM has set others of them than the fork
-server was started with, its process is spawned as usual.
+server was started with, its process is spawned as usual, and so it is where the fork server cannot be had: its socket
+is a file in the temporary folder, which somebody may clear.
 """
 
 import multiprocessing.forkserver
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from contextlib import contextmanager, suppress
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnProcess
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -32,9 +36,18 @@ LOST = 255
 
 
 class Process(ForkServerProcess):
-    """Has the environment of the process that started it, not that of the fork server."""
+    """Has the environment of the process that started it, not that of the fork server. Spawned where that is away."""
 
     _environment: dict[str, str]
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Any:
+        try:
+            with modules_found_as_here():  # it may have to be started once more
+                return ForkServerProcess._Popen(process)
+        except (OSError, EOFError) as error:
+            log.warning("engine_spawned", reason=f"the fork server cannot be reached: {error}")
+            return SpawnProcess._Popen(process)
 
     def start(self) -> None:
         self._environment = dict(os.environ)
@@ -68,7 +81,8 @@ class ForkServer:
         if self._started_with is None:
             self._started_with = fixed_variables()
             multiprocessing.forkserver.set_forkserver_preload([IMPORTED])
-        multiprocessing.forkserver.ensure_running()
+        with modules_found_as_here(), suppress(OSError):  # the process, which wants it again, tells
+            multiprocessing.forkserver.ensure_running()
 
     @contextmanager
     def forks_for_vllm(self) -> Iterator[None]:
@@ -91,6 +105,25 @@ class ForkServer:
             yield
         finally:
             utils.get_mp_context = usual
+
+
+@contextmanager
+def modules_found_as_here() -> Iterator[None]:
+    """What is started inside looks for modules where this process does.
+
+    Python's fork server would look in the working directory first, where an operator may have a `server.py`.
+    """
+    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    before = {name: os.environ.get(name) for name in found}
+    os.environ.update(found)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def fixed_variables() -> dict[str, str]:
