@@ -11,6 +11,7 @@ is a file in the temporary folder, which somebody may clear.
 
 import multiprocessing.forkserver
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ __all__ = ["FORK_SERVER", "LOST"]
 
 log = structlog.get_logger(__name__)
 
-IMPORTED = "server.engine.vllm.frontend.fork_server_imports"
+IMPORTED = ("server.engine.vllm.frontend.fork_server_interrupts", "server.engine.vllm.frontend.fork_server_imports")
 SET_BY_VLLM = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCHINDUCTOR_CPP_DYNAMIC_THREADS": "1"}
 """Of the fixed variables, what vLLM always sets on a CPU before it starts its process."""
 
@@ -54,6 +55,7 @@ class Process(ForkServerProcess):
         super().start()
 
     def run(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for name in os.environ.keys() - self._environment.keys():
             del os.environ[name]
         os.environ.update(self._environment)
@@ -80,7 +82,7 @@ class ForkServer:
         os.environ.update(SET_BY_VLLM)
         if self._started_with is None:
             self._started_with = fixed_variables()
-            multiprocessing.forkserver.set_forkserver_preload([IMPORTED])
+            multiprocessing.forkserver.set_forkserver_preload(list(IMPORTED))
         with modules_found_as_here(), suppress(OSError):  # the process, which wants it again, tells
             multiprocessing.forkserver.ensure_running()
 

@@ -11,11 +11,12 @@ import pytest
 from tests.support.paths import ROOT
 
 FORKED = """
-import json, multiprocessing.forkserver, os, pathlib, shutil, sys
+import json, multiprocessing.forkserver, os, pathlib, shutil, signal, sys
 from server.core.logging import configure_logging
 from server.engine.vllm.frontend.fork_server import FORK_SERVER, Context, modules_found_as_here
 
 def tell(answers):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     answers.send((os.getppid(), "server" in sys.modules and sys.modules["server"].__file__, os.environ["CHANGED"]))
 
 if __name__ == "__main__":
@@ -27,7 +28,7 @@ if __name__ == "__main__":
     forkserver = multiprocessing.forkserver
     (module,) = sys.argv[2:]
     usual = forkserver.set_forkserver_preload
-    forkserver.set_forkserver_preload = lambda _: usual([module])
+    forkserver.set_forkserver_preload = lambda imported: usual([imported[0], module])
     FORK_SERVER.begin()
     if sys.argv[1] == "socket":
         pathlib.Path(forkserver._forkserver._forkserver_address).unlink()
@@ -77,6 +78,13 @@ def test_a_process_is_spawned_where_the_socket_is_gone(tmp_path: Path, lost: str
     assert told == [False, OURS, "since"]
     assert "engine_spawned" in logged
     assert "cannot be reached: [Errno 2] No such file or directory" in logged
+
+
+def test_an_interrupt_does_not_disturb_what_it_imports(tmp_path: Path) -> None:
+    """As of Ctrl-C in a terminal, which every process there gets: it would end with a traceback."""
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program/slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    assert forked(tmp_path, module="slow") == ([True, OURS, "since"], "")
 
 
 def test_a_process_is_spawned_where_the_fork_server_does_not_live(tmp_path: Path) -> None:
