@@ -4,8 +4,7 @@ Cases are the same in every run. For one operation: `pytest tests/integration/te
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,20 +18,12 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.integration
 
-DOCUMENT = ROOT / "docs" / "openapi.json"
+DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_bytes())
+OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 NOT_JUDGED = (
     "positive_data_acceptance",  # ids and queries have rules that a schema does not tell, such as no control characters
     "negative_data_rejection",  # more is understood than is documented: "5" for 5, an id that is a number
 )
-
-
-@cache
-def read_document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    return document
-
-
-OPERATIONS = [f"{method.upper()} {path}" for path, methods in read_document()["paths"].items() for method in methods]
 NO_FAULT = {"expected-statuses": ["2xx", "4xx", "504"]}  # 504: a `timeout_ms` of 1 is too short for any model
 
 
@@ -42,9 +33,7 @@ def line_of(_: schemathesis.SerializationContext, value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def schema_of(
-    examples: int, *, quick: bool = False, document: Mapping[str, Any] | None = None
-) -> schemathesis.BaseSchema:
+def schema_of(document: dict[str, Any], examples: int, *, quick: bool = False) -> schemathesis.BaseSchema:
     """examples: of every operation, beside those at the bounds of its parameters.
 
     quick: without the bounds of a batch's line, which has those of all questions (2,500 cases), and without asking
@@ -62,7 +51,7 @@ def schema_of(
             "phases": {"coverage": {"unexpected-methods": ["trace"]}},
         }
     )
-    return schemathesis.openapi.from_dict(dict(document or read_document()), config=config)
+    return schemathesis.openapi.from_dict(document, config=config)
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +73,12 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-@pytest.fixture(params=OPERATIONS)
+@pytest.fixture(params=OPERATIONS, ids=lambda operation: f"{operation[1].upper()} {operation[0]}")
 def operation(request: pytest.FixtureRequest) -> schemathesis.BaseSchema:
     """The document with one operation, whose cases are made when its test runs: not in every process that collects."""
-    request.node._nodeid = request.node.nodeid  # where Schemathesis looks for it, and pytest 9.2 keeps it no more
-    method, path = request.param.split()
-    document = read_document()
-    return schema_of(
-        10, quick=True, document=document | {"paths": {path: {method.lower(): document["paths"][path][method.lower()]}}}
-    )
+    request.node._nodeid = request.node.nodeid  # Schemathesis 4.32 looks for it there, and pytest 9.2 keeps it no more
+    path, method = request.param
+    return schema_of(DOCUMENT | {"paths": {path: {method: DOCUMENT["paths"][path][method]}}}, 10, quick=True)
 
 
 @schemathesis.pytest.from_fixture("operation").parametrize()

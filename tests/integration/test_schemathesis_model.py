@@ -12,7 +12,7 @@ from schemathesis import Case
 from server.storage.managed_redis import managed_redis
 from tests.clients.conftest import make_key
 from tests.docs.serving import Store
-from tests.integration.test_schemathesis import assert_the_key_is_good, bearer, schema_of
+from tests.integration.test_schemathesis import DOCUMENT, assert_the_key_is_good, bearer, schema_of
 from tests.support import world
 from tests.support.server_process import ServerProcess
 from trainer.config.recipe import load_recipe
@@ -37,6 +37,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             assert server.stop() == 0
 
 
-@schema_of(30).parametrize()
+@schema_of(DOCUMENT, 30).parametrize()
 def test_the_document_is_kept(case: Case, shop: Store) -> None:
     case.call_and_validate(base_url=shop.url, headers=bearer(shop.key))

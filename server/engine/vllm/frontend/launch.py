@@ -5,6 +5,7 @@ import importlib
 import multiprocessing
 import threading
 import traceback
+from contextlib import nullcontext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -49,6 +50,7 @@ class Launch:
         self._settings = settings
         self._given_up = threading.Event()
         self._others: set[BaseProcess] | None = None
+        self._may_be_forked = settings.tensor_parallel == 1  # several workers are bound to processors as OpenMP starts
 
     async def run(self) -> Any:
         """The running AsyncLLM. Raises EngineError.
@@ -85,7 +87,8 @@ class Launch:
         with engine_environment():
             if is_cpu_build():
                 prepare_openmp(self._settings.tensor_parallel)
-                FORK_SERVER.begin()
+                if self._may_be_forked:
+                    FORK_SERVER.begin()
             for name in SLOW_IMPORTS:
                 self._check()
                 importlib.import_module(name)
@@ -102,7 +105,7 @@ class Launch:
             self._check()
             try:
                 arguments = engine_arguments(self._bundle, self._checkpoint, self._settings, cpu=cpu)
-                with FORK_SERVER.forks_for_vllm():
+                with FORK_SERVER.forks_for_vllm() if self._may_be_forked else nullcontext():
                     return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[PrefixCacheCounts])
             except Exception as error:
                 _release(error)

@@ -80,11 +80,14 @@ def test_a_process_is_spawned_where_the_socket_is_gone(tmp_path: Path, lost: str
     assert "cannot be reached: [Errno 2] No such file or directory" in logged
 
 
-def test_an_interrupt_does_not_disturb_what_it_imports(tmp_path: Path) -> None:
-    """As of Ctrl-C in a terminal, which every process there gets: it would end with a traceback."""
+def test_an_interrupt_ends_it_without_a_word_while_it_imports(tmp_path: Path) -> None:
+    """As of Ctrl-C in a terminal, which every process there gets."""
     (tmp_path / "program").mkdir()
     (tmp_path / "program/slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
-    assert forked(tmp_path, module="slow") == ([True, OURS, "since"], "")
+    told, logged = forked(tmp_path, module="slow")
+    assert told == [False, OURS, "since"]
+    assert "engine_spawned" in logged
+    assert "Traceback" not in logged
 
 
 def test_a_process_is_spawned_where_the_fork_server_does_not_live(tmp_path: Path) -> None:
