@@ -1,5 +1,5 @@
 """The process's own limits: garbage collections that do not stop everybody, memory that is given back, and enough open
-files.
+files; and where other processes find its modules.
 
 A full collection looks at every tracked object and stops every thread meanwhile: 0.37 s for the 700,000 of a server,
 nearly all of them modules of vLLM and torch. So what lives as long as the model does is frozen (`gc.freeze`), which
@@ -8,14 +8,17 @@ takes no time, and collections look at the rest only. A server's process freezes
 
 import ctypes
 import gc
+import os
 import resource
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from server.core.errors import StartupError
 
-__all__ = ["FROZEN", "OWN_FILES", "gc_deferred", "gc_freeze", "give_memory_back", "raise_fd_limit"]
+__all__ = ["FROZEN", "OWN_FILES", "gc_deferred", "gc_freeze", "give_memory_back", "module_paths", "raise_fd_limit"]
 
 NEVER = 2**31 - 1  # collections of the middle generation before an automatic full one
 FROZEN = threading.Event()  # set once this process has frozen: gc.get_freeze_count() takes 80 ms to count
@@ -78,3 +81,11 @@ def raise_fd_limit(connections: int) -> None:
         most = f"this process may open {hard:,} files, and {connections:,} connections need {needed:,}"
         raise StartupError(f"{most}: raise its limit (ulimit -n), or choose fewer --connections")
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def module_paths() -> dict[str, str]:
+    """Environment variables with which another Python looks for modules where this one does.
+
+    It would look in its working directory first, where an operator may have a `server.py`.
+    """
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}

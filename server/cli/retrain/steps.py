@@ -19,6 +19,7 @@ from gemserve.child import run_child
 from server.cli.redis_url import server_redis
 from server.cli.retrain.lock import LockLost, RetrainLock
 from server.core.errors import ServerError
+from server.core.process import module_paths
 
 __all__ = ["FAILED", "Plan", "Run", "retrain", "run_module"]
 
@@ -172,7 +173,7 @@ def _detail(body: bytes) -> str:
 def run_module(command: Sequence[str], variables: Mapping[str, str]) -> int:
     """A Run in a process of its own."""
     print(f"→ python -m {' '.join(command)}", flush=True)
-    return run_child([sys.executable, "-m", *command], env={**os.environ, **variables})
+    return run_child([sys.executable, "-m", *command], env={**os.environ, **module_paths(), **variables})
 
 
 def _must(status: int, what: str) -> None:

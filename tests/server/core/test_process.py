@@ -1,14 +1,17 @@
 """Frozen objects and freed memory, in processes of their own; and the limit of open files."""
 
 import ctypes
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import server
 from server.core.errors import StartupError
-from server.core.process import OWN_FILES, raise_fd_limit
+from server.core.process import OWN_FILES, module_paths, raise_fd_limit
 
 COLLECTIONS = """
 import gc
@@ -124,3 +127,14 @@ def test_a_limit_that_cannot_be_raised_stops_the_start(monkeypatch: pytest.Monke
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 1_024))
     with pytest.raises(StartupError, match=r"1,024 files, and 1,000 connections need 1,512"):
         raise_fd_limit(1_000)
+
+
+def test_another_python_finds_the_same_modules_before_those_of_its_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text("raise SystemExit('a program of the operator')")
+    command = [sys.executable, "-c", "import server, sys; print(server.__file__, sys.path)"]
+    environment = {**os.environ, **module_paths()}
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.stdout.startswith(server.__file__), ended.stderr
+    assert "''" not in ended.stdout

@@ -12,15 +12,15 @@ is a file in the temporary folder, which somebody may clear.
 import multiprocessing.forkserver
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnProcess
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import structlog
+
+from server.core.process import module_paths
 
 __all__ = ["FORK_SERVER", "LOST"]
 
@@ -111,11 +111,8 @@ class ForkServer:
 
 @contextmanager
 def modules_found_as_here() -> Iterator[None]:
-    """What is started inside looks for modules where this process does.
-
-    Python's fork server would look in the working directory first, where an operator may have a `server.py`.
-    """
-    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    """What is started inside looks for modules where this process does: Python's fork server would not."""
+    found = module_paths()
     before = {name: os.environ.get(name) for name in found}
     os.environ.update(found)
     try:

@@ -28,6 +28,7 @@ from catalog.data.tombstones import (
 )
 from server.cli.retrain import lock
 from server.cli.retrain.__main__ import main
+from server.cli.retrain.steps import run_module
 from server.storage.keyspace import KEYS
 from tests.server.cli.retrain.conftest import Hold
 from tests.support.redis_acl import SECRET, USER, give_rights
@@ -416,3 +417,11 @@ def test_a_folder_without_a_model(
     assert "publish a bundle first" in capsys.readouterr().err
     assert main(command(tmp_path / "nowhere", server), Steps(tmp_path)) == 2
     assert "nowhere/current does not exist: publish a bundle first" in capsys.readouterr().err
+
+
+def test_its_steps_are_ours_where_the_working_directory_has_a_module_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "server.py").write_text("raise SystemExit('a program of the operator')")
+    monkeypatch.chdir(tmp_path)
+    assert run_module(["server.cli.export_events", "--help"], {}) == 0
