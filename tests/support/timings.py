@@ -33,6 +33,8 @@ class Timings:
         self._outcomes: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if isinstance(report, pytest.SubtestReport):  # its test is reported too
+            return
         self._seconds[report.nodeid][report.when or "call"] += report.duration
         if report.when == "call" or report.outcome != "passed":
             self._outcomes[report.outcome] += 1
