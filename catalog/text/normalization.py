@@ -39,9 +39,8 @@ _BARE = str.maketrans(
 )
 _TRANSCRIBED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _SHORT_I = "\u0438\u0306"  # й, which is no и with an accent
-_WORDS_OR_SPACE = re.compile(
-    rf"\S{{1,{PART}}}(?:[ \n]\S{{1,{PART}}}){{0,31}}|\s+"
-)  # NFKC keeps a space and an end of line
+_WORD = rf"\S{{1,{PART}}}"
+_WORDS_OR_SPACE = re.compile(rf"{_WORD}(?:[ \n]{_WORD}){{0,31}}|\s+")  # NFKC keeps a space and an end of line
 
 
 def nfkc(text: str) -> str:

@@ -19,7 +19,8 @@ class Turns:
 
     longest: seconds that the loop's thread worked.
     longest_blocked: seconds that it waited for the interpreter's lock, which another thread held: as long as that runs
-        C code, no other thread can take the lock. TICK more where others worked while nothing was ready.
+        C code, no other thread can take the lock. TICK more where others worked while nothing was ready; 0
+        where the system does not tell.
     """
 
     longest: float = 0.0

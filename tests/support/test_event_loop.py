@@ -1,10 +1,22 @@
 """What holds the event loop is measured as it is."""
 
 import asyncio
+import gc
 import threading
 import time
+from collections.abc import Iterator
+
+import pytest
 
 from tests.support.event_loop import SCHEDULER, watched_turns
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """One of all that a process of tests has imported would be a turn of half a second."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def work(seconds: float) -> None:

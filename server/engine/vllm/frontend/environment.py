@@ -18,7 +18,7 @@ from server.core.settings.addresses import MAX_SOCKET_BYTES
 from server.core.settings.service_links import without_service_links
 from server.engine.errors import EngineError
 
-__all__ = ["check_socket_folder", "engine_environment", "is_cpu_build", "prepare_openmp"]
+__all__ = ["changes_put_back", "check_socket_folder", "engine_environment", "is_cpu_build", "prepare_openmp"]
 
 ALWAYS = {
     "HF_HUB_OFFLINE": "1",
@@ -37,22 +37,28 @@ def engine_environment() -> Iterator[None]:
 
     One thread at a time is inside; others wait.
     """
-    with LOCK:
-        before = dict(os.environ)
-        for name in before.keys() - without_service_links(before).keys():
+    with LOCK, changes_put_back():
+        for name in os.environ.keys() - without_service_links(os.environ).keys():
             del os.environ[name]  # a Service named `vllm` would otherwise set VLLM_PORT
         os.environ.update(ALWAYS)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         # Of the tracker that starts with the process: it cleans up after one that was killed, and need not tell.
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-        try:
-            yield
-        finally:
-            for name in os.environ.keys() - before.keys():
-                os.environ.pop(name, None)
-            for name, value in before.items():
-                if os.environ.get(name) != value:
-                    os.environ[name] = value
+        yield
+
+
+@contextmanager
+def changes_put_back() -> Iterator[None]:
+    """Every variable that is changed inside is put back."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            os.environ.pop(name, None)
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
 
 
 def check_socket_folder() -> None:

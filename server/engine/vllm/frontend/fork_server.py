@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 
 from server.core.process import module_paths
+from server.engine.vllm.frontend.environment import changes_put_back
 
 __all__ = ["FORK_SERVER", "LOST"]
 
@@ -112,17 +113,9 @@ class ForkServer:
 @contextmanager
 def modules_found_as_here() -> Iterator[None]:
     """What is started inside looks for modules where this process does: Python's fork server would not."""
-    found = module_paths()
-    before = {name: os.environ.get(name) for name in found}
-    os.environ.update(found)
-    try:
+    with changes_put_back():
+        os.environ.update(module_paths())
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def fixed_variables() -> dict[str, str]:
